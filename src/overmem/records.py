@@ -1,0 +1,234 @@
+"""The nouns: frozen records that every floor above speaks in. Plain Python and NumPy.
+
+Splits are named `train` (a fixed sample of the training rows), `val` (same distribution, never trained on:
+selection), `test` (confirmation), `test+<shift>`, `ood-<name>`. Log probabilities are natural (<= 0); nll is in
+nats per token (>= 0); fractions are never percent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+SCHEMA = 1
+"""Version of every file that overmem writes. A file of another version is refused, never guessed at."""
+
+TEMPERATURES = (0.5, 0.7, 0.85, 1.0, 1.2, 1.45, 1.75, 2.1, 2.6, 3.2)
+"""The grid at which solution nll is also scored (temperature recovery, scale share)."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One problem with a worked reference solution."""
+
+    id: str
+    """Hash of the question's content: the same row has the same id in every run."""
+    question: str
+    solution: str
+    """Reference rationale with its final answer, as it is trained on and scored."""
+    answer: str
+    """The final value alone."""
+    kind: str = "math"
+    """How answers are compared: `math`, `choice` or `exact`."""
+    group: str = ""
+    """Examples of one non-empty group (rephrasings of one problem, say) never lie in two splits."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One set of weights of a run. `step` 0 is the base model."""
+
+    name: str
+    """Folder name (`checkpoint-50`, `merged-linear-10-50`), or `base`."""
+    step: int
+    epoch: float | None = None
+    cumulative_lr: float | None = None
+    """Sum of the learning rates of all optimizer steps up to this one."""
+    merged_from: tuple[str, ...] = ()
+    """Names of the checkpoints that a merged one was made of; empty for a trained one."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What teacher forcing says of the reference solutions of one split: one row an example, tokens laid end to end."""
+
+    example_ids: tuple[str, ...]
+    offsets: Int[np.ndarray, " examples_plus_1"]
+    """Tokens of example i are [offsets[i], offsets[i+1])."""
+    token_id: Int[np.ndarray, " tokens"]
+    logprob: Float[np.ndarray, " tokens"]
+    entropy: Float[np.ndarray, " tokens"]
+    is_argmax: Bool[np.ndarray, " tokens"]
+    top1_logprob: Float[np.ndarray, " tokens"]
+    mean_logprob: Float[np.ndarray, " tokens"]
+    """Mean of log p under p (that is, minus the entropy of p, kept for Min-K%++)."""
+    std_logprob: Float[np.ndarray, " tokens"]
+    tempered_nll: Float[np.ndarray, "examples temperatures"]
+    """Summed solution nll at each of TEMPERATURES."""
+    truncated: int = 0
+    """Examples left out because they do not fit the context window."""
+
+    @cached_property
+    def token_counts(self) -> Int[np.ndarray, " examples"]:
+        """Solution tokens of each example."""
+        return np.diff(self.offsets)
+
+    @cached_property
+    def nll_sums(self) -> Float[np.ndarray, " examples"]:
+        """Summed solution nll of each example, in nats, in float64."""
+        running = np.concatenate([[0.0], np.cumsum(-self.logprob.astype(np.float64))])
+        return np.diff(running[self.offsets])
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Sampled completions of one split: one row a completion."""
+
+    example_ids: tuple[str, ...]
+    draw: Int[np.ndarray, " completions"]
+    """0 is the greedy completion, 1.. are the draws at `temperature`."""
+    temperature: Float[np.ndarray, " completions"]
+    text: tuple[str, ...]
+    token_count: Int[np.ndarray, " completions"]
+    logprob: Float[np.ndarray, " completions"]
+    """Summed log probability of the completion's tokens at temperature 1."""
+    stop: tuple[str, ...]
+    """`eos`, `length`, or `skipped` (the prompt does not fit the context window)."""
+    answer: tuple[str, ...]
+    """The answer read from the text; empty if none was found."""
+    correct: Bool[np.ndarray, " completions"]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One checkpoint's observations: what a probe sees."""
+
+    checkpoint: Checkpoint
+    examples: Mapping[str, tuple[Example, ...]]
+    scores: Mapping[str, Scores]
+    samples: Mapping[str, Samples]
+    notes: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """(split, kind) -> why that unit of work has no observations."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number with its uncertainty, or no number and the reason."""
+
+    checkpoint: str
+    step: int
+    split: str
+    probe: str
+    metric: str
+    value: float | None
+    stderr: float | None = None
+    low: float | None = None
+    """Lower end of the 95% interval."""
+    high: float | None = None
+    n: int = 0
+    """Examples behind the number."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Per-example results on the checkpoints of one run, in time order, on one split: what the regime rule sees.
+
+    The same examples, in the same order, at every checkpoint, so that every comparison is paired.
+    """
+
+    checkpoints: tuple[Checkpoint, ...]
+    nll_sums: Float[np.ndarray, "checkpoints examples"]
+    """Summed solution nll; NaN where it was not measured."""
+    token_counts: Int[np.ndarray, " examples"]
+    correct: Float[np.ndarray, "checkpoints examples"]
+    """Greedy correctness 0 or 1 (or the mean over draws); NaN where it was not measured."""
+    tempered_nll: Float[np.ndarray, "checkpoints examples temperatures"] | None = None
+    agree_nll_sums: Float[np.ndarray, "checkpoints examples"] | None = None
+    """The part of nll_sums on tokens where the label is the argmax."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95% interval and n."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class CheckpointVerdict:
+    """The regime of one checkpoint and every quantity that decided it."""
+
+    checkpoint: Checkpoint
+    regime: str
+    """under-trained, healthy, over-memorized, over-fitted, or undecided."""
+    nll: Estimate
+    accuracy: Estimate
+    excess: Estimate
+    """E(c): nats per token above the perplexity minimum."""
+    accuracy_gap: Estimate
+    """A(c) minus the reference accuracy."""
+    p_costly: float | None
+    """One-sided p, Holm-adjusted over checkpoints, of `excess <= d_nll`."""
+    p_kept: float | None
+    """One-sided p of `accuracy_gap <= -margin`."""
+    reason: str
+    """The decision in one sentence."""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What one selection rule picks on `val`, and what that is worth on `test`."""
+
+    rule: str
+    checkpoint: str | None
+    accuracy: Estimate
+    nll: Estimate
+    regret: Estimate
+    """Test accuracy of the recommended checkpoint minus that of this choice (paired); positive: this choice costs."""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One consequence of over-memorization, measured against the recommended checkpoint."""
+
+    name: str
+    """`robustness`, `ood-<name>`, `pass@k`, `calibration`, `membership`."""
+    checkpoint: str
+    difference: Estimate
+    """In the metric's own unit; positive is worse."""
+    p: float | None
+    """Two-sided, Holm-adjusted over all costs."""
+    confirmed: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer: which regime, since when, how bad, what to ship."""
+
+    regime: str
+    """Of the run: that of its last trained checkpoint, with `signature only` where no cost is confirmed."""
+    headline: str
+    sentences: tuple[str, ...]
+    checkpoints: tuple[CheckpointVerdict, ...]
+    onset: Mapping[str, Any]
+    """`checkpoint`, `step`, `epoch`, `cumulative_lr` with `low`/`high` each, or {} where there is none."""
+    severity: Mapping[str, Any]
+    """`excess`, `scale_share`, `agree_share` as Estimate of the last over-memorized checkpoint, or {}."""
+    recommended: Choice | None
+    choices: tuple[Choice, ...]
+    costs: tuple[Cost, ...] = ()
+    warnings: tuple[str, ...] = ()
+    evidence: str = "observations"
+    """`observations`, or `curves only` where no model was at hand."""
+    knobs: Mapping[str, Any] = field(default_factory=dict)
+    schema: int = SCHEMA
