@@ -1,0 +1,65 @@
+"""The run directory: every path, every file, in and out, atomically.
+
+    run/overmem/
+      recipe.yaml  plan.json                                     what was asked
+      examples/<split>.parquet                                   the text that was scored
+      observations/<checkpoint>/<split>.{scores,samples}.parquet one file a unit of work
+      measurements.parquet  verdict.json  report.html            what came of it
+
+A unit is written under a temporary name and renamed when whole. Its Parquet metadata says of which weights and
+which request it is, so a unit that stands is never computed again unless one of them changed.
+"""
+
+from overmem.store.files import locked, replacing, write_json, write_text
+from overmem.store.observations import (
+    read_checkpoints,
+    read_curves,
+    read_examples,
+    read_plan,
+    read_samples,
+    read_scores,
+    read_snapshot,
+    snapshots,
+    unit_stands,
+    write_examples,
+    write_samples,
+    write_scores,
+)
+from overmem.store.paths import Run, open_run
+from overmem.store.results import (
+    read_log_history,
+    read_measurements,
+    read_recipe,
+    read_verdict,
+    write_measurements,
+    write_recipe,
+    write_verdict,
+)
+
+__all__ = [
+    "Run",
+    "locked",
+    "open_run",
+    "read_checkpoints",
+    "read_curves",
+    "read_examples",
+    "read_log_history",
+    "read_measurements",
+    "read_plan",
+    "read_recipe",
+    "read_samples",
+    "read_scores",
+    "read_snapshot",
+    "read_verdict",
+    "replacing",
+    "snapshots",
+    "unit_stands",
+    "write_examples",
+    "write_json",
+    "write_measurements",
+    "write_recipe",
+    "write_samples",
+    "write_scores",
+    "write_text",
+    "write_verdict",
+]

@@ -1,0 +1,112 @@
+"""Files that are whole or not there: locks, atomic replacement, JSON and Parquet with a schema version."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from filelock import FileLock, Timeout
+
+from overmem.errors import BadRequest, Locked
+from overmem.records import SCHEMA
+from overmem.store.paths import Run
+
+
+@contextmanager
+def locked(run: Run) -> Iterator[None]:
+    """Hold the run for writing.
+
+    Raises:
+        Locked: another process holds it.
+    """
+    run.home.mkdir(parents=True, exist_ok=True)
+    path = run.home / ".lock"
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise Locked(
+            f"another overmem process is writing to {run.home} (lock {path}); wait for it to end, or give --out"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well, and is removed when not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON atomically; dataclasses become objects, NaN becomes null."""
+    write_text(path, json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON and YAML know it: dataclasses are objects, paths are text, NaN is null."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "__dataclass_fields__"):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+    return value
+
+
+def write_frame(path: Path, frame: pl.DataFrame, **note: str) -> None:
+    """Write a table atomically, with its schema version and `note` in its metadata."""
+    with replacing(path) as partial:
+        frame.write_parquet(partial, metadata={"overmem": json.dumps({"schema": SCHEMA, **note})})
+
+
+def frame_note(path: Path) -> dict[str, Any] | None:
+    """What `write_frame` noted; None where there is no readable table."""
+    try:
+        return json.loads(pl.read_parquet_metadata(path)["overmem"])  # type: ignore[no-any-return]
+    except (FileNotFoundError, KeyError, ValueError, pl.exceptions.PolarsError):
+        return None
+
+
+def read_frame(path: Path, hint: str) -> pl.DataFrame:
+    """A table of this schema version; `hint` tells what to do where there is none.
+
+    Raises:
+        BadRequest: missing, unreadable, or of another schema version.
+    """
+    note = frame_note(path)
+    if note is None:
+        raise BadRequest(f"{path} is missing or not a file of overmem's; {hint}")
+    if note["schema"] != SCHEMA:
+        raise BadRequest(f"{path} has schema {note['schema']}, this overmem reads {SCHEMA}; {hint}")
+    return pl.read_parquet(path)

@@ -1,0 +1,63 @@
+"""Every path of a run directory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from overmem.errors import BadRequest
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trainer's output directory, and the folder where overmem keeps what it knows of it."""
+
+    root: Path
+    home: Path
+
+    @property
+    def recipe_path(self) -> Path:
+        """What was asked of `train`."""
+        return self.home / "recipe.yaml"
+
+    @property
+    def plan_path(self) -> Path:
+        """What was asked of `audit`, with versions and hashes."""
+        return self.home / "plan.json"
+
+    @property
+    def measurements_path(self) -> Path:
+        """One row a number."""
+        return self.home / "measurements.parquet"
+
+    @property
+    def verdict_path(self) -> Path:
+        """What `diagnose` found."""
+        return self.home / "verdict.json"
+
+    @property
+    def report_path(self) -> Path:
+        """The page that `report` writes."""
+        return self.home / "report.html"
+
+    def examples_path(self, split: str) -> Path:
+        """The examples of one split."""
+        return self.home / "examples" / f"{split}.parquet"
+
+    def unit_path(self, checkpoint: str, split: str, kind: str) -> Path:
+        """One unit of work; `kind` is `scores` or `samples`."""
+        return self.home / "observations" / checkpoint / f"{split}.{kind}.parquet"
+
+    def failure_path(self, checkpoint: str) -> Path:
+        """Why a checkpoint could not be observed."""
+        return self.home / "observations" / checkpoint / "failed.json"
+
+
+def open_run(root: Path | str, out: Path | str | None = None) -> Run:
+    """The run at `root`, its notes in `root/overmem` or `out`.
+
+    Raises:
+        BadRequest: `root` is not a folder.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise BadRequest(f"no run at {str(root)!r}: a folder with checkpoint-<step> folders is expected")
+    return Run(root, Path(out) if out is not None else root / "overmem")

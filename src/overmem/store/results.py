@@ -1,0 +1,79 @@
+"""Measurements, verdict, recipe and the trainer's own log."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import polars as pl
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from overmem.errors import BadRequest
+from overmem.records import SCHEMA, Measurement, Verdict
+from overmem.store.files import plain, read_frame, write_frame, write_json, write_text
+from overmem.store.paths import Run
+
+_MEASUREMENT_COLUMNS = {
+    f.name: {"str": pl.String, "int": pl.Int64}.get(getattr(f.type, "__name__", ""), pl.Float64)
+    for f in fields(Measurement)
+}
+
+
+def write_measurements(run: Run, rows: Sequence[Measurement]) -> None:
+    """Replace the table of measurements."""
+    frame = pl.DataFrame([plain(r) for r in rows], schema=_MEASUREMENT_COLUMNS)
+    write_frame(run.measurements_path, frame)
+
+
+def read_measurements(run: Run) -> list[Measurement]:
+    """Every number measured on the run.
+
+    Raises:
+        BadRequest: the run was not audited.
+    """
+    frame = read_frame(run.measurements_path, f"run `overmem audit {run.root}` first")
+    return [Measurement(**row) for row in frame.iter_rows(named=True)]
+
+
+def write_verdict(run: Run, verdict: Verdict) -> None:
+    """Keep the verdict."""
+    write_json(run.verdict_path, verdict)
+
+
+def read_verdict(run: Run) -> Verdict:
+    """The verdict.
+
+    Raises:
+        BadRequest: there is none, or it is not one of this schema.
+    """
+    if not run.verdict_path.is_file():
+        raise BadRequest(f"{run.root} has no verdict yet; run `overmem diagnose {run.root}` first")
+    try:
+        verdict = TypeAdapter(Verdict).validate_json(run.verdict_path.read_bytes())
+    except ValidationError as error:
+        raise BadRequest(f"{run.verdict_path} cannot be read: {error}") from error
+    if verdict.schema != SCHEMA:
+        raise BadRequest(f"{run.verdict_path} has schema {verdict.schema}, this overmem reads {SCHEMA}")
+    return verdict
+
+
+def write_recipe(run: Run, recipe: object) -> None:
+    """Keep what was asked of `train`."""
+    write_text(run.recipe_path, yaml.safe_dump(plain(recipe), sort_keys=False, allow_unicode=True))
+
+
+def read_recipe(run: Run) -> dict[str, Any]:
+    """What was asked of `train`; empty where the run is not ours."""
+    if not run.recipe_path.is_file():
+        return {}
+    return yaml.safe_load(run.recipe_path.read_text(encoding="utf-8")) or {}
+
+
+def read_log_history(run: Run) -> list[dict[str, Any]]:
+    """The trainer's own log: `trainer_state.json` of the run, or of its last checkpoint; empty where there is none."""
+    numbered = sorted(run.root.glob("checkpoint-*/trainer_state.json"), key=lambda p: int(p.parent.name[11:] or 0))
+    for path in [run.root / "trainer_state.json", *reversed(numbered)]:
+        if path.is_file():
+            return json.loads(path.read_text(encoding="utf-8")).get("log_history", [])  # type: ignore[no-any-return]
+    return []

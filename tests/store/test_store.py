@@ -1,0 +1,135 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+
+from overmem import store
+from overmem.errors import BadRequest, Locked
+from overmem.records import TEMPERATURES, Example, Measurement, Samples, Scores
+
+
+def scores(lengths=(2, 3)):
+    n = sum(lengths)
+    ids = tuple(f"e{i}" for i in range(len(lengths)))
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    logprob = -np.arange(1, n + 1, dtype=np.float32)
+    column = {k: logprob for k in ("entropy", "top1_logprob", "mean_logprob", "std_logprob")}
+    argmax = np.arange(n) % 2 == 0
+    tempered = np.ones((len(lengths), len(TEMPERATURES)))
+    return Scores(
+        ids, offsets, np.arange(n, dtype=np.int32), logprob, is_argmax=argmax, tempered_nll=tempered, **column
+    )
+
+
+def samples():
+    return Samples(
+        ("e0", "e0"), np.array([0, 1], np.int32), np.array([0, 0.7], np.float32), ("a", "<b>"),
+        np.array([1, 2], np.int32), np.array([-1, -2], np.float32), ("eos", "length"), ("4", ""), np.array([True, False]),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path):
+    return store.open_run(tmp_path)
+
+
+@pytest.mark.parametrize("lengths", [(2, 3), (1,), ()])
+def test_scores_come_back_as_they_went_in(run, lengths):
+    written = scores(lengths)
+    store.write_scores(run, "base", "val", written, weights="w", request="r")
+    read = store.read_scores(run, "base", "val")
+    for name in Scores.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(read, name), getattr(written, name), err_msg=name)
+
+
+def test_samples_come_back_as_they_went_in(run):
+    store.write_samples(run, "base", "val", samples(), weights="w", request="r")
+    read = store.read_samples(run, "base", "val")
+    for name in Samples.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(read, name), getattr(samples(), name), err_msg=name)
+
+
+def test_nll_sums_are_per_example_sums_of_minus_logprob():
+    np.testing.assert_allclose(scores().nll_sums, [1 + 2, 3 + 4 + 5])
+
+
+def test_a_unit_stands_only_for_the_same_weights_and_request(run):
+    store.write_scores(run, "c", "val", scores(), weights="w", request="r")
+    assert store.unit_stands(run, "c", "val", "scores", weights="w", request="r")
+    assert not store.unit_stands(run, "c", "val", "scores", weights="other", request="r")
+    assert not store.unit_stands(run, "c", "val", "scores", weights="w", request="other")
+    assert not store.unit_stands(run, "c", "test", "scores", weights="w", request="r")
+
+
+def test_a_damaged_unit_does_not_stand(run):
+    store.write_scores(run, "c", "val", scores(), weights="w", request="r")
+    path = run.unit_path("c", "val", "scores")
+    path.write_bytes(path.read_bytes()[:-20])
+    assert not store.unit_stands(run, "c", "val", "scores", weights="w", request="r")
+
+
+def test_a_file_of_another_schema_is_refused_with_both_versions(run):
+    run.examples_path("val").parent.mkdir(parents=True)
+    pl.DataFrame({"id": ["x"]}).write_parquet(
+        run.examples_path("val"), metadata={"overmem": json.dumps({"schema": 99})}
+    )
+    with pytest.raises(BadRequest, match="schema 99.*reads 1"):
+        store.read_examples(run, "val")
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_rubbish(run):
+    path = run.home / "a.txt"
+    store.write_text(path, "old")
+    with pytest.raises(RuntimeError), store.replacing(path) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(run.home.iterdir()) == [path]
+
+
+def test_measurements_keep_missing_values_missing(run):
+    rows = [
+        Measurement("base", 0, "val", "accuracy", "accuracy", None, note="no examples"),
+        Measurement("checkpoint-1", 1, "val", "accuracy", "accuracy", 0.5, 0.1, 0.3, 0.7, 10),
+    ]
+    store.write_measurements(run, rows)
+    assert store.read_measurements(run) == rows
+
+
+def test_a_second_process_is_told_who_holds_the_run(run):
+    code = "from overmem import store; import sys\nwith store.locked(store.open_run(sys.argv[1])): pass"
+    with store.locked(run):
+        other = subprocess.run([sys.executable, "-c", code, str(run.root)], capture_output=True, text=True)
+        assert "another overmem process is writing to" in other.stderr
+    with store.locked(run):
+        pass
+    assert issubclass(Locked, Exception)
+
+
+def test_a_missing_run_says_what_was_given_and_what_is_expected(tmp_path):
+    with pytest.raises(BadRequest, match=r"no-such.*checkpoint-<step>"):
+        store.open_run(tmp_path / "no-such")
+
+
+def test_curves_pair_the_same_examples_and_mark_what_is_missing(run):
+    examples = [Example(f"e{i}", "q", "s", "4") for i in range(2)]
+    store.write_examples(run, "val", examples)
+    checkpoints = [
+        {"name": "base", "step": 0},
+        {"name": "checkpoint-5", "step": 5},
+        {"name": "merged-x", "step": 5, "merged_from": ["a"]},
+    ]
+    store.write_json(run.plan_path, {"schema": 1, "splits": {"val": {}}, "checkpoints": checkpoints})
+    for name in ("base", "merged-x"):
+        store.write_scores(run, name, "val", scores(), weights="w", request="r")
+        store.write_samples(run, name, "val", samples(), weights="w", request="r")
+    curves = store.read_curves(run, "val")
+    assert [c.name for c in curves.checkpoints] == ["base", "checkpoint-5"]
+    np.testing.assert_array_equal(curves.nll_sums, [[3, 12], [np.nan, np.nan]])
+    np.testing.assert_array_equal(curves.correct, [[1, np.nan], [np.nan, np.nan]])
+    np.testing.assert_array_equal(curves.agree_nll_sums, [[1, 3 + 5], [np.nan, np.nan]])
+    notes = store.read_snapshot(run, curves.checkpoints[1]).notes
+    assert notes["val", "scores"] == "not observed"
