@@ -1,0 +1,158 @@
+"""Mathematical answers: read one from a line, and decide whether two have the same value.
+
+Plain numbers are compared here, exactly. Anything else goes to math-verify (which imports SymPy, slowly, so only when
+it is needed), after a look at whether evaluating it could take for ever.
+"""
+
+import logging
+import re
+import threading
+from fractions import Fraction
+from functools import cache, lru_cache
+from typing import Any
+
+_DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
+_NUMBER = rf"[-+−]?\s?(?:{_DIGITS}(?:\.\d+)?|\.\d+)"
+_PLAIN = re.compile(rf"(?P<top>{_NUMBER})(?:e(?P<ten>[-+]?\d{{1,2}}))?(?:\s*/\s*(?P<bottom>{_DIGITS}))?", re.I)
+_FRACTION = re.compile(r"([-+−]?)\s*\\[dt]?frac\s*\{\s*(-?\d{1,30})\s*\}\s*\{\s*(\d{1,30})\s*\}")
+_IN_PROSE = re.compile(rf"(?<![\w.)])[-−]?[$€£]?(?:{_DIGITS}(?:\.\d+)?|\.\d+)(?:/\d+)?(?![\d])")
+_DECORATION = re.compile(r"\\[!,;: ]|\\left(?![a-z])|\\right(?![a-z])|\\?\$|[€£*`~]|\\\(|\\\)|\\\[|\\\]")
+_UNIT = re.compile(
+    r"\s*(?:\\?%|\^?\s*\{?\\circ\}?|°|\\(?:text|mbox|mathrm)\s*\{[^{}]*\}|(?<=\s)[a-zA-Z][a-zA-Z .²³/-]*)$"
+)
+_WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
+_VARIABLE = re.compile(r"(?<![a-zA-Z\\])[b-zB-Z](?![a-zA-Z])")
+_NAMED = re.compile(r"^\s*[a-zA-Z]\w?\s*=\s*(?=[^=]+$)")
+_DELIMITED = re.compile(r"\$\$(.+?)\$\$|\$([^$]*[\\^_={}][^$]*|[^$\s]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.S)
+_SENTENCE_END = re.compile(r"[.!?;](?=\s|$)|\n")
+# What makes evaluation explode: an exponent of five digits, a power in a power, big factorials, binomials, long sums.
+_WILD = re.compile(
+    r"(?:\^|\*\*)\s*[({]*\s*-?[\d,.]{5,}|(?:\^|\*\*)[^+\-=]{0,40}?(?:\^|\*\*)|\d{4,}\s*\)*!|!\s*\)*!"
+    r"|\\(?:sum|prod|int|lim|iint|binom|[dt]binom|Gamma)|\\?(?:choose|factorial)|\d{60,}"
+)
+_LONGEST = 300
+
+
+def read(tail: str) -> str:
+    """The mathematical answer at the beginning of `tail`; a plain number comes without commas, signs and units."""
+    tail = tail.strip()[:1000]
+    if delimited := _DELIMITED.match(tail.lstrip("*: ")):
+        inside = next(group for group in delimited.groups() if group is not None)
+        return canonical(inside.strip())
+    line = _SENTENCE_END.split(tail)[0].strip(" *:`\"'")
+    if not line:
+        return ""
+    if (value := canonical(line)) != line or number(line) is not None:
+        return value
+    if "=" in line and not _VARIABLE.search(line) and number(last := line.rpartition("=")[2]) is not None:
+        return canonical(last)
+    if _WORD.search(line) and (found := _IN_PROSE.search(line)):
+        return canonical(found[0])
+    return line if len(line) <= _LONGEST and len(_WORD.findall(line)) <= 3 else ""
+
+
+def last_value(text: str) -> str:
+    """The last number of a text that marks no answer; a lone expression is its own answer."""
+    text = text.strip()
+    if "\n" not in text and len(text) <= 100 and (number(text) is not None or not _WORD.search(text)):
+        return read(text)
+    found: list[str] = _IN_PROSE.findall(text)
+    return canonical(found[-1]) if found else ""
+
+
+def number(text: str) -> Fraction | None:
+    """The value of a plain number or fraction, units and currency aside; None where `text` is anything else.
+
+    >>> number("$1,234.50"), number("50%"), number("3/4 of a mile"), number("two")
+    (Fraction(2469, 2), Fraction(50, 1), Fraction(3, 4), None)
+    """
+    if len(text) > 100:
+        return None
+    cleaned = _cleaned(text)
+    if ratio := _FRACTION.fullmatch(cleaned):
+        sign = -1 if ratio[1] in ("-", "−") else 1
+        return sign * Fraction(int(ratio[2]), int(ratio[3])) if int(ratio[3]) else None
+    plain = _PLAIN.fullmatch(cleaned)
+    if plain is None:
+        return None
+    top = Fraction(_ascii(plain["top"]))
+    bottom = int(_ascii(plain["bottom"])) if plain["bottom"] else 1
+    if bottom == 0:
+        return None
+    return top * Fraction(10) ** int(plain["ten"] or 0) / bottom
+
+
+def canonical(text: str) -> str:
+    """A plain number without decoration and trailing zeros, so that equal votes count together; other text as it is."""
+    if number(text) is None:
+        return text
+    cleaned = _cleaned(text)
+    if _FRACTION.fullmatch(cleaned):
+        return cleaned
+    shown = re.sub(r"\s", "", _ascii(cleaned)).lstrip("+")
+    if re.fullmatch(r"-?\d*\.\d+", shown):
+        shown = shown.rstrip("0").rstrip(".")
+    return re.sub(r"^(-?)0+(?=\d)", r"\1", shown) or "0"
+
+
+def equal(given: str, gold: str) -> bool:
+    """Whether two answers have the same value.
+
+    Integers exactly; other plain numbers to one part in 10^9, which is what floating point loses. Expressions by
+    math-verify. One that is too wild to evaluate is equal only to the same text.
+    """
+    ours, theirs = number(given), number(gold)
+    if ours is not None and theirs is not None:
+        if ours.denominator == theirs.denominator == 1:
+            return ours == theirs
+        return abs(ours - theirs) <= abs(theirs) / 10**9
+    return _bare(given) == _bare(gold) or _verified(given.strip(), gold.strip())
+
+
+@lru_cache(maxsize=65536)
+def _verified(given: str, gold: str) -> bool:
+    """What math-verify says; False without asking it where it could not answer in time."""
+    if max(len(given), len(gold)) > _LONGEST or _WILD.search(given) or _WILD.search(gold):
+        return False
+    if not re.search(r"[\d\\a-zA-Z]", given) or (re.search(r"\d", gold) and len(_WORD.findall(given)) > 3):
+        return False
+    # math-verify's time limit is a signal, which only the main thread can take.
+    seconds = 3 if threading.current_thread() is threading.main_thread() else None
+    verify = _math_verify()
+    try:
+        parsed = [verify.parse(f"${_unwrapped(text)}$", parsing_timeout=seconds) for text in (gold, given)]
+        return bool(all(parsed) and verify.verify(*parsed, timeout_seconds=seconds))
+    except Exception:  # any failure of a parser on a model's text means: not shown to be equal
+        return False
+
+
+@cache
+def _math_verify() -> Any:
+    import math_verify
+
+    for name in ("math_verify.parser", "math_verify.grader", "math_verify.utils"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # it warns at every time limit, and when it has none
+    return math_verify
+
+
+def _cleaned(text: str) -> str:
+    text = _NAMED.sub("", _DECORATION.sub("", text)).strip().rstrip(".").strip()
+    return _UNIT.sub("", text).strip()
+
+
+def _ascii(digits: str) -> str:
+    return digits.replace(",", "").replace("−", "-").replace(" ", "")
+
+
+def _bare(text: str) -> str:
+    """Text without spaces, delimiters and LaTeX wrappers that carry no meaning."""
+    text = re.sub(r"\\(?:text|mbox|mathrm|textbf)\s*\{([^{}]*)\}", r"\1", text)
+    return (
+        re.sub(r"\s", "", _DECORATION.sub("", text).replace("dfrac", "frac").replace("tfrac", "frac"))
+        .rstrip(".")
+        .casefold()
+    )
+
+
+def _unwrapped(text: str) -> str:
+    return re.sub(r"^\$+|\$+$|^\\[(\[]|\\[)\]]$", "", text.strip()).strip()

@@ -1,0 +1,99 @@
+"""Rendering: an example as the token ids of its prompt and of its solution. The tokenizer is passed in; no torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from overmem.errors import BadRequest
+from overmem.records import Example
+
+PLAIN = "Question: {question}\nAnswer:"
+"""The prompt of a model whose tokenizer has no chat template."""
+IGNORED = -100
+"""The label of a position that costs nothing."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One example as token ids, prompt and solution apart, so that the boundary is where training put it."""
+
+    example_id: str
+    prompt_ids: tuple[int, ...]
+    solution_ids: tuple[int, ...]
+    """The solution's tokens and the end-of-sequence token, where the tokenizer has one."""
+
+    @property
+    def input_ids(self) -> tuple[int, ...]:
+        """Prompt and solution, as the model sees them."""
+        return self.prompt_ids + self.solution_ids
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The solution's tokens where they stand, IGNORED at every prompt position."""
+        return (IGNORED,) * len(self.prompt_ids) + self.solution_ids
+
+
+def prompt_text(tokenizer: Any, question: str, template: str | None = None) -> str:
+    """The prompt that asks `question`: by `template`, else the tokenizer's chat template, else PLAIN.
+
+    Raises:
+        BadRequest: a template without {question}.
+    """
+    if template is None and getattr(tokenizer, "chat_template", None):
+        turn = [{"role": "user", "content": question}]
+        return str(tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True))
+    chosen = PLAIN if template is None else template
+    if "{question}" not in chosen:
+        raise BadRequest(f"prompt template {chosen!r} has no place for the question; write {{question}} where it goes")
+    return chosen.replace("{question}", question)
+
+
+def prompt_ids(tokenizer: Any, question: str, template: str | None = None) -> tuple[int, ...]:
+    """The prompt's token ids; one beginning-of-sequence token at most."""
+    text = prompt_text(tokenizer, question, template)
+    # A chat template writes its own special tokens. A plain prompt gets what the tokenizer puts first (bos), but not
+    # what it puts last: an eos there would end the sequence before the solution.
+    chat = template is None and getattr(tokenizer, "chat_template", None)
+    ids = _ids(tokenizer, text)
+    first = tokenizer.bos_token_id
+    if not chat and first is not None and _adds_bos(tokenizer) and ids[:1] != (first,):
+        ids = (first, *ids)
+    return ids
+
+
+def encode(
+    tokenizer: Any, example: Example, *, max_length: int | None = None, template: str | None = None
+) -> Encoded | None:
+    """The example as token ids; None where prompt and solution together do not fit `max_length` tokens.
+
+    Prompt and solution are tokenised apart: no token straddles the boundary, so the prompt that a model is scored
+    after is the prompt that it completes. A prompt that ends in a letter or a colon is followed by one space.
+    """
+    before = prompt_ids(tokenizer, example.question, template)
+    prompt = prompt_text(tokenizer, example.question, template)
+    gap = "" if not prompt or prompt[-1].isspace() or _is_special(tokenizer, before[-1:]) else " "
+    solution = _ids(tokenizer, gap + example.solution.strip())
+    if tokenizer.eos_token_id is not None and solution[-1:] != (tokenizer.eos_token_id,):
+        solution = (*solution, tokenizer.eos_token_id)
+    if max_length is not None and len(before) + len(solution) > max_length:
+        return None
+    return Encoded(example.id, before, solution)
+
+
+def completion_text(tokenizer: Any, ids: Sequence[int]) -> str:
+    """What the completion `ids` say: special tokens and the space around left out, nothing else touched."""
+    text = tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return str(text).strip()
+
+
+def _ids(tokenizer: Any, text: str) -> tuple[int, ...]:
+    return tuple(int(token) for token in tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _adds_bos(tokenizer: Any) -> bool:
+    built: list[int] = tokenizer("a")["input_ids"]
+    return built[:1] == [tokenizer.bos_token_id]
+
+
+def _is_special(tokenizer: Any, last: tuple[int, ...]) -> bool:
+    return bool(last) and last[0] in tokenizer.all_special_ids
