@@ -1,0 +1,10 @@
+"""Probes: pure functions from one checkpoint's observations to measurements. One file a probe, one literal table."""
+
+from overmem.probes.accuracy import accuracy
+from overmem.probes.perplexity import perplexity
+from overmem.tables import Table
+
+PROBES: Table = {
+    "perplexity": perplexity,
+    "accuracy": accuracy,
+}

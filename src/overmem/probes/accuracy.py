@@ -1,0 +1,44 @@
+"""How many questions a checkpoint answers correctly."""
+
+import numpy as np
+
+from overmem.probes.estimates import Number, fraction_mean, mean, proportion
+from overmem.probes.rows import drawn_questions, greedy_rows, missing, row, samples_or_note, skipped, splits_of
+from overmem.records import Measurement, Samples, Snapshot
+
+METRICS = ("accuracy", "sample_accuracy", "unanswered", "cut_off", "completion_tokens")
+
+
+def accuracy(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Measurement]:
+    """Share of questions whose answer is right, greedy and sampled, on every sampled split.
+
+    `accuracy`: greedy, with Wilson's interval. `sample_accuracy`: the mean over a question's draws, then over questions
+    (all temperatures together), the question being the cluster. `unanswered` and `cut_off`: greedy completions in which
+    no answer was found, or that ran into the length limit. `completion_tokens`: mean length of the greedy completion.
+    """
+    rows = []
+    for split in splits_of(snapshot):
+        samples = samples_or_note(snapshot, split)
+        if isinstance(samples, str):
+            rows += missing(snapshot, split, "accuracy", METRICS, samples)
+            continue
+        numbers = zip(METRICS, _numbers(samples), strict=True)
+        rows += [row(snapshot, split, "accuracy", metric, number) for metric, number in numbers]
+    return rows
+
+
+def _numbers(samples: Samples) -> tuple[Number, ...]:
+    greedy, note = list(greedy_rows(samples).values()), skipped(samples)
+    n, none = len(greedy), "no greedy completion"
+    draws: dict[str, list[bool]] = {}
+    for questions in drawn_questions(samples).values():
+        for question in questions:
+            draws.setdefault(question.id, []).extend(bool(samples.correct[i]) for i in question.rows)
+    sampled = np.array([np.mean(draws[name]) for name in sorted(draws)], dtype=np.float64)
+    return (
+        proportion(sum(bool(samples.correct[i]) for i in greedy), n, note if n else none),
+        fraction_mean(sampled, note if draws else "no sampled completion"),
+        proportion(sum(samples.answer[i] == "" for i in greedy), n, note if n else none),
+        proportion(sum(samples.stop[i] == "length" for i in greedy), n, note if n else none),
+        mean(np.array([samples.token_count[i] for i in greedy], dtype=np.float64), note if n else none),
+    )

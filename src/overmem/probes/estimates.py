@@ -1,0 +1,124 @@
+"""Values with standard errors and 95% intervals from clustered observations: what the probes share.
+
+The unit that is drawn independently is the example; its tokens and its draws are clustered in it. A ratio of sums is
+linearised (delta method), so that one formula serves means, token averages and differences.
+"""
+
+from dataclasses import dataclass, replace
+from math import exp, sqrt
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import ndtri, stdtrit  # type: ignore[import-untyped,unused-ignore]
+
+Z = float(ndtri(0.975))
+
+
+@dataclass(frozen=True)
+class Number:
+    """A value with its standard error, 95% interval and n, or no value and the reason."""
+
+    value: float | None
+    stderr: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    note: str = ""
+
+    def noted(self, note: str) -> "Number":
+        """The same number with one more remark."""
+        return replace(self, note="; ".join(part for part in (self.note, note) if part))
+
+
+def t_interval(value: float, stderr: float, clusters: int) -> Number:
+    """Value with Student's interval on clusters - 1 degrees of freedom."""
+    half = float(stdtrit(clusters - 1, 0.975)) * stderr
+    return Number(value, stderr, value - half, value + half, clusters)
+
+
+def ratio(
+    numerator: Float[np.ndarray, " examples"], denominator: Float[np.ndarray, " examples"], note: str = ""
+) -> Number:
+    """Sum of numerators over sum of denominators, one pair an example, with a linearised interval.
+
+    No example, or a denominator of 0, is no value; one example has a value and no interval.
+    """
+    top, bottom = numerator.astype(np.float64), denominator.astype(np.float64)
+    n = len(top)
+    if n == 0 or bottom.sum() == 0:
+        return Number(None, n=n, note=note or "no observations")
+    if not (np.isfinite(top).all() and np.isfinite(bottom).all()):
+        broken = int((~(np.isfinite(top) & np.isfinite(bottom))).sum())
+        return Number(None, n=n, note=f"not finite on {broken} of {n} examples")
+    value = float(top.sum() / bottom.sum())
+    if n == 1:
+        return Number(value, n=1, note="one example: no interval")
+    residual = (top - value * bottom) / bottom.mean()
+    return replace(t_interval(value, float(sqrt((residual @ residual) / (n - 1) / n)), n), note=note)
+
+
+def mean(values: Float[np.ndarray, " examples"], note: str = "") -> Number:
+    """The mean over examples with Student's interval."""
+    return ratio(values, np.ones(len(values)), note)
+
+
+def fraction_mean(values: Float[np.ndarray, " examples"], note: str = "") -> Number:
+    """The mean of per-example fractions in [0, 1] with Wilson's interval at the effective n of their variance.
+
+    n_eff = p(1-p)/stderr^2 is the number of coin flips that would be as uncertain. For values of 0 and 1 it is n, and
+    the interval is Wilson's own; it stays inside [0, 1] and is not empty when every value is the same.
+    """
+    found = mean(values, note)
+    if found.value is None or found.n < 2 or found.stderr is None:
+        return found if found.value is None else _wilson(found.value, found.n, note)
+    p = found.value
+    variance = found.stderr**2 * (found.n - 1) / found.n
+    n_eff = p * (1 - p) / variance if variance > 0 else float(found.n)
+    interval = _wilson(p, n_eff, note)
+    return replace(found, low=interval.low, high=interval.high)
+
+
+def proportion(successes: int, n: int, note: str = "") -> Number:
+    """A share of n independent examples with Wilson's interval."""
+    if n == 0:
+        return Number(None, note=note or "no observations")
+    return _wilson(successes / n, n, note)
+
+
+def _wilson(p: float, n: float | int, note: str) -> Number:
+    center = (p + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z / (1 + Z * Z / n) * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
+    low, high = max(0.0, center - half), min(1.0, center + half)
+    return Number(p, sqrt(p * (1 - p) / n), 0.0 if p == 0 else low, 1.0 if p == 1 else high, round(n), note)
+
+
+def exponential(number: Number) -> Number:
+    """The exponential of a number; its interval is exp of the interval's ends."""
+    if number.value is None:
+        return number
+    value = _exp(number.value)
+    return Number(
+        value,
+        None if number.stderr is None else value * number.stderr,
+        None if number.low is None else _exp(number.low),
+        None if number.high is None else _exp(number.high),
+        number.n,
+        number.note,
+    )
+
+
+def _exp(x: float) -> float:
+    return exp(min(x, 700.0))
+
+
+def difference(left: Number, right: Number) -> Number:
+    """The difference left - right of two independent numbers, by their intervals' arms (Newcombe's hybrid)."""
+    if left.value is None or right.value is None:
+        return Number(None, note=left.note or right.note)
+    value = left.value - right.value
+    if left.low is None or left.high is None or right.low is None or right.high is None:
+        return Number(value, n=left.n, note="no interval")
+    low = value - sqrt((left.value - left.low) ** 2 + (right.high - right.value) ** 2)
+    high = value + sqrt((left.high - left.value) ** 2 + (right.value - right.low) ** 2)
+    stderr = sqrt((left.stderr or 0.0) ** 2 + (right.stderr or 0.0) ** 2)
+    return Number(value, stderr, low, high, left.n, left.note or right.note)

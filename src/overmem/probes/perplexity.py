@@ -1,0 +1,40 @@
+"""How surprised a checkpoint is by the reference solutions."""
+
+import numpy as np
+
+from overmem.probes.estimates import exponential, mean, ratio
+from overmem.probes.rows import by_id, example_sums, left_out, missing, row, scores_or_note, splits_of
+from overmem.records import Measurement, Snapshot
+
+METRICS = ("nll", "perplexity", "token_accuracy", "entropy", "example_nll")
+
+
+def perplexity(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Measurement]:
+    """Plain nll of the reference solutions in nats per token, and its exponential, on every scored split.
+
+    `nll`: summed nll over summed tokens, a ratio of sums over examples, with a linearised interval.
+    `perplexity`: exp of `nll`; its interval is exp of that of `nll`.
+    `token_accuracy`: share of solution tokens that are the argmax. `entropy`: of the next-token distribution, in nats.
+    `example_nll`: the mean over examples of each one's nll per token (long solutions do not weigh more).
+    """
+    rows = []
+    for split in splits_of(snapshot):
+        scores = scores_or_note(snapshot, split)
+        if isinstance(scores, str):
+            rows += missing(snapshot, split, "perplexity", METRICS, scores)
+            continue
+        order, note = by_id(scores.example_ids), left_out(scores)
+        tokens = scores.token_counts[order].astype(np.float64)
+        sums = scores.nll_sums[order]
+        nll = ratio(sums, tokens, note)
+        hits = example_sums(scores, scores.is_argmax.astype(np.float64))[order]
+        entropy = example_sums(scores, scores.entropy)[order]
+        numbers = (
+            nll,
+            exponential(nll),
+            ratio(hits, tokens, note),
+            ratio(entropy, tokens, note),
+            mean(sums / np.maximum(tokens, 1), note),
+        )
+        rows += [row(snapshot, split, "perplexity", m, number) for m, number in zip(METRICS, numbers, strict=True)]
+    return rows

@@ -1,0 +1,116 @@
+"""From observations to measurements: one row a split and metric, or no number and the reason.
+
+Everything is read in the order of example ids, so that the order in which examples were stored changes nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from overmem.probes.estimates import Number
+from overmem.records import Measurement, Samples, Scores, Snapshot
+
+
+def row(snapshot: Snapshot, split: str, probe: str, metric: str, number: Number) -> Measurement:
+    """One measurement of this checkpoint."""
+    return Measurement(
+        snapshot.checkpoint.name,
+        snapshot.checkpoint.step,
+        split,
+        probe,
+        metric,
+        number.value,
+        number.stderr,
+        number.low,
+        number.high,
+        number.n,
+        number.note,
+    )
+
+
+def missing(snapshot: Snapshot, split: str, probe: str, metrics: Iterable[str], note: str) -> list[Measurement]:
+    """A row without a value for each metric, and why."""
+    return [row(snapshot, split, probe, metric, Number(None, note=note)) for metric in metrics]
+
+
+def splits_of(snapshot: Snapshot) -> list[str]:
+    """Every split that this checkpoint was asked about, sorted by name."""
+    noted = {split for split, _ in snapshot.notes}
+    return sorted({*snapshot.examples, *snapshot.scores, *snapshot.samples, *noted})
+
+
+def scores_or_note(snapshot: Snapshot, split: str) -> Scores | str:
+    """The scores of one split, or why there are none."""
+    found = snapshot.scores.get(split)
+    if found is not None and len(found.example_ids):
+        return found
+    reason = snapshot.notes.get((split, "scores"), "")
+    return reason or ("no example was scored" if found is not None else "not scored")
+
+
+def samples_or_note(snapshot: Snapshot, split: str) -> Samples | str:
+    """The completions of one split, or why there are none."""
+    found = snapshot.samples.get(split)
+    if found is not None and any(stop != "skipped" for stop in found.stop):
+        return found
+    reason = snapshot.notes.get((split, "samples"), "")
+    return reason or ("no completion was drawn" if found is not None else "not sampled")
+
+
+def left_out(scores: Scores) -> str:
+    """A note on examples that did not fit the context window; empty if all did."""
+    return f"{scores.truncated} examples left out: longer than the context window" if scores.truncated else ""
+
+
+def by_id(ids: Sequence[str]) -> Int[np.ndarray, " rows"]:
+    """The positions of `ids` in the order of the ids."""
+    return np.array(sorted(range(len(ids)), key=lambda i: ids[i]), dtype=np.int64)
+
+
+def example_sums(scores: Scores, per_token: Float[np.ndarray, " tokens"]) -> Float[np.ndarray, " examples"]:
+    """The sum of a per-token quantity over each example, in float64, in stored order."""
+    return np.bincount(example_of_token(scores), per_token.astype(np.float64), len(scores.example_ids))
+
+
+def example_of_token(scores: Scores) -> Int[np.ndarray, " tokens"]:
+    """The row of the example that each token belongs to."""
+    return np.repeat(np.arange(len(scores.example_ids)), scores.token_counts)
+
+
+@dataclass(frozen=True)
+class Question:
+    """The completions of one example that were not skipped, in the order of their draws."""
+
+    id: str
+    rows: tuple[int, ...]
+    """Positions in Samples."""
+
+
+def greedy_rows(samples: Samples) -> dict[str, int]:
+    """Example id -> the row of its greedy completion, in the order of ids; skipped prompts are left out."""
+    rows = [i for i, draw in enumerate(samples.draw) if draw == 0 and samples.stop[i] != "skipped"]
+    return {samples.example_ids[i]: i for i in sorted(rows, key=lambda i: samples.example_ids[i])}
+
+
+def drawn_questions(samples: Samples) -> dict[float, list[Question]]:
+    """Temperature -> the questions with completions drawn at it; temperatures ascend, ids ascend, draws ascend."""
+    found: dict[float, dict[str, list[int]]] = {}
+    for i, draw in enumerate(samples.draw):
+        if draw >= 1 and samples.stop[i] != "skipped":
+            temperature = round(float(samples.temperature[i]), 4)
+            found.setdefault(temperature, {}).setdefault(samples.example_ids[i], []).append(i)
+    return {
+        t: [
+            Question(name, tuple(sorted(rows, key=lambda i: int(samples.draw[i]))))
+            for name, rows in sorted(groups.items())
+        ]
+        for t, groups in sorted(found.items())
+    }
+
+
+def skipped(samples: Samples) -> str:
+    """A note on prompts that did not fit the context window; empty if all did."""
+    ids = {name for name, stop in zip(samples.example_ids, samples.stop, strict=True) if stop == "skipped"}
+    return f"{len(ids)} prompts left out: longer than the context window" if ids else ""
