@@ -1,0 +1,136 @@
+"""Any loss of the family on any causal language model, without the logits of the whole batch.
+
+The loss is computed inside the model's own forward call, so that what wraps the model (PEFT, DDP, FSDP, autocast,
+torch.compile) sees an ordinary forward pass and does its work.
+"""
+
+import functools
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from transformers.utils.generic import ModelOutput
+
+from overmem.errors import BadRequest
+from overmem.losses.chunked import Result, TokenLoss, chunked_loss
+from overmem.losses.gate import bound_knobs, trait
+from overmem.losses.head import Head, head_of
+
+__all__ = ["Head", "LossOutput", "Result", "TokenLoss", "attach", "chunked_loss", "head_of", "model_loss"]
+
+IGNORED = -100
+"""Labels that cost and teach nothing."""
+
+
+@dataclass
+class LossOutput(ModelOutput):
+    """What the model returns instead of logits; a ModelOutput, so that wrappers find the tensors in it."""
+
+    loss_sum: Tensor | None = None
+    nll: Tensor | None = None
+    is_argmax: Tensor | None = None
+    aux_loss: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What the forward call is to compute instead of logits."""
+
+    loss: TokenLoss
+    chunk: int | None
+    reference_logprob: Float[Tensor, "batch time"] | None
+
+
+def base_of(model: nn.Module) -> nn.Module:
+    """The transformers model beneath DDP, DeepSpeed, torch.compile and PEFT."""
+    from accelerate.utils import extract_model_from_parallel  # type: ignore[import-untyped]
+
+    inner: Any = extract_model_from_parallel(model, keep_fp32_wrapper=True)
+    found: nn.Module = inner.get_base_model() if hasattr(inner, "get_base_model") else inner
+    return found
+
+
+def attach(model: nn.Module) -> None:
+    """Teach the model's forward call to answer `overmem_request`; every other call is as it was. Twice is once.
+
+    Do this before accelerate prepares the model: mixed precision wraps the forward call that it finds.
+
+    Raises:
+        BadRequest: accelerate has wrapped it already.
+    """
+    inner = base_of(model)
+    if getattr(inner, "overmem_attached", False):
+        return
+    if "_original_forward" in inner.__dict__:
+        raise BadRequest("overmem.losses.driver.attach must be called before accelerate prepares the model")
+    original = inner.forward
+
+    @functools.wraps(type(inner).forward)
+    def forward(self: Any, *args: Any, overmem_request: _Request | None = None, **kwargs: Any) -> Any:
+        if overmem_request is None:
+            return original(*args, **kwargs)
+        return _forward_loss(self, overmem_request, *args, **kwargs)
+
+    inner.forward = types.MethodType(forward, inner)
+    inner.overmem_attached = True  # type: ignore[assignment]
+
+
+def _forward_loss(model: Any, request: _Request, *args: Any, labels: Tensor, **kwargs: Any) -> LossOutput:
+    """The backbone, the positions that are trained on, and the chunked loss of those."""
+    outputs = model.base_model(*args, **{**kwargs, "use_cache": False})
+    states: Tensor = outputs.last_hidden_state[:, :-1]
+    targets = labels[:, 1:].to(states.device)
+    kept: Bool[Tensor, "batch time_minus_1"] = targets != IGNORED
+    head = head_of(model)
+    seen = request.reference_logprob
+    result = chunked_loss(
+        states[kept].to(head.weight.device),
+        head.weight,
+        targets[kept].to(head.weight.device),
+        request.loss,
+        bias=head.bias,
+        softcap=head.softcap,
+        scale=head.scale,
+        chunk=request.chunk,
+        reference_logprob=None if seen is None else seen[:, 1:].to(kept.device)[kept].to(head.weight.device),
+    )
+    return LossOutput(loss_sum=result.loss_sum, nll=result.nll, is_argmax=result.is_argmax)
+
+
+def model_loss(
+    model: nn.Module,
+    batch: Mapping[str, Any],
+    loss: TokenLoss,
+    *,
+    denominator: float | Tensor | None = None,
+    chunk: int | None = None,
+) -> tuple[Float[Tensor, ""], Result]:
+    """The loss of a batch, differentiable, and what the pass saw of the training dynamics.
+
+    Args:
+        model: a transformers causal language model, also inside PEFT, DDP, FSDP or torch.compile.
+        batch: input_ids, attention_mask, labels (-100: ignored) and whatever else the backbone takes, batch by time;
+            `reference_logprob` where the loss needs it: position t holds the base model's log probability of token t.
+        loss: a token loss, its knobs bound by functools.partial.
+        denominator: what the summed loss is divided by: the trained tokens of the whole optimizer step, which makes
+            gradient accumulation exact. None: those of this batch.
+        chunk: rows of logits held at a time; None for a fixed budget of memory.
+    """
+    attach(model)
+    inputs = dict(batch)
+    seen = inputs.pop("reference_logprob", None)
+    relabel = trait(loss, "relabel")
+    if relabel is not None:
+        mask = inputs.get("attention_mask")
+        inputs["labels"] = relabel(inputs["input_ids"], inputs["labels"], attention_mask=mask, **bound_knobs(loss))
+    if trait(loss, "needs_reference") and seen is None:
+        raise BadRequest("this loss needs `reference_logprob` in the batch: the base model's, observed before training")
+    output = model(**inputs, overmem_request=_Request(loss, chunk, seen))
+    result = Result(output.loss_sum, output.nll, output.is_argmax)
+    count = max(result.tokens, 1) if denominator is None else denominator
+    total = torch.as_tensor(count, device=result.loss_sum.device).clamp(min=1)
+    return result.loss_sum / total, result
