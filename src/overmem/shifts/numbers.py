@@ -1,0 +1,97 @@
+"""Another number in the question, and the answer that follows from it."""
+
+import random
+import re
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+
+from overmem.records import Example
+
+_NUMBER = re.compile(r"(?<![\w.,])\d+(?![\w%]|[.,]\d)")
+_ANY_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_EQUATION = re.compile(r"(?<![\w.)*/+-])(\d+(?:\s*[-+*/x×]\s*\d+)+)\s*=\s*\$?\s*(?:<<[^<>]*>>)?\s*(\d+)(?![\w.]\d)")
+_SPOKEN = {
+    **{"zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7"},
+    **{"eight": "8", "nine": "9", "ten": "10", "half": "2", "halves": "2", "twice": "2", "double": "2", "pair": "2"},
+    **{"third": "3", "triple": "3", "quarter": "4", "week": "7", "decade": "10", "dozen": "12", "year": "12"},
+    **{"day": "24", "hour": "60", "minute": "60", "%": "100", "percent": "100", "century": "100"},
+}
+"""Numbers that a question holds in words: where one has the value of a written number, it is not told apart from it."""
+
+
+def numbers(example: Example, random: random.Random) -> Example:
+    """One number of the question changed by up to a fifth, and solution and answer recomputed. Changes the answer.
+
+    Only where the recomputation is beyond doubt: the solution is a chain of plain equations (`3 + 4 = 7`), every number
+    in it is one of the question's or the result of an equation, no two of these quantities have the same value, and
+    every new result is a whole number above 0 that no other quantity has. The number that is changed enters one
+    equation once, and no word of the question (half, dozen) stands for its value. Else the example stays as it is.
+    """
+    given = [m.group() for m in _NUMBER.finditer(example.question)]
+    chain = [(m.group(1), m.group(2)) for m in _EQUATION.finditer(_plain(example.solution))]
+    known = [*given, *(result for _, result in chain)]
+    if not chain or len(set(known)) < len(known) or example.answer not in {result for _, result in chain}:
+        return example
+    if set(_ANY_NUMBER.findall(_plain(example.solution))) - set(known) or set(_ANY_NUMBER.findall(example.question)) - {
+        *given
+    }:
+        return example
+    used = re.findall(r"\d+", " ".join(left for left, _ in chain))
+    spoken = {value for word, value in _SPOKEN.items() if word in example.question.lower()}
+    free = [number for number in given if used.count(number) == 1 and number not in spoken]
+    for old in random.sample(free, len(free)):
+        for new in random.sample(_near(int(old)), len(_near(int(old)))):
+            values = _recomputed(chain, {number: number for number in given} | {old: str(new)})
+            if values and values[example.answer] != example.answer and len(set(values.values())) == len(values):
+                return _told(example, values)
+    return example
+
+
+def _plain(solution: str) -> str:
+    return re.sub(r"<<[^<>]*>>", "", solution)
+
+
+def _near(number: int) -> list[int]:
+    reach = max(2, number // 5)
+    return [n for n in range(max(1, number - reach), number + reach + 1) if n != number]
+
+
+def _recomputed(chain: list[tuple[str, str]], values: dict[str, str]) -> dict[str, str] | None:
+    """Old value -> new value of every quantity, or nothing where an equation does not hold or a result is not whole."""
+    old = {number: number for number in values}
+    for left, result in chain:
+        if any(number not in values for number in re.findall(r"\d+", left)) or _evaluated(left, old) != Fraction(
+            result
+        ):
+            return None
+        new = _evaluated(left, values)
+        if new is None or new.denominator != 1 or new < 1:
+            return None
+        values, old = values | {result: str(new)}, old | {result: result}
+    return values
+
+
+def _evaluated(left: str, values: dict[str, str]) -> Fraction | None:
+    parts = re.findall(r"\d+|[-+*/x×]", left)
+    terms = [Fraction(values[parts[0]])]
+    for sign, number in ((a, b) for a, b in pairwise(parts) if not a.isdigit()):
+        value = Fraction(values[number])
+        if sign in "*x×":
+            terms[-1] *= value
+        elif sign == "/":
+            if value == 0:
+                return None
+            terms[-1] /= value
+        else:
+            terms.append(value if sign == "+" else -value)
+    return sum(terms, Fraction(0))
+
+
+def _told(example: Example, values: dict[str, str]) -> Example:
+    def swapped(text: str) -> str:
+        return _ANY_NUMBER.sub(lambda m: values.get(m.group(), m.group()), text)
+
+    return replace(
+        example, question=swapped(example.question), solution=swapped(example.solution), answer=values[example.answer]
+    )

@@ -1,0 +1,139 @@
+import random
+import re
+
+import pytest
+
+from overmem.records import Example
+from overmem.shifts import SHIFTS, keeps_answer, original_id, shifted, shifted_id
+from overmem.shifts.names import HERS, HIS, names
+from overmem.shifts.numbers import numbers
+from overmem.shifts.preamble import PREAMBLES
+from overmem.shifts.reorder import reorder
+from overmem.shifts.sentences import sentences
+from overmem.shifts.typos import typos
+from overmem.tasks.wordproblems import splits
+
+EXAMPLES = splits(train=0, val=0, test=60, ood=0, seed=3)["test"]
+DIGITS = re.compile(r"\d+")
+
+
+def told(question, solution="", answer="7"):
+    return Example("a1", question, solution, answer)
+
+
+@pytest.mark.parametrize("name", SHIFTS)
+def test_a_shift_is_deterministic_and_does_not_depend_on_the_other_examples_or_their_order(name):
+    whole = {e.id: e for e in shifted(EXAMPLES, name)}
+    part = {e.id: e for e in shifted(EXAMPLES[10:4:-1], name)}
+    assert part
+    assert all(whole[i] == e for i, e in part.items())
+
+
+@pytest.mark.parametrize("name", SHIFTS)
+def test_another_seed_tells_it_otherwise(name):
+    assert shifted(EXAMPLES, name, seed=0) != shifted(EXAMPLES, name, seed=1)
+
+
+@pytest.mark.parametrize("name", SHIFTS)
+def test_every_shifted_example_is_paired_with_its_original_and_differs_from_it(name):
+    originals = {e.id: e for e in EXAMPLES}
+    made = shifted(EXAMPLES, name)
+    assert len(made) > len(EXAMPLES) / 5
+    for e in made:
+        origin = originals[original_id(e.id, name)]
+        assert e.id == shifted_id(origin.id, name)
+        assert e.question != origin.question
+        assert (e.kind, e.group) == (origin.kind, origin.group)
+
+
+@pytest.mark.parametrize("name", SHIFTS)
+def test_a_shift_says_truly_whether_the_answer_is_kept(name):
+    originals = {e.id: e for e in EXAMPLES}
+    for e in shifted(EXAMPLES, name):
+        assert (e.answer == originals[original_id(e.id, name)].answer) is keeps_answer(name)
+
+
+@pytest.mark.parametrize("name", [n for n in SHIFTS if n not in ("irrelevant", "numbers")])
+def test_a_shift_that_keeps_the_answer_keeps_every_number_of_the_question(name):
+    originals = {e.id: e for e in EXAMPLES}
+    for e in shifted(EXAMPLES, name):
+        before = DIGITS.findall(originals[original_id(e.id, name)].question)
+        assert sorted(DIGITS.findall(e.question)) == sorted(before)
+
+
+def test_there_are_at_least_twenty_preambles_of_several_lengths_and_none_holds_a_number():
+    assert len(set(PREAMBLES)) >= 20
+    lengths = [len(p.split()) for p in PREAMBLES]
+    assert min(lengths) <= 2
+    assert max(lengths) >= 30
+    assert not any(DIGITS.search(p) or re.search(r"\b(?:step|carefully|think|answer is|math)", p) for p in PREAMBLES)
+
+
+def test_an_irrelevant_sentence_adds_one_number_that_the_question_did_not_hold():
+    originals = {e.id: e for e in EXAMPLES}
+    for e in shifted(EXAMPLES, "irrelevant"):
+        origin = originals[original_id(e.id, "irrelevant")]
+        (new,) = set(DIGITS.findall(e.question)) - set(DIGITS.findall(origin.question))
+        assert new not in DIGITS.findall(origin.solution)
+        assert sentences(e.question)[-1] == sentences(origin.question)[-1]
+
+
+def test_names_change_alike_in_question_solution_and_answer_and_keep_their_pronouns():
+    example = Example("k1", "Ann is a knight, says Emma. Tom lies, she adds.", "Emma says so of Tom.", "Emma", "exact")
+    changed = names(example, random.Random(0))
+    assert changed.answer in HERS
+    assert changed.answer != "Emma"
+    new = changed.question.split()[6]
+    assert new in HIS
+    assert changed.solution == f"{changed.answer} says so of {new}."
+
+
+def test_will_the_verb_is_not_a_name():
+    example = told("Will the shop have 3 apples?")
+    assert names(example, random.Random(0)) == example
+
+
+def test_typos_spare_numbers_names_and_words_of_quantity():
+    example = told("Sam has twelve more apples than Nora, half of them with worms and stickers on their skin.")
+    for seed in range(50):
+        changed = typos(example, random.Random(seed), rate=1.0).question.split()
+        assert {"Sam", "twelve", "more", "Nora,", "half", "than"} <= set(changed)
+
+
+def test_sentences_that_lean_on_the_one_before_are_not_moved():
+    example = told("Ann has 3 pens. Then she buys 4. She gives half of them to Bob. How many are left?")
+    assert reorder(example, random.Random(0)) == example
+
+
+def test_free_sentences_are_swapped_and_first_and_last_stay():
+    example = told("A shop sells pens. A pen costs 3 coins. A book costs 9 coins. What do two pens cost?")
+    assert sentences(reorder(example, random.Random(0)).question) == [
+        "A shop sells pens.",
+        "A book costs 9 coins.",
+        "A pen costs 3 coins.",
+        "What do two pens cost?",
+    ]
+
+
+def test_changed_numbers_give_the_answer_of_the_new_problem():
+    for e in shifted(EXAMPLES, "numbers"):
+        results = [m.groups() for m in re.finditer(r"(\d+) ([-+]) (\d+) = (\d+)", e.solution)]
+        assert results
+        for left, sign, right, result in results:
+            assert int(left) + (int(right) if sign == "+" else -int(right)) == int(result)
+        assert results[-1][-1] == e.answer
+
+
+def test_a_number_that_a_word_may_also_stand_for_is_not_changed():
+    example = told("It takes 2 bolts of blue and half that much white. How many?", "2/2 = 1. 2+1 = 3.", "3")
+    assert numbers(example, random.Random(0)) == example
+
+
+def test_an_equation_that_does_not_hold_is_left_alone():
+    example = told("Ann has 5 pens and gets 4. How many?", "5 + 4 = 8", "8")
+    assert numbers(example, random.Random(0)) == example
+
+
+def test_a_solution_with_a_number_from_nowhere_is_left_alone():
+    example = told("Ann has 5 pens and gets 4. How many?", "5 + 4 = 9, in 17 ways", "9")
+    assert numbers(example, random.Random(0)) == example
