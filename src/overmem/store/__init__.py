@@ -10,7 +10,7 @@ A unit is written under a temporary name and renamed when whole. Its Parquet met
 which request it is, so a unit that stands is never computed again unless one of them changed.
 """
 
-from overmem.store.files import locked, replacing, write_json, write_text
+from overmem.store.files import locked, plain, replacing, write_json, write_text
 from overmem.store.observations import (
     read_checkpoints,
     read_curves,
@@ -22,6 +22,7 @@ from overmem.store.observations import (
     snapshots,
     unit_stands,
     write_examples,
+    write_failure,
     write_samples,
     write_scores,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "Run",
     "locked",
     "open_run",
+    "plain",
     "read_checkpoints",
     "read_curves",
     "read_examples",
@@ -55,6 +57,7 @@ __all__ = [
     "snapshots",
     "unit_stands",
     "write_examples",
+    "write_failure",
     "write_json",
     "write_measurements",
     "write_recipe",

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from overmem.errors import BadRequest
 from overmem.records import SCHEMA, TEMPERATURES, Checkpoint, Curves, Example, Samples, Scores, Snapshot
-from overmem.store.files import frame_note, read_frame, write_frame
+from overmem.store.files import frame_note, read_frame, write_frame, write_json
 from overmem.store.paths import Run
 
 _TOKEN_COLUMNS = {
@@ -100,6 +100,13 @@ def read_samples(run: Run, checkpoint: str, split: str) -> Samples:
         for name, dtype in _SAMPLE_COLUMNS.items()
     }
     return Samples(tuple(frame["example_id"]), **columns)
+
+
+def write_failure(run: Run, checkpoint: str, reason: str) -> None:
+    """Note why a checkpoint could not be observed; what was observed of its earlier weights goes."""
+    for stale in run.failure_path(checkpoint).parent.glob("*.parquet"):
+        stale.unlink()
+    write_json(run.failure_path(checkpoint), {"schema": SCHEMA, "reason": reason})
 
 
 def read_plan(run: Run) -> dict[str, Any]:

@@ -1,0 +1,62 @@
+"""Completions of a split, their answers read and compared with the reference's."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from overmem import answers
+from overmem.observe.plan import Split
+from overmem.observe.sample import Decoding, completions
+from overmem.records import Samples
+from overmem.tasks.render import completion_text
+
+
+def samples(
+    model: Any,
+    tokenizer: Any,
+    split: Split,
+    decoding: Decoding,
+    token_budget: int,
+    advance: Callable[[int], None] = lambda examples: None,
+) -> Samples:
+    """Completions of one split, read and graded, in the order of its examples and draws."""
+    prompts = [e.prompt_ids for e in split.encoded]
+    longest = max(map(len, prompts), default=0)
+    context = int(getattr(model.config.get_text_config(), "max_position_embeddings", None) or 2048)
+    capped = replace(decoding, max_new_tokens=max(1, min(decoding.max_new_tokens, context - longest)))
+    names = [f"{split.name} {e.example_id}" for e in split.encoded]
+    drawn = completions(
+        model,
+        prompts,
+        names,
+        capped,
+        stop_ids=_stop_ids(model, tokenizer),
+        token_budget=token_budget,
+        advance=advance,
+    )
+    ordered = sorted(drawn, key=lambda c: (c.prompt, c.draw))
+    golds = {e.id: e for e in split.examples}
+    texts = [completion_text(tokenizer, c.token_ids) for c in ordered]
+    ids = [split.encoded[c.prompt].example_id for c in ordered]
+    read = [answers.answer_in(text, golds[i].kind) for text, i in zip(texts, ids, strict=True)]
+    return Samples(
+        tuple(ids),
+        np.array([c.draw for c in ordered], dtype=np.int32),
+        np.array([decoding.temperature if c.draw else 0.0 for c in ordered], dtype=np.float32),
+        tuple(texts),
+        np.array([len(c.token_ids) for c in ordered], dtype=np.int32),
+        np.array([c.logprob for c in ordered], dtype=np.float32),
+        tuple(c.stop for c in ordered),
+        tuple(read),
+        np.array(
+            [answers.is_correct(a, golds[i].answer, golds[i].kind) for a, i in zip(read, ids, strict=True)], dtype=bool
+        ),
+    )
+
+
+def _stop_ids(model: Any, tokenizer: Any) -> list[int]:
+    configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    listed = configured if isinstance(configured, list) else [configured]
+    return sorted({i for i in [*listed, tokenizer.eos_token_id] if i is not None})

@@ -1,0 +1,113 @@
+"""Teacher forcing: what the model says of every token of the reference solutions, in one forward pass.
+
+Logits are made only where a solution token is predicted, and only a chunk at a time: prompt positions cost no output
+matrix, and memory is bounded by the token budget, whatever the vocabulary.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from overmem.losses.chunked import logits_of
+from overmem.losses.driver import base_of
+from overmem.losses.head import head_of
+from overmem.observe.sample import batches
+from overmem.records import TEMPERATURES, Scores
+from overmem.tasks.render import Encoded
+
+_CHUNK_BYTES = 128 * 2**20
+"""Logits held at once, in float32; a handful of copies of this size live for a moment."""
+_COLUMNS = ("logprob", "entropy", "top1_logprob", "std_logprob")
+
+
+def scores(
+    model: PreTrainedModel,
+    encoded: Sequence[Encoded],
+    *,
+    token_budget: int,
+    truncated: int = 0,
+    advance: Callable[[int], None] = lambda examples: None,
+) -> Scores:
+    """Per-token statistics of every reference solution, in the order given.
+
+    Args:
+        model: any causal language model, in evaluation mode.
+        encoded: prompt and solution ids of each example.
+        token_budget: most padded tokens in one forward pass.
+        truncated: examples left out by the caller because they do not fit; recorded.
+        advance: called with the number of examples done after each batch.
+    """
+    counts = [len(e.solution_ids) for e in encoded]
+    offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
+    columns = {name: np.zeros(offsets[-1], dtype=np.float32) for name in _COLUMNS}
+    is_argmax = np.zeros(offsets[-1], dtype=bool)
+    tempered = np.zeros((len(encoded), len(TEMPERATURES)))
+    lengths = [len(e.prompt_ids) + len(e.solution_ids) for e in encoded]
+    for batch in batches(lengths, 1, token_budget):
+        chosen = [encoded[i] for i in batch]
+        where = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in batch])
+        owner = np.repeat(batch, [counts[i] for i in batch])
+        statistics, argmax, token_tempered = _batch(model, chosen)
+        for name, values in zip(_COLUMNS, statistics, strict=True):
+            columns[name][where] = values
+        is_argmax[where] = argmax
+        np.add.at(tempered, owner, token_tempered.astype(np.float64))
+        advance(len(batch))
+    ids = [t for e in encoded for t in e.solution_ids]
+    return Scores(
+        tuple(e.example_id for e in encoded),
+        offsets,
+        np.array(ids, dtype=np.int32),
+        **columns,
+        mean_logprob=-columns["entropy"],
+        is_argmax=is_argmax,
+        tempered_nll=tempered,
+        truncated=truncated,
+    )
+
+
+@torch.inference_mode()
+def _batch(
+    model: PreTrainedModel, encoded: Sequence[Encoded]
+) -> tuple[Float[np.ndarray, "4 tokens"], np.ndarray, Float[np.ndarray, "tokens temperatures"]]:
+    """Statistics of all solution tokens of one batch, examples one after the other."""
+    rows = [[*e.prompt_ids, *e.solution_ids] for e in encoded]
+    width = max(map(len, rows))
+    ids = torch.tensor([r + [0] * (width - len(r)) for r in rows], device=model.device)
+    mask = torch.tensor([[1] * len(r) + [0] * (width - len(r)) for r in rows], device=model.device)
+    predicts = torch.zeros_like(mask, dtype=torch.bool)
+    for row, one in enumerate(encoded):
+        start = len(one.prompt_ids)
+        predicts[row, start - 1 : start - 1 + len(one.solution_ids)] = True
+    labels = torch.tensor([t for e in encoded for t in e.solution_ids], device=model.device)
+    inner: Any = base_of(model)
+    picked = inner.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[predicts]
+    head = head_of(inner)
+    size = max(1, _CHUNK_BYTES // (4 * len(head.weight)))
+    parts = [
+        _statistics(logits_of(head, picked[i : i + size]), labels[i : i + size]) for i in range(0, len(labels), size)
+    ]
+    statistics, argmax, tempered = (torch.cat(p, -1).cpu().numpy() for p in zip(*parts, strict=True))
+    return statistics, argmax, tempered.T
+
+
+def _statistics(
+    logits: Float[Tensor, "tokens vocab"], labels: Int[Tensor, " tokens"]
+) -> tuple[Float[Tensor, "4 tokens"], Tensor, Float[Tensor, "temperatures tokens"]]:
+    """(label logprob, entropy, top-1 logprob, sd of log p under p), argmax hits, nll at each temperature."""
+    logits = logits.float()
+    logprobs = logits.log_softmax(-1)
+    label = logprobs.gather(1, labels[:, None])[:, 0]
+    probabilities = logprobs.exp()
+    mean = (probabilities * logprobs).sum(-1)
+    square = (probabilities * logprobs.square()).sum(-1)
+    top = logprobs.max(-1)
+    sd = (square - mean.square()).clamp(min=0).sqrt()
+    chosen = logits.gather(1, labels[:, None])[:, 0]
+    tempered = torch.stack([(logits / t).logsumexp(-1) - chosen / t for t in TEMPERATURES])
+    return torch.stack([label, -mean, top.values, sd]), top.indices == labels, tempered

@@ -1,0 +1,140 @@
+"""The recipe: what to fine-tune, on what, and how. Read from YAML, unknown keys refused by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from overmem.errors import BadRequest
+from overmem.tasks import Data
+
+_STRICT = ConfigDict(extra="forbid")
+_Kind = TypeVar("_Kind")
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank adaptation; used when `method` is `lora`."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    r: int = 16
+    """Rank."""
+    alpha: int = 32
+    """Scale numerator: the update is alpha / r times B A."""
+    dropout: float = 0.0
+    """Dropout on the adapter's input."""
+    target_modules: str | list[str] = "all-linear"
+    """Which layers are adapted."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A fine-tune. The same recipe gives the same checkpoints."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    output: str
+    """Run directory: checkpoints and everything overmem learns of them."""
+    model: str = "pebble"
+    """Base model: `pebble` (embedded), a folder, or a Hugging Face hub id."""
+    data: Data = field(default_factory=Data)
+    """What to train on, and the splits held out from it."""
+    method: Literal["full", "lora"] = "full"
+    """Which weights learn."""
+    lora: Lora = field(default_factory=Lora)
+    """Settings of method `lora`."""
+    loss: str = "nll"
+    """Token loss: a name of the family, or "module:function"."""
+    loss_knobs: Mapping[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the loss."""
+    learning_rate: float = 2e-5
+    """Peak learning rate."""
+    epochs: float = 3.0
+    """Passes over the training rows."""
+    batch_size: int = 16
+    """Examples per device and forward pass."""
+    accumulation: int = 1
+    """Forward passes per optimizer step."""
+    scheduler: str = "linear"
+    """Learning rate schedule, as transformers names it."""
+    warmup: float = 0.0
+    """Warm-up: a fraction of all steps if below 1, else a number of steps."""
+    max_length: int = 1024
+    """Longest example in tokens; longer ones are left out, counted and reported."""
+    template: str | None = None
+    """Prompt with {question} in it; by default the tokenizer's chat template, else "Question: ...\\nAnswer:"."""
+    save: Literal["epoch"] | int = "epoch"
+    """Checkpoint every epoch, or every so many steps."""
+    dtype: Literal["float32", "bfloat16", "auto"] = "auto"
+    """Precision of the weights: auto is float32 (with bfloat16 autocast where there is a GPU)."""
+    observe_rows: int = 64
+    """Rows of train and val on which plain nll is measured at every checkpoint while training; 0 for none."""
+    report_to: tuple[str, ...] = ()
+    """Trackers, as transformers names them: tensorboard, wandb, trackio, ..."""
+    seed: int = 0
+    """Fixes data order, adapter initialisation and dropout."""
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+    """Any other field of transformers' TrainingArguments."""
+
+
+def read_recipe(path: Path | str) -> Recipe:
+    """The recipe in a YAML file.
+
+    Raises:
+        BadRequest: no such file, not YAML, or keys and values that a recipe does not have.
+    """
+    return parsed(_yaml(Path(path)), str(path))
+
+
+def read_data(given: object) -> Data:
+    """Data from a source's name, a YAML file with a recipe's `data` keys, or those keys themselves.
+
+    Raises:
+        BadRequest: keys and values that `data` does not have.
+    """
+    if isinstance(given, str):
+        if Path(given).suffix not in (".yaml", ".yml"):
+            return Data(source=given)
+        content = _yaml(Path(given))
+        given = content.get("data", content)
+    return _validated(Data, given, "data")
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise BadRequest(f"no file at {str(path)!r}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadRequest(f"{path} is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise BadRequest(f"{path}: keys and values are expected, got {type(content).__name__}")
+    return content
+
+
+def parsed(content: object, where: str) -> Recipe:
+    """A recipe from plain Python values; `where` names their source in errors."""
+    return _validated(Recipe, content, where)
+
+
+def _validated(kind: type[_Kind], content: object, where: str) -> _Kind:
+    try:
+        return TypeAdapter(kind).validate_python(content)
+    except ValidationError as error:
+        raise BadRequest(f"{where}: " + "; ".join(_said(e, kind) for e in error.errors())) from error
+
+
+def _said(error: Any, kind: type) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        owner: Any = kind
+        for part in error["loc"][:-1]:
+            owner = {"data": Data, "lora": Lora}.get(str(part), owner)
+        return f"unknown key {place!r}; allowed: {', '.join(owner.__dataclass_fields__)}"
+    if error["type"] == "missing":
+        return f"key {place!r} is missing"
+    return f"{place}: {error['msg']}, got {error['input']!r}"
