@@ -1,0 +1,155 @@
+"""Tasks: where examples come from. One source a file, one literal table; splits that never share a problem."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from overmem.answers import check_gold
+from overmem.errors import BadData, BadRequest, unknown
+from overmem.records import Example
+from overmem.tables import method
+from overmem.tasks import wordproblems
+from overmem.tasks.data import Data, Loaded, Row, Rows, Sourced
+from overmem.tasks.duplicates import clusters
+from overmem.tasks.files import file_rows, is_file_source
+from overmem.tasks.layouts import examples_of
+from overmem.tasks.splits import divided, drawn, shares_for, without_duplicates
+
+__all__ = ["SOURCES", "Data", "Loaded", "load"]
+
+
+def generated_wordproblems(data: Data) -> Sourced:
+    """The built-in offline task: generated arithmetic word problems with worked solutions."""
+    sizes = {name: getattr(data, name) for name in ("train", "val", "test") if getattr(data, name) is not None}
+    made = wordproblems.splits(**sizes, **data.options, seed=data.seed)
+    return Sourced({name: list(examples) for name, examples in made.items()}, separate=True)
+
+
+def own_function(data: Data) -> Sourced:
+    """What the function "module:function" of one's own returns for this Data.
+
+    It returns rows (mappings) or Examples, or a mapping from `train`, `val`, `test`, `ood-<name>` to such.
+    """
+    given = method({}, data.source, "data source")(data, **data.options)
+    parts = given if isinstance(given, Mapping) else {"train": given}
+    return Sourced({name: _as_rows(part, f"{data.source} ({name})") for name, part in parts.items()})
+
+
+SOURCES: dict[str, Callable[[Data], Sourced]] = {
+    "wordproblems": generated_wordproblems,
+    "file": file_rows,
+    "module:function": own_function,
+}
+"""Every source of examples. `Data.source` says which, by its name or by its form."""
+
+
+def load(data: Data) -> Loaded:
+    """The examples of every split, and notes on what was dropped, added or found.
+
+    Deterministic: the order of the rows does not matter, and adding rows does not move the others from split to split.
+
+    Raises:
+        BadRequest: a source, column or option that is not there.
+        BadData: a broken row; the message names file and row.
+    """
+    parts, notes, separate = _parts(data)
+    for name, ood in data.ood.items():
+        found, ood_notes, _ = _parts(ood)
+        rows = found["test"] if found.get("test") else [e for part in found.values() for e in part]
+        parts[f"ood-{name}"] = list(drawn(rows, ood.test, ood.seed))
+        notes += [f"ood-{name}: {note}" for note in ood_notes]
+    if not separate:
+        parts = _apart(parts, data, notes)
+    splits = _counted(parts, data, notes)
+    return Loaded(splits, tuple(notes))
+
+
+def _source(data: Data) -> Callable[[Data], Sourced]:
+    if data.source in SOURCES and ":" not in data.source:
+        return SOURCES[data.source]
+    if is_file_source(data.source):
+        return SOURCES["file"]
+    if ":" in data.source:
+        return SOURCES["module:function"]
+    raise unknown("data source", data.source, [*SOURCES, "a file or folder"])
+
+
+def _parts(data: Data) -> tuple[dict[str, list[Example]], list[str], bool]:
+    """The examples of each part that the source gives, without identical questions; notes; whether all is apart."""
+    sourced = _source(data)(data)
+    data = replace(data, fields={**sourced.fields, **data.fields})
+    notes = list(sourced.notes)
+    parts: dict[str, list[Example]] = {}
+    kind = ""
+    for name, rows in sourced.parts.items():
+        ready = [row for row in rows if isinstance(row, Example)]
+        if ready:
+            check_gold(ready, f"{data.source} ({name})")
+        else:
+            made = examples_of([row for row in rows if isinstance(row, Row)], data, data.fields, kind)
+            ready, kind = made.examples, made.kind
+            if made.appended:
+                notes.append(f"{name}: the answer was appended to {made.appended} solutions that do not mark it")
+            if made.broken:
+                notes.append(f"{name}: {len(made.broken)} broken rows left out, the first: {made.broken[0]}")
+        parts[name] = without_duplicates(ready)
+        if dropped := len(ready) - len(parts[name]):
+            notes.append(f"{name}: {dropped} rows left out whose question is there already")
+    return parts, notes, sourced.separate
+
+
+def _apart(parts: dict[str, list[Example]], data: Data, notes: list[str]) -> dict[str, list[Example]]:
+    """The parts with no problem in two of them: evaluation keeps its rows, training gives way; `train` is divided."""
+    order = sorted(parts, key=lambda name: {"test": 0, "val": 2, "train": 3}.get(name, 1))
+    everything = [example for name in order for example in parts[name]]
+    labels = clusters(everything, data.near_duplicates).tolist()
+    taken: set[int] = set()
+    position = 0
+    kept: dict[str, list[Example]] = {}
+    for name in order:
+        mine = labels[position : position + len(parts[name])]
+        position += len(mine)
+        # Sets that are only evaluated on may overlap: an ood set is often another version of the test set.
+        clash = [label in taken for label in mine]
+        if name.startswith("ood-"):
+            if any(clash):
+                notes.append(f"{name}: {sum(clash)} questions are near-duplicates of test questions, and are kept")
+            kept[name] = parts[name]
+        else:
+            kept[name] = [example for example, drop in zip(parts[name], clash, strict=True) if not drop]
+            if any(clash):
+                notes.append(f"{name}: {sum(clash)} rows left out that are near-duplicates of evaluation questions")
+        taken |= set(mine)
+    missing = [name for name in ("test", "val") if name not in kept]
+    if missing and kept.get("train"):
+        pool = kept["train"]
+        counts = {name: getattr(data, name) for name in (*missing, "train")}
+        labels_of_pool = clusters(pool, data.near_duplicates)
+        positions = divided(pool, labels_of_pool, shares_for(counts, len(pool)), data.seed)
+        kept |= {name: [pool[p] for p in where] for name, where in positions.items()}
+    return kept
+
+
+def _counted(parts: Mapping[str, list[Example]], data: Data, notes: list[str]) -> dict[str, tuple[Example, ...]]:
+    """As many examples of each split as were asked for, and a note where there are fewer, or none."""
+    splits: dict[str, tuple[Example, ...]] = {}
+    for name in ("train", "val", "test", *(name for name in parts if name.startswith("ood-"))):
+        asked = getattr(data, name, None)
+        if asked is not None and asked < 0:
+            raise BadRequest(f"data.{name}: {asked} rows; allowed: 0 or more, or null for all that are left")
+        splits[name] = drawn(parts.get(name, []), asked, data.seed)
+        if not splits[name]:
+            notes.append(f"{name}: empty ({'0 rows were asked for' if asked == 0 else 'no rows are left for it'})")
+        elif asked is not None and len(splits[name]) < asked:
+            notes.append(f"{name}: {len(splits[name])} rows of the {asked} asked for")
+    return splits
+
+
+def _as_rows(part: Iterable[Any], where: str) -> Rows:
+    given = list(part)
+    if all(isinstance(row, Example) for row in given):
+        return given
+    for number, row in enumerate(given, 1):
+        if not isinstance(row, Mapping):
+            raise BadData(f"{where}, row {number}: {type(row).__name__} where a mapping or an Example is expected")
+    return [Row(where, number, row) for number, row in enumerate(given, 1)]

@@ -1,0 +1,90 @@
+"""What is asked of a data set, and what comes back: plain records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from overmem.records import Example
+
+
+@dataclass(frozen=True)
+class Data:
+    """The recipe's `data:` section: which problems, and how they are split."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    source: str = "wordproblems"
+    """`wordproblems`; a name of the presets table (`gsm8k`, `metamathqa`, `math`, `knights-and-knaves`, `svamp`, ...);
+    a .jsonl, .json, .csv or .parquet file or a folder of such; a Hugging Face hub id (`hub:org/name` or `org/name`);
+    `reasoning-gym:NAME`; `module:function`."""
+    subset: str = ""
+    """Configuration of a hub data set (`main` for GSM8K)."""
+    split: str = ""
+    """Split of a hub data set that holds the training rows; its `train`, or its only one, if empty."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Where `question`, `solution`, `answer` and `group` stand: a column's name, or a template of several columns such
+    as '{Body} {Question}'. What is left out is found by the usual names."""
+    test_source: str = ""
+    """Where the test rows come from: a file, a hub id, or the name of a split of the same hub data set. If empty, the
+    source's own test rows where it has some, else a share of all rows."""
+    ood: Mapping[str, "Data"] = field(default_factory=dict)
+    """Out-of-distribution sets by name: each becomes the split `ood-<name>` (its test rows if it has some, else all;
+    `test` says how many)."""
+    kind: Literal["auto", "math", "choice", "exact"] = "auto"
+    """How answers are compared. `auto` looks at the answers: letters are a choice, numbers are mathematics."""
+    answer_after: str = "####"
+    """What stands before the answer in a solution, where no column gives the answer. A boxed answer and 'the answer is'
+    are understood too."""
+    strip_calculations: bool = False
+    """Whether GSM8K's calculator annotations (`<<48/2=24>>`) are taken out of the solutions."""
+    drop_broken: bool = False
+    """Whether broken rows are left out and counted. Otherwise the first one is an error."""
+    near_duplicates: float = 0.8
+    """Jaccard similarity of word 3-shingles from which two questions are the same problem and stay in one split; 1 is
+    identical questions only."""
+    train: int | None = None
+    """Training rows; all that are left if null (400 of a generated source)."""
+    val: int | None = None
+    """Rows to select on; a tenth if null (200 of a generated source)."""
+    test: int | None = None
+    """Rows to confirm on; all if they come separately, else a tenth if null (200 of a generated source)."""
+    seed: int = 0
+    """Of the split and of generated problems. Another seed is another draw."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Keywords for a reasoning-gym generator, and for `module:function`."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row as its source gave it."""
+
+    where: str
+    """The file or the hub split."""
+    number: int
+    """1 is the first (in JSON lines: the line)."""
+    values: Mapping[str, Any]
+
+
+Rows: TypeAlias = list[Row] | list[Example]
+
+
+@dataclass(frozen=True)
+class Sourced:
+    """What a source gives: rows of `train`, and of `val`, `test` and `ood-<name>` where it keeps them apart."""
+
+    parts: Mapping[str, Rows]
+    notes: tuple[str, ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Where question, solution, answer and group stand, where the source knows."""
+    separate: bool = False
+    """Whether the source itself promises that no two of its splits share a problem."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Examples by split, and what was done to get them."""
+
+    splits: Mapping[str, tuple[Example, ...]]
+    """`train`, `val`, `test` and every `ood-<name>`; an empty one is an empty tuple and a note."""
+    notes: tuple[str, ...] = ()
+    """What was dropped, added or found, with counts, each a sentence."""

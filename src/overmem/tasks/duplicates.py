@@ -1,0 +1,82 @@
+"""Near-duplicate questions: which examples are the same problem in other words."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+from overmem.records import Example
+
+_WORD = re.compile(r"\w+|[-+*/=<>^]")
+_PERMUTATIONS = 128
+
+
+def clusters(examples: Sequence[Example], threshold: float = 0.8) -> Int[np.ndarray, " examples"]:
+    """A label for each example; equal labels are one problem: a declared group, or chained near-duplicates.
+
+    Two questions are near-duplicates where the Jaccard similarity of their sets of word 3-shingles is `threshold` or
+    more; numbers and operators are words. Candidates come from MinHash LSH (datasketch), each is then checked exactly.
+    Shingles that a tenth of all questions share (more than 20 questions) are the task's boilerplate and do not count.
+    """
+    chain = _Chain(len(examples))
+    first: dict[str, int] = {}
+    for position, example in enumerate(examples):
+        for key in (f"id {example.id}", f"group {example.group}" if example.group else ""):
+            if key:
+                chain.join(first.setdefault(key, position), position)
+    if threshold < 1 and len(examples) > 1:
+        _join_similar([example.question for example in examples], threshold, chain)
+    return np.array([chain.root(position) for position in range(len(examples))], dtype=np.int64)
+
+
+class _Chain:
+    """Union of positions (path halving)."""
+
+    def __init__(self, size: int) -> None:
+        self._parent = list(range(size))
+
+    def root(self, position: int) -> int:
+        """The smallest position that is chained to this one."""
+        while self._parent[position] != position:
+            self._parent[position] = self._parent[self._parent[position]]
+            position = self._parent[position]
+        return position
+
+    def join(self, one: int, other: int) -> None:
+        """Chain two positions."""
+        low, high = sorted((self.root(one), self.root(other)))
+        self._parent[high] = low
+
+
+def _join_similar(questions: Sequence[str], threshold: float, chain: _Chain) -> None:
+    from datasketch import MinHash, MinHashLSH
+
+    shingles = _shingles(questions)
+    # LSH alone misses pairs near its threshold: ask it for less, and check what it finds.
+    index = MinHashLSH(threshold=threshold - 0.15, num_perm=_PERMUTATIONS, weights=(0.3, 0.7))
+    hashed = MinHash.generator(([s.encode() for s in one] for one in shingles), num_perm=_PERMUTATIONS, seed=1)
+    for position, signature in enumerate(hashed):
+        mine = shingles[position]
+        for other in index.query(signature):
+            if chain.root(position) != chain.root(other):
+                theirs = shingles[other]
+                if len(mine & theirs) >= threshold * len(mine | theirs):
+                    chain.join(position, other)
+        index.insert(position, signature, check_duplication=False)
+
+
+def _shingles(questions: Sequence[str]) -> list[frozenset[str]]:
+    every = []
+    for question in questions:
+        words = _WORD.findall(unicodedata.normalize("NFKC", question).casefold())
+        every.append({" ".join(words[start : start + 3]) for start in range(max(1, len(words) - 2))})
+    often = Counter(shingle for one in every for shingle in one)
+    limit = max(20, len(questions) // 10)
+    boilerplate = {shingle for shingle, count in often.items() if count > limit}
+    # A question of boilerplate alone stands for itself.
+    return [
+        frozenset(one - boilerplate) or frozenset({question}) for one, question in zip(every, questions, strict=True)
+    ]

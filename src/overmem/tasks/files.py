@@ -1,0 +1,131 @@
+"""Data files: JSON lines, JSON, CSV and Parquet, one or a folder of them, as rows."""
+
+import gzip
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from overmem.errors import BadData, BadRequest
+from overmem.tasks.data import Data, Row, Sourced
+
+_PART = {"train": "train", "training": "train", "test": "test", "val": "val", "valid": "val", "validation": "val"}
+_PART["dev"] = "val"
+
+
+def file_rows(data: Data) -> Sourced:
+    """The rows of `data.source`, a file or a folder, and of `data.test_source`.
+
+    In a folder the word train, val (validation, dev) or test in a file's name says what it holds.
+
+    Raises:
+        BadRequest: nothing there, no format that is read, or two files for one part.
+        BadData: a file that cannot be read, or a row that is not an object; names the file and the row.
+    """
+    parts: dict[str, list[Row]] = {part: read_rows(path) for part, path in _files(Path(data.source)).items()}
+    if data.test_source:
+        found = _files(Path(data.test_source))
+        parts["test"] = read_rows(found.get("test", found.get("train", Path(data.test_source))))
+    return Sourced(parts)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of one file, in its order.
+
+    Raises:
+        BadData: the file cannot be read, or a row is not an object; the message names file and row.
+    """
+    name = path.name.removesuffix(".gz")
+    try:
+        numbered = list(_READERS[Path(name).suffix.casefold()](path))
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise BadData(f"{path} cannot be read: {error}") from error
+    for number, values in numbered:
+        if not isinstance(values, dict):
+            raise BadData(
+                f"{path}, row {number}: {type(values).__name__} where an object with named fields is expected"
+            )
+    return [Row(str(path), number, values) for number, values in numbered]
+
+
+def is_file_source(source: str) -> bool:
+    """Whether `source` looks like a path: something stands there, or its ending says so."""
+    name = source.removesuffix(".gz")
+    return Path(name).suffix.casefold() in _READERS or source.startswith((".", "/", "~")) or Path(source).exists()
+
+
+def _files(path: Path) -> dict[str, Path]:
+    """The file of each part at `path`."""
+    path = path.expanduser()
+    if not path.exists():
+        raise BadRequest(f"no data at {path}; allowed: a {_allowed()} file or a folder of such")
+    if not path.is_dir():
+        if Path(path.name.removesuffix(".gz")).suffix.casefold() not in _READERS:
+            raise BadRequest(f"data file {path} has no format that is read; allowed: {_allowed()}")
+        return {"train": path}
+    readable = sorted(p for p in path.iterdir() if Path(p.name.removesuffix(".gz")).suffix.casefold() in _READERS)
+    if not readable:
+        raise BadRequest(f"no data file in the folder {path}; allowed: {_allowed()}")
+    if len(readable) == 1:
+        return {"train": readable[0]}
+    found: dict[str, Path] = {}
+    for file in readable:
+        words = re.split(r"[\W_]+", file.name.casefold())
+        parts = {_PART[word] for word in words if word in _PART}
+        if len(parts) != 1:
+            raise BadRequest(f"{file} in the folder {path}: its name should say train, val or test (one of them)")
+        if (part := parts.pop()) in found:
+            raise BadRequest(
+                f"the folder {path} has two files for {part} ({found[part].name}, {file.name}); "
+                "name one file as source: and one as test_source:"
+            )
+        found[part] = file
+    return found
+
+
+def _allowed() -> str:
+    return ", ".join(_READERS)
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                try:
+                    yield number, json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise BadData(f"{path}, row {number}: not JSON ({error})") from error
+
+
+def _json(path: Path) -> Iterator[tuple[int, Any]]:
+    whole = json.loads(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+    if isinstance(whole, dict):
+        lists = [value for value in whole.values() if isinstance(value, list)]
+        if len(lists) != 1:
+            raise BadData(f"{path}: an object with {len(lists)} lists; allowed: a list of rows, or an object with one")
+        whole = lists[0]
+    if not isinstance(whole, list):
+        raise BadData(f"{path}: {type(whole).__name__} where a list of rows is expected")
+    yield from enumerate(whole, 1)
+
+
+def _csv(path: Path) -> Iterator[tuple[int, Any]]:
+    import polars
+
+    # Every column as text: a guess from the first rows must not turn the answer 007 or 1,000 into something else.
+    yield from enumerate(polars.read_csv(path, infer_schema=False).iter_rows(named=True), 1)
+
+
+def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
+    import polars
+
+    yield from enumerate(polars.read_parquet(path).iter_rows(named=True), 1)
+
+
+_READERS: dict[str, Callable[[Path], Iterator[tuple[int, Any]]]] = {
+    ".jsonl": _json_lines,
+    ".json": _json,
+    ".csv": _csv,
+    ".parquet": _parquet,
+}

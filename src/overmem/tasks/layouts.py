@@ -1,0 +1,188 @@
+"""Layouts: where known data sets keep question, solution, answer and group, and how a row becomes an example."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from overmem.answers import gold_scores, is_correct, marked_answer
+from overmem.errors import BadData, unknown
+from overmem.mathematics import number
+from overmem.records import Example
+from overmem.tasks.data import Data, Row
+
+FIELDS = ("question", "solution", "answer", "group")
+
+LAYOUTS: dict[str, dict[str, str]] = {
+    "metamathqa": {"question": "query", "solution": "response", "group": "original_question"},
+    "knights-and-knaves": {
+        "question": "quiz",
+        "solution": "{cot_head}\n{cot_repeat_steps}\n{cot_foot}",
+        "answer": "solution_text",
+    },
+    "svamp": {"question": "{Body}. {Question}", "solution": "Equation", "answer": "Answer"},
+    "multiple-choice": {"question": "{question}\n{choices}", "answer": "answerKey"},
+    "instruction": {"question": "{instruction}\n{input}", "solution": "output", "answer": "answer"},
+    "alpaca": {"question": "{instruction}\n{input}", "solution": "output"},
+    "gsm-hard": {"question": "input", "answer": "target"},
+}
+"""Layouts that are known by their columns; the first one whose columns are all there is taken."""
+
+USUAL_NAMES: dict[str, tuple[str, ...]] = {
+    "question": ("question", "problem", "query", "quiz", "prompt", "instruction", "input"),
+    "solution": ("solution", "rationale", "response", "output", "completion", "cot", "reasoning"),
+    "answer": ("answer", "final_answer", "final_ans", "target", "ground_truth", "answerkey"),
+}
+"""What columns are called elsewhere, best first; case does not matter."""
+
+_CALCULATION = re.compile(r"<<[^<>]*>>")
+_PLACE = re.compile(r"\{([^{}]+)\}")
+
+
+@dataclass(frozen=True)
+class Made:
+    """Examples made of rows, and what it took."""
+
+    examples: list[Example]
+    appended: int = 0
+    """Solutions that did not mark their answer and got it appended."""
+    broken: tuple[str, ...] = ()
+    """Why each row that was left out is broken."""
+    kind: str = ""
+
+
+def content_id(question: str) -> str:
+    """The first 16 hex digits of the SHA-256 of the question, regardless of case, white space and Unicode form."""
+    folded = " ".join(unicodedata.normalize("NFKC", question).casefold().split())
+    return hashlib.sha256(folded.encode()).hexdigest()[:16]
+
+
+def places(columns: Sequence[str], given: Mapping[str, str], where: str) -> dict[str, str]:
+    """Where each field stands, as a column or a template: as given, else by a known layout, else by the usual names.
+
+    Raises:
+        BadRequest: a field that is not one, or a column that is not there.
+        BadData: no column for the question, or none for solution and answer.
+    """
+    for field, place in given.items():
+        if field not in FIELDS:
+            raise unknown("field", field, FIELDS, "data.fields")
+        for column in _PLACE.findall(place) or [place]:
+            if column not in columns:
+                raise unknown(f"column for {field}", column, columns, where)
+    found = next((layout for layout in LAYOUTS.values() if _columns(layout) <= set(columns)), None)
+    if found is None:
+        by_case = {column.casefold(): column for column in reversed(columns)}
+        found = {
+            field: next(by_case[name] for name in names if name in by_case)
+            for field, names in USUAL_NAMES.items()
+            if any(name in by_case for name in names)
+        }
+    found = {**found, **given}
+    if "question" not in found or not {"solution", "answer"} & set(found):
+        raise BadData(
+            f"{where}: no column for {'question' if 'question' not in found else 'solution or answer'} among "
+            f"{', '.join(columns)}; name it under fields:"
+        )
+    return found
+
+
+def examples_of(rows: Sequence[Row], data: Data, fields: Mapping[str, str], kind: str = "") -> Made:
+    """The rows as examples.
+
+    Raises:
+        BadData: a broken row, unless `data.drop_broken`; the message names the file, the row and what is missing.
+    """
+    if not rows:
+        return Made([], kind=kind)
+    where = places(list(rows[0].values), fields, rows[0].where)
+    kind = kind or (data.kind if data.kind != "auto" else "") or _kind_of(rows[:500], where, data)
+    examples, broken, appended = [], [], 0
+    for row in rows:
+        try:
+            example, added = _example(row, where, kind, data)
+        except BadData as error:
+            if not data.drop_broken:
+                raise
+            broken.append(str(error))
+        else:
+            examples.append(example)
+            appended += added
+    return Made(examples, appended, tuple(broken), kind)
+
+
+def _columns(layout: Mapping[str, str]) -> set[str]:
+    return {column for place in layout.values() for column in (_PLACE.findall(place) or [place])}
+
+
+def _example(row: Row, where: Mapping[str, str], kind: str, data: Data) -> tuple[Example, bool]:
+    at = f"{row.where}, row {row.number}"
+    texts = {field: _filled(row, place, at) for field, place in where.items()}
+    question, solution, answer = texts["question"], texts.get("solution", ""), texts.get("answer", "")
+    if not question:
+        raise BadData(f"{at}: the question is empty ({where['question']})")
+    if not solution and marked_answer(answer, kind, after=data.answer_after):
+        solution, answer = answer, ""  # GSM8K: the column named answer holds the solution
+    if data.strip_calculations:
+        solution = _CALCULATION.sub("", solution)
+    answer = answer or marked_answer(solution, kind, after=data.answer_after)
+    if not answer:
+        raise BadData(
+            f"{at}: no answer; expected {where.get('answer') or 'a column named answer'}, or a solution in which it "
+            f"stands after {data.answer_after!r}, in \\boxed{{}} or after 'the answer is'"
+        )
+    added = not marked_answer(solution, kind, after=data.answer_after)
+    if added:
+        solution = f"{solution}\n#### {answer}".strip()
+    group = texts.get("group", "")
+    example = Example(content_id(question), question, solution, answer, kind, content_id(group) if group else "")
+    if not is_correct(solution, answer, kind, after=data.answer_after) or not gold_scores(example):
+        read = marked_answer(solution, kind, after=data.answer_after)
+        raise BadData(f"{at}: the solution ends in {read!r}, which is not the answer {answer!r} (compared as {kind})")
+    return example, added
+
+
+def _filled(row: Row, place: str, at: str) -> str:
+    columns = _PLACE.findall(place) or [place]
+    for column in columns:
+        if column not in row.values:
+            raise BadData(f"{at}: {column!r} is missing; the row has {', '.join(row.values) or 'nothing'}")
+    if columns == [place]:
+        return _text(row.values[place])
+    filled = _PLACE.sub(lambda match: _text(row.values[match[1]]), place).strip()
+    return re.sub(r"([.,?!])\s?\.(?= )", r"\1", filled)  # '{Body}. {Question}' where the body has its own stop
+
+
+def _text(value: Any) -> str:
+    """A value of a data file as text: whole floats without a point, lists line by line, choices with their letters."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value)
+        case float() if value.is_integer() and abs(value) < 1e15:
+            return str(int(value))
+        case {"text": [*texts], "label": [*labels]}:
+            return "\n".join(f"({label}) {text}" for label, text in zip(labels, texts, strict=True))
+        case list():
+            return "\n".join(map(_text, value))
+        case _:
+            return str(value).strip()
+
+
+def _kind_of(rows: Sequence[Row], where: Mapping[str, str], data: Data) -> str:
+    """The kind of answer that most of these rows have."""
+    place = where.get("answer") or where["solution"]
+    columns = _PLACE.findall(place) or [place]
+    answers = []
+    for row in rows:
+        if all(column in row.values for column in columns):
+            text = _filled(row, place, "")
+            answers.append(marked_answer(text, "exact", after=data.answer_after) or text)
+    letters = sum(bool(re.fullmatch(r"\(?[A-J]\)?", answer)) for answer in answers)
+    numbers = sum(number(answer) is not None or "\\" in answer for answer in answers)
+    if letters > len(answers) / 2:
+        return "choice"
+    return "math" if numbers > len(answers) / 2 else "exact"
