@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from math import exp, sqrt
 
 import numpy as np
-from jaxtyping import Float
-from scipy.special import ndtri, stdtrit  # type: ignore[import-untyped,unused-ignore]
+from jaxtyping import Bool, Float
+from scipy.special import bdtr, ndtri, stdtrit  # type: ignore[import-untyped,unused-ignore]
 
 Z = float(ndtri(0.975))
 
@@ -122,3 +122,51 @@ def difference(left: Number, right: Number) -> Number:
     high = value + sqrt((left.high - left.value) ** 2 + (right.value - right.low) ** 2)
     stderr = sqrt((left.stderr or 0.0) ** 2 + (right.stderr or 0.0) ** 2)
     return Number(value, stderr, low, high, left.n, left.note or right.note)
+
+
+def ratio_difference(
+    numerator: Float[np.ndarray, " examples"],
+    denominator: Float[np.ndarray, " examples"],
+    other_numerator: Float[np.ndarray, " examples"],
+    other_denominator: Float[np.ndarray, " examples"],
+    note: str = "",
+) -> Number:
+    """One ratio of sums minus another over the same examples (paired), with a linearised interval."""
+    left, right = ratio(numerator, denominator), ratio(other_numerator, other_denominator)
+    if left.value is None or right.value is None:
+        return Number(None, n=left.n, note=left.note or right.note)
+    value, n = left.value - right.value, left.n
+    if n == 1:
+        return Number(value, n=1, note="one example: no interval")
+    residual = (numerator - left.value * denominator) / denominator.mean()
+    residual = residual - (other_numerator - right.value * other_denominator) / other_denominator.mean()
+    found = t_interval(value, float(sqrt((residual @ residual) / (n - 1) / n)), n)
+    return replace(found, note=note)
+
+
+def paired_drop(before: Bool[np.ndarray, " examples"], after: Bool[np.ndarray, " examples"], note: str = "") -> Number:
+    """Share right before minus share right after on the same examples, with Bonett and Price's interval.
+
+    The Wald interval of the two discordant shares, each with one observation more (n with two): it is not empty when no
+    answer changed.
+
+    Source: Bonett and Price 2012, https://doi.org/10.1177/1471082X0901200102.
+    """
+    n = len(before)
+    if n == 0:
+        return Number(None, note=note or "no pairs")
+    lost, won = int((before & ~after).sum()), int((~before & after).sum())
+    value = (lost - won) / n
+    down, up = (lost + 1) / (n + 2), (won + 1) / (n + 2)
+    stderr = sqrt((down + up - (down - up) ** 2) / (n + 2))
+    low, high = max(-1.0, down - up - Z * stderr), min(1.0, down - up + Z * stderr)
+    return Number(value, stderr, min(low, value), max(high, value), n, note)
+
+
+def exact_mcnemar(before: Bool[np.ndarray, " examples"], after: Bool[np.ndarray, " examples"]) -> Number:
+    """Two-sided exact p of McNemar's test that as many answers were lost as won; 1 where none changed."""
+    lost, won = int((before & ~after).sum()), int((~before & after).sum())
+    if len(before) == 0:
+        return Number(None, note="no pairs")
+    p = min(1.0, 2 * float(bdtr(min(lost, won), lost + won, 0.5))) if lost + won else 1.0
+    return Number(p, n=len(before), note=f"{lost} lost, {won} won")

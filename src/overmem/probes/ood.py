@@ -1,0 +1,93 @@
+"""How far a checkpoint gets from its training distribution."""
+
+from math import sqrt
+
+import numpy as np
+from scipy.special import stdtrit  # type: ignore[import-untyped,unused-ignore]
+
+from overmem.probes.estimates import Number, Z, difference, proportion, ratio
+from overmem.probes.rows import greedy_rows, missing, row, samples_or_note, scores_or_note, skipped, splits_of
+from overmem.records import Measurement, Snapshot
+
+METRICS = ("accuracy_drop", "nll_rise")
+
+
+def ood(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Measurement]:
+    """Accuracy lost and nll gained on every out-of-distribution set, against `test` at the same checkpoint.
+
+    On every split `ood-<name>`: `accuracy_drop`: greedy accuracy on test minus that on the set, two independent shares,
+    with Newcombe's interval; `nll_rise`: nats per token on the set minus those on test.
+    On the split `ood`, over the sets: `accuracy` and `accuracy_drop`, their unweighted mean, with the interval for new
+    examples of these same sets; and `accuracy_drop_new_sets`, the same mean with the interval for other sets like
+    these (Student's over the sets, wide where there are few).
+    """
+    names = [split for split in splits_of(snapshot) if split.startswith("ood-")]
+    if not names:
+        return missing(snapshot, "ood", "ood", METRICS, "no out-of-distribution split was observed")
+    test_accuracy, test_nll = _accuracy(snapshot, "test"), _nll(snapshot, "test")
+    rows, shares, drops = [], [], []
+    for split in names:
+        share, nll = _accuracy(snapshot, split), _nll(snapshot, split)
+        drop = _against_test(test_accuracy, share)
+        rows.append(row(snapshot, split, "ood", "accuracy_drop", drop))
+        rows.append(row(snapshot, split, "ood", "nll_rise", _against_test(nll, test_nll, test_first=False)))
+        shares.append(share)
+        drops.append(drop)
+    mean_share = _mean_over_sets(shares)
+    pooled = difference(test_accuracy, mean_share)
+    pooled = Number(None, note="no set to compare with test") if pooled.value is None else pooled.noted(mean_share.note)
+    rows.append(row(snapshot, "ood", "ood", "accuracy", mean_share))
+    rows.append(row(snapshot, "ood", "ood", "accuracy_drop", pooled))
+    rows.append(row(snapshot, "ood", "ood", "accuracy_drop_new_sets", _mean_over_new_sets(drops)))
+    return rows
+
+
+def _accuracy(snapshot: Snapshot, split: str) -> Number:
+    samples = samples_or_note(snapshot, split)
+    if isinstance(samples, str):
+        return Number(None, note=samples)
+    greedy = greedy_rows(samples).values()
+    note = skipped(samples) if greedy else "no greedy completion"
+    return proportion(sum(bool(samples.correct[i]) for i in greedy), len(greedy), note)
+
+
+def _nll(snapshot: Snapshot, split: str) -> Number:
+    scores = scores_or_note(snapshot, split)
+    if isinstance(scores, str):
+        return Number(None, note=scores)
+    return ratio(scores.nll_sums, scores.token_counts.astype(np.float64))
+
+
+def _against_test(left: Number, right: Number, *, test_first: bool = True) -> Number:
+    test = left if test_first else right
+    if test.value is None:
+        return Number(None, note=f"test: {test.note}")
+    found = difference(left, right)
+    return found if found.value is None else Number(
+        found.value, found.stderr, found.low, found.high, (right if test_first else left).n, found.note
+    )  # fmt: skip
+
+
+def _mean_over_sets(shares: list[Number]) -> Number:
+    """The unweighted mean of independent shares; its arms are the shares' own arms, added in quadrature."""
+    known = [s for s in shares if s.value is not None and s.low is not None and s.high is not None]
+    if not known:
+        return Number(None, note=shares[0].note)
+    k, n = len(known), sum(s.n for s in known)
+    value = sum(s.value or 0.0 for s in known) / k
+    low = value - sqrt(sum(((s.value or 0.0) - (s.low or 0.0)) ** 2 for s in known)) / k
+    high = value + sqrt(sum(((s.high or 0.0) - (s.value or 0.0)) ** 2 for s in known)) / k
+    note = f"mean of {k} sets" + (f", {len(shares) - k} without a value" if k < len(shares) else "")
+    return Number(value, (high - low) / (2 * Z), low, high, n, note)
+
+
+def _mean_over_new_sets(drops: list[Number]) -> Number:
+    values = np.array([d.value for d in drops if d.value is not None], dtype=np.float64)
+    if not len(values):
+        return Number(None, note=drops[0].note)
+    value, n = float(values.mean()), sum(d.n for d in drops if d.value is not None)
+    if len(values) == 1:
+        return Number(value, n=n, note="one set: no interval for other sets")
+    stderr = float(values.std(ddof=1)) / sqrt(len(values))
+    half = float(stdtrit(len(values) - 1, 0.975)) * stderr
+    return Number(value, stderr, value - half, value + half, n, f"over {len(values)} sets as a sample of sets")

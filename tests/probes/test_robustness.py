@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from statsmodels.stats.contingency_tables import mcnemar
+
+from overmem.probes.robustness import robustness
+
+BEFORE = [1, 1, 1, 1, 1, 1, 0, 0, 0, 0]
+AFTER = [1, 1, 0, 0, 0, 0, 1, 0, 0, 0]
+
+
+@pytest.fixture
+def snapshot(make_samples, make_snapshot):
+    before = [(f"q{i}", 0, str(i) if c else "x", bool(c)) for i, c in enumerate(BEFORE)]
+    after = [(f"q{i}+typos", 0, str(i) if c else "x", bool(c)) for i, c in enumerate(AFTER)]
+    return make_snapshot(samples={"test": make_samples(*before), "test+typos": make_samples(*after[::-1])})
+
+
+def test_a_drop_is_paired_by_the_id_of_the_original(snapshot, value_of):
+    rows = robustness(snapshot)
+    found = value_of(rows, "accuracy_drop", "test+typos")
+    assert (found.value, found.n) == (pytest.approx(0.3), 10)
+
+
+def test_the_p_value_is_mcnemars_exact_one(snapshot, value_of):
+    found = value_of(robustness(snapshot), "mcnemar_p", "test+typos")
+    assert found.value == pytest.approx(mcnemar(np.array([[2, 4], [1, 3]]), exact=True).pvalue)
+    assert found.note == "4 lost, 1 won"
+
+
+def test_drop_rate_success_on_pairs_and_limem_by_hand(snapshot, value_of):
+    rows = robustness(snapshot)
+    assert value_of(rows, "pdr").value == pytest.approx(1 - 3 / 6)
+    assert value_of(rows, "asp").value == pytest.approx(2 / 10)
+    assert value_of(rows, "limem").value == pytest.approx(6 / 10 * (1 - 2 / 6))
+
+
+def test_two_wrong_answers_that_are_the_same_are_consistent(snapshot, value_of):
+    assert value_of(robustness(snapshot), "consistency").value == pytest.approx(5 / 10)
+
+
+def test_two_answers_that_could_not_be_read_are_not_consistent(make_samples, make_snapshot, value_of):
+    splits = {"test": make_samples(("q", 0, "", False)), "test+typos": make_samples(("q+typos", 0, "", False))}
+    assert value_of(robustness(make_snapshot(samples=splits)), "consistency").value == 0.0
+
+
+def test_a_shift_that_changes_the_answer_has_no_consistency_and_says_why(make_samples, make_snapshot, value_of):
+    splits = {"test": make_samples(("q", 0, "7", True)), "test+numbers": make_samples(("q+numbers", 0, "8", True))}
+    found = value_of(robustness(make_snapshot(samples=splits)), "consistency")
+    assert found.value is None
+    assert "changes the answer" in found.note
+
+
+def test_no_solved_question_is_no_drop_rate(make_samples, make_snapshot, value_of):
+    splits = {"test": make_samples(("q", 0, "7", False)), "test+typos": make_samples(("q+typos", 0, "8", True))}
+    found = value_of(robustness(make_snapshot(samples=splits)), "pdr")
+    assert found.value is None
+    assert "no question was solved" in found.note
+
+
+def test_without_originals_there_is_no_drop_and_a_reason(make_samples, make_snapshot, value_of):
+    splits = {"test+typos": make_samples(("q+typos", 0, "8", True))}
+    found = value_of(robustness(make_snapshot(samples=splits)), "accuracy_drop")
+    assert found.value is None
+    assert found.note == "test: not sampled"
+
+
+def test_solved_always_needs_every_form(make_samples, make_snapshot, value_of):
+    splits = {
+        "test": make_samples(("p", 0, "1", True), ("q", 0, "2", True)),
+        "test+typos": make_samples(("p+typos", 0, "1", True), ("q+typos", 0, "2", True)),
+        "test+suffix": make_samples(("p+suffix", 0, "1", True), ("q+suffix", 0, "5", False)),
+    }
+    rows = robustness(make_snapshot(samples=splits))
+    assert value_of(rows, "solved_always").value == 0.5
+    assert value_of(rows, "consistency_of_all").value == 0.5
+    assert value_of(rows, "mean_accuracy_drop").value == pytest.approx(0.25)
+
+
+def test_the_nll_rise_of_equal_solutions_is_the_paired_difference(make_scores, make_snapshot, value_of):
+    was, now = [[1.0, 2.0], [3.0], [1.0]], [[2.0, 2.0], [3.5], [1.0]]
+    splits = {"test": make_scores(was), "test+typos": make_scores(now, ids=[f"e{i:03d}+typos" for i in range(3)])}
+    found = value_of(robustness(make_snapshot(scores=splits)), "nll_rise")
+    rise, tokens = np.array([1.0, 0.5, 0.0]), np.array([2.0, 1.0, 1.0])
+    residual = (rise - rise.sum() / 4 * tokens) / tokens.mean()
+    assert found.value == pytest.approx(1.5 / 4)
+    assert found.stderr == pytest.approx(np.sqrt(np.var(residual, ddof=1) / 3))
