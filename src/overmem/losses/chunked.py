@@ -13,10 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from overmem.losses.gate import Tokens, bound_knobs, label_logprob, trait
+from overmem.losses.gate import TokenLoss, Tokens, bound_knobs, label_logprob, trait
 from overmem.losses.head import Head
-
-TokenLoss = Callable[..., Float[Tensor, " n"]]
 
 LOGITS_ON_CPU = 2**24
 LOGITS_ON_DEVICE = 2**27
@@ -94,7 +92,7 @@ def chunked_loss(
     return Result(*found)
 
 
-def _logits(head: Head, rows: Float[Tensor, "m hidden"]) -> Float[Tensor, "m vocab"]:
+def logits_of(head: Head, rows: Float[Tensor, "m hidden"]) -> Float[Tensor, "m vocab"]:
     """The logits of some rows, at least in float32."""
     if rows.is_cuda and rows.dtype in (torch.bfloat16, torch.float16):
         logits = torch.mm(rows, head.weight.t(), out_dtype=torch.float32)
@@ -148,7 +146,7 @@ def _chunk(
     known: tuple[Tensor, Tensor] | None,
 ) -> _Chunk:
     """Loss and logit gradient of some rows; `known` is the loss and its slope for the label's log probability."""
-    logits, gate, column = _logits(head, hidden), trait(loss, "gate"), labels[:, None]
+    logits, gate, column = logits_of(head, hidden), trait(loss, "gate"), labels[:, None]
     bend = None if head.softcap is None else (logits / head.softcap).square_().neg_().add_(1.0)
     at, top = logits.gather(-1, column), logits.amax(-1, keepdim=True)
     is_argmax = (at >= top).squeeze(-1)
@@ -236,7 +234,8 @@ def _ranked(
     head: Head, hidden: Tensor, labels: Tensor, loss: TokenLoss, extra: dict[str, Tensor], parts: list[slice]
 ) -> tuple[Tensor, Tensor]:
     """Loss and slope of every token, for a loss that compares tokens: the logits are made once more for this."""
-    logprob = torch.cat([label_logprob(_logits(head, hidden[part]), labels[part]) for part in parts])
+    found = [label_logprob(logits_of(head, hidden[part]), labels[part]) for part in parts]
+    logprob = torch.cat(found) if found else hidden.new_zeros(0)
 
     def not_kept() -> Tensor:
         raise NotImplementedError("a loss that ranks tokens sees log probabilities only")

@@ -5,6 +5,7 @@ torch.compile) sees an ordinary forward pass and does its work.
 """
 
 import functools
+import sys
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +17,9 @@ from torch import Tensor, nn
 from transformers.utils.generic import ModelOutput
 
 from overmem.errors import BadRequest
-from overmem.losses.chunked import Result, TokenLoss, chunked_loss
-from overmem.losses.gate import bound_knobs, trait
-from overmem.losses.head import Head, head_of
+from overmem.losses.chunked import Result, chunked_loss
+from overmem.losses.gate import TokenLoss, bound_knobs, trait
+from overmem.losses.head import Head, check_head, head_of
 
 __all__ = ["Head", "LossOutput", "Result", "TokenLoss", "attach", "chunked_loss", "head_of", "model_loss"]
 
@@ -60,23 +61,25 @@ def attach(model: nn.Module) -> None:
     Do this before accelerate prepares the model: mixed precision wraps the forward call that it finds.
 
     Raises:
-        BadRequest: accelerate has wrapped it already.
+        BadRequest: accelerate has wrapped it already, or its output layer is not one that this driver reproduces.
     """
-    inner = base_of(model)
+    inner: Any = base_of(model)
     if getattr(inner, "overmem_attached", False):
         return
     if "_original_forward" in inner.__dict__:
         raise BadRequest("overmem.losses.driver.attach must be called before accelerate prepares the model")
-    original = inner.forward
+    check_head(inner)
+    patched = inner.__dict__.get("forward")
 
     @functools.wraps(type(inner).forward)
     def forward(self: Any, *args: Any, overmem_request: _Request | None = None, **kwargs: Any) -> Any:
-        if overmem_request is None:
-            return original(*args, **kwargs)
-        return _forward_loss(self, overmem_request, *args, **kwargs)
+        if overmem_request is not None:
+            return _forward_loss(self, overmem_request, *args, **kwargs)
+        # By the class and not by a closure over this model, so that a deep copy runs its own weights.
+        return patched(*args, **kwargs) if patched is not None else type(self).forward(self, *args, **kwargs)
 
     inner.forward = types.MethodType(forward, inner)
-    inner.overmem_attached = True  # type: ignore[assignment]
+    inner.overmem_attached = True
 
 
 def _forward_loss(model: Any, request: _Request, *args: Any, labels: Tensor, **kwargs: Any) -> LossOutput:
@@ -98,7 +101,18 @@ def _forward_loss(model: Any, request: _Request, *args: Any, labels: Tensor, **k
         chunk=request.chunk,
         reference_logprob=None if seen is None else seen[:, 1:].to(kept.device)[kept].to(head.weight.device),
     )
-    return LossOutput(loss_sum=result.loss_sum, nll=result.nll, is_argmax=result.is_argmax)
+    router = _router_loss(model, outputs, kwargs.get("attention_mask"))
+    return LossOutput(loss_sum=result.loss_sum, nll=result.nll, is_argmax=result.is_argmax, aux_loss=router)
+
+
+def _router_loss(model: Any, outputs: Any, attention_mask: Tensor | None) -> Tensor | None:
+    """The weighted load-balancing loss of a mixture of experts that is configured to have one, by its own code."""
+    config = model.config.get_text_config()
+    if not getattr(config, "output_router_logits", False) or getattr(outputs, "router_logits", None) is None:
+        return None
+    balance: Any = sys.modules[type(model).__module__].load_balancing_loss_func
+    loss: Tensor = balance(outputs.router_logits, model.num_experts, model.num_experts_per_tok, attention_mask)
+    return model.router_aux_loss_coef * loss
 
 
 def model_loss(
@@ -110,6 +124,9 @@ def model_loss(
     chunk: int | None = None,
 ) -> tuple[Float[Tensor, ""], Result]:
     """The loss of a batch, differentiable, and what the pass saw of the training dynamics.
+
+    A mixture of experts that is configured to return its router logits adds its load-balancing loss, as its own forward
+    call does: a mean of this batch, on which `denominator` has no bearing.
 
     Args:
         model: a transformers causal language model, also inside PEFT, DDP, FSDP or torch.compile.
@@ -133,4 +150,5 @@ def model_loss(
     result = Result(output.loss_sum, output.nll, output.is_argmax)
     count = max(result.tokens, 1) if denominator is None else denominator
     total = torch.as_tensor(count, device=result.loss_sum.device).clamp(min=1)
-    return result.loss_sum / total, result
+    value = result.loss_sum / total
+    return value if output.aux_loss is None else value + output.aux_loss.to(value), result

@@ -8,13 +8,15 @@ it costs what plain cross-entropy costs.
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias, overload
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from overmem.errors import BadRequest
+
+TokenLoss: TypeAlias = Callable[..., Float[Tensor, " n"]]
 
 
 @dataclass(frozen=True)
@@ -38,19 +40,44 @@ def reference(tokens: Tokens, name: str) -> Float[Tensor, " n"]:
     return tokens.reference_logprob.detach()
 
 
+def require(holds: bool, loss: str, knob: str, given: object, allowed: str) -> None:
+    """Refuse a knob outside its range.
+
+    Raises:
+        BadRequest: it does not hold; the message says what was given and what is allowed.
+    """
+    if not holds:
+        raise BadRequest(f"loss {loss!r}: {knob} is {given!r}, allowed: {allowed}")
+
+
+def log_probabilities(logits: Float[Tensor, "n vocab"]) -> Float[Tensor, "n vocab"]:
+    """Natural log of the whole distribution, at least in float32."""
+    return torch.log_softmax(logits if logits.dtype == torch.float64 else logits.float(), dim=-1)
+
+
 def label_logprob(logits: Float[Tensor, "n vocab"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Natural log of the probability of each label, at least in float32."""
-    wide = logits if logits.dtype == torch.float64 else logits.float()
-    return torch.log_softmax(wide, dim=-1).gather(-1, labels[:, None]).squeeze(-1)
+    return log_probabilities(logits).gather(-1, labels[:, None]).squeeze(-1)
+
+
+@overload
+def gated(gate: TokenLoss, /) -> TokenLoss: ...
+
+
+@overload
+def gated(
+    *, needs_reference: bool = False, ranks_tokens: bool = False, relabel: Callable[..., Tensor] | None = None
+) -> Callable[[TokenLoss], TokenLoss]: ...
 
 
 def gated(
-    gate: Callable[..., Float[Tensor, " n"]] | None = None,
+    gate: TokenLoss | None = None,
+    /,
     *,
     needs_reference: bool = False,
     ranks_tokens: bool = False,
     relabel: Callable[..., Tensor] | None = None,
-) -> Any:
+) -> TokenLoss | Callable[[TokenLoss], TokenLoss]:
     """The token loss `(logits, labels, *, knobs) -> [n]` of a function `(logprob, tokens, *, knobs) -> [n]`.
 
     Args:
@@ -60,7 +87,7 @@ def gated(
         relabel: `(input_ids, labels, *, attention_mask, knobs) -> labels`: it also takes labels out, by the ids.
     """
 
-    def decorate(function: Callable[..., Float[Tensor, " n"]]) -> Callable[..., Float[Tensor, " n"]]:
+    def decorate(function: TokenLoss) -> TokenLoss:
         @functools.wraps(function)
         def loss(
             logits: Float[Tensor, "n vocab"],
@@ -69,7 +96,7 @@ def gated(
             reference_logprob: Float[Tensor, " n"] | None = None,
             **knobs: Any,
         ) -> Float[Tensor, " n"]:
-            tokens = Tokens(lambda: torch.softmax(logits.detach(), dim=-1), reference_logprob)
+            tokens = Tokens(lambda: log_probabilities(logits.detach()).exp(), reference_logprob)
             return function(label_logprob(logits, labels), tokens, **knobs)
 
         loss.gate = function  # type: ignore[attr-defined]
@@ -81,11 +108,11 @@ def gated(
     return decorate if gate is None else decorate(gate)
 
 
-def trait(loss: Callable[..., Any], name: str) -> Any:
+def trait(loss: TokenLoss, name: str) -> Any:
     """What `gated` noted of a loss under `name`, None if nothing; knobs bound by functools.partial do not hide it."""
     return getattr(loss.func if isinstance(loss, functools.partial) else loss, name, None)
 
 
-def bound_knobs(loss: Callable[..., Any]) -> dict[str, Any]:
+def bound_knobs(loss: TokenLoss) -> dict[str, Any]:
     """The knobs that functools.partial bound to a loss."""
     return dict(loss.keywords) if isinstance(loss, functools.partial) else {}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -33,6 +34,37 @@ def head_of(model: nn.Module) -> Head:
     return Head(_weight(layer), getattr(layer, "bias", None), softcap, _scale(config))
 
 
+def check_head(model: nn.Module) -> None:
+    """Compare the output layer as it is understood here with the model's own logits, on three tokens.
+
+    Raises:
+        BadRequest: they differ: the architecture does something more to its logits, and a loss would be wrong.
+    """
+    from overmem.losses.chunked import logits_of
+
+    inner: Any = model
+    head, was_training = head_of(inner), inner.training
+    if inner.base_model is inner:
+        raise BadRequest(f"{type(inner).__name__} has no backbone apart from its output layer")
+    if head.weight.device.type == "meta":
+        return
+    ids = torch.arange(1, 4, device=inner.get_input_embeddings().weight.device)[None]
+    inner.eval()
+    try:
+        with torch.no_grad():
+            theirs = inner(input_ids=ids, use_cache=False).logits[0].float()
+            state = inner.base_model(input_ids=ids, use_cache=False).last_hidden_state[0]
+            ours = logits_of(head, state.to(head.weight)).float()
+    finally:
+        inner.train(was_training)
+    tolerance = 1e-3 if head.weight.dtype in (torch.float32, torch.float64) else 3e-2
+    if (ours - theirs.to(ours.device)).abs().max() > tolerance * (1 + theirs.abs().max()):
+        raise BadRequest(
+            f"the logits of {type(inner).__name__} are not hidden states times its output matrix; overmem "
+            "knows a scale and a soft cap, and would train this one on a wrong loss"
+        )
+
+
 def _scale(config: Any) -> float:
     """The factor that the architecture puts on its logits: most none, Cohere and Falcon-H1 times, Granite divided."""
     for name in ("logit_scale", "output_multiplier", "lm_head_multiplier"):
@@ -45,11 +77,26 @@ def _scale(config: Any) -> float:
 
 
 def _weight(layer: Any) -> Tensor:
-    """The matrix of an output layer; with an adapter on it, the matrix that the two make together."""
+    """The matrix of an output layer; with LoRA on it, the matrix that the two make together."""
+    if hasattr(layer, "get_delta_weight") and hasattr(layer, "get_base_layer"):
+        return _with_adapters(layer)
     weight: Any = layer.weight
-    if hasattr(layer, "get_base_layer"):
-        raise BadRequest("an adapter on the output layer is not supported yet: take lm_head out of target_modules")
-    if not weight.is_floating_point():
-        raise BadRequest(f"the output layer is quantised ({weight.dtype}): keep lm_head in a floating-point type")
+    if not isinstance(weight, Tensor) or weight.dim() != 2 or not weight.is_floating_point():
+        raise BadRequest(f"the output layer ({type(layer).__name__}) is no floating-point matrix: leave it unquantised")
     whole: Tensor = weight.full_tensor() if hasattr(weight, "full_tensor") else weight
     return whole
+
+
+def _with_adapters(layer: Any) -> Tensor:
+    """Base matrix plus the active adapters' low-rank products, differentiable for the adapters."""
+    matrix = _weight(layer.get_base_layer())
+    if layer.merged or layer.disable_adapters:
+        return matrix
+    for name in layer.active_adapters:
+        dropout = layer.lora_dropout[name] if name in layer.lora_dropout else None
+        if getattr(dropout, "p", 0.0) > 0 and layer.training:
+            raise BadRequest("LoRA with dropout on the output layer: set lora_dropout to 0 or leave lm_head out")
+        if name in getattr(layer, "lora_variant", {}):
+            raise BadRequest("DoRA or another LoRA variant on the output layer: leave lm_head out of target_modules")
+        matrix = matrix + layer.get_delta_weight(name)
+    return matrix

@@ -1,0 +1,20 @@
+"""Dynamic entropy fine-tuning."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from overmem.losses.gate import Tokens, gated
+from overmem.losses.tsallis import deformed
+
+
+@gated
+def deft(logprob: Float[Tensor, " n"], tokens: Tokens) -> Float[Tensor, " n"]:
+    """Dynamic entropy fine-tuning: the Tsallis loss with the distribution's own concentration as its order.
+
+    The order is a = sum_k p_k^2, detached: an unsure model learns as by cross-entropy, a sure one as by 1 - p_y.
+    Gate: p_y^a.
+
+    Source: https://arxiv.org/abs/2602.11424.
+    Differs from the paper: nothing known; written from its formula, not from its code.
+    """
+    return deformed(logprob, tokens.probabilities().square().sum(-1))

@@ -1,0 +1,72 @@
+"""Goldfish loss: some tokens are never trained on, the same ones every time that a passage is seen."""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from overmem.losses.gate import Tokens, gated, require
+
+IGNORED = -100
+MULTIPLIER, MIX_1, MIX_2 = 6364136223846793005, -4658895280553007687, -7723592293110705685
+"""Odd 64-bit constants of a linear congruential step and of the splitmix64 finish; products wrap around."""
+
+
+def context_hash(input_ids: Int[Tensor, "batch time"], context: int) -> Float[Tensor, "batch time"]:
+    """A number in [0, 1) for each position, from the `context` ids before it (0 where there are fewer)."""
+    ids = input_ids.long() + 1
+    padded = torch.nn.functional.pad(ids, (context, 0))
+    state = torch.zeros_like(ids)
+    for back in range(context):
+        state = state * MULTIPLIER + padded[:, back : back + ids.shape[1]]
+    for shift, multiplier in ((30, MIX_1), (27, MIX_2), (31, 1)):
+        state = (state ^ ((state >> shift) & ((1 << (64 - shift)) - 1))) * multiplier
+    return ((state >> 11) & ((1 << 53) - 1)).double() / float(1 << 53)
+
+
+def kept_positions(
+    input_ids: Int[Tensor, "batch time"], attention_mask: Tensor | None, k: int, context: int
+) -> Bool[Tensor, "batch time"]:
+    """Which positions keep their label: all but about one in k, decided by the ids before them alone."""
+    real = torch.ones_like(input_ids) if attention_mask is None else (attention_mask > 0).long()
+    seen = torch.nn.functional.pad(real.cumsum(-1), (1, 0))[:, :-1]
+    return (context_hash(input_ids, context) >= 1.0 / k) | (seen < context)
+
+
+def goldfish_labels(
+    input_ids: Int[Tensor, "batch time"],
+    labels: Int[Tensor, "batch time"],
+    *,
+    attention_mask: Tensor | None = None,
+    k: int = 4,
+    context: int = 13,
+) -> Int[Tensor, "batch time"]:
+    """The labels with about one in k set to -100; doing it twice changes nothing.
+
+    A position whose context is not whole (the first `context` real tokens of a row) keeps its label, so padding on
+    either side makes no difference.
+    """
+    require(k >= 2, "goldfish", "k", k, ">= 2")
+    require(context >= 1, "goldfish", "context", context, ">= 1")
+    return labels.masked_fill(~kept_positions(input_ids, attention_mask, k, context), IGNORED)
+
+
+@gated(relabel=goldfish_labels)
+def goldfish(logprob: Float[Tensor, " n"], tokens: Tokens, *, k: int = 4, context: int = 13) -> Float[Tensor, " n"]:
+    """Goldfish loss: plain cross-entropy, but one token in k is never a label, the same one in every epoch.
+
+    Which one is decided by a hash of the ids before it, so a passage cannot be reproduced whole even if it is seen many
+    times. The labels are taken out before the forward pass; gate on the others: 1.
+
+    Args:
+        logprob: log probability of each label that is left, nats.
+        tokens: not used.
+        k: one token in k is dropped.
+        context: how many ids before a token decide.
+
+    Source: Hans et al. 2024, https://arxiv.org/abs/2406.10209.
+    Differs from the paper: another hash (splitmix64 of the ids in order; its code multiplies the ids, so their order
+    does not count and id 0 drops every token near it). Only labels that would be trained on can be dropped. Divide by
+    the labels that are left to get its mean: take labels out when the data is made (`goldfish_labels`), before tokens
+    are counted.
+    """
+    return -logprob

@@ -1,0 +1,31 @@
+"""The power family between cross-entropy and expected error."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from overmem.losses.gate import Tokens, gated, require
+
+
+def deformed(logprob: Float[Tensor, " n"], order: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """(1 - p^a) / a, which is -log p at a = 0."""
+    safe = torch.where(order == 0, torch.ones_like(order), order)
+    return torch.where(order == 0, -logprob, -torch.expm1(safe * logprob) / safe)
+
+
+@gated
+def tsallis(logprob: Float[Tensor, " n"], tokens: Tokens, *, order: float = 0.5) -> Float[Tensor, " n"]:
+    """Tsallis loss (1 - p_y^a) / a: plain cross-entropy at a = 0, one minus the probability at a = 1.
+
+    Gate: p_y^a.
+
+    Args:
+        logprob: log probability of each label, nats.
+        tokens: not used.
+        order: the exponent a; the larger, the less an unlikely token teaches.
+
+    Source: https://arxiv.org/abs/2510.00526.
+    Differs from the paper: of its family of objectives this is the one with a power.
+    """
+    require(order >= 0, "tsallis", "order", order, ">= 0")
+    return deformed(logprob, torch.full_like(logprob, order))
