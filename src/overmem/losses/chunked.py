@@ -13,8 +13,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from overmem.losses.gate import TokenLoss, Tokens, bound_knobs, label_logprob, trait
-from overmem.losses.head import Head
+from overmem.losses.gate import TokenLoss, Tokens, bound_knobs, label_logprob, reads_reference, trait
+from overmem.losses.head import Head, logits_of
+
+__all__ = ["Result", "chunk_rows", "chunked_loss", "logits_of"]
 
 LOGITS_ON_CPU = 2**24
 LOGITS_ON_DEVICE = 2**27
@@ -90,22 +92,6 @@ def chunked_loss(
         hidden, weight, bias, labels, loss, scale, softcap, rows, reference_logprob
     )
     return Result(*found)
-
-
-def logits_of(head: Head, rows: Float[Tensor, "m hidden"]) -> Float[Tensor, "m vocab"]:
-    """The logits of some rows, at least in float32."""
-    if rows.is_cuda and rows.dtype in (torch.bfloat16, torch.float16):
-        logits = torch.mm(rows, head.weight.t(), out_dtype=torch.float32)
-    else:
-        logits = rows @ head.weight.t()
-        logits = logits if logits.dtype == torch.float64 else logits.float()
-    if head.bias is not None:
-        logits.add_(head.bias)
-    if head.scale != 1.0:
-        logits.mul_(head.scale)
-    if head.softcap is not None:
-        logits.div_(head.softcap).tanh_().mul_(head.softcap)
-    return logits
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
@@ -193,7 +179,9 @@ class _Chunked(torch.autograd.Function):
         loss_sum = hidden.new_zeros((), dtype=wide)
         nll = hidden.new_empty(n, dtype=wide)
         is_argmax = hidden.new_empty(n, dtype=torch.bool)
-        extra = {} if reference_logprob is None else {"reference_logprob": reference_logprob.to(nll)}
+        extra = {}
+        if reference_logprob is not None and reads_reference(loss):
+            extra["reference_logprob"] = reference_logprob.to(nll)
         parts = [slice(start, start + rows) for start in range(0, n, rows)]
         with torch.autocast(device, enabled=False):
             known = _ranked(head, hidden.to(dtype), labels, loss, extra, parts) if trait(loss, "ranks_tokens") else None

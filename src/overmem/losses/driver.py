@@ -112,7 +112,8 @@ def _router_loss(model: Any, outputs: Any, attention_mask: Tensor | None) -> Ten
         return None
     balance: Any = sys.modules[type(model).__module__].load_balancing_loss_func
     loss: Tensor = balance(outputs.router_logits, model.num_experts, model.num_experts_per_tok, attention_mask)
-    return model.router_aux_loss_coef * loss
+    weighted: Tensor = model.router_aux_loss_coef * loss
+    return weighted
 
 
 def model_loss(
@@ -120,7 +121,7 @@ def model_loss(
     batch: Mapping[str, Any],
     loss: TokenLoss,
     *,
-    denominator: float | Tensor | None = None,
+    denominator: int | float | Tensor | None = None,
     chunk: int | None = None,
 ) -> tuple[Float[Tensor, ""], Result]:
     """The loss of a batch, differentiable, and what the pass saw of the training dynamics.

@@ -6,6 +6,7 @@ it costs what plain cross-entropy costs.
 """
 
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias, overload
@@ -111,6 +112,11 @@ def gated(
 def trait(loss: TokenLoss, name: str) -> Any:
     """What `gated` noted of a loss under `name`, None if nothing; knobs bound by functools.partial do not hide it."""
     return getattr(loss.func if isinstance(loss, functools.partial) else loss, name, None)
+
+
+def reads_reference(loss: TokenLoss) -> bool:
+    """Whether a loss takes `reference_logprob` as a keyword."""
+    return trait(loss, "gate") is not None or "reference_logprob" in inspect.signature(loss).parameters
 
 
 def bound_knobs(loss: TokenLoss) -> dict[str, Any]:

@@ -20,6 +20,22 @@ class Head:
     scale: float = 1.0
 
 
+def logits_of(head: Head, rows: Float[Tensor, "m hidden"]) -> Float[Tensor, "m vocab"]:
+    """The logits of some rows, at least in float32."""
+    if rows.is_cuda and rows.dtype in (torch.bfloat16, torch.float16):
+        logits = torch.mm(rows, head.weight.t(), out_dtype=torch.float32)
+    else:
+        logits = rows @ head.weight.t()
+        logits = logits if logits.dtype == torch.float64 else logits.float()
+    if head.bias is not None:
+        logits.add_(head.bias)
+    if head.scale != 1.0:
+        logits.mul_(head.scale)
+    if head.softcap is not None:
+        logits.div_(head.softcap).tanh_().mul_(head.softcap)
+    return logits
+
+
 def head_of(model: nn.Module) -> Head:
     """The output layer of a transformers causal language model (PEFT wrappers taken off), with its gradient.
 
@@ -40,8 +56,6 @@ def check_head(model: nn.Module) -> None:
     Raises:
         BadRequest: they differ: the architecture does something more to its logits, and a loss would be wrong.
     """
-    from overmem.losses.chunked import logits_of
-
     inner: Any = model
     head, was_training = head_of(inner), inner.training
     if inner.base_model is inner:
@@ -93,8 +107,9 @@ def _with_adapters(layer: Any) -> Tensor:
     if layer.merged or layer.disable_adapters:
         return matrix
     for name in layer.active_adapters:
-        dropout = layer.lora_dropout[name] if name in layer.lora_dropout else None
-        if getattr(dropout, "p", 0.0) > 0 and layer.training:
+        if name not in layer.lora_A:
+            continue
+        if getattr(layer.lora_dropout[name], "p", 0.0) > 0 and layer.training:
             raise BadRequest("LoRA with dropout on the output layer: set lora_dropout to 0 or leave lm_head out")
         if name in getattr(layer, "lora_variant", {}):
             raise BadRequest("DoRA or another LoRA variant on the output layer: leave lm_head out of target_modules")

@@ -1,0 +1,292 @@
+"""The driver on real architectures, tiny: equal to the plain computation, through PEFT, padding and accumulation."""
+
+import copy
+import functools
+
+import pytest
+import torch
+import transformers as hf
+from peft import LoraConfig, PromptTuningConfig, get_peft_model
+from torch import Tensor, nn
+
+from overmem.errors import BadRequest
+from overmem.losses import LOSSES
+from overmem.losses.driver import attach, head_of, model_loss
+from overmem.losses.goldfish import goldfish_labels
+
+VOCAB = 67
+SMALL = {
+    "vocab_size": VOCAB,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 8,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+GPT2 = {"vocab_size": VOCAB, "n_embd": 16, "n_layer": 2, "n_head": 2, "bos_token_id": 1, "eos_token_id": 2}
+ARCHITECTURES = {
+    "llama": (hf.LlamaConfig, hf.LlamaForCausalLM, SMALL),
+    "llama, tied": (hf.LlamaConfig, hf.LlamaForCausalLM, {**SMALL, "tie_word_embeddings": True}),
+    "gemma2, soft cap": (hf.Gemma2Config, hf.Gemma2ForCausalLM, {**SMALL, "final_logit_softcapping": 1.5}),
+    "cohere, scaled": (hf.CohereConfig, hf.CohereForCausalLM, {**SMALL, "logit_scale": 0.25}),
+    "granite, divided": (hf.GraniteConfig, hf.GraniteForCausalLM, {**SMALL, "logits_scaling": 3.0}),
+    "phi, bias": (hf.PhiConfig, hf.PhiForCausalLM, {**SMALL, "num_key_value_heads": 2}),
+    "gpt2": (hf.GPT2Config, hf.GPT2LMHeadModel, {**GPT2, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}),
+    "qwen3": (hf.Qwen3Config, hf.Qwen3ForCausalLM, SMALL),
+}
+EACH = pytest.mark.parametrize("kind", ARCHITECTURES)
+
+
+def model_of(kind: str, seed: int = 0, **changes) -> nn.Module:
+    config, cls, knobs = ARCHITECTURES[kind]
+    model = cls(config(**{**knobs, **changes})).double()
+    draw = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():  # far from the initial state, where all logits are nearly alike
+        parameter.data.add_(0.3 * torch.randn(parameter.shape, generator=draw, dtype=torch.float64))
+    return model
+
+
+def batch_of(rows: int = 4, time: int = 12, seed: int = 1) -> dict[str, Tensor]:
+    draw = torch.Generator().manual_seed(seed)
+    ids = torch.randint(3, VOCAB, (rows, time), generator=draw)
+    labels = ids.clone()
+    for row in range(rows):
+        labels[row, : 2 + row] = -100
+    labels[0, 9:] = -100
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
+
+
+def plain(model: nn.Module, batch: dict[str, Tensor], loss) -> Tensor:
+    """The mean over trained tokens from the model's own full logits, shifted."""
+    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    logits, labels = logits[:, :-1].flatten(0, 1), batch["labels"][:, 1:].flatten()
+    kept = labels != -100
+    return loss(logits[kept], labels[kept]).sum() / kept.sum()
+
+
+def gradients(loss: Tensor, model: nn.Module) -> dict[str, Tensor]:
+    model.zero_grad()
+    loss.backward()
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def assert_same(one: dict[str, Tensor], other: dict[str, Tensor], rtol: float = 1e-7) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        torch.testing.assert_close(
+            one[name], other[name], rtol=rtol, atol=1e-10, msg=lambda m, name=name: f"{name}: {m}"
+        )
+
+
+@EACH
+@pytest.mark.parametrize("name", ["nll", "mar", "gem"])
+def test_it_equals_the_full_logits_on_every_architecture(kind, name):
+    model, batch = model_of(kind), batch_of()
+    expected = plain(model, batch, LOSSES[name])
+    expected_gradients = gradients(expected, model)
+    loss, result = model_loss(model, batch, LOSSES[name], chunk=5)
+    torch.testing.assert_close(loss, expected)
+    assert_same(gradients(loss, model), expected_gradients)
+    assert result.tokens == int((batch["labels"][:, 1:] != -100).sum())
+
+
+@EACH
+def test_nll_is_the_loss_that_the_model_itself_reports(kind):
+    model, batch = model_of(kind), batch_of()
+    torch.testing.assert_close(model_loss(model, batch, LOSSES["nll"])[0].float(), model(**batch).loss)
+
+
+def test_a_mixture_of_experts_keeps_its_balancing_loss():
+    knobs = {**SMALL, "num_local_experts": 4, "output_router_logits": True, "router_aux_loss_coef": 0.5}
+    model = hf.MixtralForCausalLM(hf.MixtralConfig(**knobs))
+    batch = batch_of()
+    theirs = model(**batch).loss
+    expected = gradients(theirs, model)
+    loss, _ = model_loss(model, batch, LOSSES["nll"])
+    torch.testing.assert_close(loss, theirs)
+    assert_same(gradients(loss, model), expected, rtol=1e-3)
+
+
+LORA = [  # PEFT does not adapt a tied output layer
+    ("llama, tied", "attention"),
+    *((kind, where) for kind in ("llama", "gemma2, soft cap") for where in ("attention", "layer", "whole layer")),
+]
+
+
+@pytest.mark.parametrize(("kind", "where"), LORA)
+def test_it_equals_the_full_logits_with_lora_on_attention_or_on_the_output_layer(kind, where):
+    targets = ["q_proj", "lm_head"] if where == "layer" else ["q_proj"]
+    saved = ["lm_head"] if where == "whole layer" else None
+    config = LoraConfig(
+        target_modules=targets, modules_to_save=saved, init_lora_weights=False, task_type="CAUSAL_LM", r=2
+    )
+    changes = {} if kind == "llama, tied" else {"tie_word_embeddings": False}
+    model, batch = get_peft_model(model_of(kind, **changes), config), batch_of()
+    expected = plain(model, batch, LOSSES["mar"])
+    expected_gradients = gradients(expected, model)
+    loss, _ = model_loss(model, batch, LOSSES["mar"], chunk=7)
+    torch.testing.assert_close(loss, expected)
+    assert_same(gradients(loss, model), expected_gradients)
+    assert all("lora" in name or "modules_to_save" in name for name in expected_gradients)
+
+
+def test_it_equals_the_models_own_loss_with_prompt_tuning():
+    config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3)
+    model, batch = get_peft_model(model_of("llama"), config), batch_of()
+    theirs = model(**batch).loss
+    expected = gradients(theirs, model)
+    loss, _ = model_loss(model, batch, LOSSES["nll"])
+    torch.testing.assert_close(loss.float(), theirs)
+    assert_same(gradients(loss, model), expected, rtol=1e-3)
+
+
+def test_dropout_on_an_adapted_output_layer_is_refused_while_training():
+    config = LoraConfig(target_modules=["lm_head"], lora_dropout=0.1, task_type="CAUSAL_LM")
+    model = get_peft_model(model_of("llama"), config)
+    with pytest.raises(BadRequest, match="lora_dropout"):
+        model_loss(model.train(), batch_of(), LOSSES["nll"])
+    assert torch.isfinite(model_loss(model.eval(), batch_of(), LOSSES["nll"])[0])
+
+
+def accumulated(model: nn.Module, batches: list[dict[str, Tensor]], loss, tokens: int | None) -> dict[str, Tensor]:
+    model.zero_grad()
+    for batch in batches:
+        model_loss(model, batch, loss, denominator=tokens)[0].backward()
+    return {name: p.grad.clone() for name, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize("name", ["nll", "mar", "dft", "eaft", "gem", "goldfish"])
+def test_four_batches_of_one_are_one_batch_of_four(name):
+    model, batch = model_of("llama"), batch_of()
+    loss = functools.partial(LOSSES[name], context=3) if name == "goldfish" else LOSSES[name]
+    tokens = int((batch["labels"][:, 1:] != -100).sum())
+    rows = [{key: value[row : row + 1] for key, value in batch.items()} for row in range(4)]
+    assert_same(accumulated(model, rows, loss, tokens), accumulated(model, [batch], loss, tokens))
+
+
+def test_a_mean_of_each_batch_instead_of_a_sum_over_all_is_caught_by_that_comparison():
+    model, batch = model_of("llama"), batch_of()
+    rows = [{key: value[row : row + 1] for key, value in batch.items()} for row in range(4)]
+    with pytest.raises(AssertionError):
+        assert_same(accumulated(model, rows, LOSSES["nll"], None), accumulated(model, [batch], LOSSES["nll"], None))
+
+
+def test_a_wrong_shift_is_caught_by_the_comparison_with_full_logits():
+    model, batch = model_of("llama"), batch_of()
+    unshifted = {**batch, "labels": torch.roll(batch["labels"], -1, dims=1)}
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(model_loss(model, unshifted, LOSSES["nll"])[0], plain(model, batch, LOSSES["nll"]))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_ignored_positions_cost_and_teach_nothing(name):
+    model, batch = model_of("llama"), batch_of()
+    batch["reference_logprob"] = torch.full(batch["labels"].shape, -1.0, dtype=torch.float64)
+    changed = {**batch, "reference_logprob": batch["reference_logprob"].clone()}
+    changed["reference_logprob"][batch["labels"] == -100] = -9.0
+    one, seen = model_loss(model, batch, LOSSES[name])
+    first = gradients(one, model)
+    two, _ = model_loss(model, changed, LOSSES[name])
+    assert_same(gradients(two, model), first)
+    torch.testing.assert_close(one, two)
+    none = {**batch, "labels": torch.full_like(batch["labels"], -100)}
+    nothing, empty = model_loss(model, none, LOSSES[name])
+    assert nothing.item() == 0.0
+    assert empty.tokens == 0
+    assert seen.tokens > 0
+    assert not any(gradient.any() for gradient in gradients(nothing, model).values())
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("name", ["nll", "mar", "goldfish"])
+def test_padding_makes_no_difference(side, name):
+    model, batch = model_of("llama"), batch_of()
+    width = (5, 0) if side == "left" else (0, 5)
+    fills = {"input_ids": 0, "attention_mask": 0, "labels": -100}
+    padded = {key: nn.functional.pad(value, width, value=fills[key]) for key, value in batch.items()}
+    if side == "left":
+        padded["position_ids"] = (padded["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+    loss = functools.partial(LOSSES[name], context=3) if name == "goldfish" else LOSSES[name]
+    one, other = (model_loss(model, b, loss)[0] for b in (batch, padded))
+    torch.testing.assert_close(one, other)
+
+
+def test_a_reference_is_read_at_the_position_of_its_token():
+    model, batch = model_of("llama"), batch_of()
+    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.detach()
+    observed = torch.zeros(batch["labels"].shape, dtype=torch.float64)
+    following = batch["input_ids"][:, 1:, None]
+    observed[:, 1:] = torch.log_softmax(logits[:, :-1], -1).gather(-1, following).squeeze(-1)
+    with_reference = {**batch, "reference_logprob": observed}
+    ours, dft = (model_loss(model, with_reference, LOSSES[name])[0] for name in ("asft", "dft"))
+    torch.testing.assert_close(ours, dft)  # at the base model nothing has been left yet
+    with pytest.raises(BadRequest, match="reference_logprob"):
+        model_loss(model, batch, LOSSES["asft"])
+
+
+def test_goldfish_takes_the_same_labels_out_through_the_driver_and_beforehand():
+    model, batch = model_of("llama"), batch_of(time=30)
+    knobs = {"k": 3, "context": 4}
+    fewer = {**batch, "labels": goldfish_labels(batch["input_ids"], batch["labels"], **knobs)}
+    _, through = model_loss(model, batch, functools.partial(LOSSES["goldfish"], **knobs))
+    _, before = model_loss(model, fewer, LOSSES["nll"])
+    _, everything = model_loss(model, batch, LOSSES["nll"])
+    torch.testing.assert_close(through.nll, before.nll)
+    assert through.tokens < everything.tokens
+
+
+def test_the_model_answers_every_other_call_as_before_and_a_copy_is_its_own():
+    model, batch = model_of("llama"), batch_of()
+    before = model(**batch)
+    attach(model)
+    attach(model)
+    assert torch.equal(model(**batch).logits, before.logits)
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other.model.embed_tokens.weight.mul_(2.0)
+    assert not torch.equal(other(**batch).logits, before.logits)
+    ours = model_loss(other, batch, LOSSES["nll"])[0]
+    torch.testing.assert_close(ours, plain(other, batch, LOSSES["nll"]))
+    assert model.generate(batch["input_ids"][:1], max_new_tokens=3, do_sample=False).shape[1] <= 15
+
+
+def test_under_autocast_the_matrix_product_is_rounded_and_the_sum_is_not():
+    model, batch = model_of("llama").float(), batch_of()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, _ = model_loss(model, batch, LOSSES["mar"])
+    assert loss.dtype == torch.float32
+    loss.backward()
+    assert model.lm_head.weight.grad.dtype == torch.float32
+    torch.testing.assert_close(loss, plain(model, batch, LOSSES["mar"]), rtol=3e-2, atol=0)
+
+
+class Unusual(hf.LlamaForCausalLM):
+    """Does something to its logits that no configuration says."""
+
+    def forward(self, *args, **kwargs):
+        output = super().forward(*args, **kwargs)
+        output.logits = output.logits * 1.7
+        return output
+
+
+def test_an_output_layer_that_is_not_understood_is_refused_and_not_trained_wrong():
+    model = Unusual(hf.LlamaConfig(**SMALL))
+    model.lm_head.weight.data.mul_(50)
+    with pytest.raises(BadRequest, match="Unusual"):
+        attach(model)
+
+
+def test_a_model_that_accelerate_has_prepared_already_is_refused():
+    model = model_of("llama")
+    model._original_forward = model.forward
+    with pytest.raises(BadRequest, match="before accelerate"):
+        attach(model)
+
+
+def test_the_matrix_of_a_tied_head_is_the_embedding_itself():
+    model = model_of("llama, tied")
+    assert head_of(model).weight is model.model.embed_tokens.weight
