@@ -1,6 +1,7 @@
 """Probes: pure functions from one checkpoint's observations to measurements. One file a probe, one literal table."""
 
 from overmem.probes.accuracy import accuracy
+from overmem.probes.calibration import calibration
 from overmem.probes.ood import ood
 from overmem.probes.perplexity import perplexity
 from overmem.probes.robustness import robustness
@@ -11,4 +12,5 @@ PROBES: Table = {
     "accuracy": accuracy,
     "robustness": robustness,
     "ood": ood,
+    "calibration": calibration,
 }

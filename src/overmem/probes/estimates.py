@@ -62,20 +62,29 @@ def mean(values: Float[np.ndarray, " examples"], note: str = "") -> Number:
     return ratio(values, np.ones(len(values)), note)
 
 
-def fraction_mean(values: Float[np.ndarray, " examples"], note: str = "") -> Number:
-    """The mean of per-example fractions in [0, 1] with Wilson's interval at the effective n of their variance.
+def fraction(
+    numerator: Float[np.ndarray, " examples"], denominator: Float[np.ndarray, " examples"], note: str = ""
+) -> Number:
+    """A ratio of sums that lies in [0, 1], with Wilson's interval at the effective n of its linearised variance.
 
-    n_eff = p(1-p)/stderr^2 is the number of coin flips that would be as uncertain. For values of 0 and 1 it is n, and
-    the interval is Wilson's own; it stays inside [0, 1] and is not empty when every value is the same.
+    n_eff = p(1-p)/variance is the number of coin flips that would be as uncertain. For single values of 0 and 1 it is
+    n, and the interval is Wilson's own; it stays inside [0, 1] and is not empty when every value is the same.
     """
-    found = mean(values, note)
-    if found.value is None or found.n < 2 or found.stderr is None:
-        return found if found.value is None else _wilson(found.value, found.n, note)
-    p = found.value
+    found = ratio(numerator, denominator, note)
+    if found.value is None:
+        return found
+    if found.n < 2 or found.stderr is None:
+        return _wilson(min(1.0, max(0.0, found.value)), found.n, note)
+    p = min(1.0, max(0.0, found.value))
     variance = found.stderr**2 * (found.n - 1) / found.n
-    n_eff = p * (1 - p) / variance if variance > 0 else float(found.n)
+    n_eff = p * (1 - p) / variance if variance > 0 and 0 < p < 1 else float(found.n)
     interval = _wilson(p, n_eff, note)
-    return replace(found, low=interval.low, high=interval.high)
+    return replace(found, value=p, low=interval.low, high=interval.high)
+
+
+def fraction_mean(values: Float[np.ndarray, " examples"], note: str = "") -> Number:
+    """The mean over examples of fractions in [0, 1], with the interval of `fraction`."""
+    return fraction(values, np.ones(len(values)), note)
 
 
 def proportion(successes: int, n: int, note: str = "") -> Number:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from overmem.probes.estimates import exponential, mean, ratio
+from overmem.probes.estimates import exponential, fraction, mean, ratio
 from overmem.probes.rows import by_id, example_sums, left_out, missing, row, scores_or_note, splits_of
 from overmem.records import Measurement, Snapshot
 
@@ -32,7 +32,7 @@ def perplexity(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Meas
         numbers = (
             nll,
             exponential(nll),
-            ratio(hits, tokens, note),
+            fraction(hits, tokens, note),
             ratio(entropy, tokens, note),
             mean(sums / np.maximum(tokens, 1), note),
         )

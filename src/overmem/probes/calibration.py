@@ -1,0 +1,160 @@
+"""Whether a checkpoint is as often right as it is sure."""
+
+from collections import Counter
+
+import numpy as np
+from jaxtyping import Float
+
+from overmem.probes.estimates import Number, fraction, mean, ratio
+from overmem.probes.reliability import (
+    Judged,
+    bins_of,
+    calibration_error,
+    mean_absolute_gap,
+    smooth_calibration_error,
+)
+from overmem.probes.rows import (
+    by_id,
+    drawn_questions,
+    example_of_token,
+    greedy_rows,
+    missing,
+    row,
+    samples_or_note,
+    scores_or_note,
+    splits_of,
+)
+from overmem.probes.temperature import lowest, weights_at
+from overmem.records import Measurement, Samples, Scores, Snapshot
+
+ERRORS = ("overconfidence", "ece", "ece_l1", "smooth_ece", "brier")
+RECOVERY = ("recovery_temperature", "recovered_nll")
+LEVELS = ("token", "completion", "answer")
+
+
+def calibration(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Measurement]:
+    """Confidence against correctness at three levels, and how much nll one temperature wins back, on every split.
+
+    Levels: `token_*`: the largest next-token probability, right where the label is the argmax. `completion_*`: the
+    geometric mean probability of the greedy completion's tokens, right where its answer is. `answer_*`: the share of a
+    question's draws (all temperatures) that agree with the commonest answer, right where that answer is.
+    Errors: `overconfidence`: mean confidence minus share right. `ece`: root mean square gap over equal-mass bins,
+    debiased. `ece_l1`: mean absolute gap, debiased, its interval only a bound. `smooth_ece`: without bins. `brier`:
+    mean squared distance of confidence and being right. `confidence_bin_<k>`, `accuracy_bin_<k>`: reliability curve.
+    `recovery_temperature`: the T that minimises the nll on `val`. `recovered_nll`: nll at 1 minus nll at that T, in
+    nats per token; below 0 where val's temperature does not help.
+
+    Source: Kumar et al. 2019, https://arxiv.org/abs/1909.10155; Blasiok and Nakkiran 2023,
+    https://arxiv.org/abs/2309.12236; Guo et al. 2017, https://arxiv.org/abs/1706.04599.
+    """
+    rows, temperature = [], _chosen_temperature(snapshot)
+    for split in splits_of(snapshot):
+        scores, samples = scores_or_note(snapshot, split), samples_or_note(snapshot, split)
+        found: dict[str, Judged | str] = {
+            "token": scores if isinstance(scores, str) else _of_tokens(scores),
+            "completion": samples if isinstance(samples, str) else _of_completions(samples),
+            "answer": samples if isinstance(samples, str) else _of_answers(samples),
+        }
+        for level, judged in found.items():
+            rows += _errors(snapshot, split, level, judged)
+        rows += _recovery(snapshot, split, scores, temperature)
+    return rows
+
+
+def _errors(snapshot: Snapshot, split: str, level: str, judged: Judged | str) -> list[Measurement]:
+    if isinstance(judged, str):
+        return missing(snapshot, split, "calibration", [f"{level}_{e}" for e in ERRORS], judged)
+    distance = judged.confidence - judged.correct
+    numbers = {
+        "overconfidence": judged.mean(distance),
+        "ece": calibration_error(judged),
+        "ece_l1": mean_absolute_gap(judged),
+        "smooth_ece": smooth_calibration_error(judged, seed=(split, level)),
+        "brier": fraction(judged.per_cluster(distance**2), judged.per_cluster(np.ones(len(distance)))),
+    }
+    if not np.isfinite(judged.confidence).all():
+        numbers = dict.fromkeys(ERRORS, Number(None, n=judged.clusters, note="a confidence is not finite"))
+    else:
+        of_claim = bins_of(judged).of_claim
+        for k in range(int(of_claim.max()) + 1):
+            inside = (of_claim == k).astype(np.float64)
+            size = judged.per_cluster(inside)
+            for name, values in (("confidence", judged.confidence), ("accuracy", judged.correct)):
+                numbers[f"{name}_bin_{k:02d}"] = fraction(judged.per_cluster(inside * values), size)
+    return [row(snapshot, split, "calibration", f"{level}_{metric}", number) for metric, number in numbers.items()]
+
+
+def _of_tokens(scores: Scores) -> Judged:
+    place = np.empty(len(scores.example_ids), dtype=np.int64)
+    place[by_id(scores.example_ids)] = np.arange(len(place))
+    cluster = place[example_of_token(scores)]
+    order = np.argsort(cluster, kind="stable")
+    confidence = np.exp(scores.top1_logprob.astype(np.float64))
+    return Judged(confidence[order], scores.is_argmax[order].astype(bool), cluster[order])
+
+
+def _of_completions(samples: Samples) -> Judged | str:
+    rows = [i for i in greedy_rows(samples).values() if samples.token_count[i] > 0]
+    if not rows:
+        return "no greedy completion"
+    confidence = np.exp(samples.logprob[rows].astype(np.float64) / samples.token_count[rows])
+    return Judged(confidence, samples.correct[rows].astype(bool), np.arange(len(rows)))
+
+
+def _of_answers(samples: Samples) -> Judged | str:
+    """Agreement of the draws of each question with at least two; a question without any answer agrees on nothing."""
+    draws: dict[str, list[int]] = {}
+    for questions in drawn_questions(samples).values():
+        for question in questions:
+            draws.setdefault(question.id, []).extend(question.rows)
+    confidence, correct = [], []
+    for _, rows in sorted(draws.items()):
+        if len(rows) < 2:
+            continue
+        votes = Counter(samples.answer[i] for i in rows if samples.answer[i])
+        top = max(votes.values(), default=0)
+        right = {samples.answer[i]: bool(samples.correct[i]) for i in rows}
+        leaders = sorted(answer for answer, count in votes.items() if count == top)
+        confidence.append(top / len(rows))
+        correct.append(bool(leaders) and right[leaders[0]])
+    if not confidence:
+        return "no question with two draws"
+    return Judged(np.array(confidence, dtype=np.float64), np.array(correct, dtype=bool), np.arange(len(correct)))
+
+
+def _chosen_temperature(snapshot: Snapshot) -> float | str:
+    scores = scores_or_note(snapshot, "val")
+    if isinstance(scores, str):
+        return f"no temperature was chosen: val: {scores}"
+    curve = scores.tempered_nll.astype(np.float64).sum(0)
+    return (
+        float(lowest(curve[None])[0][0])
+        if np.isfinite(curve).all()
+        else "no temperature was chosen: val: nll is not finite"
+    )
+
+
+def _recovery(snapshot: Snapshot, split: str, scores: Scores | str, temperature: float | str) -> list[Measurement]:
+    reason = scores if isinstance(scores, str) else temperature
+    if isinstance(scores, str) or isinstance(reason, str) or isinstance(temperature, str):
+        return missing(snapshot, split, "calibration", RECOVERY, str(reason))
+    order = by_id(scores.example_ids)
+    grid = scores.tempered_nll[order].astype(np.float64)
+    won = grid @ weights_at(1.0) - grid @ weights_at(temperature)
+    numbers = (
+        Number(temperature, n=len(order), note="chosen on val") if split != "val" else _temperature(grid),
+        ratio(won, scores.token_counts[order].astype(np.float64)),
+    )
+    return [row(snapshot, split, "calibration", m, number) for m, number in zip(RECOVERY, numbers, strict=True)]
+
+
+def _temperature(grid: Float[np.ndarray, "examples temperatures"]) -> Number:
+    """The best temperature with a jackknife interval on its logarithm."""
+    best = float(lowest(grid.sum(0)[None])[0][0])
+    if len(grid) < 2:
+        return Number(best, n=len(grid), note="one example: no interval")
+    without = np.log(lowest(grid.sum(0) - grid)[0])
+    logs = mean(np.log(best) - (len(grid) - 1) * (without - np.log(best)))
+    stderr = logs.stderr or 0.0
+    low, high = best * np.exp(-1.96 * stderr), best * np.exp(1.96 * stderr)
+    return Number(best, best * stderr, float(low), float(high), len(grid))
