@@ -1,0 +1,174 @@
+"""What every chart shares: the theme, the regimes as background, and layers of points with intervals.
+
+Colours are CSS variables, so one drawing serves the light scheme, the dark one and paper.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import altair as alt
+
+from overmem.records import Estimate
+from overmem.report.findings import Findings, has_value
+from overmem.report.numbers import estimate_text
+
+Rows: TypeAlias = list[dict[str, Any]]
+Domain: TypeAlias = tuple[float, float]
+Layer: TypeAlias = alt.Chart | alt.LayerChart
+
+REGIMES: Mapping[str, str] = {
+    "under-trained": "accuracy is still significantly below its best",
+    "healthy": "accuracy is kept and perplexity is near its minimum",
+    "over-memorized": "accuracy is kept and perplexity is costly",
+    "over-fitted": "accuracy is significantly below its best, and perplexity is costly",
+    "undecided": "the data cannot tell",
+}
+
+LEFT = 54
+"""Width in pixels of every vertical axis, so that charts above each other line up."""
+
+FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
+
+THEME: Mapping[str, Any] = {
+    "background": "transparent",
+    "font": FONT,
+    "view": {"stroke": None},
+    "autosize": {"type": "fit-x", "contains": "padding"},
+    "padding": {"left": 0, "right": 12, "top": 4, "bottom": 4},
+    "axis": {
+        "labelColor": "var(--quiet)",
+        "labelFontSize": 12,
+        "titleColor": "var(--quiet)",
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "domain": False,
+        "ticks": False,
+        "gridColor": "var(--ink)",
+        "gridOpacity": 0.08,
+        "labelPadding": 8,
+        "titlePadding": 8,
+    },
+    "text": {"color": "var(--ink)", "fontSize": 12},
+    "line": {"strokeJoin": "round"},
+}
+
+
+def regime_key(regime: str) -> str:
+    """The regime that a text names, so that `over-memorized (signature only)` has its colour.
+
+    >>> regime_key("signature only"), regime_key("unheard of")
+    ('over-memorized', 'undecided')
+    """
+    if "signature" in regime:
+        return "over-memorized"
+    return next((key for key in REGIMES if key in regime), "undecided")
+
+
+def step_domain(findings: Findings) -> Domain:
+    """First and last step with a little room on both sides."""
+    steps = [c.checkpoint.step for c in findings.trained] or [0]
+    room = max(max(steps) - min(steps), 1) * 0.025
+    return min(steps) - room, max(steps) + room
+
+
+def step_axis(findings: Findings, *, labels: bool = True) -> alt.X:
+    """The horizontal axis: optimizer steps, and epochs below them where they are known."""
+    last = next((c.checkpoint for c in reversed(findings.trained) if c.checkpoint.epoch and c.checkpoint.step), None)
+    label, title = "format(datum.value, ',')", "optimizer step"
+    if last is not None and last.epoch:
+        label = f"[{label}, format(datum.value / {last.step / last.epoch!r}, '.3~f')]"
+        title = "optimizer step · epoch below"
+    axis = alt.Axis(
+        labels=labels, title=title if labels else None, labelExpr=label, grid=False, tickCount=7, labelFlush=True
+    )
+    return alt.X("step:Q", scale=alt.Scale(domain=list(step_domain(findings)), nice=False, zero=False), axis=axis)
+
+
+def value_axis(field: str, title: str, domain: Domain, form: str) -> alt.Y:
+    """A vertical axis of fixed width."""
+    axis = alt.Axis(title=None, format=form, tickCount=5, minExtent=LEFT, maxExtent=LEFT)
+    scale = alt.Scale(domain=list(domain), nice=False, zero=False, clamp=False)
+    return alt.Y(f"{field}:Q", title=title, scale=scale, axis=axis)
+
+
+def domain_of(estimates: Iterable[Estimate], *, low: float = -math.inf, high: float = math.inf) -> Domain:
+    """A range that holds every value with its interval, with some room, inside [low, high]."""
+    ends = [
+        x for e in estimates if has_value(e) for x in (e.value, e.low, e.high) if x is not None and math.isfinite(x)
+    ]
+    if not ends:
+        return max(low, 0.0), max(low, 0.0) + 1
+    room = max((max(ends) - min(ends)) * 0.08, 1e-3)
+    return max(low, min(ends) - room), min(high, max(ends) + room)
+
+
+def spans(findings: Findings) -> Rows:
+    """Each judged checkpoint's share of the horizontal axis: halfway to its neighbours."""
+    trained, (first, last) = findings.trained, step_domain(findings)
+    steps = [c.checkpoint.step for c in trained]
+    edges = [first, *((a + b) / 2 for a, b in pairwise(steps)), last]
+    return [
+        {"name": c.checkpoint.name, "regime": regime_key(c.regime), "step": edges[i], "end": edges[i + 1]}
+        for i, c in enumerate(trained)
+    ]
+
+
+def bands(findings: Findings) -> Rows:
+    """Stretches of one regime, merged over neighbouring checkpoints."""
+    rows: Rows = []
+    for span in spans(findings):
+        if rows and rows[-1]["regime"] == span["regime"]:
+            rows[-1]["end"] = span["end"]
+        else:
+            rows.append(dict(span))
+    return rows
+
+
+def background(findings: Findings, x: alt.X) -> Layer:
+    """The regimes as coloured bands."""
+    colours = alt.Scale(domain=list(REGIMES), range=[f"var(--{key})" for key in REGIMES])
+    drawn: Layer = (
+        alt.Chart(data(bands(findings)))
+        .mark_rect()
+        .encode(x=x, x2="end:Q", fill=alt.Fill("regime:N", scale=colours, legend=None))
+    )
+    return drawn
+
+
+def data(rows: Sequence[Mapping[str, Any]]) -> alt.InlineData:
+    """Rows as they stand in the page; a value that is no number is null."""
+    clean = [{k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()} for row in rows]
+    return alt.InlineData(values=clean)
+
+
+def row(step: int, estimate: Estimate, unit: str, **more: Any) -> dict[str, Any]:
+    """One point of a chart: where, the value with its interval, and the same in words."""
+    return {
+        "step": step,
+        "value": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "n": estimate.n,
+        "text": estimate_text(estimate, unit),
+    } | more
+
+
+def whiskers(rows: Rows, x: alt.X, y: alt.Y, colour: str = "var(--ink)") -> list[Layer]:
+    """A line through the values, a point on each, and its 95% interval."""
+    base = alt.Chart(data(rows)).encode(x=x)
+    size, width = (60, 1.75) if len(rows) <= 40 else (14, 1.25)
+    known = [r for r in rows if r["low"] is not None and r["high"] is not None]
+    ends = alt.Y("low:Q", title=y.title if isinstance(y.title, str) else None)
+    intervals = alt.Chart(data(known)).mark_rule(color=colour, strokeWidth=1.25, opacity=0.75, clip=True)
+    line = base.mark_line(color=colour, strokeWidth=width, clip=True).encode(y=y)
+    points = base.mark_point(color=colour, filled=True, size=size, opacity=1, clip=True).encode(y=y)
+    return [intervals.encode(x=x, y=ends, y2="high:Q"), line, points]
+
+
+def specification(layers: Sequence[Layer], height: int) -> dict[str, Any]:
+    """The layers over each other as Vega-Lite, as wide as the page lets them be."""
+    spec: dict[str, Any] = alt.layer(*layers).properties(width="container", height=height).to_dict(validate=False)
+    spec.pop("config", None)
+    return spec

@@ -1,0 +1,104 @@
+"""What a page is drawn from: the verdict, the measurements, the trainer's log, and what was asked."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from overmem import store
+from overmem.records import Checkpoint, CheckpointVerdict, Estimate, Measurement, Verdict
+
+ACCURACY = ("accuracy", "accuracy")
+"""Probe and metric of greedy accuracy."""
+NLL = ("perplexity", "nll")
+"""Probe and metric of nats per solution token."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that a section may show. Only the verdict is certain to be there."""
+
+    name: str
+    verdict: Verdict
+    measurements: tuple[Measurement, ...] = ()
+    log: tuple[Mapping[str, Any], ...] = ()
+    checkpoints: tuple[Checkpoint, ...] = ()
+    """As the audit found them."""
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def by_key(self) -> Mapping[tuple[str, str, str, str], Measurement]:
+        """(checkpoint, split, probe, metric) -> its row."""
+        return {(m.checkpoint, m.split, m.probe, m.metric): m for m in self.measurements}
+
+    @cached_property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that were measured, in the order of the file."""
+        return tuple(dict.fromkeys(m.split for m in self.measurements))
+
+    @property
+    def trained(self) -> tuple[CheckpointVerdict, ...]:
+        """The judged checkpoints in time order, merged ones left out."""
+        return tuple(sorted((c for c in self.verdict.checkpoints if not c.checkpoint.merged_from), key=_step))
+
+    @cached_property
+    def beside(self) -> tuple[Checkpoint, ...]:
+        """Checkpoints that were measured and not judged as part of the trajectory: merged ones, mostly."""
+        judged = {c.checkpoint.name for c in self.trained}
+        measured = {m.checkpoint: Checkpoint(m.checkpoint, m.step) for m in self.measurements}
+        planned = {c.name: c for c in self.checkpoints if c.name in measured}
+        merged = {c.checkpoint.name: c.checkpoint for c in self.verdict.checkpoints}
+        return tuple(c for name, c in (measured | planned | merged).items() if name not in judged)
+
+    def measured(self, checkpoint: str, split: str, what: tuple[str, str]) -> Estimate:
+        """What a probe measured under a metric's name; no value and the reason where there is no row."""
+        found = self.by_key.get((checkpoint, split, *what))
+        return estimate_of_row(found) if found is not None else Estimate(None, note=f"not measured on {split}")
+
+    def checkpoint(self, name: str | None) -> Checkpoint | None:
+        """The checkpoint of that name, where one was judged or measured."""
+        everyone = [*(c.checkpoint for c in self.verdict.checkpoints), *self.beside]
+        return next((c for c in everyone if c.name == name), None)
+
+
+def read_findings(run: store.Run) -> Findings:
+    """All that the run directory knows of itself.
+
+    Raises:
+        BadRequest: there is no verdict, or a file is of another schema version.
+    """
+    return Findings(
+        name=run.root.resolve().name,
+        verdict=store.read_verdict(run),
+        measurements=tuple(store.read_measurements(run)) if run.measurements_path.is_file() else (),
+        log=tuple(store.read_log_history(run)),
+        checkpoints=store.read_checkpoints(run) if run.plan_path.is_file() else (),
+        plan=store.read_plan(run) if run.plan_path.is_file() else {},
+        recipe=store.read_recipe(run),
+    )
+
+
+def estimate_of_row(row: Measurement) -> Estimate:
+    """A measurement as value, interval and n."""
+    return Estimate(row.value, row.low, row.high, row.n, row.note)
+
+
+def estimate_of(raw: Any) -> Estimate:
+    """An Estimate out of a verdict's free mappings, where JSON made it an object or a bare number."""
+    if isinstance(raw, Estimate):
+        return raw
+    if isinstance(raw, Mapping):
+        value, low, high = (None if raw.get(k) is None else float(raw[k]) for k in ("value", "low", "high"))
+        return Estimate(value, low, high, int(raw.get("n") or 0), str(raw.get("note") or ""))
+    return Estimate(float(raw)) if isinstance(raw, int | float) else Estimate(None, note="not measured")
+
+
+def has_value(estimate: Estimate) -> bool:
+    """Whether there is a number to show."""
+    return estimate.value is not None and math.isfinite(estimate.value)
+
+
+def _step(verdict: CheckpointVerdict) -> int:
+    return verdict.checkpoint.step

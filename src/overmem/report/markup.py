@@ -1,0 +1,62 @@
+"""A section of the page, and the one way from values to HTML: templates that escape whatever they are given."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from overmem.report.numbers import estimate_html
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the page."""
+
+    title: str
+    body: Markup
+    charts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Name -> Vega-Lite specification; the body holds `chart(name, description)` where it belongs."""
+    lead: str = ""
+    """One sentence below the title."""
+
+
+def chart(name: str, description: str) -> Markup:
+    """The place of a chart, with what it shows for those who cannot see it."""
+    return Markup('<div class="chart" data-chart="{}" role="img" aria-label="{}"></div>').format(name, description)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("overmem.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"estimate": estimate_html, "chart": chart}
+    return environment
+
+
+def render(template: str, **values: Any) -> Markup:
+    """A template of the package filled with `values`; text is escaped, Markup is not."""
+    return Markup(_environment().get_template(template).render(**values))
+
+
+def file_text(name: str) -> str:
+    """A file beside the templates, as it is."""
+    loader = _environment().loader
+    assert loader is not None
+    return loader.get_source(_environment(), name)[0]
+
+
+def script_json(value: object) -> Markup:
+    """JSON that can stand between script tags: no `<` in it, so nothing in the data can end the script."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)

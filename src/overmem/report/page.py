@@ -1,0 +1,43 @@
+"""The page: sections in order, the chart library inlined once, and a policy that lets nothing else run or load."""
+
+import base64
+import hashlib
+import re
+from functools import cache
+
+import vl_convert
+
+import overmem
+from overmem.report.charts import THEME
+from overmem.report.findings import Findings
+from overmem.report.markup import file_text, render, script_json
+from overmem.report.sections import SECTIONS
+
+
+def page(findings: Findings) -> str:
+    """One HTML document that needs nothing but itself. The same findings give the same text."""
+    sections = {name: section(findings) for name, section in SECTIONS.items()}
+    charts = {f"{name}-{key}": spec for name, s in sections.items() for key, spec in s.charts.items()}
+    scripts = [bundle(), file_text("page.js")]
+    return render(
+        "page.html.j2",
+        name=findings.name,
+        headline=findings.verdict.headline,
+        sections=sections,
+        style=file_text("style.css"),
+        charts=script_json({"config": THEME, "charts": charts}),
+        scripts=scripts,
+        hashes=[_digest(text) for text in scripts],
+        version=overmem.__version__,
+    )
+
+
+@cache
+def bundle() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script that can stand inside a script tag."""
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return re.sub(r"<(?=/script|script|!--)", r"\\x3C", script, flags=re.IGNORECASE)
+
+
+def _digest(script: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

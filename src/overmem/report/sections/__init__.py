@@ -1,0 +1,30 @@
+"""The sections of the page: one file each, one literal table, in reading order.
+
+A section is a function from findings to a Section. It is shown whatever is missing, with the reason in its place.
+"""
+
+from collections.abc import Callable, Mapping
+
+from overmem.report.findings import Findings
+from overmem.report.markup import Section
+from overmem.report.sections.answer import answer
+from overmem.report.sections.checkpoints import checkpoints
+from overmem.report.sections.choices import choices
+from overmem.report.sections.costs import costs
+from overmem.report.sections.dynamics import dynamics
+from overmem.report.sections.making import making
+from overmem.report.sections.memorization import memorization
+from overmem.report.sections.probes import probes
+from overmem.report.sections.trajectory import trajectory
+
+SECTIONS: Mapping[str, Callable[[Findings], Section]] = {
+    "answer": answer,
+    "trajectory": trajectory,
+    "choices": choices,
+    "costs": costs,
+    "checkpoints": checkpoints,
+    "memorization": memorization,
+    "probes": probes,
+    "dynamics": dynamics,
+    "making": making,
+}

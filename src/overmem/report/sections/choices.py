@@ -1,0 +1,57 @@
+"""What each selection rule picks on validation examples, and what that is worth on test examples."""
+
+from typing import Any
+
+import altair as alt
+
+from overmem.records import Choice
+from overmem.report.charts import data, domain_of, specification
+from overmem.report.findings import Findings, has_value
+from overmem.report.markup import Section, render
+from overmem.report.numbers import estimate_text, shared_n
+from overmem.report.sections.answer import RULES
+
+
+def choices(findings: Findings) -> Section:
+    """The recommendation beside the usual rules, each with its regret."""
+    verdict = findings.verdict
+    drawn = [c for c in verdict.choices if has_value(c.regret)]
+    charts = {"regret": forest(drawn)} if drawn else {}
+    body = render(
+        "choices.html.j2",
+        choices=verdict.choices,
+        recommended=verdict.recommended,
+        rules=RULES,
+        charts=charts,
+        n=shared_n(c.accuracy for c in verdict.choices),
+    )
+    lead = "Each rule chooses on validation examples; every figure here is on test examples that no rule has seen."
+    return Section("What the usual rules would have cost", body, charts, lead)
+
+
+def forest(drawn: list[Choice]) -> dict[str, Any]:
+    """Regret of each rule in points of accuracy, with its interval, about the line of no regret."""
+    rows = [
+        {"rule": RULES.get(c.rule, c.rule), "checkpoint": c.checkpoint or "none", "value": c.regret.value}
+        | {"low": c.regret.low, "high": c.regret.high, "n": c.regret.n, "text": estimate_text(c.regret, "points")}
+        for c in drawn
+    ]
+    low, high = domain_of(c.regret for c in drawn)
+    scale = alt.Scale(domain=[min(low, -0.01), max(high, 0.01)], nice=False)
+    axis = alt.Axis(
+        labelExpr="replace(format(datum.value * 100, '+.3~f'), '+0', '0')", title="points of test accuracy lost"
+    )
+    x = alt.X("value:Q", scale=scale, axis=axis)
+    y = alt.Y("rule:N", sort=None, title=None, axis=alt.Axis(grid=False, labelLimit=190, labelColor="var(--ink)"))
+    told = [
+        alt.Tooltip("rule:N"),
+        alt.Tooltip("checkpoint:N"),
+        alt.Tooltip("text:N", title="regret"),
+        alt.Tooltip("n:Q"),
+    ]
+    base = alt.Chart(data(rows)).encode(y=y, tooltip=told)
+    zero = alt.Chart(data([{"value": 0}])).mark_rule(color="var(--ship)", strokeWidth=1.5).encode(x="value:Q")
+    ends = alt.X("low:Q", title="points of test accuracy lost")
+    bars = base.mark_rule(strokeWidth=2, color="var(--ink)", opacity=0.55).encode(x=ends, x2="high:Q")
+    points = base.mark_point(filled=True, size=90, color="var(--ink)", opacity=1).encode(x=x)
+    return specification([zero, bars, points], 34 * len(rows))

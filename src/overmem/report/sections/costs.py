@@ -1,0 +1,49 @@
+"""What over-memorization costs: each consequence against the recommended checkpoint."""
+
+from typing import Any
+
+import altair as alt
+
+from overmem.records import Cost
+from overmem.report.charts import data, domain_of, specification
+from overmem.report.findings import Findings, has_value
+from overmem.report.markup import Section, render
+from overmem.report.numbers import estimate_text
+
+
+def costs(findings: Findings) -> Section:
+    """A forest of differences and their table."""
+    verdict = findings.verdict
+    drawn = [c for c in verdict.costs if has_value(c.difference)]
+    charts = {"forest": forest(drawn)} if drawn else {}
+    body = render(
+        "costs.html.j2",
+        costs=verdict.costs,
+        charts=charts,
+        confirmed=sum(c.confirmed for c in verdict.costs),
+        recommended=verdict.recommended.checkpoint if verdict.recommended else None,
+    )
+    lead = "A rising perplexity is a signature. It is harm only where something that matters gets worse."
+    return Section("What it costs", body, charts, lead)
+
+
+def forest(drawn: list[Cost]) -> dict[str, Any]:
+    """Each difference with its interval about the line of no difference; confirmed ones are filled."""
+    rows = [
+        {"cost": f"{c.name}, {c.checkpoint}", "value": c.difference.value, "low": c.difference.low}
+        | {"high": c.difference.high, "n": c.difference.n, "text": estimate_text(c.difference, "difference")}
+        | {"confirmed": "confirmed" if c.confirmed else "not confirmed", "p": None if c.p is None else f"{c.p:.3g}"}
+        for c in drawn
+    ]
+    low, high = domain_of(c.difference for c in drawn)
+    scale = alt.Scale(domain=[min(low, -0.01), max(high, 0.01)], nice=False)
+    x = alt.X("value:Q", scale=scale, title="worse by, in the metric's own unit", axis=alt.Axis(format="+.3~f"))
+    y = alt.Y("cost:N", sort=None, title=None, axis=alt.Axis(grid=False, labelLimit=190, labelColor="var(--ink)"))
+    fill = alt.Scale(domain=["confirmed", "not confirmed"], range=["var(--onset)", "var(--paper)"])
+    told = [alt.Tooltip(f"{f}:N") for f in ("cost", "confirmed", "p", "n")]
+    base = alt.Chart(data(rows)).encode(y=y, tooltip=[*told, alt.Tooltip("text:N", title="difference")])
+    zero = alt.Chart(data([{"value": 0}])).mark_rule(color="var(--ship)", strokeWidth=1.5).encode(x="value:Q")
+    bars = base.mark_rule(strokeWidth=2, color="var(--onset)", opacity=0.7).encode(x="low:Q", x2="high:Q")
+    points = base.mark_point(size=90, strokeWidth=2, color="var(--onset)", opacity=1)
+    points = points.encode(x=x, fill=alt.Fill("confirmed:N", scale=fill, legend=None))
+    return specification([zero, bars, points], 34 * len(rows))

@@ -1,0 +1,65 @@
+"""How training went, by the trainer's own log."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+
+from overmem.records import Estimate
+from overmem.report.charts import Rows, background, data, domain_of, specification, step_axis, value_axis
+from overmem.report.findings import Findings
+from overmem.report.markup import Section, render
+
+SERIES: Mapping[str, tuple[str, str]] = {
+    "loss": ("Training loss", ".3~r"),
+    "eval_loss": ("Loss on the trainer's own evaluation set", ".3~r"),
+    "learning_rate": ("Learning rate", ".1~e"),
+    "grad_norm": ("Gradient norm", ".3~r"),
+}
+MOST = 600
+"""Points drawn of one series; of a longer log, evenly spaced ones are kept."""
+
+
+def dynamics(findings: Findings) -> Section:
+    """One small chart for each series in the log."""
+    series = {key: points(findings.log, key) for key in SERIES}
+    found = {key: rows for key, rows in series.items() if len(rows) > 1}
+    charts = {key: curve(findings, thinned(rows), SERIES[key][1]) for key, rows in found.items()}
+    body = render(
+        "dynamics.html.j2",
+        charts=charts,
+        titles={key: title for key, (title, _) in SERIES.items()},
+        thinned=[SERIES[key][0].lower() for key, rows in found.items() if len(rows) > MOST],
+        most=MOST,
+    )
+    return Section(
+        "How training went", body, charts, "By the trainer's own log; the batch's loss, so without interval."
+    )
+
+
+def points(log: tuple[Mapping[str, Any], ...], key: str) -> Rows:
+    """(step, value) of every log entry that has a finite number under `key`."""
+    rows = []
+    for entry in log:
+        value, step = entry.get(key), entry.get("step")
+        numbers = isinstance(value, int | float) and isinstance(step, int | float)
+        if numbers and math.isfinite(value):  # type: ignore[arg-type]
+            rows.append({"step": step, "value": value})
+    return rows
+
+
+def thinned(rows: Rows) -> Rows:
+    """At most MOST rows, evenly spaced, first and last kept."""
+    if len(rows) <= MOST:
+        return rows
+    return [rows[round(i * (len(rows) - 1) / (MOST - 1))] for i in range(MOST)]
+
+
+def curve(findings: Findings, rows: Rows, form: str) -> dict[str, Any]:
+    """One series over the steps, the regimes behind it."""
+    x, y = step_axis(findings), value_axis("value", "", domain_of([Estimate(r["value"]) for r in rows], low=0.0), form)
+    told = [alt.Tooltip("step:Q", format=","), alt.Tooltip("value:Q", format=".4~r")]
+    line = alt.Chart(data(rows)).mark_line(color="var(--ink)", strokeWidth=1.5, clip=True).encode(x=x, y=y)
+    aim = alt.Chart(data(rows)).mark_point(size=120, opacity=0, filled=True, clip=True).encode(x=x, y=y, tooltip=told)
+    return specification([background(findings, x), line, aim], 130)

@@ -1,0 +1,41 @@
+"""How all this was made: what was asked, on what data, with which versions, and the commands to do it again."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import overmem
+from overmem.report.charts import REGIMES
+from overmem.report.findings import Findings
+from overmem.report.markup import Section, render
+
+
+def making(findings: Findings) -> Section:
+    """Recipe, plan and knobs as tables in a fold."""
+    body = render(
+        "making.html.j2",
+        name=findings.name,
+        regimes=REGIMES,
+        version=overmem.__version__,
+        tables={
+            "The rule's knobs (verdict.json)": list(flat(findings.verdict.knobs)),
+            "What was audited (plan.json)": list(flat(findings.plan)),
+            "What was trained (recipe.yaml)": list(flat(findings.recipe)),
+        },
+        missing={
+            "What was audited (plan.json)": "The run was not audited with a model at hand.",
+            "What was trained (recipe.yaml)": "The run was not trained by overmem; its trainer's own files say how.",
+            "The rule's knobs (verdict.json)": "The verdict names no knob.",
+        },
+    )
+    return Section("How this was made", body)
+
+
+def flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested mappings as rows of a dotted name and the value as JSON; a long list is cut, and says so."""
+    for key, inner in value.items():
+        if isinstance(inner, Mapping):
+            yield from flat(inner, f"{prefix}{key}.")
+        else:
+            text = inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False, default=str)
+            yield f"{prefix}{key}", text if len(text) <= 400 else f"{text[:400]}… ({len(text):,} characters)"

@@ -1,0 +1,255 @@
+"""Accuracy and perplexity along the run, the regimes behind them: the paper's first figure."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import altair as alt
+
+from overmem.records import Estimate
+from overmem.report.charts import (
+    REGIMES,
+    Domain,
+    Layer,
+    Rows,
+    background,
+    bands,
+    data,
+    domain_of,
+    row,
+    spans,
+    specification,
+    step_axis,
+    step_domain,
+    value_axis,
+    whiskers,
+)
+from overmem.report.findings import ACCURACY, NLL, Findings, has_value
+from overmem.report.markup import Section, render
+from overmem.report.numbers import estimate_text, perplexity_of
+from overmem.report.sections.answer import onset_estimate
+
+Estimates: TypeAlias = Mapping[str, Estimate]
+"""By checkpoint name."""
+
+ACCURACY_HEIGHT = 210
+PERPLEXITY_HEIGHT = 190
+
+
+def trajectory(findings: Findings) -> Section:
+    """Two panels over one axis of steps."""
+    accuracies = {c.checkpoint.name: c.accuracy for c in findings.trained}
+    perplexities = {c.checkpoint.name: perplexity_of(c.nll) for c in findings.trained}
+    charts: dict[str, Any] = {}
+    notes = []
+    if any(has_value(e) for e in accuracies.values()):
+        charts["accuracy"] = _panel(findings, "accuracy", accuracies)
+    else:
+        notes.append(f"No accuracy is drawn: {_first_note(accuracies)}.")
+    if any(has_value(e) for e in perplexities.values()):
+        charts["perplexity"] = _panel(findings, "perplexity", perplexities)
+        notes += _above_the_frame(findings, perplexities)
+    else:
+        notes.append(f"No perplexity is drawn: {_first_note(perplexities)}.")
+    present = list(dict.fromkeys(b["regime"] for b in bands(findings)))
+    body = render(
+        "trajectory.html.j2",
+        charts=charts,
+        regimes={k: REGIMES[k] for k in REGIMES if k in present},
+        shipped=findings.verdict.recommended.checkpoint if findings.verdict.recommended else None,
+        onset=bool(findings.verdict.onset),
+        has_test="test" in findings.splits,
+        beside=[c.name for c in findings.beside],
+        accuracy_limit=_accuracy_limit(findings) is not None,
+        perplexity_limit=_perplexity_limit(findings) is not None,
+        d_nll=findings.verdict.knobs.get("d_nll"),
+        margin=findings.verdict.knobs.get("margin"),
+        n=max((e.n for e in [*accuracies.values(), *perplexities.values()]), default=0),
+        notes=notes,
+    )
+    return Section("Along the run", body, charts)
+
+
+def _first_note(estimates: Estimates) -> str:
+    return next((e.note for e in estimates.values() if e.note), "not measured")
+
+
+def _above_the_frame(findings: Findings, perplexities: Estimates) -> list[str]:
+    """The base model's perplexity can be so high that it would flatten the curve; then it is said, not drawn."""
+    top = _perplexity_domain(findings, perplexities, _on_test(findings, NLL))[1]
+    outside = [(n, e) for n, e in perplexities.items() if e.value is not None and e.value > top]
+    words = "{} lies above the frame of the second chart: perplexity {}."
+    return [words.format(name, estimate_text(e, "perplexity")) for name, e in outside]
+
+
+def _perplexity_domain(findings: Findings, perplexities: Estimates, tests: Estimates) -> Domain:
+    started = {c.checkpoint.name for c in findings.trained if c.checkpoint.step > 0}
+    drawn = [e for n, e in perplexities.items() if n in started and has_value(e)] or list(perplexities.values())
+    drawn += [Estimate(e.value) for n, e in tests.items() if n in started]
+    low, high = domain_of([*drawn, Estimate(_perplexity_limit(findings))], low=1.0)
+    whole = domain_of(perplexities.values(), low=1.0)[1]
+    return low, max(high, whole) if whole - low < 1.6 * (high - low) else high
+
+
+def _on_test(findings: Findings, what: tuple[str, str]) -> Estimates:
+    found = {c.checkpoint.name: findings.measured(c.checkpoint.name, "test", what) for c in findings.trained}
+    return found if what == ACCURACY else {name: perplexity_of(e) for name, e in found.items()}
+
+
+def _perplexity_limit(findings: Findings) -> float | None:
+    """The perplexity above which a checkpoint is costly: the minimum plus the allowed excess."""
+    bound, known = findings.verdict.knobs.get("d_nll"), [c for c in findings.trained if has_value(c.excess)]
+    nlls = [c.nll.value for c in findings.trained if has_value(c.nll) and c.nll.value is not None]
+    if not isinstance(bound, int | float) or not known or not nlls:
+        return None
+    return perplexity_of(Estimate(min(nlls) + bound)).value
+
+
+def _accuracy_limit(findings: Findings) -> float | None:
+    """The accuracy below which it is not kept: the reference minus the margin."""
+    margin = findings.verdict.knobs.get("margin")
+    if not isinstance(margin, int | float):
+        return None
+    for c in findings.trained:
+        if c.accuracy.value is not None and c.accuracy_gap.value is not None:
+            return c.accuracy.value - c.accuracy_gap.value - margin
+    return None
+
+
+def _panel(findings: Findings, name: str, estimates: Estimates) -> dict[str, Any]:
+    top = name == "accuracy"
+    unit, height = ("percent", ACCURACY_HEIGHT) if top else ("perplexity", PERPLEXITY_HEIGHT)
+    what = ACCURACY if top else NLL
+    limit = _accuracy_limit(findings) if top else _perplexity_limit(findings)
+    tests = _on_test(findings, what)
+    if top:
+        everything = [*estimates.values(), *(Estimate(e.value) for e in tests.values()), Estimate(limit)]
+        domain = domain_of(everything, low=-0.02, high=1.02)
+    else:
+        domain = _perplexity_domain(findings, estimates, tests)
+    x = step_axis(findings, labels=not top)
+    y = value_axis("value", name, domain, ".0%" if top else ".3~r")
+    rows = [row(c.checkpoint.step, estimates[c.checkpoint.name], unit) for c in findings.trained]
+    layers: list[Layer] = [background(findings, x)]
+    if limit is not None and domain[0] < limit < domain[1]:
+        rule = alt.Chart(data([{"value": limit}])).mark_rule(strokeDash=[2, 3], color="var(--ink)", opacity=0.55)
+        layers.append(rule.encode(y=y))
+    layers += _onset(findings, x, height, labelled=not top)
+    layers += _tests(findings, tests, unit, x, y)
+    layers += whiskers(rows, x, y)
+    layers += _beside(findings, what, unit, x, y)
+    layers += _shipped(findings, estimates, x, y, labelled=top)
+    if top:
+        layers.append(_band_names(findings, x))
+    layers.append(_hover(findings, tests, estimates, name, unit, x))
+    return specification(layers, height)
+
+
+def _tests(findings: Findings, tests: Estimates, unit: str, x: alt.X, y: alt.Y) -> list[Layer]:
+    rows = [row(c.checkpoint.step, tests[c.checkpoint.name], unit) for c in findings.trained]
+    rows = [r for r in rows if r["value"] is not None]
+    line = alt.Chart(data(rows)).mark_line(
+        strokeDash=[5, 4], strokeWidth=1.25, color="var(--ink)", opacity=0.6, clip=True
+    )
+    return [line.encode(x=x, y=y)] if rows else []
+
+
+def _beside(findings: Findings, what: tuple[str, str], unit: str, x: alt.X, y: alt.Y) -> list[Layer]:
+    rows: Rows = []
+    for checkpoint in findings.beside:
+        found = findings.measured(checkpoint.name, "val", what)
+        found = found if what == ACCURACY else perplexity_of(found)
+        if has_value(found):
+            rows.append(row(checkpoint.step, found, unit, name=checkpoint.name))
+    if not rows:
+        return []
+    mark = alt.Chart(data(rows)).mark_point(
+        shape="diamond", size=90, strokeWidth=1.75, color="var(--ship)", fill="var(--paper)", opacity=1, clip=True
+    )
+    return [mark.encode(x=x, y=y)]
+
+
+def _shipped(findings: Findings, estimates: Estimates, x: alt.X, y: alt.Y, *, labelled: bool) -> list[Layer]:
+    """The recommended checkpoint: a line through the panel, a ring around its point, its name on top."""
+    choice = findings.verdict.recommended
+    checkpoint = findings.checkpoint(choice.checkpoint) if choice else None
+    if checkpoint is None:
+        return []
+    estimate = estimates.get(checkpoint.name, Estimate(None))
+    base = alt.Chart(data([{"step": checkpoint.step, "value": estimate.value, "name": f"ship {checkpoint.name}"}]))
+    layers: list[Layer] = [base.mark_rule(color="var(--ship)", strokeWidth=1.5).encode(x=x)]
+    if has_value(estimate):
+        ring = base.mark_point(
+            size=210, strokeWidth=2.5, color="var(--ship)", fill="var(--paper)", opacity=1, clip=True
+        )
+        point = base.mark_point(size=70, filled=True, color="var(--ship)", opacity=1, clip=True)
+        layers += [ring.encode(x=x, y=y), point.encode(x=x, y=y)]
+    if labelled:
+        align, shift = _side(findings, checkpoint.step)
+        text = base.mark_text(
+            align=align,
+            dx=shift,
+            y=-26,
+            baseline="middle",
+            fontWeight=600,
+            fontSize=12.5,
+            color="var(--ship)",
+            clip=False,
+        )
+        flag = base.mark_rule(color="var(--ship)", strokeWidth=1.5, y=-34, y2=0)
+        layers += [flag.encode(x=x), text.encode(x=x, text="name:N")]
+    return layers
+
+
+def _side(findings: Findings, step: int | float) -> tuple[Any, int]:
+    """Labels stand right of their line, or left of it in the right half."""
+    first, last = step_domain(findings)
+    return ("right", -7) if (step - first) / (last - first) > 0.5 else ("left", 7)
+
+
+def _onset(findings: Findings, x: alt.X, height: int, *, labelled: bool) -> list[Layer]:
+    """Where over-memorization begins: a dashed line, and its interval as a bar on the axis."""
+    onset = onset_estimate(findings, "step")
+    if onset.value is None:
+        return []
+    first, last = step_domain(findings)
+    low, high = (max(first, min(last, e if e is not None else onset.value)) for e in (onset.low, onset.high))
+    base = alt.Chart(data([{"step": onset.value, "low": low, "high": high, "text": "onset"}]))
+    line = base.mark_rule(color="var(--onset)", strokeWidth=1.5, strokeDash=[5, 3])
+    layers: list[Layer] = [line.encode(x=x)]
+    if labelled:
+        left = x.copy()
+        left["shorthand"] = "low:Q"
+        bar = base.mark_rule(color="var(--onset)", strokeWidth=5, opacity=0.85, y=height - 2.5, strokeCap="butt")
+        align, shift = _side(findings, onset.value)
+        text = base.mark_text(align=align, dx=shift, y=height - 14, fontWeight=600, color="var(--onset)")
+        layers += [bar.encode(x=left, x2="high:Q"), text.encode(x=x, text="text:N")]
+    return layers
+
+
+def _band_names(findings: Findings, x: alt.X) -> Layer:
+    """The regime's name above its band, cut to the band's width."""
+    room = alt.ExprRef("max(0, scale('x', datum.end) - scale('x', datum.step) - 6)")
+    names = alt.Chart(data(bands(findings))).mark_text(
+        align="left", dx=1, y=-8, baseline="middle", limit=room, color="var(--quiet)", fontSize=12
+    )
+    layer: Layer = names.encode(x=x, text="regime:N")
+    return layer
+
+
+def _hover(findings: Findings, tests: Estimates, estimates: Estimates, name: str, unit: str, x: alt.X) -> Layer:
+    """A column a checkpoint, invisible until pointed at, that tells everything known there."""
+    rows: Rows = []
+    for span, c in zip(spans(findings), findings.trained, strict=True):
+        shown = estimates[c.checkpoint.name]
+        told = {"checkpoint": c.checkpoint.name, "regime": c.regime, "validation": estimate_text(shown, unit)}
+        told |= {"test": estimate_text(tests[c.checkpoint.name], unit), "n": f"{shown.n:,}"}
+        told |= {"excess": estimate_text(c.excess, "excess")} if name == "perplexity" else {}
+        rows.append(span | told)
+    fields = ["checkpoint", "regime", "validation", "test", "n", *(["excess"] if name == "perplexity" else [])]
+    titles = {"validation": f"{name}, validation", "test": f"{name}, test", "excess": "excess, nats a token"}
+    pointed = alt.selection_point(name="pointed", on="pointerover", clear="pointerout", fields=["step"], empty=False)
+    told_by = [alt.Tooltip(f"{f}:N", title=titles.get(f, f)) for f in fields]
+    seen = alt.condition(pointed, alt.value(0.06), alt.value(0))
+    columns = alt.Chart(data(rows)).mark_rect(color="var(--ink)").encode(x=x, x2="end:Q", opacity=seen, tooltip=told_by)
+    layer: Layer = columns.add_params(pointed)
+    return layer

@@ -1,0 +1,25 @@
+"use strict";
+(() => {
+  const { config, charts } = JSON.parse(document.getElementById("charts").textContent);
+  const options = {
+    config, actions: false, renderer: "svg", ast: true, hover: false,
+    tooltip: { theme: "custom", offsetX: 14, offsetY: 14 },
+  };
+  const draw = (place) => {
+    const section = place.closest("section").id;
+    const spec = charts[`${section}-${place.dataset.chart}`];
+    if (!spec || place.dataset.drawn) return;
+    place.dataset.drawn = "yes";
+    vegaEmbed(place, spec, options).catch((error) => {
+      place.textContent = `This chart could not be drawn: ${error.message}`;
+      console.error(error);
+    });
+  };
+  const drawIn = (root) => root.querySelectorAll(".chart").forEach((place) => {
+    if (!place.closest("details:not([open])")) draw(place);
+  });
+  drawIn(document);
+  document.querySelectorAll("details").forEach((fold) => fold.addEventListener("toggle", () => drawIn(fold)));
+  // Paper has no folds and its own width.
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((fold) => { fold.open = true; }));
+})();

@@ -1,0 +1,250 @@
+import base64
+import dataclasses
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import altair as alt
+import pytest
+
+from overmem import store
+from overmem.errors import BadRequest
+from overmem.records import Checkpoint, Estimate, Measurement
+from overmem.report import Report, report
+from overmem.report.charts import bands, spans, step_domain
+from overmem.report.findings import Findings
+from overmem.report.page import page
+from overmem.report.sections import SECTIONS
+
+HOSTILE = "</script><img src=x onerror=alert(1)><!-- '\"&"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+class Reading(HTMLParser):
+    """The elements of a page, its text, and what stands in its scripts."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements, self.text, self.scripts = [], "", []
+        self.inside = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self.inside = tag
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag):
+        self.inside = ""
+
+    def handle_data(self, data):
+        if self.inside == "script":
+            self.scripts[-1] += data
+        elif self.inside != "style":
+            self.text += data + " "
+
+
+@pytest.fixture
+def bare(make_verdict):
+    """A verdict of curves alone that could not decide anything."""
+    missing = Estimate(None, note="no validation split was scored")
+    verdict = make_verdict(
+        regime="undecided", headline="The data cannot tell.", sentences=(), onset={}, severity={}, recommended=None,
+        choices=(), costs=(), warnings=(), knobs={}, evidence="curves only",
+    )  # fmt: skip
+    blank = {"nll": missing, "accuracy": missing, "excess": missing, "accuracy_gap": missing, "p_costly": None}
+    unknown = tuple(dataclasses.replace(c, **blank, p_kept=None, reason="Nothing.") for c in verdict.checkpoints)
+    return Findings("bare", dataclasses.replace(verdict, checkpoints=unknown))
+
+
+def charts_of(html):
+    return json.loads(Reading(html).scripts[0])["charts"]
+
+
+def test_the_first_words_are_the_verdict_and_the_checkpoint_to_ship(findings):
+    text = Reading(page(findings)).text
+    words = text.partition("making")[2]  # after the bar with the names of the sections
+    assert words.index(findings.verdict.headline) < words.index("Chosen on validation") < words.index("Along the run")
+    assert findings.verdict.recommended.checkpoint in text
+    assert "89.0%" in text
+    assert "85.9–92.1" in text
+
+
+def test_every_section_is_shown_once(findings):
+    ids = [attrs["id"] for tag, attrs in Reading(page(findings)).elements if tag == "section"]
+    assert ids == list(SECTIONS)
+
+
+def test_the_page_asks_for_nothing_outside_itself(findings):
+    reading = Reading(page(findings))
+    links = [
+        (t, a) for t, attrs in reading.elements for a in attrs.items() if a[0] in ("src", "href", "srcset", "action")
+    ]
+    assert links
+    assert all(value.startswith(("#", "data:")) for _, (_, value) in links)
+    assert "@import" not in page(findings)
+    policy = next(a["content"] for t, a in reading.elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'")
+
+
+def test_the_policy_lets_the_scripts_of_the_page_run_and_no_other(findings):
+    reading = Reading(page(findings))
+    policy = next(a["content"] for t, a in reading.elements if a.get("http-equiv") == "Content-Security-Policy")
+    digests = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in reading.scripts[1:]]
+    assert re.findall(r"sha256-([^']+)", policy) == digests
+    assert "unsafe-eval" not in policy
+
+
+def test_text_from_models_and_data_is_escaped_everywhere(findings):
+    def named(checkpoint):
+        return dataclasses.replace(checkpoint, name=HOSTILE + checkpoint.name)
+
+    verdict = findings.verdict
+    hostile = dataclasses.replace(
+        verdict,
+        headline=HOSTILE,
+        regime=HOSTILE,
+        sentences=(HOSTILE,),
+        warnings=(HOSTILE,),
+        evidence=HOSTILE,
+        onset=verdict.onset | {"checkpoint": HOSTILE},
+        checkpoints=tuple(
+            dataclasses.replace(c, checkpoint=named(c.checkpoint), reason=HOSTILE, regime=HOSTILE)
+            for c in verdict.checkpoints
+        ),
+        recommended=dataclasses.replace(verdict.recommended, checkpoint=HOSTILE, reason=HOSTILE),
+        choices=tuple(dataclasses.replace(c, rule=HOSTILE, reason=HOSTILE) for c in verdict.choices),
+        costs=tuple(dataclasses.replace(c, name=HOSTILE + c.name) for c in verdict.costs),
+        knobs={HOSTILE: HOSTILE},
+    )
+    rows = tuple(
+        dataclasses.replace(m, checkpoint=HOSTILE + m.checkpoint, probe=HOSTILE, metric=HOSTILE, note=HOSTILE)
+        for m in findings.measurements
+    )
+    found = Findings(
+        HOSTILE, hostile, rows, findings.log, plan={HOSTILE: [HOSTILE]}, recipe={HOSTILE: {HOSTILE: HOSTILE}}
+    )
+    reading = Reading(page(found))
+    assert not [t for t, _ in reading.elements if t == "img"]
+    assert len(reading.scripts) == len(Reading(page(findings)).scripts)
+    assert not any(name.startswith("on") for _, attrs in reading.elements for name in attrs)
+    assert "<img" not in reading.scripts[0]
+    assert any(
+        HOSTILE in json.dumps(c, ensure_ascii=False).replace('\\"', '"') for c in charts_of(page(found)).values()
+    )
+
+
+def test_what_is_missing_is_said_and_never_shown_as_a_number(bare):
+    html = page(bare)
+    text = Reading(html).text
+    for reason in ("no recommendation", "no onset", "no validation split was scored", "No selection rule was scored"):
+        assert reason in text
+    assert not re.search(r"\b(nan|none|null|inf|undefined)\b", text, flags=re.IGNORECASE)
+    assert charts_of(html) == {}
+
+
+def test_not_a_number_in_a_measurement_is_null_in_the_chart(findings):
+    broken = Measurement("checkpoint-75", 75, "val", "calibration", "ece", float("nan"), n=3, note="not finite")
+    whole = [
+        Measurement(
+            c.checkpoint.name, c.checkpoint.step, "test", "calibration", "ece", 0.1, None, 0.05, float("inf"), 3
+        )
+        for c in findings.trained
+    ]
+    html = page(dataclasses.replace(findings, measurements=(*findings.measurements, broken, *whole)))
+    assert "NaN" not in Reading(html).scripts[0]
+    assert "Infinity" not in Reading(html).scripts[0]
+
+
+def test_a_metric_without_any_value_says_why(findings):
+    assert "unanswered: not sampled" in Reading(page(findings)).text
+
+
+def test_every_chart_is_valid_vega_lite(findings):
+    charts = charts_of(page(findings))
+    assert len(charts) >= 8
+    for spec in charts.values():
+        alt.LayerChart.from_dict(spec)
+
+
+def test_same_findings_give_the_same_page(findings):
+    assert page(findings) == page(findings)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 200])
+def test_any_number_of_checkpoints_can_be_drawn(findings, count):
+    first = findings.verdict.checkpoints[2]
+    many = tuple(
+        dataclasses.replace(first, checkpoint=Checkpoint(f"checkpoint-{i + 1}", i + 1, (i + 1) / 10))
+        for i in range(count)
+    )
+    found = Findings("many", dataclasses.replace(findings.verdict, checkpoints=many))
+    edges = spans(found)
+    assert len(edges) == count
+    if count:
+        low, high = step_domain(found)
+        assert (edges[0]["step"], edges[-1]["end"]) == (low, high)
+        assert all(a["end"] == b["step"] for a, b in pairwise(edges))
+        assert len(bands(found)) == 1
+    assert "Every checkpoint" in page(found)
+
+
+def test_a_base_model_far_above_the_curve_is_said_and_does_not_flatten_it(findings):
+    judged = list(findings.verdict.checkpoints)
+    judged[0] = dataclasses.replace(judged[0], nll=Estimate(4.0, 3.9, 4.1, 200))
+    html = page(dataclasses.replace(findings, verdict=dataclasses.replace(findings.verdict, checkpoints=tuple(judged))))
+    assert "base lies above the frame of the second chart: perplexity 54.6" in Reading(html).text
+    assert max(_y_domain(charts_of(html)["trajectory-perplexity"])) < 3
+
+
+def _y_domain(spec):
+    return next(
+        layer["encoding"]["y"]["scale"]["domain"]
+        for layer in spec["layer"]
+        if "scale" in layer["encoding"].get("y", {})
+    )
+
+
+def test_the_written_page_comes_from_the_run_directory_alone(tmp_path, make_verdict, findings):
+    run = store.open_run(tmp_path)
+    store.write_verdict(run, make_verdict())
+    store.write_measurements(run, findings.measurements)
+    (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": list(findings.log)}))
+    path = report(Report(tmp_path))
+    assert path == run.report_path
+    text = Reading(path.read_text(encoding="utf-8")).text
+    assert tmp_path.name in text
+    assert "step 200" in text
+    assert "dynamics-loss" in charts_of(path.read_text(encoding="utf-8"))
+
+
+def test_a_run_without_a_verdict_is_refused_with_the_command_to_run(tmp_path):
+    with pytest.raises(BadRequest, match="overmem diagnose"):
+        report(Report(tmp_path))
+
+
+def test_the_report_loads_no_torch_and_the_command_loads_no_charts():
+    code = "import sys, overmem.report; early = 'altair' in sys.modules; import overmem.report.page; " \
+           "sys.exit(bool(early or {'torch', 'transformers'} & set(sys.modules)))"  # fmt: skip
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine to open the page with")
+def test_a_browser_draws_every_chart_and_its_console_stays_empty(findings, tmp_path):
+    (tmp_path / "report.html").write_text(page(findings), encoding="utf-8")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+             "--disable-background-networking", "--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}",
+             "--virtual-time-budget=8000", "--enable-logging=stderr", "--v=0", "--dump-dom"]  # fmt: skip
+    command = [CHROMIUM, *flags, (tmp_path / "report.html").as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert "CONSOLE" not in done.stderr
+    places = [a for t, a in Reading(done.stdout).elements if "chart" in a.get("class", "").split()]
+    drawn = [a for a in places if a.get("data-drawn")]
+    marks = [a for t, a in Reading(done.stdout).elements if t == "svg" and "marks" in a.get("class", "")]
+    assert len(drawn) == len(marks) >= 6
