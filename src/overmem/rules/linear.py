@@ -1,0 +1,24 @@
+"""Averaging of weights."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from overmem.rules.weighting import source_weights, weighted_sum
+
+
+def linear(tensors: Sequence[Tensor], base: Tensor | None, *, weights: Sequence[float] | None = None) -> Tensor:
+    """Weighted average of the checkpoints: the paper's merge is two of them, 1/2 each.
+
+    sum_i w_i theta_i. Over the last k checkpoints of a run it is LAWA; over models of several runs, a uniform soup.
+
+    Args:
+        tensors: one parameter's value in each source.
+        base: not used.
+        weights: one a source, summing to 1; negative ones extrapolate. None for equal ones.
+
+    Source: https://arxiv.org/abs/2508.04117 (two checkpoints); https://arxiv.org/abs/2203.05482 (soups);
+        https://arxiv.org/abs/2209.14981 (LAWA).
+    Differs from the paper: any number of checkpoints and any weights that sum to 1.
+    """
+    return weighted_sum(tensors, source_weights(weights, len(tensors), rule="linear", sum_to_one=True))

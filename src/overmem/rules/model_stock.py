@@ -1,0 +1,44 @@
+"""The point nearest to the centre of the fine-tuned models, from their angle."""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import torch
+from torch import Tensor
+from torch.linalg import vector_norm
+
+from overmem.errors import BadRequest
+from overmem.rules.weighting import needed, weighted_sum
+
+
+def model_stock(tensors: Sequence[Tensor], base: Tensor | None) -> Tensor:
+    """The average of the checkpoints, drawn towards the base the more their changes disagree.
+
+    t mean_i theta_i + (1 - t) theta_0 with t = N cos / (1 + (N - 1) cos), where cos is the mean cosine between the
+    changes of two of the N checkpoints; a negative cos counts as 0.
+
+    Args:
+        tensors: one parameter's value in each of two sources or more.
+        base: its value in the base model.
+
+    Source: Jang et al. 2024, https://arxiv.org/abs/2403.19522.
+    Differs from the paper: it derives t for models of several runs from one base; checkpoints of one run are nearer to
+    each other, so that t comes closer to 1.
+    """
+    base = needed(base, "model_stock")
+    count = len(tensors)
+    if count < 2:
+        raise BadRequest(f"rule 'model_stock' merges at least two checkpoints; {count} given")
+    changes = [tensor - base for tensor in tensors]
+    cosines = [_cosine(u, v) for u, v in combinations(changes, 2)]
+    cosine = max(0.0, sum(cosines) / len(cosines))
+    t = count * cosine / (1 + (count - 1) * cosine)
+    return base.add(weighted_sum(changes, [1.0 / count] * count), alpha=t)
+
+
+def _cosine(u: Tensor, v: Tensor) -> float:
+    """Cosine of the angle between two tensors, 1 where both are 0 and 0 where one is."""
+    left, right = (float(vector_norm(one, dtype=torch.float64)) for one in (u, v))
+    if left == 0.0 or right == 0.0:
+        return 1.0 if left == right else 0.0
+    return float((u * v).sum(dtype=torch.float64)) / (left * right)
