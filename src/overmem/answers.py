@@ -2,7 +2,8 @@ r"""Answers: read the final value out of a text, and say whether it is right. Te
 
 Three kinds of answer: `math` (numbers and expressions, equal when they have the same value), `choice` (a letter) and
 `exact` (the same words). A text marks its answer with `####`, `\boxed{}`, `<answer>` or "the answer is". The last
-mark counts, because worked solutions restate, and words only where there is no other mark. Whatever a model writes, these functions return; they never raise.
+mark counts, because worked solutions restate, and words only where there is no other mark. Whatever a model writes,
+these functions return; they never raise.
 """
 
 import re
@@ -15,7 +16,7 @@ from overmem.errors import BadData, unknown
 from overmem.records import Example
 
 _MARK = re.compile(
-    r"(?P<hash>####)|(?P<tag><answer>)|(?P<box>\\(?:boxed|fbox)\s*\{)|(?P<say>\banswer\b\s*(?:is\b(?!\s*(?:in)?(?:correct|right|wrong|not)\b)\s*:?|[:=]))",
+    r"(?P<hash>####)|(?P<tag><answer>)|(?P<box>\\(?:boxed|fbox)\s*(?:\{|(?=\w)))|(?P<say>\banswer\b\s*(?:is\b(?!\s*(?:in)?(?:correct|right|wrong|not)\b)\s*:?|[:=]))",
     re.I,
 )
 _NEXT_QUESTION = re.compile(r"\n\s*(?:#+ *)?(?:Question|Problem|Instruction|Q|User|Human)\s*:", re.I)
@@ -129,12 +130,13 @@ def _first_reply(text: str) -> str:
 
 
 def _tails(text: str) -> Iterator[tuple[str, bool]]:
-    """What follows each mark and whether the mark bounds it: the last mark first, but words ("our answer: ...") last."""
+    """What follows each mark and whether the mark bounds it, the last mark first."""
+    # Words come last: "we may check our answer: ..." follows many a box.
     marks = sorted(reversed(list(_MARK.finditer(text))), key=lambda mark: bool(mark["say"]))
     for mark in marks:
         tail = text[mark.end() :]
         if mark["box"]:
-            yield _balanced(tail), True
+            yield (_balanced(tail) if mark[0].endswith("{") else tail[:1]), True  # \boxed 5 is TeX too
         elif mark["tag"]:
             yield _CLOSING_TAG.split(tail)[0], True
         elif mark["hash"]:

@@ -60,6 +60,7 @@ def last_value(text: str) -> str:
     return canonical(found[-1]) if found else ""
 
 
+@lru_cache(maxsize=65536)
 def number(text: str) -> Fraction | None:
     """The value of a plain number or fraction, units and currency aside; None where `text` is anything else.
 
@@ -75,11 +76,13 @@ def number(text: str) -> Fraction | None:
     plain = _PLAIN.fullmatch(cleaned)
     if plain is None:
         return None
-    top = Fraction(_ascii(plain["top"]))
-    bottom = int(_ascii(plain["bottom"])) if plain["bottom"] else 1
-    if bottom == 0:
-        return None
-    return top * Fraction(10) ** int(plain["ten"] or 0) / bottom
+    value = Fraction(_ascii(plain["top"]))
+    if plain["ten"]:
+        value *= Fraction(10) ** int(plain["ten"])
+    if plain["bottom"]:
+        bottom = int(_ascii(plain["bottom"]))
+        return value / bottom if bottom else None
+    return value
 
 
 def canonical(text: str) -> str:
@@ -128,7 +131,7 @@ def _verified(given: str, gold: str) -> bool:
 
 @cache
 def _math_verify() -> Any:
-    import math_verify
+    import math_verify  # type: ignore[import-untyped]
 
     for name in ("math_verify.parser", "math_verify.grader", "math_verify.utils"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # it warns at every time limit, and when it has none

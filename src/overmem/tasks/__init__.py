@@ -12,7 +12,10 @@ from overmem.tasks import wordproblems
 from overmem.tasks.data import Data, Loaded, Row, Rows, Sourced
 from overmem.tasks.duplicates import clusters
 from overmem.tasks.files import file_rows, is_file_source
+from overmem.tasks.hub import hub_rows, is_hub_source
 from overmem.tasks.layouts import examples_of
+from overmem.tasks.presets import PRESETS, with_preset
+from overmem.tasks.reasoning_gym import generated_rows
 from overmem.tasks.splits import divided, drawn, shares_for, without_duplicates
 
 __all__ = ["SOURCES", "Data", "Loaded", "load"]
@@ -38,6 +41,8 @@ def own_function(data: Data) -> Sourced:
 SOURCES: dict[str, Callable[[Data], Sourced]] = {
     "wordproblems": generated_wordproblems,
     "file": file_rows,
+    "hub": hub_rows,
+    "reasoning-gym": generated_rows,
     "module:function": own_function,
 }
 """Every source of examples. `Data.source` says which, by its name or by its form."""
@@ -52,6 +57,11 @@ def load(data: Data) -> Loaded:
         BadRequest: a source, column or option that is not there.
         BadData: a broken row; the message names file and row.
     """
+    for name in ("train", "val", "test"):
+        if (asked := getattr(data, name)) is not None and asked < 0:
+            raise BadRequest(f"data.{name}: {asked} rows; allowed: 0 or more, or null for all that are left")
+    if not 0 < data.near_duplicates <= 1:
+        raise BadRequest(f"data.near_duplicates: {data.near_duplicates}; allowed: above 0, up to 1")
     parts, notes, separate = _parts(data)
     for name, ood in data.ood.items():
         found, ood_notes, _ = _parts(ood)
@@ -64,20 +74,40 @@ def load(data: Data) -> Loaded:
     return Loaded(splits, tuple(notes))
 
 
-def _source(data: Data) -> Callable[[Data], Sourced]:
-    if data.source in SOURCES and ":" not in data.source:
-        return SOURCES[data.source]
-    if is_file_source(data.source):
-        return SOURCES["file"]
-    if ":" in data.source:
-        return SOURCES["module:function"]
-    raise unknown("data source", data.source, [*SOURCES, "a file or folder"])
+def _sourced(data: Data) -> Sourced:
+    """What the source of `data` gives, by its name or its form; a preset's name is looked up before."""
+    source, scheme = data.source, data.source.partition(":")[0]
+    if source == "wordproblems":
+        return SOURCES["wordproblems"](data)
+    if is_file_source(source):
+        return SOURCES["file"](data)
+    if scheme == "reasoning-gym" or is_hub_source(source):
+        return SOURCES["hub" if scheme != "reasoning-gym" else scheme](data)
+    if ":" in source:
+        return SOURCES["module:function"](data)
+    forms = ["a file or folder", "org/name", "hub:org/name", "reasoning-gym:NAME", "module:function"]
+    raise unknown("data source", source, ["wordproblems", *PRESETS, *forms])
+
+
+def _with_test(data: Data) -> Sourced:
+    """What the source gives, with the test rows of `data.test_source` where there is one."""
+    sourced = _sourced(data)
+    if not data.test_source:
+        return sourced
+    of_its_own = is_file_source(data.test_source) or is_hub_source(data.test_source) or ":" in data.test_source
+    if of_its_own or data.test_source in PRESETS:
+        other = with_preset(Data(source=data.test_source))
+    else:
+        other = replace(data, split=data.test_source)
+    found = _sourced(other)
+    return replace(sourced, parts={**sourced.parts, "test": found.parts.get("test") or found.parts["train"]})
 
 
 def _parts(data: Data) -> tuple[dict[str, list[Example]], list[str], bool]:
     """The examples of each part that the source gives, without identical questions; notes; whether all is apart."""
-    sourced = _source(data)(data)
-    data = replace(data, fields={**sourced.fields, **data.fields})
+    data = with_preset(data)
+    sourced = _with_test(data)
+    fields = {**sourced.fields, **data.fields}
     notes = list(sourced.notes)
     parts: dict[str, list[Example]] = {}
     kind = ""
@@ -86,7 +116,7 @@ def _parts(data: Data) -> tuple[dict[str, list[Example]], list[str], bool]:
         if ready:
             check_gold(ready, f"{data.source} ({name})")
         else:
-            made = examples_of([row for row in rows if isinstance(row, Row)], data, data.fields, kind)
+            made = examples_of([row for row in rows if isinstance(row, Row)], data, fields, kind)
             ready, kind = made.examples, made.kind
             if made.appended:
                 notes.append(f"{name}: the answer was appended to {made.appended} solutions that do not mark it")
@@ -106,6 +136,7 @@ def _apart(parts: dict[str, list[Example]], data: Data, notes: list[str]) -> dic
     taken: set[int] = set()
     position = 0
     kept: dict[str, list[Example]] = {}
+    kept_labels: dict[str, list[int]] = {}
     for name in order:
         mine = labels[position : position + len(parts[name])]
         position += len(mine)
@@ -117,6 +148,7 @@ def _apart(parts: dict[str, list[Example]], data: Data, notes: list[str]) -> dic
             kept[name] = parts[name]
         else:
             kept[name] = [example for example, drop in zip(parts[name], clash, strict=True) if not drop]
+            kept_labels[name] = [label for label, drop in zip(mine, clash, strict=True) if not drop]
             if any(clash):
                 notes.append(f"{name}: {sum(clash)} rows left out that are near-duplicates of evaluation questions")
         taken |= set(mine)
@@ -124,8 +156,7 @@ def _apart(parts: dict[str, list[Example]], data: Data, notes: list[str]) -> dic
     if missing and kept.get("train"):
         pool = kept["train"]
         counts = {name: getattr(data, name) for name in (*missing, "train")}
-        labels_of_pool = clusters(pool, data.near_duplicates)
-        positions = divided(pool, labels_of_pool, shares_for(counts, len(pool)), data.seed)
+        positions = divided(pool, kept_labels["train"], shares_for(counts, len(pool)), data.seed)
         kept |= {name: [pool[p] for p in where] for name, where in positions.items()}
     return kept
 
@@ -135,8 +166,6 @@ def _counted(parts: Mapping[str, list[Example]], data: Data, notes: list[str]) -
     splits: dict[str, tuple[Example, ...]] = {}
     for name in ("train", "val", "test", *(name for name in parts if name.startswith("ood-"))):
         asked = getattr(data, name, None)
-        if asked is not None and asked < 0:
-            raise BadRequest(f"data.{name}: {asked} rows; allowed: 0 or more, or null for all that are left")
         splits[name] = drawn(parts.get(name, []), asked, data.seed)
         if not splits[name]:
             notes.append(f"{name}: empty ({'0 rows were asked for' if asked == 0 else 'no rows are left for it'})")

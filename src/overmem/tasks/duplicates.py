@@ -19,7 +19,8 @@ def clusters(examples: Sequence[Example], threshold: float = 0.8) -> Int[np.ndar
 
     Two questions are near-duplicates where the Jaccard similarity of their sets of word 3-shingles is `threshold` or
     more; numbers and operators are words. Candidates come from MinHash LSH (datasketch), each is then checked exactly.
-    Shingles that a tenth of all questions share (more than 20 questions) are the task's boilerplate and do not count.
+    Shingles that a tenth of the questions share (and more than 20, or half of a small set) are the task's boilerplate
+    and do not count.
     """
     chain = _Chain(len(examples))
     first: dict[str, int] = {}
@@ -52,7 +53,7 @@ class _Chain:
 
 
 def _join_similar(questions: Sequence[str], threshold: float, chain: _Chain) -> None:
-    from datasketch import MinHash, MinHashLSH
+    from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped]
 
     shingles = _shingles(questions)
     # LSH alone misses pairs near its threshold: ask it for less, and check what it finds.
@@ -74,7 +75,7 @@ def _shingles(questions: Sequence[str]) -> list[frozenset[str]]:
         words = _WORD.findall(unicodedata.normalize("NFKC", question).casefold())
         every.append({" ".join(words[start : start + 3]) for start in range(max(1, len(words) - 2))})
     often = Counter(shingle for one in every for shingle in one)
-    limit = max(20, len(questions) // 10)
+    limit = min(max(20, len(questions) // 10), max(3, len(questions) // 2))
     boilerplate = {shingle for shingle, count in often.items() if count > limit}
     # A question of boilerplate alone stands for itself.
     return [

@@ -15,7 +15,7 @@ _PART["dev"] = "val"
 
 
 def file_rows(data: Data) -> Sourced:
-    """The rows of `data.source`, a file or a folder, and of `data.test_source`.
+    """The rows of `data.source`, a file or a folder.
 
     In a folder the word train, val (validation, dev) or test in a file's name says what it holds.
 
@@ -23,11 +23,7 @@ def file_rows(data: Data) -> Sourced:
         BadRequest: nothing there, no format that is read, or two files for one part.
         BadData: a file that cannot be read, or a row that is not an object; names the file and the row.
     """
-    parts: dict[str, list[Row]] = {part: read_rows(path) for part, path in _files(Path(data.source)).items()}
-    if data.test_source:
-        found = _files(Path(data.test_source))
-        parts["test"] = read_rows(found.get("test", found.get("train", Path(data.test_source))))
-    return Sourced(parts)
+    return Sourced({part: read_rows(path) for part, path in _files(Path(data.source)).items()})
 
 
 def read_rows(path: Path) -> list[Row]:

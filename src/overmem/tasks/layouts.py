@@ -24,6 +24,8 @@ LAYOUTS: dict[str, dict[str, str]] = {
     },
     "svamp": {"question": "{Body}. {Question}", "solution": "Equation", "answer": "Answer"},
     "multiple-choice": {"question": "{question}\n{choices}", "answer": "answerKey"},
+    "openbookqa": {"question": "{question_stem}\n{choices}", "answer": "answerKey"},
+    "aqua": {"question": "{question}\n{options}", "solution": "rationale", "answer": "correct"},
     "instruction": {"question": "{instruction}\n{input}", "solution": "output", "answer": "answer"},
     "alpaca": {"question": "{instruction}\n{input}", "solution": "output"},
     "gsm-hard": {"question": "input", "answer": "target"},
@@ -127,21 +129,24 @@ def _example(row: Row, where: Mapping[str, str], kind: str, data: Data) -> tuple
         solution, answer = answer, ""  # GSM8K: the column named answer holds the solution
     if data.strip_calculations:
         solution = _CALCULATION.sub("", solution)
-    answer = answer or marked_answer(solution, kind, after=data.answer_after)
+    read = marked_answer(solution, kind)
+    if not answer:
+        own_mark = data.answer_after != "####"
+        answer = (marked_answer(solution, kind, after=data.answer_after) if own_mark else "") or read
     if not answer:
         raise BadData(
             f"{at}: no answer; expected {where.get('answer') or 'a column named answer'}, or a solution in which it "
             f"stands after {data.answer_after!r}, in \\boxed{{}} or after 'the answer is'"
         )
-    added = not marked_answer(solution, kind, after=data.answer_after)
-    if added:
+    if not is_correct(read or answer, answer, kind):
+        raise BadData(f"{at}: the solution ends in {read!r}, which is not the answer {answer!r} (compared as {kind})")
+    if not read:
         solution = f"{solution}\n#### {answer}".strip()
     group = texts.get("group", "")
     example = Example(content_id(question), question, solution, answer, kind, content_id(group) if group else "")
-    if not is_correct(solution, answer, kind, after=data.answer_after) or not gold_scores(example):
-        read = marked_answer(solution, kind, after=data.answer_after)
-        raise BadData(f"{at}: the solution ends in {read!r}, which is not the answer {answer!r} (compared as {kind})")
-    return example, added
+    if not read and not gold_scores(example):
+        raise BadData(f"{at}: the answer {answer!r} cannot be read back from '#### {answer}' (as {kind})")
+    return example, not read
 
 
 def _filled(row: Row, place: str, at: str) -> str:

@@ -3,9 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-from jaxtyping import Int
-
 from overmem.records import Example
 from overmem.seeds import seed_of
 
@@ -13,7 +10,7 @@ _TENTH = 0.1
 
 
 def divided(
-    examples: Sequence[Example], labels: Int[np.ndarray, " examples"], shares: Mapping[str, float], seed: int
+    examples: Sequence[Example], labels: Sequence[int], shares: Mapping[str, float], seed: int
 ) -> dict[str, list[int]]:
     """The positions of each split of `shares`, and of `train`, which gets the rest. A cluster is never divided.
 
@@ -21,12 +18,12 @@ def divided(
     Adding rows leaves every other row where it is, unless a new row chains two clusters.
     """
     keys: dict[int, str] = {}
-    for label, example in zip(labels.tolist(), examples, strict=True):
+    for label, example in zip(labels, examples, strict=True):
         key = f"group {example.group}" if example.group else f"id {example.id}"
         keys[label] = min(key, keys.get(label, key))
     homes = {label: _home(key, shares, seed) for label, key in keys.items()}
     parts: dict[str, list[int]] = {name: [] for name in (*shares, "train")}
-    for position, label in enumerate(labels.tolist()):
+    for position, label in enumerate(labels):
         parts[homes[label]].append(position)
     return parts
 
