@@ -2,6 +2,7 @@
 
 from overmem.probes.accuracy import accuracy
 from overmem.probes.calibration import calibration
+from overmem.probes.mechanism import mechanism
 from overmem.probes.ood import ood
 from overmem.probes.perplexity import perplexity
 from overmem.probes.robustness import robustness
@@ -13,4 +14,5 @@ PROBES: Table = {
     "robustness": robustness,
     "ood": ood,
     "calibration": calibration,
+    "mechanism": mechanism,
 }
