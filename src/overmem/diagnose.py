@@ -1,0 +1,201 @@
+"""Judge a run: which regime, since when, how bad, at what cost, and which checkpoint to ship."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from overmem import store
+from overmem.advice import best_merge, choices
+from overmem.errors import unknown
+from overmem.records import CheckpointVerdict, Choice, Cost, Curves, Measurement, Verdict
+from overmem.regime import onset, regimes, severity
+from overmem.regime.costs import costs
+from overmem.regime.mismatch import mismatch
+from overmem.regime.story import headline, run_regime, sentences
+
+
+@dataclass(frozen=True)
+class Diagnose:
+    """Which run to judge, and where the limits lie."""
+
+    run: str
+    """Run directory that was audited; or a folder that has only curves (trainer_state.json, trainer_log.jsonl, a CSV,
+    TensorBoard event files)."""
+    d_nll: float = 0.05
+    """Perplexity is costly when the nll lies more than this above its minimum, in nats per token."""
+    margin: float = 0.03
+    """Accuracy is kept when it lies no more than this below the best, as a fraction."""
+    alpha: float = 0.05
+    """Error rate of each claim; Holm-corrected over checkpoints and over costs."""
+    same_distribution: Literal["check", "yes", "no"] = "check"
+    """Whether val comes from the distribution of the training rows: checked at the base model, or declared."""
+    eval_rows: int | None = None
+    """Curves only: how many examples the logged accuracy was measured on, for its interval."""
+    seed: int = 0
+    """Fixes the folds and the bootstrap."""
+    out: str | None = None
+    """Where overmem's files are; by default RUN/overmem."""
+
+
+def diagnose(config: Diagnose) -> Verdict:
+    """The verdict on a run: regimes chosen on val, every figure of the choice confirmed on test.
+
+    Raises:
+        BadRequest: no such folder, nothing to judge in it, or a limit that makes no sense.
+    """
+    _check(config)
+    run = store.open_run(config.run, config.out)
+    return _from_observations(run, config)
+
+
+def _check(config: Diagnose) -> None:
+    for name, low, high in (("d_nll", 0.0, 10.0), ("margin", 0.0, 1.0), ("alpha", 0.0, 0.5)):
+        value = getattr(config, name)
+        if not low < value < high:
+            raise unknown(name, value, [f"a number between {low:g} and {high:g}, ends excluded"])
+
+
+def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
+    limits = {"d_nll": config.d_nll, "margin": config.margin, "alpha": config.alpha}
+    splits = list(store.read_plan(run)["splits"])
+    val_split = "val" if "val" in splits else "test"
+    val = store.read_curves(run, val_split)
+    test = store.read_curves(run, "test") if "test" in splits and val_split == "val" else None
+    train = store.read_curves(run, "train") if "train" in splits else None
+    verdicts = regimes(val, **limits, seed=config.seed)
+    differs, said = _mismatch(config, train, val)
+    on_disk = {c.name for c in val.checkpoints if (run.root / c.name).is_dir()}
+    recommended, others = choices(val, test, verdicts, d_nll=config.d_nll, on_disk=on_disk)
+    if recommended is not None:
+        recommended, others = _with_merges(run, val_split, test is not None, recommended, others)
+    begun = onset(val, verdicts, d_nll=config.d_nll, margin=config.margin, seed=config.seed)
+    late = _last_over_memorized(verdicts)
+    harm = _costs(run, recommended, late, config.alpha)
+    minimum = _minimum(verdicts)
+    confirmed_on = test if test is not None else val
+    grave = severity(confirmed_on, late, minimum, seed=config.seed) if late and minimum else {}
+    regime = run_regime(verdicts, harm, differs)
+    trained = [v.checkpoint.name for v in verdicts if v.checkpoint.step > 0]
+    return Verdict(
+        regime=regime,
+        headline=headline(regime, recommended, {} if differs else begun, trained[-1] if trained else ""),
+        sentences=(
+            *((said,) if differs else ()),
+            *sentences(regime, verdicts, begun, grave, recommended, others, harm),
+        ),
+        checkpoints=verdicts,
+        onset={} if differs else begun,
+        severity=grave,
+        recommended=recommended,
+        choices=others,
+        costs=harm,
+        warnings=_warnings(run, val, test, verdicts, recommended, val_split, "" if differs else said),
+        knobs={k: v for k, v in asdict(config).items() if k not in ("run", "out")},
+    )
+
+
+def _mismatch(config: Diagnose, train: Curves | None, val: Curves) -> tuple[bool, str]:
+    if config.same_distribution == "yes":
+        return False, ""
+    if config.same_distribution == "no":
+        return True, (
+            "You declared that val does not come from the distribution of the training rows, so a rise of its "
+            "perplexity is not called memorization."
+        )
+    differs, said = mismatch(train, val, d_nll=config.d_nll, alpha=config.alpha)
+    if differs:
+        said += " A rise of perplexity can then come from that difference, so it is not called memorization."
+    return differs, said
+
+
+def _with_merges(
+    run: store.Run, split: str, tested: bool, recommended: Choice, others: tuple[Choice, ...]
+) -> tuple[Choice, tuple[Choice, ...]]:
+    """The merge that was audited and is better than the recommended checkpoint, if there is one."""
+    if not any(c.merged_from and (run.root / c.name).is_dir() for c in store.read_checkpoints(run)):
+        return recommended, others
+    val = store.read_curves(run, split, merged=True)
+    test = store.read_curves(run, "test", merged=True) if tested else None
+    return best_merge(val, test, recommended, others)
+
+
+def _last_over_memorized(verdicts: Sequence[CheckpointVerdict]) -> str | None:
+    return next((v.checkpoint.name for v in reversed(verdicts) if v.regime == "over-memorized"), None)
+
+
+def _minimum(verdicts: Sequence[CheckpointVerdict]) -> str | None:
+    known = [(v.nll.value, v.checkpoint.name) for v in verdicts if v.nll.value is not None]
+    return min(known)[1] if known else None
+
+
+def _costs(run: store.Run, recommended: Choice | None, late: str | None, alpha: float) -> tuple[Cost, ...]:
+    if recommended is None or late is None or recommended.checkpoint in (None, late):
+        return ()
+    named = {c.name: c for c in store.read_checkpoints(run)}
+    good, bad = (store.read_snapshot(run, named[name]) for name in (recommended.checkpoint, late) if name)
+    return costs(good, bad, _measurements(run), alpha=alpha)
+
+
+def _measurements(run: store.Run) -> list[Measurement]:
+    return store.read_measurements(run) if run.measurements_path.is_file() else []
+
+
+def _warnings(
+    run: store.Run,
+    val: Curves,
+    test: Curves | None,
+    verdicts: Sequence[CheckpointVerdict],
+    recommended: Choice | None,
+    val_split: str,
+    unsure: str,
+) -> tuple[str, ...]:
+    said = [unsure] if unsure else []
+    if val_split != "val":
+        said.append("There is no val split: checkpoints were judged and chosen on test, which flatters the choice.")
+    elif test is None:
+        said.append("There is no test split: the choice was not confirmed on other examples.")
+    gone = [c.name for c in val.checkpoints if c.step > 0 and not (run.root / c.name).is_dir()]
+    if gone:
+        said.append(f"Audited, but no longer on disk, so not recommended: {', '.join(gone)}.")
+    lost = [v.checkpoint.name for v in verdicts if v.nll.value is None or v.accuracy.value is None]
+    if lost:
+        said.append(f"Not judged, because something was not measured there: {', '.join(lost)}.")
+    base = next((v for v in verdicts if v.checkpoint.step == 0), None)
+    shipped = next((v for v in verdicts if recommended and v.checkpoint.name == recommended.checkpoint), None)
+    if base and shipped and base.accuracy.low is not None and shipped.accuracy.high is not None:
+        if base.accuracy.low > shipped.accuracy.high:
+            said.append("The base model is more accurate than any checkpoint: this training did harm.")
+        elif np.isfinite(base.accuracy.value or np.nan) and (base.accuracy.value or 0) >= (shipped.accuracy.value or 0):
+            said.append("No checkpoint is shown to be more accurate than the base model.")
+    return tuple(said)
+
+
+FAIL_ON: Mapping[str, Callable[[Verdict], bool]] = {
+    "never": lambda verdict: False,
+    "confirmed": lambda verdict: verdict.regime == "over-memorized",
+    "over-memorized": lambda verdict: "over-memorized" in verdict.regime,
+    "over-fitted": lambda verdict: verdict.regime == "over-fitted",
+    "unhealthy": lambda verdict: verdict.regime not in ("healthy", "under-trained"),
+}
+"""What may fail a pipeline: `confirmed` is over-memorization with a confirmed cost."""
+
+
+def exit_code(verdict: Verdict, fail_on: Sequence[str]) -> int:
+    """1 where the verdict meets one of the conditions, else 0.
+
+    Raises:
+        BadRequest: a condition that is not in FAIL_ON.
+    """
+    for name in fail_on:
+        if name not in FAIL_ON:
+            raise unknown("--fail-on condition", name, FAIL_ON)
+    return int(any(FAIL_ON[name](verdict) for name in fail_on))
+
+
+def checkpoint_folders(root: Path, verdict: Verdict) -> tuple[str, ...]:
+    """The judged checkpoints that still exist on disk, in time order."""
+    named = [v.checkpoint.name for v in verdict.checkpoints if v.checkpoint.step > 0]
+    return tuple(name for name in named if (root / name).is_dir())

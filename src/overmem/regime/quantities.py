@@ -1,0 +1,180 @@
+"""What the rule looks at: perplexity and its excess, accuracy and its gap, each with its standard error.
+
+Two cares against the winner's curse, both by cross-fitting over ten seeded folds of the examples. The perplexity
+minimum is chosen on nine folds and compared with on the tenth, so an excess is never inflated by the luck of the
+minimum. The accuracy to be kept is that of the *plateau*: a mean over the other checkpoints, weighted by how close to
+the best they come on nine folds, and measured on the tenth. The best of K noisy accuracies would be too high a bar,
+and a bar that moves with one lucky checkpoint is a noisy one.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from overmem.records import Curves
+from overmem.seeds import generator
+
+FOLDS = 10
+SOFTNESS = 0.5
+"""Of the plateau's weights: a checkpoint this many paired standard errors below the best weighs exp(-1)."""
+
+
+@dataclass(frozen=True)
+class Quantities:
+    """One row a checkpoint, in time order; NaN where it was not measured."""
+
+    nll: Float[np.ndarray, " checkpoints"]
+    nll_stderr: Float[np.ndarray, " checkpoints"]
+    excess: Float[np.ndarray, " checkpoints"]
+    """Nats per token above the minimum, cross-fitted."""
+    excess_stderr: Float[np.ndarray, " checkpoints"]
+    accuracy: Float[np.ndarray, " checkpoints"]
+    gap: Float[np.ndarray, " checkpoints"]
+    """Accuracy minus that of the plateau of the other checkpoints, cross-fitted."""
+    gap_stderr: Float[np.ndarray, " checkpoints"]
+    plateau: Float[np.ndarray, " checkpoints"]
+    """How much each checkpoint weighs in the plateau of the whole run; sums to 1."""
+    minimum: int | None
+    """The checkpoint of least nll."""
+    n_nll: int
+    n_accuracy: int
+    """Examples; 0 where only the curve is known."""
+    notes: tuple[str, ...]
+    """Why a checkpoint has no value."""
+
+    @property
+    def reference(self) -> float:
+        """Accuracy of the plateau."""
+        return float(np.nansum(self.plateau * np.nan_to_num(self.accuracy))) if self.plateau.any() else float("nan")
+
+
+def quantities(curves: Curves, *, seed: int = 0) -> Quantities:
+    """Every quantity of every checkpoint, from per-example results."""
+    count = len(curves.checkpoints)
+    notes = list(_duplicates(curves))
+    alive = np.array([not note for note in notes], dtype=bool)
+    nll_rows, nll_examples = _complete(curves.nll_sums, alive)
+    acc_rows, acc_examples = _complete(curves.correct, alive)
+    for i in np.flatnonzero(alive):
+        missing = [w for w, rows in (("nll", nll_rows), ("accuracy", acc_rows)) if i not in rows]
+        if missing:
+            notes[i] = f"no usable {' and no '.join(missing)} here"
+    columns = {k: np.full(count, np.nan) for k in ("nll", "nll_stderr", "excess", "excess_stderr", "accuracy")}
+    columns |= {k: np.full(count, np.nan) for k in ("gap", "gap_stderr")}
+    plateau, minimum = np.zeros(count), None
+    if len(nll_rows):
+        sums = curves.nll_sums[np.ix_(nll_rows, nll_examples)]
+        tokens = curves.token_counts[nll_examples].astype(np.float64)
+        columns["nll"][nll_rows] = sums.sum(1) / tokens.sum()
+        columns["nll_stderr"][nll_rows] = _ratio_stderrs(sums, tokens)
+        minimum = int(nll_rows[np.argmin(columns["nll"][nll_rows])])
+        columns["excess"][nll_rows], columns["excess_stderr"][nll_rows] = crossfitted_excess(sums, tokens, seed)
+    if len(acc_rows):
+        correct = curves.correct[np.ix_(acc_rows, acc_examples)].astype(np.float64)
+        columns["accuracy"][acc_rows] = correct.mean(1)
+        plateau[acc_rows] = plateau_weights(correct)
+        columns["gap"][acc_rows], columns["gap_stderr"][acc_rows] = crossfitted_gap(correct, seed)
+    return Quantities(
+        **columns,
+        plateau=plateau,
+        minimum=minimum,
+        n_nll=len(nll_examples),
+        n_accuracy=len(acc_examples),
+        notes=tuple(notes),
+    )
+
+
+def _duplicates(curves: Curves) -> list[str]:
+    steps = [c.step for c in curves.checkpoints]
+    return ["measured again later" if s in steps[i + 1 :] else "" for i, s in enumerate(steps)]
+
+
+def _complete(
+    values: Float[np.ndarray, "checkpoints examples"], alive: Bool[np.ndarray, " checkpoints"]
+) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " columns"]]:
+    """The checkpoints measured on at least half of the examples, and the examples measured on all of those."""
+    if not values.size:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    finite = np.isfinite(values)
+    covered = finite[:, finite.any(0)].mean(1) if finite.any() else np.zeros(len(values))
+    rows = np.flatnonzero(alive & (covered >= 0.5))
+    return rows, np.flatnonzero(finite[rows].all(0)) if len(rows) else np.empty(0, np.int64)
+
+
+def folds(n: int, seed: int) -> Int[np.ndarray, " examples"]:
+    """Which of FOLDS folds each example lies in; the same for the same n and seed."""
+    return np.asarray(generator("folds", n, seed).permutation(n) % min(FOLDS, max(n, 1)))
+
+
+def _indicator(n: int, seed: int) -> Float[np.ndarray, "examples folds"]:
+    fold = folds(n, seed)
+    return np.asarray(np.eye(int(fold.max(initial=0)) + 1)[fold])
+
+
+def _ratio_stderrs(
+    sums: Float[np.ndarray, "checkpoints examples"], tokens: Float[np.ndarray, " examples"]
+) -> Float[np.ndarray, " checkpoints"]:
+    n = len(tokens)
+    if n < 2:
+        return np.full(len(sums), np.inf)
+    residual = (sums - (sums.sum(1) / tokens.sum())[:, None] * tokens) / tokens.mean()
+    return np.asarray(np.sqrt(np.einsum("ce,ce->c", residual, residual) / (n - 1) / n))
+
+
+def crossfitted_excess(
+    sums: Float[np.ndarray, "checkpoints examples"], tokens: Float[np.ndarray, " examples"], seed: int
+) -> tuple[Float[np.ndarray, " checkpoints"], Float[np.ndarray, " checkpoints"]]:
+    """Nats per token above the minimum, and its standard error; the minimum of a fold is chosen on the others."""
+    n = len(tokens)
+    if n < 2:
+        return np.zeros(len(sums)), np.full(len(sums), np.inf)
+    member = _indicator(n, seed)
+    rest = sums.sum(1)[:, None] - sums @ member
+    chosen = rest.argmin(0)[member.argmax(1)]
+    difference = sums - sums[chosen, np.arange(n)]
+    return difference.sum(1) / tokens.sum(), _ratio_stderrs(difference, tokens)
+
+
+def plateau_weights(
+    correct: Float[np.ndarray, "checkpoints examples"],
+) -> Float[np.ndarray, " checkpoints"]:
+    """Weights over checkpoints that fall off as exp(-distance to the best / (SOFTNESS paired standard errors))."""
+    n = correct.shape[1]
+    means = correct.mean(1)
+    best = int(means.argmax())
+    deviation = np.sqrt(np.maximum(((correct - correct[best]) ** 2).mean(1), 1 / n) / n)
+    weights = np.exp(-(means[best] - means) / (SOFTNESS * deviation))
+    return np.asarray(weights / weights.sum())
+
+
+def crossfitted_gap(
+    correct: Float[np.ndarray, "checkpoints examples"], seed: int
+) -> tuple[Float[np.ndarray, " checkpoints"], Float[np.ndarray, " checkpoints"]]:
+    """Each checkpoint's accuracy minus that of the plateau of the others, and its standard error.
+
+    The plateau's weights of a fold come from the other folds. A checkpoint is never part of its own reference.
+    """
+    count, n = correct.shape
+    if count < 2 or n < 2:
+        return np.zeros(count), np.full(count, np.inf)
+    member = _indicator(n, seed)
+    per_fold = correct @ member
+    sizes = n - member.sum(0)
+    rest = (correct.sum(1)[:, None] - per_fold) / sizes
+    best = rest.argmax(0)
+    square = correct**2
+    spread = square.sum(1)[:, None] + square.sum(1)[None, best] - 2 * (correct @ correct[best].T)
+    deviation = np.sqrt(np.maximum(spread / n, 1 / n) / n)
+    distance = (rest[best, np.arange(len(best))] - rest) / (SOFTNESS * deviation)
+    gaps, errors = np.empty(count), np.empty(count)
+    fold = member.argmax(1)
+    for c in range(count):
+        further = np.where(np.arange(count)[:, None] == c, np.inf, distance)
+        weights = np.exp(further.min(0) - further)
+        reference = np.einsum("ke,ke->e", (weights / weights.sum(0))[:, fold], correct)
+        difference = correct[c] - reference
+        gaps[c] = difference.mean()
+        errors[c] = difference.std(ddof=1) / sqrt(n)
+    return gaps, errors

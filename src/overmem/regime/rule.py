@@ -1,0 +1,195 @@
+"""The decision rule: from the quantities of a run to a regime for each of its checkpoints."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite, sqrt
+from typing import Any
+
+import numpy as np
+
+from overmem import stats
+from overmem.records import Checkpoint, CheckpointVerdict, Estimate
+from overmem.regime.quantities import Quantities
+from overmem.regime.words import reason
+
+STRICTER = 0.6
+"""Accuracy is called kept at this share of alpha: the plateau it is compared with was learned from the same run."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of one checkpoint, before it has a name."""
+
+    costly: bool
+    """Perplexity is above the minimum by more than d_nll, and later than it."""
+    cheap: bool
+    """Perplexity is shown to be within d_nll of the minimum."""
+    kept: bool
+    """Accuracy is shown to be within the margin of the plateau."""
+    lower: bool
+    """Accuracy is shown to be below the plateau."""
+    before_best: bool
+    """Most of the plateau comes later."""
+    before_minimum: bool
+    measured_nll: bool
+    measured_accuracy: bool
+    solvable: bool
+    """The plateau is above the margin: there is an accuracy to keep."""
+
+    @property
+    def regime(self) -> str:
+        """The name that these facts earn; `undecided` where they earn none."""
+        if not (self.measured_nll and self.measured_accuracy and self.solvable):
+            return "undecided"
+        if self.kept:
+            if self.costly:
+                return "over-memorized"
+            if self.cheap:
+                return "healthy"
+            return "under-trained" if self.before_minimum else "undecided"
+        if self.lower and self.before_best:
+            return "under-trained"
+        return "over-fitted" if self.lower and self.costly else "undecided"
+
+
+def judge(
+    q: Quantities, checkpoints: Sequence[Checkpoint], *, d_nll: float, margin: float, alpha: float
+) -> tuple[CheckpointVerdict, ...]:
+    """One verdict a checkpoint, in the order given."""
+    count = len(checkpoints)
+    after = [q.minimum is not None and i > q.minimum for i in range(count)]
+    costly = _each(count, lambda i: _tail(q.excess[i], d_nll, q.excess_stderr[i], q.n_nll) if after[i] else None)
+    cheap = _each(count, lambda i: _tail(-q.excess[i], -d_nll, q.excess_stderr[i], q.n_nll))
+    kept = _each(count, lambda i: _kept(q, i, margin))
+    lower = _each(count, lambda i: _tail(-q.gap[i], 0.0, _gap_stderr(q, i), q.n_accuracy))
+    p_costly, p_lower = stats.holm(costly), stats.holm(lower)
+    verdicts = []
+    for i, checkpoint in enumerate(checkpoints):
+        facts = Facts(
+            costly=_below(p_costly[i], alpha),
+            cheap=_below(cheap[i], alpha),
+            kept=_below(kept[i], alpha * STRICTER),
+            lower=_below(p_lower[i], alpha),
+            before_best=bool(q.plateau[i + 1 :].sum() > q.plateau[:i].sum()),
+            before_minimum=q.minimum is not None and i < q.minimum,
+            measured_nll=isfinite(q.excess[i]),
+            measured_accuracy=isfinite(q.gap[i]),
+            solvable=bool(q.reference > margin) and _solvable(q, margin),
+        )
+        evidence = _evidence(q, i, facts, d_nll, margin, alpha)
+        verdicts.append(
+            CheckpointVerdict(
+                checkpoint,
+                facts.regime,
+                nll=_estimate(q.nll[i], q.nll_stderr[i], q.n_nll),
+                accuracy=_accuracy(q, i),
+                excess=_estimate(q.excess[i], q.excess_stderr[i], q.n_nll),
+                accuracy_gap=_gap(q, i),
+                p_costly=p_costly[i],
+                p_kept=kept[i],
+                reason=reason(facts, evidence, q.notes[i]),
+                evidence=evidence,
+            )
+        )
+    return tuple(verdicts)
+
+
+def _each(count: int, value: Any) -> list[float | None]:
+    return [None if (p := value(i)) is None or not isfinite(p) else float(p) for i in range(count)]
+
+
+def _below(p: float | None, alpha: float) -> bool:
+    return p is not None and p < alpha
+
+
+def _tail(value: Any, threshold: float, stderr: Any, n: int) -> float | None:
+    return stats.tail(float(value), threshold, float(stderr), n or 1000) if isfinite(value) else None
+
+
+def _kept(q: Quantities, i: int, margin: float) -> float | None:
+    if not isfinite(q.gap[i]):
+        return None
+    if not q.n_accuracy:
+        return _tail(q.gap[i], -margin, q.gap_stderr[i], 0)
+    return stats.noninferior(q.gap[i], q.gap_stderr[i], margin, q.n_accuracy)
+
+
+def _gap_stderr(q: Quantities, i: int) -> float:
+    return max(q.gap_stderr[i], 1 / q.n_accuracy) if q.n_accuracy else float(q.gap_stderr[i])
+
+
+def _solvable(q: Quantities, margin: float) -> bool:
+    """Whether the plateau's accuracy is shown to exceed the margin."""
+    if not q.n_accuracy:
+        return True
+    return stats.wilson(q.reference * q.n_accuracy, q.n_accuracy)[0] > margin / 2
+
+
+def _estimate(value: float, stderr: float, n: int) -> Estimate:
+    if not isfinite(value):
+        return Estimate(None, n=n, note="not measured")
+    if not isfinite(stderr):
+        return Estimate(float(value), n=n, note="no interval: too few examples or points")
+    return stats.student(float(value), float(stderr), n or 1000) if n else _band(float(value), float(stderr))
+
+
+def _band(value: float, stderr: float) -> Estimate:
+    half = stats.Z * stderr
+    return Estimate(value, value - half, value + half, 0, "interval from the scatter of the curve")
+
+
+def _accuracy(q: Quantities, i: int) -> Estimate:
+    if not isfinite(q.accuracy[i]):
+        return Estimate(None, n=q.n_accuracy, note="not measured")
+    if q.n_accuracy:
+        return stats.share(float(q.accuracy[i]) * q.n_accuracy, q.n_accuracy)
+    return Estimate(float(q.accuracy[i]), note="n unknown: no interval")
+
+
+def _gap(q: Quantities, i: int) -> Estimate:
+    if q.n_accuracy and isfinite(q.gap[i]) and isfinite(q.gap_stderr[i]):
+        return stats.share_difference(float(q.gap[i]), float(q.gap_stderr[i]), q.n_accuracy)
+    return _estimate(q.gap[i], q.gap_stderr[i], q.n_accuracy)
+
+
+def _evidence(q: Quantities, i: int, facts: Facts, d_nll: float, margin: float, alpha: float) -> dict[str, Any]:
+    """Every number that the decision rests on, and what would decide it where it is open."""
+    found: dict[str, Any] = {
+        "accuracy": _number(q.accuracy[i]),
+        "gap": _number(q.gap[i]),
+        "excess": _number(q.excess[i]),
+        "reference_accuracy": _number(q.reference),
+        "costly": facts.costly,
+        "cheap": facts.cheap,
+        "kept": facts.kept,
+        "lower": facts.lower,
+        "before_best": facts.before_best,
+        "before_minimum": facts.before_minimum,
+        "d_nll": d_nll,
+        "margin": margin,
+        "n": q.n_accuracy or q.n_nll,
+    }
+    if q.n_accuracy and isfinite(q.gap_stderr[i]):
+        deviation = max(q.gap_stderr[i] * sqrt(q.n_accuracy), sqrt(max(margin - margin**2, 0.0)))
+        found["detectable_gap"] = stats.detectable(deviation, q.n_accuracy, alpha=alpha * STRICTER)
+        if not facts.kept and not facts.lower:
+            ways = (
+                stats.examples_needed(deviation, margin + q.gap[i], alpha=alpha * STRICTER),
+                stats.examples_needed(deviation, -q.gap[i], alpha=alpha),
+            )
+            found["examples_for_accuracy"] = _more(ways, q.n_accuracy)
+    if q.n_nll and isfinite(q.excess_stderr[i]) and not facts.costly and not facts.cheap:
+        deviation = q.excess_stderr[i] * sqrt(q.n_nll)
+        way = stats.examples_needed(deviation, abs(float(q.excess[i]) - d_nll), alpha=alpha)
+        found["examples_for_nll"] = _more([way], q.n_nll)
+    return found
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _more(ways: Sequence[int | None], n: int) -> int | None:
+    """The smallest number of examples that would do, above the n that did not; None where none would."""
+    possible = [w for w in ways if w is not None]
+    return max(min(possible), n + n // 10 + 1) if possible else None

@@ -1,0 +1,172 @@
+"""The verdict on a run in sentences that a person understands at first reading."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from overmem.records import CheckpointVerdict, Choice, Cost, Estimate
+from overmem.regime.words import percent, points
+
+MEANING = {
+    "under-trained": "accuracy is still below what the run can reach",
+    "healthy": "accuracy is kept and perplexity is near its minimum",
+    "over-memorized": "accuracy is kept, but the model has grown much less likely to write the reference solutions",
+    "over-fitted": "accuracy has fallen and perplexity has risen",
+    "undecided": "the examples cannot tell",
+}
+
+
+def run_regime(verdicts: Sequence[CheckpointVerdict], costs: Sequence[Cost], mismatched: bool) -> str:
+    """The regime of the last trained checkpoint, with `signature only` where no cost is confirmed."""
+    trained = [v for v in verdicts if v.checkpoint.step > 0 and not v.checkpoint.merged_from]
+    if not trained:
+        return "undecided"
+    last = trained[-1].regime
+    if last == "over-memorized" and mismatched:
+        return "undecided"
+    if last == "over-memorized" and not any(c.confirmed for c in costs):
+        return "over-memorized (signature only)"
+    return last
+
+
+def headline(regime: str, recommended: Choice | None, onset: Mapping[str, Any], last: str) -> str:
+    """What to do, and why, in one sentence."""
+    if recommended is None or recommended.checkpoint is None:
+        return "No checkpoint can be recommended: none has both perplexity and accuracy."
+    ship = f"Ship {recommended.checkpoint}"
+    if onset:
+        since = f"from about step {_round(onset['step'])}" if "step" in onset else f"from {onset['checkpoint']}"
+        harm = ", though no harm is confirmed" if "signature" in regime else ""
+        return f"{ship}: {since} on the run is over-memorized{harm}."
+    if recommended.checkpoint == last:
+        return f"{ship}, the last checkpoint: {_why_last(regime)}."
+    return f"{ship}: the last checkpoint is {regime} ({MEANING.get(regime, 'see below')})."
+
+
+def _why_last(regime: str) -> str:
+    if regime == "under-trained":
+        return "training can go on, perplexity or accuracy still improves"
+    if regime == "healthy":
+        return "it is healthy"
+    return f"its regime is {regime}, and no other is better"
+
+
+def _round(estimate: Estimate) -> str:
+    return f"{estimate.value:,.0f}" if estimate.value is not None else "?"
+
+
+def sentences(
+    regime: str,
+    verdicts: Sequence[CheckpointVerdict],
+    onset: Mapping[str, Any],
+    severity: Mapping[str, Any],
+    recommended: Choice | None,
+    choices: Sequence[Choice],
+    costs: Sequence[Cost],
+) -> tuple[str, ...]:
+    """Regime, onset, severity, costs and recommendation, a sentence or two each."""
+    said = []
+    trained = [v for v in verdicts if v.checkpoint.step > 0 and not v.checkpoint.merged_from]
+    if trained:
+        said.append(f"At the end of the run ({trained[-1].checkpoint.name}): {_lower(trained[-1].reason)}")
+    if onset:
+        said.append(_onset(onset))
+    if severity:
+        said.append(_severity(severity))
+    if "over-memorized" in regime:
+        said.append(_costs(costs))
+    if recommended is not None and recommended.checkpoint is not None:
+        said += _advice(recommended, choices)
+    return tuple(said)
+
+
+def _lower(text: str) -> str:
+    return text[0].lower() + text[1:]
+
+
+def _interval(estimate: Estimate, form: str = ",.0f") -> str:
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f" (95% interval {estimate.low:{form}} to {estimate.high:{form}})"
+
+
+def _onset(onset: Mapping[str, Any]) -> str:
+    text = f"Over-memorization is first shown at {onset['checkpoint']}"
+    if (step := onset.get("step")) is not None and step.value is not None:
+        text += f"; it began near step {step.value:,.0f}{_interval(step)}"
+    if (epoch := onset.get("epoch")) is not None and epoch.value is not None:
+        text += f", epoch {epoch.value:.1f}{_interval(epoch, '.1f')}"
+    return text + "."
+
+
+def _severity(severity: Mapping[str, Any]) -> str:
+    excess = severity["excess"]
+    text = f"The reference solutions cost {excess.value:.3f} nats per token more than at the minimum"
+    text += f"{_interval(excess, '.3f')}, n = {excess.n:,}"
+    scale, agree = severity.get("scale_share"), severity.get("agree_share")
+    if scale is not None and scale.value is not None:
+        text += f"; {percent(scale.value)} of that is overconfidence that one temperature would undo"
+    if agree is not None and agree.value is not None:
+        where = "tokens where the model would have chosen another word"
+        text += f", and {percent(1 - agree.value)} of it lies on {where}"
+    return text + "."
+
+
+def _costs(costs: Sequence[Cost]) -> str:
+    if not costs:
+        return (
+            "Whether this does harm was not measured: no shifted, out-of-distribution or sampled answers were "
+            "observed. A rise of perplexity alone can be harmless."
+        )
+    confirmed = [c for c in costs if c.confirmed]
+    tested = ", ".join(c.name for c in costs)
+    if not confirmed:
+        return (
+            f"No harm is confirmed: of {len(costs)} possible costs ({tested}) none is shown after Holm's correction. "
+            "A rise of perplexity alone can be harmless."
+        )
+    return "It does harm: " + "; ".join(_cost(c) for c in confirmed) + f" (of {len(costs)} tested, Holm-corrected)."
+
+
+def _cost(cost: Cost) -> str:
+    d = cost.difference
+    size = points(d.value or 0.0) if cost.name.startswith(("rob", "ood", "pass")) else f"{d.value:.3f}"
+    p = "" if cost.p is None else f", p {'< 0.001' if cost.p < 0.001 else f'= {cost.p:.3f}'}"
+    return f"{cost.name} is {size} worse at {cost.checkpoint} than at the recommended checkpoint{p}, n = {d.n:,}"
+
+
+def _advice(recommended: Choice, choices: Sequence[Choice]) -> list[str]:
+    accuracy = recommended.accuracy
+    scored = "on test" if not accuracy.note else "on val, where it was chosen"
+    said = []
+    if accuracy.value is not None:
+        interval = (
+            f" (95% interval {percent(accuracy.low)} to {percent(accuracy.high)}, n = {accuracy.n:,})"
+            if (accuracy.low is not None and accuracy.high is not None)
+            else ""
+        )
+        said.append(
+            f"Recommended is {recommended.checkpoint}, {recommended.reason}; it solves {percent(accuracy.value)} "
+            f"{scored}{interval}."
+        )
+    for choice in choices:
+        if choice.checkpoint == recommended.checkpoint or choice.regret.value is None:
+            continue
+        if choice.rule not in ("last", "min-nll", "max-accuracy"):
+            continue
+        said.append(_regret(choice))
+    return said
+
+
+def _regret(choice: Choice) -> str:
+    regret = choice.regret
+    name = {"last": "the last checkpoint", "min-nll": "lowest perplexity", "max-accuracy": "highest accuracy"}
+    what = f"Choosing {name[choice.rule]} ({choice.checkpoint}) instead"
+    value, low, high = regret.value or 0.0, regret.low, regret.high
+    span = "" if low is None or high is None else f" (95% interval {100 * low:+.1f} to {100 * high:+.1f})"
+    if low is not None and low > 0:
+        return f"{what} would cost {points(value)} of accuracy{span}."
+    if high is not None and high < 0:
+        return f"{what} would gain {points(value)} of accuracy{span}."
+    return (
+        f"{what} would change accuracy by {-100 * value:+.1f} points, which is within noise{span and f', loss{span}'}."
+    )
