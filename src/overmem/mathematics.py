@@ -20,8 +20,9 @@ _DECORATION = re.compile(r"\\[!,;: ]|\\left(?![a-z])|\\right(?![a-z])|\\?\$|[€
 _UNIT = re.compile(
     r"\s*(?:\\?%|\^?\s*\{?\\circ\}?|°|\\(?:text|mbox|mathrm)\s*\{[^{}]*\}|(?<=\s)[a-zA-Z][a-zA-Z .²³/-]*)$"
 )
-_WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
+_WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}|\b(?:so|is|it|of|to|he|we|in|as|at|by|or|no|if|an|on|be)\b")
 _VARIABLE = re.compile(r"(?<![a-zA-Z\\])[b-zB-Z](?![a-zA-Z])")
+_TEXT = re.compile(r"\\(?:text|mbox|mathrm|textbf)\s*\{[^{}]*\}")
 _NAMED = re.compile(r"^\s*[a-zA-Z]\w?\s*=\s*(?=[^=]+$)")
 _DELIMITED = re.compile(r"\$\$(.+?)\$\$|\$([^$]*[\\^_={}][^$]*|[^$\s]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.S)
 _SENTENCE_END = re.compile(r"[.!?;](?=\s|$)|\n")
@@ -46,15 +47,15 @@ def read(tail: str) -> str:
         return value
     if "=" in line and not _VARIABLE.search(line) and number(last := line.rpartition("=")[2]) is not None:
         return canonical(last)
-    if _WORD.search(line) and (found := _IN_PROSE.search(line)):
+    if _words(line) and (found := _IN_PROSE.search(line)):
         return canonical(found[0])
-    return line if len(line) <= _LONGEST and len(_WORD.findall(line)) <= 3 else ""
+    return line if len(line) <= _LONGEST and len(_words(line)) <= 3 else ""
 
 
 def last_value(text: str) -> str:
     """The last number of a text that marks no answer; a lone expression is its own answer."""
     text = text.strip()
-    if "\n" not in text and len(text) <= 100 and (number(text) is not None or not _WORD.search(text)):
+    if "\n" not in text and len(text) <= 100 and (number(text) is not None or not _words(text)):
         return read(text)
     found: list[str] = _IN_PROSE.findall(text)
     return canonical(found[-1]) if found else ""
@@ -104,12 +105,19 @@ def equal(given: str, gold: str) -> bool:
     Integers exactly; other plain numbers to one part in 10^9, which is what floating point loses. Expressions by
     math-verify. One that is too wild to evaluate is equal only to the same text.
     """
+    if number(given) is not None and number(gold) is not None:
+        return same(given, gold)
+    return same(given, gold) or _verified(given.strip(), gold.strip())
+
+
+def same(given: str, gold: str) -> bool:
+    """Whether two answers are plain numbers of the same value, or the same text but for spaces and delimiters."""
     ours, theirs = number(given), number(gold)
-    if ours is not None and theirs is not None:
-        if ours.denominator == theirs.denominator == 1:
-            return ours == theirs
-        return abs(ours - theirs) <= abs(theirs) / 10**9
-    return _bare(given) == _bare(gold) or _verified(given.strip(), gold.strip())
+    if ours is None or theirs is None:
+        return _bare(given) == _bare(gold) != ""
+    if ours.denominator == theirs.denominator == 1:
+        return ours == theirs
+    return abs(ours - theirs) <= abs(theirs) / 10**9
 
 
 @lru_cache(maxsize=65536)
@@ -117,7 +125,7 @@ def _verified(given: str, gold: str) -> bool:
     """What math-verify says; False without asking it where it could not answer in time."""
     if max(len(given), len(gold)) > _LONGEST or _WILD.search(given) or _WILD.search(gold):
         return False
-    if not re.search(r"[\d\\a-zA-Z]", given) or (re.search(r"\d", gold) and len(_WORD.findall(given)) > 3):
+    if not re.search(r"[\d\\a-zA-Z]", given) or (re.search(r"\d", gold) and len(_words(given)) > 3):
         return False
     # math-verify's time limit is a signal, which only the main thread can take.
     seconds = 3 if threading.current_thread() is threading.main_thread() else None
@@ -136,6 +144,11 @@ def _math_verify() -> Any:
     for name in ("math_verify.parser", "math_verify.grader", "math_verify.utils"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # it warns at every time limit, and when it has none
     return math_verify
+
+
+def _words(text: str) -> list[str]:
+    r"""The words of prose in `text`; LaTeX commands and what stands in \text{} are none."""
+    return _WORD.findall(_TEXT.sub("", text))
 
 
 def _cleaned(text: str) -> str:
