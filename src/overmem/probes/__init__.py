@@ -2,6 +2,7 @@
 
 from overmem.probes.accuracy import accuracy
 from overmem.probes.calibration import calibration
+from overmem.probes.diversity import diversity
 from overmem.probes.mechanism import mechanism
 from overmem.probes.ood import ood
 from overmem.probes.perplexity import perplexity
@@ -15,4 +16,5 @@ PROBES: Table = {
     "ood": ood,
     "calibration": calibration,
     "mechanism": mechanism,
+    "diversity": diversity,
 }

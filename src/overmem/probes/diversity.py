@@ -1,0 +1,121 @@
+"""What sampling many solutions is worth, and how unlike one another they are."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from overmem.probes.draws import best_of, majority_of, pass_all, pass_at
+from overmem.probes.estimates import Number, fraction_mean, mean
+from overmem.probes.rows import Question, drawn_questions, missing, row, samples_or_note, splits_of
+from overmem.probes.variety import (
+    chain,
+    difference_chance,
+    distinct,
+    entropy,
+    expectation_adjusted_distinct,
+    self_bleu,
+    vendi,
+    words,
+)
+from overmem.records import Example, Measurement, Samples, Snapshot
+
+METRICS = ("pass@1", "distinct_1", "self_bleu", "vendi", "answer_entropy", "chain_difference")
+_BOUNDED = ("distinct_1", "distinct_2", "self_bleu", "chain_difference")
+
+
+def diversity(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Measurement]:
+    """Pass@k, majority and best-of-k accuracy, and the variety of a question's draws, on every split with draws.
+
+    A question's draws are one cluster; n counts questions. For k = 1, 2, 4, .. and the number of draws:
+    `pass@k`: at least one of k right; `pass^k`: all k right; both unbiased. `maj@k`: the commonest answer is right;
+    `best@k`: the draw of the highest mean log probability is; `best_gain@k`: `best@k` minus `pass@1`, paired.
+    Means over questions: `distinct_1`, `distinct_2` (different n-grams over all), `ead` (different words over those
+    expected at this length), `self_bleu`, `vendi` (effective number of different texts), `distinct_answers`,
+    `answer_entropy` (nats). Over the right draws only: `correct_chains` (number of different calculations) and
+    `chain_difference` (chance that two right draws calculate differently: other ways of solving, not other words).
+    Draws at several temperatures are kept apart: the metric carries `/t=<temperature>`, but for the temperature with
+    the most draws (of equal ones the lowest).
+    """
+    rows = []
+    for split in splits_of(snapshot):
+        samples = samples_or_note(snapshot, split)
+        found = {} if isinstance(samples, str) else drawn_questions(samples)
+        if isinstance(samples, str) or not found:
+            reason = samples if isinstance(samples, str) else "no completion was drawn beside the greedy one"
+            rows += missing(snapshot, split, "diversity", METRICS, reason)
+            continue
+        most = max(found, key=lambda t: (sum(len(q.rows) for q in found[t]), -t))
+        vocabulary = _vocabulary(snapshot.examples.get(split, ()), samples)
+        for temperature, questions in found.items():
+            suffix = "" if temperature == most else f"/t={temperature:g}"
+            numbers = _worth(samples, questions, split) | _variety(samples, questions, vocabulary)
+            for metric, number in numbers.items():
+                noted = number.noted(f"temperature {temperature:g}")
+                rows.append(row(snapshot, split, "diversity", metric + suffix, noted))
+    return rows
+
+
+def _vocabulary(examples: Sequence[Example], samples: Samples) -> int:
+    """Different words in the split's own texts, which are the same at every checkpoint; of the completions if none."""
+    texts: Iterable[str] = [f"{e.question} {e.solution}" for e in examples] or samples.text
+    return max(2, len({word for text in texts for word in words(text)}))
+
+
+def _worth(samples: Samples, questions: list[Question], split: str) -> dict[str, Number]:
+    largest = max(len(q.rows) for q in questions)
+    sizes = sorted({largest, *(2**i for i in range(12) if 2**i <= largest)})
+    numbers: dict[str, Number] = {}
+    for k in sizes:
+        able = [q for q in questions if len(q.rows) >= k]
+        note = f"{len(questions) - len(able)} questions with fewer draws left out" if len(able) < len(questions) else ""
+        table = np.array([_of_question(samples, q, k, split) for q in able], dtype=np.float64)
+        names = [f"pass@{k}", f"pass^{k}", f"maj@{k}", f"best@{k}"] if k > 1 else ["pass@1"]
+        numbers |= {name: fraction_mean(table[:, i], note) for i, name in enumerate(names)}
+        if k > 1:
+            numbers[f"best_gain@{k}"] = mean(table[:, 3] - table[:, 4], note)
+    return numbers
+
+
+def _of_question(samples: Samples, question: Question, k: int, split: str) -> tuple[float, ...]:
+    rows = list(question.rows)
+    n, correct = len(rows), samples.correct[rows].astype(bool)
+    score = samples.logprob[rows].astype(np.float64) / np.maximum(samples.token_count[rows], 1)
+    hits = int(correct.sum())
+    if k == 1:
+        return (pass_at(1, n, hits),)
+    answers = [samples.answer[i] for i in rows]
+    majority = majority_of(k, answers, [bool(c) for c in correct], seed=(split, question.id))
+    return (
+        pass_at(k, n, hits),
+        pass_all(k, n, hits),
+        majority,
+        best_of(k, np.nan_to_num(score, nan=-np.inf), correct),
+        hits / n,
+    )
+
+
+def _variety(samples: Samples, questions: list[Question], vocabulary: int) -> dict[str, Number]:
+    found: dict[str, list[float | None]] = {}
+    for question in questions:
+        texts = [words(samples.text[i]) for i in question.rows]
+        answers = [samples.answer[i] for i in question.rows if samples.answer[i]]
+        chains = [chain(samples.text[i]) for i in question.rows if samples.correct[i]]
+        values = {
+            "distinct_1": distinct(texts, 1),
+            "distinct_2": distinct(texts, 2),
+            "ead": expectation_adjusted_distinct(texts, vocabulary),
+            "self_bleu": self_bleu(texts),
+            "vendi": vendi(texts),
+            "distinct_answers": float(len(set(answers))),
+            "answer_entropy": entropy(answers),
+            "correct_chains": float(len(set(chains))) if chains else None,
+            "chain_difference": difference_chance(chains),
+        }
+        for name, value in values.items():
+            found.setdefault(name, []).append(value)
+    numbers = {}
+    for name, values_of in found.items():
+        known = np.array([v for v in values_of if v is not None], dtype=np.float64)
+        note = f"{len(values_of) - len(known)} questions without it left out" if len(known) < len(values_of) else ""
+        numbers[name] = (fraction_mean if name in _BOUNDED else mean)(known, note)
+    return numbers

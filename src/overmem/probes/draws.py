@@ -1,0 +1,70 @@
+"""What the draws of one question are worth: pure functions of answers, scores and correctness."""
+
+from collections.abc import Sequence
+from math import comb
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from overmem.seeds import generator
+
+
+def pass_at(k: int, draws: int, correct: int) -> float:
+    """Chance that at least one of k draws, picked without replacement from these, is right. Unbiased.
+
+    >>> pass_at(1, 4, 1), pass_at(2, 4, 1), pass_at(4, 4, 1)
+    (0.25, 0.5, 1.0)
+
+    Source: Chen et al. 2021, https://arxiv.org/abs/2107.03374.
+    """
+    return 1.0 - comb(draws - correct, k) / comb(draws, k)
+
+
+def pass_all(k: int, draws: int, correct: int) -> float:
+    """Chance that all of k draws, picked without replacement from these, are right (pass^k). Unbiased.
+
+    >>> pass_all(1, 4, 2), pass_all(2, 4, 3)
+    (0.5, 0.5)
+
+    Source: Yao et al. 2024, https://arxiv.org/abs/2406.12045.
+    """
+    return comb(correct, k) / comb(draws, k)
+
+
+def best_of(k: int, score: Float[np.ndarray, " draws"], correct: Bool[np.ndarray, " draws"]) -> float:
+    """Chance that the highest-scored of k draws, picked without replacement, is right. Exact; equal scores share.
+
+    Of draws ranked by score, the r-th (from 0) is the best of comb(n-1-r, k-1) of the comb(n, k) subsets.
+    """
+    n = len(score)
+    _, level = np.unique(-score, return_inverse=True)
+    share = np.bincount(level, correct.astype(np.float64)) / np.bincount(level)
+    order = np.argsort(-score, kind="stable")
+    weight = np.array([comb(n - 1 - r, k - 1) for r in range(n)], dtype=np.float64) / comb(n, k)
+    return float(weight @ share[level[order]])
+
+
+def majority_of(k: int, answers: Sequence[str], correct: Sequence[bool], *, seed: Sequence[object] = ()) -> float:
+    """Chance that the commonest answer of k draws is right; tied answers share, an unread answer has no vote.
+
+    Exact where all draws are taken or every subset can be listed; else over 200 seeded subsets.
+
+    Source: Wang et al. 2023 (self-consistency), https://arxiv.org/abs/2203.11171.
+    """
+    n = len(answers)
+    names = sorted({answer for answer in answers if answer})
+    if not names:
+        return 0.0
+    votes = np.array([[answer == name for name in names] for answer in answers], dtype=np.float64)
+    right = np.array([any(c for a, c in zip(answers, correct, strict=True) if a == name) for name in names])
+    if k == n:
+        chosen = np.arange(n)[None]
+    elif k == 1:
+        chosen = np.arange(n)[:, None]
+    else:
+        random = generator("majority", k, *seed)
+        chosen = np.argsort(random.random((200, n)), axis=1)[:, :k]
+    counts = votes[chosen].sum(1)
+    top = counts.max(1, keepdims=True)
+    leaders = (counts == top) & (top > 0)
+    return float((leaders @ right.astype(np.float64) / np.maximum(leaders.sum(1), 1)).mean())
