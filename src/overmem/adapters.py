@@ -7,6 +7,9 @@ gives products of one checkpoint's B with another's A.)
 DoRA's weight is W_i = g_i (W + s_i B_i A_i), with one factor g_i = m_i / |W + s_i B_i A_i| a row. So
 sum_i c_i W_i = G (W + sum_i (c_i g_i / G) s_i B_i A_i) with G = sum_i c_i g_i: an adapter of DoRA again, exactly, if
 the base's weights are at hand.
+
+PiSSA and OLoRA take a part P of the base's weights into the adapter when it is made, and again whenever it is loaded:
+the weight is W - P + s B A. The sum is written as plain LoRA, with -P as columns of its own.
 """
 
 import json
@@ -30,6 +33,8 @@ _BIAS = ".lora_B.bias"
 _MAGNITUDE = (".lora_magnitude_vector", ".lora_magnitude_vector.weight")
 _KEEPS_BASE = (True, False, None, "gaussian", "eva", "orthogonal")
 """Initialisations that leave the base's weights alone."""
+_TAKES_PART = ("pissa", "olora")
+"""Initialisations that take a part of the base's weights, the same one every time."""
 _VARIANTS = ("target_parameters", "use_qalora", "use_bdlora", "arrow_config", "kasa_config", "monteclora_config")
 """LoRA whose change is not s B A, or whose A and B are laid out otherwise."""
 _SHARED = (
@@ -61,6 +66,12 @@ class Adapter:
         alpha = patterns.get(get_pattern_key(list(patterns), module), self.config["lora_alpha"])
         return float(alpha / math.sqrt(rank) if self.config.get("use_rslora") else alpha / rank)
 
+    @property
+    def takes(self) -> str | None:
+        """The initialisation that took a part of the base's weights, None if none did."""
+        init = self.config.get("init_lora_weights")
+        return init if init in _TAKES_PART else None
+
 
 def adapter(folder: Path) -> Adapter:
     """The adapter in `folder`, once it is known to be one whose change of the weights is a plain product.
@@ -79,7 +90,7 @@ def adapter(folder: Path) -> Adapter:
     if used := [name for name in _VARIANTS if config.get(name)]:
         raise BadRequest(f"{folder} uses {', '.join(used)}: its change of the weights is not s B A and is not merged")
     init = config.get("init_lora_weights", True)
-    if init not in _KEEPS_BASE:
+    if init not in _KEEPS_BASE and (init not in _TAKES_PART or config.get("use_dora")):
         raise BadRequest(
             f"{folder} was initialised with init_lora_weights={init!r}, which changes the base's weights when it is "
             "loaded; convert it to plain LoRA first: model.save_pretrained(folder, "
@@ -128,9 +139,25 @@ def stacked_up(parts: Sequence[Tensor], scales: Sequence[float]) -> Tensor:
     return torch.cat([part * scale for part, scale in zip(parts, scales, strict=True)], dim=1)
 
 
+def part_taken(weight: Tensor, init: str, rank: int, scale: float) -> tuple[Tensor, Tensor]:
+    """(up, down) whose product is what an initialisation takes from the base's matrix [out in].
+
+    Args:
+        weight: the base's matrix, in float32.
+        init: `pissa` (its largest singular directions) or `olora` (the first columns of its QR decomposition).
+        rank: the adapter's.
+        scale: the adapter's.
+    """
+    if init == "pissa":
+        left, size, right = torch.linalg.svd(weight, full_matrices=False)
+        return left[:, :rank] * size[:rank], right[:rank]
+    left, right = torch.linalg.qr(weight)
+    return left[:, :rank] * scale, right[:rank]
+
+
 @dataclass(frozen=True)
 class Dora:
-    """The three tensors of a sum of DoRA adapters in one module, and the factors that make them."""
+    """What a sum of DoRA adapters is in one module, beside its A."""
 
     up: Tensor
     magnitude: Tensor

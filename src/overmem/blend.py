@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from overmem.adapters import Adapter, agreeing, combined_dora, merged_config, role, stacked_down, stacked_up
+from overmem.adapters import Adapter, agreeing, combined_dora, merged_config, part_taken, role, stacked_down, stacked_up
 from overmem.errors import BadCheckpoint, BadRequest
 from overmem.rules.weighting import weighted_sum
 from overmem.weights import Entry, Weights
@@ -138,7 +138,7 @@ def blend_adapters(
             raise BadCheckpoint(f"tensor {name} has shapes {', '.join(str(list(s)) for s in shapes)} in the sources")
         shape = shapes[-1]
         if varies is not None:
-            rank = sum(shape[varies] for shape in shapes)
+            rank = sum(shape[varies] for shape in shapes) + sum(rank for _, rank, _ in lora.taken(module))
             shape = (rank, fixed[0][0]) if kind == "down" else (fixed[0][0], rank)
             ranks[module] = rank
         entries[name] = Entry(dtype if dtype and entry.dtype.is_floating_point else entry.dtype, shape)
@@ -163,27 +163,53 @@ class _Lora:
     base: Callable[[], Weights]
     modules: Mapping[str, Mapping[str, str]]
     """Tensor name by module and role."""
+    known: dict[str, list[tuple[float, Tensor, Tensor]]] = field(default_factory=dict)
+    """What was taken from the base in the module at hand: its decomposition serves A and B."""
 
     def tensor(self, name: str) -> Tensor:
         """One tensor of the sum."""
         kind, module = role(name)
         parts = [wide(one.read(name)) for one in self.sources]
+        taken = self._parts_taken(module) if kind in ("down", "up") else []
         if kind == "down":
-            return stacked_down(parts)
+            return stacked_down([*parts, *(down for _, _, down in taken)])
         if kind == "whole":
             rest = 1.0 - sum(self.coefficients)
             if abs(rest) < 1e-9:
                 return weighted_sum(parts, self.coefficients)
             return weighted_sum([*parts, wide(self.base().read(module))], [*self.coefficients, rest])
-        down = self.modules[module]["down"]
-        scales = [
-            one.scale(module, weights.entries[down].shape[0])
-            for one, weights in zip(self.adapters, self.sources, strict=True)
-        ]
+        scales = [scale for _, scale in self._scales(module)]
         if self.adapters[0].config.get("use_dora"):
             return self._dora(kind, module, scales)
         factors = [c * s for c, s in zip(self.coefficients, scales, strict=True)]
-        return stacked_up(parts, factors) if kind == "up" else weighted_sum(parts, factors)
+        if kind == "bias":
+            return weighted_sum(parts, factors)
+        return stacked_up([*parts, *(up for _, up, _ in taken)], [*factors, *(-c for c, _, _ in taken)])
+
+    def _scales(self, module: str) -> list[tuple[int, float]]:
+        """Rank and scale of each source in a module."""
+        down = self.modules[module]["down"]
+        ranks = [one.entries[down].shape[0] for one in self.sources]
+        return [(rank, one.scale(module, rank)) for one, rank in zip(self.adapters, ranks, strict=True)]
+
+    def taken(self, module: str) -> dict[tuple[str, int, float], float]:
+        """(initialisation, rank, scale) -> summed coefficient of the sources that took this part of the base."""
+        parts: dict[tuple[str, int, float], float] = {}
+        for one, (rank, scale), c in zip(self.adapters, self._scales(module), self.coefficients, strict=True):
+            if one.takes is not None:
+                parts[one.takes, rank, scale] = parts.get((one.takes, rank, scale), 0.0) + c
+        return parts
+
+    def _parts_taken(self, module: str) -> list[tuple[float, Tensor, Tensor]]:
+        """(coefficient, up, down) of every part that was taken from the base."""
+        if module not in self.known:
+            self.known.clear()
+            self.known[module] = []
+            if parts := self.taken(module):
+                weight = wide(self.base().read(f"{module}.weight"))
+                matrix = weight.t() if self.adapters[0].config.get("fan_in_fan_out") else weight
+                self.known[module] = [(c, *part_taken(matrix, *part)) for part, c in parts.items()]
+        return self.known[module]
 
     def _dora(self, kind: str, module: str, scales: Sequence[float]) -> Tensor:
         if kind == "bias" or "embedding" in self.modules[module]["down"]:
