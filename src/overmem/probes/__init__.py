@@ -6,6 +6,7 @@ from overmem.probes.diversity import diversity
 from overmem.probes.mechanism import mechanism
 from overmem.probes.ood import ood
 from overmem.probes.perplexity import perplexity
+from overmem.probes.privacy import privacy
 from overmem.probes.robustness import robustness
 from overmem.tables import Table
 
@@ -17,4 +18,5 @@ PROBES: Table = {
     "calibration": calibration,
     "mechanism": mechanism,
     "diversity": diversity,
+    "privacy": privacy,
 }

@@ -141,7 +141,7 @@ def entropy(items: Sequence[str]) -> float:
     0.6931
     """
     shares = np.array(list(Counter(items).values()), dtype=np.float64) / max(1, len(items))
-    return float(max(0.0, -(shares @ np.log(shares)))) if len(items) else 0.0
+    return max(0.0, -float(shares @ np.log(shares))) if len(items) else 0.0
 
 
 def difference_chance(items: Sequence[object]) -> float | None:

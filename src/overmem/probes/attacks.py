@@ -1,0 +1,145 @@
+"""Membership attacks: a score per example, high where it is likely to have been trained on. One function each."""
+
+import zlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from overmem.probes.variety import words
+
+Attack: TypeAlias = Callable[["Tokens"], float]
+
+
+class Tokens:
+    """One example's solution tokens under the checkpoint and, where it was scored, under the base model."""
+
+    def __init__(
+        self,
+        logprob: Float[np.ndarray, " tokens"],
+        is_argmax: Bool[np.ndarray, " tokens"],
+        mean_logprob: Float[np.ndarray, " tokens"],
+        std_logprob: Float[np.ndarray, " tokens"],
+        text: str = "",
+        reference: Float[np.ndarray, " tokens"] | None = None,
+    ) -> None:
+        self.logprob = logprob.astype(np.float64)
+        self.is_argmax = is_argmax
+        self.mean_logprob = mean_logprob.astype(np.float64)
+        self.std_logprob = std_logprob.astype(np.float64)
+        self.text = text
+        self.reference = np.empty(0) if reference is None else reference.astype(np.float64)
+
+
+def loss(tokens: Tokens) -> float:
+    """Minus the nll per token.
+
+    Source: Yeom et al. 2018, https://arxiv.org/abs/1709.01604.
+    """
+    return float(tokens.logprob.mean())
+
+
+def compressed(tokens: Tokens) -> float:
+    """Minus the summed nll over the bytes of the text when compressed with zlib: repetitive texts are easy anyway.
+
+    Source: Carlini et al. 2021, https://arxiv.org/abs/2012.07805.
+    """
+    return float(tokens.logprob.sum() / len(zlib.compress(tokens.text.encode())))
+
+
+def mink(tokens: Tokens, *, share: float = 0.2) -> float:
+    """Mean log probability of the least likely fifth of the tokens (at least one).
+
+    Source: Shi et al. 2024, https://arxiv.org/abs/2310.16789.
+    """
+    return _lowest_mean(tokens.logprob, share)
+
+
+def minkpp(tokens: Tokens, *, share: float = 0.2) -> float:
+    """Min-K%++: as `mink`, of log probabilities standardised by their mean and spread over the vocabulary.
+
+    Source: Zhang et al. 2025, https://arxiv.org/abs/2404.02936.
+    """
+    return _lowest_mean((tokens.logprob - tokens.mean_logprob) / np.maximum(tokens.std_logprob, 1e-6), share)
+
+
+def diff(tokens: Tokens) -> float:
+    """Nll per token under the base model minus that under the checkpoint: what training won on this example."""
+    return float((tokens.logprob - tokens.reference).mean())
+
+
+def ratio(tokens: Tokens) -> float:
+    """Nll under the base model over that under the checkpoint, each at least 1e-6 nats per token."""
+    return float(max(-tokens.reference.mean(), 1e-6) / max(-tokens.logprob.mean(), 1e-6))
+
+
+def wbc(tokens: Tokens) -> float:
+    """Mean over window lengths of the share of windows in which the base model's summed nll exceeds the checkpoint's.
+
+    Source: https://arxiv.org/abs/2601.02751.
+    """
+    won = np.concatenate([[0.0], np.cumsum(tokens.logprob - tokens.reference)])
+    widths = [w for w in (2, 3, 4, 6, 9, 13, 18, 25, 32, 40) if w < len(won)] or [len(won) - 1]
+    return float(np.mean([np.mean(won[w:] - won[:-w] > 0) for w in widths]))
+
+
+def ez(tokens: Tokens, *, smoothing: float = 0.1) -> float:
+    """Gains over losses against the base model, on the tokens that the checkpoint does not predict, smoothed.
+
+    With d the gain in log probability: (sum of gains + e) / (sum of losses + e). Fully memorized text has no such
+    token: the plain ratio is 0 there and ranks it as the surest non-member. Here it is (T mean d + e) / e over all of
+    its T tokens, or 1 where mean d is below 0: the same ratio with every token counted and nothing lost.
+
+    Source: https://arxiv.org/abs/2601.12104.
+    Differs from the paper: the smoothing, and the value of examples without error tokens.
+    """
+    gain = tokens.logprob - tokens.reference
+    wrong = gain[~tokens.is_argmax]
+    if not len(wrong):
+        return float(1.0 + len(gain) * max(0.0, gain.mean()) / smoothing)
+    return float((np.maximum(wrong, 0).sum() + smoothing) / (np.maximum(-wrong, 0).sum() + smoothing))
+
+
+ATTACKS: Mapping[str, Attack] = {
+    "loss": loss,
+    "zlib": compressed,
+    "mink": mink,
+    "minkpp": minkpp,
+    "diff": diff,
+    "ratio": ratio,
+    "wbc": wbc,
+    "ez": ez,
+}
+
+NEEDS_REFERENCE = frozenset({"diff", "ratio", "wbc", "ez"})
+
+
+def blind(
+    members: Sequence[str], others: Sequence[str], *, folds: int = 5
+) -> tuple[Float[np.ndarray, " members"], Float[np.ndarray, " others"]]:
+    """Membership guessed from words alone, without a model: naive Bayes on the words of a text, cross-fitted.
+
+    An attack that does not beat this has found that the two sets differ in content, not what the model remembers.
+
+    Source: Das et al. 2025, https://arxiv.org/abs/2406.16201 (the idea).
+    """
+    bags = [[set(words(text)) for text in texts] for texts in (members, others)]
+    scores = [np.zeros(len(members)), np.zeros(len(others))]
+    for fold in range(folds):
+        kept = [[bag for i, bag in enumerate(side) if i % folds != fold] for side in bags]
+        counts = [Counter(word for bag in side for word in bag) for side in kept]
+        for side, score in zip(bags, scores, strict=True):
+            for i in range(fold, len(side), folds):
+                score[i] = sum(
+                    np.log((counts[0][word] + 1) / (len(kept[0]) + 2))
+                    - np.log((counts[1][word] + 1) / (len(kept[1]) + 2))
+                    for word in sorted(side[i])
+                )
+    return scores[0], scores[1]
+
+
+def _lowest_mean(values: Float[np.ndarray, " tokens"], share: float) -> float:
+    count = max(1, int(share * len(values)))
+    return float(np.partition(values, count - 1)[:count].mean())

@@ -1,0 +1,149 @@
+import dataclasses
+import math
+import zlib
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from overmem.probes.attacks import ATTACKS, Tokens, blind, ez, minkpp, wbc
+from overmem.probes.privacy import exposure, privacy
+from overmem.probes.roc import auroc, tpr_at
+from overmem.records import Example
+
+
+def tokens_of(logprob, reference=None, argmax=None, text="abc"):
+    logprob = np.array(logprob, dtype=np.float64)
+    argmax = np.zeros(len(logprob), dtype=bool) if argmax is None else np.array(argmax, dtype=bool)
+    reference = None if reference is None else np.array(reference, dtype=np.float64)
+    return Tokens(logprob, argmax, np.full(len(logprob), -5.0), np.full(len(logprob), 2.0), text, reference)
+
+
+@pytest.mark.parametrize("digits", [0, 1, 6])
+def test_auroc_is_scikit_learns_with_ties_and_without(digits):
+    rng = np.random.default_rng(digits)
+    members, others = np.round(rng.normal(0.5, 1, 60), digits), np.round(rng.normal(0, 1, 90), digits)
+    truth = np.r_[np.ones(60), np.zeros(90)]
+    assert auroc(members, others).value == pytest.approx(roc_auc_score(truth, np.r_[members, others]))
+
+
+def test_the_variance_of_auroc_is_delongs():
+    members, others = np.array([3.0, 1.0, 2.5, 0.4]), np.array([0.5, 2.0, 0.1])
+    wins = (members[:, None] > others[None]) + 0.5 * (members[:, None] == others[None])
+    expected = np.var(wins.mean(1), ddof=1) / 4 + np.var(wins.mean(0), ddof=1) / 3
+    assert auroc(members, others).stderr == pytest.approx(math.sqrt(expected))
+
+
+def test_scores_that_do_not_overlap_have_an_interval_that_is_not_empty():
+    found = auroc(np.array([3.0, 4.0, 5.0]), np.array([0.0, 1.0, 2.0]))
+    assert found.value == 1.0
+    assert found.low < 0.8
+
+
+def test_true_positive_rate_is_that_of_scikit_learns_curve():
+    rng = np.random.default_rng(3)
+    members, others = rng.normal(1, 1, 300), rng.normal(0, 1, 400)
+    false, true, _ = roc_curve(np.r_[np.ones(300), np.zeros(400)], np.r_[members, others], drop_intermediate=False)
+    assert tpr_at(0.01, members, others).value == pytest.approx(true[false <= 0.01].max())
+
+
+def test_a_rate_that_the_non_members_cannot_resolve_is_said():
+    found = tpr_at(0.001, np.array([1.0, 2.0, 3.0]), np.array([0.0, 2.5]))
+    assert found.value == pytest.approx(1 / 3)
+    assert "cannot resolve" in found.note
+
+
+def test_min_k_plus_plus_is_its_definition_on_full_logits():
+    rng = np.random.default_rng(4)
+    logits = rng.normal(size=(30, 50)) * 2
+    labels = rng.integers(0, 50, 30)
+    log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    p = np.exp(log_p)
+    mean = (p * log_p).sum(-1)
+    spread = np.sqrt((p * log_p**2).sum(-1) - mean**2)
+    standard = (log_p[np.arange(30), labels] - mean) / spread
+    expected = np.mean(np.sort(standard)[: int(0.2 * 30)])
+    given = Tokens(log_p[np.arange(30), labels], log_p.argmax(-1) == labels, mean, spread)
+    assert minkpp(given) == pytest.approx(expected, rel=1e-12)
+
+
+def test_attacks_by_hand():
+    tokens = tokens_of([-1.0, -2.0, -3.0, -4.0, -10.0], [-2.0, -2.0, -2.0, -8.0, -10.0], text="hello")
+    found = {name: attack(tokens) for name, attack in ATTACKS.items()}
+    assert found["loss"] == pytest.approx(-4.0)
+    assert found["zlib"] == pytest.approx(-20 / len(zlib.compress(b"hello")))
+    assert found["mink"] == pytest.approx(-10.0)
+    assert found["minkpp"] == pytest.approx((-10 + 5) / 2)
+    assert found["diff"] == pytest.approx(4 / 5)
+    assert found["ratio"] == pytest.approx(24 / 20)
+    assert found["ez"] == pytest.approx((5 + 0.1) / (1 + 0.1))
+
+
+def test_windows_are_compared_by_their_sums():
+    tokens = tokens_of([-1.0, -3.0, -1.0], [-2.0, -2.0, -2.0])
+    assert wbc(tokens) == pytest.approx(np.mean([0.0, 1.0]))
+
+
+def test_ez_does_not_invert_on_fully_memorized_text():
+    memorized = tokens_of([-1e-6] * 20, [-1.0] * 20, [True] * 20)
+    half_known = tokens_of([-0.1] * 15 + [-2.0] * 5, [-1.0] * 15 + [-2.1] * 5, [True] * 15 + [False] * 5)
+    unseen = tokens_of([-1.5] * 20, [-1.0] * 20)
+    assert ez(memorized) > ez(half_known) > ez(unseen)
+
+
+def test_words_alone_find_nothing_where_there_is_nothing_and_all_where_topics_differ():
+    rng = np.random.default_rng(5)
+    pool = [f"w{i}" for i in range(60)]
+    draw = [" ".join(rng.choice(pool, 12)) for _ in range(400)]
+    null = auroc(*blind(draw[:200], draw[200:]))
+    assert null.low < 0.5 < null.high
+    other = [text.replace("w1", "z1") for text in draw[200:]]
+    assert auroc(*blind(draw[:200], other)).value > 0.9
+
+
+@pytest.fixture
+def runs(make_scores, make_snapshot):
+    ids = [f"e{i:03d}" for i in range(20)]
+    examples = {s: tuple(Example(i, f"{s} {i}?", "so it is", "1") for i in ids) for s in ("train", "val")}
+    rng = np.random.default_rng(6)
+    before = {s: [list(rng.exponential(1.0, 5)) for _ in ids] for s in ("train", "val")}
+    after = {"train": [[x * 0.2 for x in one] for one in before["train"]], "val": before["val"]}
+    after["train"][7] = [0.0] * 5
+
+    def snapshot(nlls):
+        return make_snapshot(scores={s: make_scores(x, ids=ids) for s, x in nlls.items()}, examples=examples)
+
+    return snapshot(before), snapshot(after)
+
+
+def test_members_whose_loss_fell_are_found_and_named(runs, value_of):
+    base, tuned = runs
+    rows = privacy(tuned, base=base)
+    assert value_of(rows, "diff_auroc").value == 1.0
+    gains = base.scores["train"].nll_sums - tuned.scores["train"].nll_sums
+    assert value_of(rows, "exposed_01").note == f"e{gains.argmax():03d} by diff"
+    assert value_of(rows, "exposed_01").value == pytest.approx(gains.max() / 5)
+
+
+def test_before_training_nothing_leaks_against_the_base_model(runs, value_of):
+    base, _ = runs
+    assert value_of(privacy(base, base=base), "diff_auroc").value == 0.5
+
+
+def test_without_the_base_model_its_attacks_have_no_number_and_the_others_do(runs, value_of):
+    rows = privacy(runs[1], base=None)
+    assert value_of(rows, "wbc_auroc").value is None
+    assert "base model" in value_of(rows, "wbc_auroc").note
+    assert value_of(rows, "loss_auroc").value > 0.5
+    assert value_of(rows, "exposed_01").note == "e007 by loss"
+
+
+def test_exposure_is_the_interquartile_range_of_the_nll_over_the_checkpoints(make_scores, make_snapshot):
+    course = [[[1.0, 3.0], [2.0, 2.0]], [[1.0, 1.0], [2.0, 2.0]], [[0.5, 0.5], [2.0, 2.0]]]
+    found = exposure([make_snapshot(scores={"train": make_scores(nlls)}) for nlls in course])
+    assert found == {"e000": pytest.approx(np.subtract(*np.quantile([2.0, 1.0, 0.5], [0.75, 0.25]))), "e001": 0.0}
+
+
+def test_exposure_needs_two_checkpoints_that_scored_the_split(runs):
+    assert exposure(runs[:1]) == {}
+    assert exposure([runs[0], dataclasses.replace(runs[1], scores={})]) == {}
