@@ -1,6 +1,7 @@
 """Which checkpoint to ship: chosen on validation data, priced on test data. Pure."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
@@ -10,7 +11,7 @@ from overmem import stats
 from overmem.records import Checkpoint, CheckpointVerdict, Choice, Curves, Estimate
 
 REASONS = {
-    "overmem": "the lowest perplexity among the checkpoints whose accuracy is as good as the best, noise aside",
+    "overmem": "the lowest perplexity among those whose accuracy, smoothed over the run, is level with the best",
     "merge": "a merge that was audited and is better on val than every single checkpoint",
     "paper": "the highest accuracy within the perplexity bound",
     "one-se": "the earliest within one standard error of the highest accuracy",
@@ -20,7 +21,27 @@ REASONS = {
 }
 """Every selection rule, in words. `overmem` is the one that is recommended."""
 
-Picker = Callable[[Curves, Sequence[int], float], int]
+TOLERANCE = 0.25
+"""Standard errors of accuracy that the recommended rule gives up for a lower perplexity."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The candidates in time order, as a selection rule sees them."""
+
+    steps: Float[np.ndarray, " checkpoints"]
+    nll: Float[np.ndarray, " checkpoints"]
+    accuracy: Float[np.ndarray, " checkpoints"]
+    noise: Float[np.ndarray, "checkpoints checkpoints"]
+    """Covariance of the accuracies' errors."""
+    n: int
+    """Examples; 0 where unknown."""
+
+    def paired_stderr(self, best: int) -> Float[np.ndarray, " checkpoints"]:
+        """Standard error of each accuracy's difference from that of `best`."""
+        own = np.diag(self.noise)
+        variance = own + own[best] - 2 * self.noise[best]
+        return np.asarray(np.sqrt(np.maximum(variance, 1 / max(self.n, 1000) ** 2)))
 
 
 def choices(
@@ -52,8 +73,8 @@ def choices(
     val = _complete(val, candidates)
     if not val.nll_sums.shape[1]:
         return None, ()
-    places = range(len(candidates))
-    picked = {rule: PICKERS[rule](val, places, d_nll) for rule in PICKERS}
+    board = standing(val)
+    picked = {rule: pick(board, d_nll) for rule, pick in PICKERS.items()}
     scored, note = (test, "") if test is not None else (val, "on val, where it was chosen: flattering")
     where = {c.name: i for i, c in enumerate(scored.checkpoints)}
     recommended = val.checkpoints[picked["overmem"]].name
@@ -72,61 +93,97 @@ def _complete(curves: Curves, rows: Sequence[int]) -> Curves:
     return Curves(checkpoints, nll[:, kept], curves.token_counts[kept], correct[:, kept])
 
 
-def _nll(curves: Curves) -> Float[np.ndarray, " checkpoints"]:
-    return np.asarray(curves.nll_sums.sum(1) / max(int(curves.token_counts.sum()), 1))
-
-
-def _paired_stderr(curves: Curves, best: int) -> Float[np.ndarray, " checkpoints"]:
-    """Standard error of each checkpoint's accuracy difference from the best."""
+def standing(curves: Curves) -> Standing:
+    """What the selection rules see of curves that are complete."""
     n = curves.correct.shape[1]
-    return np.asarray(np.sqrt(np.maximum((curves.correct - curves.correct[best]).var(1), 1 / n) / n))
+    noise = np.atleast_2d(np.cov(curves.correct)) / n if n > 1 else np.zeros((len(curves.correct),) * 2)
+    return Standing(
+        np.array([c.step for c in curves.checkpoints], dtype=np.float64),
+        curves.nll_sums.sum(1) / max(int(curves.token_counts.sum()), 1),
+        curves.correct.mean(1),
+        noise,
+        n,
+    )
 
 
-def _overmem(curves: Curves, places: Sequence[int], d_nll: float) -> int:
-    """Smooth the accuracies over time, then take the lowest perplexity among those level with the best."""
-    level = smoothed(curves)
+def smoothed(board: Standing) -> Float[np.ndarray, " checkpoints"]:
+    """Accuracies with the noise that their covariance explains taken out: the mean of a smooth curve given them.
+
+    The curve's second differences are a priori normal with one variance, chosen by maximum likelihood; the errors have
+    the covariance that the examples show. Fewer than four checkpoints are left as they are.
+    """
+    means, count = board.accuracy, len(board.accuracy)
+    if count < 4:
+        return means
+    noise = board.noise + 1e-9 * np.eye(count)
+    second = np.diff(np.eye(count), n=2, axis=0)
+    bends, error = second @ means, second @ noise @ second.T
+    gaps = np.maximum(np.diff(board.steps), 1e-9)
+    spacing = np.diag((gaps[1:] + gaps[:-1]) / (2 * gaps.mean()))
+    covariances = [error + variance * spacing for variance in np.geomspace(1e-8, 0.1, 12)]
+    likelihoods = [-np.linalg.slogdet(c)[1] - bends @ np.linalg.solve(c, bends) for c in covariances]
+    chosen = covariances[int(np.argmax(likelihoods))]
+    return np.asarray(means - noise @ second.T @ np.linalg.solve(chosen, bends))
+
+
+def _overmem(board: Standing, d_nll: float) -> int:
+    level = smoothed(board)
     best = int(level.argmax())
-    near = level >= level[best] - 0.5 * np.median(_paired_stderr(curves, best))
-    return int(np.where(near, _nll(curves), np.inf).argmin())
+    near = level >= level[best] - TOLERANCE * np.median(board.paired_stderr(best))
+    return int(np.where(near, board.nll, np.inf).argmin())
 
 
-def smoothed(curves: Curves) -> Float[np.ndarray, " checkpoints"]:
-    """Accuracies, each drawn towards its neighbours as far as noise can explain the difference."""
-    means = curves.correct.mean(1)
-    count, n = curves.correct.shape
-    if count < 3:
-        return np.asarray(means)
-    result = np.empty(count)
-    for i in range(count):
-        error = np.sqrt(np.maximum((curves.correct - curves.correct[i]).var(1), 1 / n) / n)
-        distance = np.abs(np.arange(count) - i)
-        alike = np.exp(-0.5 * ((means - means[i]) / (error + 1e-12)) ** 2)
-        weights = alike * np.exp(-distance / 2.0)
-        result[i] = weights @ means / weights.sum()
-    return result
+def _paper(board: Standing, d_nll: float) -> int:
+    return int(np.where(board.nll <= board.nll.min() + d_nll, board.accuracy, -np.inf).argmax())
 
 
-def _paper(curves: Curves, places: Sequence[int], d_nll: float) -> int:
-    nll, accuracy = _nll(curves), curves.correct.mean(1)
-    inside = nll <= nll.min() + d_nll
-    return int(np.where(inside, accuracy, -np.inf).argmax())
+def _one_se(board: Standing, d_nll: float) -> int:
+    best = int(board.accuracy.argmax())
+    return int((board.accuracy >= board.accuracy[best] - sqrt(max(board.noise[best, best], 0.0))).argmax())
 
 
-def _one_se(curves: Curves, places: Sequence[int], d_nll: float) -> int:
-    accuracy = curves.correct.mean(1)
-    best = int(accuracy.argmax())
-    error = sqrt(max(float(accuracy[best] * (1 - accuracy[best])), 0.0) / curves.correct.shape[1])
-    return int((accuracy >= accuracy[best] - error).argmax())
-
-
-PICKERS: Mapping[str, Picker] = {
+PICKERS: Mapping[str, Callable[[Standing, float], int]] = {
     "overmem": _overmem,
     "paper": _paper,
     "one-se": _one_se,
-    "min-nll": lambda curves, places, d_nll: int(_nll(curves).argmin()),
-    "max-accuracy": lambda curves, places, d_nll: int(curves.correct.mean(1).argmax()),
-    "last": lambda curves, places, d_nll: places[-1],
+    "min-nll": lambda board, d_nll: int(board.nll.argmin()),
+    "max-accuracy": lambda board, d_nll: int(board.accuracy.argmax()),
+    "last": lambda board, d_nll: len(board.nll) - 1,
 }
+"""Which of the candidates each rule picks. The perplexity bound is the paper's `bounded range`, for which no figure
+is known; d_nll is ours."""
+
+
+def logged_choices(
+    checkpoints: Sequence[Checkpoint],
+    nll: Float[np.ndarray, " checkpoints"],
+    accuracy: Float[np.ndarray, " checkpoints"],
+    stderr: float,
+    *,
+    d_nll: float = 0.05,
+    on_disk: Collection[str] | None = None,
+) -> tuple[Choice | None, tuple[Choice, ...]]:
+    """As `choices`, where only curves were logged: every number is that on which the choice was made."""
+    usable = np.isfinite(nll) & np.isfinite(accuracy)
+    rows = [i for i, c in enumerate(checkpoints) if usable[i] and c.step > 0 and (on_disk is None or c.name in on_disk)]
+    if not rows:
+        return None, ()
+    steps = np.array([checkpoints[i].step for i in rows], dtype=np.float64)
+    board = Standing(steps, nll[rows], accuracy[rows], np.eye(len(rows)) * stderr**2, 0)
+    picked = {rule: pick(board, d_nll) for rule, pick in PICKERS.items()}
+    note, held = "logged, on the examples it was chosen on: flattering, no interval", picked["overmem"]
+    made = {
+        rule: Choice(
+            rule,
+            checkpoints[rows[i]].name,
+            Estimate(float(board.accuracy[i]), note=note),
+            Estimate(float(board.nll[i]), note=note),
+            Estimate(float(board.accuracy[held] - board.accuracy[i]), note=note),
+            REASONS[rule],
+        )
+        for rule, i in picked.items()
+    }
+    return made["overmem"], tuple(choice for rule, choice in made.items() if rule != "overmem")
 
 
 def _choice(

@@ -8,11 +8,13 @@ from typing import Literal
 import numpy as np
 
 from overmem import store
-from overmem.advice import best_merge, choices
+from overmem.advice import best_merge, choices, logged_choices
+from overmem.curves import Logged, read_logged
 from overmem.errors import unknown
 from overmem.records import CheckpointVerdict, Choice, Cost, Curves, Measurement, Verdict
-from overmem.regime import onset, regimes, severity
+from overmem.regime import judge, onset, regimes, severity
 from overmem.regime.costs import costs
+from overmem.regime.logged import ENOUGH, onset_of_curve, quantities_of_curve
 from overmem.regime.mismatch import mismatch
 from overmem.regime.story import headline, run_regime, sentences
 
@@ -48,7 +50,62 @@ def diagnose(config: Diagnose) -> Verdict:
     """
     _check(config)
     run = store.open_run(config.run, config.out)
-    return _from_observations(run, config)
+    return _from_observations(run, config) if run.plan_path.is_file() else _from_curves(run, config)
+
+
+def _from_curves(run: store.Run, config: Diagnose) -> Verdict:
+    """The same words from the trainer's own log, marked as such."""
+    logged = read_logged(run.root)
+    q = quantities_of_curve(logged.checkpoints, logged.nll, logged.accuracy, config.eval_rows)
+    verdicts = judge(q, logged.checkpoints, d_nll=config.d_nll, margin=config.margin, alpha=config.alpha)
+    differs, said = _declared(config)
+    begun = {}
+    if not differs:
+        begun = onset_of_curve(
+            logged.checkpoints, verdicts, q, d_nll=config.d_nll, margin=config.margin, seed=config.seed
+        )
+    on_disk = {c.name for c in logged.checkpoints if (run.root / c.name).is_dir()} or None
+    error = float(np.nanmax(q.gap_stderr, initial=0.0)) / 2**0.5
+    recommended, others = logged_choices(
+        logged.checkpoints, logged.nll, logged.accuracy, error, d_nll=config.d_nll, on_disk=on_disk
+    )
+    late = next((v for v in reversed(verdicts) if v.regime == "over-memorized"), None)
+    grave = {"excess": late.excess} if late else {}
+    regime = run_regime(verdicts, (), differs)
+    last = logged.checkpoints[-1].name
+    return Verdict(
+        regime=regime,
+        headline=headline(regime, recommended, begun, last),
+        sentences=(
+            *((said,) if differs else ()),
+            *sentences(regime, verdicts, begun, grave, recommended, others, ()),
+        ),
+        checkpoints=verdicts,
+        onset=begun,
+        severity=grave,
+        recommended=recommended,
+        choices=others,
+        warnings=(*logged.warnings, *_reduced(logged, config, on_disk is not None)),
+        evidence="curves only",
+        knobs={k: v for k, v in asdict(config).items() if k not in ("run", "out")},
+    )
+
+
+def _reduced(logged: Logged, config: Diagnose, on_disk: bool) -> tuple[str, ...]:
+    said = [
+        f"Judged from {logged.source.name} alone: no example was seen, so noise is read off the scatter of the curve, "
+        "no cost is measured, and nothing is confirmed on other examples. `overmem audit` sees more."
+    ]
+    if not np.isfinite(logged.accuracy).any():
+        said.append(
+            "No answer accuracy was logged, and perplexity alone cannot tell over-memorization from over-fitting, so "
+            "no checkpoint is recommended."
+        )
+    elif config.eval_rows is None and len(logged.checkpoints) < ENOUGH:
+        said.append("Too few evaluations to see their noise; give --eval-rows, the examples behind the accuracy.")
+    if not on_disk:
+        said.append("No checkpoint folder lies beside the log; steps are named as if there were one.")
+    return tuple(said)
 
 
 def _check(config: Diagnose) -> None:
@@ -71,7 +128,9 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
     recommended, others = choices(val, test, verdicts, d_nll=config.d_nll, on_disk=on_disk)
     if recommended is not None:
         recommended, others = _with_merges(run, val_split, test is not None, recommended, others)
-    begun = onset(val, verdicts, d_nll=config.d_nll, margin=config.margin, seed=config.seed)
+    begun = {}
+    if not differs:
+        begun = onset(val, verdicts, d_nll=config.d_nll, margin=config.margin, seed=config.seed)
     late = _last_over_memorized(verdicts)
     harm = _costs(run, recommended, late, config.alpha)
     minimum = _minimum(verdicts)
@@ -81,13 +140,13 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
     trained = [v.checkpoint.name for v in verdicts if v.checkpoint.step > 0]
     return Verdict(
         regime=regime,
-        headline=headline(regime, recommended, {} if differs else begun, trained[-1] if trained else ""),
+        headline=headline(regime, recommended, begun, trained[-1] if trained else ""),
         sentences=(
             *((said,) if differs else ()),
             *sentences(regime, verdicts, begun, grave, recommended, others, harm),
         ),
         checkpoints=verdicts,
-        onset={} if differs else begun,
+        onset=begun,
         severity=grave,
         recommended=recommended,
         choices=others,
@@ -97,14 +156,18 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
     )
 
 
-def _mismatch(config: Diagnose, train: Curves | None, val: Curves) -> tuple[bool, str]:
-    if config.same_distribution == "yes":
-        return False, ""
+def _declared(config: Diagnose) -> tuple[bool, str]:
     if config.same_distribution == "no":
         return True, (
             "You declared that val does not come from the distribution of the training rows, so a rise of its "
             "perplexity is not called memorization."
         )
+    return False, ""
+
+
+def _mismatch(config: Diagnose, train: Curves | None, val: Curves) -> tuple[bool, str]:
+    if config.same_distribution != "check":
+        return _declared(config)
     differs, said = mismatch(train, val, d_nll=config.d_nll, alpha=config.alpha)
     if differs:
         said += " A rise of perplexity can then come from that difference, so it is not called memorization."

@@ -76,6 +76,7 @@ def sentences(
         said.append(_costs(costs))
     if recommended is not None and recommended.checkpoint is not None:
         said += _advice(recommended, choices)
+        said += _still_over_memorized(recommended, verdicts)
     return tuple(said)
 
 
@@ -101,7 +102,7 @@ def _onset(onset: Mapping[str, Any]) -> str:
 def _severity(severity: Mapping[str, Any]) -> str:
     excess = severity["excess"]
     text = f"The reference solutions cost {excess.value:.3f} nats per token more than at the minimum"
-    text += f"{_interval(excess, '.3f')}, n = {excess.n:,}"
+    text += _interval(excess, ".3f") + (f", n = {excess.n:,}" if excess.n else "")
     scale, agree = severity.get("scale_share"), severity.get("agree_share")
     if scale is not None and scale.value is not None:
         text += f"; {percent(scale.value)} of that is overconfidence that one temperature would undo"
@@ -155,6 +156,26 @@ def _advice(recommended: Choice, choices: Sequence[Choice]) -> list[str]:
             continue
         said.append(_regret(choice))
     return said
+
+
+def _still_over_memorized(recommended: Choice, verdicts: Sequence[CheckpointVerdict]) -> list[str]:
+    """What to do where the recommended checkpoint is itself over-memorized."""
+    named = {v.checkpoint.name: v for v in verdicts}
+    shipped = named.get(recommended.checkpoint or "")
+    if shipped is None or shipped.regime != "over-memorized":
+        return []
+    healthy = [v for v in verdicts if v.regime == "healthy" and v.checkpoint.step > 0]
+    if not healthy:
+        return [
+            "It is itself over-memorized: every checkpoint of lower perplexity solves less. Merging it with an "
+            "earlier one, or training with another loss or a smaller learning rate, may give both."
+        ]
+    best = max(healthy, key=lambda v: v.accuracy.value or 0.0)
+    gap = points((shipped.accuracy.value or 0.0) - (best.accuracy.value or 0.0))
+    return [
+        f"It is itself over-memorized; the most accurate healthy checkpoint is {best.checkpoint.name}, {gap} less "
+        "accurate on val."
+    ]
 
 
 def _regret(choice: Choice) -> str:
