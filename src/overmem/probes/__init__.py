@@ -4,6 +4,7 @@ from overmem.probes.accuracy import accuracy
 from overmem.probes.calibration import calibration
 from overmem.probes.diversity import diversity
 from overmem.probes.mechanism import mechanism
+from overmem.probes.memorization import memorization
 from overmem.probes.ood import ood
 from overmem.probes.perplexity import perplexity
 from overmem.probes.privacy import privacy
@@ -19,4 +20,5 @@ PROBES: Table = {
     "mechanism": mechanism,
     "diversity": diversity,
     "privacy": privacy,
+    "memorization": memorization,
 }

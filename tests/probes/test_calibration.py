@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+
+from overmem.probes.calibration import calibration
+from overmem.probes.reliability import Judged, bins_of, calibration_error, mean_absolute_gap, smooth_calibration_error
+from overmem.records import TEMPERATURES
+
+
+def judged_of(confidence, correct, each=1):
+    n = len(confidence)
+    return Judged(np.array(confidence, dtype=np.float64), np.array(correct, dtype=bool), np.arange(n) // each)
+
+
+@pytest.fixture
+def sure_and_often_wrong():
+    rng = np.random.default_rng(0)
+    confidence = rng.beta(6, 1, 1000)
+    return judged_of(confidence, rng.random(1000) < confidence - 0.25)
+
+
+def test_bins_hold_equal_mass_and_equal_confidences_share_one(sure_and_often_wrong):
+    assert bins_of(sure_and_often_wrong).weight == pytest.approx(np.full(10, 0.1), abs=1e-3)
+    same = judged_of([1.0] * 300 + [0.5] * 100, [True] * 400)
+    assert sorted(bins_of(same).weight) == [0.25, 0.75]
+
+
+def test_the_gap_of_a_bin_and_its_variance_by_hand():
+    confidence, correct = np.array([0.9, 0.8, 0.7, 1.0]), np.array([True, False, True, True])
+    bins = bins_of(judged_of(confidence, correct))
+    assert bins.gap == pytest.approx([0.85 - 0.75])
+    assert bins.covariance[0, 0] == pytest.approx(np.var(confidence - correct, ddof=1) / 4)
+
+
+def test_the_debiased_square_is_kumars_where_confidence_is_constant_within_a_bin():
+    rng = np.random.default_rng(1)
+    confidence = np.repeat([0.3, 0.9], 200)
+    correct = rng.random(400) < confidence - 0.15
+    shares = correct.reshape(2, 200).mean(1)
+    expected = np.mean((np.array([0.3, 0.9]) - shares) ** 2 - shares * (1 - shares) / 199)
+    assert calibration_error(judged_of(confidence, correct)).value == pytest.approx(np.sqrt(expected))
+
+
+def test_a_known_distance_from_the_truth_is_found_by_every_error(sure_and_often_wrong):
+    for error in (calibration_error, mean_absolute_gap, smooth_calibration_error):
+        found = error(sure_and_often_wrong)
+        assert found.low < 0.25 < found.high or found.value == pytest.approx(0.25, abs=0.05)
+        assert found.low > 0.15
+
+
+def test_debiasing_brings_a_calibrated_model_to_0_where_the_plug_in_does_not():
+    errors, plug_ins = [], []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        confidence = rng.beta(3, 1, 400)
+        judged = judged_of(confidence, rng.random(400) < confidence)
+        bins = bins_of(judged)
+        plug_ins.append(float(bins.weight @ bins.gap**2))
+        errors.append(plug_ins[-1] - float(bins.weight @ np.diag(bins.covariance)))
+    assert abs(np.mean(errors)) < 0.2 * np.mean(plug_ins)
+
+
+def test_tokens_that_move_together_widen_the_interval():
+    rng = np.random.default_rng(2)
+    right = np.repeat(rng.random(100) < 0.6, 20)
+    alone, together = judged_of(np.full(2000, 0.8), right), judged_of(np.full(2000, 0.8), right, each=20)
+    one, two = calibration_error(alone), calibration_error(together)
+    assert two.high - two.low > 2 * (one.high - one.low)
+
+
+def test_the_smooth_error_is_relplots(sure_and_often_wrong):
+    relplot = pytest.importorskip("relplot")
+    theirs = relplot.smECE(sure_and_often_wrong.confidence, sure_and_often_wrong.correct.astype(float))
+    assert smooth_calibration_error(sure_and_often_wrong).value == pytest.approx(theirs, abs=2e-3)
+
+
+def test_brier_and_overconfidence_by_hand(make_scores, make_snapshot, value_of):
+    top = np.log([0.9, 0.6, 0.5, 0.8])
+    scores = make_scores([[1.0, 1.0], [1.0, 1.0]], hits=[True, False, True, False], top1=top)
+    rows = calibration(make_snapshot(scores={"val": scores}))
+    assert value_of(rows, "token_brier").value == pytest.approx(np.mean([0.01, 0.36, 0.25, 0.64]))
+    assert value_of(rows, "token_overconfidence").value == pytest.approx(0.7 - 0.5)
+    assert value_of(rows, "token_confidence_bin_00").value == pytest.approx(0.7)
+    assert value_of(rows, "token_accuracy_bin_00").value == pytest.approx(0.5)
+
+
+def test_agreement_is_the_share_of_draws_with_the_commonest_answer(make_samples, make_snapshot, value_of):
+    rows = [("q", 0, "1", False)]
+    rows += [("q", d, a, a == "7") for d, a in enumerate(["7", "7", "7", "8"], 1)]
+    rows += [("r", d, a, a == "5") for d, a in enumerate(["4", "4", "", "5"], 1)]
+    found = calibration(make_snapshot(samples={"val": make_samples(*rows)}))
+    assert value_of(found, "answer_confidence_bin_00").value == pytest.approx((0.75 + 0.5) / 2)
+    assert value_of(found, "answer_accuracy_bin_00").value == pytest.approx(0.5)
+    assert value_of(found, "answer_brier").value == pytest.approx((0.25**2 + 0.5**2) / 2)
+
+
+def test_one_draw_is_no_agreement(make_samples, make_snapshot, value_of):
+    found = value_of(calibration(make_snapshot(samples={"val": make_samples(("q", 1, "7", True))})), "answer_ece")
+    assert found.value is None
+    assert found.note == "no question with two draws"
+
+
+def test_the_temperature_is_chosen_on_val_and_what_it_wins_is_told_of_every_split(make_scores, make_snapshot, value_of):
+    x = np.log(np.array(TEMPERATURES))
+    course = [[2 + (x - np.log(1.45)) ** 2, 4 + (x - np.log(1.45)) ** 2], [3 + (x - np.log(0.85)) ** 2] * 2]
+    scores = {
+        s: make_scores([[1.0], [1.0]], tempered=np.array(c)) for s, c in zip(("val", "test"), course, strict=True)
+    }
+    rows = calibration(make_snapshot(scores=scores))
+    assert value_of(rows, "recovery_temperature", "val").value == pytest.approx(1.45)
+    assert value_of(rows, "recovered_nll", "val").value == pytest.approx(np.log(1.45) ** 2)
+    assert value_of(rows, "recovered_nll", "test").value < 0
+
+
+def test_without_val_no_temperature_is_chosen(make_scores, make_snapshot, value_of):
+    found = value_of(calibration(make_snapshot(scores={"test": make_scores([[1.0]])})), "recovered_nll")
+    assert found.value is None
+    assert "no temperature was chosen" in found.note
