@@ -1,0 +1,5 @@
+"""`python -m overmem`."""
+
+from overmem.cli import main
+
+main()

@@ -1,0 +1,36 @@
+"""`overmem audit RUN`: observe and measure, then judge and draw."""
+
+from dataclasses import dataclass
+
+from overmem.audit import Audit, audit
+from overmem.cli import Arguments, parsed
+from overmem.cli.screen import bar, print_json, say, show_verdict
+from overmem.diagnose import Diagnose, diagnose
+from overmem.report import Report, report
+from overmem.store import write_verdict
+
+
+@dataclass(frozen=True)
+class AuditCommand(Audit):
+    """What to audit, and what to do with it."""
+
+    json: bool = False
+    """Print the measurements as JSON, and do not judge or draw."""
+
+
+def run(arguments: Arguments) -> int:
+    """Audit; unless --json, judge and draw too. 1 where a checkpoint could not be observed."""
+    config = parsed(AuditCommand, arguments, "audit", "run")
+    with bar() as progress:
+        done = audit(config, say=say, progress=progress)
+    say(f"{done.computed} units of work done, {done.standing} stood already; {len(done.measurements)} measurements")
+    if config.json:
+        print_json(done.measurements)
+    else:
+        verdict = diagnose(Diagnose(config.run, out=config.out))
+        write_verdict(done.run, verdict)
+        show_verdict(done.run, verdict)
+        say(f"report: {report(Report(config.run, out=config.out))}")
+    if done.failures:
+        say(f"{len(done.failures)} of the checkpoints could not be observed: {', '.join(done.failures)}")
+    return int(bool(done.failures))

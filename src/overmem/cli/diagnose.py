@@ -1,0 +1,36 @@
+"""`overmem diagnose RUN`."""
+
+from dataclasses import dataclass, fields
+
+from overmem import store
+from overmem.cli import Arguments, parsed
+from overmem.cli.screen import print_json, show_verdict
+from overmem.diagnose import FAIL_ON, Diagnose, diagnose, exit_code
+
+
+@dataclass(frozen=True)
+class DiagnoseCommand(Diagnose):
+    """Which run to judge, where the limits lie, and how to say it."""
+
+    json: bool = False
+    """Print the verdict as JSON."""
+    fail_on: tuple[str, ...] = ()
+    """Exit with 1 where the verdict is one of these: never, confirmed, over-memorized, over-fitted, unhealthy."""
+
+
+def run(arguments: Arguments) -> int:
+    """Judge, keep the verdict, show it; 1 where a --fail-on condition is met."""
+    config = parsed(DiagnoseCommand, arguments, "diagnose", "run")
+    for name in config.fail_on:
+        if name not in FAIL_ON:
+            from overmem.errors import unknown
+
+            raise unknown("--fail-on condition", name, FAIL_ON)
+    verdict = diagnose(Diagnose(**{f.name: getattr(config, f.name) for f in fields(Diagnose)}))
+    where = store.open_run(config.run, config.out)
+    store.write_verdict(where, verdict)
+    if config.json:
+        print_json(verdict)
+    else:
+        show_verdict(where, verdict)
+    return exit_code(verdict, config.fail_on)

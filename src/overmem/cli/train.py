@@ -1,0 +1,22 @@
+"""`overmem train RECIPE.yaml`."""
+
+from overmem.cli import Arguments, parsed
+from overmem.cli.screen import say
+from overmem.recipe import Recipe, read_recipe
+from overmem.tasks import Data
+
+
+def run(arguments: Arguments) -> int:
+    """Train by the recipe, any key of it overridden on the command line."""
+    default = Recipe(output="")
+    rest = arguments
+    if arguments and not arguments[0].startswith("-"):
+        default, rest = read_recipe(arguments[0]), arguments[1:]
+    elif "--output" not in arguments and not {"-h", "--help"} & set(arguments):
+        default = Recipe(output="runs/pebble", data=Data())
+    recipe = parsed(Recipe, rest, "train", default=default)
+    from overmem.train import train
+
+    finished = train(recipe, say=say)
+    say(f"done; next: overmem audit {finished.root}")
+    return 0
