@@ -16,7 +16,9 @@ from overmem.errors import BadData, unknown
 from overmem.records import Example
 
 _MARK = re.compile(
-    r"(?P<hash>####)|(?P<tag><answer>)|(?P<box>\\(?:boxed|fbox)\s*(?:\{|(?=\w)))|(?P<say>\banswer\b\s*(?:is\b(?!\s*(?:in)?(?:correct|right|wrong|not)\b)\s*:?|[:=]))",
+    r"(?P<hash>####)|(?P<tag><answer>)|(?P<box>\\(?:boxed|fbox)\s*(?:\{|(?=\w)))"
+    r"|(?P<say>(?:\bthe\s+)?(?:\b(?:final|correct)\s+)?\banswer\b\s*"
+    r"(?:is\b(?!\s*(?:in)?(?:correct|right|wrong|not)\b)\s*:?|[:=]))",
     re.I,
 )
 _NEXT_QUESTION = re.compile(r"\n\s*(?:#+ *)?(?:Question|Problem|Instruction|Q|User|Human)\s*:", re.I)
@@ -63,8 +65,10 @@ def marked_answer(text: str, kind: str = "math", *, after: str = "") -> str:
     """The answer after the last mark in `text`, or the empty string where no mark is followed by an answer."""
     rules = _rules(kind)
     text = _first_reply(text)
-    if after and after in text and (found := rules.read(text.rpartition(after)[2])):
-        return found
+    if after and after in text:
+        tail = _MARK.split(text.rpartition(after)[2], maxsplit=1)[0]
+        if found := rules.read(tail).strip():
+            return found
     for tail, bounded in _tails(text):
         if found := (rules.whole if bounded else rules.read)(tail).strip():
             return found
@@ -133,12 +137,14 @@ def _first_reply(text: str) -> str:
 
 def _tails(text: str) -> Iterator[tuple[str, bool]]:
     """What follows each mark and whether the mark bounds it, the last mark first."""
+    marks = list(_MARK.finditer(text))
+    ends = [*(mark.start() for mark in marks[1:]), len(text)]
+    found = list(zip(marks, ends, strict=False))[::-1]
     # Words come last: "we may check our answer: ..." follows many a box.
-    marks = sorted(reversed(list(_MARK.finditer(text))), key=lambda mark: bool(mark["say"]))
-    for mark in marks:
-        tail = text[mark.end() :]
+    for mark, end in sorted(found, key=lambda one: bool(one[0]["say"])):
+        tail = text[mark.end() : end]
         if mark["box"]:
-            yield (_balanced(tail) if mark[0].endswith("{") else tail[:1]), True  # \boxed 5 is TeX too
+            yield (_balanced(text[mark.end() :]) if mark[0].endswith("{") else tail[:1]), True  # \boxed 5 is TeX too
         elif mark["tag"]:
             yield _CLOSING_TAG.split(tail)[0], True
         elif mark["hash"]:

@@ -107,16 +107,21 @@ def _json(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _csv(path: Path) -> Iterator[tuple[int, Any]]:
-    import polars
-
     # Every column as text: a guess from the first rows must not turn the answer 007 or 1,000 into something else.
-    yield from enumerate(polars.read_csv(path, infer_schema=False).iter_rows(named=True), 1)
+    yield from _table(lambda polars: polars.read_csv(path, infer_schema=False))
 
 
 def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
+    yield from _table(lambda polars: polars.read_parquet(path))
+
+
+def _table(read: Callable[[Any], Any]) -> Iterator[tuple[int, Any]]:
     import polars
 
-    yield from enumerate(polars.read_parquet(path).iter_rows(named=True), 1)
+    try:
+        yield from enumerate(read(polars).iter_rows(named=True), 1)
+    except polars.exceptions.PolarsError as error:
+        raise ValueError(str(error).splitlines()[0]) from error
 
 
 _READERS: dict[str, Callable[[Path], Iterator[tuple[int, Any]]]] = {

@@ -4,7 +4,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from overmem.answers import gold_scores, is_correct, marked_answer
@@ -39,6 +39,7 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
 }
 """What columns are called elsewhere, best first; case does not matter."""
 
+_SPEAKERS = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant"}
 _CALCULATION = re.compile(r"<<[^<>]*>>")
 _PLACE = re.compile(r"\{([^{}]+)\}")
 
@@ -99,6 +100,7 @@ def examples_of(rows: Sequence[Row], data: Data, fields: Mapping[str, str], kind
     """
     if not rows:
         return Made([], kind=kind)
+    rows = [_unfolded(row) for row in rows]
     where = places(list(rows[0].values), fields, rows[0].where)
     kind = kind or (data.kind if data.kind != "auto" else "") or _kind_of(rows[:500], where, data)
     examples, broken, appended = [], [], 0
@@ -160,6 +162,20 @@ def _filled(row: Row, place: str, at: str) -> str:
     return re.sub(r"([.,?!])\s?\.(?= )", r"\1", filled)  # '{Body}. {Question}' where the body has its own stop
 
 
+def _unfolded(row: Row) -> Row:
+    """The row with a conversation as columns: `question`, its first user turn, and `solution`, the reply to it."""
+    turns = next((row.values[c] for c in ("messages", "conversations") if isinstance(row.values.get(c), list)), None)
+    if turns is None:
+        return row
+    said: dict[str, str] = {}
+    for turn in turns:
+        if isinstance(turn, Mapping):
+            speaker = _SPEAKERS.get(str(turn.get("role", turn.get("from"))), "")
+            said.setdefault(speaker, _text(turn.get("content", turn.get("value"))))
+    columns = {"question": said.get("user"), "solution": said.get("assistant")}
+    return replace(row, values={**columns, **{k: v for k, v in row.values.items() if v is not turns}})
+
+
 def _text(value: Any) -> str:
     """A value of a data file as text: whole floats without a point, lists line by line, choices with their letters."""
     match value:
@@ -171,6 +187,8 @@ def _text(value: Any) -> str:
             return str(int(value))
         case {"text": [*texts], "label": [*labels]}:
             return "\n".join(f"({label}) {text}" for label, text in zip(labels, texts, strict=True))
+        case [{"content": _}, *_]:
+            return "\n".join(_text(turn["content"]) for turn in value if turn.get("role") != "system")
         case list():
             return "\n".join(map(_text, value))
         case _:

@@ -71,7 +71,8 @@ def encode(
     """
     before = prompt_ids(tokenizer, example.question, template)
     prompt = prompt_text(tokenizer, example.question, template)
-    gap = "" if not prompt or prompt[-1].isspace() or _is_special(tokenizer, before[-1:]) else " "
+    apart = prompt[-1:].isspace() or _is_special(tokenizer, before[-1:]) or _begins_with_space(tokenizer)
+    gap = "" if apart else " "
     solution = _ids(tokenizer, gap + example.solution.strip())
     if tokenizer.eos_token_id is not None and solution[-1:] != (tokenizer.eos_token_id,):
         solution = (*solution, tokenizer.eos_token_id)
@@ -93,6 +94,12 @@ def _ids(tokenizer: Any, text: str) -> tuple[int, ...]:
 def _adds_bos(tokenizer: Any) -> bool:
     built: list[int] = tokenizer("a")["input_ids"]
     return built[:1] == [tokenizer.bos_token_id]
+
+
+def _begins_with_space(tokenizer: Any) -> bool:
+    """Whether the tokenizer itself puts a space before a text (SentencePiece models do)."""
+    tokens: list[str] = tokenizer.convert_ids_to_tokens(list(_ids(tokenizer, "a")))
+    return bool(tokens) and tokens[0].startswith("▁")
 
 
 def _is_special(tokenizer: Any, last: tuple[int, ...]) -> bool:

@@ -1,0 +1,134 @@
+from typing import Any
+
+import pytest
+
+from overmem.errors import BadData, BadRequest
+from overmem.tasks.data import Data, Row
+from overmem.tasks.layouts import content_id, examples_of, places
+
+
+def made(values: dict[str, Any], **data: Any) -> Any:
+    asked = Data(**data)
+    return examples_of([Row("rows.jsonl", 1, values)], asked, asked.fields).examples[0]
+
+
+def test_gsm8k_keeps_its_annotations_unless_they_are_to_go() -> None:
+    row = {"question": "How many?", "answer": "48/2 = <<48/2=24>>24 clips\n#### 24"}
+    assert made(row).solution == row["answer"]
+    assert made(row).answer == "24"
+    assert made(row, strip_calculations=True).solution == "48/2 = 24 clips\n#### 24"
+
+
+def test_metamathqa_groups_rephrasings_of_one_question() -> None:
+    row = {"query": "A?", "response": "So.\n#### 5\nThe answer is: 5", "original_question": "Original?", "type": "x"}
+    one, other = made(row), made({**row, "query": "B?"})
+    assert (one.answer, one.kind) == ("5", "math")
+    assert one.group == other.group != ""
+    assert one.id != other.id
+
+
+def test_math_takes_the_boxed_answer() -> None:
+    example = made({"problem": "P?", "solution": r"Thus $\boxed{\frac{1}{2}}$.", "level": "1"})
+    assert (example.answer, example.kind) == (r"\frac{1}{2}", "math")
+    assert example.solution == r"Thus $\boxed{\frac{1}{2}}$."
+
+
+def test_knights_and_knaves_gets_its_worked_solution_and_its_answer() -> None:
+    row = {
+        "quiz": "Who is who?",
+        "cot_head": "Let us think.",
+        "cot_repeat_steps": ["Assume Zoey is a knight.", "No contradiction."],
+        "cot_foot": "This is feasible.",
+        "solution_text": "Zoey is a knight, and Bo is a knave.",
+        "solution": [True, False],
+    }
+    example = made(row)
+    assert example.kind == "exact"
+    assert example.solution == (
+        "Let us think.\nAssume Zoey is a knight.\nNo contradiction.\nThis is feasible.\n"
+        "#### Zoey is a knight, and Bo is a knave."
+    )
+
+
+def test_svamp_joins_body_and_question_with_one_full_stop() -> None:
+    row = {"Body": "He had $ 3.", "Question": "How much?", "Equation": "( 4.0 - 3.0 )", "Answer": 1.0}
+    assert made(row).question == "He had $ 3. How much?"
+    assert made({**row, "Body": "He had $ 3"}).question == "He had $ 3. How much?"
+    assert made(row).solution == "( 4.0 - 3.0 )\n#### 1"
+    assert made(row).answer == "1"
+
+
+def test_choices_are_written_out_with_their_letters() -> None:
+    row = {"question": "Which?", "choices": {"text": ["ice", "fire"], "label": ["A", "B"]}, "answerKey": "B"}
+    example = made(row)
+    assert example.question == "Which?\n(A) ice\n(B) fire"
+    assert (example.answer, example.kind, example.solution) == ("B", "choice", "#### B")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {
+            "messages": [
+                {"role": "system", "content": "Be."},
+                {"role": "user", "content": "Q?"},
+                {"role": "assistant", "content": "#### 3"},
+            ]
+        },
+        {"conversations": [{"from": "human", "value": "Q?"}, {"from": "gpt", "value": "#### 3"}]},
+        {"prompt": [{"role": "user", "content": "Q?"}], "completion": [{"role": "assistant", "content": "#### 3"}]},
+    ],
+)
+def test_conversations_are_a_question_and_its_reply(row: dict[str, Any]) -> None:
+    example = made(row)
+    assert (example.question, example.solution, example.answer) == ("Q?", "#### 3", "3")
+
+
+def test_fields_may_be_columns_or_templates_of_columns() -> None:
+    row = {"Who": "Ann has 3.", "Ask": "How many?", "Why": "She has 3.", "N": 3, "set": "s1"}
+    fields = {"question": "{Who} {Ask}", "solution": "Why", "answer": "N", "group": "set"}
+    example = made(row, fields=fields)
+    assert example.question == "Ann has 3. How many?"
+    assert example.solution == "She has 3.\n#### 3"
+    assert example.group == content_id("s1")
+
+
+def test_a_template_reaches_nothing_but_columns() -> None:
+    with pytest.raises(BadRequest, match=r"unknown column for question 'q\.__class__'"):
+        made({"q": "Q?", "answer": "3"}, fields={"question": "{q.__class__}"})
+
+
+def test_a_field_or_a_column_that_does_not_exist_is_refused_with_the_ones_that_do() -> None:
+    with pytest.raises(BadRequest, match=r"unknown field 'prompt'.*allowed: answer, group, question, solution"):
+        places(["a"], {"prompt": "a"}, "rows.jsonl")
+    with pytest.raises(BadRequest, match=r"unknown column for question 'b' in rows\.jsonl; allowed: a"):
+        places(["a"], {"question": "b"}, "rows.jsonl")
+    with pytest.raises(BadData, match=r"rows\.jsonl: no column for question among a, c; name it under fields:"):
+        places(["a", "c"], {}, "rows.jsonl")
+    with pytest.raises(BadData, match="no column for solution or answer"):
+        places(["question"], {}, "rows.jsonl")
+
+
+def test_a_solution_that_contradicts_the_answer_is_a_broken_row() -> None:
+    with pytest.raises(BadData, match=r"rows\.jsonl, row 1: the solution ends in '4', which is not the answer '5'"):
+        made({"question": "How many?", "solution": "2+2=4\n#### 4", "answer": "5"})
+
+
+def test_an_answer_after_a_mark_of_its_own_is_marked_the_usual_way_too() -> None:
+    example = made(
+        {"question": "How many?", "solution": "Two and two. Result -> 4"}, answer_after="Result ->", kind="math"
+    )
+    assert (example.answer, example.solution) == ("4", "Two and two. Result -> 4\n#### 4")
+
+
+def test_the_kind_is_what_most_answers_look_like() -> None:
+    assert made({"question": "Q?", "answer": "(B)"}).kind == "choice"
+    assert made({"question": "Q?", "answer": "1,000"}).kind == "math"
+    assert made({"question": "Q?", "answer": "Paris"}).kind == "exact"
+    assert made({"question": "Q?", "answer": "7"}, kind="exact").kind == "exact"
+
+
+def test_an_id_depends_on_the_words_of_the_question_alone() -> None:
+    assert content_id("How  many\nApples?") == content_id("how many apples?") == content_id("ｈow many apples?")
+    assert content_id("how many apples?") != content_id("how many pears?")
+    assert len(content_id("x")) == 16

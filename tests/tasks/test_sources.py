@@ -1,0 +1,162 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from overmem import tasks
+from overmem.answers import check_gold
+from overmem.errors import BadData, BadRequest
+from overmem.records import Example
+from overmem.tasks import Data, load
+from overmem.tasks.presets import PRESETS, with_preset
+
+GENERATED = [
+    Data(train=12, val=6, test=6),
+    Data(source="reasoning-gym:gsm_symbolic", train=12, val=6, test=6),
+    Data(source="reasoning-gym:chain_sum", train=12, val=6, test=6),
+    Data(source="reasoning-gym:mini_sudoku", train=12, val=6, test=6),
+    Data(source="reasoning-gym:knights_knaves", train=12, val=6, test=6),
+]
+
+
+@pytest.mark.parametrize("data", GENERATED, ids=lambda data: data.source)
+def test_every_reference_of_a_generated_set_scores_one_and_no_question_comes_twice(data: Data) -> None:
+    splits = load(data).splits
+    for name in ("train", "val", "test"):
+        check_gold(splits[name])
+        assert splits[name]
+    ids = [example.id for examples in splits.values() for example in examples]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("data", GENERATED[1:], ids=lambda data: data.source)
+def test_neighbouring_seeds_share_no_items(data: Data) -> None:
+    one, other = load(data).splits, load(Data(data.source, train=12, val=6, test=6, seed=1)).splits
+    assert one == load(data).splits
+    shared = {e.id for part in one.values() for e in part} & {e.id for part in other.values() for e in part}
+    assert len(shared) <= 1
+
+
+def test_a_generator_without_worked_solutions_says_so() -> None:
+    assert "chain_sum gives no worked solutions: the solution is the answer alone" in load(GENERATED[2]).notes
+    worked = load(GENERATED[1])
+    assert all(len(e.solution) > len(e.answer) + 20 for e in worked.splits["train"])
+    assert not any("worked" in note for note in worked.notes)
+
+
+def test_a_generator_with_few_questions_gives_what_it_has() -> None:
+    options = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
+    found = load(Data(source="reasoning-gym:chain_sum", train=900, val=5, test=5, options=options))
+    assert 0 < len(found.splits["train"]) < 900
+    assert any(note.endswith("of the 900 asked for") for note in found.notes)
+
+
+def test_an_unknown_generator_or_option_is_refused() -> None:
+    with pytest.raises(BadRequest, match=r"unknown reasoning-gym generator 'sums'; allowed: .*chain_sum"):
+        load(Data(source="reasoning-gym:sums"))
+    with pytest.raises(BadRequest, match=r"chain_sum with options .*depth"):
+        load(Data(source="reasoning-gym:chain_sum", options={"depth": 3}))
+
+
+def hub_set(folder: Path) -> str:
+    for split, numbers in {"train": range(40), "test": range(40, 50)}.items():
+        lines = [json.dumps({"question": f"What is {n} plus {n * n}?", "answer": f"#### {n + n * n}"}) for n in numbers]
+        (folder / f"{split}.jsonl").write_text("\n".join(lines))
+    return f"hub:{folder}"
+
+
+def test_a_hub_set_is_read_with_its_own_splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    (tmp_path / "set").mkdir()
+    source = hub_set(tmp_path / "set")
+    found = load(Data(source=source, val=8))
+    assert len(found.splits["test"]) == 10
+    assert len(found.splits["val"]) == 8
+    assert load(Data(source=source, val=8)).splits == found.splits
+    only_test = load(Data(source=source, split="test"))
+    assert sum(map(len, only_test.splits.values())) == 10
+    from_split = load(Data(source=source, split="train", test_source="test"))
+    assert from_split.splits["test"] == found.splits["test"]
+    with pytest.raises(BadRequest, match=r"unknown split 'dev'.*allowed: test, train"):
+        load(Data(source=source, split="dev"))
+
+
+def test_a_hub_set_that_cannot_be_read_is_one_clear_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    def unreachable(name: str, subset: str | None) -> None:
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(datasets, "load_dataset", unreachable)
+    with pytest.raises(BadRequest, match=r"'openai/gsm8k' \(main\) could not be read: no network\. Without a network"):
+        load(Data(source="gsm8k"))
+
+
+def rows_of_ones_own(data: Data, *, count: int = 3) -> dict[str, list[object]]:
+    return {
+        "train": [{"question": f"What is {n} and one more?", "answer": str(n + 1)} for n in range(count)],
+        "test": [Example("x", "What is two?", "2\n#### 2", "2")],
+    }
+
+
+def wrong_gold(data: Data) -> list[Example]:
+    return [Example("x", "What is two?", "2\n#### 2", "3")]
+
+
+def numbers_of_ones_own(data: Data) -> list[int]:
+    return [1, 2]
+
+
+def test_a_function_of_ones_own_is_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "own_tasks", sys.modules[__name__])
+    found = load(Data(source="own_tasks:rows_of_ones_own", options={"count": 30}, val=0))
+    assert len(found.splits["train"]) == 30
+    assert [e.id for e in found.splits["test"]] == ["x"]
+    with pytest.raises(BadData, match=r"1 reference solutions.*x: answer '3'"):
+        load(Data(source="own_tasks:wrong_gold"))
+    with pytest.raises(BadData, match=r"row 1: int where a mapping or an Example"):
+        load(Data(source="own_tasks:numbers_of_ones_own"))
+    with pytest.raises(BadRequest, match="could not be imported"):
+        load(Data(source="own_tasks:nothing_here"))
+
+
+def test_ood_sets_become_splits_of_their_own(tmp_path: Path) -> None:
+    rows = [{"question": f"What is {n} times seven?", "answer": str(7 * n)} for n in range(20)]
+    (tmp_path / "ood.json").write_text(json.dumps(rows))
+    found = load(Data(train=10, val=5, test=5, ood={"times": Data(source=str(tmp_path / "ood.json"), test=8)}))
+    assert len(found.splits["ood-times"]) == 8
+    assert {"ood-longer", "ood-domain"} <= set(found.splits)
+
+
+def test_an_unknown_source_is_refused_with_the_ones_that_there_are() -> None:
+    with pytest.raises(BadRequest, match=r"unknown data source 'gsm9k'; allowed: .*gsm8k.*wordproblems"):
+        load(Data(source="gsm9k"))
+
+
+def test_a_preset_fills_what_the_recipe_does_not_say() -> None:
+    filled = with_preset(Data(source="GSM8K", val=7))
+    assert (filled.source, filled.subset, filled.val) == ("hub:openai/gsm8k", "main", 7)
+    assert with_preset(Data(source="gsm8k", subset="socratic")).subset == "socratic"
+    assert with_preset(Data(source="a.jsonl")) == Data(source="a.jsonl")
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_every_preset_is_a_request_that_a_recipe_could_make(name: str) -> None:
+    assert with_preset(TypeAdapter(Data).validate_python(PRESETS[name])).source.startswith("hub:")
+
+
+def test_a_recipe_with_an_unknown_key_is_refused_by_name() -> None:
+    adapter = TypeAdapter(Data)
+    assert adapter.validate_python({"source": "x", "ood": {"far": {"source": "y", "test": 3}}}).ood["far"].test == 3
+    for wrong in ({"sauce": "x"}, {"ood": {"far": {"sauce": "y"}}}):
+        with pytest.raises(ValidationError, match="sauce"):
+            adapter.validate_python(wrong)
+    with pytest.raises(ValidationError, match="kind"):
+        adapter.validate_python({"kind": "essay"})
+
+
+@pytest.mark.parametrize("name", sorted(tasks.SOURCES))
+def test_every_source_says_in_one_line_what_it_is(name: str) -> None:
+    assert (tasks.SOURCES[name].__doc__ or "").partition("\n")[0].endswith(".")

@@ -1,0 +1,161 @@
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from overmem.errors import BadRequest
+from overmem.records import Example
+from overmem.tasks import Data, Loaded, load
+from overmem.tasks.duplicates import clusters
+from overmem.tasks.splits import divided, drawn, shares_for
+
+THINGS = ["apples", "boats", "cups", "dogs", "eggs", "flags", "goats", "hats", "ink pots", "jars"]
+
+
+def row(n: int) -> dict[str, Any]:
+    draw = random.Random(n)
+    one, other = draw.sample(THINGS, 2)
+    words = " ".join(draw.choice(["red", "old", "big", "new", "wet", "odd", "shy"]) for _ in range(6))
+    return {"question": f"{words}: {n} {one} and {n + 1} {other} make how many?", "answer": f"#### {2 * n + 1}"}
+
+
+def loaded(folder: Path, rows: list[dict[str, Any]], **data: Any) -> Loaded:
+    path = folder / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return load(Data(source=str(path), **data))
+
+
+def homes(found: Loaded) -> dict[str, str]:
+    return {example.question: name for name, examples in found.splits.items() for example in examples}
+
+
+def test_the_order_of_the_rows_does_not_matter(tmp_path: Path) -> None:
+    rows = [row(n) for n in range(120)]
+    assert loaded(tmp_path, rows).splits == loaded(tmp_path, rows[::-1]).splits
+
+
+@pytest.mark.parametrize("counts", [{}, {"val": 20, "test": 20}, {"train": 100, "val": 30, "test": 30}])
+def test_more_rows_do_not_move_the_others_between_splits(tmp_path: Path, counts: dict[str, int]) -> None:
+    before = homes(loaded(tmp_path, [row(n) for n in range(300)], **counts))
+    after = homes(loaded(tmp_path, [row(n) for n in range(330)], **counts))
+    assert {q: home for q, home in before.items() if after.get(q, home) != home} == {}
+    assert len(after) > 150
+
+
+def test_another_seed_is_another_division(tmp_path: Path) -> None:
+    rows = [row(n) for n in range(120)]
+    assert homes(loaded(tmp_path, rows, seed=0)) != homes(loaded(tmp_path, rows, seed=1))
+
+
+def test_near_duplicates_and_declared_groups_stay_in_one_split(tmp_path: Path) -> None:
+    rows = []
+    for n in range(60):
+        story = " ".join(f"{n} {thing} came on day {n + k}" for k, thing in enumerate(THINGS))
+        rows += [{"question": f"{story} and {extra}?", "answer": "1", "group": ""} for extra in ("why", "how", "when")]
+    rows += [{**row(n), "group": f"g{n % 20}"} for n in range(200)]
+    found = loaded(tmp_path, rows, fields={"group": "group"})
+    where = homes(found)
+    assert {len({where[r["question"]] for r in rows[k : k + 3]}) for k in range(0, 180, 3)} == {1}
+    for g in range(20):
+        assert len({where[r["question"]] for r in rows[180:] if r["group"] == f"g{g}"}) == 1
+    assert len(set(where.values())) == 3
+
+
+def test_training_gives_way_to_near_duplicates_of_separate_test_rows(tmp_path: Path) -> None:
+    story = "On Monday Ann bought 12 red apples at the market and on Friday she gave 5 of them to her brother Tom"
+    train = [*(row(n) for n in range(50)), {"question": f"{story}. How many are left?", "answer": "7"}]
+    (tmp_path / "test.json").write_text(json.dumps([{"question": f"{story}. How many remain?", "answer": "7"}]))
+    found = loaded(tmp_path, train, test_source=str(tmp_path / "test.json"))
+    assert len(found.splits["train"]) + len(found.splits["val"]) == 50
+    assert "train: 1 rows left out that are near-duplicates of evaluation questions" in found.notes
+
+
+def test_identical_questions_are_one_example_and_are_counted(tmp_path: Path) -> None:
+    rows = [row(n) for n in range(30)]
+    twice = [*rows, {**rows[0], "question": rows[0]["question"].upper()}]
+    found = loaded(tmp_path, twice)
+    assert sum(map(len, found.splits.values())) == 30
+    assert "train: 1 rows left out whose question is there already" in found.notes
+
+
+def test_numbers_make_two_problems_of_one_wording(tmp_path: Path) -> None:
+    examples = [Example(str(n), f"Ann has {n} apples, eats {n + 2} and buys {n + 5}?", "s", "1") for n in range(9)]
+    assert len(set(clusters(examples).tolist())) == 9
+
+
+def test_boilerplate_that_every_question_shares_is_not_a_likeness() -> None:
+    rules = "Answer with care. " + " ".join(f"Rule {n} says that you must not do thing {n}." for n in range(30))
+    examples = [Example(str(n), f"{rules} {row(n)['question']}", "s", "1") for n in range(60)]
+    assert len(set(clusters(examples).tolist())) == 60
+
+
+def test_likeness_one_joins_identical_questions_only() -> None:
+    examples = [
+        Example("a", "the same long question about a cat", "s", "1"),
+        Example("b", "the same long question about a cat!", "s", "1"),
+    ]
+    assert len(set(clusters(examples, 0.8).tolist())) == 1
+    assert len(set(clusters(examples, 1.0).tolist())) == 2
+
+
+def test_an_empty_split_is_empty_and_says_so(tmp_path: Path) -> None:
+    found = loaded(tmp_path, [row(n) for n in range(20)], val=0)
+    assert found.splits["val"] == ()
+    assert "val: empty (0 rows were asked for)" in found.notes
+    nothing = loaded(tmp_path, [])
+    assert all(examples == () for examples in nothing.splits.values())
+    assert "train: empty (no rows are left for it)" in nothing.notes
+
+
+def test_fewer_rows_than_asked_for_are_a_note(tmp_path: Path) -> None:
+    found = loaded(tmp_path, [row(n) for n in range(40)], train=5000, val=10, test=10)
+    assert any(note.endswith("of the 5000 asked for") for note in found.notes)
+
+
+def test_counts_are_kept_and_more_begin_with_the_same_ones(tmp_path: Path) -> None:
+    rows = [row(n) for n in range(300)]
+    few, more = loaded(tmp_path, rows, train=50, val=10, test=10), loaded(tmp_path, rows, train=60, val=12, test=12)
+    assert {name: len(examples) for name, examples in few.splits.items()} == {"train": 50, "val": 10, "test": 10}
+    assert set(few.splits["test"]) <= set(more.splits["test"])
+
+
+def test_a_negative_count_and_an_impossible_likeness_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match=r"data\.val: -1 rows"):
+        load(Data(val=-1))
+    with pytest.raises(BadRequest, match=r"data\.near_duplicates: 1\.5"):
+        load(Data(near_duplicates=1.5))
+
+
+def test_shares_hold_the_rows_asked_for_and_change_only_when_rows_double() -> None:
+    counts = {"test": 200, "val": 100, "train": None}
+    for total in (1000, 7473, 395_000):
+        shares = shares_for(counts, total)
+        assert shares["test"] * total >= 200
+        assert (1 - shares["test"]) * shares["val"] * total >= 100
+    assert shares_for(counts, 7473) == shares_for(counts, 7600)
+    assert shares_for({"test": 100, "val": 100, "train": 800}, 10) == pytest.approx({"test": 0.1, "val": 1 / 9})
+    assert shares_for({"test": 0, "val": None, "train": None}, 10) == {"test": 0.0, "val": 0.1}
+
+
+def test_a_cluster_is_never_divided() -> None:
+    examples = [Example(f"{n:x}", str(n), "s", "1") for n in range(400)]
+    labels = [n // 4 for n in range(400)]
+    parts = divided(examples, labels, {"test": 0.3, "val": 0.3}, 0)
+    assert sorted(p for part in parts.values() for p in part) == list(range(400))
+    assert all(
+        len({p // 4 for p in part} & {p // 4 for p in other}) == 0
+        for part in parts.values()
+        for other in parts.values()
+        if part is not other
+    )
+    assert all(len(part) > 40 for part in parts.values())
+
+
+def test_drawing_fewer_takes_the_first_of_more() -> None:
+    examples = [Example(f"{n:x}", str(n), "s", "1") for n in range(50)]
+    assert drawn(examples, 10, 3) == drawn(examples[::-1], 20, 3)[:10]
+    assert drawn(examples, None, 3) != tuple(examples)
+    assert {replace(e, id="") for e in drawn(examples, None, 3)} == {replace(e, id="") for e in examples}
