@@ -103,7 +103,7 @@ def paired_shares(left: Bool[np.ndarray, " examples"], right: Bool[np.ndarray, "
     return Estimate(p - q, p - q - sqrt(max(low, 0.0)), p - q + sqrt(max(high, 0.0)), n)
 
 
-def wilson(successes: float, n: float) -> tuple[float, float]:
+def wilson(successes: float | int, n: float | int) -> tuple[float, float]:
     """Wilson's 95% interval of a share; (0, 1) for no examples."""
     if n <= 0:
         return 0.0, 1.0
@@ -112,7 +112,7 @@ def wilson(successes: float, n: float) -> tuple[float, float]:
     return (0.0 if p == 0 else center - half), (1.0 if p == 1 else center + half)
 
 
-def share(successes: float, n: int) -> Estimate:
+def share(successes: float | int, n: int) -> Estimate:
     """A share with Wilson's 95% interval."""
     return Estimate(successes / n, *wilson(successes, n), n) if n else Estimate(None, note="no examples")
 

@@ -4,10 +4,10 @@ from overmem.probes.accuracy import accuracy
 from overmem.probes.calibration import calibration
 from overmem.probes.diversity import diversity
 from overmem.probes.mechanism import mechanism
+from overmem.probes.membership import membership
 from overmem.probes.memorization import memorization
 from overmem.probes.ood import ood
 from overmem.probes.perplexity import perplexity
-from overmem.probes.privacy import privacy
 from overmem.probes.robustness import robustness
 from overmem.tables import Table
 
@@ -19,6 +19,6 @@ PROBES: Table = {
     "calibration": calibration,
     "mechanism": mechanism,
     "diversity": diversity,
-    "privacy": privacy,
+    "membership": membership,
     "memorization": memorization,
 }

@@ -9,9 +9,9 @@ from math import exp, sqrt
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.special import bdtr, ndtri, stdtrit  # type: ignore[import-untyped,unused-ignore]
+from scipy.special import stdtrit
 
-Z = float(ndtri(0.975))
+from overmem.stats import mcnemar, paired_shares, wilson
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,8 @@ def proportion(successes: int, n: int, note: str = "") -> Number:
 
 
 def _wilson(p: float, n: float | int, note: str) -> Number:
-    center = (p + Z * Z / (2 * n)) / (1 + Z * Z / n)
-    half = Z / (1 + Z * Z / n) * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
-    low, high = max(0.0, center - half), min(1.0, center + half)
-    return Number(p, sqrt(p * (1 - p) / n), 0.0 if p == 0 else low, 1.0 if p == 1 else high, round(n), note)
+    low, high = wilson(p * n, n)
+    return Number(p, sqrt(p * (1 - p) / n), max(0.0, low), min(1.0, high), round(n), note)
 
 
 def exponential(number: Number) -> Number:
@@ -154,22 +152,12 @@ def ratio_difference(
 
 
 def paired_drop(before: Bool[np.ndarray, " examples"], after: Bool[np.ndarray, " examples"], note: str = "") -> Number:
-    """Share right before minus share right after on the same examples, with Bonett and Price's interval.
-
-    The Wald interval of the two discordant shares, each with one observation more (n with two): it is not empty when no
-    answer changed.
-
-    Source: Bonett and Price 2012, https://doi.org/10.1177/1471082X0901200102.
-    """
-    n = len(before)
-    if n == 0:
+    """Share right before minus share right after on the same examples, with Newcombe's interval."""
+    found = paired_shares(before, after)
+    if found.value is None or found.low is None or found.high is None:
         return Number(None, note=note or "no pairs")
-    lost, won = int((before & ~after).sum()), int((~before & after).sum())
-    value = (lost - won) / n
-    down, up = (lost + 1) / (n + 2), (won + 1) / (n + 2)
-    stderr = sqrt((down + up - (down - up) ** 2) / (n + 2))
-    low, high = max(-1.0, down - up - Z * stderr), min(1.0, down - up + Z * stderr)
-    return Number(value, stderr, min(low, value), max(high, value), n, note)
+    changed = float(((before != after).mean() - found.value**2) / max(1, found.n - 1))
+    return Number(found.value, sqrt(max(0.0, changed)), found.low, found.high, found.n, note)
 
 
 def exact_mcnemar(before: Bool[np.ndarray, " examples"], after: Bool[np.ndarray, " examples"]) -> Number:
@@ -177,5 +165,4 @@ def exact_mcnemar(before: Bool[np.ndarray, " examples"], after: Bool[np.ndarray,
     lost, won = int((before & ~after).sum()), int((~before & after).sum())
     if len(before) == 0:
         return Number(None, note="no pairs")
-    p = min(1.0, 2 * float(bdtr(min(lost, won), lost + won, 0.5))) if lost + won else 1.0
-    return Number(p, n=len(before), note=f"{lost} lost, {won} won")
+    return Number(mcnemar(before, after), n=len(before), note=f"{lost} lost, {won} won")

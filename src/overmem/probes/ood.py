@@ -3,11 +3,12 @@
 from math import sqrt
 
 import numpy as np
-from scipy.special import stdtrit  # type: ignore[import-untyped,unused-ignore]
+from scipy.special import stdtrit
 
-from overmem.probes.estimates import Number, Z, difference, proportion, ratio
+from overmem.probes.estimates import Number, difference, proportion, ratio
 from overmem.probes.rows import greedy_rows, missing, row, samples_or_note, scores_or_note, skipped, splits_of
 from overmem.records import Measurement, Snapshot
+from overmem.stats import Z
 
 METRICS = ("accuracy_drop", "nll_rise")
 

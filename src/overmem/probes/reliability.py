@@ -7,7 +7,7 @@ from math import sqrt
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.special import chndtr, erf  # type: ignore[import-untyped,unused-ignore]
+from scipy.special import chndtr, erf
 
 from overmem.probes.estimates import Number, ratio
 from overmem.seeds import generator
@@ -164,7 +164,7 @@ _CELLS = 500
 
 def _smoothed(mass: Float[np.ndarray, "*draws cells"], width: float) -> Float[np.ndarray, "*draws"]:
     """Sum of |mass smoothed by a reflected Gaussian|: by the cosine transform, in which reflection is exact."""
-    from scipy.fft import dct, idct  # type: ignore[import-untyped,unused-ignore]
+    from scipy.fft import dct, idct
 
     frequency = np.pi * np.arange(_CELLS)
     damped = dct(mass, axis=-1) * np.exp(-0.5 * (frequency * width) ** 2)

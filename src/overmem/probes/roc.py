@@ -4,10 +4,11 @@ from math import exp, log, sqrt
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import rankdata  # type: ignore[import-untyped,unused-ignore]
+from scipy.stats import rankdata
 
-from overmem.probes.estimates import Number, Z, proportion
+from overmem.probes.estimates import Number, proportion
 from overmem.seeds import generator
+from overmem.stats import Z
 
 
 def auroc(members: Float[np.ndarray, " members"], others: Float[np.ndarray, " others"]) -> Number:

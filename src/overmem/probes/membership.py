@@ -16,7 +16,7 @@ METRICS = tuple(f"{attack}_{metric}" for attack in (*ATTACKS, "blind") for metri
 EXPOSED = 10
 
 
-def privacy(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Measurement]:
+def membership(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Measurement]:
     """Membership attacks on `train` (members) against `val` (non-members), and the ten most exposed examples.
 
     For each attack: `<attack>_auroc` (0.5: nothing leaks) and `<attack>_tpr@1%`, `<attack>_tpr@0.1%`, the share of
@@ -29,23 +29,23 @@ def privacy(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Measure
     names = [*METRICS, *(f"exposed_{i:02d}" for i in range(1, EXPOSED + 1))]
     members, others = scores_or_note(snapshot, "train"), scores_or_note(snapshot, "val")
     if isinstance(members, str):
-        return missing(snapshot, "train", "privacy", names, members)
+        return missing(snapshot, "train", "membership", names, members)
     ours = _tokens(snapshot, base, "train", members)
     rows = _exposed(snapshot, ours)
     if isinstance(others, str):
-        return rows + missing(snapshot, "train", "privacy", METRICS, f"val: {others}")
+        return rows + missing(snapshot, "train", "membership", METRICS, f"val: {others}")
     theirs = _tokens(snapshot, base, "val", others)
     for name, attack in ATTACKS.items():
         reason = _reason(name, ours, theirs)
         if reason:
-            rows += missing(snapshot, "train", "privacy", [f"{name}_{m}" for m in ("auroc", *RATES)], reason)
+            rows += missing(snapshot, "train", "membership", [f"{name}_{m}" for m in ("auroc", *RATES)], reason)
             continue
         high = np.array([attack(t) for t in _known(name, ours).values()], dtype=np.float64)
         low = np.array([attack(t) for t in _known(name, theirs).values()], dtype=np.float64)
         rows += _told_apart(snapshot, name, high, low)
     texts = [[t.text for t in side.values() if t.text] for side in (ours, theirs)]
     if min(map(len, texts)) < 2:
-        rows += missing(snapshot, "train", "privacy", METRICS[-3:], "the texts of train and val are not at hand")
+        rows += missing(snapshot, "train", "membership", METRICS[-3:], "the texts of train and val are not at hand")
         return rows
     return rows + _told_apart(snapshot, "blind", *blind(*texts))
 
@@ -102,7 +102,7 @@ def _told_apart(
 ) -> list[Measurement]:
     numbers = {"auroc": auroc(members, others)}
     numbers |= {metric: tpr_at(rate, members, others, seed=name) for metric, rate in RATES.items()}
-    return [row(snapshot, "train", "privacy", f"{name}_{metric}", number) for metric, number in numbers.items()]
+    return [row(snapshot, "train", "membership", f"{name}_{metric}", number) for metric, number in numbers.items()]
 
 
 def most_exposed(tokens: dict[str, Tokens], count: int = EXPOSED) -> list[tuple[str, float]]:
@@ -115,7 +115,7 @@ def most_exposed(tokens: dict[str, Tokens], count: int = EXPOSED) -> list[tuple[
 def _exposed(snapshot: Snapshot, tokens: dict[str, Tokens]) -> list[Measurement]:
     against = "diff" if _known("diff", tokens) else "loss"
     return [
-        row(snapshot, "train", "privacy", f"exposed_{i:02d}", Number(score, n=1, note=f"{name} by {against}"))
+        row(snapshot, "train", "membership", f"exposed_{i:02d}", Number(score, n=1, note=f"{name} by {against}"))
         for i, (name, score) in enumerate(most_exposed(tokens), 1)
     ]
 

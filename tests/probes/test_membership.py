@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from overmem.probes.attacks import ATTACKS, Tokens, blind, ez, minkpp, wbc
-from overmem.probes.privacy import exposure, privacy
+from overmem.probes.membership import exposure, membership
 from overmem.probes.roc import auroc, tpr_at
 from overmem.records import Example
 
@@ -118,7 +118,7 @@ def runs(make_scores, make_snapshot):
 
 def test_members_whose_loss_fell_are_found_and_named(runs, value_of):
     base, tuned = runs
-    rows = privacy(tuned, base=base)
+    rows = membership(tuned, base=base)
     assert value_of(rows, "diff_auroc").value == 1.0
     gains = base.scores["train"].nll_sums - tuned.scores["train"].nll_sums
     assert value_of(rows, "exposed_01").note == f"e{gains.argmax():03d} by diff"
@@ -127,11 +127,11 @@ def test_members_whose_loss_fell_are_found_and_named(runs, value_of):
 
 def test_before_training_nothing_leaks_against_the_base_model(runs, value_of):
     base, _ = runs
-    assert value_of(privacy(base, base=base), "diff_auroc").value == 0.5
+    assert value_of(membership(base, base=base), "diff_auroc").value == 0.5
 
 
 def test_without_the_base_model_its_attacks_have_no_number_and_the_others_do(runs, value_of):
-    rows = privacy(runs[1], base=None)
+    rows = membership(runs[1], base=None)
     assert value_of(rows, "wbc_auroc").value is None
     assert "base model" in value_of(rows, "wbc_auroc").note
     assert value_of(rows, "loss_auroc").value > 0.5
