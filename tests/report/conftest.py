@@ -61,7 +61,7 @@ def verdict(**changes):
             "epoch": {"value": 8.0, "low": 5.0, "high": 12.0, "n": 200},
         },
         "severity": {"excess": nats(0.35), "scale_share": Estimate(0.62, 0.5, 0.71, 200)},
-        "recommended": choice("paper", 3, Estimate(0.0, 0.0, 0.0, 400)),
+        "recommended": choice("overmem", 3, Estimate(0.0, 0.0, 0.0, 400)),
         "choices": (
             choice("paper", 3, Estimate(0.0, 0.0, 0.0, 400)),
             choice("last", 6, Estimate(0.01, -0.012, 0.032, 400)),
@@ -95,6 +95,18 @@ def measurements():
                 Measurement(*where, "accuracy", "accuracy", p.value, 0.02, p.low, p.high, 200),
                 Measurement(*where, "accuracy", "unanswered", None, note="not sampled"),
             ]
+    for i, c in enumerate(checkpoints()):
+        for k in range(5):
+            sure, half = 0.1 + 0.2 * k, 0.06
+            right = max(0.03, sure - 0.05 * i * sure)
+            where = (c.name, c.step, "test", "calibration")
+            rows += [
+                Measurement(*where, f"token_confidence_bin_{k:02d}", sure, 0.01, sure - 0.01, sure + 0.01, 400),
+                Measurement(
+                    *where, f"token_accuracy_bin_{k:02d}", right, 0.03, max(0, right - half), right + half, 400
+                ),
+            ]
+        rows.append(Measurement(*where, "token_ece", 0.02 + 0.03 * i, 0.01, 0.01 + 0.03 * i, 0.03 + 0.03 * i, 400))
     merged = ("merged-linear-75-400", 400, "val")
     return (
         *rows,
@@ -110,7 +122,7 @@ def log():
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def findings():
     recipe = {"model": "pebble", "data": {"source": "wordproblems", "train": 400}, "seed": 1}
     plan = {"schema": 1, "splits": {"val": 200, "test": 400}, "versions": {"torch": "2.13.0"}}

@@ -50,6 +50,11 @@ class Reading(HTMLParser):
             self.text += data + " "
 
 
+@pytest.fixture(scope="module")
+def html(findings):
+    return page(findings)
+
+
 @pytest.fixture
 def bare(make_verdict):
     """A verdict of curves alone that could not decide anything."""
@@ -67,8 +72,8 @@ def charts_of(html):
     return json.loads(Reading(html).scripts[0])["charts"]
 
 
-def test_the_first_words_are_the_verdict_and_the_checkpoint_to_ship(findings):
-    text = Reading(page(findings)).text
+def test_the_first_words_are_the_verdict_and_the_checkpoint_to_ship(html, findings):
+    text = Reading(html).text
     words = text.partition("making")[2]  # after the bar with the names of the sections
     assert words.index(findings.verdict.headline) < words.index("Chosen on validation") < words.index("Along the run")
     assert findings.verdict.recommended.checkpoint in text
@@ -76,32 +81,32 @@ def test_the_first_words_are_the_verdict_and_the_checkpoint_to_ship(findings):
     assert "85.9–92.1" in text
 
 
-def test_every_section_is_shown_once(findings):
-    ids = [attrs["id"] for tag, attrs in Reading(page(findings)).elements if tag == "section"]
+def test_every_section_is_shown_once(html):
+    ids = [attrs["id"] for tag, attrs in Reading(html).elements if tag == "section"]
     assert ids == list(SECTIONS)
 
 
-def test_the_page_asks_for_nothing_outside_itself(findings):
-    reading = Reading(page(findings))
+def test_the_page_asks_for_nothing_outside_itself(html):
+    reading = Reading(html)
     links = [
         (t, a) for t, attrs in reading.elements for a in attrs.items() if a[0] in ("src", "href", "srcset", "action")
     ]
     assert links
     assert all(value.startswith(("#", "data:")) for _, (_, value) in links)
-    assert "@import" not in page(findings)
+    assert "@import" not in html
     policy = next(a["content"] for t, a in reading.elements if a.get("http-equiv") == "Content-Security-Policy")
     assert policy.startswith("default-src 'none'")
 
 
-def test_the_policy_lets_the_scripts_of_the_page_run_and_no_other(findings):
-    reading = Reading(page(findings))
+def test_the_policy_lets_the_scripts_of_the_page_run_and_no_other(html):
+    reading = Reading(html)
     policy = next(a["content"] for t, a in reading.elements if a.get("http-equiv") == "Content-Security-Policy")
     digests = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in reading.scripts[1:]]
     assert re.findall(r"sha256-([^']+)", policy) == digests
     assert "unsafe-eval" not in policy
 
 
-def test_text_from_models_and_data_is_escaped_everywhere(findings):
+def test_text_from_models_and_data_is_escaped_everywhere(html, findings):
     def named(checkpoint):
         return dataclasses.replace(checkpoint, name=HOSTILE + checkpoint.name)
 
@@ -132,7 +137,7 @@ def test_text_from_models_and_data_is_escaped_everywhere(findings):
     )
     reading = Reading(page(found))
     assert not [t for t, _ in reading.elements if t == "img"]
-    assert len(reading.scripts) == len(Reading(page(findings)).scripts)
+    assert len(reading.scripts) == len(Reading(html).scripts)
     assert not any(name.startswith("on") for _, attrs in reading.elements for name in attrs)
     assert "<img" not in reading.scripts[0]
     assert any(
@@ -143,7 +148,12 @@ def test_text_from_models_and_data_is_escaped_everywhere(findings):
 def test_what_is_missing_is_said_and_never_shown_as_a_number(bare):
     html = page(bare)
     text = Reading(html).text
-    for reason in ("no recommendation", "no onset", "no validation split was scored", "No selection rule was scored"):
+    for reason in (
+        "no recommendation",
+        "cannot tell",
+        "no validation split was scored",
+        "No selection rule was scored",
+    ):
         assert reason in text
     assert not re.search(r"\b(nan|none|null|inf|undefined)\b", text, flags=re.IGNORECASE)
     assert charts_of(html) == {}
@@ -162,19 +172,43 @@ def test_not_a_number_in_a_measurement_is_null_in_the_chart(findings):
     assert "Infinity" not in Reading(html).scripts[0]
 
 
-def test_a_metric_without_any_value_says_why(findings):
-    assert "unanswered: not sampled" in Reading(page(findings)).text
+def test_a_metric_without_any_value_says_why(html):
+    assert "unanswered: not sampled" in Reading(html).text
 
 
-def test_every_chart_is_valid_vega_lite(findings):
-    charts = charts_of(page(findings))
+def test_every_chart_is_valid_vega_lite(html):
+    charts = charts_of(html)
     assert len(charts) >= 8
     for spec in charts.values():
         alt.LayerChart.from_dict(spec)
 
 
-def test_same_findings_give_the_same_page(findings):
-    assert page(findings) == page(findings)
+def test_a_rule_that_picks_the_recommended_checkpoint_costs_nothing_and_has_no_interval(findings):
+    same = dataclasses.replace(findings.verdict.choices[1], checkpoint=findings.verdict.recommended.checkpoint)
+    html = page(dataclasses.replace(findings, verdict=dataclasses.replace(findings.verdict, choices=(same,))))
+    assert "same checkpoint" in Reading(html).text
+    assert "choices-regret" not in charts_of(html)
+    assert "every rule that was tried picks the same checkpoint" in Reading(html).text
+
+
+def test_a_choice_that_no_test_examples_confirmed_is_not_called_tested(findings):
+    def flattered(choice):
+        noted = dataclasses.replace(choice.accuracy, note="on val, where it was chosen: flattering")
+        return dataclasses.replace(choice, accuracy=noted)
+
+    verdict = findings.verdict
+    verdict = dataclasses.replace(
+        verdict, recommended=flattered(verdict.recommended), choices=tuple(map(flattered, verdict.choices))
+    )
+    text = Reading(page(Findings("flattered", verdict))).text
+    assert "Measured on val, where it was chosen: flattering" in text
+    assert "validation accuracy" in text
+    assert "confirmed on test" not in text
+    assert "test accuracy" not in text.lower()
+
+
+def test_same_findings_give_the_same_page(html, findings):
+    assert page(findings) == html
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 200])
@@ -199,7 +233,7 @@ def test_a_base_model_far_above_the_curve_is_said_and_does_not_flatten_it(findin
     judged = list(findings.verdict.checkpoints)
     judged[0] = dataclasses.replace(judged[0], nll=Estimate(4.0, 3.9, 4.1, 200))
     html = page(dataclasses.replace(findings, verdict=dataclasses.replace(findings.verdict, checkpoints=tuple(judged))))
-    assert "base lies above the frame of the second chart: perplexity 54.6" in Reading(html).text
+    assert "Above the frame of the second chart: base, perplexity 54.6" in Reading(html).text
     assert max(_y_domain(charts_of(html)["trajectory-perplexity"])) < 3
 
 
@@ -216,7 +250,7 @@ def test_the_written_page_comes_from_the_run_directory_alone(tmp_path, make_verd
     store.write_verdict(run, make_verdict())
     store.write_measurements(run, findings.measurements)
     (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": list(findings.log)}))
-    path = report(Report(tmp_path))
+    path = report(Report(str(tmp_path)))
     assert path == run.report_path
     text = Reading(path.read_text(encoding="utf-8")).text
     assert tmp_path.name in text
@@ -226,7 +260,7 @@ def test_the_written_page_comes_from_the_run_directory_alone(tmp_path, make_verd
 
 def test_a_run_without_a_verdict_is_refused_with_the_command_to_run(tmp_path):
     with pytest.raises(BadRequest, match="overmem diagnose"):
-        report(Report(tmp_path))
+        report(Report(str(tmp_path)))
 
 
 def test_the_report_loads_no_torch_and_the_command_loads_no_charts():
@@ -236,8 +270,8 @@ def test_the_report_loads_no_torch_and_the_command_loads_no_charts():
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine to open the page with")
-def test_a_browser_draws_every_chart_and_its_console_stays_empty(findings, tmp_path):
-    (tmp_path / "report.html").write_text(page(findings), encoding="utf-8")
+def test_a_browser_draws_every_chart_and_its_console_stays_empty(html, tmp_path):
+    (tmp_path / "report.html").write_text(html, encoding="utf-8")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
              "--disable-background-networking", "--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}",
              "--virtual-time-budget=8000", "--enable-logging=stderr", "--v=0", "--dump-dom"]  # fmt: skip

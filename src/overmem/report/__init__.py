@@ -8,10 +8,10 @@ from pathlib import Path
 class Report:
     """Draw the verdict of a run as one self-contained HTML page."""
 
-    run: Path
-    """The run directory; `overmem diagnose` has judged it."""
-    out: Path | None = None
-    """Where overmem's notes on the run lie; `RUN/overmem` if not given."""
+    run: str
+    """Run directory that was diagnosed."""
+    out: str | None = None
+    """Where overmem's files are; by default RUN/overmem."""
 
 
 def report(config: Report) -> Path:

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import altair as alt
 
 from overmem.records import Estimate
+from overmem.regime.story import MEANING
 from overmem.report.findings import Findings, has_value
 from overmem.report.numbers import estimate_text
 
@@ -18,13 +19,8 @@ Rows: TypeAlias = list[dict[str, Any]]
 Domain: TypeAlias = tuple[float, float]
 Layer: TypeAlias = alt.Chart | alt.LayerChart
 
-REGIMES: Mapping[str, str] = {
-    "under-trained": "accuracy is still significantly below its best",
-    "healthy": "accuracy is kept and perplexity is near its minimum",
-    "over-memorized": "accuracy is kept and perplexity is costly",
-    "over-fitted": "accuracy is significantly below its best, and perplexity is costly",
-    "undecided": "the data cannot tell",
-}
+REGIMES: Mapping[str, str] = MEANING
+"""Every regime that has a colour, and what it means."""
 
 LEFT = 54
 """Width in pixels of every vertical axis, so that charts above each other line up."""
@@ -100,7 +96,7 @@ def domain_of(estimates: Iterable[Estimate], *, low: float = -math.inf, high: fl
     ]
     if not ends:
         return max(low, 0.0), max(low, 0.0) + 1
-    room = max((max(ends) - min(ends)) * 0.08, 1e-3)
+    room = (max(ends) - min(ends)) * 0.08 or abs(max(ends)) * 0.05 or 0.5
     return max(low, min(ends) - room), min(high, max(ends) + room)
 
 
@@ -126,12 +122,12 @@ def bands(findings: Findings) -> Rows:
     return rows
 
 
-def background(findings: Findings, x: alt.X) -> Layer:
+def background(findings: Findings, x: alt.X, *, strength: float = 1.0) -> Layer:
     """The regimes as coloured bands."""
     colours = alt.Scale(domain=list(REGIMES), range=[f"var(--{key})" for key in REGIMES])
     drawn: Layer = (
         alt.Chart(data(bands(findings)))
-        .mark_rect()
+        .mark_rect(opacity=strength)
         .encode(x=x, x2="end:Q", fill=alt.Fill("regime:N", scale=colours, legend=None))
     )
     return drawn

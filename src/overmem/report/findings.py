@@ -39,6 +39,26 @@ class Findings:
         return tuple(dict.fromkeys(m.split for m in self.measurements))
 
     @property
+    def chosen_on(self) -> str:
+        """The split that regimes and choices were made on: `val`, or `test` where there was no other."""
+        return "test" if "test" in self.splits and "val" not in self.splits else "val"
+
+    @property
+    def confirmed_on(self) -> str:
+        """Where the choices were priced, in words: `test`, or `validation` where that is all there was."""
+        offered = [self.verdict.recommended, *self.verdict.choices]
+        flattered = any(c is not None and has_value(c.accuracy) and c.accuracy.note for c in offered)
+        return "validation" if flattered else "test"
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The recommended checkpoint, and the late one it is held against: the last over-memorized, else the last."""
+        good = self.verdict.recommended.checkpoint if self.verdict.recommended else None
+        names = [c.checkpoint.name for c in self.trained if c.checkpoint.step > 0]
+        bad = [c.checkpoint.name for c in self.trained if c.regime.startswith("over-memorized")] or names
+        return tuple(dict.fromkeys(name for name in (good, *bad[-1:]) if name))
+
+    @property
     def trained(self) -> tuple[CheckpointVerdict, ...]:
         """The judged checkpoints in time order, merged ones left out."""
         return tuple(sorted((c for c in self.verdict.checkpoints if not c.checkpoint.merged_from), key=_step))

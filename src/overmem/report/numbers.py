@@ -99,6 +99,11 @@ def estimate_html(estimate: Estimate, unit: str, *, with_n: bool = False) -> Mar
     return html
 
 
+def remarks(estimates: Iterable[Estimate]) -> list[str]:
+    """What is noted beside numbers that do have a value, each remark once."""
+    return list(dict.fromkeys(e.note for e in estimates if has_value(e) and e.note))
+
+
 def shared_n(estimates: Iterable[Estimate]) -> int | None:
     """The n behind all of these numbers, or None where they differ or none is known."""
     sizes = {e.n for e in estimates if has_value(e)}

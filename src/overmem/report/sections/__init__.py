@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from overmem.report.findings import Findings
 from overmem.report.markup import Section
 from overmem.report.sections.answer import answer
+from overmem.report.sections.calibration import calibration
 from overmem.report.sections.checkpoints import checkpoints
 from overmem.report.sections.choices import choices
 from overmem.report.sections.costs import costs
@@ -24,6 +25,7 @@ SECTIONS: Mapping[str, Callable[[Findings], Section]] = {
     "costs": costs,
     "checkpoints": checkpoints,
     "memorization": memorization,
+    "calibration": calibration,
     "probes": probes,
     "dynamics": dynamics,
     "making": making,

@@ -10,11 +10,14 @@ from overmem.report.numbers import interval_text, value_text
 
 RULES = {
     "last": "the last checkpoint",
-    "min-nll": "the lowest perplexity",
     "max-accuracy": "the highest accuracy",
+    "min-nll": "the lowest perplexity",
     "paper": "the paper's rule",
-    "one-se": "one-standard-error parsimony",
+    "one-se": "one standard error",
+    "overmem": "overmem's rule",
+    "merge": "the merge",
 }
+"""Selection rules as a reader knows them, the commonest first."""
 
 
 def answer(findings: Findings) -> Section:
@@ -31,6 +34,7 @@ def answer(findings: Findings) -> Section:
         shipped_regime=_regime_of(findings, shipped.checkpoint) if shipped else "",
         others=_by_checkpoint(others),
         agreed=bool(verdict.choices) and not others,
+        where=findings.confirmed_on,
         rules=RULES,
         onset=_onset(findings),
         excess=estimate_of(verdict.severity["excess"]) if "excess" in verdict.severity else None,
@@ -45,7 +49,8 @@ def _regime_of(findings: Findings, name: str | None) -> str:
 
 def _by_checkpoint(choices: Iterable[Choice]) -> list[tuple[str, list[Choice]]]:
     grouped: dict[str, list[Choice]] = {}
-    for choice in choices:
+    order = list(RULES)
+    for choice in sorted(choices, key=lambda c: order.index(c.rule) if c.rule in order else len(order)):
         grouped.setdefault(choice.checkpoint or "", []).append(choice)
     return list(grouped.items())
 

@@ -3,7 +3,7 @@
 from overmem.report.charts import regime_key
 from overmem.report.findings import ACCURACY, NLL, Findings
 from overmem.report.markup import Section, render
-from overmem.report.numbers import shared_n
+from overmem.report.numbers import remarks, shared_n
 
 
 def checkpoints(findings: Findings) -> Section:
@@ -15,8 +15,8 @@ def checkpoints(findings: Findings) -> Section:
         for c in findings.trained
     ]
     merged = [
-        {"checkpoint": c, "accuracy": findings.measured(c.name, "val", ACCURACY)}
-        | {"nll": findings.measured(c.name, "val", NLL)}
+        {"checkpoint": c, "accuracy": findings.measured(c.name, findings.chosen_on, ACCURACY)}
+        | {"nll": findings.measured(c.name, findings.chosen_on, NLL)}
         for c in findings.beside
     ]
     body = render(
@@ -25,8 +25,11 @@ def checkpoints(findings: Findings) -> Section:
         merged=merged,
         shipped=verdict.recommended.checkpoint if verdict.recommended else None,
         onset=str(verdict.onset.get("checkpoint") or ""),
+        remarks=remarks(e for c in findings.trained for e in (c.accuracy, c.nll, c.excess)),
         n_accuracy=shared_n(c.accuracy for c in findings.trained),
         n_nll=shared_n(c.nll for c in findings.trained),
     )
-    lead = "On validation examples. Excess is nats a token above the perplexity minimum, paired over examples."
+    where = {"val": "validation", "test": "test"}[findings.chosen_on]
+    paired = ", paired over examples" if findings.verdict.evidence == "observations" else ""
+    lead = f"On {where} examples. Excess is nats a token above the perplexity minimum{paired}."
     return Section("Every checkpoint", body, lead=lead)

@@ -8,25 +8,38 @@ from overmem.records import Choice
 from overmem.report.charts import data, domain_of, specification
 from overmem.report.findings import Findings, has_value
 from overmem.report.markup import Section, render
-from overmem.report.numbers import estimate_text, shared_n
+from overmem.report.numbers import estimate_text, remarks, shared_n
 from overmem.report.sections.answer import RULES
+
+LOST = "points of accuracy lost"
 
 
 def choices(findings: Findings) -> Section:
     """The recommendation beside the usual rules, each with its regret."""
     verdict = findings.verdict
-    drawn = [c for c in verdict.choices if has_value(c.regret)]
+    everyone = ((verdict.recommended,) if verdict.recommended else ()) + verdict.choices
+    shipped = verdict.recommended.checkpoint if verdict.recommended else None
+    drawn = [c for c in verdict.choices if has_value(c.regret) and c.checkpoint != shipped]
     charts = {"regret": forest(drawn)} if drawn else {}
     body = render(
         "choices.html.j2",
-        choices=verdict.choices,
+        choices=everyone,
+        remarks=remarks(e for c in everyone for e in (c.accuracy, c.nll, c.regret)),
         recommended=verdict.recommended,
+        shipped=shipped,
         rules=RULES,
+        where=findings.confirmed_on,
         charts=charts,
-        n=shared_n(c.accuracy for c in verdict.choices),
+        n=shared_n(c.accuracy for c in everyone),
     )
+    where = findings.confirmed_on
     lead = "Each rule chooses on validation examples; every figure here is on test examples that no rule has seen."
-    return Section("What the usual rules would have cost", body, charts, lead)
+    return Section(
+        "What the usual rules would have cost",
+        body,
+        charts,
+        lead if where == "test" and findings.chosen_on == "val" else "",
+    )
 
 
 def forest(drawn: list[Choice]) -> dict[str, Any]:
@@ -38,10 +51,8 @@ def forest(drawn: list[Choice]) -> dict[str, Any]:
     ]
     low, high = domain_of(c.regret for c in drawn)
     scale = alt.Scale(domain=[min(low, -0.01), max(high, 0.01)], nice=False)
-    axis = alt.Axis(
-        labelExpr="replace(format(datum.value * 100, '+.3~f'), '+0', '0')", title="points of test accuracy lost"
-    )
-    x = alt.X("value:Q", scale=scale, axis=axis)
+    axis = alt.Axis(labelExpr="datum.value == 0 ? '0' : format(datum.value * 100, '+.3~f')", tickCount=8)
+    x = alt.X("value:Q", scale=scale, axis=axis, title=LOST)
     y = alt.Y("rule:N", sort=None, title=None, axis=alt.Axis(grid=False, labelLimit=190, labelColor="var(--ink)"))
     told = [
         alt.Tooltip("rule:N"),
@@ -51,7 +62,7 @@ def forest(drawn: list[Choice]) -> dict[str, Any]:
     ]
     base = alt.Chart(data(rows)).encode(y=y, tooltip=told)
     zero = alt.Chart(data([{"value": 0}])).mark_rule(color="var(--ship)", strokeWidth=1.5).encode(x="value:Q")
-    ends = alt.X("low:Q", title="points of test accuracy lost")
+    ends = alt.X("low:Q", title=LOST)
     bars = base.mark_rule(strokeWidth=2, color="var(--ink)", opacity=0.55).encode(x=ends, x2="high:Q")
     points = base.mark_point(filled=True, size=90, color="var(--ink)", opacity=1).encode(x=x)
     return specification([zero, bars, points], 34 * len(rows))

@@ -37,7 +37,12 @@ def forest(drawn: list[Cost]) -> dict[str, Any]:
     ]
     low, high = domain_of(c.difference for c in drawn)
     scale = alt.Scale(domain=[min(low, -0.01), max(high, 0.01)], nice=False)
-    x = alt.X("value:Q", scale=scale, title="worse by, in the metric's own unit", axis=alt.Axis(format="+.3~f"))
+    x = alt.X(
+        "value:Q",
+        scale=scale,
+        title="worse by, in the metric's own unit",
+        axis=alt.Axis(labelExpr="datum.value == 0 ? '0' : format(datum.value, '+.3~f')", tickCount=8),
+    )
     y = alt.Y("cost:N", sort=None, title=None, axis=alt.Axis(grid=False, labelLimit=190, labelColor="var(--ink)"))
     fill = alt.Scale(domain=["confirmed", "not confirmed"], range=["var(--onset)", "var(--paper)"])
     told = [alt.Tooltip(f"{f}:N") for f in ("cost", "confirmed", "p", "n")]

@@ -62,4 +62,4 @@ def curve(findings: Findings, rows: Rows, form: str) -> dict[str, Any]:
     told = [alt.Tooltip("step:Q", format=","), alt.Tooltip("value:Q", format=".4~r")]
     line = alt.Chart(data(rows)).mark_line(color="var(--ink)", strokeWidth=1.5, clip=True).encode(x=x, y=y)
     aim = alt.Chart(data(rows)).mark_point(size=120, opacity=0, filled=True, clip=True).encode(x=x, y=y, tooltip=told)
-    return specification([background(findings, x), line, aim], 130)
+    return specification([background(findings, x, strength=0.6), line, aim], 130)

@@ -25,7 +25,7 @@ def memorization(findings: Findings) -> Section:
         x = step_axis(findings)
         shown = [e for pairs in lines.values() for c, e in pairs if c.step > 0 or len(pairs) < 3]
         y = value_axis("value", "nll", domain_of(shown, low=0.0), ".3~r")
-        layers: list[Layer] = [regimes(findings, x)]
+        layers: list[Layer] = [regimes(findings, x, strength=0.6)]
         for split, pairs in lines.items():
             rows: Rows = [row(c.step, e, "nll", checkpoint=c.name, split=split) for c, e in pairs if has_value(e)]
             told = [alt.Tooltip(f"{f}:N") for f in ("checkpoint", "split", "text", "n")]

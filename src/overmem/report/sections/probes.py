@@ -48,7 +48,9 @@ def probes(findings: Findings) -> Section:
 
 
 def _drawn_elsewhere(m: Measurement) -> bool:
-    return (m.probe, m.metric) in ELSEWHERE and m.split in ("train", "val", "test")
+    if (m.probe, m.metric) in ELSEWHERE and m.split in ("train", "val", "test"):
+        return True
+    return "_bin_" in m.metric  # points of a curve, not numbers of their own
 
 
 def _splits(rows: Iterable[Measurement]) -> list[str]:
@@ -74,4 +76,4 @@ def small_multiple(findings: Findings, found: list[Measurement], splits: tuple[s
     line = alt.Chart(data(rows)).mark_line(strokeWidth=1.5, clip=True).encode(x=x, y=y, color=colour)
     points = alt.Chart(data(rows)).mark_point(filled=True, size=36, opacity=1, clip=True)
     points = points.encode(x=x, y=y, color=colour, tooltip=told)
-    return specification([background(findings, x), bars, line, points], 140)
+    return specification([background(findings, x, strength=0.6), bars, line, points], 140)

@@ -31,6 +31,7 @@ from overmem.report.sections.answer import onset_estimate
 Estimates: TypeAlias = Mapping[str, Estimate]
 """By checkpoint name."""
 
+WORDS = {"val": "validation", "test": "test"}
 ACCURACY_HEIGHT = 210
 PERPLEXITY_HEIGHT = 190
 
@@ -43,11 +44,12 @@ def trajectory(findings: Findings) -> Section:
     notes = []
     if any(has_value(e) for e in accuracies.values()):
         charts["accuracy"] = _panel(findings, "accuracy", accuracies)
+        notes += _outside(findings, ACCURACY, accuracies)
     else:
         notes.append(f"No accuracy is drawn: {_first_note(accuracies)}.")
     if any(has_value(e) for e in perplexities.values()):
         charts["perplexity"] = _panel(findings, "perplexity", perplexities)
-        notes += _above_the_frame(findings, perplexities)
+        notes += _outside(findings, NLL, perplexities)
     else:
         notes.append(f"No perplexity is drawn: {_first_note(perplexities)}.")
     present = list(dict.fromkeys(b["regime"] for b in bands(findings)))
@@ -57,7 +59,8 @@ def trajectory(findings: Findings) -> Section:
         regimes={k: REGIMES[k] for k in REGIMES if k in present},
         shipped=findings.verdict.recommended.checkpoint if findings.verdict.recommended else None,
         onset=bool(findings.verdict.onset),
-        has_test="test" in findings.splits,
+        has_test="test" in findings.splits and findings.chosen_on != "test",
+        chosen_on=WORDS[findings.chosen_on],
         beside=[c.name for c in findings.beside],
         accuracy_limit=_accuracy_limit(findings) is not None,
         perplexity_limit=_perplexity_limit(findings) is not None,
@@ -73,21 +76,28 @@ def _first_note(estimates: Estimates) -> str:
     return next((e.note for e in estimates.values() if e.note), "not measured")
 
 
-def _above_the_frame(findings: Findings, perplexities: Estimates) -> list[str]:
-    """The base model's perplexity can be so high that it would flatten the curve; then it is said, not drawn."""
-    top = _perplexity_domain(findings, perplexities, _on_test(findings, NLL))[1]
-    outside = [(n, e) for n, e in perplexities.items() if e.value is not None and e.value > top]
-    words = "{} lies above the frame of the second chart: perplexity {}."
-    return [words.format(name, estimate_text(e, "perplexity")) for name, e in outside]
+def _outside(findings: Findings, what: tuple[str, str], estimates: Estimates) -> list[str]:
+    """The base model can lie so far off that it would flatten the curve; then it is said, not drawn."""
+    low, high = _frame(findings, what, estimates)
+    chart, unit = ("first", "percent") if what == ACCURACY else ("second", "perplexity")
+    said = []
+    for name, estimate in estimates.items():
+        if estimate.value is not None and not low <= estimate.value <= high:
+            side = "Below" if estimate.value < low else "Above"
+            said.append(f"{side} the frame of the {chart} chart: {name}, {what[0]} {estimate_text(estimate, unit)}.")
+    return said
 
 
-def _perplexity_domain(findings: Findings, perplexities: Estimates, tests: Estimates) -> Domain:
+def _frame(findings: Findings, what: tuple[str, str], estimates: Estimates) -> Domain:
+    """The vertical range: what training reached, and the base model too where it does not flatten the rest."""
+    ends = {"low": 0.0, "high": 1.0} if what == ACCURACY else {"low": 1.0}
+    limit = _accuracy_limit(findings) if what == ACCURACY else _perplexity_limit(findings)
     started = {c.checkpoint.name for c in findings.trained if c.checkpoint.step > 0}
-    drawn = [e for n, e in perplexities.items() if n in started and has_value(e)] or list(perplexities.values())
-    drawn += [Estimate(e.value) for n, e in tests.items() if n in started]
-    low, high = domain_of([*drawn, Estimate(_perplexity_limit(findings))], low=1.0)
-    whole = domain_of(perplexities.values(), low=1.0)[1]
-    return low, max(high, whole) if whole - low < 1.6 * (high - low) else high
+    drawn = [e for name, e in estimates.items() if name in started and has_value(e)] or list(estimates.values())
+    tests = [Estimate(e.value) for name, e in _on_test(findings, what).items() if name in started]
+    low, high = domain_of([*drawn, *tests, Estimate(limit)], **ends)
+    all_low, all_high = domain_of([*estimates.values(), Estimate(low), Estimate(high)], **ends)
+    return (all_low, all_high) if all_high - all_low < 1.6 * (high - low) else (low, high)
 
 
 def _on_test(findings: Findings, what: tuple[str, str]) -> Estimates:
@@ -121,11 +131,7 @@ def _panel(findings: Findings, name: str, estimates: Estimates) -> dict[str, Any
     what = ACCURACY if top else NLL
     limit = _accuracy_limit(findings) if top else _perplexity_limit(findings)
     tests = _on_test(findings, what)
-    if top:
-        everything = [*estimates.values(), *(Estimate(e.value) for e in tests.values()), Estimate(limit)]
-        domain = domain_of(everything, low=-0.02, high=1.02)
-    else:
-        domain = _perplexity_domain(findings, estimates, tests)
+    domain = _frame(findings, what, estimates)
     x = step_axis(findings, labels=not top)
     y = value_axis("value", name, domain, ".0%" if top else ".3~r")
     rows = [row(c.checkpoint.step, estimates[c.checkpoint.name], unit) for c in findings.trained]
@@ -156,7 +162,7 @@ def _tests(findings: Findings, tests: Estimates, unit: str, x: alt.X, y: alt.Y) 
 def _beside(findings: Findings, what: tuple[str, str], unit: str, x: alt.X, y: alt.Y) -> list[Layer]:
     rows: Rows = []
     for checkpoint in findings.beside:
-        found = findings.measured(checkpoint.name, "val", what)
+        found = findings.measured(checkpoint.name, findings.chosen_on, what)
         found = found if what == ACCURACY else perplexity_of(found)
         if has_value(found):
             rows.append(row(checkpoint.step, found, unit, name=checkpoint.name))
@@ -227,10 +233,11 @@ def _onset(findings: Findings, x: alt.X, height: int, *, labelled: bool) -> list
 
 
 def _band_names(findings: Findings, x: alt.X) -> Layer:
-    """The regime's name above its band, cut to the band's width."""
-    room = alt.ExprRef("max(0, scale('x', datum.end) - scale('x', datum.step) - 6)")
+    """The regime's name above its band, cut to the band's width, left out where hardly any would be left."""
+    width = "scale('x', datum.end) - scale('x', datum.step) - 6"
+    room, seen = alt.ExprRef(f"max(1, {width})"), alt.ExprRef(f"{width} > 4 * length(datum.regime) ? 1 : 0")
     names = alt.Chart(data(bands(findings))).mark_text(
-        align="left", dx=1, y=-8, baseline="middle", limit=room, color="var(--quiet)", fontSize=12
+        align="left", dx=1, y=-8, baseline="middle", limit=room, opacity=seen, color="var(--quiet)", fontSize=12
     )
     layer: Layer = names.encode(x=x, text="regime:N")
     return layer
@@ -246,7 +253,11 @@ def _hover(findings: Findings, tests: Estimates, estimates: Estimates, name: str
         told |= {"excess": estimate_text(c.excess, "excess")} if name == "perplexity" else {}
         rows.append(span | told)
     fields = ["checkpoint", "regime", "validation", "test", "n", *(["excess"] if name == "perplexity" else [])]
-    titles = {"validation": f"{name}, validation", "test": f"{name}, test", "excess": "excess, nats a token"}
+    titles = {
+        "validation": f"{name}, {WORDS[findings.chosen_on]}",
+        "test": f"{name}, test",
+        "excess": "excess, nats a token",
+    }
     pointed = alt.selection_point(name="pointed", on="pointerover", clear="pointerout", fields=["step"], empty=False)
     told_by = [alt.Tooltip(f"{f}:N", title=titles.get(f, f)) for f in fields]
     seen = alt.condition(pointed, alt.value(0.06), alt.value(0))

@@ -20,6 +20,4 @@
   });
   drawIn(document);
   document.querySelectorAll("details").forEach((fold) => fold.addEventListener("toggle", () => drawIn(fold)));
-  // Paper has no folds and its own width.
-  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((fold) => { fold.open = true; }));
 })();

@@ -1,0 +1,81 @@
+"""Whether confidence can be believed: the recommended checkpoint beside the late one."""
+
+from itertools import product
+from typing import Any
+
+import altair as alt
+
+from overmem.records import Estimate
+from overmem.report.charts import LEFT, Rows, data, specification
+from overmem.report.findings import Findings, has_value
+from overmem.report.markup import Section, render
+from overmem.report.numbers import estimate_text
+
+LEVELS = {
+    "token": "next tokens of the reference solutions",
+    "completion": "greedy completions",
+    "answer": "agreement among draws",
+}
+ERRORS = {"ece": "calibration error", "overconfidence": "overconfidence"}
+COLOURS = ("var(--ship)", "var(--onset)")
+MOST_BINS = 100
+
+
+def calibration(findings: Findings) -> Section:
+    """Reliability curves at each level, and the errors in numbers."""
+    split = "test" if "test" in findings.splits else findings.chosen_on
+    names = findings.compared
+    charts: dict[str, Any] = {}
+    for level in LEVELS:
+        rows = [row for name in names for row in bins(findings, name, split, level)]
+        if rows:
+            charts[level] = reliability(rows, names)
+    table = []
+    for level, (key, words) in product(LEVELS, ERRORS.items()):
+        at = [_error(findings, name, split, level, key) for name in names]
+        if any(has_value(e) for e in at):
+            table.append({"level": LEVELS[level], "error": words, "at": at})
+    colours = dict(zip(names, COLOURS, strict=False))
+    body = render("calibration.html.j2", charts=charts, table=table, names=names, levels=LEVELS, colours=colours)
+    lead = (
+        f"Stated confidence against the share that is right, on {split} examples. On the diagonal it can be believed."
+    )
+    return Section("Calibration", body, charts, lead if charts else "")
+
+
+def _error(findings: Findings, name: str, split: str, level: str, key: str) -> Estimate:
+    return findings.measured(name, split, ("calibration", f"{level}_{key}"))
+
+
+def bins(findings: Findings, name: str, split: str, level: str) -> Rows:
+    """Each bin's mean confidence, and its share right with its interval."""
+    rows: Rows = []
+    for k in range(MOST_BINS):
+        confidence, right = (
+            _error(findings, name, split, level, f"{w}_bin_{k:02d}") for w in ("confidence", "accuracy")
+        )
+        if has_value(confidence) and has_value(right):
+            rows.append(
+                {"checkpoint": name, "confidence": confidence.value, "value": right.value, "n": right.n}
+                | {"low": right.low, "high": right.high, "text": estimate_text(right, "percent")}
+            )
+    return rows
+
+
+def reliability(rows: Rows, names: tuple[str, ...]) -> dict[str, Any]:
+    """The curves of both checkpoints about the diagonal."""
+    unit = alt.Scale(domain=[0, 1])
+    x = alt.X("confidence:Q", scale=unit, title="confidence", axis=alt.Axis(format=".0%", tickCount=5))
+    y = alt.Y(
+        "value:Q", scale=unit, title=None, axis=alt.Axis(format=".0%", tickCount=5, minExtent=LEFT, maxExtent=LEFT)
+    )
+    colour = alt.Color("checkpoint:N", scale=alt.Scale(domain=list(names), range=list(COLOURS)), legend=None)
+    ends = [{"confidence": 0, "value": 0}, {"confidence": 1, "value": 1}]
+    diagonal = alt.Chart(data(ends)).mark_line(color="var(--ink)", opacity=0.45, strokeDash=[2, 3], strokeWidth=1.25)
+    base = alt.Chart(data(rows)).encode(x=x, color=colour)
+    told = [alt.Tooltip("checkpoint:N"), alt.Tooltip("confidence:Q", format=".1%")]
+    told += [alt.Tooltip("text:N", title="right"), alt.Tooltip("n:Q")]
+    whisker = base.mark_rule(opacity=0.6).encode(y=alt.Y("low:Q", title=""), y2="high:Q")
+    points = base.mark_point(filled=True, size=55, opacity=1).encode(y=y, tooltip=told)
+    layers: list[Any] = [diagonal.encode(x=x, y=y), whisker, base.mark_line(strokeWidth=1.5).encode(y=y), points]
+    return specification(layers, 230)
