@@ -21,7 +21,7 @@ REASONS = {
 }
 """Every selection rule, in words. `overmem` is the one that is recommended."""
 
-TOLERANCE = 0.25
+TOLERANCE = 0.1
 """Standard errors of accuracy that the recommended rule gives up for a lower perplexity."""
 
 
@@ -107,23 +107,26 @@ def standing(curves: Curves) -> Standing:
 
 
 def smoothed(board: Standing) -> Float[np.ndarray, " checkpoints"]:
-    """Accuracies with the noise that their covariance explains taken out: the mean of a smooth curve given them.
+    """Accuracies with the noise that their covariance explains taken out: a random walk's mean given them.
 
-    The curve's second differences are a priori normal with one variance, chosen by maximum likelihood; the errors have
-    the covariance that the examples show. Fewer than four checkpoints are left as they are.
+    The true accuracy is a priori a random walk over the checkpoints and the errors have the covariance that the
+    examples show. The walk's variance is averaged over its likelihood. Fewer than four checkpoints stay as they are.
     """
     means, count = board.accuracy, len(board.accuracy)
     if count < 4:
         return means
     noise = board.noise + 1e-9 * np.eye(count)
-    second = np.diff(np.eye(count), n=2, axis=0)
-    bends, error = second @ means, second @ noise @ second.T
+    change = np.diff(np.eye(count), axis=0)
+    jumps, error = change @ means, change @ noise @ change.T
     gaps = np.maximum(np.diff(board.steps), 1e-9)
-    spacing = np.diag((gaps[1:] + gaps[:-1]) / (2 * gaps.mean()))
-    covariances = [error + variance * spacing for variance in np.geomspace(1e-8, 0.1, 12)]
-    likelihoods = [-np.linalg.slogdet(c)[1] - bends @ np.linalg.solve(c, bends) for c in covariances]
-    chosen = covariances[int(np.argmax(likelihoods))]
-    return np.asarray(means - noise @ second.T @ np.linalg.solve(chosen, bends))
+    weights, smooth = [], []
+    for variance in np.geomspace(1e-8, 0.1, 12):
+        covariance = error + variance * np.diag(gaps / gaps.mean())
+        explained = np.linalg.solve(covariance, jumps)
+        weights.append(-0.5 * (np.linalg.slogdet(covariance)[1] + jumps @ explained))
+        smooth.append(means - noise @ change.T @ explained)
+    likelihood = np.exp(np.array(weights) - max(weights))
+    return np.asarray(likelihood @ np.array(smooth) / likelihood.sum())
 
 
 def _overmem(board: Standing, d_nll: float) -> int:

@@ -45,8 +45,8 @@ def _rise(t: np.ndarray, start: float) -> np.ndarray:
     return np.asarray(np.clip((t - start) / (1 - start), 0, None))
 
 
-def _learned(t: np.ndarray, top: float = 0.80) -> np.ndarray:
-    return np.asarray(top - 0.5 * np.exp(-t / 0.07))
+def _learned(t: np.ndarray, speed: float = 0.07) -> np.ndarray:
+    return np.asarray(0.80 - 0.5 * np.exp(-t / speed))
 
 
 def _settled(t: np.ndarray) -> np.ndarray:
@@ -72,15 +72,15 @@ def shapes(world: World) -> Mapping[str, Shape]:
             0.4 + 0.35 * np.exp(-t / 0.03) + e * _rise(t, 0.1),
         ),
         "over-fitted": lambda t: (
-            _learned(t) - loss * np.clip(_rise(t, 0.3) * e / 0.05, 0, 1),
+            _learned(t, speed=0.03) - loss * np.clip(_rise(t, 0.3) * e / 0.05, 0, 1),
             _settled(t) + e * _rise(t, 0.3),
         ),
         "over-fitted, steadily": lambda t: (
-            _learned(t) - loss * _rise(t, 0.3) * e / 0.05,
+            _learned(t, speed=0.03) - loss * _rise(t, 0.3) * e / 0.05,
             _settled(t) + e * _rise(t, 0.3),
         ),
         "over-fitted after a peak": lambda t: (
-            _learned(t) - loss + loss * np.exp(-(((t - 0.35) / 0.08) ** 2)),
+            _learned(t, speed=0.03) - loss + loss * np.exp(-(((t - 0.3) / 0.08) ** 2)),
             _settled(t) + e * _rise(t, 0.3),
         ),
         "only worse": lambda t: (0.8 - 0.4 * t, 0.4 + 2 * e * t),
@@ -117,14 +117,18 @@ class Truth:
 
 
 def truth(world: World, *, d_nll: float = 0.05, margin: float = 0.03) -> Truth:
-    """What is true of the run, over its checkpoints; the onset is that of the continuous curve."""
+    """What is true of the run; the onset is where the continuous curve passes the limits.
+
+    The limits are counted from the best of the run's own checkpoints, as a user counts them: what the curve does
+    unseen, between two checkpoints, moves neither the minimum nor the best accuracy.
+    """
     shape = shapes(world)[world.shape]
     times = np.arange(1, world.checkpoints + 1) / world.checkpoints
     accuracy, nll = shape(times)
     fine = np.linspace(1 / world.checkpoints, 1, 5001)
     right, surprise = shape(fine)
-    costly = (surprise > surprise.min() + d_nll) & (fine > fine[surprise.argmin()])
-    both = costly & (right > right.max() - margin)
+    costly = (surprise > nll.min() + d_nll) & (fine > times[nll.argmin()])
+    both = costly & (right > accuracy.max() - margin)
     onset = None
     if both[-1]:
         start = len(both) - int((~both[::-1]).argmax()) if (~both).any() else 0

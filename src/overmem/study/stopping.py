@@ -1,0 +1,80 @@
+"""Baselines that the verdict is compared with: early-stopping rules, and another tool's pick."""
+
+import json
+import subprocess
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from overmem.records import Curves
+
+
+def generalization_loss(nll: Float[np.ndarray, " checkpoints"], limit: float = 5.0) -> int:
+    """Prechelt's GL: stop when the nll is `limit` percent above its lowest so far; keep the lowest until then.
+
+    Source: Prechelt 1998, Early Stopping - But When?, https://doi.org/10.1007/3-540-49430-8_3.
+    """
+    lowest = np.minimum.accumulate(nll)
+    return _lowest_until(nll, 100 * (nll / lowest - 1) > limit)
+
+
+def progress_quotient(
+    nll: Float[np.ndarray, " checkpoints"],
+    train: Float[np.ndarray, "checkpoints strip"],
+    limit: float = 0.75,
+) -> int:
+    """Prechelt's PQ: stop when generalization loss over training progress in the strip before exceeds `limit`."""
+    lowest = np.minimum.accumulate(nll)
+    progress = 1000 * (train.mean(1) / train.min(1) - 1)
+    return _lowest_until(nll, 100 * (nll / lowest - 1) / np.maximum(progress, 1e-9) > limit)
+
+
+def _lowest_until(nll: Float[np.ndarray, " checkpoints"], stops: np.ndarray) -> int:
+    end = int(stops.argmax()) + 1 if stops.any() else len(nll)
+    return int(nll[:end].argmin())
+
+
+def training_losses(count: int, strip: int = 5) -> Float[np.ndarray, "checkpoints strip"]:
+    """A training loss that falls to nearly nothing, at `strip` points before each of `count` checkpoints."""
+    times = np.arange(1, count * strip + 1) / (count * strip)
+    return np.asarray(0.02 + 0.4 * np.exp(-times / 0.25)).reshape(count, strip)
+
+
+def early_stopping(runs: Sequence[Curves]) -> dict[str, list[int]]:
+    """What GL at 5 and PQ at 0.75 pick on each run."""
+    curves = [r.nll_sums.sum(1) / r.token_counts.sum() for r in runs]
+    train = training_losses(len(curves[0]))
+    return {
+        "GL 5": [generalization_loss(c) for c in curves],
+        "PQ 0.75": [progress_quotient(c, train) for c in curves],
+    }
+
+
+DOCTOR = """
+import json, sys
+from finetune_doctor import diagnose
+from finetune_doctor.history import from_trainer_state
+for line in sys.stdin:
+    d = diagnose(from_trainer_state(json.loads(line)))
+    print(d.pick.best_step if d.pick is not None else -1)
+"""
+
+
+def finetune_doctor(runs: Sequence[Curves], python: str) -> dict[str, list[int]]:
+    """What finetune-doctor picks on each run; `python` is an interpreter in whose environment it is installed."""
+    lines = []
+    for run in runs:
+        nll, accuracy = run.nll_sums.sum(1) / run.token_counts.sum(), run.correct.mean(1)
+        train = training_losses(len(nll)).mean(1)
+        history = []
+        for i, c in enumerate(run.checkpoints):
+            here = {"step": c.step, "epoch": c.epoch}
+            history.append(here | {"loss": float(train[i]), "learning_rate": 1e-4})
+            history.append(here | {"eval_loss": float(nll[i]), "eval_accuracy": float(accuracy[i])})
+        last = run.checkpoints[-1].step
+        lines.append(json.dumps({"log_history": history, "global_step": last, "max_steps": last}))
+    done = subprocess.run([python, "-c", DOCTOR], input="\n".join(lines), capture_output=True, text=True, check=True)
+    places = [{c.step: i for i, c in enumerate(run.checkpoints)} for run in runs]
+    picked = [place.get(int(s), -1) for place, s in zip(places, done.stdout.split(), strict=True)]
+    return {"finetune-doctor": picked}
