@@ -7,16 +7,14 @@ import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
-from itertools import pairwise
 
 import altair as alt
 import pytest
 
 from overmem import store
 from overmem.errors import BadRequest
-from overmem.records import Checkpoint, Estimate, Measurement
+from overmem.records import Estimate, Measurement
 from overmem.report import Report, report
-from overmem.report.charts import bands, spans, step_domain
 from overmem.report.findings import Findings
 from overmem.report.page import page
 from overmem.report.sections import SECTIONS
@@ -209,40 +207,6 @@ def test_a_choice_that_no_test_examples_confirmed_is_not_called_tested(findings)
 
 def test_same_findings_give_the_same_page(html, findings):
     assert page(findings) == html
-
-
-@pytest.mark.parametrize("count", [0, 1, 2, 200])
-def test_any_number_of_checkpoints_can_be_drawn(findings, count):
-    first = findings.verdict.checkpoints[2]
-    many = tuple(
-        dataclasses.replace(first, checkpoint=Checkpoint(f"checkpoint-{i + 1}", i + 1, (i + 1) / 10))
-        for i in range(count)
-    )
-    found = Findings("many", dataclasses.replace(findings.verdict, checkpoints=many))
-    edges = spans(found)
-    assert len(edges) == count
-    if count:
-        low, high = step_domain(found)
-        assert (edges[0]["step"], edges[-1]["end"]) == (low, high)
-        assert all(a["end"] == b["step"] for a, b in pairwise(edges))
-        assert len(bands(found)) == 1
-    assert "Every checkpoint" in page(found)
-
-
-def test_a_base_model_far_above_the_curve_is_said_and_does_not_flatten_it(findings):
-    judged = list(findings.verdict.checkpoints)
-    judged[0] = dataclasses.replace(judged[0], nll=Estimate(4.0, 3.9, 4.1, 200))
-    html = page(dataclasses.replace(findings, verdict=dataclasses.replace(findings.verdict, checkpoints=tuple(judged))))
-    assert "Above the frame of the second chart: base, perplexity 54.6" in Reading(html).text
-    assert max(_y_domain(charts_of(html)["trajectory-perplexity"])) < 3
-
-
-def _y_domain(spec):
-    return next(
-        layer["encoding"]["y"]["scale"]["domain"]
-        for layer in spec["layer"]
-        if "scale" in layer["encoding"].get("y", {})
-    )
 
 
 def test_the_written_page_comes_from_the_run_directory_alone(tmp_path, make_verdict, findings):

@@ -37,9 +37,17 @@ def probes(findings: Findings) -> Section:
             key = f"{len(charts)}"
             charts[key] = small_multiple(findings, found, splits)
             known = [m for m in found if m.value is not None]
-            figures.append({"key": key, "metric": metric, "splits": _splits(known), "n": sorted({m.n for m in known})})
+            figures.append({"key": key, "metric": metric, "n": sorted({m.n for m in known})})
         about = first_line(PROBES[probe]) if probe in PROBES else ""
-        folds.append({"probe": probe, "about": about, "figures": figures, "reasons": reasons})
+        folds.append(
+            {
+                "probe": probe,
+                "about": about,
+                "figures": figures,
+                "splits": _splits(m for m in rows if m.probe == probe and m.value is not None),
+                "reasons": reasons,
+            }
+        )
     colours = dict(zip(splits, LINES * (len(splits) // len(LINES) + 1), strict=False))
     body = render("probes.html.j2", folds=folds, colours=colours)
     return Section(

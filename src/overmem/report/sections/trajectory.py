@@ -133,7 +133,7 @@ def _panel(findings: Findings, name: str, estimates: Estimates) -> dict[str, Any
     tests = _on_test(findings, what)
     domain = _frame(findings, what, estimates)
     x = step_axis(findings, labels=not top)
-    y = value_axis("value", name, domain, ".0%" if top else ".3~r")
+    y = value_axis("value", name, domain, ".1~%" if top else ".3~r")
     rows = [row(c.checkpoint.step, estimates[c.checkpoint.name], unit) for c in findings.trained]
     layers: list[Layer] = [background(findings, x)]
     if limit is not None and domain[0] < limit < domain[1]:
@@ -143,7 +143,7 @@ def _panel(findings: Findings, name: str, estimates: Estimates) -> dict[str, Any
     layers += _tests(findings, tests, unit, x, y)
     layers += whiskers(rows, x, y)
     layers += _beside(findings, what, unit, x, y)
-    layers += _shipped(findings, estimates, x, y, labelled=top)
+    layers += _shipped(findings, what, estimates, x, y, labelled=top)
     if top:
         layers.append(_band_names(findings, x))
     layers.append(_hover(findings, tests, estimates, name, unit, x))
@@ -159,11 +159,15 @@ def _tests(findings: Findings, tests: Estimates, unit: str, x: alt.X, y: alt.Y) 
     return [line.encode(x=x, y=y)] if rows else []
 
 
+def _measured(findings: Findings, checkpoint: str, what: tuple[str, str]) -> Estimate:
+    found = findings.measured(checkpoint, findings.chosen_on, what)
+    return found if what == ACCURACY else perplexity_of(found)
+
+
 def _beside(findings: Findings, what: tuple[str, str], unit: str, x: alt.X, y: alt.Y) -> list[Layer]:
     rows: Rows = []
     for checkpoint in findings.beside:
-        found = findings.measured(checkpoint.name, findings.chosen_on, what)
-        found = found if what == ACCURACY else perplexity_of(found)
+        found = _measured(findings, checkpoint.name, what)
         if has_value(found):
             rows.append(row(checkpoint.step, found, unit, name=checkpoint.name))
     if not rows:
@@ -174,13 +178,15 @@ def _beside(findings: Findings, what: tuple[str, str], unit: str, x: alt.X, y: a
     return [mark.encode(x=x, y=y)]
 
 
-def _shipped(findings: Findings, estimates: Estimates, x: alt.X, y: alt.Y, *, labelled: bool) -> list[Layer]:
+def _shipped(
+    findings: Findings, what: tuple[str, str], estimates: Estimates, x: alt.X, y: alt.Y, *, labelled: bool
+) -> list[Layer]:
     """The recommended checkpoint: a line through the panel, a ring around its point, its name on top."""
     choice = findings.verdict.recommended
     checkpoint = findings.checkpoint(choice.checkpoint) if choice else None
     if checkpoint is None:
         return []
-    estimate = estimates.get(checkpoint.name, Estimate(None))
+    estimate = estimates.get(checkpoint.name) or _measured(findings, checkpoint.name, what)
     base = alt.Chart(data([{"step": checkpoint.step, "value": estimate.value, "name": f"ship {checkpoint.name}"}]))
     layers: list[Layer] = [base.mark_rule(color="var(--ship)", strokeWidth=1.5).encode(x=x)]
     if has_value(estimate):
