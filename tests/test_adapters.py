@@ -163,7 +163,8 @@ def test_wise_ft_of_an_adapter_is_part_of_its_change(base: Path, kind: str) -> N
 
 def test_the_base_as_a_source_weighs_a_change_of_nothing(base: Path) -> None:
     folder = train(base, 50, modules_to_save=["lm_head"])
-    merged = merge(Merge(str(base.parent / "run"), ("base", folder.name), weights=(0.25, 0.75)))
+    merged = merge(Merge(str(base.parent / "run"), (folder.name, "base"), weights=(0.75, 0.25)))
+    assert not (merged / "config.json").exists()
     assert_exact(base, merged, (0.75,), [folder])
 
 

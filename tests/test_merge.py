@@ -93,6 +93,13 @@ def test_the_merged_folder_holds_the_last_tokenizer_and_nothing_of_the_optimizer
     assert json.loads((path / "tokenizer.json").read_text()) == {"step": 50}
 
 
+def test_progress_ends_at_all_bytes(run: Path) -> None:
+    told: list[tuple[float, float]] = []
+    merge(Merge(str(run), PAIR), progress=lambda what, done, total: told.append((done, total)))
+    assert told == sorted(told)
+    assert told[-1][0] == told[-1][1] == sum(t.nbytes for t in weights(run / PAIR[0]).values())
+
+
 def test_an_audit_finds_the_merge_and_what_it_was_made_of(run: Path) -> None:
     merged_of(run)
     found = {one.checkpoint.name: one.checkpoint for one in found_in(run)}
@@ -137,6 +144,22 @@ def test_dare_drops_differently_in_every_parameter(run: Path, tmp_path: Path) ->
     ]
     assert 0.4 < float(masks[0].float().mean()) < 0.6
     assert not torch.equal(*masks)
+
+
+def test_a_rule_of_ones_own_sees_the_base_and_its_knobs(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_rules.py").write_text(
+        "def furthest(tensors, base, *, share=1.0):\n"
+        "    return base + share * max((t - base for t in tensors), key=lambda d: float(d.norm()))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = merged_of(run, rule="my_rules:furthest", knobs={"share": 0.5}, base=str(tmp_path / "base"))
+    assert path.name == "merged-my_rules.furthest-10-50"
+    base, sides = weights(tmp_path / "base"), [weights(run / name) for name in PAIR]
+    for name, tensor in weights(path).items():
+        far = max((side[name] - base[name] for side in sides), key=lambda change: float(change.norm()))
+        torch.testing.assert_close(tensor, base[name] + 0.5 * far)
 
 
 def test_sums_are_made_in_float32_and_cast_to_the_type_of_the_source(run: Path) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from overmem.errors import BadCheckpoint, BadRequest
@@ -129,17 +130,19 @@ def role(name: str) -> tuple[str, str]:
     return "whole", inner
 
 
-def stacked_down(parts: Sequence[Tensor]) -> Tensor:
+def stacked_down(parts: Sequence[Float[Tensor, "_ inputs"]]) -> Float[Tensor, "rank inputs"]:
     """A of the sum: every A, one below the other."""
     return torch.cat(list(parts), dim=0)
 
 
-def stacked_up(parts: Sequence[Tensor], scales: Sequence[float]) -> Tensor:
+def stacked_up(parts: Sequence[Float[Tensor, "outputs _"]], scales: Sequence[float]) -> Float[Tensor, "outputs rank"]:
     """B of the sum: every B times its coefficient and scale, side by side."""
     return torch.cat([part * scale for part, scale in zip(parts, scales, strict=True)], dim=1)
 
 
-def part_taken(weight: Tensor, init: str, rank: int, scale: float) -> tuple[Tensor, Tensor]:
+def part_taken(
+    weight: Float[Tensor, "outputs inputs"], init: str, rank: int, scale: float
+) -> tuple[Float[Tensor, "outputs rank"], Float[Tensor, "rank inputs"]]:
     """(up, down) whose product is what an initialisation takes from the base's matrix [out in].
 
     Args:
@@ -159,15 +162,15 @@ def part_taken(weight: Tensor, init: str, rank: int, scale: float) -> tuple[Tens
 class Dora:
     """What a sum of DoRA adapters is in one module, beside its A."""
 
-    up: Tensor
-    magnitude: Tensor
+    up: Float[Tensor, "outputs rank"]
+    magnitude: Float[Tensor, "..."]
 
 
 def combined_dora(
-    weight: Tensor,
-    downs: Sequence[Tensor],
-    ups: Sequence[Tensor],
-    magnitudes: Sequence[Tensor],
+    weight: Float[Tensor, "rows columns"],
+    downs: Sequence[Float[Tensor, "_ inputs"]],
+    ups: Sequence[Float[Tensor, "outputs _"]],
+    magnitudes: Sequence[Float[Tensor, "..."]],
     scales: Sequence[float],
     coefficients: Sequence[float],
     *,

@@ -24,12 +24,7 @@ from overmem.records import SCHEMA
 from overmem.rules import LINEAR, NEEDS_BASE, RULES
 from overmem.seeds import seed_of
 from overmem.tables import checked_knobs, knobs, method
-from overmem.weights import ADAPTER, MODEL, Progress, Weights, model_folder, opened, write_weights
-
-_COPIED = (".json", ".txt", ".model", ".jinja", ".py", ".tiktoken")
-"""Endings of the files that go along with the weights: configuration, tokenizer, chat template, model code."""
-_LEFT = ("trainer_state.json", MERGE_NOTE, CONFIG)
-_TEMPLATES = "additional_chat_templates"
+from overmem.weights import ADAPTER, MODEL, Progress, Weights, copy_companions, model_folder, opened, write_weights
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,9 @@ def merge(config: Merge, *, progress: Progress = lambda what, done, total: None)
     rule = _rule(config)
     found = found_in(run.root, config.base or store.read_recipe(run).get("model"))
     sources, base = _sources(config, run, found)
-    rule(dict(config.knobs), [torch.zeros(2)] * len(sources), torch.zeros(2))
+    if config.rule in RULES:  # a wrong knob or number of sources shows on two zeros as well
+        rule(dict(config.knobs), [torch.zeros(2)] * len(sources), torch.zeros(2))
+    last = Path([one for one in sources if one is not base][-1].path)
     note = _note(config, sources, base)
     path = run.root / _name(config, sources)
     with store.locked(run):
@@ -94,7 +91,7 @@ def merge(config: Merge, *, progress: Progress = lambda what, done, total: None)
                 store.write_json(partial / MERGE_NOTE, note)
                 name, limit = (MODEL, config.shard_bytes) if blend.config is None else (ADAPTER, sys.maxsize)
                 write_weights(partial, blend.entries, blend.tensor, limit=limit, name=name, progress=progress)
-                _accompany(partial, model_folder(sources[-1].path), blend, config.dtype)
+                _accompany(partial, last, blend, config.dtype)
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                     raise
@@ -194,7 +191,7 @@ def _note(config: Merge, sources: Sequence[Found], base: Found | None) -> dict[s
             {"name": one.checkpoint.name, "step": one.checkpoint.step, "fingerprint": fingerprint(one.path)}
             for one in sources
         ],
-        "base": base.path if base is not None and (config.rule in NEEDS_BASE or base in sources) else None,
+        "base": base.path if base is not None and (_sees_base(config.rule) or base in sources) else None,
         "rule": config.rule,
         "weights": list(config.weights) if config.weights is not None else equal,
         "knobs": dict(config.knobs),
@@ -203,6 +200,11 @@ def _note(config: Merge, sources: Sequence[Found], base: Found | None) -> dict[s
         "version": importlib.metadata.version("overmem"),
     }
     return json.loads(json.dumps(note))  # type: ignore[no-any-return]
+
+
+def _sees_base(rule: str) -> bool:
+    """Whether the rule is given the base's weights where they are known: those that need it, and one's own."""
+    return rule in NEEDS_BASE or rule not in RULES
 
 
 def _read_note(folder: Path) -> dict[str, Any] | None:
@@ -266,7 +268,7 @@ def _blend(
 
     opened_all = [base_weights() if one is base else stack.enter_context(opened(Path(one.path))) for one in sources]
     tied = bool(_settings(folders[-1]).get("tie_word_embeddings"))
-    below = base_weights() if config.rule in NEEDS_BASE else None
+    below = base_weights() if base is not None and _sees_base(config.rule) else None
     return blend_full(opened_all, below, combine, dtype=dtype, tied=tied)
 
 
@@ -276,17 +278,8 @@ def _settings(folder: Path) -> dict[str, Any]:
 
 
 def _accompany(partial: Path, last: Path, blend: Blend, dtype: str) -> None:
-    """Configuration and tokenizer of the last source, and the settings that the merge changed."""
-    for file in sorted(last.iterdir()):
-        if (
-            file.is_file()
-            and file.suffix in _COPIED
-            and file.name not in _LEFT
-            and not file.name.endswith(".index.json")
-        ):
-            shutil.copyfile(file, partial / file.name)
-    if (last / _TEMPLATES).is_dir():
-        shutil.copytree(last / _TEMPLATES, partial / _TEMPLATES, dirs_exist_ok=True)
+    """Configuration and tokenizer of the last trained source, and the settings that the merge changed."""
+    copy_companions(last, partial, leave=(MERGE_NOTE, CONFIG))
     if blend.config is not None:
         store.write_json(partial / CONFIG, blend.config)
     elif dtype != "source":

@@ -24,6 +24,9 @@ Progress = Callable[[str, float, float], None]
 """Told (what is done now, bytes with it, bytes in all)."""
 MODEL = "model.safetensors"
 ADAPTER = "adapter_model.safetensors"
+_COMPANIONS = (".json", ".txt", ".model", ".jinja", ".py", ".tiktoken")
+"""Endings of the files that go along with weights: configuration, tokenizer, chat template, model code."""
+_TEMPLATES = "additional_chat_templates"
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -143,6 +146,16 @@ def _files(folder: Path) -> list[Path]:
         if (folder / name).is_file():
             return [folder / name]
     return weight_files(folder)
+
+
+def copy_companions(source: Path, target: Path, *, leave: Sequence[str] = ()) -> None:
+    """Copy configuration, tokenizer and templates, but no weights, no state of the trainer, and nothing of `leave`."""
+    for file in sorted(source.iterdir()):
+        wanted = file.suffix in _COMPANIONS and not file.name.endswith((".index.json", "trainer_state.json"))
+        if file.is_file() and wanted and file.name not in leave:
+            shutil.copyfile(file, target / file.name)
+    if (source / _TEMPLATES).is_dir():
+        shutil.copytree(source / _TEMPLATES, target / _TEMPLATES, dirs_exist_ok=True)
 
 
 @dataclass(frozen=True)

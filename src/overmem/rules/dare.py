@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from overmem.rules.weighting import fraction, needed, source_weights, weighted_sum
@@ -10,14 +11,14 @@ from overmem.seeds import seed_of
 
 
 def dare(
-    tensors: Sequence[Tensor],
-    base: Tensor | None,
+    tensors: Sequence[Float[Tensor, "*shape"]],
+    base: Float[Tensor, "*shape"] | None,
     *,
     weights: Sequence[float] | None = None,
     drop: float = 0.5,
     scale: float = 1.0,
     seed: int = 0,
-) -> Tensor:
+) -> Float[Tensor, "*shape"]:
     """The base model plus a random part of each change, rescaled so that its expectation is the whole change.
 
     Each entry of tau_i = theta_i - theta_0 is dropped with probability `drop`, the others divided by (1 - drop); then

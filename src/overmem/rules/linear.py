@@ -2,12 +2,18 @@
 
 from collections.abc import Sequence
 
+from jaxtyping import Float
 from torch import Tensor
 
 from overmem.rules.weighting import source_weights, weighted_sum
 
 
-def linear(tensors: Sequence[Tensor], base: Tensor | None, *, weights: Sequence[float] | None = None) -> Tensor:
+def linear(
+    tensors: Sequence[Float[Tensor, "*shape"]],
+    base: Float[Tensor, "*shape"] | None,
+    *,
+    weights: Sequence[float] | None = None,
+) -> Float[Tensor, "*shape"]:
     """Weighted average of the checkpoints: the paper's merge is two of them, 1/2 each.
 
     sum_i w_i theta_i. Over the last k checkpoints of a run it is LAWA; over models of several runs, a uniform soup.

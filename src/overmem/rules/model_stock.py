@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.linalg import vector_norm
 
@@ -11,7 +12,9 @@ from overmem.errors import BadRequest
 from overmem.rules.weighting import needed, weighted_sum
 
 
-def model_stock(tensors: Sequence[Tensor], base: Tensor | None) -> Tensor:
+def model_stock(
+    tensors: Sequence[Float[Tensor, "*shape"]], base: Float[Tensor, "*shape"] | None
+) -> Float[Tensor, "*shape"]:
     """The average of the checkpoints, drawn towards the base the more their changes disagree.
 
     t mean_i theta_i + (1 - t) theta_0 with t = N cos / (1 + (N - 1) cos), where cos is the mean cosine between the

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.linalg import vector_norm
 
@@ -11,12 +12,12 @@ from overmem.rules.weighting import source_weights
 
 
 def slerp(
-    tensors: Sequence[Tensor],
-    base: Tensor | None,
+    tensors: Sequence[Float[Tensor, "*shape"]],
+    base: Float[Tensor, "*shape"] | None,
     *,
     weights: Sequence[float] | None = None,
     parallel: float = 0.9995,
-) -> Tensor:
+) -> Float[Tensor, "*shape"]:
     """Interpolation of two checkpoints along the arc between them, which keeps the norm that averaging loses.
 
     [sin((1-t) O) u + sin(t O) v] / sin O, where O is the angle between u and v and t the second weight; linear where

@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 
+from jaxtyping import Float
 from torch import Tensor
 
 from overmem.rules.weighting import needed, source_weights, weighted_sum
 
 
 def task_arithmetic(
-    tensors: Sequence[Tensor], base: Tensor | None, *, weights: Sequence[float] | None = None, scale: float = 1.0
-) -> Tensor:
+    tensors: Sequence[Float[Tensor, "*shape"]],
+    base: Float[Tensor, "*shape"] | None,
+    *,
+    weights: Sequence[float] | None = None,
+    scale: float = 1.0,
+) -> Float[Tensor, "*shape"]:
     """The base model plus a scaled, weighted sum of the changes that fine-tuning made to it.
 
     theta_0 + scale sum_i w_i (theta_i - theta_0). A scale below 1 goes back towards the base, one above 1 beyond the

@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from overmem.rules.weighting import fraction, needed, source_weights, weighted_sum
 
 
 def ties(
-    tensors: Sequence[Tensor],
-    base: Tensor | None,
+    tensors: Sequence[Float[Tensor, "*shape"]],
+    base: Float[Tensor, "*shape"] | None,
     *,
     weights: Sequence[float] | None = None,
     density: float = 0.2,
     scale: float = 1.0,
-) -> Tensor:
+) -> Float[Tensor, "*shape"]:
     """The base model plus the largest changes, averaged over the checkpoints that agree on their sign.
 
     Trim: of each change tau_i keep the `density` largest entries. Elect: the sign of sum_i w_i tau_i, entry by entry.

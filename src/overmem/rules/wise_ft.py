@@ -3,14 +3,19 @@
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from overmem.rules.weighting import fraction, needed, source_weights, weighted_sum
 
 
 def wise_ft(
-    tensors: Sequence[Tensor], base: Tensor | None, *, weights: Sequence[float] | None = None, alpha: float = 0.5
-) -> Tensor:
+    tensors: Sequence[Float[Tensor, "*shape"]],
+    base: Float[Tensor, "*shape"] | None,
+    *,
+    weights: Sequence[float] | None = None,
+    alpha: float = 0.5,
+) -> Float[Tensor, "*shape"]:
     """Interpolation between the base model and the (averaged) checkpoints.
 
     (1 - alpha) theta_0 + alpha sum_i w_i theta_i.
