@@ -1,22 +1,25 @@
 """Judge a run: which regime, since when, how bad, at what cost, and which checkpoint to ship."""
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from overmem import store
-from overmem.advice import best_merge, choices, logged_choices
+from overmem.advice import best_merge, choices, logged_choices, prunable
 from overmem.curves import Logged, read_logged
 from overmem.errors import unknown
 from overmem.records import CheckpointVerdict, Choice, Cost, Curves, Measurement, Verdict
 from overmem.regime import judge, onset, regimes, severity
 from overmem.regime.costs import costs
 from overmem.regime.logged import ENOUGH, onset_of_curve, quantities_of_curve
+from overmem.regime.markdown import markdown
 from overmem.regime.mismatch import mismatch
 from overmem.regime.story import headline, run_regime, sentences
+
+__all__ = ["FAIL_ON", "Diagnose", "diagnose", "exit_code", "markdown", "prune"]
 
 
 @dataclass(frozen=True)
@@ -258,7 +261,23 @@ def exit_code(verdict: Verdict, fail_on: Sequence[str]) -> int:
     return int(any(FAIL_ON[name](verdict) for name in fail_on))
 
 
-def checkpoint_folders(root: Path, verdict: Verdict) -> tuple[str, ...]:
-    """The judged checkpoints that still exist on disk, in time order."""
+def prune(run: store.Run, verdict: Verdict, *, yes: bool = False) -> tuple[str, ...]:
+    """The checkpoint folders that may go, in time order; deleted with `yes`.
+
+    Never the recommended one, its neighbours, the last, or one that the verdict did not judge. None where nothing is
+    recommended, and none on reduced evidence.
+    """
+    if verdict.recommended is None or verdict.evidence != "observations":
+        return ()
     named = [v.checkpoint.name for v in verdict.checkpoints if v.checkpoint.step > 0]
-    return tuple(name for name in named if (root / name).is_dir())
+    here = [name for name in named if (run.root / name).is_dir()]
+    merged = {c.name: c.merged_from for c in store.read_checkpoints(run)} if run.plan_path.is_file() else {}
+    needed = merged.get(verdict.recommended.checkpoint or "", ())
+    kept = [verdict.recommended.checkpoint] if not needed else list(needed)
+    free = set(here)
+    for name in kept:
+        free &= set(prunable(verdict.checkpoints, name, here))
+    found = tuple(name for name in here if name in free)
+    for name in found if yes else ():
+        shutil.rmtree(run.root / name)
+    return found

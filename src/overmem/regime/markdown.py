@@ -1,0 +1,48 @@
+"""A verdict as Markdown, for a pull request."""
+
+from overmem.records import Estimate, Verdict
+
+MARKS = {"healthy": "🟢", "under-trained": "⚪", "over-memorized": "🟣", "over-fitted": "🔴", "undecided": "❔"}
+
+
+def markdown(verdict: Verdict) -> str:
+    """Headline, sentences, and one row a checkpoint."""
+    lines = [f"### {_safe(verdict.headline)}", ""]
+    if verdict.evidence != "observations":
+        lines += [f"*Reduced evidence: {verdict.evidence}.*", ""]
+    lines += [f"- {_safe(s)}" for s in verdict.sentences]
+    lines += ["", "| checkpoint | regime | accuracy | nll | excess |", "| --- | --- | --- | --- | --- |"]
+    shipped = verdict.recommended.checkpoint if verdict.recommended else None
+    for v in verdict.checkpoints:
+        name = _safe(v.checkpoint.name)
+        name = f"**{name}** (ship)" if v.checkpoint.name == shipped else name
+        mark = MARKS.get(v.regime, "")
+        numbers = (_share(v.accuracy), _number(v.nll), _number(v.excess))
+        lines.append(f"| {name} | {mark} {v.regime} | {' | '.join(numbers)} |")
+    n = max((v.accuracy.n for v in verdict.checkpoints), default=0)
+    lines += ["", f"n = {n:,}; intervals are 95%; excess in nats per token." if n else "Intervals are 95%."]
+    if verdict.warnings:
+        lines += ["", *(f"> {_safe(w)}" for w in verdict.warnings)]
+    return "\n".join(lines) + "\n"
+
+
+def _safe(text: str) -> str:
+    for mark in "\\`*_[]<>|#":
+        text = text.replace(mark, "\\" + mark)
+    return text.replace("\n", " ")
+
+
+def _share(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return "–"
+    if estimate.low is None or estimate.high is None:
+        return f"{100 * estimate.value:.1f}%"
+    return f"{100 * estimate.value:.1f}% ({100 * estimate.low:.1f}–{100 * estimate.high:.1f})"
+
+
+def _number(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return "–"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.3f}"
+    return f"{estimate.value:.3f} ({estimate.low:.3f}–{estimate.high:.3f})"
