@@ -17,7 +17,7 @@ from overmem.records import Example
 
 _MARK = re.compile(
     r"(?P<hash>####)|(?P<tag><answer>)|(?P<box>\\(?:boxed|fbox)\s*(?:\{|(?=\w)))"
-    r"|(?P<say>(?:\bthe\s+)?(?:\b(?:final|correct)\s+)?\banswer\b\s*"
+    r"|(?P<say>(?:\bthe\s+)?(?:\b(?:final|correct)\s+)?\banswer\b[*_]*\s*"
     r"(?:is\b(?!\s*(?:in)?(?:correct|right|wrong|not)\b)\s*:?|[:=]))",
     re.I,
 )
@@ -27,7 +27,7 @@ _CLOSING_TAG = re.compile(r"</?answer>", re.I)
 _LETTER = re.compile(r"\(([A-Ja-j])\)|(?<![A-Za-z])([A-J])(?![A-Za-z'])")
 _LONE_LETTER = re.compile(r"\s*[*(\[]*([A-Ja-j])[*)\]]*[.:]?\s*")
 _IDENTITY = re.compile(r"[\w'-]+ is (?:an? )?[\w-]+")
-_BETWEEN_IDENTITIES = re.compile(r"[,;\n]|\band\b|\(\d+\)|\b\d+[.)]", re.I)
+_BETWEEN_IDENTITIES = re.compile(r"[,;\n]|\.\s|\band\b|\(\d+\)|\b\d+[.)]", re.I)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
+from hashlib import blake2b
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt64
 
 from overmem.records import Example
 
@@ -57,27 +57,34 @@ def _join_similar(questions: Sequence[str], threshold: float, chain: _Chain) -> 
 
     shingles = _shingles(questions)
     # LSH alone misses pairs near its threshold: ask it for less, and check what it finds.
-    index = MinHashLSH(threshold=threshold - 0.15, num_perm=_PERMUTATIONS, weights=(0.3, 0.7))
-    hashed = MinHash.generator(([s.encode() for s in one] for one in shingles), num_perm=_PERMUTATIONS, seed=1)
+    index = MinHashLSH(threshold=max(0.1, threshold - 0.15), num_perm=_PERMUTATIONS, weights=(0.3, 0.7))
+    hashed = MinHash.generator(
+        ((one & 0xFFFFFFFF).tolist() for one in shingles), num_perm=_PERMUTATIONS, seed=1, hashfunc=int
+    )
     for position, signature in enumerate(hashed):
         mine = shingles[position]
         for other in index.query(signature):
             if chain.root(position) != chain.root(other):
                 theirs = shingles[other]
-                if len(mine & theirs) >= threshold * len(mine | theirs):
+                shared = np.intersect1d(mine, theirs, assume_unique=True).size
+                if shared >= threshold * (mine.size + theirs.size - shared):
                     chain.join(position, other)
         index.insert(position, signature, check_duplication=False)
 
 
-def _shingles(questions: Sequence[str]) -> list[frozenset[str]]:
+def _shingles(questions: Sequence[str]) -> list[UInt64[np.ndarray, " shingles"]]:
+    """The hashes of each question's word 3-shingles without the boilerplate; of the whole question if none is left."""
     every = []
     for question in questions:
         words = _WORD.findall(unicodedata.normalize("NFKC", question).casefold())
-        every.append({" ".join(words[start : start + 3]) for start in range(max(1, len(words) - 2))})
-    often = Counter(shingle for one in every for shingle in one)
+        every.append(_hashes({" ".join(words[start : start + 3]) for start in range(max(1, len(words) - 2))}))
+    found, often = np.unique(np.concatenate(every), return_counts=True)
     limit = min(max(20, len(questions) // 10), max(3, len(questions) // 2))
-    boilerplate = {shingle for shingle, count in often.items() if count > limit}
-    # A question of boilerplate alone stands for itself.
-    return [
-        frozenset(one - boilerplate) or frozenset({question}) for one, question in zip(every, questions, strict=True)
-    ]
+    boilerplate = found[often > limit]
+    kept = [one[~np.isin(one, boilerplate)] for one in every] if boilerplate.size else every
+    return [one if one.size else _hashes({question}) for one, question in zip(kept, questions, strict=True)]
+
+
+def _hashes(texts: set[str]) -> UInt64[np.ndarray, " texts"]:
+    digests = b"".join(blake2b(text.encode(), digest_size=8).digest() for text in texts)
+    return np.unique(np.frombuffer(digests, dtype="<u8"))

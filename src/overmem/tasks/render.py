@@ -50,15 +50,7 @@ def prompt_text(tokenizer: Any, question: str, template: str | None = None) -> s
 
 def prompt_ids(tokenizer: Any, question: str, template: str | None = None) -> tuple[int, ...]:
     """The prompt's token ids; one beginning-of-sequence token at most."""
-    text = prompt_text(tokenizer, question, template)
-    # A chat template writes its own special tokens. A plain prompt gets what the tokenizer puts first (bos), but not
-    # what it puts last: an eos there would end the sequence before the solution.
-    chat = template is None and getattr(tokenizer, "chat_template", None)
-    ids = _ids(tokenizer, text)
-    first = tokenizer.bos_token_id
-    if not chat and first is not None and _adds_bos(tokenizer) and ids[:1] != (first,):
-        ids = (first, *ids)
-    return ids
+    return _prompt(tokenizer, question, template)[1]
 
 
 def encode(
@@ -69,8 +61,7 @@ def encode(
     Prompt and solution are tokenised apart: no token straddles the boundary, so the prompt that a model is scored
     after is the prompt that it completes. A prompt that ends in a letter or a colon is followed by one space.
     """
-    before = prompt_ids(tokenizer, example.question, template)
-    prompt = prompt_text(tokenizer, example.question, template)
+    prompt, before = _prompt(tokenizer, example.question, template)
     apart = prompt[-1:].isspace() or _is_special(tokenizer, before[-1:]) or _begins_with_space(tokenizer)
     gap = "" if apart else " "
     solution = _ids(tokenizer, gap + example.solution.strip())
@@ -85,6 +76,18 @@ def completion_text(tokenizer: Any, ids: Sequence[int]) -> str:
     """What the completion `ids` say: special tokens and the space around left out, nothing else touched."""
     text = tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return str(text).strip()
+
+
+def _prompt(tokenizer: Any, question: str, template: str | None) -> tuple[str, tuple[int, ...]]:
+    text = prompt_text(tokenizer, question, template)
+    ids = _ids(tokenizer, text)
+    # A chat template writes its own special tokens. A plain prompt gets what the tokenizer puts first (bos), but not
+    # what it puts last: an eos there would end the sequence before the solution.
+    chat = template is None and getattr(tokenizer, "chat_template", None)
+    first = tokenizer.bos_token_id
+    if not chat and first is not None and ids[:1] != (first,) and _adds_bos(tokenizer):
+        ids = (first, *ids)
+    return text, ids
 
 
 def _ids(tokenizer: Any, text: str) -> tuple[int, ...]:
