@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 
+from overmem.probes.estimates import paired_drop
 from overmem.probes.robustness import robustness
+from overmem.stats import Z
 
 BEFORE = [1, 1, 1, 1, 1, 1, 0, 0, 0, 0]
 AFTER = [1, 1, 0, 0, 0, 0, 1, 0, 0, 0]
@@ -25,6 +27,29 @@ def test_the_p_value_is_mcnemars_exact_one(snapshot, value_of):
     found = value_of(robustness(snapshot), "mcnemar_p", "test+typos")
     assert found.value == pytest.approx(mcnemar(np.array([[2, 4], [1, 3]]), exact=True).pvalue)
     assert found.note == "4 lost, 1 won"
+
+
+def table(lost, won, n):
+    kind = np.array([0] * lost + [1] * won + [2] * (n - lost - won))
+    return (kind == 0) | (kind == 2), kind >= 1
+
+
+@pytest.mark.parametrize(("lost", "won"), [(6, 0), (5, 0), (4, 0), (3, 0), (15, 4), (15, 5), (15, 6), (15, 7)])
+def test_the_interval_holds_0_just_where_mcnemars_score_test_does_not_reject(lost, won):
+    found = paired_drop(*table(lost, won, 60))
+    assert (found.low <= 0 <= found.high) is ((lost - won) ** 2 / (lost + won) <= Z**2)
+
+
+def test_no_changed_answer_is_an_interval_that_is_not_empty():
+    found = paired_drop(*table(0, 0, 40))
+    assert found.value == 0.0
+    assert (found.low, found.high) == pytest.approx((-(Z**2) / (40 + Z**2), Z**2 / (40 + Z**2)))
+
+
+def test_every_answer_lost_is_a_drop_of_1_that_may_be_less():
+    found = paired_drop(*table(10, 0, 10))
+    assert (found.value, found.high) == (1.0, pytest.approx(1.0))
+    assert 0.4 < found.low < 1.0
 
 
 def test_drop_rate_success_on_pairs_and_limem_by_hand(snapshot, value_of):

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import stdtrit
 
-from overmem.stats import mcnemar, paired_shares, wilson
+from overmem.stats import Z, mcnemar, wilson
 
 
 @dataclass(frozen=True)
@@ -68,16 +68,21 @@ def fraction(
     """A ratio of sums that lies in [0, 1], with Wilson's interval at the effective n of its linearised variance.
 
     n_eff = p(1-p)/variance is the number of coin flips that would be as uncertain. For single values of 0 and 1 it is
-    n, and the interval is Wilson's own; it stays inside [0, 1] and is not empty when every value is the same.
+    n, and the interval is Wilson's own; it stays inside [0, 1] and is not empty when every value is the same. Where
+    values lie between, rare failures may not have been seen yet: the variance counts the largest one once more, and
+    its root in place of it where fewer than three failures' worth were seen. In simulation that is what covers.
     """
     found = ratio(numerator, denominator, note)
     if found.value is None:
         return found
-    if found.n < 2 or found.stderr is None:
-        return _wilson(min(1.0, max(0.0, found.value)), found.n, note)
     p = min(1.0, max(0.0, found.value))
-    variance = found.stderr**2 * (found.n - 1) / found.n
-    n_eff = p * (1 - p) / variance if variance > 0 and 0 < p < 1 else float(found.n)
+    if found.n < 2 or found.stderr is None or not 0 < p < 1:
+        return replace(_wilson(p, found.n, note), stderr=found.stderr)
+    rare = np.maximum(numerator if p < 0.5 else denominator - numerator, 0.0) / denominator.mean()
+    unseen = float(rare.max()) if rare.sum() >= 3 else max(float(rare.max()), sqrt(float(rare.max())))
+    seen = found.stderr**2 * (found.n - 1) / found.n
+    n_seen = p * (1 - p) / seen if seen > 0 else float(found.n)
+    n_eff = max(min(float(found.n), n_seen), p * (1 - p) / (seen + (unseen / found.n) ** 2))
     interval = _wilson(p, n_eff, note)
     return replace(found, value=p, low=interval.low, high=interval.high)
 
@@ -152,12 +157,33 @@ def ratio_difference(
 
 
 def paired_drop(before: Bool[np.ndarray, " examples"], after: Bool[np.ndarray, " examples"], note: str = "") -> Number:
-    """Share right before minus share right after on the same examples, with Newcombe's interval."""
-    found = paired_shares(before, after)
-    if found.value is None or found.low is None or found.high is None:
+    """Share right before minus share right after on the same examples, with Tango's score interval.
+
+    It holds 0 exactly where McNemar's score test does not reject, and is not empty where no answer changed. In
+    simulation it covers closer to 95% than Newcombe's where few answers change.
+
+    Source: Tango 1998, https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<891::AID-SIM780>3.0.CO;2-B.
+    """
+    n = len(before)
+    if n == 0:
         return Number(None, note=note or "no pairs")
-    changed = float(((before != after).mean() - found.value**2) / max(1, found.n - 1))
-    return Number(found.value, sqrt(max(0.0, changed)), found.low, found.high, found.n, note)
+    lost, won = int((before & ~after).sum()), int((~before & after).sum())
+    value = (lost - won) / n
+    low = _score_root(lost, won, n, -1.0, value, Z)
+    high = _score_root(lost, won, n, value, 1.0, -Z)
+    return Number(value, sqrt(((lost + won) / n - value**2) / max(1, n - 1)), low, high, n, note)
+
+
+def _score_root(lost: int, won: int, n: int, low: float, high: float, target: float) -> float:
+    """The difference in [low, high] at which Tango's score, which falls with it, is `target`."""
+    for _ in range(50):
+        middle = (low + high) / 2
+        linear = (2 * n - lost + won) * middle - lost - won
+        root = sqrt(max(0.0, linear**2 + 8 * n * won * middle * (1 - middle)))
+        variance = n * ((root - linear) / (2 * n) + middle * (1 - middle))
+        score = (lost - won - n * middle) / sqrt(max(variance, 1e-12))
+        low, high = (middle, high) if score > target else (low, middle)
+    return (low + high) / 2
 
 
 def exact_mcnemar(before: Bool[np.ndarray, " examples"], after: Bool[np.ndarray, " examples"]) -> Number:
