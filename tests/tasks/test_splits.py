@@ -37,12 +37,20 @@ def test_the_order_of_the_rows_does_not_matter(tmp_path: Path) -> None:
     assert loaded(tmp_path, rows).splits == loaded(tmp_path, rows[::-1]).splits
 
 
-@pytest.mark.parametrize("counts", [{}, {"val": 20, "test": 20}, {"train": 100, "val": 30, "test": 30}])
+@pytest.mark.parametrize("counts", [{}, {"val": 25, "test": 20}, {"train": 100, "val": 30, "test": 30}])
 def test_more_rows_do_not_move_the_others_between_splits(tmp_path: Path, counts: dict[str, int]) -> None:
     before = homes(loaded(tmp_path, [row(n) for n in range(300)], **counts))
     after = homes(loaded(tmp_path, [row(n) for n in range(330)], **counts))
     assert {q: home for q, home in before.items() if after.get(q, home) != home} == {}
     assert len(after) > 150
+
+
+def test_a_share_that_shrinks_moves_rows_only_towards_training(tmp_path: Path) -> None:
+    before = homes(loaded(tmp_path, [row(n) for n in range(200)], val=20, test=20))
+    after = homes(loaded(tmp_path, [row(n) for n in range(400)], val=20, test=20))
+    moves = {(home, after[q]) for q, home in before.items() if after.get(q, home) != home}
+    assert moves
+    assert moves <= {("test", "val"), ("test", "train"), ("val", "train")}
 
 
 def test_another_seed_is_another_division(tmp_path: Path) -> None:
@@ -71,6 +79,17 @@ def test_training_gives_way_to_near_duplicates_of_separate_test_rows(tmp_path: P
     found = loaded(tmp_path, train, test_source=str(tmp_path / "test.json"))
     assert len(found.splits["train"]) + len(found.splits["val"]) == 50
     assert "train: 1 rows left out that are near-duplicates of evaluation questions" in found.notes
+
+
+def test_training_gives_way_to_an_ood_set_and_an_ood_set_may_resemble_the_test(tmp_path: Path) -> None:
+    rows = [row(n) for n in range(60)]
+    (tmp_path / "ood.json").write_text(json.dumps(rows[:20]))
+    (tmp_path / "test.json").write_text(json.dumps(rows[:5]))
+    ood = {"other": Data(source=str(tmp_path / "ood.json"))}
+    found = loaded(tmp_path, rows, test_source=str(tmp_path / "test.json"), ood=ood)
+    assert len(found.splits["ood-other"]) == 20
+    assert len(found.splits["train"]) + len(found.splits["val"]) == 40
+    assert "ood-other: 5 questions are near-duplicates of test questions, and are kept" in found.notes
 
 
 def test_identical_questions_are_one_example_and_are_counted(tmp_path: Path) -> None:
@@ -129,9 +148,9 @@ def test_a_negative_count_and_an_impossible_likeness_are_refused(tmp_path: Path)
         load(Data(near_duplicates=1.5))
 
 
-def test_shares_hold_the_rows_asked_for_and_change_only_when_rows_double() -> None:
+def test_shares_hold_the_rows_asked_for_and_change_rarely() -> None:
     counts = {"test": 200, "val": 100, "train": None}
-    for total in (1000, 7473, 395_000):
+    for total in (950, 1000, 2111, 7473, 395_000):
         shares = shares_for(counts, total)
         assert shares["test"] * total >= 200
         assert (1 - shares["test"]) * shares["val"] * total >= 100

@@ -51,7 +51,8 @@ SOURCES: dict[str, Callable[[Data], Sourced]] = {
 def load(data: Data) -> Loaded:
     """The examples of every split, and notes on what was dropped, added or found.
 
-    Deterministic: the order of the rows does not matter, and adding rows does not move the others from split to split.
+    Deterministic: the order of the rows does not matter. Adding rows does not move the others from split to split, but
+    for the two cases that `overmem.tasks.splits` names.
 
     Raises:
         BadRequest: a source, column or option that is not there.

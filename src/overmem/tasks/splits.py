@@ -1,4 +1,8 @@
-"""Splits by content: a row's own hash decides where it goes, so neither order nor other rows matter."""
+"""Splits by content: a row's own hash decides where it goes, so neither order nor other rows matter.
+
+Two exceptions: a new row that is nearly the same as two others chains them into one cluster, which goes where one of
+them was; and where the training rows are "all the rest", a share shrinks once while the number of rows doubles.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -32,11 +36,12 @@ def shares_for(counts: Mapping[str, int | None], total: int) -> dict[str, float]
     """The share of the rows that each split but `train` gets; a split's share is of what the ones before it left.
 
     Where every count is given, in proportion to them. Where the training rows are "all the rest", the least power of
-    1/2 that holds the rows asked for (with three standard deviations to spare), so that it changes only when the
-    number of rows doubles. A count that is not given is a tenth.
+    1/2 that holds the rows asked for (with three standard deviations to spare): it changes at most once while the
+    number of rows doubles, and rows then only move towards training. A count that is not given is a tenth.
     """
     shares: dict[str, float] = {}
     remaining = list(counts)
+    left = max(total, 1)
     for name, count in counts.items():
         if name == "train":
             continue
@@ -47,9 +52,10 @@ def shares_for(counts: Mapping[str, int | None], total: int) -> dict[str, float]
             whole = sum(other or 0 for other in known)
             shares[name] = count / whole if whole else 0.0
         else:
-            needed = (count + 3 * math.sqrt(count)) / max(total, 1)
+            needed = (count + 3 * math.sqrt(count)) / left
             shares[name] = 0.0 if count == 0 else 2.0 ** -max(1, math.floor(-math.log2(min(needed, 0.5))))
         remaining.remove(name)
+        left = max(1, round(left * (1 - shares[name])))
     return shares
 
 
