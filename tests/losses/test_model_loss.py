@@ -219,6 +219,18 @@ def test_padding_makes_no_difference(side, name):
     torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("name", ["nll", "mar"])
+def test_packing_two_rows_into_one_makes_no_difference(name):
+    model, batch = model_of("llama"), batch_of(rows=2)
+    packed = {
+        "input_ids": batch["input_ids"].reshape(1, -1),
+        "labels": batch["labels"].reshape(1, -1),  # the first label of each row is ignored already
+        "position_ids": torch.arange(12).repeat(2)[None],
+    }
+    apart, together = (model_loss(model, b, LOSSES[name])[0] for b in (batch, packed))
+    torch.testing.assert_close(together, apart)
+
+
 def test_a_reference_is_read_at_the_position_of_its_token():
     model, batch = model_of("llama"), batch_of()
     logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.detach()
