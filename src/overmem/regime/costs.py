@@ -11,7 +11,7 @@ from overmem.records import Cost, Estimate, Measurement, Samples, Snapshot
 
 FROM_MEASUREMENTS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "calibration": ("calibration", "test", ("completion_ece", "token_ece")),
-    "membership": ("membership", "", ("ratio_auroc", "diff_auroc", "loss_auroc", "auroc")),
+    "membership": ("membership", "", ("ratio_auroc", "diff_auroc", "loss_auroc")),
 }
 """Costs that are differences of two measured numbers: probe, split (empty: any), metrics in order of preference."""
 
