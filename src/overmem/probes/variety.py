@@ -4,9 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
-from math import exp, expm1, log, log1p
+from math import exp, expm1, log1p
 
 import numpy as np
+from jaxtyping import Int
 
 _WORD = re.compile(r"\d+(?:[.,]\d+)*|\w+|[^\w\s]")
 _SUM = re.compile(r"\d+(?:\.\d+)?(?:\s*[-+*/]\s*\d+(?:\.\d+)?)+")
@@ -24,9 +25,19 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def ngrams(tokens: Sequence[str], n: int) -> Counter[tuple[str, ...]]:
-    """How often each run of n tokens occurs."""
-    return Counter(zip(*(tokens[i:] for i in range(n)), strict=False))
+def ngram_counts(texts: Sequence[Sequence[str]], n: int) -> Int[np.ndarray, "texts ngrams"]:
+    """How often each text holds each run of n tokens that any of them holds."""
+    number = {word: at for at, word in enumerate(sorted({word for text in texts for word in text}))}
+    token = np.array([number[word] for text in texts for word in text], dtype=np.int64)
+    owner = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
+    size = max(0, len(token) - n + 1)
+    within = owner[:size] == owner[len(owner) - size :]
+    code = np.zeros(size, dtype=np.int64)
+    for shift in range(n):
+        code = code * len(number) + token[shift : shift + size]
+    kinds, kind = np.unique(code[within], return_inverse=True)
+    flat = np.bincount(owner[:size][within] * len(kinds) + kind, minlength=len(texts) * len(kinds))
+    return flat.reshape(len(texts), len(kinds))
 
 
 def distinct(texts: Sequence[Sequence[str]], n: int) -> float | None:
@@ -34,8 +45,8 @@ def distinct(texts: Sequence[Sequence[str]], n: int) -> float | None:
 
     Source: Li et al. 2016, https://arxiv.org/abs/1510.03055.
     """
-    together = sum((ngrams(text, n) for text in texts), Counter[tuple[str, ...]]())
-    return len(together) / together.total() if together else None
+    counts = ngram_counts(texts, n)
+    return counts.shape[1] / int(counts.sum()) if counts.size else None
 
 
 def expectation_adjusted_distinct(texts: Sequence[Sequence[str]], vocabulary: int) -> float | None:
@@ -59,35 +70,19 @@ def self_bleu(texts: Sequence[Sequence[str]], order: int = 4) -> float | None:
     """
     if len(texts) < 2:
         return None
-    logs = np.zeros(len(texts))
-    nothing = np.zeros(len(texts), dtype=bool)
+    logs, nothing = np.zeros(len(texts)), np.zeros(len(texts), dtype=bool)
     for n in range(1, order + 1):
-        counts = [ngrams(text, n) for text in texts]
-        first, second, owner = _two_largest(counts)
-        for i, own in enumerate(counts):
-            hits = sum(min(c, second[g] if owner[g] == i else first[g]) for g, c in own.items())
-            nothing[i] |= n == 1 and hits == 0
-            logs[i] += log((hits or 0.1) / max(1, own.total())) / order
-    lengths = [len(text) for text in texts]
+        counts = ngram_counts(texts, n)
+        second, first = np.partition(counts, -2, axis=0)[-2:]
+        hits = np.minimum(counts, np.where(counts == first, second, first)).sum(1)
+        nothing |= (hits == 0) & (n == 1)
+        logs += np.log(np.where(hits > 0, hits, 0.1) / np.maximum(counts.sum(1), 1)) / order
+    lengths = np.array([len(text) for text in texts])
     for i, length in enumerate(lengths):
-        closest = min((abs(other - length), other) for j, other in enumerate(lengths) if j != i)[1]
+        others = np.delete(lengths, i)
+        closest = min((abs(int(other) - int(length)), int(other)) for other in others)[1]
         logs[i] += min(0.0, 1 - closest / length) if length else 0.0
     return float(np.where(nothing, 0.0, np.exp(logs)).mean())
-
-
-def _two_largest(
-    counts: Sequence[Counter[tuple[str, ...]]],
-) -> tuple[Counter[tuple[str, ...]], Counter[tuple[str, ...]], dict[tuple[str, ...], int]]:
-    """The largest count of each n-gram in any text, the second largest, and whose the largest is."""
-    first, second = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
-    owner: dict[tuple[str, ...], int] = {}
-    for i, own in enumerate(counts):
-        for gram, count in own.items():
-            if count > first[gram]:
-                second[gram], first[gram], owner[gram] = first[gram], count, i
-            elif count > second[gram]:
-                second[gram] = count
-    return first, second, owner
 
 
 def vendi(texts: Sequence[Sequence[str]]) -> float | None:
@@ -100,17 +95,12 @@ def vendi(texts: Sequence[Sequence[str]]) -> float | None:
     """
     if not texts:
         return None
-    counts = [ngrams(text, 1) + ngrams(text, 2) for text in texts]
-    column = {gram: at for at, gram in enumerate(sorted({gram for own in counts for gram in own}))}
-    table = np.zeros((len(texts), len(column) + 1))
-    for i, own in enumerate(counts):
-        for gram, count in own.items():
-            table[i, column[gram]] = count
-        table[i, -1] = not own
+    empty = np.array([[not text] for text in texts])
+    table = np.hstack([ngram_counts(texts, 1), ngram_counts(texts, 2), empty]).astype(np.float64)
     table /= np.linalg.norm(table, axis=1, keepdims=True)
     values = np.linalg.eigvalsh(table @ table.T / len(texts))
     values = values[values > 1e-12]
-    return float(exp(-(values @ np.log(values))))
+    return exp(-float(values @ np.log(values)))
 
 
 def chain(text: str) -> tuple[str, ...]:
