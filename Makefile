@@ -1,0 +1,37 @@
+# Every target sets up what it needs: a virtual environment from the constraints file, torch first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test test-slow check docs clean
+
+demo: $(READY)  ## Fine-tune, audit, judge, merge and draw on the embedded model.
+	$(BIN)/overmem demo
+
+test: $(READY)  ## The default suite.
+	$(BIN)/pytest -m "not slow"
+
+test-slow: $(READY)  ## What takes minutes: real trainers, killed processes, two-process training.
+	$(BIN)/pytest -m slow
+
+check: $(READY)  ## Format, lint, types, the floors.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(READY)  ## The methods page, made from the docstrings.
+	$(BIN)/python -m overmem.study.methods docs/methods.md
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+# torch alone and first: its constraint names a version of which a CPU build may be on hand, and nothing that comes
+# after asks for another.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt | cut -d+ -f1)"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(READY)
