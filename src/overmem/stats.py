@@ -5,6 +5,7 @@ vectorised in a way that they are not.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import ceil, inf, sqrt
 
 import numpy as np
@@ -145,16 +146,20 @@ def bootstrap_weights(
     With `clusters` whole clusters are drawn (all completions of one question, say). The weights depend on n, draws,
     `purpose` and clusters only, so that two statistics of one resample are paired.
     """
-    rng = generator("bootstrap", n, draws, *purpose)
     if clusters is None:
-        return _counts(rng, n, draws)
+        return _counts(n, draws, purpose)
     _, index = np.unique(clusters, return_inverse=True)
-    return _counts(rng, int(index.max(initial=-1)) + 1, draws)[:, index]
+    return _counts(int(index.max(initial=-1)) + 1, draws, (n, *purpose))[:, index]
 
 
-def _counts(rng: np.random.Generator, n: int, draws: int) -> Float32[np.ndarray, "draws examples"]:
+@lru_cache(maxsize=4)
+def _counts(n: int, draws: int, purpose: tuple[object, ...]) -> Float32[np.ndarray, "draws examples"]:
+    """Kept for the next statistic on as many examples; not to be written to."""
+    rng = generator("bootstrap", n, draws, *purpose)
     picked = rng.integers(0, n, size=(draws, n)) + n * np.arange(draws)[:, None]
-    return np.bincount(picked.ravel(), minlength=n * draws).reshape(draws, n).astype(np.float32)
+    counts = np.bincount(picked.ravel(), minlength=n * draws).reshape(draws, n).astype(np.float32)
+    counts.flags.writeable = False
+    return counts
 
 
 def percentiles(

@@ -8,7 +8,7 @@ and a bar that moves with one lucky checkpoint is a noisy one.
 """
 
 from dataclasses import dataclass
-from math import sqrt
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -44,7 +44,7 @@ class Quantities:
     notes: tuple[str, ...]
     """Why a checkpoint has no value."""
 
-    @property
+    @cached_property
     def reference(self) -> float:
         """Accuracy of the plateau."""
         return float(np.nansum(self.plateau * np.nan_to_num(self.accuracy))) if self.plateau.any() else float("nan")
@@ -168,13 +168,18 @@ def crossfitted_gap(
     spread = square.sum(1)[:, None] + square.sum(1)[None, best] - 2 * (correct @ correct[best].T)
     deviation = np.sqrt(np.maximum(spread / n, 1 / n) / n)
     distance = (rest[best, np.arange(len(best))] - rest) / (SOFTNESS * deviation)
-    gaps, errors = np.empty(count), np.empty(count)
+    closest = np.sort(distance, axis=0)[:2]
+    is_closest = distance.argmin(0)[None] == np.arange(count)[:, None]
+    shift = np.where(is_closest, closest[1], closest[0])
+    weights = np.exp(shift[:, None] - distance[None]) * (1 - np.eye(count))[:, :, None]
+    weights /= weights.sum(1, keepdims=True)
+    gaps, squares = np.zeros(count), np.zeros(count)
     fold = member.argmax(1)
-    for c in range(count):
-        further = np.where(np.arange(count)[:, None] == c, np.inf, distance)
-        weights = np.exp(further.min(0) - further)
-        reference = np.einsum("ke,ke->e", (weights / weights.sum(0))[:, fold], correct)
-        difference = correct[c] - reference
-        gaps[c] = difference.mean()
-        errors[c] = difference.std(ddof=1) / sqrt(n)
+    for f in range(member.shape[1]):
+        here = correct[:, fold == f]
+        difference = here - weights[:, :, f] @ here
+        gaps += difference.sum(1)
+        squares += (difference**2).sum(1)
+    gaps /= n
+    errors = np.sqrt(np.maximum(squares / n - gaps**2, 0.0) / (n - 1))
     return gaps, errors

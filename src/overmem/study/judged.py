@@ -1,7 +1,6 @@
 """Simulated runs judged in bulk: how often the rule says what, and what each selection rule picks."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 
@@ -131,12 +130,3 @@ def _crossfitted_best(correct: Float[np.ndarray, "checkpoints examples"], margin
     rest = np.stack([correct[:-1, fold != f].mean(1) for f in range(fold.max() + 1)], 1)
     d = correct[-1] - correct[rest.argmax(0)[fold], np.arange(n)]
     return stats.noninferior(float(d.mean()), float(d.std(ddof=1)) / sqrt(n), margin, n)
-
-
-def tallies(cells: Iterable[Cell], runs: int, processes: int = 1) -> list[Tally]:
-    """Every cell's tally, in order."""
-    cells = list(cells)
-    if processes <= 1:
-        return [tally(cell, runs) for cell in cells]
-    with ProcessPoolExecutor(processes) as pool:
-        return list(pool.map(tally, cells, [runs] * len(cells)))
