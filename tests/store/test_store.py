@@ -27,7 +27,8 @@ def scores(lengths=(2, 3)):
 def samples():
     return Samples(
         ("e0", "e0"), np.array([0, 1], np.int32), np.array([0, 0.7], np.float32), ("a", "<b>"),
-        np.array([1, 2], np.int32), np.array([-1, -2], np.float32), ("eos", "length"), ("4", ""), np.array([True, False]),
+        np.array([1, 2], np.int32), np.array([-1, -2], np.float32), ("eos", "length"),
+        ("4", ""), np.array([True, False]),
     )  # fmt: skip
 
 
@@ -76,16 +77,21 @@ def test_a_file_of_another_schema_is_refused_with_both_versions(run):
     pl.DataFrame({"id": ["x"]}).write_parquet(
         run.examples_path("val"), metadata={"overmem": json.dumps({"schema": 99})}
     )
-    with pytest.raises(BadRequest, match="schema 99.*reads 1"):
+    with pytest.raises(BadRequest, match=r"schema 99.*reads 1"):
         store.read_examples(run, "val")
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(run):
     path = run.home / "a.txt"
     store.write_text(path, "old")
-    with pytest.raises(RuntimeError), store.replacing(path) as partial:
-        partial.write_text("half")
-        raise RuntimeError
+
+    def cut_off():
+        with store.replacing(path) as partial:
+            partial.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        cut_off()
     assert path.read_text() == "old"
     assert list(run.home.iterdir()) == [path]
 

@@ -87,12 +87,13 @@ def parsed(kind: type[_Config], arguments: Arguments, verb: str, *operands: str,
     import tyro
 
     cli: Any = tyro.cli
+    does = VERBS[verb].does
     more = {} if default is None else {"default": default}
     found: _Config = cli(
         kind,
         args=positional(arguments, *operands),
         prog=f"overmem {verb}",
-        description=f"{VERBS[verb].does[:1].upper()}{VERBS[verb].does[1:]}.\n\novermem {verb} {VERBS[verb].usage} [options]",
+        description=f"{does[0].upper()}{does[1:]}.\n\novermem {verb} {VERBS[verb].usage} [options]",
         **more,
     )
     return found
