@@ -23,9 +23,12 @@ def made_scores(rng, ids, lengths, *, sharp=1.0):
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     sums = np.add.reduceat(-logprob, offsets[:-1])
     tempered = sums[:, None] * (1 + 0.3 * np.log(TEMPERATURES)[None, :] ** 2 - 0.1 * np.log(TEMPERATURES)[None, :])
+    small = np.float32
     return Scores(
-        tuple(ids), offsets, rng.integers(0, 40, tokens), logprob, rng.exponential(0.5, tokens), hit, top1,
-        -rng.exponential(1.0, tokens) - 0.5, rng.exponential(1.0, tokens) + 0.2, tempered,
+        tuple(ids), offsets, rng.integers(0, 40, tokens).astype(np.int32), logprob.astype(small),
+        rng.exponential(0.5, tokens).astype(small), hit, top1.astype(small),
+        (-rng.exponential(1.0, tokens) - 0.5).astype(small), (rng.exponential(1.0, tokens) + 0.2).astype(small),
+        tempered,
     )  # fmt: skip
 
 
@@ -43,8 +46,8 @@ def made_samples(rng, examples, share):
             rows.append((e.id, draw, temperature, text, len(text.split()), logprob, stop, answer, answer == e.answer))
     columns = list(zip(*rows, strict=True))
     return Samples(
-        columns[0], np.array(columns[1]), np.array(columns[2]), columns[3], np.array(columns[4]),
-        np.array(columns[5]), columns[6], columns[7], np.array(columns[8]),
+        columns[0], np.array(columns[1], np.int32), np.array(columns[2], np.float32), columns[3],
+        np.array(columns[4], np.int32), np.array(columns[5], np.float32), columns[6], columns[7], np.array(columns[8]),
     )  # fmt: skip
 
 

@@ -1,0 +1,36 @@
+from dataclasses import replace
+
+import pytest
+
+from overmem.probes.estimates import Number
+from overmem.study.coverage import cells, coverage
+
+CHOSEN = [
+    ("accuracy drop, paired", "accuracy 0.8, lost 0.12, won 0.02", 200),
+    ("AUROC", "normal scores, 1.5 apart, as many members as not", 50),
+    ("pass@4 of 16", "mixed questions", 50),
+    ("ECE", "answers, 5 bins, overconfident by 0.15 at worst", 200),
+]
+
+
+@pytest.mark.parametrize("wanted", CHOSEN, ids=lambda c: c[0])
+def test_intervals_hold_the_truth_about_as_often_as_they_say(wanted):
+    (cell,) = [c for c in cells() if (c.quantity, c.setting, c.n) == wanted]
+    found = coverage(cell, 200)
+    assert 0.91 <= found.covered <= 0.985
+    assert found.mean == pytest.approx(cell.truth, abs=found.width / 4)
+
+
+def test_an_interval_of_half_the_width_is_found_out():
+    (cell,) = [c for c in cells() if (c.quantity, c.setting, c.n) == CHOSEN[1]]
+
+    def halved(random):
+        n = cell.draw(random)
+        return Number(n.value, n.stderr, (n.low + n.value) / 2, (n.high + n.value) / 2, n.n)
+
+    assert coverage(replace(cell, draw=halved), 200).covered < 0.8
+
+
+def test_no_two_cells_are_the_same():
+    names = [(c.quantity, c.setting, c.n) for c in cells()]
+    assert len(set(names)) == len(names)
