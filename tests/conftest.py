@@ -1,0 +1,6 @@
+"""Tiny real models and runs, made once a session."""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -1,0 +1,84 @@
+"""A tiny real base model, a data file and a run that the transformers Trainer alone made of them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Trainer, TrainingArguments
+
+ROWS = [
+    {"question": f"What is {a} plus {b}?", "solution": f"{a} + {b} = {a + b}\n#### {a + b}"}
+    for a in range(9)
+    for b in range(9)
+]
+
+
+def byte_tokenizer():
+    vocab = {c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    # No pad token: many real base models have none.
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>")
+
+
+@pytest.fixture(scope="session")
+def overmem():
+    """Runs the real command; returns the finished process."""
+
+    def run(*arguments, **more):
+        command = [sys.executable, "-m", "overmem", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, **more)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("base")
+    tokenizer = byte_tokenizer()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=128, eos_token_id=tokenizer.eos_token_id, bos_token_id=None,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "sums.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return path
+
+
+@pytest.fixture(scope="session")
+def foreign_run(base, tmp_path_factory):
+    """A run that overmem never touched: transformers' Trainer, full weights, two checkpoints, tokenizer beside them."""
+    root = tmp_path_factory.mktemp("foreign")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(base)
+    rows = [tokenizer(f"Question: {r['question']}\nAnswer: {r['solution']}")["input_ids"] for r in ROWS[:16]]
+
+    def collate(batch):
+        width = max(map(len, batch))
+        ids = torch.tensor([r + [0] * (width - len(r)) for r in batch])
+        return {"input_ids": ids, "labels": ids}
+
+    trainer = Trainer(
+        model=LlamaForCausalLM.from_pretrained(base),
+        args=TrainingArguments(
+            str(root), max_steps=4, save_steps=2, per_device_train_batch_size=8, report_to="none", disable_tqdm=True,
+            remove_unused_columns=False, logging_steps=1, learning_rate=1e-2, use_cpu=True,
+        ),
+        train_dataset=rows,
+        data_collator=collate,
+        processing_class=tokenizer,
+    )  # fmt: skip
+    trainer.train()
+    return root

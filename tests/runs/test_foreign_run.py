@@ -1,0 +1,116 @@
+"""Runs that overmem did not make, audited and judged by the real command."""
+
+import json
+import shutil
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from overmem import store
+from overmem.audit import Audit, audit
+
+
+@pytest.fixture
+def run(foreign_run, tmp_path):
+    return shutil.copytree(foreign_run, tmp_path / "run")
+
+
+def test_one_command_audits_judges_and_draws_a_plain_trainers_run(overmem, run, base, data_file):
+    done = overmem("audit", run, "--data", data_file, "--base", base, "--rows", 6, "--max-new-tokens", 8)
+    assert done.returncode == 0, done.stderr
+    assert [c.name for c in store.read_checkpoints(store.open_run(run))] == ["base", "checkpoint-2", "checkpoint-4"]
+    assert store.read_verdict(store.open_run(run)).checkpoints[-1].accuracy.n > 0
+    assert "checkpoint-4" in done.stdout
+    assert "</html>" in store.open_run(run).report_path.read_text()
+    again = overmem("audit", run, "--data", data_file, "--base", base, "--rows", 6, "--max-new-tokens", 8)
+    assert "0 units of work done" in again.stderr
+
+
+def test_diagnose_says_it_as_json_and_fails_a_pipeline_on_request(overmem, run, base, data_file):
+    audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
+    done = overmem("diagnose", run, "--json", "--fail-on", "never")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["regime"]
+    wrong = overmem("diagnose", run, "--fail-on", "sunny")
+    assert wrong.returncode == 2
+    assert "sunny" in wrong.stderr
+    assert "over-memorized" in wrong.stderr
+
+
+def test_measurements_do_not_depend_on_batches(run, base, data_file):
+    asked = {"data": str(data_file), "base": str(base), "rows": 8, "max_new_tokens": 8, "draws": 2}
+    wide = audit(Audit(str(run), **asked, out=str(run / "wide")))
+    narrow = audit(Audit(str(run), **asked, out=str(run / "narrow"), token_budget=1))
+    assert len(wide.measurements) == len(narrow.measurements) > 0
+    for a, b in zip(wide.measurements, narrow.measurements, strict=True):
+        assert (a.checkpoint, a.split, a.metric, a.n) == (b.checkpoint, b.split, b.metric, b.n)
+        assert (a.value is None) == (b.value is None)
+        if a.value is not None:
+            assert a.value == pytest.approx(b.value, rel=1e-3, abs=1e-4), a.metric
+
+
+def test_a_truncated_checkpoint_is_noted_and_the_audit_goes_on(overmem, run, base, data_file):
+    weights = run / "checkpoint-2" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    done = overmem("audit", run, "--data", data_file, "--base", base, "--rows", 6, "--max-new-tokens", 8)
+    assert done.returncode == 1
+    assert "checkpoint-2" in done.stderr
+    rows = store.read_measurements(store.open_run(run))
+    broken = [m for m in rows if m.checkpoint == "checkpoint-2"]
+    assert broken
+    assert all(m.value is None and "checkpoint-2" in m.note for m in broken if m.metric == "nll")
+    assert all(
+        m.value is not None for m in rows if m.checkpoint == "checkpoint-4" and m.metric == "nll" and m.split == "val"
+    )
+
+
+def test_a_pickled_checkpoint_is_refused_with_the_way_to_convert_it(run, base, data_file):
+    folder = run / "checkpoint-2"
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
+    assert "save_pretrained" in done.failures["checkpoint-2"]
+    assert set(done.failures) == {"checkpoint-2"}
+
+
+def test_a_checkpoint_that_lacks_a_weight_is_not_filled_with_noise(run, base, data_file):
+    path = run / "checkpoint-4" / "model.safetensors"
+    tensors = load_file(path)
+    tensors.pop("model.norm.weight")
+    save_file(tensors, path, {"format": "pt"})
+    done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
+    assert "model.norm.weight" in done.failures["checkpoint-4"]
+
+
+def test_changed_weights_are_observed_again_and_nothing_else(run, base, data_file):
+    asked = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8)
+    first = audit(asked)
+    path = run / "checkpoint-4" / "model.safetensors"
+    save_file({k: v * 1.5 for k, v in load_file(path).items()}, path, {"format": "pt"})
+    second = audit(asked)
+    assert first.standing == 0
+    assert second.computed * 3 == first.computed
+    assert second.standing == first.computed - second.computed
+
+
+def test_an_empty_split_is_no_number_and_a_reason(run, base, data_file, tmp_path):
+    recipe = tmp_path / "data.yaml"
+    recipe.write_text(f"source: {data_file}\nval: 0\n")
+    done = audit(Audit(str(run), str(recipe), str(base), rows=6, max_new_tokens=8))
+    empty = [m for m in done.measurements if m.split == "val"]
+    assert empty
+    assert all(m.value is None and m.note for m in empty)
+
+
+def test_a_run_without_data_asks_for_it(overmem, run):
+    done = overmem("audit", run)
+    assert done.returncode == 2
+    assert "--data" in done.stderr
+
+
+def test_a_missing_folder_and_one_without_checkpoints_say_what_is_expected(overmem, tmp_path):
+    missing = overmem("audit", tmp_path / "nothing", "--data", "wordproblems")
+    empty = overmem("audit", tmp_path, "--data", "wordproblems")
+    assert (missing.returncode, empty.returncode) == (2, 2)
+    assert "checkpoint-<step>" in missing.stderr
+    assert "checkpoint-<step>" in empty.stderr
+    assert "Traceback" not in missing.stderr + empty.stderr
