@@ -12,6 +12,7 @@ from overmem.records import Checkpoint, CheckpointVerdict, Choice, Curves, Estim
 
 REASONS = {
     "overmem": "the lowest perplexity among those whose accuracy, smoothed over the run, is level with the best",
+    "healthy": "the most accurate healthy one, because the over-memorized ones are shown to do harm",
     "merge": "a merge that was audited and is better on val than every single checkpoint",
     "paper": "the highest accuracy within the perplexity bound",
     "one-se": "the earliest within one standard error of the highest accuracy",
@@ -256,11 +257,16 @@ def best_merge(
             better.append((accuracy.value, -nll.value, i))
     if not better:
         return recommended, others
-    best = max(better)[2]
+    return preferred(val, test, "merge", val.checkpoints[max(better)[2]].name, recommended, others)
+
+
+def preferred(
+    val: Curves, test: Curves | None, rule: str, checkpoint: str, recommended: Choice, others: tuple[Choice, ...]
+) -> tuple[Choice, tuple[Choice, ...]]:
+    """Another checkpoint in the recommended one's place, every regret counted from it."""
     scored, note = (test, "") if test is not None else (val, "on val, where it was chosen: flattering")
     where = {c.name: i for i, c in enumerate(scored.checkpoints)}
-    names = [("merge", val.checkpoints[best].name), *((c.rule, c.checkpoint or "") for c in (recommended, *others))]
-    made = [
-        _choice(rule, val.checkpoints[place[name]], scored, where, where.get(names[0][1]), note) for rule, name in names
-    ]
+    named = {c.name: c for c in val.checkpoints}
+    names = [(rule, checkpoint), *((c.rule, c.checkpoint or "") for c in (recommended, *others))]
+    made = [_choice(r, named[name], scored, where, where.get(checkpoint), note) for r, name in names]
     return made[0], tuple(made[1:])

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 
 from overmem import store
-from overmem.advice import best_merge, choices, logged_choices, prunable
+from overmem.advice import best_merge, choices, logged_choices, preferred, prunable
 from overmem.curves import Logged, read_logged
-from overmem.errors import unknown
+from overmem.errors import BadRequest, unknown
 from overmem.records import CheckpointVerdict, Choice, Cost, Curves, Measurement, Verdict
 from overmem.regime import judge, onset, regimes, severity
 from overmem.regime.costs import costs
@@ -115,7 +115,7 @@ def _check(config: Diagnose) -> None:
     for name, low, high in (("d_nll", 0.0, 10.0), ("margin", 0.0, 1.0), ("alpha", 0.0, 0.5)):
         value = getattr(config, name)
         if not low < value < high:
-            raise unknown(name, value, [f"a number between {low:g} and {high:g}, ends excluded"])
+            raise BadRequest(f"{name} is {value:g}; allowed: a number between {low:g} and {high:g}, ends excluded")
 
 
 def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
@@ -129,13 +129,16 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
     differs, said = _mismatch(config, train, val)
     on_disk = {c.name for c in val.checkpoints if (run.root / c.name).is_dir()}
     recommended, others = choices(val, test, verdicts, d_nll=config.d_nll, on_disk=on_disk)
-    if recommended is not None:
-        recommended, others = _with_merges(run, val_split, test is not None, recommended, others)
     begun = {}
     if not differs:
         begun = onset(val, verdicts, d_nll=config.d_nll, margin=config.margin, seed=config.seed)
     late = _last_over_memorized(verdicts)
-    harm = _costs(run, recommended, late, config.alpha)
+    beside = _beside(verdicts, recommended, on_disk)
+    harm = _costs(run, beside, late, config.alpha)
+    if recommended is not None and beside and beside != recommended.checkpoint and any(c.confirmed for c in harm):
+        recommended, others = preferred(val, test, "healthy", beside, recommended, others)
+    if recommended is not None:
+        recommended, others = _with_merges(run, val_split, test is not None, recommended, others)
     minimum = _minimum(verdicts)
     confirmed_on = test if test is not None else val
     grave = severity(confirmed_on, late, minimum, seed=config.seed) if late and minimum else {}
@@ -146,7 +149,7 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
         headline=headline(regime, recommended, begun, trained[-1] if trained else ""),
         sentences=(
             *((said,) if differs else ()),
-            *sentences(regime, verdicts, begun, grave, recommended, others, harm),
+            *sentences(regime, verdicts, begun, grave, recommended, others, harm, beside),
         ),
         checkpoints=verdicts,
         onset=begun,
@@ -197,11 +200,22 @@ def _minimum(verdicts: Sequence[CheckpointVerdict]) -> str | None:
     return min(known)[1] if known else None
 
 
-def _costs(run: store.Run, recommended: Choice | None, late: str | None, alpha: float) -> tuple[Cost, ...]:
-    if recommended is None or late is None or recommended.checkpoint in (None, late):
+def _beside(verdicts: Sequence[CheckpointVerdict], recommended: Choice | None, on_disk: set[str]) -> str | None:
+    """What costs are measured against: the recommended checkpoint, or, if that is over-memorized, the best healthy."""
+    if recommended is None:
+        return None
+    regime = {v.checkpoint.name: v.regime for v in verdicts}
+    healthy = [v for v in verdicts if v.regime == "healthy" and v.checkpoint.name in on_disk]
+    if regime.get(recommended.checkpoint or "") != "over-memorized" or not healthy:
+        return recommended.checkpoint
+    return max(healthy, key=lambda v: v.accuracy.value or 0.0).checkpoint.name
+
+
+def _costs(run: store.Run, beside: str | None, late: str | None, alpha: float) -> tuple[Cost, ...]:
+    if beside is None or late is None or beside == late:
         return ()
     named = {c.name: c for c in store.read_checkpoints(run)}
-    good, bad = (store.read_snapshot(run, named[name]) for name in (recommended.checkpoint, late) if name)
+    good, bad = (store.read_snapshot(run, named[name]) for name in (beside, late))
     return costs(good, bad, _measurements(run), alpha=alpha)
 
 

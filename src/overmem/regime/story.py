@@ -62,8 +62,9 @@ def sentences(
     recommended: Choice | None,
     choices: Sequence[Choice],
     costs: Sequence[Cost],
+    beside: str | None = None,
 ) -> tuple[str, ...]:
-    """Regime, onset, severity, costs and recommendation, a sentence or two each."""
+    """Regime, onset, severity, costs (measured against `beside`) and recommendation, a sentence or two each."""
     said = []
     trained = [v for v in verdicts if v.checkpoint.step > 0 and not v.checkpoint.merged_from]
     if trained:
@@ -73,7 +74,7 @@ def sentences(
     if severity:
         said.append(_severity(severity))
     if "over-memorized" in regime:
-        said.append(_costs(costs))
+        said.append(_costs(costs, beside))
     if recommended is not None and recommended.checkpoint is not None:
         said += _advice(recommended, choices)
         said += _still_over_memorized(recommended, verdicts)
@@ -112,7 +113,7 @@ def _severity(severity: Mapping[str, Any]) -> str:
     return text + "."
 
 
-def _costs(costs: Sequence[Cost]) -> str:
+def _costs(costs: Sequence[Cost], beside: str | None) -> str:
     if not costs:
         return (
             "Whether this does harm was not measured: no shifted, out-of-distribution or sampled answers were "
@@ -125,14 +126,18 @@ def _costs(costs: Sequence[Cost]) -> str:
             f"No harm is confirmed: of {len(costs)} possible costs ({tested}) none is shown after Holm's correction. "
             "A rise of perplexity alone can be harmless."
         )
-    return "It does harm: " + "; ".join(_cost(c) for c in confirmed) + f" (of {len(costs)} tested, Holm-corrected)."
+    return (
+        "It does harm: "
+        + "; ".join(_cost(c, beside) for c in confirmed)
+        + f" (of {len(costs)} tested, Holm-corrected)."
+    )
 
 
-def _cost(cost: Cost) -> str:
+def _cost(cost: Cost, beside: str | None) -> str:
     d = cost.difference
     size = points(d.value or 0.0) if cost.name.startswith(("rob", "ood", "pass")) else f"{d.value:.3f}"
     p = "" if cost.p is None else f", p {'< 0.001' if cost.p < 0.001 else f'= {cost.p:.3f}'}"
-    return f"{cost.name} is {size} worse at {cost.checkpoint} than at the recommended checkpoint{p}, n = {d.n:,}"
+    return f"{cost.name} is {size} worse at {cost.checkpoint} than at {beside or 'the recommended one'}{p}, n = {d.n:,}"
 
 
 def _advice(recommended: Choice, choices: Sequence[Choice]) -> list[str]:

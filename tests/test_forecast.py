@@ -1,0 +1,47 @@
+from math import inf
+
+import numpy as np
+
+from overmem.forecast import FEWEST, forecast
+from overmem.study.foresight import costly_step, seen
+from overmem.study.trajectories import World, simulated
+
+RISING = World("over-memorized, minimum before the accuracy", 1000, checkpoints=25)
+
+
+def test_the_onset_is_foretold_with_an_interval_before_it_comes():
+    (curves,) = simulated(RISING, "foretold")
+    onset = costly_step(RISING)
+    found = forecast(seen(curves, 0.8 * onset))
+    assert not found.begun
+    assert found.step.low <= onset <= found.step.high
+    assert found.cumulative_lr.low <= onset * RISING.learning_rate <= found.cumulative_lr.high
+    assert "between step" in found.sentence
+
+
+def test_what_has_come_is_called_come():
+    (curves,) = simulated(RISING, "come")
+    found = forecast(curves)
+    assert found.begun
+    assert abs(found.step.value - costly_step(RISING)) < 80
+    assert "already" in found.sentence
+
+
+def test_a_flat_run_foretells_nothing():
+    (curves,) = simulated(World("flat", 1000, checkpoints=10), "flat")
+    found = forecast(curves)
+    assert found.step.high == inf
+    assert "No rise" in found.sentence or "later or never" in found.sentence
+
+
+def test_too_few_checkpoints_are_no_number_and_a_reason():
+    (curves,) = simulated(World(n=50, checkpoints=FEWEST - 1), "few")
+    found = forecast(curves)
+    assert found.step.value is None
+    assert found.sentence.startswith("A forecast needs")
+
+
+def test_more_training_seen_narrows_the_interval():
+    (curves,) = simulated(RISING, "narrow")
+    widths = [np.subtract(*(lambda s: (s.high, s.low))(forecast(seen(curves, f * 300)).step)) for f in (0.85, 1.4)]
+    assert widths[1] < widths[0]

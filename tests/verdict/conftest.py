@@ -1,0 +1,95 @@
+"""A simulated run written to disk as an audit would have left it."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from overmem import store
+from overmem.records import SCHEMA, TEMPERATURES, Checkpoint, Example, Samples, Scores
+from overmem.study.trajectories import World, simulated
+
+
+def _scores(curves, row, prefix):
+    tokens, width = curves.token_counts, 2
+    per_token = np.repeat(curves.nll_sums[row] / tokens, width).astype(np.float32)
+    n = len(tokens)
+    grid = np.stack([curves.nll_sums[row] / tokens * width * (1 + (t - 1.2) ** 2) for t in TEMPERATURES], 1)
+    zero = np.zeros(n * width, dtype=np.float32)
+    return Scores(
+        tuple(f"{prefix}{i}" for i in range(n)),
+        np.arange(0, n * width + 1, width),
+        np.zeros(n * width, dtype=np.int32),
+        -per_token,
+        zero,
+        per_token < 0.5,
+        zero,
+        zero,
+        zero,
+        grid,
+    )
+
+
+def _samples(right, prefix, draws=0, drawn=None):
+    n = len(right)
+    greedy = [(f"{prefix}{i}", 0, bool(right[i])) for i in range(n)]
+    extra = [(f"{prefix}{i}", d + 1, bool(drawn[i, d])) for i in range(n) for d in range(draws)]
+    rows = greedy + extra
+    return Samples(
+        tuple(r[0] for r in rows),
+        np.array([r[1] for r in rows], np.int32),
+        np.array([0.7 * (r[1] > 0) for r in rows], np.float32),
+        ("x",) * len(rows),
+        np.ones(len(rows), np.int32),
+        -np.ones(len(rows), np.float32),
+        ("eos",) * len(rows),
+        ("1",) * len(rows),
+        np.array([r[2] for r in rows]),
+    )
+
+
+def _write(root, world, *, seed=0, ood_loss=0.0, train_shift=None, on_disk=True, test=True, shared=""):
+    """A run directory: base, checkpoints, val and test; with `ood_loss` late checkpoints lose that on ood-far."""
+    run = store.open_run(root)
+    curves = dict(zip(("val", "test"), simulated(world, "disk", seed, splits=2), strict=True))
+    if not test:
+        del curves["test"]
+    checkpoints = curves["val"].checkpoints
+    base = Checkpoint("base", 0)
+    splits = [*curves, *(["ood-far"] if ood_loss else []), *(["train"] if train_shift is not None else [])]
+    plan = {"schema": SCHEMA, "checkpoints": [asdict(c) for c in (base, *checkpoints)], "splits": splits}
+    store.write_json(run.plan_path, plan)
+    rng = np.random.default_rng(seed)
+    easy = rng.random(world.n)
+    for split in splits:
+        examples = [Example(f"{split}{i}", "q", "s", "a") for i in range(world.n)]
+        store.write_examples(run, split, examples)
+    for row, checkpoint in enumerate(checkpoints):
+        if on_disk:
+            (root / checkpoint.name).mkdir(exist_ok=True)
+        for split, seen in curves.items():
+            store.write_scores(run, checkpoint.name, split, _scores(seen, row, split), weights="w", request="r")
+            samples = _samples(seen.correct[row], split)
+            store.write_samples(run, checkpoint.name, split, samples, weights="w", request="r")
+        if ood_loss:
+            share = 0.6 - ood_loss * row / (len(checkpoints) - 1)
+            samples = _samples(easy < share, "ood-far")
+            store.write_samples(run, checkpoint.name, "ood-far", samples, weights="w", request="r")
+    if train_shift is not None:
+        for split in ("val", "train"):
+            seen = curves["val"]
+            scores = _scores(seen, 0, split)
+            moved = scores.logprob - (0.0 if split == "val" else train_shift)
+            scores = Scores(**{**{f: getattr(scores, f) for f in Scores.__dataclass_fields__}, "logprob": moved})
+            store.write_scores(run, "base", split, scores, weights="w", request="r")
+    return run
+
+
+@pytest.fixture(scope="session")
+def write_run():
+    return _write
+
+
+@pytest.fixture(scope="session")
+def world():
+    return World(n=400, checkpoints=6, discordance=0.04)

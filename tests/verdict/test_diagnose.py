@@ -1,0 +1,145 @@
+from dataclasses import replace
+
+import pytest
+
+from overmem import store
+from overmem.diagnose import FAIL_ON, Diagnose, diagnose, exit_code, markdown, prune
+from overmem.errors import BadRequest
+
+
+@pytest.fixture(scope="module")
+def harmful(tmp_path_factory, write_run, world):
+    """An over-memorized run that also loses 15 points out of distribution."""
+    run = write_run(tmp_path_factory.mktemp("harmful"), world, ood_loss=0.15)
+    return run, diagnose(Diagnose(str(run.root)))
+
+
+def test_a_confirmed_cost_makes_the_run_over_memorized(harmful):
+    _, verdict = harmful
+    assert verdict.regime == "over-memorized"
+    (cost,) = verdict.costs
+    assert (cost.name, cost.confirmed) == ("ood-far", True)
+    assert cost.difference.value > 0
+    assert any(s.startswith("It does harm: ood-far is") for s in verdict.sentences)
+
+
+def test_without_a_cost_there_is_the_signature_only(tmp_path, write_run, world):
+    verdict = diagnose(Diagnose(str(write_run(tmp_path, world).root)))
+    assert verdict.regime == "over-memorized (signature only)"
+    assert any("Whether this does harm was not measured" in s for s in verdict.sentences)
+    assert "though no harm is confirmed" in verdict.headline
+
+
+def test_onset_and_severity_have_intervals_and_a_verdict_survives_the_disk(harmful):
+    run, verdict = harmful
+    assert verdict.onset["step"].low < verdict.onset["step"].value < verdict.onset["step"].high
+    assert set(verdict.onset) == {"checkpoint", "step", "epoch", "cumulative_lr"}
+    for share in ("excess", "scale_share", "agree_share"):
+        assert verdict.severity[share].low <= verdict.severity[share].value <= verdict.severity[share].high
+    store.write_verdict(run, verdict)
+    assert store.read_verdict(run).headline == verdict.headline
+
+
+def test_the_recommended_checkpoint_exists_and_is_scored_on_test(harmful):
+    run, verdict = harmful
+    assert (run.root / verdict.recommended.checkpoint).is_dir()
+    assert verdict.recommended.accuracy.n == 400
+    assert verdict.recommended.accuracy.note == ""
+    rules = [verdict.recommended.rule, *(c.rule for c in verdict.choices)]
+    assert set(rules) - {"healthy"} == {"overmem", "paper", "one-se", "min-nll", "max-accuracy", "last"}
+
+
+def test_confirmed_harm_moves_the_recommendation_to_a_healthy_checkpoint(harmful):
+    _, verdict = harmful
+    regime = {v.checkpoint.name: v.regime for v in verdict.checkpoints}
+    assert verdict.recommended.rule == "healthy"
+    assert regime[verdict.recommended.checkpoint] == "healthy"
+    assert verdict.recommended.regret.value == 0.0
+
+
+def test_a_checkpoint_that_is_gone_is_not_recommended(tmp_path, write_run, world):
+    run = write_run(tmp_path, world)
+    first = diagnose(Diagnose(str(run.root)))
+    (run.root / first.recommended.checkpoint).rmdir()
+    second = diagnose(Diagnose(str(run.root)))
+    assert second.recommended.checkpoint != first.recommended.checkpoint
+    assert any("no longer on disk" in w and first.recommended.checkpoint in w for w in second.warnings)
+
+
+def test_no_checkpoint_on_disk_is_no_recommendation(tmp_path, write_run, world):
+    verdict = diagnose(Diagnose(str(write_run(tmp_path, world, on_disk=False).root)))
+    assert verdict.recommended is None
+    assert verdict.headline.startswith("No checkpoint can be recommended")
+
+
+def test_no_test_split_is_said(tmp_path, write_run, world):
+    verdict = diagnose(Diagnose(str(write_run(tmp_path, world, test=False).root)))
+    assert any("no test split" in w for w in verdict.warnings)
+    assert "flattering" in verdict.recommended.accuracy.note
+
+
+def test_a_shifted_val_split_is_not_called_memorization(tmp_path, write_run, world):
+    run = write_run(tmp_path, world, train_shift=0.2)
+    verdict = diagnose(Diagnose(str(run.root)))
+    assert verdict.regime == "undecided"
+    assert verdict.onset == {}
+    assert verdict.sentences[0].startswith("Val and train are not one distribution: at the base model")
+    declared = diagnose(Diagnose(str(run.root), same_distribution="yes"))
+    assert "over-memorized" in declared.regime
+
+
+def test_an_equal_train_split_raises_no_doubt(tmp_path, write_run, world):
+    verdict = diagnose(Diagnose(str(write_run(tmp_path, world, train_shift=0.0).root)))
+    assert "over-memorized" in verdict.regime
+    assert not any(
+        "one distribution" in s or "could not be compared" in s for s in (*verdict.sentences, *verdict.warnings)
+    )
+
+
+def test_a_declared_mismatch_is_believed(tmp_path, write_run, world):
+    verdict = diagnose(Diagnose(str(write_run(tmp_path, world).root), same_distribution="no"))
+    assert verdict.regime == "undecided"
+    assert verdict.sentences[0].startswith("You declared")
+
+
+@pytest.mark.parametrize("limits", [{"d_nll": 0.0}, {"margin": 1.0}, {"alpha": 0.9}])
+def test_a_limit_without_sense_is_refused(tmp_path, limits):
+    with pytest.raises(BadRequest, match="between"):
+        diagnose(Diagnose(str(tmp_path), **limits))
+
+
+def test_exit_codes_follow_the_verdict(harmful):
+    _, verdict = harmful
+    assert exit_code(verdict, ()) == exit_code(verdict, ("never",)) == exit_code(verdict, ("over-fitted",)) == 0
+    assert exit_code(verdict, ("over-memorized",)) == exit_code(verdict, ("confirmed",)) == 1
+    signature = replace(verdict, regime="over-memorized (signature only)")
+    assert (exit_code(signature, ("confirmed",)), exit_code(signature, ("over-memorized",))) == (0, 1)
+    with pytest.raises(BadRequest, match="confirmed"):
+        exit_code(verdict, ("sometimes",))
+    assert set(FAIL_ON) >= {"never", "unhealthy"}
+
+
+def test_markdown_has_a_row_a_checkpoint_and_escapes_what_it_shows(harmful):
+    _, verdict = harmful
+    text = markdown(replace(verdict, headline="<img src=x> | [a](b)"))
+    assert sum(line.startswith("| ") for line in text.splitlines()) == 2 + len(verdict.checkpoints)
+    assert "<img" not in text.replace("\\<img", "")
+    assert "**checkpoint" in text
+
+
+def test_prune_lists_and_keeps_the_recommended_its_neighbours_and_the_last(tmp_path, write_run, world):
+    run = write_run(tmp_path, world)
+    verdict = diagnose(Diagnose(str(run.root)))
+    names = [v.checkpoint.name for v in verdict.checkpoints if v.checkpoint.step > 0]
+    verdict = replace(verdict, recommended=replace(verdict.recommended, checkpoint=names[2]))
+    free = prune(run, verdict)
+    assert free == (names[0], names[4])
+    assert (run.root / names[0]).is_dir()
+    assert prune(run, verdict, yes=True) == free
+    assert [n for n in names if (run.root / n).is_dir()] == [names[1], names[2], names[3], names[5]]
+
+
+def test_nothing_recommended_prunes_nothing(tmp_path, write_run, world):
+    run = write_run(tmp_path, world)
+    verdict = replace(diagnose(Diagnose(str(run.root))), recommended=None)
+    assert prune(run, verdict, yes=True) == ()
