@@ -12,9 +12,9 @@ compared with `nll` of the same turn. Memory: one fresh process an arm.
 import argparse
 import gc
 import json
+import multiprocessing
 import resource
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -132,7 +132,7 @@ def resident() -> int:
 
 
 def peak_of_one_step(arm: str, vocab: int, tokens: int, given: argparse.Namespace) -> int:
-    """Bytes at the peak of one step above what model and batch occupy, in this (fresh) process."""
+    """Bytes at the peak of one step above what model and batch occupy; run it in a process that did nothing else."""
     small = model_of(64, 64, given.device)
     step(prepared(arm, small), small, batch_of(64, 8, 1.0, given.device))  # loads what the first step loads
     model, batch = model_of(vocab, given.width, given.device), batch_of(vocab, tokens, given.trained, given.device)
@@ -167,12 +167,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--arms", nargs="+", default=list(ARMS))
     parser.add_argument("--out", type=Path, default=Path("loss_speed.json"))
-    parser.add_argument("--peak", help=argparse.SUPPRESS)
+    parser.add_argument("--no-time", action="store_true", help="measure memory only")
     given = parser.parse_args(argv)
     torch.set_num_threads(given.threads)
-    if given.peak:
-        sys.stdout.write(str(peak_of_one_step(given.peak, given.vocab[0], given.tokens, given)))
-        return
     about = {
         "command": f"python benchmarks/loss.py {' '.join(argv)}",
         "torch": torch.__version__,
@@ -188,7 +185,7 @@ def main(argv: list[str]) -> None:
         found = {"about": about, "seconds": times, "ratio": ratios, "memory": memory}
         given.out.write_text(json.dumps(found, indent=1))
 
-    for vocab in given.vocab:
+    for vocab in () if given.no_time else given.vocab:
         rows = timed(given.arms, vocab, given)
         for arm in given.arms:
             mine = [row for row in rows if row["arm"] == arm]
@@ -202,10 +199,9 @@ def main(argv: list[str]) -> None:
     for vocab in given.vocab:
         for tokens in given.memory_tokens:
             for arm in given.arms:
-                options = ["--width", given.width, "--trained", given.trained, "--device", given.device]
-                asked = ["--peak", arm, "--vocab", vocab, "--tokens", tokens, "--threads", given.threads, *options]
-                out = subprocess.run([sys.executable, __file__, *map(str, asked)], check=True, capture_output=True)
-                memory.append({"vocab": vocab, "tokens": tokens, "arm": arm, "bytes": int(out.stdout.split()[-1])})
+                with multiprocessing.get_context("spawn" if given.device == "cuda" else "fork").Pool(1) as fresh:
+                    peak = fresh.apply(peak_of_one_step, (arm, vocab, tokens, given))
+                memory.append({"vocab": vocab, "tokens": tokens, "arm": arm, "bytes": peak})
                 sys.stderr.write(f"{memory[-1]}\n")
                 save()
 
