@@ -1,0 +1,156 @@
+"""Fine-tuning by a recipe: resumed equals uninterrupted, accumulation changes nothing, errors name what is wrong."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from overmem import store
+from overmem.errors import BadRequest
+from overmem.recipe import parsed, read_recipe
+from overmem.train import train
+
+
+def recipe(base, data_file, output, **more):
+    return parsed(
+        {
+            "output": str(output),
+            "model": str(base),
+            "data": {"source": str(data_file), "train": 24, "val": 8, "test": 8},
+            "learning_rate": 1e-2,
+            "epochs": 2,
+            "batch_size": 8,
+            "trainer": {"logging_steps": 1, "disable_tqdm": True, "use_cpu": True},
+        }
+        | more,
+        "test",
+    )
+
+
+def weights(run, checkpoint):
+    return load_file(run.root / checkpoint / "model.safetensors")
+
+
+def largest_difference(left, right):
+    assert left.keys() == right.keys()
+    return max(float((left[k] - right[k]).abs().max()) for k in left)
+
+
+@pytest.fixture(scope="module")
+def trained(base, data_file, tmp_path_factory):
+    return train(recipe(base, data_file, tmp_path_factory.mktemp("trained")))
+
+
+def test_checkpoints_by_epoch_and_dynamics_beside_the_loss(trained):
+    assert sorted(p.name for p in trained.root.glob("checkpoint-*")) == ["checkpoint-3", "checkpoint-6"]
+    history = store.read_log_history(trained)
+    steps = [row for row in history if "loss" in row]
+    assert len(steps) == 6
+    for row in steps:
+        assert row["nll"] == pytest.approx(row["loss"], rel=1e-4)
+        assert 0 < row["label_probability"] < 1
+    assert [row["step"] for row in history if "eval_val_nll" in row] == [3, 6]
+
+
+def test_accumulation_of_small_batches_is_one_large_batch(trained, base, data_file, tmp_path):
+    small = train(recipe(base, data_file, tmp_path, batch_size=2, accumulation=4))
+    assert largest_difference(weights(trained, "checkpoint-6"), weights(small, "checkpoint-6")) < 1e-4
+
+
+def test_mar_learns_something_else_and_reports_plain_nll(trained, base, data_file, tmp_path):
+    run = train(recipe(base, data_file, tmp_path, loss="mar"))
+    assert largest_difference(weights(trained, "checkpoint-6"), weights(run, "checkpoint-6")) > 1e-4
+    first = next(row for row in store.read_log_history(run) if "loss" in row)
+    same = next(row for row in store.read_log_history(trained) if "loss" in row)
+    assert first["nll"] == pytest.approx(same["nll"], rel=1e-4)
+    assert first["loss"] < first["nll"]
+
+
+def test_a_loss_of_ones_own_works_from_a_recipe(base, data_file, tmp_path, monkeypatch):
+    (tmp_path / "mylosses.py").write_text(
+        "def squared_error(logits, labels, *, power=2.0):\n"
+        "    return (1 - logits.softmax(-1).gather(1, labels[:, None])[:, 0]) ** power\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    run = train(recipe(base, data_file, tmp_path / "run", loss="mylosses:squared_error", loss_knobs={"power": 1.0}))
+    first = next(row for row in store.read_log_history(run) if "loss" in row)
+    assert first["loss"] == pytest.approx(1 - first["label_probability"], rel=1e-3)
+
+
+def test_lora_leaves_adapters_that_know_their_base(base, data_file, tmp_path):
+    run = train(recipe(base, data_file, tmp_path, method="lora", lora={"r": 2}))
+    config = json.loads((run.root / "checkpoint-6" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(base)
+    assert any(
+        "lora_B" in k and v.abs().max() > 0
+        for k, v in load_file(run.root / "checkpoint-6" / "adapter_model.safetensors").items()
+    )
+
+
+def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(trained, base, data_file, tmp_path):
+    path, output = tmp_path / "recipe.yaml", tmp_path / "run"
+    path.write_text(yaml.safe_dump(store.plain(recipe(base, data_file, output))))
+    process = subprocess.Popen([sys.executable, "-m", "overmem", "train", str(path)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 240
+    while not (output / "checkpoint-3" / "trainer_state.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert (output / "checkpoint-3").is_dir()
+    said = []
+    run = train(read_recipe(path), say=said.append)
+    assert any("going on from" in line for line in said)
+    assert largest_difference(weights(trained, "checkpoint-6"), weights(run, "checkpoint-6")) < 1e-6
+
+
+def test_a_checkpoint_that_was_cut_off_is_set_aside(trained, base, data_file, tmp_path):
+    run = train(recipe(base, data_file, tmp_path / "run"))
+    (run.root / "checkpoint-6" / "trainer_state.json").unlink()
+    said = []
+    train(recipe(base, data_file, tmp_path / "run"), say=said.append)
+    assert any("cut off" in line for line in said)
+    assert largest_difference(weights(trained, "checkpoint-6"), weights(run, "checkpoint-6")) < 1e-6
+
+
+def test_another_recipe_in_the_same_folder_is_refused_by_its_keys(trained, base, data_file):
+    with pytest.raises(BadRequest, match="learning_rate"):
+        train(recipe(base, data_file, trained.root, learning_rate=1e-3))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"learnin_rate": 1}, "unknown key 'learnin_rate'.*learning_rate"),
+        ({"data": {"sourse": "x"}}, "unknown key 'data.sourse'.*source"),
+        ({"epochs": "many"}, "epochs.*many"),
+        ({"trainer": {"leerning": 1}}, "leerning"),
+        ({"loss": "mahr"}, "unknown loss 'mahr'.*mar"),
+        ({"loss_knobs": {"gamma": 1}}, "gamma"),
+    ],
+)
+def test_a_wrong_key_or_value_is_refused_by_name(base, data_file, tmp_path, change, said):
+    with pytest.raises(BadRequest, match=said):
+        train(recipe(base, data_file, tmp_path, **change))
+
+
+def test_a_broken_row_is_named_by_file_and_line(overmem, base, tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"question": "a", "solution": "#### 1"}\n{"question": "b"}\n')
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"output: {tmp_path}/run\nmodel: {base}\ndata: {{source: {tmp_path}/rows.jsonl}}\n")
+    done = overmem("train", path)
+    assert done.returncode == 2
+    assert "rows.jsonl" in done.stderr
+    assert "2" in done.stderr.split("rows.jsonl")[1]
+    assert "Traceback" not in done.stderr
+
+
+def test_rows_that_do_not_fit_are_counted_and_reported(base, data_file, tmp_path):
+    said = []
+    with pytest.raises(BadRequest, match="max_length 5"):
+        train(recipe(base, data_file, tmp_path, max_length=5), say=said.append)
+    assert "train: 24 of 24 examples exceed 5 tokens, left out" in said
