@@ -34,15 +34,16 @@ def severity(curves: Curves, checkpoint: str, minimum: str, *, draws: int = 1000
         tempered = curves.tempered_nll[[late, early]][:, rows]
         if np.isfinite(tempered).all():
             best = np.stack([weights @ tempered[0], weights @ tempered[1]]).min(-1)
-            found["scale_share"] = _share(1 - (best[0] - best[1]) / whole, n, unsure)
+            found["scale_share"] = _share(whole - (best[0] - best[1]), whole, n, unsure)
     if curves.agree_nll_sums is not None:
         agree = curves.agree_nll_sums[late, rows] - curves.agree_nll_sums[early, rows]
         if np.isfinite(agree).all():
-            found["agree_share"] = _share(weights @ agree / whole, n, unsure)
+            found["agree_share"] = _share(weights @ agree, whole, n, unsure)
     return found
 
 
-def _share(resampled: np.ndarray, n: int, unsure: bool) -> Estimate:
+def _share(part: np.ndarray, whole: np.ndarray, n: int, unsure: bool) -> Estimate:
     if unsure:
         return Estimate(None, n=n, note="no excess to share out")
+    resampled = part / whole
     return stats.percentiles(resampled[1:], float(resampled[0]), n)
