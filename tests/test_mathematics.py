@@ -58,6 +58,7 @@ def test_the_same_value_in_another_form_is_equal_both_ways(given: str, gold: str
     ("given", "gold"),
     [
         ("9867630", "9867631"),
+        ("98676300000000", "98676300000001"),
         ("9867630.5", "9867630.6"),
         ("0.333", "1/3"),
         (r"\sqrt{8}", r"\sqrt{9}"),

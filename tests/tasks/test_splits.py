@@ -10,7 +10,7 @@ from overmem.errors import BadRequest
 from overmem.records import Example
 from overmem.tasks import Data, Loaded, load
 from overmem.tasks.duplicates import clusters
-from overmem.tasks.splits import divided, drawn, shares_for
+from overmem.tasks.splits import divided, drawn, shares_for, without_duplicates
 
 THINGS = ["apples", "boats", "cups", "dogs", "eggs", "flags", "goats", "hats", "ink pots", "jars"]
 
@@ -103,6 +103,19 @@ def test_identical_questions_are_one_example_and_are_counted(tmp_path: Path) -> 
 def test_numbers_make_two_problems_of_one_wording(tmp_path: Path) -> None:
     examples = [Example(str(n), f"Ann has {n} apples, eats {n + 2} and buys {n + 5}?", "s", "1") for n in range(9)]
     assert len(set(clusters(examples).tolist())) == 9
+
+
+def test_a_likeness_below_the_threshold_joins_nothing() -> None:
+    words = [f"word{n}" for n in range(20)]
+    # One word changed of 20: 15 of 21 shingles shared, a likeness of 0.71.
+    examples = [Example(name, " ".join([*words[:9], name, *words[10:]]), "s", "1") for name in ("one", "other")]
+    assert len(set(clusters(examples, 0.8).tolist())) == 2
+    assert len(set(clusters(examples, 0.7).tolist())) == 1
+
+
+def test_of_two_solutions_to_one_question_the_same_one_is_kept_whatever_the_order() -> None:
+    one, other = Example("q", "Q?", "a way\n#### 1", "1"), Example("q", "Q?", "b way\n#### 1", "1")
+    assert without_duplicates([one, other]) == without_duplicates([other, one]) == [one]
 
 
 def test_boilerplate_that_every_question_shares_is_not_a_likeness() -> None:
