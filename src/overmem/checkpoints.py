@@ -10,16 +10,18 @@ import re
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from safetensors import SafetensorError, safe_open
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from overmem.errors import BadCheckpoint, BadRequest
 from overmem.records import Checkpoint
 
 PICKLED = ("pytorch_model*.bin", "adapter_model.bin", "*.pt", "*.pth", "*.ckpt")
+Model: TypeAlias = Any
+"""A transformers causal language model, or PEFT's wrapper around one."""
 MERGE_NOTE = "overmem-merge.json"
 """Written into a merged folder by `overmem merge`: sources, rule, weights."""
 _PLAIN_LORA_INITS = (True, False, None, "gaussian", "eva", "orthogonal")
@@ -193,7 +195,7 @@ class Skeleton:
     _holds: str = field(default="", repr=False)
     _restores: bool = field(default=False, repr=False)
 
-    def model(self, found: Found) -> PreTrainedModel:
+    def model(self, found: Found) -> Model:
         """The model with this checkpoint's weights, in evaluation mode.
 
         Raises:
@@ -207,10 +209,10 @@ class Skeleton:
         model.train(False)
         return model
 
-    def _with_weights(self, path: str) -> PreTrainedModel:
+    def _with_weights(self, path: str) -> Model:
         folder = Path(path)
         if self._model is not None and self._holds == path:
-            return self._model  # type: ignore[no-any-return]
+            return self._model
         if not folder.is_dir():
             return self._loaded(path)
         files = weight_files(folder)
@@ -222,9 +224,9 @@ class Skeleton:
         self._holds = ""
         _swap(self._model, files)
         self._holds = path
-        return self._model  # type: ignore[no-any-return]
+        return self._model
 
-    def _loaded(self, path: str) -> PreTrainedModel:
+    def _loaded(self, path: str) -> Model:
         self._model = None
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             path, dtype=self.dtype, use_safetensors=True, output_loading_info=True
@@ -234,9 +236,9 @@ class Skeleton:
             raise BadCheckpoint(f"{path} lacks weights: {', '.join(sorted(info['missing_keys'])[:5])}")
         self._model = model.to(self.device)
         self._config, self._holds = _shape_of(Path(path)), path
-        return self._model  # type: ignore[no-any-return]
+        return self._model
 
-    def _with_adapter(self, found: Found) -> PreTrainedModel:
+    def _with_adapter(self, found: Found) -> Model:
         from peft import PeftModel
 
         if self.base is None:
@@ -251,8 +253,7 @@ class Skeleton:
         is_lora = config.get("peft_type") == "LORA"
         self._restores = is_lora and config.get("init_lora_weights", True) in _PLAIN_LORA_INITS
         self._model, self._holds = PeftModel.from_pretrained(base, found.path, torch_device=self.device), found.path
-        adapted: PreTrainedModel = self._model
-        return adapted
+        return self._model
 
 
 def _shape_of(folder: Path) -> dict[str, Any]:
@@ -267,7 +268,7 @@ def _shape_of(folder: Path) -> dict[str, Any]:
     }
 
 
-def _fits(model: PreTrainedModel, files: list[Path]) -> bool:
+def _fits(model: Model, files: list[Path]) -> bool:
     """Whether the files name every weight of the model, in its shapes (tied ones once)."""
     shapes: dict[str, tuple[int, ...]] = {}
     for file in files:
@@ -281,7 +282,7 @@ def _fits(model: PreTrainedModel, files: list[Path]) -> bool:
 
 
 @torch.no_grad()
-def _swap(model: PreTrainedModel, files: list[Path]) -> None:
+def _swap(model: Model, files: list[Path]) -> None:
     """Copy every tensor of `files` into `model`, one at a time."""
     targets = model.state_dict()
     for file in files:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from overmem.audit import Audit, audit
 from overmem.cli import Arguments, parsed
-from overmem.cli.screen import bar, print_json, say, show_verdict
+from overmem.cli.screen import bar, print_json, quiet_libraries, say, show_verdict
 from overmem.diagnose import Diagnose, diagnose
 from overmem.report import Report, report
 from overmem.store import write_verdict
@@ -20,6 +20,7 @@ class AuditCommand(Audit):
 
 def run(arguments: Arguments) -> int:
     """Audit; unless --json, judge and draw too. 1 where a checkpoint could not be observed."""
+    quiet_libraries()
     config = parsed(AuditCommand, arguments, "audit", "run")
     with bar() as progress:
         done = audit(config, say=say, progress=progress)

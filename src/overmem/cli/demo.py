@@ -5,12 +5,13 @@ from contextlib import ExitStack
 from rich.markup import escape
 
 from overmem.cli import Arguments, parsed
-from overmem.cli.screen import bar, say, show_verdict, stdout
+from overmem.cli.screen import bar, quiet_libraries, say, show_verdict, stdout
 from overmem.demo import Demo, demo
 
 
 def run(arguments: Arguments) -> int:
     """Tell the story step by step and print where the report is."""
+    quiet_libraries()
     config = parsed(Demo, arguments, "demo")
     step = 0
 

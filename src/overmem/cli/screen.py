@@ -29,6 +29,13 @@ def say(line: str) -> None:
     stderr.print(f"[dim]overmem:[/] {escape(line)}", soft_wrap=True)
 
 
+def quiet_libraries() -> None:
+    """Let no library draw bars of its own between ours."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
 @contextmanager
 def bar() -> Iterator[Callable[[str, float, float], None]]:
     """A progress bar with time left; yields the function that moves it."""

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache
 
 from overmem import seeds
+from overmem.checkpoints import Model
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def batches(lengths: Sequence[int], rows_per_item: int, token_budget: int) -> li
 
 
 def completions(
-    model: PreTrainedModel,
+    model: Model,
     prompts: Sequence[Sequence[int]],
     names: Sequence[str],
     decoding: Decoding,
@@ -101,7 +102,7 @@ def completions(
 
 @torch.inference_mode()
 def _decode(
-    model: PreTrainedModel,
+    model: Model,
     prompts: Sequence[Sequence[int]],
     decoding: Decoding,
     uniforms: Float[np.ndarray, "rows time"],
@@ -157,7 +158,7 @@ def _decode(
     return results
 
 
-def _step(model: PreTrainedModel, ids: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
+def _step(model: Model, ids: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
     out = model(
         input_ids=ids,
         attention_mask=mask,

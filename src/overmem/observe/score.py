@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import PreTrainedModel
 
+from overmem.checkpoints import Model
 from overmem.losses.chunked import logits_of
 from overmem.losses.driver import base_of
 from overmem.losses.head import head_of
@@ -26,7 +26,7 @@ _COLUMNS = ("logprob", "entropy", "top1_logprob", "std_logprob")
 
 
 def scores(
-    model: PreTrainedModel,
+    model: Model,
     encoded: Sequence[Encoded],
     *,
     token_budget: int,
@@ -73,7 +73,7 @@ def scores(
 
 @torch.inference_mode()
 def _batch(
-    model: PreTrainedModel, encoded: Sequence[Encoded]
+    model: Model, encoded: Sequence[Encoded]
 ) -> tuple[Float[np.ndarray, "4 tokens"], np.ndarray, Float[np.ndarray, "tokens temperatures"]]:
     """Statistics of all solution tokens of one batch, examples one after the other."""
     rows = [[*e.prompt_ids, *e.solution_ids] for e in encoded]

@@ -1,0 +1,84 @@
+"""Killed with SIGKILL in the middle, an audit goes on and ends with the measurements of one that was not."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from overmem import store
+from overmem.audit import Audit, audit
+from overmem.checkpoints import Skeleton, found_in, tokenizer_of
+from overmem.errors import BadRequest, Locked
+
+
+def test_a_killed_audit_goes_on_and_measures_the_same(foreign_run, base, data_file, tmp_path):
+    run = shutil.copytree(foreign_run, tmp_path / "run")
+    options = {"data": str(data_file), "base": str(base), "rows": 6, "max_new_tokens": 8}
+    whole = audit(Audit(str(run), **options, out=str(tmp_path / "whole")))
+    flags = [x for k, v in options.items() for x in (f"--{k.replace('_', '-')}", str(v))]
+    process = subprocess.Popen([sys.executable, "-m", "overmem", "audit", str(run), *flags], stderr=subprocess.DEVNULL)
+    observations = run / "overmem" / "observations"
+    deadline = time.monotonic() + 240
+    while len(list(observations.glob("*/*.parquet"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (run / "overmem" / "measurements.parquet").exists()
+    resumed = audit(Audit(str(run), **options))
+    assert resumed.standing >= 3
+    assert resumed.standing + resumed.computed == whole.computed
+    assert list(resumed.measurements) == list(whole.measurements)
+
+
+def test_two_audits_of_one_run_do_not_mix(foreign_run, base, data_file, tmp_path):
+    run = shutil.copytree(foreign_run, tmp_path / "run")
+    with store.locked(store.open_run(run)), pytest.raises(Locked, match="another overmem process"):
+        audit(Audit(str(run), str(data_file), str(base), rows=2))
+
+
+def test_swapped_weights_equal_freshly_loaded_ones(foreign_run, base):
+    found = found_in(foreign_run, str(base))
+    swapped = Skeleton(str(base))
+    for one in [*found, *reversed(found)]:
+        fresh = Skeleton(str(base)).model(one).state_dict()
+        now = swapped.model(one).state_dict()
+        assert all((now[k] == fresh[k]).all() for k in fresh)
+
+
+@pytest.fixture
+def adapters(base, tmp_path):
+    """Two LoRA checkpoints as PEFT saves them, their base named in the adapter's own config."""
+    for step, scale in ((1, 0.5), (2, 2.0)):
+        model = get_peft_model(
+            AutoModelForCausalLM.from_pretrained(base), LoraConfig(r=2, target_modules=["q_proj", "v_proj"])
+        )
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.data.fill_(scale)
+        model.save_pretrained(tmp_path / f"checkpoint-{step}")
+    return tmp_path
+
+
+def test_adapters_share_one_base_found_from_their_own_config(adapters, base):
+    found = found_in(adapters)
+    assert [f.checkpoint.name for f in found] == ["base", "checkpoint-1", "checkpoint-2"]
+    assert found[0].path == str(base)
+    tokenizer = tokenizer_of(adapters, found)
+    ids = AutoTokenizer.from_pretrained(base)("What is 1 plus 1?", return_tensors="pt")["input_ids"]
+    assert tokenizer("x")["input_ids"] == AutoTokenizer.from_pretrained(base)("x")["input_ids"]
+    shared = Skeleton(found[0].path)
+    for one in [*found, found[0], found[1]]:
+        fresh = Skeleton(found[0].path).model(one)(ids).logits
+        assert (shared.model(one)(ids).logits - fresh).abs().max() < 1e-6
+
+
+def test_adapters_without_their_base_are_noted(adapters, data_file):
+    for one in adapters.glob("checkpoint-*/adapter_config.json"):
+        one.write_text(one.read_text().replace('"base_model_name_or_path": "', '"base_model_name_or_path": "/gone'))
+    with pytest.raises(BadRequest, match="tokenizer"):
+        audit(Audit(str(adapters), str(data_file), rows=2))
