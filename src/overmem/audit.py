@@ -32,7 +32,9 @@ class Audit:
     base: str | None = None
     """Base model, for step 0 and for adapters; by default the recipe's or the adapter's own."""
     rows: int = 500
-    """Examples per split, at most."""
+    """Examples of val and of test, at most: they decide."""
+    side_rows: int = 200
+    """Examples of train and of every ood split, at most."""
     draws: int = 0
     """Sampled completions per prompt, beside the greedy one."""
     temperature: float = 0.7
@@ -102,7 +104,8 @@ def audit(
     limit = config.max_new_tokens or longest_completion(loaded.splits, tokenizer, template)
     decoding = Decoding(config.draws, config.temperature, limit, config.seed)
     context = _context(found)
-    splits = planned(tokenizer, loaded.splits, decoding, rows=config.rows, context=context, template=template)
+    rows = {s: config.rows if s in ("val", "test") else min(config.rows, config.side_rows) for s in loaded.splits}
+    splits = planned(tokenizer, loaded.splits, decoding, rows=rows, context=context, template=template)
     for split in splits.values():
         if split.truncated:
             say(f"{split.name}: {split.truncated} of {len(split.examples)} examples exceed {context} tokens, left out")
@@ -125,9 +128,9 @@ def audit(
         )
         for name, reason in failures.items():
             say(f"{name}: {reason}")
-        rows = tuple(_measured(store.snapshots(run)))
-        store.write_measurements(run, rows)
-    return Audited(run, rows, computed, standing, failures)
+        measured = tuple(_measured(store.snapshots(run)))
+        store.write_measurements(run, measured)
+    return Audited(run, measured, computed, standing, failures)
 
 
 def _placed(config: Audit) -> tuple[str, torch.dtype]:

@@ -29,7 +29,7 @@ class Demo:
     train: int = 400
     """Training problems."""
     evaluate: int = 500
-    """Problems in val and in test, at most; the train sample and every ood split have half as many."""
+    """Problems in val and in test."""
     seed: int = 0
     """Of the problems, the data order and the verdict's bootstrap."""
 
@@ -79,7 +79,7 @@ def demo(
         "Observe every checkpoint: score the reference solutions, and let it solve the problems itself.",
         f"overmem audit {run} --rows {config.evaluate}",
     )
-    asked = Audit(run, rows=config.evaluate)
+    asked = Audit(run, rows=config.evaluate, token_budget=65536)
     audit(asked, say=say, progress=progress())
     tell(
         "Judge: which checkpoints are healthy, since when is the model over-memorized, which to ship?",

@@ -15,6 +15,8 @@ from overmem.records import Estimate, Verdict
 
 stderr = Console(stderr=True, highlight=False)
 stdout = Console(highlight=False)
+if not stdout.is_terminal:
+    stdout.width = 160  # a file or a pipe has no width of its own
 COLOURS = {
     "under-trained": "bright_black",
     "healthy": "yellow",
@@ -58,10 +60,10 @@ def show_verdict(run: store.Run, verdict: Verdict) -> None:
         stdout.print(f"  [yellow]![/] {escape(warning)}", soft_wrap=True)
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("checkpoint", "epoch"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for heading in ("nll / token", "excess", "accuracy", "n"):
-        table.add_column(heading, justify="right")
-    table.add_column("regime")
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("regime", no_wrap=True)
     chosen = verdict.recommended.checkpoint if verdict.recommended else None
     for one in verdict.checkpoints:
         name = one.checkpoint.name
@@ -79,9 +81,9 @@ def show_verdict(run: store.Run, verdict: Verdict) -> None:
     if verdict.choices:
         rules = Table(box=None, padding=(0, 2, 0, 0))
         for heading in ("rule", "picks on val"):
-            rules.add_column(heading)
+            rules.add_column(heading, no_wrap=True)
         for heading in ("accuracy on test", "nll on test", "what it costs"):
-            rules.add_column(heading, justify="right")
+            rules.add_column(heading, justify="right", no_wrap=True)
         for choice in verdict.choices:
             picked = escape(choice.checkpoint or "nothing")
             rules.add_row(

@@ -39,17 +39,17 @@ def planned(
     splits: Mapping[str, Sequence[Example]],
     decoding: Decoding,
     *,
-    rows: int,
+    rows: Mapping[str, int],
     context: int,
     template: str | None,
 ) -> dict[str, Split]:
-    """The splits to observe: at most `rows` examples each, the same ones every time.
+    """The splits to observe: at most `rows[split]` examples each, the same ones every time.
 
     A sample is drawn by each example's own hash, so a larger `rows` keeps the examples of a smaller one.
     """
     found = {}
     for name, examples in splits.items():
-        chosen = sorted(examples, key=lambda e: seeds.seed_of("audit", name, e.id))[:rows]
+        chosen = sorted(examples, key=lambda e: seeds.seed_of("audit", name, e.id))[: rows[name]]
         encoded = [encode(tokenizer, e, max_length=context, template=template) for e in chosen]
         kept = tuple(e for e in encoded if e is not None)
         asked = [
