@@ -11,13 +11,14 @@ from overmem import store
 from overmem.advice import best_merge, choices, logged_choices, preferred, prunable
 from overmem.curves import Logged, read_logged
 from overmem.errors import BadRequest, unknown
+from overmem.forecast import forecast
 from overmem.records import CheckpointVerdict, Choice, Cost, Curves, Measurement, Verdict
 from overmem.regime import judge, onset, regimes, severity
 from overmem.regime.costs import costs
 from overmem.regime.logged import ENOUGH, onset_of_curve, quantities_of_curve
 from overmem.regime.markdown import markdown
 from overmem.regime.mismatch import mismatch
-from overmem.regime.story import headline, run_regime, sentences
+from overmem.regime.story import headline, run_regime, sentences, warnings
 
 __all__ = ["FAIL_ON", "Diagnose", "diagnose", "exit_code", "markdown", "prune"]
 
@@ -150,6 +151,7 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
         sentences=(
             *((said,) if differs else ()),
             *sentences(regime, verdicts, begun, grave, recommended, others, harm, beside),
+            *(() if late else (forecast(val, d_nll=config.d_nll, seed=config.seed).sentence,)),
         ),
         checkpoints=verdicts,
         onset=begun,
@@ -157,7 +159,14 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
         recommended=recommended,
         choices=others,
         costs=harm,
-        warnings=_warnings(run, val, test, verdicts, recommended, val_split, "" if differs else said),
+        warnings=warnings(
+            verdicts,
+            recommended,
+            unsure="" if differs else said,
+            selected_on=val_split,
+            confirmed=test is not None,
+            gone=[c.name for c in val.checkpoints if c.step > 0 and c.name not in on_disk],
+        ),
         knobs={k: v for k, v in asdict(config).items() if k not in ("run", "out")},
     )
 
@@ -221,36 +230,6 @@ def _costs(run: store.Run, beside: str | None, late: str | None, alpha: float) -
 
 def _measurements(run: store.Run) -> list[Measurement]:
     return store.read_measurements(run) if run.measurements_path.is_file() else []
-
-
-def _warnings(
-    run: store.Run,
-    val: Curves,
-    test: Curves | None,
-    verdicts: Sequence[CheckpointVerdict],
-    recommended: Choice | None,
-    val_split: str,
-    unsure: str,
-) -> tuple[str, ...]:
-    said = [unsure] if unsure else []
-    if val_split != "val":
-        said.append("There is no val split: checkpoints were judged and chosen on test, which flatters the choice.")
-    elif test is None:
-        said.append("There is no test split: the choice was not confirmed on other examples.")
-    gone = [c.name for c in val.checkpoints if c.step > 0 and not (run.root / c.name).is_dir()]
-    if gone:
-        said.append(f"Audited, but no longer on disk, so not recommended: {', '.join(gone)}.")
-    lost = [v.checkpoint.name for v in verdicts if v.nll.value is None or v.accuracy.value is None]
-    if lost:
-        said.append(f"Not judged, because something was not measured there: {', '.join(lost)}.")
-    base = next((v for v in verdicts if v.checkpoint.step == 0), None)
-    shipped = next((v for v in verdicts if recommended and v.checkpoint.name == recommended.checkpoint), None)
-    if base and shipped and base.accuracy.low is not None and shipped.accuracy.high is not None:
-        if base.accuracy.low > shipped.accuracy.high:
-            said.append("The base model is more accurate than any checkpoint: this training did harm.")
-        elif np.isfinite(base.accuracy.value or np.nan) and (base.accuracy.value or 0) >= (shipped.accuracy.value or 0):
-            said.append("No checkpoint is shown to be more accurate than the base model.")
-    return tuple(said)
 
 
 FAIL_ON: Mapping[str, Callable[[Verdict], bool]] = {

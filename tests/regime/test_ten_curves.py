@@ -116,7 +116,7 @@ def test_nan_in_the_middle_costs_that_checkpoint_and_no_other():
     verdicts = regimes(curves(nll, [0.40, 0.78, 0.80, 0.80, 0.80, 0.80]))
     assert verdicts[3].regime == "undecided"
     assert verdicts[3].nll.value is None
-    assert verdicts[3].reason.startswith("Perplexity is not known here")
+    assert verdicts[3].reason.startswith("Perplexity is not judged here")
     assert "accuracy 80.0% is kept" in verdicts[3].reason
     assert named(verdicts)[-2:] == ["over-memorized"] * 2
 
@@ -125,7 +125,7 @@ def test_missing_evaluations_leave_what_is_certain_certain():
     accuracy = [0.40, float("nan"), 0.80, float("nan"), 0.80, float("nan")]
     verdicts = regimes(curves([0.60, 0.42, 0.40, 0.44, 0.50, 0.56], accuracy))
     assert verdicts[-1].regime == "undecided"
-    assert verdicts[-1].reason.startswith("Accuracy is not known here")
+    assert verdicts[-1].reason.startswith("Accuracy is not judged here")
     assert "perplexity is costly" in verdicts[-1].reason
     assert verdicts[4].regime == "over-memorized"
 
@@ -179,4 +179,4 @@ def test_nothing_measured_is_undecided_everywhere(missing):
     nll, accuracy = (nothing, [0.8] * 3) if missing == "nll" else ([0.4] * 3, nothing)
     verdicts = regimes(curves(nll, accuracy))
     assert named(verdicts) == ["undecided"] * 3
-    assert all("not known here" in v.reason for v in verdicts)
+    assert all("not judged here" in v.reason for v in verdicts)

@@ -59,6 +59,8 @@ def quantities(curves: Curves, *, seed: int = 0) -> Quantities:
     acc_rows, acc_examples = _complete(curves.correct, alive)
     for i in np.flatnonzero(alive):
         missing = [w for w, rows in (("nll", nll_rows), ("accuracy", acc_rows)) if i not in rows]
+        if not missing and len(acc_rows) == 1:
+            notes[i] = "the only checkpoint with an accuracy, so there is nothing to compare it with"
         if missing:
             notes[i] = f"no usable {' and no '.join(missing)} here"
     columns = {k: np.full(count, np.nan) for k in ("nll", "nll_stderr", "excess", "excess_stderr", "accuracy")}
@@ -158,7 +160,7 @@ def crossfitted_gap(
     """
     count, n = correct.shape
     if count < 2 or n < 2:
-        return np.zeros(count), np.full(count, np.inf)
+        return np.full(count, np.nan), np.full(count, np.nan)
     member = _indicator(n, seed)
     per_fold = correct @ member
     sizes = n - member.sum(0)

@@ -196,3 +196,34 @@ def _regret(choice: Choice) -> str:
     return (
         f"{what} would change accuracy by {-100 * value:+.1f} points, which is within noise{span and f', loss{span}'}."
     )
+
+
+def warnings(
+    verdicts: Sequence[CheckpointVerdict],
+    recommended: Choice | None,
+    *,
+    unsure: str,
+    selected_on: str,
+    confirmed: bool,
+    gone: Sequence[str],
+) -> tuple[str, ...]:
+    """What the reader must know before believing the rest."""
+    said = [unsure] if unsure else []
+    if selected_on != "val":
+        said.append("There is no val split: checkpoints were judged and chosen on test, which flatters the choice.")
+    elif not confirmed:
+        said.append("There is no test split: the choice was not confirmed on other examples.")
+    if gone:
+        said.append(f"Audited, but no longer on disk, so not recommended: {', '.join(gone)}.")
+    lost = [v.checkpoint.name for v in verdicts if v.nll.value is None or v.accuracy.value is None]
+    if lost:
+        said.append(f"Not judged, because something was not measured there: {', '.join(lost)}.")
+    base = next((v for v in verdicts if v.checkpoint.step == 0), None)
+    shipped = next((v for v in verdicts if recommended and v.checkpoint.name == recommended.checkpoint), None)
+    if base is None or shipped is None or base.accuracy.value is None or shipped.accuracy.value is None:
+        return tuple(said)
+    if (base.accuracy.low or 0.0) > (shipped.accuracy.high or 1.0):
+        said.append("The base model is more accurate than any checkpoint: this training did harm.")
+    elif base.accuracy.value >= shipped.accuracy.value:
+        said.append("No checkpoint is shown to be more accurate than the base model.")
+    return tuple(said)

@@ -40,9 +40,9 @@ def reason(facts: "Facts", evidence: Mapping[str, Any], note: str) -> str:
     if not facts.measured_nll and not facts.measured_accuracy:
         return f"Not judged: {note or 'not measured'}."
     if not facts.measured_accuracy:
-        return f"Accuracy is not known here ({note or 'not measured'}); {_nll_clause(facts, evidence)}."
+        return f"Accuracy is not judged here ({note or 'not measured'}); {_nll_clause(facts, evidence)}."
     if not facts.measured_nll:
-        return f"Perplexity is not known here ({note or 'not measured'}); {_accuracy_clause(facts, evidence)}."
+        return f"Perplexity is not judged here ({note or 'not measured'}); {_accuracy_clause(facts, evidence)}."
     if not facts.solvable:
         return (
             f"Almost nothing is solved (accuracy {percent(evidence['accuracy'])}, and no checkpoint does better than "
