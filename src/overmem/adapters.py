@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from overmem.checkpoints import KEEPS_BASE
 from overmem.errors import BadCheckpoint, BadRequest
 
 CONFIG = "adapter_config.json"
@@ -32,8 +33,6 @@ _DOWN = (".lora_A.weight", ".lora_embedding_A")
 _UP = (".lora_B.weight", ".lora_embedding_B")
 _BIAS = ".lora_B.bias"
 _MAGNITUDE = (".lora_magnitude_vector", ".lora_magnitude_vector.weight")
-_KEEPS_BASE = (True, False, None, "gaussian", "eva", "orthogonal")
-"""Initialisations that leave the base's weights alone."""
 _TAKES_PART = ("pissa", "olora")
 """Initialisations that take a part of the base's weights, the same one every time."""
 _VARIANTS = ("target_parameters", "use_qalora", "use_bdlora", "arrow_config", "kasa_config", "monteclora_config")
@@ -91,7 +90,7 @@ def adapter(folder: Path) -> Adapter:
     if used := [name for name in _VARIANTS if config.get(name)]:
         raise BadRequest(f"{folder} uses {', '.join(used)}: its change of the weights is not s B A and is not merged")
     init = config.get("init_lora_weights", True)
-    if init not in _KEEPS_BASE and (init not in _TAKES_PART or config.get("use_dora")):
+    if init not in KEEPS_BASE and (init not in _TAKES_PART or config.get("use_dora")):
         raise BadRequest(
             f"{folder} was initialised with init_lora_weights={init!r}, which changes the base's weights when it is "
             "loaded; convert it to plain LoRA first: model.save_pretrained(folder, "

@@ -24,7 +24,7 @@ Model: TypeAlias = Any
 """A transformers causal language model, or PEFT's wrapper around one."""
 MERGE_NOTE = "overmem-merge.json"
 """Written into a merged folder by `overmem merge`: sources, rule, weights."""
-_PLAIN_LORA_INITS = (True, False, None, "gaussian", "eva", "orthogonal")
+KEEPS_BASE = (True, False, None, "gaussian", "eva", "orthogonal")
 """Initialisations that leave the base weights as they are (pissa, olora, corda and loftq do not)."""
 
 
@@ -251,7 +251,7 @@ class Skeleton:
         base = self._with_weights(self.base)
         config = json.loads((Path(found.path) / "adapter_config.json").read_text(encoding="utf-8"))
         is_lora = config.get("peft_type") == "LORA"
-        self._restores = is_lora and config.get("init_lora_weights", True) in _PLAIN_LORA_INITS
+        self._restores = is_lora and config.get("init_lora_weights", True) in KEEPS_BASE
         self._model, self._holds = PeftModel.from_pretrained(base, found.path, torch_device=self.device), found.path
         return self._model
 
