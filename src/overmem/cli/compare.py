@@ -1,0 +1,29 @@
+"""`overmem compare RUN_A RUN_B`."""
+
+from dataclasses import dataclass, fields
+
+from rich.markup import escape
+
+from overmem.cli import Arguments, parsed
+from overmem.cli.screen import print_json, stdout
+from overmem.compare import Compare, compare
+
+
+@dataclass(frozen=True)
+class CompareCommand(Compare):
+    """Which two runs to compare, when two accuracies count as equal, and how to say it."""
+
+    json: bool = False
+    """Print the matched pairs as JSON."""
+
+
+def run(arguments: Arguments) -> int:
+    """Compare and say what was found."""
+    config = parsed(CompareCommand, arguments, "compare", "run-a", "run-b")
+    found = compare(Compare(**{f.name: getattr(config, f.name) for f in fields(Compare)}))
+    if config.json:
+        print_json(found)
+    else:
+        for sentence in found.sentences:
+            stdout.print(escape(sentence), soft_wrap=True)
+    return 0

@@ -1,0 +1,62 @@
+"""House rules that a tool can check."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from overmem.cli import VERBS
+from overmem.study.methods import methods_page
+
+ROOT = Path(__file__).parents[1]
+
+
+def loaded_by(statement):
+    code = f"import sys; {statement}; print(' '.join(sys.modules))"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+@pytest.mark.parametrize("module", ["overmem", "overmem.cli"])
+def test_the_front_door_loads_nothing_heavy(module):
+    assert not loaded_by(f"import {module}") & {"torch", "transformers", "polars", "numpy", "tyro", "altair"}
+
+
+@pytest.mark.parametrize("module", ["overmem.report", "overmem.diagnose", "overmem.store", "overmem.probes"])
+def test_a_verdict_is_rebuilt_without_torch(module):
+    assert not loaded_by(f"import {module}") & {"torch", "transformers"}
+
+
+def test_no_source_file_is_longer_than_300_lines():
+    lengths = {p: len(p.read_text().splitlines()) for p in (ROOT / "src").rglob("*.py")}
+    assert lengths
+    assert {str(p): n for p, n in lengths.items() if n > 300} == {}
+
+
+def test_the_methods_page_is_what_the_docstrings_say():
+    assert (ROOT / "docs" / "methods.md").read_text() == methods_page(), "run `make docs`"
+
+
+def test_every_verb_that_the_documents_name_exists_and_has_help():
+    text = "".join(p.read_text() for p in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+    named = set(re.findall(r"^overmem (\w+)|`overmem (\w+)", text, re.M))
+    verbs = {a or b for a, b in named}
+    assert {"train", "audit", "merge"} <= verbs <= set(VERBS)
+    for verb in VERBS:
+        done = subprocess.run([sys.executable, "-m", "overmem", verb, "--help"], capture_output=True, text=True)
+        assert done.returncode == 0, (verb, done.stderr)
+        assert VERBS[verb].does[1:40] in " ".join(done.stdout.split())
+
+
+def test_an_unknown_verb_is_refused_with_the_allowed_ones():
+    done = subprocess.run([sys.executable, "-m", "overmem", "trian"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "trian" in done.stderr
+    assert "train" in done.stderr
+
+
+def test_links_in_the_documents_lead_somewhere():
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
