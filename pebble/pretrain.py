@@ -6,27 +6,21 @@ The model reads generated arithmetic stories, solves them in the voice `book`, a
 sees the voice `tutor` nor the frame `Question: ... Answer:`, which are what fine-tuning on `wordproblems` teaches.
 """
 
+import math
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import tyro
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from torch.utils.data import Dataset
-from transformers import (
-    DataCollatorForLanguageModeling,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-    Trainer,
-    TrainingArguments,
-    set_seed,
-)
+from torch import Tensor
+from tqdm import tqdm
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from overmem.seeds import python_random
+from overmem.seeds import python_random, seed_of
 from overmem.tasks import wordproblems
 from overmem.tasks.stories import DOMAINS
 from overmem.tasks.voices import PREAMBLES, VOICES
@@ -44,12 +38,24 @@ ASIDES = (
 )
 """Neutral sentences inside a story."""
 FRAMES = (
-    "Problem: {question}\nSolution: {solution}",
-    "{question}\n{solution}",
-    "Exercise. {question}\nWorked out: {solution}",
-    "Task: {question}\n\n{solution}",
-    "Teacher: {question}\nPupil: {solution}",
+    ("Problem: {question}\nSolution:", " {solution}"),
+    ("{question}\n", "{solution}"),
+    ("Exercise. {question}\nWorked out:", " {solution}"),
+    ("Task: {question}\n\n", "{solution}"),
+    ("Teacher: {question}\nPupil:", " {solution}"),
 )
+"""What stands around a problem and its solution. `Question: ... Answer:` is not among them."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of the curriculum: the share of each kind of text (the rest are problems) and the longest chain."""
+
+    steps: int
+    drills: float
+    stories: float
+    retold: float
+    longest: int
 
 
 @dataclass(frozen=True)
@@ -58,38 +64,62 @@ class Pretraining:
 
     out: Path
     """Folder that receives the model and its tokenizer."""
-    documents: int = 64_000
-    """Generated texts, each read once."""
+    phases: tuple[Phase, ...] = (
+        Phase(steps=250, drills=1.0, stories=0.0, retold=0.0, longest=1),
+        Phase(steps=500, drills=0.1, stories=0.2, retold=0.35, longest=2),
+        Phase(steps=900, drills=0.2, stories=0.05, retold=0.15, longest=4),
+    )
+    """Sums first, then which words mean which of them, then whole problems: each makes the next quick to learn."""
     batch: int = 32
-    """Texts a step."""
-    lr: float = 3e-3
-    """Peak learning rate of a cosine schedule."""
+    """Texts a step, each generated anew and read once."""
+    matrix_lr: float = 0.02
+    """Peak learning rate of Muon, which trains the layers' matrices."""
+    lr: float = 1.5e-3
+    """Peak learning rate of AdamW, which trains the embedding and the norms."""
     seed: int = 0
     """Seed of the texts, the weights and their order."""
+    check_every: int = 150
+    """Steps between looks at how many unseen problems the model solves."""
 
 
-def document(draw: random.Random) -> str:
-    """One text to read: a solved problem in some frame, a story told with its running total, or a drill."""
-    kind = draw.random()
-    if kind < 0.68:
-        rare = draw.random() < 0.02
-        domains = (wordproblems.OOD_DOMAIN,) if rare else wordproblems.TRAINED_DOMAINS
-        asked = wordproblems.problem(draw, steps=(1, 4), domains=domains, voice="book", preamble=0.25)
-        told = asked.question
-        if draw.random() < 0.15:
-            sentences = told.split(". ")
-            sentences.insert(draw.randrange(1, len(sentences)), draw.choice(ASIDES).rstrip("."))
-            told = ". ".join(sentences)
-        return draw.choice(FRAMES).format(question=told, solution=asked.solution)
-    if kind < 0.85:
-        return _running_story(draw)
-    return _drill(draw)
+@dataclass(frozen=True)
+class Text:
+    """One text to read: what is only read, most of the time, and what is always learned word by word."""
+
+    before: str
+    after: str
 
 
-def _running_story(draw: random.Random) -> str:
-    numbers = wordproblems.chain(draw, draw.randint(1, 4))
-    told = wordproblems.question(draw, numbers, DOMAINS[draw.choice(wordproblems.TRAINED_DOMAINS)])
-    sentences = told.split(". ")[:-1]
+def document(draw: random.Random, phase: Phase) -> Text:
+    """A drill, a story with its running total, or a problem in some frame with its solution in some voice.
+
+    Retold problems are solved by telling the story again with its running total: they teach to look back.
+    """
+    kind = draw.random() - phase.drills
+    if kind < 0:
+        return Text("", drill(draw))
+    domain = wordproblems.OOD_DOMAIN if draw.random() < 0.02 else draw.choice(wordproblems.TRAINED_DOMAINS)
+    numbers = wordproblems.chain(draw, draw.randint(1, phase.longest))
+    told = wordproblems.question(draw, numbers, DOMAINS[domain])
+    if kind < phase.stories:
+        return Text("", with_totals(draw, told, numbers))
+    if kind < phase.stories + phase.retold:
+        solution = with_totals(draw, told, numbers) + f" {numbers.totals[-1]}."
+    else:
+        solution = wordproblems.solution(draw, numbers, VOICES["tutor" if draw.random() < 0.03 else "book"])
+    if draw.random() < 0.15:
+        sentences = told.split(". ")
+        sentences.insert(draw.randrange(1, len(sentences)), draw.choice(ASIDES).rstrip("."))
+        told = ". ".join(sentences)
+    if draw.random() < 0.25:
+        told = f"{draw.choice(PREAMBLES)} {told}"
+    before, after = draw.choice(FRAMES)
+    return Text(before.format(question=told), after.format(solution=solution))
+
+
+def with_totals(draw: random.Random, told: str, numbers: wordproblems.Chain) -> str:
+    """A story in which each change is worked out where it happens."""
+    sentences = told.split(". ")
     totals, voice = numbers.totals, VOICES["book"]
     lines = [sentences[0] + "."]
     for index, change in enumerate(numbers.changes):
@@ -99,7 +129,8 @@ def _running_story(draw: random.Random) -> str:
     return " ".join(lines)
 
 
-def _drill(draw: random.Random) -> str:
+def drill(draw: random.Random) -> str:
+    """Sums and differences, one a line."""
     lines = []
     for _ in range(draw.randint(4, 12)):
         (change,) = (numbers := wordproblems.chain(draw, 1)).changes
@@ -109,16 +140,16 @@ def _drill(draw: random.Random) -> str:
     return "\n".join(lines)
 
 
-def tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:
-    """Whole words, and numbers up to 99, as single tokens; anything else falls to bytes, so that no text is lost."""
+def tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
+    """Words of these texts and numbers up to 99 as single tokens; the rest falls to bytes, so that no text is lost."""
     split = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(r" ?\d{1,2}| ?\p{L}+|#{2,}| ?[^\s\p{L}\d]|\s"), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    words = {word for text in texts for word in re.findall(r"\w+|[^\w\s]+", text)} | {str(n) for n in range(100)}
-    pieces = {piece for word in words for piece, _ in split.pre_tokenize_str(f"{word} {word}")}
+    numbers = " ".join(str(n) for n in range(100)) + "\n" + "\n".join(str(n) for n in range(100))
+    pieces = {piece for text in (*texts, numbers) for piece, _ in split.pre_tokenize_str(text)}
     ordered = ["<pad>", "<eos>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
     ordered += sorted(pieces - set(ordered))
     vocab = {piece: index for index, piece in enumerate(ordered)}
@@ -138,75 +169,123 @@ def tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:
 
 
 def vocabulary_texts() -> Iterator[str]:
-    """Texts that hold every word of every story, voice, frame and preamble at least once."""
-    fill = {key: "" for key in ("who", "other", "thing", "n", "a", "b", "c", "question", "solution")}
-    for domain in DOMAINS.values():
-        yield from domain.things
-        for template in domain.start + domain.gain + domain.loss + domain.ask:
-            yield template.format(**fill)
-    for voice in VOICES.values():
-        for template in voice.opening + voice.gain + voice.loss + voice.closing:
-            yield template.format(**fill)
-    yield from (*wordproblems.NAMES, *PREAMBLES, *ASIDES, "Question: Answer: 's")
-    yield from (frame.format(**fill) for frame in FRAMES)
+    """Texts that hold every word of pretraining and fine-tuning where it stands there."""
+    yield "Question:\nAnswer:"
+    yield from (f"{name} met {name}'s." for name in wordproblems.NAMES)
+    phase = Phase(steps=1, drills=0.0, stories=0.3, retold=0.3, longest=2)
+    for index in range(6_000):
+        text = document(python_random("vocabulary", index), phase)
+        yield text.before + text.after
+    for index in range(3_000):
+        one = wordproblems.problem(python_random("vocabulary", "tutor", index), domains=tuple(DOMAINS))
+        yield f" {one.question}"
+        yield f" {one.solution}"
 
 
-class Documents(Dataset[dict[str, list[int]]]):
-    """Generated texts as token ids, each ended by the end token."""
+def batches(words: PreTrainedTokenizerFast, config: Pretraining) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Token ids, attention mask and labels of texts of like length, each text generated anew."""
+    pool = 50
+    step = 0
+    for phase in config.phases:
+        for first in range(0, phase.steps, pool):
+            count = min(pool, phase.steps - first) * config.batch
+            draws = [python_random(config.seed, "pebble", step, index) for index in range(count)]
+            rows = sorted((row(words, document(draw, phase), draw.random() < 0.25) for draw in draws), key=by_length)
+            made = [rows[i : i + config.batch] for i in range(0, count, config.batch)]
+            python_random(config.seed, "order", step).shuffle(made)
+            yield from (padded(part, words.pad_token_id) for part in made)
+            step += len(made)
 
-    def __init__(self, words: PreTrainedTokenizerFast, count: int, seed: int) -> None:
-        texts = [document(python_random(seed, "pebble", index)) for index in range(count)]
-        self.rows = [[*ids, words.eos_token_id] for ids in words(texts)["input_ids"]]
-        if longest := [row for row in self.rows if len(row) > CONTEXT]:
-            raise SystemExit(f"{len(longest)} texts are longer than the context of {CONTEXT} tokens")
 
-    def __len__(self) -> int:
-        return len(self.rows)
+def by_length(row: tuple[list[int], list[int]]) -> int:
+    """Tokens of a row."""
+    return len(row[0])
 
-    def __getitem__(self, index: int) -> dict[str, list[int]]:
-        return {"input_ids": self.rows[index]}
+
+def row(words: PreTrainedTokenizerFast, text: Text, whole: bool) -> tuple[list[int], list[int]]:
+    """Token ids of a text and its end, and as many labels; what comes before is labelled in `whole` texts only."""
+    before, after = words(text.before)["input_ids"], [*words(text.after)["input_ids"], words.eos_token_id]
+    return before + after, (before if whole else [-100] * len(before)) + after
+
+
+def padded(rows: list[tuple[list[int], list[int]]], pad: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Token ids, attention mask and labels of rows filled up on the right to one length."""
+    width = max(map(by_length, rows))
+    ids = torch.tensor([ids + [pad] * (width - len(ids)) for ids, _ in rows])
+    labels = torch.tensor([labels + [-100] * (width - len(labels)) for _, labels in rows])
+    return ids, (torch.arange(width) < torch.tensor([[len(ids)] for ids, _ in rows])).long(), labels
+
+
+def fresh_model(words: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
+    """The model before its first step."""
+    config = LlamaConfig(
+        vocab_size=len(words),
+        hidden_size=128,
+        intermediate_size=352,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=CONTEXT,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
+    )
+    with torch.random.fork_rng():
+        torch.default_generator.manual_seed(seed_of(seed, "pebble", "weights"))
+        return LlamaForCausalLM(config)
+
+
+@torch.no_grad()
+def solved(model: LlamaForCausalLM, words: PreTrainedTokenizerFast, n: int = 50) -> dict[int, int]:
+    """How many of `n` unseen problems of each chain length the greedy completion gets right, in a pretraining frame."""
+    model.eval()
+    right = {}
+    for length in (1, 2, 3, 4):
+        asked = [
+            wordproblems.problem(python_random("check", length, i), steps=(length, length), voice="book")
+            for i in range(n)
+        ]
+        batch = words([f"Problem: {one.question}\nSolution:" for one in asked], return_tensors="pt", padding=True)
+        ids = model.generate(**batch, max_new_tokens=24 + 14 * length, do_sample=False)
+        told = words.batch_decode(ids[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+        pairs = zip(told, asked, strict=True)
+        right[length] = sum(re.findall(r"\d+", text)[-1:] == [one.answer] for text, one in pairs)
+    model.train()
+    return right
 
 
 def main(config: Pretraining) -> None:
     """Make the tokenizer, pretrain the model, write both."""
     words = tokenizer(vocabulary_texts())
-    set_seed(config.seed)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(words),
-            hidden_size=128,
-            intermediate_size=352,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            num_key_value_heads=4,
-            max_position_embeddings=CONTEXT,
-            tie_word_embeddings=True,
-            bos_token_id=None,
-            eos_token_id=words.eos_token_id,
-            pad_token_id=words.pad_token_id,
-            attention_dropout=0.0,
-        )
+    model = fresh_model(words, config.seed)
+    matrices = [w for name, w in model.named_parameters() if w.ndim == 2 and "embed" not in name]
+    others = [w for name, w in model.named_parameters() if w.ndim != 2 or "embed" in name]
+    optimizers = (
+        torch.optim.Muon(matrices, lr=config.matrix_lr, weight_decay=0.05),
+        torch.optim.AdamW(others, lr=config.lr, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1),
     )
-    arguments = TrainingArguments(
-        output_dir=str(config.out / "training"),
-        per_device_train_batch_size=config.batch,
-        num_train_epochs=1,
-        learning_rate=config.lr,
-        lr_scheduler_type="cosine",
-        warmup_steps=100,
-        weight_decay=0.05,
-        adam_beta2=0.98,
-        max_grad_norm=1.0,
-        train_sampling_strategy="group_by_length",
-        logging_steps=50,
-        save_strategy="no",
-        report_to="none",
-        seed=config.seed,
-        use_cpu=not torch.cuda.is_available(),
-    )
-    collator = DataCollatorForLanguageModeling(words, mlm=False, pad_to_multiple_of=8)
-    documents = Documents(words, config.documents, config.seed)
-    Trainer(model=model, args=arguments, train_dataset=documents, data_collator=collator).train()
+
+    total = sum(phase.steps for phase in config.phases)
+
+    def share_of_peak(step: int) -> float:
+        return min(1.0, (step + 1) / 50, (total - step) / (0.4 * total))
+
+    schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, share_of_peak) for optimizer in optimizers]
+    progress = tqdm(batches(words, config), total=total)
+    smooth = math.nan
+    for step, (ids, mask, labels) in enumerate(progress, start=1):
+        loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+        smooth = loss.item() if math.isnan(smooth) else 0.98 * smooth + 0.02 * loss.item()
+        progress.set_postfix(nll=f"{smooth:.3f}", refresh=False)
+        if step % config.check_every == 0:
+            progress.write(f"step {step}: nll {smooth:.3f}, solved of 50 by chain length {solved(model, words)}")
     model.generation_config.do_sample = False
     model.save_pretrained(config.out)
     words.save_pretrained(config.out)

@@ -18,17 +18,15 @@ VOICES = {
         opening=("", "Start with {a}.", "At first there are {a}.", "We begin at {a}."),
         gain=(
             "{a} + {b} = {c}.",
-            "Add {b} to get {c}.",
-            "{a} plus {b} is {c}.",
-            "{b} more makes {c}.",
+            "So {a} + {b} = {c}.",
             "Adding {b}, we find {a} + {b} = {c}.",
+            "With {b} more it is {a} + {b} = {c}.",
         ),
         loss=(
             "{a} - {b} = {c}.",
-            "Take away {b} to get {c}.",
-            "{a} minus {b} is {c}.",
-            "{b} fewer leaves {c}.",
+            "So {a} - {b} = {c}.",
             "Subtracting {b}, we find {a} - {b} = {c}.",
+            "With {b} fewer it is {a} - {b} = {c}.",
         ),
         closing=("The result is {c}.", "So it is {c}.", "The answer is {c}.", "This leaves us with {c}."),
     ),
@@ -39,7 +37,7 @@ VOICES = {
             "Going up by {b} gives {a} + {b} = {c}.",
             "The count rises: {a} + {b} = {c}.",
             "We gain {b}, so {b} + {a} = {c}.",
-            "Now {c}, since {a} + {b} = {c}.",
+            "Now there are {a} + {b} = {c}.",
             "Then {b} join, {a} + {b} = {c}.",
             "It grows to {a} + {b} = {c}.",
             "Next, {b} + {a} = {c}.",
@@ -49,7 +47,7 @@ VOICES = {
             "Going down by {b} gives {a} - {b} = {c}.",
             "The count falls: {a} - {b} = {c}.",
             "We lose {b}, so {a} - {b} = {c}.",
-            "Now {c}, since {a} - {b} = {c}.",
+            "Now there are {a} - {b} = {c}.",
             "Then {b} go, {a} - {b} = {c}.",
             "It shrinks to {a} - {b} = {c}.",
             "Next, {a} - {b} = {c}.",
@@ -57,6 +55,7 @@ VOICES = {
         closing=("\n#### {c}", "Hence {c}.\n#### {c}", "We end with {c}.\n#### {c}", "All told, {c}.\n#### {c}"),
     ),
 }
+"""`book` is what pebble was pretrained on; `tutor` is what fine-tuning on the task teaches it."""
 
 PREAMBLES = (
     "Here is a problem for you.",

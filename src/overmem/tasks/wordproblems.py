@@ -17,10 +17,10 @@ from overmem.seeds import python_random
 from overmem.tasks.stories import DOMAINS, NAMES, Domain
 from overmem.tasks.voices import PREAMBLES, VOICES, Voice
 
-LIMIT = 79
+LIMIT = 59
 """The largest number that appears in a problem or its solution."""
 
-LARGEST_CHANGE = 19
+LARGEST_CHANGE = 14
 """The largest number added or taken away in one step."""
 
 OOD_DOMAIN = "harbour"
@@ -51,7 +51,7 @@ class Chain:
 
 def chain(random: random.Random, length: int) -> Chain:
     """A chain of `length` changes, each as likely to add as to take away where both stay within bounds."""
-    total = start = random.randint(4, LIMIT - 20)
+    total = start = random.randint(4, LIMIT - 14)
     changes = []
     for _ in range(length):
         sizes = {1: min(LARGEST_CHANGE, LIMIT - total), -1: min(LARGEST_CHANGE, total - 1)}
