@@ -2,8 +2,9 @@
 
     python pebble/pretrain.py --out src/overmem/assets/pebble
 
-The model reads generated arithmetic stories, solves them in the voice `book`, and drills sums and differences. It never
-sees the voice `tutor` nor the frame `Question: ... Answer:`, which are what fine-tuning on `wordproblems` teaches.
+The model reads generated arithmetic stories, solves them in the voice `book`, and drills sums and differences. The
+voice `tutor` is 3% of its solutions, and it never sees the frame `Question: ... Answer:`: fine-tuning on `wordproblems`
+teaches both.
 """
 
 import math
