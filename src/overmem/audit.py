@@ -15,7 +15,7 @@ from overmem.observe.sample import Decoding
 from overmem.observe.work import Progress, observe, pending
 from overmem.probes import PROBES
 from overmem.recipe import read_data
-from overmem.records import SCHEMA, Measurement, Snapshot
+from overmem.records import SCHEMA, Example, Measurement, Snapshot
 from overmem.tables import method
 from overmem.tasks import Data, load
 
@@ -99,13 +99,14 @@ def audit(
     loaded = load(data)
     for note in loaded.notes:
         say(note)
+    held_out = _held_out(config, recipe, loaded.splits, say)
     tokenizer = tokenizer_of(run.root, found, config.tokenizer)
     template = config.template or recipe.get("template")
-    limit = config.max_new_tokens or longest_completion(loaded.splits, tokenizer, template)
+    limit = config.max_new_tokens or longest_completion(held_out, tokenizer, template)
     decoding = Decoding(config.draws, config.temperature, limit, config.seed)
     context = _context(found)
-    rows = {s: config.rows if s in ("val", "test") else min(config.rows, config.side_rows) for s in loaded.splits}
-    splits = planned(tokenizer, loaded.splits, decoding, rows=rows, context=context, template=template)
+    rows = {s: config.rows if s in ("val", "test") else min(config.rows, config.side_rows) for s in held_out}
+    splits = planned(tokenizer, held_out, decoding, rows=rows, context=context, template=template)
     for split in splits.values():
         if split.truncated:
             say(f"{split.name}: {split.truncated} of {len(split.examples)} examples exceed {context} tokens, left out")
@@ -151,6 +152,25 @@ def _data(config: Audit, recipe: Mapping[str, Any]) -> Data:
         f"{config.run} was not trained by overmem, so its data is not known; give --data: a task "
         "(wordproblems, gsm8k, ...), a .jsonl, .csv or .parquet file, a hub id, or a YAML file of a recipe's data keys"
     )
+
+
+def _held_out(
+    config: Audit,
+    recipe: Mapping[str, Any],
+    splits: Mapping[str, tuple[Example, ...]],
+    say: Callable[[str], None],
+) -> dict[str, tuple[Example, ...]]:
+    """The splits without rows that the recipe trained on: other data, or other counts, split the rows otherwise."""
+    if config.data is None or "data" not in recipe:
+        return dict(splits)
+    trained = {e.id for e in load(read_data(recipe["data"])).splits["train"]}
+    kept = {}
+    for name, examples in splits.items():
+        kept[name] = tuple(e for e in examples if (e.id in trained) == (name == "train"))
+        if dropped := len(examples) - len(kept[name]):
+            why = "were not trained on" if name == "train" else "were trained on"
+            say(f"{name}: {dropped} of {len(examples)} rows {why} by the run's own recipe, left out")
+    return kept
 
 
 def _context(found: Iterable[Found]) -> int:

@@ -11,8 +11,10 @@ import yaml
 from safetensors.torch import load_file
 
 from overmem import store
+from overmem.audit import Audit, audit
 from overmem.errors import BadRequest
 from overmem.recipe import parsed, read_recipe
+from overmem.tasks import load
 from overmem.train import train
 
 
@@ -154,3 +156,18 @@ def test_rows_that_do_not_fit_are_counted_and_reported(base, data_file, tmp_path
     with pytest.raises(BadRequest, match="max_length 5"):
         train(recipe(base, data_file, tmp_path, max_length=5), say=said.append)
     assert "train: 24 of 24 examples exceed 5 tokens, left out" in said
+
+
+def test_rows_that_were_trained_on_are_never_held_out_by_other_counts(base, data_file, tmp_path):
+    run = train(recipe(base, data_file, tmp_path / "run"))
+    trained = {e.id for e in load(recipe(base, data_file, tmp_path / "run").data).splits["train"]}
+    other = tmp_path / "other.yaml"
+    other.write_text(f"{{source: {data_file}, train: 4, val: 30, test: 30}}")
+    said = []
+    audit(Audit(str(run.root), data=str(other), rows=30, max_new_tokens=4), say=said.append)
+    assert any("were trained on by the run's own recipe" in line for line in said)
+    for split in ("val", "test"):
+        ids = {e.id for e in store.read_examples(run, split)}
+        assert ids
+        assert not ids & trained
+    assert {e.id for e in store.read_examples(run, "train")} <= trained
