@@ -10,12 +10,13 @@ import torch
 from overmem import store
 from overmem.checkpoints import Found, Skeleton, found_in, tokenizer_of
 from overmem.errors import BadRequest, unknown
-from overmem.observe.plan import Split, longest_completion, planned
+from overmem.observe.plan import Split, first, longest_completion, planned
 from overmem.observe.sample import Decoding
 from overmem.observe.work import Progress, observe, pending
 from overmem.probes import PROBES
 from overmem.recipe import read_data
 from overmem.records import SCHEMA, Example, Measurement, Snapshot
+from overmem.shifts import shifted
 from overmem.tables import method
 from overmem.tasks import Data, load
 
@@ -35,6 +36,8 @@ class Audit:
     """Examples of val and of test, at most: they decide."""
     side_rows: int = 200
     """Examples of train and of every ood split, at most."""
+    shifts: tuple[str, ...] = ()
+    """Other tellings of the test questions, for robustness: preamble, suffix, typos, names, ...; `side_rows` each."""
     draws: int = 0
     """Sampled completions per prompt, beside the greedy one."""
     temperature: float = 0.7
@@ -105,6 +108,9 @@ def audit(
     limit = config.max_new_tokens or longest_completion(held_out, tokenizer, template)
     decoding = Decoding(config.draws, config.temperature, limit, config.seed)
     context = _context(found)
+    for name in config.shifts:
+        told = first(held_out["test"], "test", min(config.rows, config.side_rows))
+        held_out[f"test+{name}"] = tuple(shifted(told, name, seed=config.seed))
     rows = {s: config.rows if s in ("val", "test") else min(config.rows, config.side_rows) for s in held_out}
     splits = planned(tokenizer, held_out, decoding, rows=rows, context=context, template=template)
     for split in splits.values():

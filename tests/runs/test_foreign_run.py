@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from overmem import store
 from overmem.audit import Audit, audit
+from overmem.errors import BadRequest
 
 
 @pytest.fixture
@@ -114,3 +115,23 @@ def test_a_missing_folder_and_one_without_checkpoints_say_what_is_expected(overm
     assert "checkpoint-<step>" in missing.stderr
     assert "checkpoint-<step>" in empty.stderr
     assert "Traceback" not in missing.stderr + empty.stderr
+
+
+def test_shifted_questions_are_paired_with_the_ones_that_were_asked(run, base, data_file):
+    asked = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, shifts=("preamble",))
+    done = audit(asked)
+    told = store.read_examples(store.open_run(run), "test+preamble")
+    plain = {e.id: e for e in store.read_examples(store.open_run(run), "test")}
+    assert told
+    assert all(e.id.removesuffix("+preamble") in plain and e.id != e.id.removesuffix("+preamble") for e in told)
+    assert all(plain[e.id.removesuffix("+preamble")].question in e.question for e in told)
+    drops = [m for m in done.measurements if m.split == "test+preamble" and m.metric == "accuracy_drop"]
+    assert [m.checkpoint for m in drops] == ["base", "checkpoint-2", "checkpoint-4"]
+    fitting = len(told) - store.read_plan(store.open_run(run))["splits"]["test+preamble"]["truncated"]
+    assert fitting > 0
+    assert all(m.n == fitting for m in drops)
+
+
+def test_an_unknown_shift_is_refused_with_the_allowed_ones(run, base, data_file):
+    with pytest.raises(BadRequest, match="preamble"):
+        audit(Audit(str(run), str(data_file), str(base), rows=6, shifts=("preambel",)))

@@ -43,13 +43,10 @@ def planned(
     context: int,
     template: str | None,
 ) -> dict[str, Split]:
-    """The splits to observe: at most `rows[split]` examples each, the same ones every time.
-
-    A sample is drawn by each example's own hash, so a larger `rows` keeps the examples of a smaller one.
-    """
+    """The splits to observe: at most `rows[split]` examples each, the same ones every time."""
     found = {}
     for name, examples in splits.items():
-        chosen = sorted(examples, key=lambda e: seeds.seed_of("audit", name, e.id))[: rows[name]]
+        chosen = first(examples, name, rows[name])
         encoded = [encode(tokenizer, e, max_length=context, template=template) for e in chosen]
         kept = tuple(e for e in encoded if e is not None)
         asked = [
@@ -61,6 +58,11 @@ def planned(
         digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
         found[name] = Split(name, tuple(chosen), kept, digest)
     return found
+
+
+def first(examples: Sequence[Example], split: str, rows: int) -> list[Example]:
+    """A sample of `rows` examples, drawn by each one's own hash: a larger one keeps the examples of a smaller one."""
+    return sorted(examples, key=lambda e: seeds.seed_of("audit", split, e.id))[:rows]
 
 
 def longest_completion(splits: Mapping[str, Sequence[Example]], tokenizer: Any, template: str | None) -> int:
