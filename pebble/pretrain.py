@@ -67,8 +67,8 @@ class Pretraining:
     """Folder that receives the model and its tokenizer."""
     phases: tuple[Phase, ...] = (
         Phase(steps=250, drills=1.0, stories=0.0, retold=0.0, longest=1),
-        Phase(steps=500, drills=0.1, stories=0.2, retold=0.35, longest=2),
-        Phase(steps=900, drills=0.2, stories=0.05, retold=0.15, longest=4),
+        Phase(steps=750, drills=0.1, stories=0.2, retold=0.35, longest=2),
+        Phase(steps=4000, drills=0.2, stories=0.05, retold=0.15, longest=4),
     )
     """Sums first, then which words mean which of them, then whole problems: each makes the next quick to learn."""
     batch: int = 32
@@ -79,7 +79,7 @@ class Pretraining:
     """Peak learning rate of AdamW, which trains the embedding and the norms."""
     seed: int = 0
     """Seed of the texts, the weights and their order."""
-    check_every: int = 150
+    check_every: int = 500
     """Steps between looks at how many unseen problems the model solves."""
 
 

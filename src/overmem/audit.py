@@ -17,7 +17,6 @@ from overmem.probes import PROBES
 from overmem.recipe import read_data
 from overmem.records import SCHEMA, Example, Measurement, Snapshot
 from overmem.shifts import shifted
-from overmem.tables import method
 from overmem.tasks import Data, load
 
 
@@ -222,5 +221,5 @@ def _measured(snapshots: Iterable[Snapshot]) -> Iterable[Measurement]:
     for snapshot in snapshots:
         if snapshot.checkpoint.step == 0 and not snapshot.checkpoint.merged_from:
             base = snapshot
-        for name in PROBES:
-            yield from method(PROBES, name, "probe")(snapshot, base=base)
+        for probe in PROBES.values():
+            yield from probe(snapshot, base=base)

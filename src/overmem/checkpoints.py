@@ -201,6 +201,8 @@ class Skeleton:
         Raises:
             BadCheckpoint: pickled, truncated, missing or ill-shaped weights.
         """
+        if self._model is not None and self._holds == found.path:
+            return self._model
         try:
             model = self._with_adapter(found) if found.is_adapter else self._with_weights(found.path)
         except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
@@ -217,9 +219,7 @@ class Skeleton:
             return self._loaded(path)
         files = weight_files(folder)
         config = _shape_of(folder)
-        if self._model is None or config != self._config:
-            return self._loaded(path)
-        if not _fits(self._model, files):
+        if self._model is None or config != self._config or not _fits(self._model, files):
             return self._loaded(path)
         self._holds = ""
         _swap(self._model, files)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
@@ -21,7 +21,7 @@ from overmem.recipe import Recipe
 from overmem.records import Example
 from overmem.tables import checked_knobs, method
 from overmem.tasks import load
-from overmem.tasks.render import IGNORED, Encoded, encode
+from overmem.tasks.render import IGNORED, encode
 
 _OURS = {
     "output_dir", "num_train_epochs", "learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps",
@@ -29,6 +29,8 @@ _OURS = {
     "remove_unused_columns", "label_smoothing_factor",
 }  # fmt: skip
 """TrainingArguments that the recipe names itself, or that would undo what it promises."""
+Row: TypeAlias = dict[str, Sequence[int]]
+"""`input_ids` and `labels` of one example."""
 
 
 def train(recipe: Recipe, *, say: Callable[[str], None] = lambda line: None) -> store.Run:
@@ -99,15 +101,19 @@ def _arguments(recipe: Recipe) -> TrainingArguments:
         "data_seed": seed,
         "remove_unused_columns": False,
         "bf16": recipe.dtype == "auto" and torch.cuda.is_available(),
+        "use_cpu": not torch.accelerator.is_available(),
         "dataloader_pin_memory": torch.cuda.is_available(),
     }
-    return TrainingArguments(**chosen | dict(recipe.trainer))
+    try:
+        return TrainingArguments(**chosen | dict(recipe.trainer))
+    except (TypeError, ValueError) as error:
+        raise BadRequest(f"the Trainer refuses these settings: {error}") from error
 
 
 def _same_recipe(run: store.Run, recipe: Recipe) -> None:
     """Refuse to mix two recipes in one folder; where the checkpoints lie may change."""
     before = store.read_recipe(run)
-    now = json.loads(json.dumps(store.plain(recipe)))
+    now = store.plain(recipe)
     changed = sorted(k for k in now if k != "output" and k in before and before[k] != now[k])
     if before and changed:
         raise BadRequest(
@@ -118,12 +124,12 @@ def _same_recipe(run: store.Run, recipe: Recipe) -> None:
 
 def _encoded(
     tokenizer: Any, examples: Sequence[Example], recipe: Recipe, split: str, say: Callable[[str], None]
-) -> list[Encoded]:
+) -> list[Row]:
     found = [encode(tokenizer, e, max_length=recipe.max_length, template=recipe.template) for e in examples]
     kept = [e for e in found if e is not None]
     if len(kept) < len(found):
         say(f"{split}: {len(found) - len(kept)} of {len(found)} examples exceed {recipe.max_length} tokens, left out")
-    return kept
+    return [{"input_ids": e.input_ids, "labels": e.labels} for e in kept]
 
 
 def _model(recipe: Recipe) -> Any:
@@ -152,17 +158,17 @@ def _model(recipe: Recipe) -> Any:
     return model
 
 
-def _batch(encoded: Sequence[Encoded], *, pad: int) -> dict[str, torch.Tensor]:
+def _batch(rows: Sequence[Row], *, pad: int) -> dict[str, torch.Tensor]:
     """Right-padded ids, mask and labels [batch time]; only solution tokens are labelled."""
-    width = max(len(e.input_ids) for e in encoded)
+    width = max(len(row["input_ids"]) for row in rows)
 
-    def padded(rows: list[Sequence[int]], value: int) -> torch.Tensor:
-        return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows])
+    def padded(parts: list[Sequence[int]], value: int) -> torch.Tensor:
+        return torch.tensor([[*part, *[value] * (width - len(part))] for part in parts])
 
     return {
-        "input_ids": padded([e.input_ids for e in encoded], pad),
-        "attention_mask": padded([[1] * len(e.input_ids) for e in encoded], 0),
-        "labels": padded([e.labels for e in encoded], IGNORED),
+        "input_ids": padded([row["input_ids"] for row in rows], pad),
+        "attention_mask": padded([[1] * len(row["input_ids"]) for row in rows], 0),
+        "labels": padded([row["labels"] for row in rows], IGNORED),
     }
 
 
@@ -207,7 +213,7 @@ class _Trainer(Trainer):
 class _Dynamics(TrainerCallback):
     """Plain nll and token accuracy of fixed train and val rows at every checkpoint, whatever the training loss is."""
 
-    def __init__(self, trainer: _Trainer, rows: dict[str, list[Encoded]], batch_size: int) -> None:
+    def __init__(self, trainer: _Trainer, rows: dict[str, list[Row]], batch_size: int) -> None:
         self.trainer, self.rows, self.batch_size = trainer, rows, batch_size
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

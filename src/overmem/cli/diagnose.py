@@ -5,8 +5,7 @@ from dataclasses import dataclass, fields
 from overmem import store
 from overmem.cli import Arguments, parsed
 from overmem.cli.screen import print_json, show_verdict, stdout
-from overmem.diagnose import FAIL_ON, Diagnose, diagnose, exit_code, prune
-from overmem.errors import unknown
+from overmem.diagnose import Diagnose, check_conditions, diagnose, exit_code, prune
 from overmem.regime.markdown import markdown
 
 
@@ -29,9 +28,7 @@ class DiagnoseCommand(Diagnose):
 def run(arguments: Arguments) -> int:
     """Judge, keep the verdict, show it; 1 where a --fail-on condition is met."""
     config = parsed(DiagnoseCommand, arguments, "diagnose", "run")
-    for name in config.fail_on:
-        if name not in FAIL_ON:
-            raise unknown("--fail-on condition", name, FAIL_ON)
+    check_conditions(config.fail_on)
     verdict = diagnose(Diagnose(**{f.name: getattr(config, f.name) for f in fields(Diagnose)}))
     where = store.open_run(config.run, config.out)
     store.write_verdict(where, verdict)

@@ -13,7 +13,11 @@ class Domain:
     loss: tuple[str, ...]
     ask: tuple[str, ...]
     compares: bool = False
-    """Each step speaks of a new person compared with the one before, instead of a change to one amount."""
+    """Each step speaks of a new person compared with the one before, instead of a change to one amount.
+
+    Always of the new one: a model as small as pebble does not learn that "A is older than B" also tells B's age (after
+    7,000 steps of pretraining it was right on 22 of 40 such single steps, and on all 360 of the other stories).
+    """
 
 
 _NAMES = """
@@ -224,12 +228,12 @@ DOMAINS = {
         gain=(
             "{other} has {n} more than {who}.",
             "{other} owns {n} {thing} more than {who}.",
-            "If {who} got {n} more, {who} would have as many as {other}.",
+            "Compared with {who}, {other} has {n} more.",
         ),
         loss=(
             "{other} has {n} fewer than {who}.",
             "{other} owns {n} {thing} fewer than {who}.",
-            "{who} has {n} more than {other}.",
+            "Compared with {who}, {other} has {n} fewer.",
         ),
         ask=(
             "How many {thing} does {who} have?",
@@ -241,8 +245,16 @@ DOMAINS = {
     "ages": Domain(
         things=("years",),
         start=("{who} is {n} years old.", "The age of {who} is {n}.", "This year {who} turned {n}."),
-        gain=("{other} is {n} years older than {who}.", "{who} is {n} years younger than {other}."),
-        loss=("{other} is {n} years younger than {who}.", "{who} is {n} years older than {other}."),
+        gain=(
+            "{other} is {n} years older than {who}.",
+            "{other} is older than {who} by {n} years.",
+            "Compared with {who}, {other} is {n} years older.",
+        ),
+        loss=(
+            "{other} is {n} years younger than {who}.",
+            "{other} is younger than {who} by {n} years.",
+            "Compared with {who}, {other} is {n} years younger.",
+        ),
         ask=("How old is {who}?", "What is the age of {who}?", "Find the age of {who} in {thing}."),
         compares=True,
     ),
