@@ -37,6 +37,10 @@ class Audit:
     """Examples of train and of every ood split, at most."""
     shifts: tuple[str, ...] = ()
     """Other tellings of the test questions, for robustness: preamble, suffix, typos, names, ...; `side_rows` each."""
+    checkpoints: tuple[str, ...] = ()
+    """Only these checkpoints: folder names, or `base`; by default all."""
+    splits: tuple[str, ...] = ()
+    """Only these splits; by default train, val, test, every ood set and every shift."""
     draws: int = 0
     """Sampled completions per prompt, beside the greedy one."""
     temperature: float = 0.7
@@ -94,15 +98,16 @@ def audit(
     device, dtype = _placed(config)
     recipe = store.read_recipe(run)
     base = config.base or recipe.get("model")
-    found = found_in(run.root, base)
-    if found[0].checkpoint.name != "base":
+    there = found_in(run.root, base)
+    found = _only(there, config.checkpoints) if config.checkpoints else there
+    if there[0].checkpoint.name != "base":
         say("the base model is not known (give --base): no step 0")
     data = _data(config, recipe)
     loaded = load(data)
     for note in loaded.notes:
         say(note)
     held_out = _held_out(config, recipe, loaded.splits, say)
-    tokenizer = tokenizer_of(run.root, found, config.tokenizer)
+    tokenizer = tokenizer_of(run.root, there, config.tokenizer)
     template = config.template or recipe.get("template")
     limit = config.max_new_tokens or longest_completion(held_out, tokenizer, template)
     decoding = Decoding(config.draws, config.temperature, limit, config.seed)
@@ -110,6 +115,10 @@ def audit(
     for name in config.shifts:
         told = first(held_out["test"], "test", min(config.rows, config.side_rows))
         held_out[f"test+{name}"] = tuple(shifted(told, name, seed=config.seed))
+    for name in config.splits:
+        if name not in held_out:
+            raise unknown("split", name, held_out)
+    held_out = {name: rows for name, rows in held_out.items() if not config.splits or name in config.splits}
     rows = {s: config.rows if s in ("val", "test") else min(config.rows, config.side_rows) for s in held_out}
     splits = planned(tokenizer, held_out, decoding, rows=rows, context=context, template=template)
     for split in splits.values():
@@ -120,7 +129,7 @@ def audit(
             store.write_examples(run, split.name, split.examples)
         store.write_json(run.plan_path, _plan(config, data, decoding, template, base, found, splits))
         units, standing, failures = pending(run, found, splits)
-        skeleton = Skeleton(found[0].path if found[0].checkpoint.name == "base" else None, device, dtype)
+        skeleton = Skeleton(there[0].path if there[0].checkpoint.name == "base" else None, device, dtype)
         computed = observe(
             run,
             units,
@@ -137,6 +146,14 @@ def audit(
         measured = tuple(_measured(store.snapshots(run)))
         store.write_measurements(run, measured)
     return Audited(run, measured, computed, standing, failures)
+
+
+def _only(found: list[Found], names: tuple[str, ...]) -> list[Found]:
+    there = {one.checkpoint.name: one for one in found}
+    for name in names:
+        if name not in there:
+            raise unknown("checkpoint", name, there)
+    return [one for one in found if one.checkpoint.name in names]
 
 
 def _placed(config: Audit) -> tuple[str, torch.dtype]:

@@ -117,6 +117,21 @@ def test_a_missing_folder_and_one_without_checkpoints_say_what_is_expected(overm
     assert "Traceback" not in missing.stderr + empty.stderr
 
 
+def test_only_the_checkpoints_and_splits_that_are_named_are_observed(run, base, data_file):
+    some = {"checkpoints": ("base", "checkpoint-4"), "splits": ("val",)}
+    done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, **some))
+    assert done.computed == 2 * 2
+    assert {m.checkpoint for m in done.measurements} == {"base", "checkpoint-4"}
+    rest = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
+    assert (rest.computed, rest.standing) == (3 * 3 * 2 - 4, 4)
+
+
+@pytest.mark.parametrize("asked", [{"checkpoints": ("checkpoint-3",)}, {"splits": ("vel",)}])
+def test_a_checkpoint_or_split_that_is_not_there_is_refused_with_those_that_are(run, base, data_file, asked):
+    with pytest.raises(BadRequest, match=r"allowed: .*(checkpoint-4|val)"):
+        audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, **asked))
+
+
 def test_shifted_questions_are_paired_with_the_ones_that_were_asked(run, base, data_file):
     asked = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, shifts=("preamble",))
     done = audit(asked)
