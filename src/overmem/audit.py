@@ -1,7 +1,7 @@
 """Observe every checkpoint of a run, and measure it. A unit of work that stands is not done again."""
 
-import importlib.metadata
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,14 +10,14 @@ import torch
 from overmem import store
 from overmem.checkpoints import Found, Skeleton, found_in, tokenizer_of
 from overmem.errors import BadRequest, unknown
-from overmem.observe.plan import Split, first, longest_completion, planned
+from overmem.observe.plan import context_of, first, longest_completion, planned, record
 from overmem.observe.sample import Decoding
 from overmem.observe.work import Progress, observe, pending
 from overmem.probes import PROBES
 from overmem.recipe import read_data
-from overmem.records import SCHEMA, Example, Measurement, Snapshot
+from overmem.records import Example, Measurement, Snapshot
 from overmem.shifts import shifted
-from overmem.tasks import Data, load
+from overmem.tasks import Data, anchored, load
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,15 @@ class Audit:
     run: str
     """Run directory: checkpoint-<step> folders as transformers, TRL or overmem write them."""
     data: str | None = None
-    """Where the examples come from, for a run that overmem did not train: a task name, a file, a hub id, or a YAML
-    file with the keys of a recipe's `data`."""
+    """Where the examples come from: a task name, a file, a hub id, or a YAML file with the keys of a recipe's `data`.
+    By default the recipe's, else what the run's callback or its last audit took."""
     base: str | None = None
-    """Base model, for step 0 and for adapters; by default the recipe's or the adapter's own."""
-    rows: int = 500
-    """Examples of val and of test, at most: they decide."""
-    side_rows: int = 200
-    """Examples of train and of every ood split, at most."""
+    """Base model, for step 0 and for adapters; by default the recipe's, the callback's or the adapter's own."""
+    rows: int | None = None
+    """Examples of val and of test, at most: they decide. By default as many as the run's callback, or its last audit of
+    the same data, took; else 500."""
+    side_rows: int | None = None
+    """Examples of train and of every ood split, at most; by default as `rows`, else 200."""
     shifts: tuple[str, ...] = ()
     """Other tellings of the test questions, for robustness: preamble, suffix, typos, names, ...; `side_rows` each."""
     checkpoints: tuple[str, ...] = ()
@@ -46,9 +47,10 @@ class Audit:
     temperature: float = 0.7
     """Temperature of the draws."""
     max_new_tokens: int | None = None
-    """Longest completion; by default half as long again as the longest reference solution."""
+    """Longest completion; by default as `rows`, else half as long again as the longest reference solution."""
     template: str | None = None
-    """Prompt with {question} in it; by default the recipe's, else the chat template, else "Question: ...\\nAnswer:"."""
+    """Prompt with {question} in it; by default as `rows`, or the recipe's, else the chat template, else
+    "Question: ...\\nAnswer:"."""
     tokenizer: str | None = None
     """Folder or hub id; by default the run's."""
     token_budget: int = 16384
@@ -97,29 +99,28 @@ def audit(
     run = store.open_run(config.run, config.out)
     device, dtype = _placed(config)
     recipe = store.read_recipe(run)
-    base = config.base or recipe.get("model")
+    before = store.read_plan(run) if run.plan_path.is_file() else {}
+    base = config.base or recipe.get("model") or before.get("base")
     there = found_in(run.root, base)
     found = _only(there, config.checkpoints) if config.checkpoints else there
     if there[0].checkpoint.name != "base":
         say("the base model is not known (give --base): no step 0")
-    data = _data(config, recipe)
-    loaded = load(data)
-    for note in loaded.notes:
-        say(note)
-    held_out = _held_out(config, recipe, loaded.splits, say)
+    data = _data(config, recipe, before)
+    asked = _asked(config, recipe, before, data, say)
+    held_out = _given(run, before) if data is None else _held_out(config, recipe, data, say)
     tokenizer = tokenizer_of(run.root, there, config.tokenizer)
-    template = config.template or recipe.get("template")
-    limit = config.max_new_tokens or longest_completion(held_out, tokenizer, template)
+    template = asked["template"]
+    limit = asked["max_new_tokens"] or longest_completion(held_out, tokenizer, template)
     decoding = Decoding(config.draws, config.temperature, limit, config.seed)
     context = _context(found)
-    for name in config.shifts:
-        told = first(held_out["test"], "test", min(config.rows, config.side_rows))
-        held_out[f"test+{name}"] = tuple(shifted(told, name, seed=config.seed))
+    rows = defaultdict(lambda: min(asked["rows"], asked["side_rows"]), val=asked["rows"], test=asked["rows"])
+    held_out |= {
+        f"test+{name}": shifted(_asked_first(held_out, rows), name, seed=config.seed) for name in config.shifts
+    }
     for name in config.splits:
         if name not in held_out:
             raise unknown("split", name, held_out)
-    held_out = {name: rows for name, rows in held_out.items() if not config.splits or name in config.splits}
-    rows = {s: config.rows if s in ("val", "test") else min(config.rows, config.side_rows) for s in held_out}
+    held_out = {name: held_out[name] for name in held_out if not config.splits or name in config.splits}
     splits = planned(tokenizer, held_out, decoding, rows=rows, context=context, template=template)
     for split in splits.values():
         if split.truncated:
@@ -127,7 +128,9 @@ def audit(
     with store.locked(run):
         for split in splits.values():
             store.write_examples(run, split.name, split.examples)
-        store.write_json(run.plan_path, _plan(config, data, decoding, template, base, found, splits))
+        places = [one.checkpoint for one in found]
+        plan = record(asdict(config) | asked, data, decoding, template, base, places, splits)
+        store.write_json(run.plan_path, plan)
         units, standing, failures = pending(run, found, splits)
         skeleton = Skeleton(there[0].path if there[0].checkpoint.name == "base" else None, device, dtype)
         computed = observe(
@@ -165,34 +168,69 @@ def _placed(config: Audit) -> tuple[str, torch.dtype]:
     return device, found
 
 
-def _data(config: Audit, recipe: Mapping[str, Any]) -> Data:
+def _data(config: Audit, recipe: Mapping[str, Any], before: Mapping[str, Any]) -> Data | None:
+    """Where the examples come from; None where the run itself holds the only copy of them."""
     if config.data is not None:
         return read_data(config.data)
     if "data" in recipe:
         return read_data(recipe["data"])
+    if before:
+        return None if before["data"] is None else read_data(before["data"])
     raise BadRequest(
         f"{config.run} was not trained by overmem, so its data is not known; give --data: a task "
         "(wordproblems, gsm8k, ...), a .jsonl, .csv or .parquet file, a hub id, or a YAML file of a recipe's data keys"
     )
 
 
-def _held_out(
+def _asked(
     config: Audit,
     recipe: Mapping[str, Any],
-    splits: Mapping[str, tuple[Example, ...]],
+    before: Mapping[str, Any],
+    data: Data | None,
     say: Callable[[str], None],
-) -> dict[str, tuple[Example, ...]]:
+) -> dict[str, Any]:
+    """The options that were left out, as the plan that stands in the run has them if it is of the same data."""
+    same = bool(before) and config.data is None and before["data"] == (data and asdict(anchored(data)))
+    usual = {"rows": 500, "side_rows": 200, "max_new_tokens": None, "template": recipe.get("template")}
+    kept = {name: before["audit"].get(name) for name in usual} if same else {}
+    found = {}
+    for name, default in usual.items():
+        given = getattr(config, name)
+        found[name] = next((v for v in (given, kept.get(name)) if v is not None), default)
+        if given is None and found[name] != default:
+            say(f"{name.replace('_', ' ')} as the run was measured before: {found[name]} (--{name.replace('_', '-')})")
+    return found
+
+
+def _given(run: store.Run, before: Mapping[str, Any]) -> dict[str, Sequence[Example]]:
+    """The examples that the run's callback was given as they are, and that only the run keeps."""
+    return {name: store.read_examples(run, name) for name in before["splits"] if "+" not in name}
+
+
+def _held_out(
+    config: Audit, recipe: Mapping[str, Any], data: Data, say: Callable[[str], None]
+) -> dict[str, Sequence[Example]]:
     """The splits without rows that the recipe trained on: other data, or other counts, split the rows otherwise."""
+    loaded = load(data)
+    for note in loaded.notes:
+        say(note)
     if config.data is None or "data" not in recipe:
-        return dict(splits)
+        return dict(loaded.splits)
     trained = {e.id for e in load(read_data(recipe["data"])).splits["train"]}
-    kept = {}
-    for name, examples in splits.items():
+    kept: dict[str, Sequence[Example]] = {}
+    for name, examples in loaded.splits.items():
         kept[name] = tuple(e for e in examples if (e.id in trained) == (name == "train"))
         if dropped := len(examples) - len(kept[name]):
             why = "were not trained on" if name == "train" else "were trained on"
             say(f"{name}: {dropped} of {len(examples)} rows {why} by the run's own recipe, left out")
     return kept
+
+
+def _asked_first(held_out: Mapping[str, Sequence[Example]], rows: Mapping[str, int]) -> list[Example]:
+    """The test questions that are told otherwise too."""
+    if "test" not in held_out:
+        raise unknown("split", "test", held_out, "this run, so no question can be shifted")
+    return first(held_out["test"], "test", rows["test+"])
 
 
 def _context(found: Iterable[Found]) -> int:
@@ -204,33 +242,8 @@ def _context(found: Iterable[Found]) -> int:
             config = AutoConfig.from_pretrained(one.path)
         except (OSError, ValueError):
             continue
-        return int(getattr(config.get_text_config(), "max_position_embeddings", None) or 2048)
+        return context_of(config)
     return 2048
-
-
-def _plan(
-    config: Audit,
-    data: Data,
-    decoding: Decoding,
-    template: str | None,
-    base: str | None,
-    found: list[Found],
-    splits: Mapping[str, Split],
-) -> dict[str, Any]:
-    versions = {name: importlib.metadata.version(name) for name in ("overmem", "torch", "transformers")}
-    return {
-        "schema": SCHEMA,
-        "audit": asdict(config),
-        "base": base,
-        "data": asdict(data),
-        "decoding": asdict(decoding),
-        "template": template,
-        "versions": versions,
-        "splits": {
-            s.name: {"n": len(s.examples), "truncated": s.truncated, "request": s.request} for s in splits.values()
-        },
-        "checkpoints": [asdict(one.checkpoint) for one in found],
-    }
 
 
 def _measured(snapshots: Iterable[Snapshot]) -> Iterable[Measurement]:

@@ -150,3 +150,17 @@ def test_shifted_questions_are_paired_with_the_ones_that_were_asked(run, base, d
 def test_an_unknown_shift_is_refused_with_the_allowed_ones(run, base, data_file):
     with pytest.raises(BadRequest, match="preamble"):
         audit(Audit(str(run), str(data_file), str(base), rows=6, shifts=("preambel",)))
+
+
+def test_an_audit_with_nothing_said_goes_on_as_the_last_one_did(run, base, data_file, monkeypatch, tmp_path):
+    monkeypatch.chdir(data_file.parent)
+    first = audit(
+        Audit(str(run), data_file.name, str(base), rows=6, side_rows=4, max_new_tokens=8, template="{question}")
+    )
+    monkeypatch.chdir(tmp_path)
+    said = []
+    again = audit(Audit(str(run)), say=said.append)
+    assert (again.computed, again.standing) == (0, first.computed)
+    assert "rows as the run was measured before: 6 (--rows)" in said
+    more = audit(Audit(str(run), rows=8))
+    assert more.standing == first.computed // 3  # val and test have more rows now, train has not

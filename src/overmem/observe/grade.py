@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from overmem import answers
-from overmem.observe.plan import Split
+from overmem.observe.plan import Split, context_of
 from overmem.observe.sample import Decoding, completions
 from overmem.records import Samples
 from overmem.tasks.render import completion_text
@@ -20,21 +20,23 @@ def samples(
     decoding: Decoding,
     token_budget: int,
     advance: Callable[[int], None] = lambda examples: None,
+    tick: Callable[[], None] = lambda: None,
 ) -> Samples:
-    """Completions of one split, read and graded, in the order of its examples and draws."""
+    """Completions of one split, read and graded, in the order of its examples and draws.
+
+    `tick` is called before every forward pass; what it raises ends the work there.
+    """
     prompts = [e.prompt_ids for e in split.encoded]
-    longest = max(map(len, prompts), default=0)
-    context = int(getattr(model.config.get_text_config(), "max_position_embeddings", None) or 2048)
-    capped = replace(decoding, max_new_tokens=max(1, min(decoding.max_new_tokens, context - longest)))
     names = [f"{split.name} {e.example_id}" for e in split.encoded]
     drawn = completions(
         model,
         prompts,
         names,
-        capped,
+        fitting(model, split, decoding),
         stop_ids=_stop_ids(model, tokenizer),
         token_budget=token_budget,
         advance=advance,
+        tick=tick,
     )
     ordered = sorted(drawn, key=lambda c: (c.prompt, c.draw))
     golds = {e.id: e for e in split.examples}
@@ -54,6 +56,12 @@ def samples(
             [answers.is_correct(a, golds[i].answer, golds[i].kind) for a, i in zip(read, ids, strict=True)], dtype=bool
         ),
     )
+
+
+def fitting(model: Any, split: Split, decoding: Decoding) -> Decoding:
+    """`decoding` with completions no longer than the context has room for after the split's longest prompt."""
+    longest = max((len(e.prompt_ids) for e in split.encoded), default=0)
+    return replace(decoding, max_new_tokens=max(1, min(decoding.max_new_tokens, context_of(model.config) - longest)))
 
 
 def _stop_ids(model: Any, tokenizer: Any) -> list[int]:

@@ -1,6 +1,7 @@
 """What is observed: splits rendered for one tokenizer, how completions are drawn, and the hash that names a request."""
 
 import hashlib
+import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -8,7 +9,8 @@ from typing import Any
 
 from overmem import seeds
 from overmem.observe.sample import Decoding
-from overmem.records import TEMPERATURES, Example
+from overmem.records import SCHEMA, TEMPERATURES, Checkpoint, Example
+from overmem.tasks import Data, anchored
 from overmem.tasks.render import Encoded, encode
 
 
@@ -58,6 +60,47 @@ def planned(
         digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
         found[name] = Split(name, tuple(chosen), kept, digest)
     return found
+
+
+def context_of(config: Any) -> int:
+    """Tokens that the model's positions allow; 2048 where its configuration does not say."""
+    return int(getattr(config.get_text_config(), "max_position_embeddings", None) or 2048)
+
+
+def record(
+    asked: Mapping[str, Any],
+    data: Data | None,
+    decoding: Decoding,
+    template: str | None,
+    base: str | None,
+    checkpoints: Sequence[Checkpoint],
+    splits: Mapping[str, Split],
+) -> dict[str, Any]:
+    """What was asked, as it is kept in the run for whoever reads it or goes on from there.
+
+    Args:
+        asked: the options of the verb.
+        data: where the examples come from; None where they were given as they are and only the run has them.
+        decoding: how completions are drawn.
+        template: prompt with {question} in it; None for the tokenizer's own.
+        base: folder or hub id of the base model, where it is known.
+        checkpoints: those that are observed.
+        splits: those that are observed.
+    """
+    versions = {name: importlib.metadata.version(name) for name in ("overmem", "torch", "transformers")}
+    return {
+        "schema": SCHEMA,
+        "audit": dict(asked),
+        "base": base,
+        "data": None if data is None else asdict(anchored(data)),
+        "decoding": asdict(decoding),
+        "template": template,
+        "versions": versions,
+        "splits": {
+            s.name: {"n": len(s.examples), "truncated": s.truncated, "request": s.request} for s in splits.values()
+        },
+        "checkpoints": [asdict(one) for one in checkpoints],
+    }
 
 
 def first(examples: Sequence[Example], split: str, rows: int) -> list[Example]:

@@ -72,6 +72,7 @@ def completions(
     stop_ids: Sequence[int],
     token_budget: int,
     advance: Callable[[int], None] = lambda rows: None,
+    tick: Callable[[], None] = lambda: None,
 ) -> Iterator[Completion]:
     """The greedy completion and the draws of every prompt, in no particular order.
 
@@ -83,6 +84,7 @@ def completions(
         stop_ids: tokens that end a completion.
         token_budget: most tokens held in the cache at once (prompt and completion, all rows).
         advance: called with the number of prompts done after each batch.
+        tick: called before every forward pass; what it raises ends the work there.
     """
     rows = 1 + decoding.draws
     lengths = [len(p) + decoding.max_new_tokens for p in prompts]
@@ -95,7 +97,8 @@ def completions(
             ]
         )
         chunk = [prompts[i] for i in batch]
-        for row, (ids, logprob, stop) in enumerate(_decode(model, chunk, decoding, uniforms, frozenset(stop_ids))):
+        decoded = _decode(model, chunk, decoding, uniforms, frozenset(stop_ids), tick)
+        for row, (ids, logprob, stop) in enumerate(decoded):
             yield Completion(batch[row // rows], row % rows, tuple(ids), logprob, stop)
         advance(len(batch))
 
@@ -107,6 +110,7 @@ def _decode(
     decoding: Decoding,
     uniforms: Float[np.ndarray, "rows time"],
     stop_ids: frozenset[int],
+    tick: Callable[[], None],
 ) -> list[tuple[list[int], float, str]]:
     device = model.device
     repeats = 1 + decoding.draws
@@ -115,6 +119,7 @@ def _decode(
     mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=device)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     cache = DynamicCache(config=model.config)
+    tick()
     logits = _step(model, padded, mask, positions, cache)
     if repeats > 1:
         cache.batch_repeat_interleave(repeats)
@@ -154,6 +159,7 @@ def _decode(
             slots = [slots[i] for i in alive.tolist()]
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
         position = position + 1
+        tick()
         logits = _step(model, token[:, None], mask, position, cache)
     return results
 

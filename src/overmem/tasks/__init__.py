@@ -11,14 +11,15 @@ from overmem.tables import method
 from overmem.tasks import wordproblems
 from overmem.tasks.data import Data, Loaded, Row, Rows, Sourced
 from overmem.tasks.duplicates import clusters
-from overmem.tasks.files import file_rows, is_file_source
+from overmem.tasks.files import anchored, file_rows, is_file_source
 from overmem.tasks.hub import hub_rows, is_hub_source
 from overmem.tasks.layouts import examples_of
 from overmem.tasks.presets import PRESETS, with_preset
 from overmem.tasks.reasoning_gym import generated_rows
 from overmem.tasks.splits import divided, drawn, shares_for, without_duplicates
+from overmem.tasks.tellings import check_name, paired
 
-__all__ = ["SOURCES", "Data", "Loaded", "load"]
+__all__ = ["SOURCES", "Data", "Loaded", "anchored", "load"]
 
 
 def generated_wordproblems(data: Data) -> Sourced:
@@ -72,6 +73,12 @@ def load(data: Data) -> Loaded:
     if not separate:
         parts = _apart(parts, data, notes)
     splits = _counted(parts, data, notes)
+    for name, told in data.shifted.items():
+        check_name(name)
+        found, told_notes, _ = _parts(told)
+        pairs, pair_notes = paired([e for part in found.values() for e in part], splits["test"], name)
+        splits |= pairs
+        notes += [*(f"test+{name}: {note}" for note in told_notes), *pair_notes]
     return Loaded(splits, tuple(notes))
 
 

@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,14 @@ def is_file_source(source: str) -> bool:
     """Whether `source` looks like a path: something stands there, or its ending says so."""
     name = source.removesuffix(".gz")
     return Path(name).suffix.casefold() in _READERS or source.startswith((".", "/", "~")) or Path(source).exists()
+
+
+def anchored(data: Data) -> Data:
+    """`data` with absolute paths where its sources are files, so that it says the same from any folder."""
+    sources = {name: getattr(data, name) for name in ("source", "test_source")}
+    paths = {name: str(Path(s).expanduser().resolve()) for name, s in sources.items() if s and is_file_source(s)}
+    others = {key: {n: anchored(d) for n, d in getattr(data, key).items()} for key in ("ood", "shifted")}
+    return replace(data, **paths, **others)
 
 
 def _files(path: Path) -> dict[str, Path]:
