@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from overmem.errors import BadCheckpoint, BadRequest
 from overmem.records import Checkpoint
+from overmem.virtual import without_prompt_learning
 
 PICKLED = ("pytorch_model*.bin", "adapter_model.bin", "*.pt", "*.pth", "*.ckpt")
 Model: TypeAlias = Any
@@ -252,7 +253,10 @@ class Skeleton:
         config = json.loads((Path(found.path) / "adapter_config.json").read_text(encoding="utf-8"))
         is_lora = config.get("peft_type") == "LORA"
         self._restores = is_lora and config.get("init_lora_weights", True) in KEEPS_BASE
-        self._model, self._holds = PeftModel.from_pretrained(base, found.path, torch_device=self.device), found.path
+        model: Any = PeftModel.from_pretrained(base, found.path, torch_device=self.device)
+        prompt = model.active_peft_config.is_prompt_learning
+        self._model = without_prompt_learning(model, found.path) if prompt else model
+        self._holds = found.path
         return self._model
 
 

@@ -16,22 +16,6 @@ _Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True)
-class Lora:
-    """Low-rank adaptation; used when `method` is `lora`."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
-
-    r: int = 16
-    """Rank."""
-    alpha: int = 32
-    """Scale numerator: the update is alpha / r times B A."""
-    dropout: float = 0.0
-    """Dropout on the adapter's input."""
-    target_modules: str | list[str] = "all-linear"
-    """Which layers are adapted."""
-
-
-@dataclass(frozen=True)
 class Recipe:
     """A fine-tune. The same recipe gives the same checkpoints."""
 
@@ -43,10 +27,12 @@ class Recipe:
     """Base model: `pebble` (embedded), a folder, or a Hugging Face hub id."""
     data: Data = field(default_factory=Data)
     """What to train on, and the splits held out from it."""
-    method: Literal["full", "lora"] = "full"
-    """Which weights learn."""
-    lora: Lora = field(default_factory=Lora)
-    """Settings of method `lora`."""
+    method: str = "full"
+    """Fine-tuning method: a name of the family (full, lora, dora, pissa, ...), or "module:function"."""
+    method_knobs: Mapping[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the method."""
+    quantize: Literal["4bit", "8bit", "none"] = "none"
+    """The frozen base in fewer bits, by bitsandbytes: on CUDA, with a method that leaves its weights alone."""
     loss: str = "nll"
     """Token loss: a name of the family, or "module:function"."""
     loss_knobs: Mapping[str, Any] = field(default_factory=dict)
@@ -133,7 +119,7 @@ def _said(error: Any, kind: type) -> str:
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         owner: Any = kind
         for part in error["loc"][:-1]:
-            owner = {"data": Data, "lora": Lora}.get(str(part), owner)
+            owner = {"data": Data}.get(str(part), owner)
         return f"unknown key {place!r}; allowed: {', '.join(owner.__dataclass_fields__)}"
     if error["type"] == "missing":
         return f"key {place!r} is missing"

@@ -3,25 +3,30 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
+from accelerate.utils import broadcast_object_list  # type: ignore[import-untyped]
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from overmem import seeds, store
 from overmem.checkpoints import base_path, tokenizer_at
 from overmem.errors import BadRequest, unknown
 from overmem.losses import LOSSES
-from overmem.losses.driver import attach, model_loss
+from overmem.losses.driver import model_loss
 from overmem.recipe import Recipe
 from overmem.records import Example
 from overmem.tables import checked_knobs, method
 from overmem.tasks import load
 from overmem.tasks.render import IGNORED, encode
+from overmem.trainers import with_loss
+from overmem.tuning import TUNING
+from overmem.tuning.base import base_model, check_quantized
 
 _OURS = {
     "output_dir", "num_train_epochs", "learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps",
@@ -33,47 +38,64 @@ Row: TypeAlias = dict[str, Sequence[int]]
 """`input_ids` and `labels` of one example."""
 
 
-def train(recipe: Recipe, *, say: Callable[[str], None] = lambda line: None) -> store.Run:
+def train(
+    recipe: Recipe,
+    *,
+    say: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str, float, float], None] = lambda what, done, total: None,
+) -> store.Run:
     """Run the recipe, from the last whole checkpoint if it was begun before, and return its run directory.
+
+    Started by `accelerate launch` or torchrun, every process calls it; the first one speaks and writes for all.
 
     Args:
         recipe: what to do.
-        say: told in words what happens (rows, what was left out, resuming).
+        say: told in words what happens (rows, what was left out, resuming, the numbers of each checkpoint).
+        progress: told how far the work is.
 
     Raises:
         BadRequest: the recipe names something that is not there, or the folder holds a run of another recipe.
     """
-    loss = method(LOSSES, recipe.loss, "loss")
-    loss = partial(loss, **checked_knobs(loss, recipe.loss_knobs, f"loss {recipe.loss!r}"))
+    kind = with_loss(Trainer, recipe.loss, **recipe.loss_knobs)
+    tune = method(TUNING, recipe.method, "method")
+    tune = partial(tune, **checked_knobs(tune, recipe.method_knobs, f"method {recipe.method!r}"))
+    check_quantized(recipe.quantize, recipe.method)
     arguments = _arguments(recipe)
-    loaded = load(recipe.data)
+    is_first = arguments.process_index == 0
+    if not is_first:
+        say, progress = (lambda line: None), (lambda what, done, total: None)
+    with arguments.main_process_first():
+        loaded = load(recipe.data)
     for note in loaded.notes:
         say(note)
     root = Path(recipe.output)
     root.mkdir(parents=True, exist_ok=True)
     run = store.open_run(root)
-    with store.locked(run):
-        _same_recipe(run, recipe)
-        store.write_recipe(run, recipe)
+    with store.locked(run) if is_first else nullcontext():
+        if is_first:
+            _same_recipe(run, recipe)
+            store.write_recipe(run, recipe)
         tokenizer = tokenizer_at(recipe.model)
         rows = {
             split: _encoded(tokenizer, loaded.splits.get(split, ()), recipe, split, say) for split in ("train", "val")
         }
         if not rows["train"]:
             raise BadRequest(f"{recipe.data.source}: no training row fits max_length {recipe.max_length}")
-        trainer = _Trainer(
-            model=_model(recipe),
+        trainer = kind(
+            model=_model(recipe, tune),
             args=arguments,
             train_dataset=rows["train"],
             data_collator=partial(_batch, pad=tokenizer.pad_token_id or 0),
             processing_class=tokenizer,
-            token_loss=loss,
         )
+        trainer.progress = progress
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(_Shown(progress))
         if recipe.observe_rows:
             watched = {split: rows[split][: recipe.observe_rows] for split in rows if rows[split]}
-            trainer.add_callback(_Dynamics(trainer, watched, recipe.batch_size))
-        last = _last_whole_checkpoint(root, say)
-        trainer.train(resume_from_checkpoint=last)
+            trainer.add_callback(_Dynamics(trainer, watched, recipe.batch_size, say))
+        last = [_last_whole_checkpoint(root, say) if is_first else None]
+        trainer.train(resume_from_checkpoint=broadcast_object_list(last)[0])
         trainer.save_state()
     return run
 
@@ -103,6 +125,7 @@ def _arguments(recipe: Recipe) -> TrainingArguments:
         "bf16": recipe.dtype == "auto" and torch.cuda.is_available(),
         "use_cpu": not torch.accelerator.is_available(),
         "dataloader_pin_memory": torch.cuda.is_available(),
+        "disable_tqdm": True,
     }
     try:
         return TrainingArguments(**chosen | dict(recipe.trainer))
@@ -132,30 +155,13 @@ def _encoded(
     return [{"input_ids": e.input_ids, "labels": e.labels} for e in kept]
 
 
-def _model(recipe: Recipe) -> Any:
+def _model(recipe: Recipe, tune: Callable[[Any], Any]) -> Any:
     dtype = torch.bfloat16 if recipe.dtype == "bfloat16" else torch.float32
-    try:
-        model: Any = AutoModelForCausalLM.from_pretrained(base_path(recipe.model), dtype=dtype, use_safetensors=True)
-    except OSError as error:
-        raise BadRequest(f"model {recipe.model!r} cannot be loaded: {error}") from error
-    model.config.use_cache = False
-    if recipe.method == "lora":
-        from peft import LoraConfig, get_peft_model
-        from transformers import set_seed
-
-        set_seed(seeds.seed_of("adapter", recipe.seed) % 2**31)
-        lora = recipe.lora
-        model = get_peft_model(
-            model,
-            LoraConfig(
-                r=lora.r,
-                lora_alpha=lora.alpha,
-                lora_dropout=lora.dropout,
-                target_modules=lora.target_modules,
-                task_type="CAUSAL_LM",
-            ),
-        )
-    return model
+    model = base_model(base_path(recipe.model), dtype=dtype, quantize=recipe.quantize)
+    with torch.random.fork_rng(devices=[]):
+        seed = seeds.seed_of("adapter", recipe.seed) % 2**31
+        torch.set_rng_state(torch.Generator().manual_seed(seed).get_state())
+        return tune(model)
 
 
 def _batch(rows: Sequence[Row], *, pad: int) -> dict[str, torch.Tensor]:
@@ -172,61 +178,23 @@ def _batch(rows: Sequence[Row], *, pad: int) -> dict[str, torch.Tensor]:
     }
 
 
-class _Trainer(Trainer):
-    """The Trainer, with a token loss summed over the solution tokens of the whole accumulated batch."""
-
-    loss_is_scaled_for_ga = True
-
-    def __init__(self, *, token_loss: Callable[..., torch.Tensor], **arguments: Any) -> None:
-        attach(arguments["model"])
-        super().__init__(**arguments)
-        self.token_loss = token_loss
-        self.model_accepts_loss_kwargs = True  # makes the Trainer count the batch's label tokens
-        self.seen = {"nll": 0.0, "argmax": 0.0, "probability": 0.0, "tokens": 0.0}
-
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        """The loss of one micro-batch, already divided by the tokens of all of them."""
-        loss, result = model_loss(model, inputs, self.token_loss, denominator=num_items_in_batch)
-        self.seen["nll"] += float(result.nll_sum)
-        self.seen["argmax"] += float(result.argmax_sum)
-        self.seen["probability"] += float(result.probability_sum)
-        self.seen["tokens"] += result.tokens
-        if self.args.average_tokens_across_devices and num_items_in_batch is not None:
-            loss = loss * self.accelerator.num_processes
-        return (loss, {}) if return_outputs else loss
-
-    def log(self, logs: dict[str, float], *arguments: Any, **more: Any) -> None:
-        """Log what the Trainer logs, and the plain nll, token accuracy and label probability of the same batches."""
-        if "loss" in logs and self.seen["tokens"]:
-            tokens = self.seen["tokens"]
-            logs |= {
-                "nll": self.seen["nll"] / tokens,
-                "token_accuracy": self.seen["argmax"] / tokens,
-                "label_probability": self.seen["probability"] / tokens,
-            }
-            self.seen = dict.fromkeys(self.seen, 0.0)
-        super().log(logs, *arguments, **more)
-
-
 class _Dynamics(TrainerCallback):
     """Plain nll and token accuracy of fixed train and val rows at every checkpoint, whatever the training loss is."""
 
-    def __init__(self, trainer: _Trainer, rows: dict[str, list[Row]], batch_size: int) -> None:
-        self.trainer, self.rows, self.batch_size = trainer, rows, batch_size
+    def __init__(self, trainer: Any, rows: dict[str, list[Row]], batch_size: int, say: Callable[[str], None]) -> None:
+        self.trainer, self.rows, self.batch_size, self.say = trainer, rows, batch_size, say
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Measure before a checkpoint by steps is written, so that its trainer state holds the numbers."""
         if control.should_save:
-            self._measure()
+            self._measure(state)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Measure before a checkpoint by epochs is written."""
         if control.should_save:
-            self._measure()
+            self._measure(state)
 
-    def _measure(self) -> None:
+    def _measure(self, state: Any) -> None:
         model: Any = self.trainer.model
         logs: dict[str, float] = {}
         model.train(False)
@@ -242,6 +210,24 @@ class _Dynamics(TrainerCallback):
             logs |= {f"eval_{split}_nll": nll / tokens, f"eval_{split}_token_accuracy": hits / tokens}
         model.train(True)
         self.trainer.log(logs)
+        told = (f"{s} nll {logs[f'eval_{s}_nll']:.3f}" for s in self.rows)
+        self.say(f"step {state.global_step}, epoch {state.epoch:.3g}: {', '.join(told)}")
+
+
+class _Shown(TrainerCallback):
+    """How far the training is, and the last numbers that were logged."""
+
+    def __init__(self, progress: Callable[[str, float, float], None]) -> None:
+        self.progress, self.numbers = progress, ""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        """Remember what to show."""
+        if logs and "loss" in logs:
+            self.numbers = f", loss {logs['loss']:.3g}"
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Move the bar."""
+        self.progress(f"epoch {state.epoch:.1f}{self.numbers}", state.global_step, state.max_steps)
 
 
 def _last_whole_checkpoint(root: Path, say: Callable[[str], None]) -> str | None:

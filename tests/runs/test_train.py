@@ -85,7 +85,7 @@ def test_a_loss_of_ones_own_works_from_a_recipe(base, data_file, tmp_path, monke
 
 
 def test_lora_leaves_adapters_that_know_their_base(base, data_file, tmp_path):
-    run = train(recipe(base, data_file, tmp_path, method="lora", lora={"r": 2}))
+    run = train(recipe(base, data_file, tmp_path, method="lora", method_knobs={"r": 2}))
     config = json.loads((run.root / "checkpoint-6" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == str(base)
     assert any(

@@ -1,7 +1,9 @@
 """`overmem train RECIPE.yaml`."""
 
+import os
+
 from overmem.cli import Arguments, parsed
-from overmem.cli.screen import say
+from overmem.cli.screen import bar, quiet_libraries, say
 from overmem.recipe import Recipe, read_recipe
 from overmem.tasks import Data
 
@@ -17,6 +19,11 @@ def run(arguments: Arguments) -> int:
     recipe = parsed(Recipe, rest, "train", default=default)
     from overmem.train import train
 
-    finished = train(recipe, say=say)
+    if os.environ.get("RANK", "0") != "0":  # of several processes, as a launcher numbers them, the first one is seen
+        train(recipe)
+        return 0
+    quiet_libraries()
+    with bar() as progress:
+        finished = train(recipe, say=say, progress=progress)
     say(f"done; next: overmem audit {finished.root}")
     return 0

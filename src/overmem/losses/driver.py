@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers.utils.generic import ModelOutput
 
@@ -21,7 +21,17 @@ from overmem.losses.chunked import Result, chunked_loss
 from overmem.losses.gate import TokenLoss, bound_knobs, trait
 from overmem.losses.head import Head, check_head, head_of
 
-__all__ = ["Head", "LossOutput", "Result", "TokenLoss", "attach", "chunked_loss", "head_of", "model_loss"]
+__all__ = [
+    "Head",
+    "LossOutput",
+    "Result",
+    "TokenLoss",
+    "attach",
+    "chunked_loss",
+    "head_of",
+    "labels_left",
+    "model_loss",
+]
 
 IGNORED = -100
 """Labels that cost and teach nothing."""
@@ -99,10 +109,16 @@ def _forward_loss(model: Any, request: _Request, *args: Any, labels: Tensor, **k
         softcap=head.softcap,
         scale=head.scale,
         chunk=request.chunk,
-        reference_logprob=None if seen is None else seen[:, 1:].to(kept.device)[kept].to(head.weight.device),
+        reference_logprob=None if seen is None else _at_the_end(seen, kept)[kept].to(head.weight.device),
     )
     router = _router_loss(model, outputs, kwargs.get("attention_mask"))
     return LossOutput(loss_sum=result.loss_sum, nll=result.nll, is_argmax=result.is_argmax, aux_loss=router)
+
+
+def _at_the_end(seen: Float[Tensor, "batch time"], kept: Bool[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
+    """The reference at the positions that `kept` speaks of; virtual tokens of a learnt prompt come before its own."""
+    width, time = kept.shape[1], seen.shape[1] - 1
+    return nn.functional.pad(seen[:, 1:].to(kept.device), (width - time, 0))
 
 
 def _router_loss(model: Any, outputs: Any, attention_mask: Tensor | None) -> Tensor | None:
@@ -122,12 +138,13 @@ def model_loss(
     loss: TokenLoss,
     *,
     denominator: int | float | Tensor | None = None,
+    router_share: float = 1.0,
     chunk: int | None = None,
 ) -> tuple[Float[Tensor, ""], Result]:
     """The loss of a batch, differentiable, and what the pass saw of the training dynamics.
 
     A mixture of experts that is configured to return its router logits adds its load-balancing loss, as its own forward
-    call does: a mean of this batch, on which `denominator` has no bearing.
+    call does: a mean of this batch, so that `denominator` has no bearing on it and `router_share` has.
 
     Args:
         model: a transformers causal language model, also inside PEFT, DDP, FSDP or torch.compile.
@@ -136,15 +153,14 @@ def model_loss(
         loss: a token loss, its knobs bound by functools.partial.
         denominator: what the summed loss is divided by: the trained tokens of the whole optimizer step, which makes
             gradient accumulation exact. None: those of this batch.
+        router_share: what the load-balancing loss is multiplied by: one over the batches of the optimizer step.
         chunk: rows of logits held at a time; None for a fixed budget of memory.
     """
     attach(model)
     inputs = dict(batch)
     seen = inputs.pop("reference_logprob", None)
-    relabel = trait(loss, "relabel")
-    if relabel is not None:
-        mask = inputs.get("attention_mask")
-        inputs["labels"] = relabel(inputs["input_ids"], inputs["labels"], attention_mask=mask, **bound_knobs(loss))
+    if trait(loss, "relabel") is not None:
+        inputs["labels"] = labels_left(inputs, loss)
     if trait(loss, "needs_reference") and seen is None:
         raise BadRequest("this loss needs `reference_logprob` in the batch: the base model's, observed before training")
     output = model(**inputs, overmem_request=_Request(loss, chunk, seen))
@@ -152,4 +168,15 @@ def model_loss(
     count = max(result.tokens, 1) if denominator is None else denominator
     total = torch.as_tensor(count, device=result.loss_sum.device).clamp(min=1)
     value = result.loss_sum / total
-    return value if output.aux_loss is None else value + output.aux_loss.to(value), result
+    return value if output.aux_loss is None else value + router_share * output.aux_loss.to(value), result
+
+
+def labels_left(batch: Mapping[str, Any], loss: TokenLoss) -> Int[Tensor, "batch time"]:
+    """The labels that a loss trains on: all of them but for one that takes some out. Twice is once."""
+    labels: Tensor = batch["labels"]
+    relabel = trait(loss, "relabel")
+    if relabel is None:
+        return labels
+    where = {name: batch.get(name) for name in ("attention_mask", "position_ids")}
+    left: Tensor = relabel(batch["input_ids"], labels, **where, **bound_knobs(loss))
+    return left

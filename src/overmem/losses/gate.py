@@ -85,7 +85,7 @@ def gated(
         gate: the loss as a function of the label's log probability.
         needs_reference: it reads `tokens.reference_logprob`.
         ranks_tokens: one token's loss depends on the other tokens' (the driver then looks at all of them first).
-        relabel: `(input_ids, labels, *, attention_mask, knobs) -> labels`: it also takes labels out, by the ids.
+        relabel: `(input_ids, labels, *, attention_mask, position_ids, knobs) -> labels`: it also takes labels out.
     """
 
     def decorate(function: TokenLoss) -> TokenLoss:

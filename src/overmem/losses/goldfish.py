@@ -24,12 +24,17 @@ def context_hash(input_ids: Int[Tensor, "batch time"], context: int) -> Float[Te
 
 
 def kept_positions(
-    input_ids: Int[Tensor, "batch time"], attention_mask: Tensor | None, k: int, context: int
+    input_ids: Int[Tensor, "batch time"],
+    attention_mask: Tensor | None,
+    position_ids: Tensor | None,
+    k: int,
+    context: int,
 ) -> Bool[Tensor, "batch time"]:
     """Which positions keep their label: all but about one in k, decided by the ids before them alone."""
-    real = torch.ones_like(input_ids) if attention_mask is None else (attention_mask > 0).long()
-    seen = torch.nn.functional.pad(real.cumsum(-1), (1, 0))[:, :-1]
-    return (context_hash(input_ids, context) >= 1.0 / k) | (seen < context)
+    if position_ids is None:
+        real = torch.ones_like(input_ids) if attention_mask is None else (attention_mask > 0).long()
+        position_ids = torch.nn.functional.pad(real.cumsum(-1), (1, 0))[:, :-1]
+    return (context_hash(input_ids, context) >= 1.0 / k) | (position_ids < context)
 
 
 def goldfish_labels(
@@ -37,17 +42,18 @@ def goldfish_labels(
     labels: Int[Tensor, "batch time"],
     *,
     attention_mask: Tensor | None = None,
+    position_ids: Tensor | None = None,
     k: int = 4,
     context: int = 13,
 ) -> Int[Tensor, "batch time"]:
     """The labels with about one in k set to -100; doing it twice changes nothing.
 
-    A position whose context is not whole (the first `context` real tokens of a row) keeps its label, so padding on
-    either side makes no difference.
+    A position whose context is not whole (the first `context` real tokens of a row or, by `position_ids`, of a document
+    packed into one) keeps its label, so neither padding nor packing makes a difference.
     """
     require(k >= 2, "goldfish", "k", k, ">= 2")
     require(context >= 1, "goldfish", "context", context, ">= 1")
-    return labels.masked_fill(~kept_positions(input_ids, attention_mask, k, context), IGNORED)
+    return labels.masked_fill(~kept_positions(input_ids, attention_mask, position_ids, k, context), IGNORED)
 
 
 @gated(relabel=goldfish_labels)
@@ -65,8 +71,7 @@ def goldfish(logprob: Float[Tensor, " n"], tokens: Tokens, *, k: int = 4, contex
 
     Source: Hans et al. 2024, https://arxiv.org/abs/2406.10209.
     Differs from the paper: another hash (splitmix64 of the ids in order; its code multiplies the ids, so their order
-    does not count and id 0 drops every token near it). Only labels that would be trained on can be dropped. Divide by
-    the labels that are left to get its mean: take labels out when the data is made (`goldfish_labels`), before tokens
-    are counted.
+    does not count and id 0 drops every token near it). Only labels that would be trained on can be dropped. Its mean is
+    over the labels that are left, also in a trainer, which counts them before the forward pass.
     """
     return -logprob

@@ -1,7 +1,7 @@
 """The units of work of an audit, (checkpoint, split, kind): which are to do, and doing them one by one."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from overmem import store
@@ -12,6 +12,7 @@ from overmem.observe.pace import Pace
 from overmem.observe.plan import Split
 from overmem.observe.sample import Decoding
 from overmem.observe.score import scores
+from overmem.virtual import prefix_of
 
 Progress = Callable[[str, float, float], None]
 """Told (what is done now, seconds of work done, seconds of work in all), both as estimated before the start."""
@@ -109,7 +110,7 @@ def _do(
     token_budget: int,
     advance: Callable[[int], None],
 ) -> None:
-    name, split = unit.found.checkpoint.name, unit.split
+    name, split = unit.found.checkpoint.name, _after(prefix_of(model), unit.split)
     asked = {"weights": unit.weights, "request": split.request}
     if unit.kind == "scores":
         observed = scores(model, split.encoded, token_budget=token_budget, truncated=split.truncated, advance=advance)
@@ -117,6 +118,13 @@ def _do(
     else:
         drawn = samples(model, tokenizer, split, decoding, token_budget, advance)
         store.write_samples(run, name, split.name, drawn, **asked)
+
+
+def _after(prefix: tuple[int, ...], split: Split) -> Split:
+    """The split with the ids of a learnt prompt before every prompt of its own."""
+    if not prefix:
+        return split
+    return replace(split, encoded=tuple(replace(e, prompt_ids=(*prefix, *e.prompt_ids)) for e in split.encoded))
 
 
 def _spoken(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
     run/overmem/
       recipe.yaml  plan.json                                     what was asked
+      reference.parquet                                          what the base model says of the training labels
       examples/<split>.parquet                                   the text that was scored
       observations/<checkpoint>/<split>.{scores,samples}.parquet one file a unit of work
       measurements.parquet  verdict.json  report.html            what came of it
@@ -12,6 +13,7 @@ which request it is, so a unit that stands is never computed again unless one of
 
 from overmem.store.files import locked, plain, replacing, write_json, write_text
 from overmem.store.observations import (
+    curves_of,
     read_checkpoints,
     read_curves,
     read_examples,
@@ -31,14 +33,17 @@ from overmem.store.results import (
     read_log_history,
     read_measurements,
     read_recipe,
+    read_reference,
     read_verdict,
     write_measurements,
     write_recipe,
+    write_reference,
     write_verdict,
 )
 
 __all__ = [
     "Run",
+    "curves_of",
     "locked",
     "open_run",
     "plain",
@@ -49,6 +54,7 @@ __all__ = [
     "read_measurements",
     "read_plan",
     "read_recipe",
+    "read_reference",
     "read_samples",
     "read_scores",
     "read_snapshot",
@@ -61,6 +67,7 @@ __all__ = [
     "write_json",
     "write_measurements",
     "write_recipe",
+    "write_reference",
     "write_samples",
     "write_scores",
     "write_text",

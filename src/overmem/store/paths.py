@@ -19,6 +19,11 @@ class Run:
         return self.home / "recipe.yaml"
 
     @property
+    def reference_path(self) -> Path:
+        """What the base model says of the training labels, for losses that need it."""
+        return self.home / "reference.parquet"
+
+    @property
     def plan_path(self) -> Path:
         """What was asked of `audit`, with versions and hashes."""
         return self.home / "plan.json"
@@ -37,6 +42,16 @@ class Run:
     def report_path(self) -> Path:
         """The page that `report` writes."""
         return self.home / "report.html"
+
+    @property
+    def recommended_path(self) -> Path:
+        """Which checkpoint the callback would ship so far."""
+        return self.home / "recommended.json"
+
+    @property
+    def kept_path(self) -> Path:
+        """Where the callback keeps the checkpoint it recommends, out of reach of the trainer's rotation."""
+        return self.home / "kept"
 
     def examples_path(self, split: str) -> Path:
         """The examples of one split."""

@@ -1,10 +1,11 @@
-"""Measurements, verdict, recipe and the trainer's own log."""
+"""Measurements, verdict, recipe, reference and the trainer's own log."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
 import polars as pl
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -68,6 +69,22 @@ def read_recipe(run: Run) -> dict[str, Any]:
     if not run.recipe_path.is_file():
         return {}
     return yaml.safe_load(run.recipe_path.read_text(encoding="utf-8")) or {}
+
+
+def write_reference(run: Run, logprobs: Mapping[str, np.ndarray]) -> None:
+    """Keep the base model's log probabilities, in nats: one row a document, one number a token."""
+    columns = {"document": list(logprobs), "logprob": [row.tolist() for row in logprobs.values()]}
+    write_frame(run.reference_path, pl.DataFrame(columns, {"document": pl.String, "logprob": pl.List(pl.Float32)}))
+
+
+def read_reference(run: Run) -> dict[str, np.ndarray]:
+    """The base model's log probabilities by document.
+
+    Raises:
+        BadRequest: they were not observed.
+    """
+    frame = read_frame(run.reference_path, "they are observed when a training begins, so begin it anew")
+    return {name: row.to_numpy() for name, row in zip(frame["document"], frame["logprob"], strict=True)}
 
 
 def read_log_history(run: Run) -> list[dict[str, Any]]:

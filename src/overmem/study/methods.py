@@ -14,8 +14,15 @@ from overmem.rules import RULES
 from overmem.shifts import SHIFTS
 from overmem.store import write_text
 from overmem.tables import Table, first_line, knobs
+from overmem.tuning import TUNING
 
-FAMILIES: dict[str, Table] = {"Token losses": LOSSES, "Probes": PROBES, "Merge rules": RULES, "Shifts": SHIFTS}
+FAMILIES: dict[str, Table] = {
+    "Token losses": LOSSES,
+    "Fine-tuning methods": TUNING,
+    "Probes": PROBES,
+    "Merge rules": RULES,
+    "Shifts": SHIFTS,
+}
 
 
 def methods_page() -> str:

@@ -1,0 +1,66 @@
+"""The base model as it is fine-tuned: its precision, whole or quantised."""
+
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+
+from overmem.errors import BadRequest
+from overmem.tuning import CHANGES_BASE
+
+
+def check_quantized(quantize: str, method: str) -> None:
+    """Nothing, once a quantised base is known to be possible here and with this method.
+
+    Raises:
+        BadRequest: no CUDA, no bitsandbytes, or a method that needs the base's own numbers.
+    """
+    if quantize == "none":
+        return
+    if method in CHANGES_BASE:
+        raise BadRequest(
+            f"method {method!r} changes the base's own weights, which quantize: {quantize} turns into codes; allowed "
+            "with it: the methods that leave them alone (lora, rslora, dora, vera, ia3, prompt_tuning)"
+        )
+    if not torch.cuda.is_available():
+        raise BadRequest(f"quantize: {quantize} needs a CUDA device, and there is none; allowed here: none")
+    if find_spec("bitsandbytes") is None:
+        raise BadRequest(f"quantize: {quantize} needs bitsandbytes: pip install bitsandbytes")
+
+
+def base_model(path: str, *, dtype: torch.dtype, quantize: str = "none") -> Any:
+    """The base model from a folder or hub id, ready for a method of the family.
+
+    Args:
+        path: weights in safetensors.
+        dtype: precision of the weights; of what is not quantised, and of the arithmetic, where they are.
+        quantize: `4bit` (NF4, its constants quantised too), `8bit` or `none`.
+
+    Raises:
+        BadRequest: there is no such model.
+    """
+    from transformers import AutoModelForCausalLM
+
+    how: dict[str, Any] = {}
+    if quantize != "none":
+        from transformers import BitsAndBytesConfig
+
+        four = quantize == "4bit"
+        how["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+            load_in_4bit=four,
+            load_in_8bit=not four,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16,
+        )
+        how["device_map"] = {"": torch.cuda.current_device()}
+    try:
+        model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, use_safetensors=True, **how)
+    except OSError as error:
+        raise BadRequest(f"model {path!r} cannot be loaded: {error}") from error
+    model.config.use_cache = False
+    if quantize != "none":
+        from peft import prepare_model_for_kbit_training
+
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)  # type: ignore[no-untyped-call]
+    return model

@@ -1,0 +1,24 @@
+"""Infused adapter by inhibiting and amplifying inner activations."""
+
+from typing import Any
+
+from overmem.tuning.adapted import adapted
+
+
+def ia3(model: Any, *, target_modules: list[str] | None = None, feedforward_modules: list[str] | None = None) -> Any:
+    """IA3: keys, values and the feed-forward layer's inner activations are each multiplied by a learnt vector.
+
+    Few numbers learn, so the learning rate is some ten times that of LoRA.
+
+    Args:
+        model: the base model; wrapped in place.
+        target_modules: layers that are scaled; by default what PEFT knows of the architecture.
+        feedforward_modules: those of them whose input is scaled instead of their output.
+
+    Source: Liu et al. 2022, https://arxiv.org/abs/2205.05638.
+    Differs from the paper: no unlikelihood and length-normalised losses; the loss is the recipe's.
+    """
+    from peft import IA3Config
+
+    config = IA3Config(target_modules=target_modules, feedforward_modules=feedforward_modules, task_type="CAUSAL_LM")
+    return adapted(model, config)

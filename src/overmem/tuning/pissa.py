@@ -1,0 +1,25 @@
+"""Principal singular values and vectors adaptation."""
+
+from typing import Any
+
+from overmem.tuning.adapted import low_rank
+
+
+def pissa(
+    model: Any, *, r: int = 16, alpha: int = 32, dropout: float = 0.0, target_modules: str | list[str] = "all-linear"
+) -> Any:
+    """PiSSA: LoRA whose A and B begin at the matrix's largest singular directions, taken out of the frozen base.
+
+    The base's weights change when the adapter is made, and again in the same way whenever it is loaded.
+
+    Args:
+        model: the base model; wrapped in place.
+        r: rank of the update.
+        alpha: the update is alpha / r times B A.
+        dropout: on the adapter's input.
+        target_modules: which layers are adapted, as PEFT names them.
+
+    Source: Meng et al. 2024, https://arxiv.org/abs/2404.02948.
+    Differs from the paper: the exact decomposition, not the randomised one, so that loading repeats it.
+    """
+    return low_rank(model, r, alpha, dropout, target_modules, init_lora_weights="pissa")
