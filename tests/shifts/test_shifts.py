@@ -3,13 +3,15 @@ import re
 
 import pytest
 
+from overmem.errors import BadRequest
 from overmem.records import Example
-from overmem.shifts import SHIFTS, keeps_answer, original_id, shifted, shifted_id
+from overmem.shifts import SHIFTS, asked, family, keeps_answer, original_id, shifted, shifted_id, tellings
+from overmem.shifts.irrelevant import PEOPLE, irrelevant
 from overmem.shifts.names import HERS, HIS, names
 from overmem.shifts.numbers import numbers
 from overmem.shifts.preamble import PREAMBLES
 from overmem.shifts.reorder import reorder
-from overmem.shifts.sentences import sentences
+from overmem.shifts.sentences import sentences, story
 from overmem.shifts.typos import typos
 from overmem.tasks.wordproblems import splits
 
@@ -53,6 +55,12 @@ def test_a_shift_says_truly_whether_the_answer_is_kept(name):
         assert (e.answer == originals[original_id(e.id, name)].answer) is keeps_answer(name)
 
 
+@pytest.mark.parametrize("name", SHIFTS)
+def test_a_shift_says_in_its_first_line_whether_the_answer_is_kept(name):
+    said = SHIFTS[name].__doc__.partition("\n")[0]
+    assert said.endswith("Keeps the answer." if keeps_answer(name) else "Changes the answer.")
+
+
 @pytest.mark.parametrize("name", [n for n in SHIFTS if n not in ("irrelevant", "numbers")])
 def test_a_shift_that_keeps_the_answer_keeps_every_number_of_the_question(name):
     originals = {e.id: e for e in EXAMPLES}
@@ -69,6 +77,34 @@ def test_there_are_at_least_twenty_preambles_of_several_lengths_and_none_holds_a
     assert not any(DIGITS.search(p) or re.search(r"\b(?:step|carefully|think|answer is|math)", p) for p in PREAMBLES)
 
 
+def test_further_tellings_differ_from_the_first_and_from_one_another():
+    made = tellings(EXAMPLES, "preamble", 3)
+    assert list(made) == ["preamble", "preamble.2", "preamble.3"]
+    forms = {n: {original_id(e.id, n): e.question for e in rows} for n, rows in made.items()}
+    for e in EXAMPLES:
+        assert len({e.question, *(forms[n][e.id] for n in made)}) == 4
+    assert made["preamble"] == shifted(EXAMPLES, "preamble")
+    assert all(family(n) == "preamble" for n in made)
+
+
+def test_one_more_telling_leaves_the_others_as_they_are():
+    few, many = tellings(EXAMPLES, "typos", 2), tellings(EXAMPLES[::-1], "typos", 4)
+    assert all({e.id: e for e in few[n]} == {e.id: e for e in many[n]} for n in few)
+
+
+def test_an_example_that_has_no_further_telling_is_left_out_of_it():
+    example = told("Ann has 3 pens. A pen costs 3 coins. A book costs 9 coins. What do two pens cost?")
+    assert [len(rows) for rows in tellings([example], "reorder", 3).values()] == [1, 0, 0]
+
+
+def test_a_shift_is_asked_for_by_name_and_number_of_tellings():
+    assert asked("preamble:3") == ("preamble", 3)
+    with pytest.raises(BadRequest, match="preamble"):
+        asked("preambel:3")
+    with pytest.raises(BadRequest, match="1 or more"):
+        asked("preamble:0")
+
+
 def test_an_irrelevant_sentence_adds_one_number_that_the_question_did_not_hold():
     originals = {e.id: e for e in EXAMPLES}
     for e in shifted(EXAMPLES, "irrelevant"):
@@ -76,6 +112,36 @@ def test_an_irrelevant_sentence_adds_one_number_that_the_question_did_not_hold()
         (new,) = set(DIGITS.findall(e.question)) - set(DIGITS.findall(origin.question))
         assert new not in DIGITS.findall(origin.solution)
         assert sentences(e.question)[-1] == sentences(origin.question)[-1]
+
+
+def test_nobody_new_is_named_just_before_a_pronoun():
+    for question in ("Ann has 3 pens. How many does she have?", "Ann lies. So who is a knight?"):
+        for seed in range(20):
+            new = irrelevant(told(question), random.Random(seed)).question
+            assert not any(person in new for person in PEOPLE)
+
+
+CHOICES = "A man walks.  His dog runs. Which is faster?\n(A) The man. He walks.\n(B) The dog. It runs."
+
+
+def test_what_is_offered_to_choose_from_stays_behind_the_question():
+    assert story(CHOICES) == (
+        ["A man walks.", "His dog runs.", "Which is faster?"],
+        ["  ", " ", ""],
+        "\n(A) The man. He walks.\n(B) The dog. It runs.",
+    )
+    new = irrelevant(told(CHOICES, answer="B"), random.Random(0)).question
+    assert new.startswith("A man walks.  His dog runs. ")
+    assert new.endswith("Which is faster?\n(A) The man. He walks.\n(B) The dog. It runs.")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [CHOICES, "One line", "Ask first? Then tell. And tell.", "", "  Space.  Around?  ", "A.\n\nB. How?\n\nC."],
+)
+def test_a_story_joined_again_is_the_question(question):
+    told, gaps, rest = story(question)
+    assert "".join(part + gap for part, gap in zip(told, gaps, strict=True)) + rest == question
 
 
 def test_names_change_alike_in_question_solution_and_answer_and_keep_their_pronouns():
@@ -93,11 +159,22 @@ def test_will_the_verb_is_not_a_name():
     assert names(example, random.Random(0)) == example
 
 
+@pytest.mark.parametrize("solution", ["So sam wins.", "So Sammy wins.", "So Samuel wins."])
+def test_a_name_that_stays_behind_in_another_form_is_not_changed(solution):
+    example = told("Sam has 3 pens. Ben has 4.", solution)
+    assert names(example, random.Random(0)) == example
+
+
+def test_a_place_with_a_name_in_it_keeps_it():
+    example = told("San Diego is warm.")
+    assert names(example, random.Random(0)) == example
+
+
 def test_typos_spare_numbers_names_and_words_of_quantity():
-    example = told("Sam has twelve more apples than Nora, half of them with worms and stickers on their skin.")
+    example = told("Sam has twelve more apples than Nora, half of three each with worms and stickers on their skin.")
     for seed in range(50):
         changed = typos(example, random.Random(seed), rate=1.0).question.split()
-        assert {"Sam", "twelve", "more", "Nora,", "half", "than"} <= set(changed)
+        assert {"Sam", "twelve", "more", "Nora,", "half", "than", "three", "each"} <= set(changed)
 
 
 def test_sentences_that_lean_on_the_one_before_are_not_moved():
@@ -126,6 +203,23 @@ def test_changed_numbers_give_the_answer_of_the_new_problem():
 
 def test_a_number_that_a_word_may_also_stand_for_is_not_changed():
     example = told("It takes 2 bolts of blue and half that much white. How many?", "2/2 = 1. 2+1 = 3.", "3")
+    assert numbers(example, random.Random(0)) == example
+
+
+def test_a_number_that_the_solution_says_in_words_is_not_changed():
+    example = told("Ann has 8 pens and 4 cups.", "Eight pens and cups: 8 + 4 = 12", "12")
+    for seed in range(20):
+        assert "8 pens" in numbers(example, random.Random(seed)).question
+
+
+def test_a_fraction_of_the_question_is_not_changed():
+    example = told("Ann has 20 pens and gives away 1/4.", "20 x 1/4 = 5", "5")
+    for seed in range(20):
+        assert "1/4" in numbers(example, random.Random(seed)).question
+
+
+def test_an_answer_that_is_no_number_is_left_alone():
+    example = Example("a1", "Ann has 5 pens and gets 4.", "5 + 4 = 9", "9", "exact")
     assert numbers(example, random.Random(0)) == example
 
 

@@ -9,15 +9,17 @@ from itertools import pairwise
 from overmem.records import Example
 
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?![\w%]|[.,]\d)")
+_PART = re.compile(r"\d+(?=\s*[/:]\s*\d)|(?<=[/:])\d+|(?<=[/:] )\d+")
 _ANY_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _EQUATION = re.compile(r"(?<![\w.)*/+-])(\d+(?:\s*[-+*/x×]\s*\d+)+)\s*=\s*\$?\s*(?:<<[^<>]*>>)?\s*(\d+)(?![\w.]\d)")
 _SPOKEN = {
     **{"zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7"},
-    **{"eight": "8", "nine": "9", "ten": "10", "half": "2", "halves": "2", "twice": "2", "double": "2", "pair": "2"},
+    **{"eight": "8", "nine": "9", "ten": "10", "eleven": "11", "twelve": "12", "fifteen": "15", "twenty": "20"},
+    **{"half": "2", "halves": "2", "twice": "2", "double": "2", "pair": "2", "couple": "2", "both": "2"},
     **{"third": "3", "triple": "3", "quarter": "4", "week": "7", "decade": "10", "dozen": "12", "year": "12"},
     **{"day": "24", "hour": "60", "minute": "60", "%": "100", "percent": "100", "century": "100"},
 }
-"""Numbers that a question holds in words: where one has the value of a written number, it is not told apart from it."""
+"""Numbers that a text holds in words: where one has the value of a written number, it is not told apart from it."""
 
 
 def numbers(example: Example, random: random.Random) -> Example:
@@ -26,26 +28,34 @@ def numbers(example: Example, random: random.Random) -> Example:
     Only where the recomputation is beyond doubt: the solution is a chain of plain equations (`3 + 4 = 7`), every number
     in it is one of the question's or the result of an equation, no two of these quantities have the same value, and
     every new result is a whole number above 0 that no other quantity has. The number that is changed enters one
-    equation once, and no word of the question (half, dozen) stands for its value. Else the example stays as it is.
+    equation once, is no part of a fraction or a ratio, and is not 1 (nor becomes it: `1 pens`); no word (half, eight)
+    stands for a value that changes. Else, and where answers are not numbers, the example stays as it is.
     """
     given = [m.group() for m in _NUMBER.finditer(example.question)]
-    chain = [(m.group(1), m.group(2)) for m in _EQUATION.finditer(_plain(example.solution))]
+    told = _plain(example.solution)
+    chain = [(m.group(1), m.group(2)) for m in _EQUATION.finditer(told)]
     known = [*given, *(result for _, result in chain)]
-    if not chain or len(set(known)) < len(known) or example.answer not in {result for _, result in chain}:
+    if example.kind != "math" or not chain or example.answer not in {result for _, result in chain}:
         return example
-    if set(_ANY_NUMBER.findall(_plain(example.solution))) - set(known) or set(_ANY_NUMBER.findall(example.question)) - {
-        *given
-    }:
+    strange = {*_ANY_NUMBER.findall(told)} - {*known} | {*_ANY_NUMBER.findall(example.question)} - {*given}
+    if strange or len(set(known)) < len(known):
         return example
     used = re.findall(r"\d+", " ".join(left for left, _ in chain))
-    spoken = {value for word, value in _SPOKEN.items() if word in example.question.lower()}
-    free = [number for number in given if used.count(number) == 1 and number not in spoken]
+    spoken = _spoken(f"{example.question} {told}")
+    free = [n for n in given if used.count(n) == 1 and n != "1" and n not in {*_PART.findall(example.question)}]
     for old in random.sample(free, len(free)):
         for new in random.sample(_near(int(old)), len(_near(int(old)))):
             values = _recomputed(chain, {number: number for number in given} | {old: str(new)})
-            if values and values[example.answer] != example.answer and len(set(values.values())) == len(values):
+            if not values or values[example.answer] == example.answer or len(set(values.values())) < len(values):
+                continue
+            if not spoken & {value for value, other in values.items() if value != other}:
                 return _told(example, values)
     return example
+
+
+def _spoken(text: str) -> set[str]:
+    """The values of the number words in a text."""
+    return {_SPOKEN[word] for word in re.findall(r"[a-z]+|%", text.lower().replace("s ", " ")) if word in _SPOKEN}
 
 
 def _plain(solution: str) -> str:
@@ -54,7 +64,7 @@ def _plain(solution: str) -> str:
 
 def _near(number: int) -> list[int]:
     reach = max(2, number // 5)
-    return [n for n in range(max(1, number - reach), number + reach + 1) if n != number]
+    return [n for n in range(max(2, number - reach), number + reach + 1) if n != number]
 
 
 def _recomputed(chain: list[tuple[str, str]], values: dict[str, str]) -> dict[str, str] | None:

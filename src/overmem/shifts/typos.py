@@ -8,10 +8,10 @@ from overmem.records import Example
 
 _WORD = re.compile(r"(?<![\w'])[a-z]{4,}(?![\w'])")
 _QUANTITIES = """
-four five seven eight nine eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
+three four five seven eight nine eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
 nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million half halves
 third thirds quarter quarters fourth fifth sixth seventh eighth ninth tenth twice double doubled
-triple dozen more less fewer than each every percent total left times
+triple dozen couple once equal equally both more less fewer than each every percent total left times plus minus
 """
 _NUMBER_WORDS = frozenset(_QUANTITIES.split())
 """Words that carry the arithmetic: a slip in one of them could change the problem."""

@@ -64,6 +64,8 @@ def load(data: Data) -> Loaded:
             raise BadRequest(f"data.{name}: {asked} rows; allowed: 0 or more, or null for all that are left")
     if not 0 < data.near_duplicates <= 1:
         raise BadRequest(f"data.near_duplicates: {data.near_duplicates}; allowed: above 0, up to 1")
+    for name in data.shifted:
+        check_name(name)
     parts, notes, separate = _parts(data)
     for name, ood in data.ood.items():
         found, ood_notes, _ = _parts(ood)
@@ -74,7 +76,6 @@ def load(data: Data) -> Loaded:
         parts = _apart(parts, data, notes)
     splits = _counted(parts, data, notes)
     for name, told in data.shifted.items():
-        check_name(name)
         found, told_notes, _ = _parts(told)
         pairs, pair_notes = paired([e for part in found.values() for e in part], splits["test"], name)
         splits |= pairs

@@ -30,6 +30,9 @@ class Data:
     ood: Mapping[str, "Data"] = field(default_factory=dict)
     """Out-of-distribution sets by name: each becomes the split `ood-<name>` (its test rows if it has some, else all;
     `test` says how many)."""
+    shifted: Mapping[str, "Data"] = field(default_factory=dict)
+    """The test questions told otherwise, by name (paraphrases, GSM-Plus): each set becomes the split `test+<name>`. The
+    `group` field of its rows says of which question they are: by that question, or by its value of `group` here."""
     kind: Literal["auto", "math", "choice", "exact"] = "auto"
     """How answers are compared. `auto` looks at the answers: letters are a choice, numbers are mathematics."""
     answer_after: str = "####"
@@ -85,6 +88,6 @@ class Loaded:
     """Examples by split, and what was done to get them."""
 
     splits: Mapping[str, tuple[Example, ...]]
-    """`train`, `val`, `test` and every `ood-<name>`; an empty one is an empty tuple and a note."""
+    """`train`, `val`, `test`, every `ood-<name>` and `test+<name>`; an empty one is an empty tuple and a note."""
     notes: tuple[str, ...] = ()
     """What was dropped, added or found, with counts, each a sentence."""

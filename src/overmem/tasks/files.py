@@ -54,10 +54,11 @@ def is_file_source(source: str) -> bool:
 
 def anchored(data: Data) -> Data:
     """`data` with absolute paths where its sources are files, so that it says the same from any folder."""
-    sources = {name: getattr(data, name) for name in ("source", "test_source")}
-    paths = {name: str(Path(s).expanduser().resolve()) for name, s in sources.items() if s and is_file_source(s)}
-    others = {key: {n: anchored(d) for n, d in getattr(data, key).items()} for key in ("ood", "shifted")}
-    return replace(data, **paths, **others)
+    source, test_source = (
+        str(Path(s).expanduser().resolve()) if s and is_file_source(s) else s for s in (data.source, data.test_source)
+    )
+    ood, shifted = ({name: anchored(d) for name, d in sets.items()} for sets in (data.ood, data.shifted))
+    return replace(data, source=source, test_source=test_source, ood=ood, shifted=shifted)
 
 
 def _files(path: Path) -> dict[str, Path]:

@@ -36,6 +36,7 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "question": ("question", "problem", "query", "quiz", "prompt", "instruction", "input"),
     "solution": ("solution", "rationale", "response", "output", "completion", "cot", "reasoning"),
     "answer": ("answer", "final_answer", "final_ans", "target", "ground_truth", "answerkey"),
+    "group": ("seed_question", "original_question"),
 }
 """What columns are called elsewhere, best first; case does not matter."""
 
