@@ -1,12 +1,16 @@
 """Fine-tuning by a recipe: resumed equals uninterrupted, accumulation changes nothing, errors name what is wrong."""
 
 import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file
 
@@ -27,7 +31,7 @@ def recipe(base, data_file, output, **more):
             "learning_rate": 1e-2,
             "epochs": 2,
             "batch_size": 8,
-            "trainer": {"logging_steps": 1, "disable_tqdm": True, "use_cpu": True},
+            "trainer": {"logging_steps": 1, "use_cpu": True},
         }
         | more,
         "test",
@@ -73,15 +77,64 @@ def test_mar_learns_something_else_and_reports_plain_nll(trained, base, data_fil
     assert first["loss"] < first["nll"]
 
 
-def test_a_loss_of_ones_own_works_from_a_recipe(base, data_file, tmp_path, monkeypatch):
-    (tmp_path / "mylosses.py").write_text(
-        "def squared_error(logits, labels, *, power=2.0):\n"
-        "    return (1 - logits.softmax(-1).gather(1, labels[:, None])[:, 0]) ** power\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    run = train(recipe(base, data_file, tmp_path / "run", loss="mylosses:squared_error", loss_knobs={"power": 1.0}))
+def test_a_loss_and_a_method_of_ones_own_work_from_a_recipe_and_the_command_in_any_folder(base, data_file, tmp_path):
+    """As docs/adding.md shows it: a file of the newcomer's where the command is run, and nothing else."""
+    guide = (Path(__file__).parents[2] / "docs" / "adding.md").read_text()
+    code, keys = (re.search(rf"```{kind}\n(.+?)```", guide, re.S)[1] for kind in ("python", "yaml"))
+    (tmp_path / "mypackage").mkdir()
+    (tmp_path / "mypackage" / "losses.py").write_text(code)
+    method = "def half(model):\n    model.lm_head.requires_grad_(False)\n    return model\n"
+    (tmp_path / "mypackage" / "methods.py").write_text(method)
+    content = store.plain(recipe(base, data_file, tmp_path / "run", epochs=1, method="mypackage.methods:half"))
+    chosen = yaml.safe_load(keys)
+    assert chosen["loss"].startswith("mypackage.losses:")
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(content | chosen))
+    command = Path(sys.executable).with_name("overmem")
+    done = subprocess.run([command, "train", "recipe.yaml"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    run = store.open_run(tmp_path / "run")
     first = next(row for row in store.read_log_history(run) if "loss" in row)
-    assert first["loss"] == pytest.approx(1 - first["label_probability"], rel=1e-3)
+    assert 0 < first["loss"] < 1 < first["nll"]
+    before = load_file(base / "model.safetensors")
+    after = weights(run, "checkpoint-3")
+    assert torch.equal(before["lm_head.weight"], after["lm_head.weight"])
+    assert not torch.equal(before["model.norm.weight"], after["model.norm.weight"])
+
+
+@pytest.mark.parametrize("loss", ["rho", "asft"])
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_loss_that_needs_the_base_has_it_observed_once_and_resumes_with_it(base, data_file, tmp_path, loss, method):
+    asked = {"loss": loss, "method": method, "save": 2}
+    moves = []
+    whole = train(recipe(base, data_file, tmp_path / "one", **asked), progress=lambda *a: moves.append(a))
+    assert ("observing the base model", 3, 3) in moves
+    written = whole.reference_path.stat().st_mtime_ns
+    shutil.copytree(whole.root, tmp_path / "two")
+    for step in (4, 6):
+        shutil.rmtree(tmp_path / "two" / f"checkpoint-{step}")
+    shutil.copystat(whole.reference_path, store.open_run(tmp_path / "two").reference_path)
+    again = train(recipe(base, data_file, tmp_path / "two", **asked))
+    assert again.reference_path.stat().st_mtime_ns == written
+    file = "model.safetensors" if method == "full" else "adapter_model.safetensors"
+    one, other = (load_file(run.root / "checkpoint-6" / file) for run in (whole, again))
+    assert largest_difference(one, other) < 1e-6
+
+
+def test_goldfish_counts_the_labels_that_are_left_under_accumulation_too(base, data_file, tmp_path):
+    asked = {"loss": "goldfish", "loss_knobs": {"k": 2, "context": 3}}
+    one = train(recipe(base, data_file, tmp_path / "one", **asked))
+    small = train(recipe(base, data_file, tmp_path / "small", batch_size=2, accumulation=4, **asked))
+    assert largest_difference(weights(one, "checkpoint-6"), weights(small, "checkpoint-6")) < 1e-4
+    for row in store.read_log_history(small):
+        if "loss" in row:
+            assert row["loss"] == pytest.approx(row["nll"], rel=1e-4)
+
+
+def test_neftune_is_a_setting_of_the_trainer(trained, base, data_file, tmp_path):
+    settings = {"logging_steps": 1, "use_cpu": True, "neftune_noise_alpha": 5.0}
+    run = train(recipe(base, data_file, tmp_path, loss="mar", trainer=settings))
+    first, same = (next(row for row in store.read_log_history(r) if "loss" in row) for r in (run, trained))
+    assert abs(first["nll"] - same["nll"]) > 1e-4
 
 
 def test_lora_leaves_adapters_that_know_their_base(base, data_file, tmp_path):
@@ -133,6 +186,9 @@ def test_another_recipe_in_the_same_folder_is_refused_by_its_keys(trained, base,
         ({"trainer": {"leerning": 1}}, "leerning"),
         ({"loss": "mahr"}, "unknown loss 'mahr'.*mar"),
         ({"loss_knobs": {"gamma": 1}}, "gamma"),
+        ({"method": "lorra"}, "unknown method 'lorra'.*pissa"),
+        ({"method": "dora", "method_knobs": {"rank": 1}}, "rank.*target_modules"),
+        ({"lora": {"r": 1}}, "unknown key 'lora'.*method_knobs"),
     ],
 )
 def test_a_wrong_key_or_value_is_refused_by_name(base, data_file, tmp_path, change, said):

@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         print(f"overmem {__version__}")
         sys.exit(0)
+    sys.path.append("")  # so that "module:function" is found in the folder where the command is run
     verb = VERBS.get(arguments[0])
     try:
         if verb is None:

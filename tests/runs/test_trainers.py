@@ -1,0 +1,324 @@
+"""A loss in a script's own trainer: three lines, the same training, and an evaluation that is always plain nll."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import trl
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    MixtralConfig,
+    MixtralForCausalLM,
+    Trainer,
+    TrainingArguments,
+)
+
+from overmem import store
+from overmem.errors import BadRequest
+from overmem.losses import LOSSES
+from overmem.losses.driver import model_loss
+from overmem.losses.goldfish import goldfish_labels
+from overmem.trainers import with_loss
+
+SETUPS = {
+    "padded": {},
+    "accumulated": {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2},
+    "packed": {"packing": True, "max_length": 120},
+    "packed over borders": {"packing": True, "packing_strategy": "wrapped"},
+    "without padding": {"padding_free": True, "max_length": None},
+    "on whole texts": {"completion_only_loss": False},
+}
+COMMON = {
+    "max_steps": 4, "per_device_train_batch_size": 4, "report_to": "none", "disable_tqdm": True, "logging_steps": 1,
+    "learning_rate": 1e-2, "use_cpu": True, "save_strategy": "no", "seed": 3,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pairs(data_file):
+    rows = [json.loads(line) for line in data_file.read_text().splitlines()][:24]
+    return [{"prompt": f"Question: {r['question']}\nAnswer:", "completion": f" {r['solution']}"} for r in rows]
+
+
+@pytest.fixture
+def sft(base, pairs, tmp_path):
+    """Runs TRL's SFTTrainer, or what is made of it, and returns the finished trainer."""
+
+    def run(kind=trl.SFTTrainer, adapter=None, resume=None, more=None, rows=None, callbacks=None, **setup):
+        arguments = {"eval_strategy": "steps", "eval_steps": 2, "bf16": False, "max_length": 96}
+        trainer = kind(
+            model=AutoModelForCausalLM.from_pretrained(base),
+            args=trl.SFTConfig(str(tmp_path / "run"), **COMMON | arguments | setup),
+            train_dataset=Dataset.from_list(rows or pairs[:16]),
+            eval_dataset=Dataset.from_list(pairs[16:]),
+            processing_class=AutoTokenizer.from_pretrained(base),
+            peft_config=LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM") if adapter else None,
+            callbacks=callbacks,
+            **(more or {}),
+        )
+        trainer.train(resume_from_checkpoint=resume)
+        return trainer
+
+    return run
+
+
+def logged(trainer, name="loss"):
+    return [row[name] for row in trainer.state.log_history if name in row]
+
+
+def padded(rows):
+    width = max(len(row["input_ids"]) for row in rows)
+    fills = {"input_ids": 0, "attention_mask": 0, "labels": -100}
+    return {
+        name: torch.tensor([[*row[name], *[fill] * (width - len(row[name]))] for row in rows])
+        for name, fill in fills.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def rows(base, pairs):
+    """Tokenised rows, only the completion labelled."""
+    tokenizer, found = AutoTokenizer.from_pretrained(base), []
+    for pair in pairs:
+        prompt, solution = (tokenizer(pair[part])["input_ids"] for part in ("prompt", "completion"))
+        labels = [-100] * len(prompt) + solution
+        found.append({"input_ids": prompt + solution, "attention_mask": [1] * len(labels), "labels": labels})
+    return found
+
+
+@pytest.fixture
+def plain(base, rows, tmp_path):
+    """Runs transformers' Trainer, or what is made of it, and returns the finished trainer."""
+
+    def run(kind=Trainer, model=None, more=None, resume=None, **setup):
+        trainer = kind(
+            model=model or AutoModelForCausalLM.from_pretrained(base),
+            args=TrainingArguments(str(tmp_path / "run"), eval_strategy="steps", eval_steps=2, **COMMON | setup),
+            train_dataset=rows[:16],
+            eval_dataset=rows[16:],
+            data_collator=padded,
+            **(more or {}),
+        )
+        trainer.train(resume_from_checkpoint=resume)
+        return trainer
+
+    return run
+
+
+@torch.no_grad()
+def nll_of(trainer, rows):
+    """Mean plain nll over all labelled tokens, from full logits."""
+    total = tokens = 0.0
+    model = trainer.model.eval()
+    for row in rows:
+        ids, labels = (torch.tensor([row[name]]) for name in ("input_ids", "labels"))
+        logprobs = model(input_ids=ids).logits[0, :-1].log_softmax(-1)
+        kept = labels[0, 1:] != -100
+        total -= float(logprobs[kept].gather(1, labels[0, 1:][kept][:, None]).sum())
+        tokens += float(kept.sum())
+    return total / tokens
+
+
+@pytest.mark.parametrize("adapter", [False, True], ids=["full", "lora"])
+@pytest.mark.parametrize("setup", SETUPS)
+def test_nll_in_sfttrainer_is_its_own_training_and_mar_is_another(sft, setup, adapter):
+    knobs = SETUPS[setup]
+    own, ours = (sft(kind, adapter, **knobs) for kind in (trl.SFTTrainer, with_loss(trl.SFTTrainer, "nll")))
+    np.testing.assert_allclose(logged(ours), logged(own), rtol=1e-5)
+    np.testing.assert_allclose(logged(ours, "nll"), logged(own), rtol=1e-5)
+    np.testing.assert_allclose(logged(ours, "eval_loss"), logged(own, "eval_loss"), rtol=1e-5)
+    np.testing.assert_allclose(logged(ours, "token_accuracy"), logged(own, "mean_token_accuracy"), rtol=1e-5)
+    mar = sft(with_loss(trl.SFTTrainer, "mar"), adapter, **knobs)
+    assert logged(mar)[0] < logged(own)[0] - 1e-3
+    assert logged(mar, "nll")[0] == pytest.approx(logged(own)[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("setup", [{}, {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}])
+def test_nll_in_transformers_own_trainer_is_its_own_training_and_mar_is_another(plain, setup):
+    own, ours = (plain(kind, **setup) for kind in (Trainer, with_loss(Trainer, "nll")))
+    np.testing.assert_allclose(logged(ours), logged(own), rtol=1e-5)
+    np.testing.assert_allclose(logged(ours, "eval_loss"), logged(own, "eval_loss"), rtol=1e-5)
+    assert logged(plain(with_loss(Trainer, "mar"), **setup))[0] < logged(own)[0] - 1e-3
+
+
+@pytest.mark.parametrize("loss", ["nll", "mar", "dft", "goldfish", "asft"])
+def test_four_batches_of_one_are_one_batch_of_four(plain, loss):
+    kind = with_loss(Trainer, loss, **({"k": 2, "context": 3} if loss == "goldfish" else {}))
+    one = plain(kind)
+    four = plain(kind, per_device_train_batch_size=1, gradient_accumulation_steps=4)
+    np.testing.assert_allclose(logged(four), logged(one), rtol=1e-4)
+    for a, b in zip(one.model.parameters(), four.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["mar", "gem", "label_smoothing"])
+def test_evaluation_is_plain_nll_whatever_the_training_loss_is(plain, rows, loss):
+    trainer = plain(with_loss(Trainer, loss), per_device_eval_batch_size=8)
+    expected = nll_of(trainer, rows[16:])
+    found = trainer.evaluate()
+    assert found["eval_nll"] == pytest.approx(expected, rel=1e-5)
+    assert found["eval_loss"] == pytest.approx(expected, rel=1e-5)
+    assert 0 < found["eval_label_probability"] < 1
+    assert logged(trainer, "eval_nll")[-1] == found["eval_nll"]
+
+
+def test_evaluation_makes_no_logits_unless_metrics_ask_for_them(plain, rows):
+    seen = []
+
+    def metrics(prediction):
+        hits = prediction.predictions.argmax(-1)[:, :-1] == prediction.label_ids[:, 1:]
+        kept = prediction.label_ids[:, 1:] != -100
+        return {"accuracy": float(hits[kept].mean())}
+
+    asked = plain(with_loss(Trainer, "mar"), more={"compute_metrics": metrics})
+    np.testing.assert_allclose(logged(asked, "eval_accuracy"), logged(asked, "eval_token_accuracy"), rtol=1e-6)
+    trainer = plain(with_loss(Trainer, "mar"))
+    trainer.model.lm_head.register_forward_hook(lambda *_: seen.append(1))
+    assert trainer.evaluate()["eval_nll"] == pytest.approx(nll_of(trainer, rows[16:]), rel=1e-5)
+    assert len(seen) == len(rows[16:])  # the comparison's own
+
+
+def test_the_best_checkpoint_can_be_chosen_by_plain_nll(plain):
+    trainer = plain(
+        with_loss(Trainer, "dft"), save_strategy="steps", save_steps=2, metric_for_best_model="nll",
+        greater_is_better=False, load_best_model_at_end=True,
+    )  # fmt: skip
+    assert trainer.state.best_metric == min(logged(trainer, "eval_nll"))
+
+
+def test_goldfish_is_the_mean_over_the_labels_that_are_left(plain, rows):
+    trainer = plain(
+        with_loss(Trainer, "goldfish", k=2, context=3), max_steps=1, per_device_train_batch_size=4,
+        gradient_accumulation_steps=4, learning_rate=0.0,
+    )  # fmt: skip
+    left = []
+    for row in rows[:16]:
+        ids, labels = (torch.tensor([row[name]]) for name in ("input_ids", "labels"))
+        kept = goldfish_labels(ids, labels, k=2, context=3)
+        assert int((kept != -100).sum()) < int((labels != -100).sum())
+        left.append({**row, "labels": kept[0].tolist()})
+    assert logged(trainer)[0] == pytest.approx(nll_of(trainer, left), rel=1e-5)
+
+
+def test_goldfish_takes_the_same_labels_out_of_a_packed_document():
+    ids = torch.randint(0, 500, (2, 40), generator=torch.Generator().manual_seed(0))
+    packed, positions = ids.reshape(1, 80), torch.arange(40).repeat(2)[None]
+    apart = goldfish_labels(ids, ids, k=2, context=5)
+    assert torch.equal(goldfish_labels(packed, packed, position_ids=positions, k=2, context=5).reshape(2, 40), apart)
+
+
+@pytest.mark.parametrize("setup", ["padded", "packed", "without padding", "accumulated"])
+@pytest.mark.parametrize("adapter", [False, True], ids=["full", "lora"])
+def test_the_reference_is_what_the_base_model_says_of_each_label(sft, base, setup, adapter):
+    kind = with_loss(trl.SFTTrainer, "asft")
+    seen = []
+
+    class Watched(kind):
+        def compute_loss(self, model, inputs, *more, **others):
+            if self.model.training:
+                seen.append(inputs)
+            return super().compute_loss(model, inputs, *more, **others)
+
+    sft(Watched, adapter, **SETUPS[setup])
+    model = AutoModelForCausalLM.from_pretrained(base).eval()
+    assert seen
+    for batch in seen:
+        rest = {name: value for name, value in batch.items() if name != "reference_logprob"}
+        with torch.no_grad():
+            _, result = model_loss(model, rest, LOSSES["nll"])
+        kept = batch["labels"][:, 1:] != -100
+        torch.testing.assert_close(batch["reference_logprob"][:, 1:][kept], -result.nll, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["rho", "asft"])
+def test_a_resumed_training_reads_the_reference_and_ends_as_if_it_had_not_been_stopped(sft, loss, tmp_path):
+    kind, setup = with_loss(trl.SFTTrainer, loss), {"save_strategy": "steps", "save_steps": 2}
+    whole = sft(kind, **setup)
+    path = store.open_run(tmp_path / "run").reference_path
+    written = path.stat().st_mtime_ns
+    again = sft(kind, resume=str(tmp_path / "run" / "checkpoint-2"), **setup)
+    assert path.stat().st_mtime_ns == written
+    assert logged(again) == pytest.approx(logged(whole), rel=1e-6)
+    for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
+
+
+def test_a_resumed_training_on_other_rows_is_refused(sft, pairs, tmp_path):
+    kind, setup = with_loss(trl.SFTTrainer, "rho"), {"save_strategy": "steps", "save_steps": 2}
+    sft(kind, **setup)
+    with pytest.raises(BadRequest, match="was not there when the base model was observed"):
+        sft(kind, resume=str(tmp_path / "run" / "checkpoint-2"), rows=pairs[4:20], **setup)
+
+
+def test_neftune_disturbs_training_and_not_evaluation(plain, rows):
+    trainer = plain(with_loss(Trainer, "mar"), neftune_noise_alpha=5.0, learning_rate=0.0)
+    quiet = plain(with_loss(Trainer, "mar"), learning_rate=0.0)
+    assert abs(logged(trainer)[0] - logged(quiet)[0]) > 1e-4
+    assert logged(trainer, "eval_nll") == pytest.approx(logged(quiet, "eval_nll"), rel=1e-6)
+
+
+def test_the_balancing_loss_of_experts_is_averaged_over_the_accumulated_batches(plain):
+    def model():
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            config = MixtralConfig(
+                vocab_size=300, hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2,
+                num_key_value_heads=1, num_local_experts=4, output_router_logits=True, router_aux_loss_coef=1.0,
+            )  # fmt: skip
+            return MixtralForCausalLM(config)
+
+    kind, setup = with_loss(Trainer, "nll"), {"max_steps": 1, "learning_rate": 0.0}
+    one = plain(kind, model=model(), **setup)
+    four = plain(kind, model=model(), per_device_train_batch_size=1, gradient_accumulation_steps=4, **setup)
+    balance = logged(one)[0] - logged(one, "nll")[0]
+    assert balance > 0.5
+    assert logged(four)[0] - logged(four, "nll")[0] == pytest.approx(balance, rel=0.2)
+    assert logged(one, "eval_loss") == pytest.approx(logged(one, "eval_nll"))  # which has no balancing loss in it
+
+
+@pytest.mark.parametrize(
+    ("arguments", "more", "said"),
+    [
+        ({"loss_type": "dft"}, {}, "loss_type='dft'"),
+        ({"label_smoothing_factor": 0.1}, {}, "label_smoothing"),
+        ({}, {"compute_loss_func": lambda *a, **k: 0}, "compute_loss_func"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_second_loss_is_refused_by_name(sft, arguments, more, said):
+    with pytest.raises(BadRequest, match=said):
+        sft(with_loss(trl.SFTTrainer, "mar"), more=more, **arguments)
+
+
+def test_a_wrong_loss_knob_or_class_is_refused_at_once():
+    with pytest.raises(BadRequest, match=r"unknown loss 'mahr'.*mar"):
+        with_loss(Trainer, "mahr")
+    with pytest.raises(BadRequest, match=r"gamma.*stop_gradient"):
+        with_loss(Trainer, "mar", gamma=1)
+    with pytest.raises(BadRequest, match=r"keep is 2.*in \(0, 1\]"):
+        with_loss(Trainer, "rho", keep=2.0)
+    with pytest.raises(BadRequest, match=r"subclass of transformers\.Trainer"):
+        with_loss(dict, "mar")
+
+
+def test_batches_without_labels_are_refused_by_what_they_hold(base, rows, tmp_path):
+    trainer = with_loss(Trainer, "mar")(
+        model=AutoModelForCausalLM.from_pretrained(base),
+        args=TrainingArguments(str(tmp_path), **COMMON),
+        train_dataset=[{"input_ids": row["input_ids"][:8]} for row in rows],
+        data_collator=lambda some: {"input_ids": torch.tensor([row["input_ids"] for row in some])},
+    )
+    with pytest.raises(BadRequest, match=r"labels.*input_ids"):
+        trainer.train()
+
+
+def test_a_function_of_ones_own_is_a_loss(plain):
+    def mine(logits, labels, *, power=2.0):
+        return (1 - logits.softmax(-1).gather(1, labels[:, None])[:, 0]) ** power
+
+    trainer = plain(with_loss(Trainer, mine, power=1.0))
+    assert logged(trainer)[0] == pytest.approx(1 - logged(trainer, "label_probability")[0], rel=1e-4)
