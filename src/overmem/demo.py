@@ -74,7 +74,7 @@ def demo(
         "leaves a checkpoint.",
         f"overmem train {run}/overmem/recipe.yaml",
     )
-    where = train(recipe(config), say=say)
+    where = train(recipe(config), say=say, progress=progress())
     tell(
         "Observe every checkpoint: score the reference solutions, and let it solve the problems itself.",
         f"overmem audit {run} --rows {config.evaluate}",
