@@ -22,7 +22,7 @@ REASONS = {
 }
 """Every selection rule, in words. `overmem` is the one that is recommended."""
 
-TOLERANCE = 0.1
+TOLERANCE = 0.05
 """Standard errors of accuracy that the recommended rule gives up for a lower perplexity."""
 
 
@@ -110,8 +110,9 @@ def standing(curves: Curves) -> Standing:
 def smoothed(board: Standing) -> Float[np.ndarray, " checkpoints"]:
     """Accuracies with the noise that their covariance explains taken out: a random walk's mean given them.
 
-    The true accuracy is a priori a random walk over the checkpoints and the errors have the covariance that the
-    examples show. The walk's variance is averaged over its likelihood. Fewer than four checkpoints stay as they are.
+    The true accuracy is a priori a random walk over the logarithm of the step, because models learn fast at first, and
+    the errors have the covariance that the examples show. The walk's variance is averaged over its likelihood. Fewer
+    than four checkpoints stay as they are.
     """
     means, count = board.accuracy, len(board.accuracy)
     if count < 4:
@@ -119,7 +120,7 @@ def smoothed(board: Standing) -> Float[np.ndarray, " checkpoints"]:
     noise = board.noise + 1e-9 * np.eye(count)
     change = np.diff(np.eye(count), axis=0)
     jumps, error = change @ means, change @ noise @ change.T
-    gaps = np.maximum(np.diff(board.steps), 1e-9)
+    gaps = np.maximum(np.diff(np.log(np.maximum(board.steps, 1.0))), 1e-9)
     weights, smooth = [], []
     for variance in np.geomspace(1e-8, 0.1, 12):
         covariance = error + variance * np.diag(gaps / gaps.mean())

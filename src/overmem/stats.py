@@ -62,16 +62,17 @@ def tail(value: float, threshold: float, stderr: float, n: int) -> float:
     return float(stdtr(max(n - 1, 1), -(value - threshold) / stderr))
 
 
-def noninferior(difference: float, stderr: float, margin: float, n: int) -> float:
+def noninferior(difference: float, stderr: float, margin: float, n: int, *, step: float = 1.0) -> float:
     """One-sided p of `true difference <= -margin` for a paired difference of shares.
 
     The variance is never taken smaller than the null itself implies: a true difference of -margin needs at least that
     share of discordant pairs. So perfect agreement on 50 examples does not prove a margin of 0.03, as Tango's score
-    test has it (for no discordant pair the two are the same).
+    test has it (for no discordant pair the two are the same). `step` is the smallest difference that one example can
+    show: 1 for answers that are right or wrong, 1/k for means over k draws.
 
     Source: Tango 1998, https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<891::AID-SIM780>3.0.CO;2-B.
     """
-    floor = sqrt(max(margin - margin * margin, 0.0) / n) if n > 0 else inf
+    floor = sqrt(max(margin * step - margin * margin, 0.0) / n) if n > 0 else inf
     return tail(difference, -margin, max(stderr, floor), n)
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from overmem import stats
 from overmem.records import Checkpoint, CheckpointVerdict
 from overmem.regime.onset import UNITS, crossings, first_shown
-from overmem.regime.quantities import SOFTNESS, Quantities
+from overmem.regime.quantities import SOFTNESS, TROUGH_SOFTNESS, Quantities, soft_weights
 from overmem.seeds import generator
 
 ASSUMED_NLL = 0.01
@@ -69,6 +69,7 @@ def quantities_of_curve(
         minimum=minimum,
         n_nll=0,
         n_accuracy=0,
+        step=1.0,
         notes=tuple(f"no {' and no '.join(m)} was logged" if m else "" for m in missing),
     )
 
@@ -101,15 +102,16 @@ def onset_of_curve(
     noise = rng.standard_normal((2, draws, len(usable)))
     noise[:, 0] = 0
     nll = q.nll[usable] + noise[0] * q.nll_stderr[usable]
-    errors = q.gap_stderr[usable] / sqrt(2)
-    gap = q.accuracy[usable] + noise[1] * errors - q.reference
+    trough = soft_weights(q.excess[usable] - q.excess[usable].min(), TROUGH_SOFTNESS * q.excess_stderr[usable])
+    over = nll - (nll @ trough)[:, None] - d_nll
+    held = q.accuracy[usable] + noise[1] * q.gap_stderr[usable] / sqrt(2) - q.reference + margin
     for name, unit in UNITS.items():
         at = [unit(checkpoints[i]) for i in usable]
         if any(x is None for x in at) or len(at) < 2:
             continue
         times = np.array(at, dtype=np.float64)
         if (np.diff(times) > 0).all():
-            crossed = crossings(times, nll, gap, d_nll, margin)
+            crossed = crossings(times, over, held, int(trough.argmax()))
             shown = stats.percentiles(crossed[1:], float(crossed[0]), 0, "interval from the scatter of the curve")
             found[name] = shown
     return found

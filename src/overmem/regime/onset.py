@@ -1,4 +1,9 @@
-"""When over-memorization begins: the point where perplexity grows costly while accuracy is kept."""
+"""When over-memorization begins: the point where perplexity grows costly while accuracy is kept.
+
+Perplexity is counted from a *trough*, a mean over the checkpoints near the minimum whose weights stay fixed in the
+bootstrap. The minimum of K noisy values lies below the truth, and that of each resample lies below it once more: its
+interval would count the same noise twice, and be too wide and too early.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,9 +13,11 @@ from jaxtyping import Float
 
 from overmem import stats
 from overmem.records import Checkpoint, CheckpointVerdict, Curves, Estimate
-from overmem.regime.quantities import plateau_weights
+from overmem.regime.quantities import plateau_weights, trough_weights
 
 DRAWS = 1000
+SUBSTEPS = 8
+"""Parts into which the time between two checkpoints is cut where a crossing is looked for."""
 
 
 def onset(
@@ -42,7 +49,9 @@ def onset(
     weights = stats.bootstrap_weights(n, draws, "onset", seed).astype(np.float64)
     nll = np.vstack([sums.sum(1) / tokens.sum(), (weights @ sums.T) / (weights @ tokens)[:, None]])
     accuracy = np.vstack([correct.mean(1), weights @ correct.T / n])
-    reference = accuracy @ plateau_weights(correct)
+    trough, plateau = trough_weights(sums, tokens), plateau_weights(correct)
+    over = nll - (nll @ trough)[:, None] - d_nll
+    held = accuracy - (accuracy @ plateau)[:, None] + margin
     checkpoints = [curves.checkpoints[i] for i in usable]
     for name, unit in UNITS.items():
         at = [unit(c) for c in checkpoints]
@@ -50,7 +59,7 @@ def onset(
             continue
         times = np.array(at, dtype=np.float64)
         if len(times) > 1 and (np.diff(times) > 0).all():
-            crossed = crossings(times, nll, accuracy - reference[:, None], d_nll, margin)
+            crossed = crossings(times, over, held, int(trough.argmax()))
             found[name] = stats.percentiles(crossed[1:], float(crossed[0]), n, _unfinished(crossed[1:]))
     return found
 
@@ -71,36 +80,36 @@ def first_shown(verdicts: Sequence[CheckpointVerdict]) -> int | None:
 
 def crossings(
     times: Float[np.ndarray, " checkpoints"],
-    nll: Float[np.ndarray, "draws checkpoints"],
-    gap: Float[np.ndarray, "draws checkpoints"],
-    d_nll: float,
-    margin: float,
+    over: Float[np.ndarray, "draws checkpoints"],
+    held: Float[np.ndarray, "draws checkpoints"],
+    start: int,
 ) -> Float[np.ndarray, " draws"]:
-    """When nll last rose past its minimum by d_nll with the accuracy within the margin, by linear interpolation.
+    """When `over` (nll above its limit) last turned positive with `held` (accuracy above its own) positive.
 
-    NaN for a draw in which the limits are not both passed at the end of its stretch.
+    Only after checkpoint `start`. Between checkpoints the curves are monotone cubics through the measured points, which
+    bend as the neighbours say and never overshoot. NaN for a draw in which the two are not both positive at the end of
+    their stretch.
     """
-    draws, count = nll.shape
-    rows = np.arange(draws)
-    minimum = nll.argmin(1)
-    over = nll - nll.min(1, keepdims=True) - d_nll
-    held = gap + margin
-    later = np.arange(count)[None, :] > minimum[:, None]
-    both = later & (over > 0) & (held > 0)
-    fine = (over <= 0) & (held > 0)
-    last_fine = np.where(fine.any(1), count - 1 - fine[:, ::-1].argmax(1), -1)
-    after = both & (np.arange(count)[None, :] > last_fine[:, None])
+    from scipy.interpolate import PchipInterpolator
+
+    parts = np.arange(SUBSTEPS) / SUBSTEPS
+    fine = np.append((times[:-1, None] + parts * np.diff(times)[:, None]).ravel(), times[-1])
+    over, held = (PchipInterpolator(times, values, axis=1)(fine) for values in (over, held))
+    draws, count = over.shape
+    rows, place = np.arange(draws), np.arange(count)[None, :]
+    both = (place > start * SUBSTEPS) & (over > 0) & (held > 0)
+    well = (over <= 0) & (held > 0)
+    last_well = np.where(well.any(1), count - 1 - well[:, ::-1].argmax(1), -1)
+    after = both & (place > last_well[:, None])
     first = after.argmax(1)
-    found = np.where(after.any(1), times[first], np.nan)
     before = np.maximum(first - 1, 0)
     share = np.zeros(draws)
-    for margin_of in (over, held):
-        left, right = margin_of[rows, before], margin_of[rows, first]
+    for values in (over, held):
+        left, right = values[rows, before], values[rows, first]
         with np.errstate(divide="ignore", invalid="ignore"):
             part = np.where(left < 0, -left / (right - left), 0.0)
         share = np.maximum(share, np.nan_to_num(part))
-    inside = after.any(1) & (first > 0)
-    return np.where(inside, times[before] + share * (times[first] - times[before]), found)
+    return np.where(after.any(1), fine[before] + share * (fine[first] - fine[before]), np.nan)
 
 
 def _unfinished(crossed: Float[np.ndarray, " draws"]) -> str:

@@ -19,6 +19,8 @@ from overmem.seeds import generator
 FOLDS = 10
 SOFTNESS = 0.5
 """Of the plateau's weights: a checkpoint this many paired standard errors below the best weighs exp(-1)."""
+TROUGH_SOFTNESS = 0.35
+"""The same of the trough's weights, in standard errors of the nll above the lowest."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Quantities:
     n_nll: int
     n_accuracy: int
     """Examples; 0 where only the curve is known."""
+    step: float
+    """The smallest step between two results of one example: 1 for right or wrong, 1/k for a mean over k draws."""
     notes: tuple[str, ...]
     """Why a checkpoint has no value."""
 
@@ -84,8 +88,14 @@ def quantities(curves: Curves, *, seed: int = 0) -> Quantities:
         minimum=minimum,
         n_nll=len(nll_examples),
         n_accuracy=len(acc_examples),
+        step=_step(curves.correct),
         notes=tuple(notes),
     )
+
+
+def _step(correct: Float[np.ndarray, "checkpoints examples"]) -> float:
+    levels = np.unique(correct[np.isfinite(correct)])
+    return float(np.diff(levels).min()) if len(levels) > 1 else 1.0
 
 
 def _duplicates(curves: Curves) -> list[str]:
@@ -147,7 +157,24 @@ def plateau_weights(
     means = correct.mean(1)
     best = int(means.argmax())
     deviation = np.sqrt(np.maximum(((correct - correct[best]) ** 2).mean(1), 1 / n) / n)
-    weights = np.exp(-(means[best] - means) / (SOFTNESS * deviation))
+    return soft_weights(means[best] - means, SOFTNESS * deviation)
+
+
+def trough_weights(
+    sums: Float[np.ndarray, "checkpoints examples"], tokens: Float[np.ndarray, " examples"]
+) -> Float[np.ndarray, " checkpoints"]:
+    """Weights over checkpoints that fall off as exp(-nll above the lowest / (TROUGH_SOFTNESS standard errors))."""
+    nll = sums.sum(1) / tokens.sum()
+    lowest = int(nll.argmin())
+    errors = _ratio_stderrs(sums - sums[lowest], tokens)
+    return soft_weights(nll - nll[lowest], TROUGH_SOFTNESS * errors)
+
+
+def soft_weights(
+    distance: Float[np.ndarray, " checkpoints"], scale: Float[np.ndarray, " checkpoints"]
+) -> Float[np.ndarray, " checkpoints"]:
+    """exp(-distance / scale), made to sum to 1; at distance 0 the scale does not matter."""
+    weights = np.exp(-distance / np.maximum(scale, 1e-12))
     return np.asarray(weights / weights.sum())
 
 

@@ -12,8 +12,9 @@ from overmem.records import Checkpoint, CheckpointVerdict, Estimate
 from overmem.regime.quantities import Quantities
 from overmem.regime.words import reason
 
-STRICTER = 0.6
-"""Accuracy is called kept at this share of alpha: the plateau it is compared with was learned from the same run."""
+STRICTER = 0.3
+"""Accuracy is called kept at this share of alpha: the plateau it is compared with was learned from the same run, and
+lies a little below the best checkpoint. docs/results/verdict.md shows what a loss of just the margin then risks."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def judge(
         facts = Facts(
             costly=_below(p_costly[i], alpha),
             cheap=_below(cheap[i], alpha),
-            kept=_below(kept[i], alpha * STRICTER),
+            kept=_below(kept[i], alpha),
             lower=_below(p_lower[i], alpha),
             before_best=bool(q.plateau[i + 1 :].sum() > q.plateau[:i].sum()),
             before_minimum=q.minimum is not None and i < q.minimum,
@@ -107,11 +108,14 @@ def _tail(value: Any, threshold: float, stderr: Any, n: int) -> float | None:
 
 
 def _kept(q: Quantities, i: int, margin: float) -> float | None:
+    """One-sided p, adjusted so that it may be held against alpha itself."""
     if not isfinite(q.gap[i]):
         return None
     if not q.n_accuracy:
-        return _tail(q.gap[i], -margin, q.gap_stderr[i], 0)
-    return stats.noninferior(q.gap[i], q.gap_stderr[i], margin, q.n_accuracy)
+        p = _tail(q.gap[i], -margin, q.gap_stderr[i], 0)
+        return None if p is None else min(1.0, p / STRICTER)
+    p = stats.noninferior(q.gap[i], q.gap_stderr[i], margin, q.n_accuracy, step=q.step)
+    return min(1.0, p / STRICTER)
 
 
 def _gap_stderr(q: Quantities, i: int) -> float:
@@ -170,7 +174,7 @@ def _evidence(q: Quantities, i: int, facts: Facts, d_nll: float, margin: float, 
         "n": q.n_accuracy or q.n_nll,
     }
     if q.n_accuracy and isfinite(q.gap_stderr[i]):
-        deviation = max(q.gap_stderr[i] * sqrt(q.n_accuracy), sqrt(max(margin - margin**2, 0.0)))
+        deviation = max(q.gap_stderr[i] * sqrt(q.n_accuracy), sqrt(max(margin * q.step - margin**2, 0.0)))
         found["detectable_gap"] = stats.detectable(deviation, q.n_accuracy, alpha=alpha * STRICTER)
         if not facts.kept and not facts.lower:
             ways = (
