@@ -10,14 +10,15 @@ import torch
 from overmem import store
 from overmem.checkpoints import Found, Skeleton, found_in, tokenizer_of
 from overmem.errors import BadRequest, unknown
-from overmem.observe.plan import context_of, first, longest_completion, planned, record
+from overmem.observe.companions import companions
+from overmem.observe.plan import context_of, longest_completion, planned, record
 from overmem.observe.sample import Decoding
 from overmem.observe.work import Progress, observe, pending
-from overmem.probes import PROBES
+from overmem.probes.measure import measured
 from overmem.recipe import read_data
-from overmem.records import Example, Measurement, Snapshot
-from overmem.shifts import shifted
+from overmem.records import COMPANION, Example, Measurement
 from overmem.tasks import Data, anchored, load
+from overmem.tasks.render import encode
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,11 @@ class Audit:
     side_rows: int | None = None
     """Examples of train and of every ood split, at most; by default as `rows`, else 200."""
     shifts: tuple[str, ...] = ()
-    """Other tellings of the test questions, for robustness: preamble, suffix, typos, names, ...; `side_rows` each."""
+    """Other tellings of the test questions, for robustness: preamble, suffix, typos, names, ...; `side_rows` each.
+    `preamble:3` is three wordings of each question."""
+    attacks: tuple[str, ...] = ()
+    """Membership attacks that need more than the scores of the solutions: recall, neighbour. The others are always
+    run."""
     checkpoints: tuple[str, ...] = ()
     """Only these checkpoints: folder names, or `base`; by default all."""
     splits: tuple[str, ...] = ()
@@ -114,9 +119,17 @@ def audit(
     decoding = Decoding(config.draws, config.temperature, limit, config.seed)
     context = _context(found)
     rows = defaultdict(lambda: min(asked["rows"], asked["side_rows"]), val=asked["rows"], test=asked["rows"])
-    held_out |= {
-        f"test+{name}": shifted(_asked_first(held_out, rows), name, seed=config.seed) for name in config.shifts
-    }
+    beside = companions(
+        held_out,
+        config.shifts,
+        config.attacks,
+        rows=asked["rows"],
+        side_rows=asked["side_rows"],
+        seed=config.seed,
+        fits=lambda example: encode(tokenizer, example, max_length=context, template=template) is not None,
+    )
+    held_out |= beside
+    rows |= {name: len(examples) for name, examples in beside.items()}
     for name in config.splits:
         if name not in held_out:
             raise unknown("split", name, held_out)
@@ -146,9 +159,9 @@ def audit(
         )
         for name, reason in failures.items():
             say(f"{name}: {reason}")
-        measured = tuple(_measured(store.snapshots(run)))
-        store.write_measurements(run, measured)
-    return Audited(run, measured, computed, standing, failures)
+        rows_measured = tuple(measured(store.read_checkpoints(run), lambda c: store.read_snapshot(run, c)))
+        store.write_measurements(run, rows_measured)
+    return Audited(run, rows_measured, computed, standing, failures)
 
 
 def _only(found: list[Found], names: tuple[str, ...]) -> list[Found]:
@@ -204,7 +217,7 @@ def _asked(
 
 def _given(run: store.Run, before: Mapping[str, Any]) -> dict[str, Sequence[Example]]:
     """The examples that the run's callback was given as they are, and that only the run keeps."""
-    return {name: store.read_examples(run, name) for name in before["splits"] if "+" not in name}
+    return {name: store.read_examples(run, name) for name in before["splits"] if not {"+", COMPANION} & {*name}}
 
 
 def _held_out(
@@ -226,13 +239,6 @@ def _held_out(
     return kept
 
 
-def _asked_first(held_out: Mapping[str, Sequence[Example]], rows: Mapping[str, int]) -> list[Example]:
-    """The test questions that are told otherwise too."""
-    if "test" not in held_out:
-        raise unknown("split", "test", held_out, "this run, so no question can be shifted")
-    return first(held_out["test"], "test", rows["test+"])
-
-
 def _context(found: Iterable[Found]) -> int:
     """Tokens that the model's positions allow; 2048 where its configuration does not say."""
     from transformers import AutoConfig
@@ -244,12 +250,3 @@ def _context(found: Iterable[Found]) -> int:
             continue
         return context_of(config)
     return 2048
-
-
-def _measured(snapshots: Iterable[Snapshot]) -> Iterable[Measurement]:
-    base: Snapshot | None = None
-    for snapshot in snapshots:
-        if snapshot.checkpoint.step == 0 and not snapshot.checkpoint.merged_from:
-            base = snapshot
-        for probe in PROBES.values():
-            yield from probe(snapshot, base=base)

@@ -1,8 +1,8 @@
 """The nouns: frozen records that every floor above speaks in. Plain Python and NumPy.
 
 Splits are named `train` (a fixed sample of the training rows), `val` (same distribution, never trained on:
-selection), `test` (confirmation), `test+<shift>`, `ood-<name>`. Log probabilities are natural (<= 0); nll is in
-nats per token (>= 0); fractions are never percent.
+selection), `test` (confirmation), `test+<shift>`, `ood-<name>`, `<split>~<attack>`. Log probabilities are natural
+(<= 0); nll is in nats per token (>= 0); fractions are never percent.
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,10 @@ SCHEMA = 1
 
 TEMPERATURES = (0.5, 0.7, 0.85, 1.0, 1.2, 1.45, 1.75, 2.1, 2.6, 3.2)
 """The grid at which solution nll is also scored (temperature recovery, scale share)."""
+
+COMPANION = "~"
+"""Joins a split and a membership attack, as in `train~recall`: the same examples given otherwise, which are scored
+only (no completions are drawn) and which nothing but that attack reads."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ class Scores:
     def nll_sums(self) -> Float[np.ndarray, " examples"]:
         """Summed solution nll of each example, in nats, in float64."""
         row = np.repeat(np.arange(len(self.example_ids)), self.token_counts)
-        return np.bincount(row, weights=-self.logprob.astype(np.float64), minlength=len(self.example_ids))
+        sums = np.bincount(row, weights=-self.logprob.astype(np.float64), minlength=len(self.example_ids))
+        return sums.astype(np.float64)  # of no tokens at all, bincount makes integers
 
 
 @dataclass(frozen=True)
@@ -178,7 +183,7 @@ class CheckpointVerdict:
     p_costly: float | None
     """One-sided p, Holm-adjusted over checkpoints, of `excess <= d_nll`."""
     p_kept: float | None
-    """One-sided p of `accuracy_gap <= -margin`."""
+    """One-sided p of `accuracy_gap <= -margin`, adjusted for a reference that was learned from the same run."""
     reason: str
     """The decision in one sentence."""
     evidence: Mapping[str, Any] = field(default_factory=dict)

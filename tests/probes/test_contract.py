@@ -1,6 +1,7 @@
 """The laws that every probe obeys, run over the whole table and over random observations."""
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -60,6 +61,7 @@ SPLITS = {
     "ood-longer": 0.4,
     "ood-new": 0.3,
 }
+ATTACKED = ("recall", "neighbour")
 
 
 def made_snapshot(seed, *, name="checkpoint-10", step=10, sharp=1.0):
@@ -78,6 +80,14 @@ def made_snapshot(seed, *, name="checkpoint-10", step=10, sharp=1.0):
         one = made_scores(rng, ids, lengths, sharp=sharp)
         scores[split] = dataclasses.replace(one, token_id=tokens.integers(0, 40, int(lengths.sum())))
         samples[split] = made_samples(rng, kinds, share)
+    for split, attack in itertools.product(("train", "val"), ATTACKED):
+        names = [f"{i}~{k}" for i in scores[split].example_ids for k in (1, 2)]
+        rng = np.random.default_rng([seed, len(split), step, len(attack)])
+        if attack == "recall":
+            lower = scores[split].logprob - rng.exponential(1.0, len(scores[split].logprob)).astype(np.float32)
+            scores[f"{split}~recall"] = dataclasses.replace(scores[split], logprob=lower)
+        else:
+            scores[f"{split}~neighbour"] = made_scores(rng, names, rng.integers(3, 9, len(names)), sharp=sharp)
     return Snapshot(Checkpoint(name, step), examples, scores, samples)
 
 
@@ -146,7 +156,10 @@ def close(one, two):
 
 
 def test_the_order_of_examples_does_not_matter(probe, snapshot, base):
-    straight, mixed = keyed(probe(snapshot, base=base)), keyed(probe(shuffled(snapshot, 5), base=shuffled(base, 6)))
+    straight, mixed = (
+        keyed(probe(snapshot, base=base, minimum=base)),
+        keyed(probe(shuffled(snapshot, 5), base=shuffled(base, 6), minimum=shuffled(base, 7))),
+    )
     assert straight.keys() == mixed.keys()
     for key, one in straight.items():
         for field in ("value", "stderr", "low", "high"):
@@ -155,18 +168,18 @@ def test_the_order_of_examples_does_not_matter(probe, snapshot, base):
 
 
 def test_the_same_observations_give_the_same_measurements(probe, snapshot, base):
-    assert probe(snapshot, base=base) == probe(snapshot, base=base)
+    assert probe(snapshot, base=base, minimum=base) == probe(snapshot, base=base, minimum=base)
 
 
 def test_every_split_and_metric_is_one_row_of_this_checkpoint_and_probe(probe, snapshot, base):
-    rows = probe(snapshot, base=base)
+    rows = probe(snapshot, base=base, minimum=base)
     assert len(rows) == len(keyed(rows)) > 0
     assert {(r.checkpoint, r.step) for r in rows} == {("checkpoint-10", 10)}
     assert {PROBES[r.probe] for r in rows} == {probe}
 
 
 def test_a_split_without_observations_is_no_number_and_a_reason(probe, snapshot, base):
-    rows = probe(emptied(snapshot), base=base)
+    rows = probe(emptied(snapshot), base=base, minimum=base)
     assert rows
     for r in rows:
         assert r.value is None
@@ -174,16 +187,18 @@ def test_a_split_without_observations_is_no_number_and_a_reason(probe, snapshot,
 
 
 def test_a_snapshot_of_nothing_at_all_raises_nothing_and_numbers_nothing(probe, snapshot):
-    assert all(r.value is None and r.note for r in probe(Snapshot(snapshot.checkpoint, {}, {}, {}), base=None))
+    assert all(
+        r.value is None and r.note for r in probe(Snapshot(snapshot.checkpoint, {}, {}, {}), base=None, minimum=None)
+    )
 
 
 def test_no_base_model_is_no_crash(probe, snapshot):
-    for r in probe(snapshot, base=None):
+    for r in probe(snapshot, base=None, minimum=None):
         assert r.value is not None or r.note
 
 
 def test_a_value_lies_in_its_interval_and_has_an_n(probe, snapshot, base):
-    for r in probe(snapshot, base=base):
+    for r in probe(snapshot, base=base, minimum=base):
         if r.value is None:
             assert r.note
             continue
@@ -201,7 +216,7 @@ SIGNED = ("drop", "gap", "rise", "excess", "scale_share", "overconfidence", "rec
 
 
 def test_fractions_are_never_percent_and_nll_is_never_negative(probe, snapshot, base):
-    for r in probe(snapshot, base=base):
+    for r in probe(snapshot, base=base, minimum=base):
         if r.value is None or any(word in r.metric for word in SIGNED):
             continue
         if any(word in r.metric for word in FRACTIONS):

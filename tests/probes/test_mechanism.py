@@ -48,7 +48,7 @@ def test_a_model_whose_logits_only_grew_has_a_scale_share_of_1_and_unchanged_arg
     logits, labels = logits_and_labels
     base = make_snapshot(scores={"test": heated(make_scores, logits, 1.0, labels)}, name="checkpoint-1", step=1)
     grown = make_snapshot(scores={"test": heated(make_scores, logits, 2.2, labels)})
-    rows = mechanism(grown, base=base)
+    rows = mechanism(grown, minimum=base)
     assert value_of(rows, "excess").low > 0
     assert value_of(rows, "scale_share").value == pytest.approx(1.0, abs=0.02)
     assert value_of(rows, "excess_agree").value < 0 < value_of(rows, "excess_disagree").value
@@ -62,21 +62,21 @@ def test_probability_that_moved_elsewhere_is_not_scale(make_scores, make_snapsho
     moved[np.flatnonzero(missed), labels[missed]] -= 3.0
     base = make_snapshot(scores={"test": heated(make_scores, logits, 1.0, labels)})
     shaped = make_snapshot(scores={"test": heated(make_scores, moved, 1.0, labels)})
-    found = value_of(mechanism(shaped, base=base), "scale_share")
+    found = value_of(mechanism(shaped, minimum=base), "scale_share")
     assert found.value < 0.6
     assert found.low <= found.value <= found.high
 
 
 def test_no_excess_is_no_share_and_a_reason(make_scores, make_snapshot, value_of):
     scores = {"test": make_scores([[1.0, 0.2], [0.5, 2.0]])}
-    found = value_of(mechanism(make_snapshot(scores=scores), base=make_snapshot(scores=scores)), "scale_share")
+    found = value_of(mechanism(make_snapshot(scores=scores), minimum=make_snapshot(scores=scores)), "scale_share")
     assert found.value is None
     assert "no excess" in found.note
 
 
 def test_examples_with_other_tokens_are_not_compared(make_scores, make_snapshot, value_of):
     ours, theirs = make_scores([[1.0, 2.0]], tokens=[1, 2]), make_scores([[1.0, 2.0]], tokens=[1, 3])
-    rows = mechanism(make_snapshot(scores={"test": ours}), base=make_snapshot(scores={"test": theirs}))
+    rows = mechanism(make_snapshot(scores={"test": ours}), minimum=make_snapshot(scores={"test": theirs}))
     found = value_of(rows, "excess")
     assert found.value is None
     assert "same tokens" in found.note
@@ -94,7 +94,7 @@ def test_the_excess_of_each_token_is_kept_with_its_name(make_scores, make_snapsh
 def test_the_hundredth_of_tokens_that_rose_most_has_its_share_of_the_rise(make_scores, make_snapshot, value_of):
     was, now = [[1.0]] * 200, [[1.01]] * 198 + [[2.0], [2.0]]
     rows = mechanism(
-        make_snapshot(scores={"test": make_scores(now)}), base=make_snapshot(scores={"test": make_scores(was)})
+        make_snapshot(scores={"test": make_scores(now)}), minimum=make_snapshot(scores={"test": make_scores(was)})
     )
     assert value_of(rows, "top_percent_share").value == pytest.approx(2 / (2 + 198 * 0.01))
 

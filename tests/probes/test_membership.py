@@ -7,16 +7,18 @@ import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from overmem.probes.attacks import ATTACKS, Tokens, blind, ez, minkpp, wbc
-from overmem.probes.membership import exposure, membership
+from overmem.probes.membership import membership
+from overmem.probes.perplexity import perplexity
 from overmem.probes.roc import auroc, tpr_at
 from overmem.records import Example
 
 
-def tokens_of(logprob, reference=None, argmax=None, text="abc"):
+def tokens_of(logprob, reference=(), argmax=None, text="abc", **more):
+    more["reference"] = reference
     logprob = np.array(logprob, dtype=np.float64)
     argmax = np.zeros(len(logprob), dtype=bool) if argmax is None else np.array(argmax, dtype=bool)
-    reference = None if reference is None else np.array(reference, dtype=np.float64)
-    return Tokens(logprob, argmax, np.full(len(logprob), -5.0), np.full(len(logprob), 2.0), text, reference)
+    others = {k: np.array(v, dtype=np.float64) for k, v in more.items()}
+    return Tokens(logprob, argmax, np.full(len(logprob), -5.0), np.full(len(logprob), 2.0), text, **others)
 
 
 @pytest.mark.parametrize("digits", [0, 1, 6])
@@ -68,7 +70,8 @@ def test_min_k_plus_plus_is_its_definition_on_full_logits():
 
 
 def test_attacks_by_hand():
-    tokens = tokens_of([-1.0, -2.0, -3.0, -4.0, -10.0], [-2.0, -2.0, -2.0, -8.0, -10.0], text="hello")
+    beside = {"prefixed": [-2.0, -2.0, -6.0, -8.0, -12.0], "neighbours": [4.5, 5.5]}
+    tokens = tokens_of([-1.0, -2.0, -3.0, -4.0, -10.0], [-2.0, -2.0, -2.0, -8.0, -10.0], text="hello", **beside)
     found = {name: attack(tokens) for name, attack in ATTACKS.items()}
     assert found["loss"] == pytest.approx(-4.0)
     assert found["zlib"] == pytest.approx(-20 / len(zlib.compress(b"hello")))
@@ -77,6 +80,8 @@ def test_attacks_by_hand():
     assert found["diff"] == pytest.approx(4 / 5)
     assert found["ratio"] == pytest.approx(24 / 20)
     assert found["ez"] == pytest.approx((5 + 0.1) / (1 + 0.1))
+    assert found["recall"] == pytest.approx(30 / 20)
+    assert found["neighbour"] == pytest.approx(5 - 4)
 
 
 def test_windows_are_compared_by_their_sums():
@@ -138,12 +143,42 @@ def test_without_the_base_model_its_attacks_have_no_number_and_the_others_do(run
     assert value_of(rows, "exposed_01").note == "e007 by loss"
 
 
-def test_exposure_is_the_interquartile_range_of_the_nll_over_the_checkpoints(make_scores, make_snapshot):
-    course = [[[1.0, 3.0], [2.0, 2.0]], [[1.0, 1.0], [2.0, 2.0]], [[0.5, 0.5], [2.0, 2.0]]]
-    found = exposure([make_snapshot(scores={"train": make_scores(nlls)}) for nlls in course])
-    assert found == {"e000": pytest.approx(np.subtract(*np.quantile([2.0, 1.0, 0.5], [0.75, 0.25]))), "e001": 0.0}
+@pytest.fixture
+def given_otherwise(runs):
+    """The tuned run, whose training solutions alone suffer from a prefix and from a change of words."""
+    tuned = runs[1]
+
+    def moved(split, by, names):
+        scores = tuned.scores[split]
+        return dataclasses.replace(scores, logprob=scores.logprob - by, example_ids=tuple(names(scores.example_ids)))
+
+    more = {
+        f"{split}~{attack}": moved(split, by if split == "train" else 0.0, names)
+        for attack, by, names in (("recall", 2.0, list), ("neighbour", 3.0, lambda ids: [f"{i}~1" for i in ids]))
+        for split in ("train", "val")
+    }
+    return dataclasses.replace(tuned, scores={**tuned.scores, **more})
 
 
-def test_exposure_needs_two_checkpoints_that_scored_the_split(runs):
-    assert exposure(runs[:1]) == {}
-    assert exposure([runs[0], dataclasses.replace(runs[1], scores={})]) == {}
+@pytest.mark.parametrize("attack", ["recall", "neighbour"])
+def test_what_was_given_otherwise_is_paired_with_the_solution_itself(given_otherwise, value_of, attack):
+    assert value_of(membership(given_otherwise), f"{attack}_auroc").value == 1.0
+
+
+@pytest.mark.parametrize("attack", ["recall", "neighbour"])
+def test_what_was_not_given_otherwise_has_no_number_and_says_how_to_ask(runs, value_of, attack):
+    found = value_of(membership(runs[1]), f"{attack}_auroc")
+    assert found.value is None
+    assert f"--attacks {attack}" in found.note
+
+
+def test_other_tokens_after_the_prefix_are_not_compared(given_otherwise, value_of):
+    other = dataclasses.replace(
+        given_otherwise.scores["train~recall"], token_id=given_otherwise.scores["train"].token_id + 1
+    )
+    scores = {**given_otherwise.scores, "train~recall": other}
+    assert value_of(membership(dataclasses.replace(given_otherwise, scores=scores)), "recall_auroc").value is None
+
+
+def test_the_companions_of_an_attack_are_no_split_of_their_own(given_otherwise):
+    assert {r.split for r in perplexity(given_otherwise)} == {"train", "val"}

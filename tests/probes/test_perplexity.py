@@ -61,3 +61,7 @@ def test_an_nll_that_is_not_a_number_is_no_value_and_says_so():
 def test_an_example_that_is_not_a_number_does_not_spoil_the_sums_of_those_after_it():
     scores = snapshot_of([math.nan], [1.0, 2.0], [0.5]).scores["val"]
     assert list(scores.nll_sums[1:]) == [3.0, 0.5]
+
+
+def test_of_no_example_at_all_the_sums_are_no_integers(make_scores):
+    assert make_scores([]).nll_sums.dtype == np.float64

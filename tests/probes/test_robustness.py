@@ -4,6 +4,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from overmem.probes.estimates import paired_drop
 from overmem.probes.robustness import robustness
+from overmem.records import Example
 from overmem.stats import Z
 
 BEFORE = [1, 1, 1, 1, 1, 1, 0, 0, 0, 0]
@@ -73,6 +74,43 @@ def test_a_shift_that_changes_the_answer_has_no_consistency_and_says_why(make_sa
     found = value_of(robustness(make_snapshot(samples=splits)), "consistency")
     assert found.value is None
     assert "changes the answer" in found.note
+
+
+def test_whether_an_answer_is_kept_is_read_from_the_reference_answers(make_samples, make_snapshot, value_of):
+    questions = {
+        "test": (Example("p", "Who lies, Ann or Bob?", "", "Ann", "exact"), Example("q", "?", "", "7")),
+        "test+names": (
+            Example("p+names", "Who lies, Eve or Tom?", "", "Eve", "exact"),
+            Example("q+names", "?", "", "7"),
+        ),
+    }
+    splits = {
+        "test": make_samples(("p", 0, "Ann", True), ("q", 0, "7.0", True)),
+        "test+names": make_samples(("p+names", 0, "Eve", True), ("q+names", 0, "7", True)),
+    }
+    found = value_of(robustness(make_snapshot(samples=splits, examples=questions)), "consistency")
+    assert (found.value, found.n) == (1.0, 1)
+
+
+@pytest.fixture
+def three_wordings(make_samples, make_snapshot):
+    answers = {"": "1234", ".": "1934", ".2": "1938", ".3": "1234"}
+    splits = {}
+    for number, given in answers.items():
+        name = f"preamble{number}".rstrip(".") if number else ""
+        rows = [(f"q{i}" + (f"+{name}" if name else ""), 0, a, a == str(i + 1)) for i, a in enumerate(given)]
+        splits[f"test+{name}" if name else "test"] = make_samples(*rows)
+    return make_snapshot(samples=splits)
+
+
+def test_several_wordings_are_one_cluster_a_question(three_wordings, value_of):
+    rows = robustness(three_wordings)
+    drop = value_of(rows, "wordings_accuracy_drop", "test+preamble")
+    assert (drop.value, drop.n) == (pytest.approx((0 + 2 / 3 + 0 + 1 / 3) / 4), 4)
+    assert drop.note == "over preamble, preamble.2, preamble.3"
+    assert value_of(rows, "wordings_solved_always", "test+preamble").value == 0.5
+    assert value_of(rows, "wordings_consistency", "test+preamble").value == pytest.approx((1 + 1 / 3 + 1 + 1 / 3) / 4)
+    assert [r.split for r in rows if r.metric == "wordings_consistency"] == ["test+preamble"]
 
 
 def test_no_solved_question_is_no_drop_rate(make_samples, make_snapshot, value_of):

@@ -1,5 +1,6 @@
 """Runs that overmem did not make, audited and judged by the real command."""
 
+import itertools
 import json
 import shutil
 
@@ -9,6 +10,8 @@ from safetensors.torch import load_file, save_file
 from overmem import store
 from overmem.audit import Audit, audit
 from overmem.errors import BadRequest
+
+PAIRS = list(itertools.product(range(9), range(9)))
 
 
 @pytest.fixture
@@ -164,3 +167,44 @@ def test_an_audit_with_nothing_said_goes_on_as_the_last_one_did(run, base, data_
     assert "rows as the run was measured before: 6 (--rows)" in said
     more = audit(Audit(str(run), rows=8))
     assert more.standing == first.computed // 3  # val and test have more rows now, train has not
+
+
+def test_what_an_attack_compares_with_is_scored_and_nothing_is_drawn_for_it(run, base, tmp_path):
+    words = itertools.cycle(["so we get", "that makes", "so that makes", "and we get"])
+    rows = [{"question": f"{a} plus {b}?", "solution": f"{next(words)} {a + b}\n#### {a + b}"} for a, b in PAIRS]
+    data_file = tmp_path / "told.jsonl"
+    data_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, attacks=("recall", "neighbour"))
+    done = audit(asked)
+    here = store.open_run(run)
+    for split, attack in itertools.product(("train", "val"), asked.attacks):
+        scored = store.read_scores(here, "checkpoint-4", f"{split}~{attack}")
+        assert scored.example_ids
+        assert not here.unit_path("checkpoint-4", f"{split}~{attack}", "samples").is_file()
+    assert {m.split for m in done.measurements if "~" in m.split} == set()
+    found = {m.metric: m for m in done.measurements if m.checkpoint == "checkpoint-4" and m.probe == "membership"}
+    assert found["recall_auroc"].value is not None
+    assert found["neighbour_auroc"].value is not None
+    assert audit(asked).computed == 0
+
+
+def test_several_wordings_of_a_question_are_a_split_each(run, base, data_file):
+    asked = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, shifts=("preamble:2",))
+    audit(asked)
+    one, two = (store.read_examples(store.open_run(run), f"test+{name}") for name in ("preamble", "preamble.2"))
+    assert len(one) == len(two) == 6
+    assert not {e.question for e in one} & {e.question for e in two}
+
+
+def test_a_file_that_tells_the_test_questions_otherwise_is_paired_with_them(run, base, data_file, tmp_path):
+    rows = [json.loads(line) for line in data_file.read_text().splitlines()]
+    told = [{**row, "question": f"Tell me: {row['question']}", "seed_question": row["question"]} for row in rows]
+    (tmp_path / "told.jsonl").write_text("".join(json.dumps(row) + "\n" for row in told))
+    recipe = tmp_path / "data.yaml"
+    recipe.write_text(f"source: {data_file}\nshifted: {{mine: {{source: {tmp_path / 'told.jsonl'}}}}}\n")
+    done = audit(Audit(str(run), str(recipe), str(base), rows=6, max_new_tokens=8))
+    plain = {e.id: e for e in store.read_examples(store.open_run(run), "test")}
+    told = store.read_examples(store.open_run(run), "test+mine")
+    assert [e.question for e in told if e.question != f"Tell me: {plain[e.id.removesuffix('+mine')].question}"] == []
+    drops = [m for m in done.measurements if m.split == "test+mine" and m.metric == "accuracy_drop"]
+    assert {m.n for m in drops} == {6}

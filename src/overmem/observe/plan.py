@@ -9,7 +9,7 @@ from typing import Any
 
 from overmem import seeds
 from overmem.observe.sample import Decoding
-from overmem.records import SCHEMA, TEMPERATURES, Checkpoint, Example
+from overmem.records import COMPANION, SCHEMA, TEMPERATURES, Checkpoint, Example
 from overmem.tasks import Data, anchored
 from overmem.tasks.render import Encoded, encode
 
@@ -24,6 +24,11 @@ class Split:
     """Those of `examples` that fit the context window."""
     request: str
     """Hash of everything but the weights that decides this split's observations."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What is observed of it: what a membership attack compares with is scored only."""
+        return ("scores",) if COMPANION in self.name else ("scores", "samples")
 
     @property
     def truncated(self) -> int:

@@ -42,7 +42,7 @@ def pending(
             failures[one.checkpoint.name] = str(error)
             continue
         for split in splits.values():
-            for kind in ("scores", "samples"):
+            for kind in split.kinds:
                 asked = {"weights": weights, "request": split.request}
                 if store.unit_stands(run, one.checkpoint.name, split.name, kind, **asked):
                     standing += 1

@@ -9,7 +9,7 @@ from overmem.records import Measurement, Samples, Snapshot
 METRICS = ("accuracy", "sample_accuracy", "unanswered", "cut_off", "completion_tokens")
 
 
-def accuracy(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Measurement]:
+def accuracy(snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snapshot | None = None) -> list[Measurement]:
     """Share of questions whose answer is right, greedy and sampled, on every sampled split.
 
     `accuracy`: greedy, with Wilson's interval. `sample_accuracy`: the mean over a question's draws, then over questions

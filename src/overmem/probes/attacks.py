@@ -3,6 +3,7 @@
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -13,24 +14,25 @@ from overmem.probes.variety import words
 Attack: TypeAlias = Callable[["Tokens"], float]
 
 
-class Tokens:
-    """One example's solution tokens under the checkpoint and, where it was scored, under the base model."""
+def _nothing() -> Float[np.ndarray, "0"]:
+    return np.empty(0)
 
-    def __init__(
-        self,
-        logprob: Float[np.ndarray, " tokens"],
-        is_argmax: Bool[np.ndarray, " tokens"],
-        mean_logprob: Float[np.ndarray, " tokens"],
-        std_logprob: Float[np.ndarray, " tokens"],
-        text: str = "",
-        reference: Float[np.ndarray, " tokens"] | None = None,
-    ) -> None:
-        self.logprob = logprob.astype(np.float64)
-        self.is_argmax = is_argmax
-        self.mean_logprob = mean_logprob.astype(np.float64)
-        self.std_logprob = std_logprob.astype(np.float64)
-        self.text = text
-        self.reference = np.empty(0) if reference is None else reference.astype(np.float64)
+
+@dataclass(frozen=True)
+class Tokens:
+    """One example's solution tokens under the checkpoint and, where they were scored, what they are compared with."""
+
+    logprob: Float[np.ndarray, " tokens"]
+    is_argmax: Bool[np.ndarray, " tokens"]
+    mean_logprob: Float[np.ndarray, " tokens"]
+    std_logprob: Float[np.ndarray, " tokens"]
+    text: str = ""
+    reference: Float[np.ndarray, " reference_tokens"] = field(default_factory=_nothing)
+    """Log probabilities of the same tokens under the base model."""
+    prefixed: Float[np.ndarray, " prefixed_tokens"] = field(default_factory=_nothing)
+    """Log probabilities of the same tokens after a prefix of non-members."""
+    neighbours: Float[np.ndarray, " neighbours"] = field(default_factory=_nothing)
+    """Nll per token of slightly changed solutions."""
 
 
 def loss(tokens: Tokens) -> float:
@@ -102,6 +104,24 @@ def ez(tokens: Tokens, *, smoothing: float = 0.1) -> float:
     return float((np.maximum(wrong, 0).sum() + smoothing) / (np.maximum(-wrong, 0).sum() + smoothing))
 
 
+def recall(tokens: Tokens) -> float:
+    """Nll per token after a prefix of non-members over that without it: the prefix disturbs what was learnt by heart.
+
+    Source: Xie et al. 2024, https://arxiv.org/abs/2406.15968.
+    Differs from the paper: nll is taken as at least 1e-6 nats per token.
+    """
+    return float(max(-tokens.prefixed.mean(), 1e-6) / max(-tokens.logprob.mean(), 1e-6))
+
+
+def neighbour(tokens: Tokens) -> float:
+    """Mean nll per token of slightly changed solutions minus that of the solution itself.
+
+    Source: Mattern et al. 2023, https://arxiv.org/abs/2305.18462.
+    Differs from the paper: the words come from a table of contexts, not from a masked language model.
+    """
+    return float(tokens.neighbours.mean() + tokens.logprob.mean())
+
+
 ATTACKS: Mapping[str, Attack] = {
     "loss": loss,
     "zlib": compressed,
@@ -111,9 +131,31 @@ ATTACKS: Mapping[str, Attack] = {
     "ratio": ratio,
     "wbc": wbc,
     "ez": ez,
+    "recall": recall,
+    "neighbour": neighbour,
 }
 
-NEEDS_REFERENCE = frozenset({"diff", "ratio", "wbc", "ez"})
+
+NEEDS: Mapping[str, str] = {
+    "zlib": "text",
+    **dict.fromkeys(("diff", "ratio", "wbc", "ez"), "reference"),
+    "recall": "prefixed",
+    "neighbour": "neighbours",
+}
+"""What an attack compares with, as a field of Tokens; the others need nothing else."""
+
+LACKING: Mapping[str, str] = {
+    "text": "the texts of train and val are not at hand",
+    "reference": "needs the base model's scores of train and val",
+    "prefixed": "not asked for: audit with --attacks recall",
+    "neighbours": "not asked for: audit with --attacks neighbour",
+}
+"""Why it is not at hand."""
+
+
+def able(attack: str, tokens: Tokens) -> bool:
+    """Whether what this attack compares with is at hand."""
+    return attack not in NEEDS or len(getattr(tokens, NEEDS[attack])) > 0
 
 
 def blind(

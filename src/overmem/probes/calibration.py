@@ -32,7 +32,9 @@ RECOVERY = ("recovery_temperature", "recovered_nll")
 LEVELS = ("token", "completion", "answer")
 
 
-def calibration(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Measurement]:
+def calibration(
+    snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snapshot | None = None
+) -> list[Measurement]:
     """Confidence against correctness at three levels, and how much nll one temperature wins back, on every split.
 
     Levels: `token_*`: the largest next-token probability, right where the label is the argmax. `completion_*`: the

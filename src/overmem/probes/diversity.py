@@ -23,7 +23,9 @@ METRICS = ("pass@1", "distinct_1", "self_bleu", "vendi", "answer_entropy", "chai
 _BOUNDED = ("distinct_1", "distinct_2", "self_bleu", "chain_difference")
 
 
-def diversity(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Measurement]:
+def diversity(
+    snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snapshot | None = None
+) -> list[Measurement]:
     """Pass@k, majority and best-of-k accuracy, and the variety of a question's draws, on every split with draws.
 
     A question's draws are one cluster; n counts questions. For k = 1, 2, 4, .. and the number of draws:

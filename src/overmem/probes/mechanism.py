@@ -16,14 +16,16 @@ SPLIT = ("disagree_share", "nll_agree", "nll_disagree", "nll_part_agree", "nll_p
 EXCESS = ("excess", "excess_agree", "excess_disagree", "agree_share", "scale_share", "top_percent_share")
 
 
-def mechanism(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Measurement]:
+def mechanism(
+    snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snapshot | None = None
+) -> list[Measurement]:
     """Nll split by whether the label is the argmax, and the nll in excess of a reference checkpoint, on every split.
 
     `disagree_share`: share of tokens where the label is not the argmax. `nll_agree`, `nll_disagree`: nats per token of
     either kind. `nll_part_agree`, `nll_part_disagree`: what either kind adds to the nll; they sum to it.
-    Against `base`, which may be any checkpoint of the run (the one of the lowest nll says what over-memorization adds):
-    `excess`: nats per token above it, over the same tokens. `excess_agree`, `excess_disagree`: what tokens of either
-    kind (by this checkpoint's argmax) add to the excess. `agree_share`: the former as a share of it.
+    Against `minimum`, the checkpoint of the lowest nll: `excess`: nats per token above it, over the same tokens.
+    `excess_agree`, `excess_disagree`: what tokens of either kind (by this checkpoint's argmax) add to the excess.
+    `agree_share`: the former as a share of it.
     `scale_share`: 1 - [min_T nll - min_T nll of the reference] / excess, the part that one temperature each undoes.
     `top_percent_share`: share of the risen tokens' rise on the hundredth of all tokens that rose most.
     The shares are of a positive excess: no number where its interval reaches 0.
@@ -35,12 +37,12 @@ def mechanism(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Measu
             rows += missing(snapshot, split, "mechanism", (*SPLIT, *EXCESS), scores)
             continue
         rows += _split(snapshot, split, scores)
-        reference = "no reference checkpoint" if base is None else scores_or_note(base, split)
+        reference = "no other checkpoint" if minimum is None else scores_or_note(minimum, split)
         pairs = reference if isinstance(reference, str) else token_pairs(scores, reference)
         if isinstance(reference, str) or isinstance(pairs, str):
             rows += missing(snapshot, split, "mechanism", EXCESS, f"reference: {pairs}")
             continue
-        note = f"against {base.checkpoint.name}" if base else ""
+        note = f"against {minimum.checkpoint.name}" if minimum else ""
         numbers = _excess(pairs, scores, reference, split)
         rows += [row(snapshot, split, "mechanism", metric, number.noted(note)) for metric, number in numbers.items()]
     return rows

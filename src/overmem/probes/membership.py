@@ -1,22 +1,25 @@
 """Whether training examples can be told from others, and which ones are the most exposed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from overmem.probes.attacks import ATTACKS, NEEDS_REFERENCE, Tokens, blind
+from overmem.probes.attacks import ATTACKS, LACKING, NEEDS, Tokens, able, blind
 from overmem.probes.estimates import Number
 from overmem.probes.roc import auroc, tpr_at
 from overmem.probes.rows import missing, row, scores_or_note
-from overmem.records import Example, Measurement, Scores, Snapshot
+from overmem.records import COMPANION, Measurement, Scores, Snapshot
 
 RATES = {"tpr@1%": 0.01, "tpr@0.1%": 0.001}
 METRICS = tuple(f"{attack}_{metric}" for attack in (*ATTACKS, "blind") for metric in ("auroc", *RATES))
 EXPOSED = 10
 
 
-def membership(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Measurement]:
+def membership(
+    snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snapshot | None = None
+) -> list[Measurement]:
     """Membership attacks on `train` (members) against `val` (non-members), and the ten most exposed examples.
 
     For each attack: `<attack>_auroc` (0.5: nothing leaks) and `<attack>_tpr@1%`, `<attack>_tpr@0.1%`, the share of
@@ -30,76 +33,85 @@ def membership(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Meas
     members, others = scores_or_note(snapshot, "train"), scores_or_note(snapshot, "val")
     if isinstance(members, str):
         return missing(snapshot, "train", "membership", names, members)
-    ours = _tokens(snapshot, base, "train", members)
+    ours = tokens_of(snapshot, base, "train", members)
     rows = _exposed(snapshot, ours)
     if isinstance(others, str):
         return rows + missing(snapshot, "train", "membership", METRICS, f"val: {others}")
-    theirs = _tokens(snapshot, base, "val", others)
-    for name, attack in ATTACKS.items():
-        reason = _reason(name, ours, theirs)
-        if reason:
+    theirs = tokens_of(snapshot, base, "val", others)
+    for name in ATTACKS:
+        high, low = attacked(name, ours), attacked(name, theirs)
+        if min(len(high), len(low)) < 2:
+            reason = LACKING.get(NEEDS.get(name, ""), "fewer than two members or non-members")
             rows += missing(snapshot, "train", "membership", [f"{name}_{m}" for m in ("auroc", *RATES)], reason)
             continue
-        high = np.array([attack(t) for t in _known(name, ours).values()], dtype=np.float64)
-        low = np.array([attack(t) for t in _known(name, theirs).values()], dtype=np.float64)
-        rows += _told_apart(snapshot, name, high, low)
+        rows += told_apart(snapshot, name, np.array([*high.values()]), np.array([*low.values()]))
     texts = [[t.text for t in side.values() if t.text] for side in (ours, theirs)]
     if min(map(len, texts)) < 2:
-        rows += missing(snapshot, "train", "membership", METRICS[-3:], "the texts of train and val are not at hand")
-        return rows
-    return rows + _told_apart(snapshot, "blind", *blind(*texts))
+        return rows + missing(snapshot, "train", "membership", METRICS[-3:], LACKING["text"])
+    return rows + told_apart(snapshot, "blind", *blind(*texts))
 
 
-def _tokens(snapshot: Snapshot, base: Snapshot | None, split: str, scores: Scores) -> dict[str, Tokens]:
-    """Example id -> its tokens, in the order of ids; the base model's where it scored the very same tokens."""
-    texts = {e.id: _text(e) for e in snapshot.examples.get(split, ())}
-    found = scores_or_note(base, split) if base else ""
-    reference = found if isinstance(found, Scores) else None
-    place = {name: at for at, name in enumerate(reference.example_ids)} if reference else {}
+def attacked(attack: str, side: Mapping[str, Tokens]) -> dict[str, float]:
+    """Example id -> its score by one attack, in the order of ids; examples that lack what it needs are left out."""
+    return {name: ATTACKS[attack](tokens) for name, tokens in side.items() if able(attack, tokens)}
+
+
+def tokens_of(snapshot: Snapshot, base: Snapshot | None, split: str, scores: Scores) -> dict[str, Tokens]:
+    """Example id -> its tokens and what they are compared with, where the very same tokens were scored for that."""
+    texts = {e.id: f"{e.question}\n{e.solution}" for e in snapshot.examples.get(split, ())}
+    reference = _by_id(base.scores.get(split) if base else None)
+    prefixed = _by_id(snapshot.scores.get(f"{split}{COMPANION}recall"))
+    beside = _mean_nlls(snapshot.scores.get(f"{split}{COMPANION}neighbour"))
     made = {}
     for name, at in sorted((name, at) for at, name in enumerate(scores.example_ids)):
         inside = slice(int(scores.offsets[at]), int(scores.offsets[at + 1]))
         if inside.start == inside.stop:
             continue
-        other = None
-        if reference and name in place:
-            there = slice(int(reference.offsets[place[name]]), int(reference.offsets[place[name] + 1]))
-            if np.array_equal(reference.token_id[there], scores.token_id[inside]):
-                other = reference.logprob[there]
         made[name] = Tokens(
-            scores.logprob[inside],
+            scores.logprob[inside].astype(np.float64),
             scores.is_argmax[inside].astype(bool),
-            scores.mean_logprob[inside],
-            scores.std_logprob[inside],
+            scores.mean_logprob[inside].astype(np.float64),
+            scores.std_logprob[inside].astype(np.float64),
             texts.get(name, ""),
-            other,
+            _same(reference, name, scores.token_id[inside]),
+            _same(prefixed, name, scores.token_id[inside]),
+            np.array(beside.get(name, ()), dtype=np.float64),
         )
     return made
 
 
-def _text(example: Example) -> str:
-    return f"{example.question}\n{example.solution}"
+_Scored: TypeAlias = Mapping[str, tuple[Int[np.ndarray, " _"], Float[np.ndarray, " _"]]]
 
 
-def _known(attack: str, side: dict[str, Tokens]) -> dict[str, Tokens]:
-    if attack == "zlib":
-        return {name: t for name, t in side.items() if t.text}
-    return {name: t for name, t in side.items() if len(t.reference)} if attack in NEEDS_REFERENCE else side
+def _by_id(scores: Scores | None) -> _Scored:
+    """Example id -> its token ids and their log probabilities."""
+    if scores is None:
+        return {}
+    spans = zip(scores.example_ids, scores.offsets[:-1], scores.offsets[1:], strict=True)
+    return {name: (scores.token_id[start:end], scores.logprob[start:end]) for name, start, end in spans}
 
 
-def _reason(attack: str, ours: dict[str, Tokens], theirs: dict[str, Tokens]) -> str:
-    if min(len(_known(attack, ours)), len(_known(attack, theirs))) >= 2:
-        return ""
-    if attack in NEEDS_REFERENCE:
-        return "needs the base model's scores of train and val"
-    if attack == "zlib":
-        return "the texts of train and val are not at hand"
-    return "fewer than two members or non-members"
+def _same(scored: _Scored, name: str, token_id: Int[np.ndarray, " tokens"]) -> Float[np.ndarray, " _"]:
+    """The log probabilities of an example in other scores; none where it is not there or has other tokens."""
+    there, logprob = scored.get(name, (np.empty(0, np.int64), np.empty(0)))
+    return logprob.astype(np.float64) if np.array_equal(there, token_id) else np.empty(0)
 
 
-def _told_apart(
+def _mean_nlls(scores: Scores | None) -> dict[str, list[float]]:
+    """Example id -> the nll per token of each of its neighbours, whose ids are `<id>~<number>`."""
+    found: dict[str, list[float]] = {}
+    if scores is not None:
+        rows = zip(scores.example_ids, scores.nll_sums, scores.token_counts, strict=True)
+        for name, nll, tokens in sorted(rows):
+            if tokens:
+                found.setdefault(name.rpartition(COMPANION)[0], []).append(float(nll / tokens))
+    return found
+
+
+def told_apart(
     snapshot: Snapshot, name: str, members: Float[np.ndarray, " members"], others: Float[np.ndarray, " others"]
 ) -> list[Measurement]:
+    """How well one attack's scores tell members from the others: AUROC and the true positive rates."""
     numbers = {"auroc": auroc(members, others)}
     numbers |= {metric: tpr_at(rate, members, others, seed=name) for metric, rate in RATES.items()}
     return [row(snapshot, "train", "membership", f"{name}_{metric}", number) for metric, number in numbers.items()]
@@ -107,31 +119,13 @@ def _told_apart(
 
 def most_exposed(tokens: dict[str, Tokens], count: int = EXPOSED) -> list[tuple[str, float]]:
     """The examples with the largest gain over the base model, or without one the lowest nll, and that number."""
-    known = _known("diff", tokens)
-    scored = {name: ATTACKS["diff" if known else "loss"](t) for name, t in (known or tokens).items()}
+    scored = attacked("diff", tokens) or attacked("loss", tokens)
     return sorted(scored.items(), key=lambda item: (-item[1], item[0]))[:count]
 
 
 def _exposed(snapshot: Snapshot, tokens: dict[str, Tokens]) -> list[Measurement]:
-    against = "diff" if _known("diff", tokens) else "loss"
+    against = "diff" if attacked("diff", tokens) else "loss"
     return [
         row(snapshot, "train", "membership", f"exposed_{i:02d}", Number(score, n=1, note=f"{name} by {against}"))
         for i, (name, score) in enumerate(most_exposed(tokens), 1)
     ]
-
-
-def exposure(snapshots: Sequence[Snapshot], split: str = "train") -> dict[str, float]:
-    """Each example's interquartile range of nll per token over the checkpoints: how much training moved it.
-
-    Empty with fewer than two checkpoints that scored the split; examples that some checkpoint lacks are left out.
-
-    Source: https://arxiv.org/abs/2411.05743.
-    """
-    found = [s for s in (scores_or_note(snapshot, split) for snapshot in snapshots) if isinstance(s, Scores)]
-    if len(found) < 2:
-        return {}
-    tables = [dict(zip(s.example_ids, s.nll_sums / np.maximum(s.token_counts, 1), strict=True)) for s in found]
-    shared = sorted(set.intersection(*(set(table) for table in tables)))
-    values = np.array([[table[name] for name in shared] for table in tables], dtype=np.float64)
-    upper, lower = np.quantile(values, [0.75, 0.25], axis=0)
-    return dict(zip(shared, (upper - lower).tolist(), strict=True))

@@ -22,7 +22,9 @@ WRITTEN = ("verbatim", "verbatim_prefix")
 GAPS = ("nll_gap", "exact_gap", "extraction_strength_gap", "verbatim_prefix_gap")
 
 
-def memorization(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Measurement]:
+def memorization(
+    snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snapshot | None = None
+) -> list[Measurement]:
     """Solutions reproduced token by token, by teacher forcing and by greedy writing, on every split.
 
     `exact`: share of solution tokens where the argmax is the label. `extraction_strength`: mean over examples of

@@ -13,7 +13,7 @@ from overmem.stats import Z
 METRICS = ("accuracy_drop", "nll_rise")
 
 
-def ood(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Measurement]:
+def ood(snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snapshot | None = None) -> list[Measurement]:
     """Accuracy lost and nll gained on every out-of-distribution set, against `test` at the same checkpoint.
 
     On every split `ood-<name>`: `accuracy_drop`: greedy accuracy on test minus that on the set, two independent shares,

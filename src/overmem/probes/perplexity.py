@@ -9,7 +9,9 @@ from overmem.records import Measurement, Snapshot
 METRICS = ("nll", "perplexity", "token_accuracy", "entropy", "example_nll")
 
 
-def perplexity(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Measurement]:
+def perplexity(
+    snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snapshot | None = None
+) -> list[Measurement]:
     """Plain nll of the reference solutions in nats per token, and its exponential, on every scored split.
 
     `nll`: summed nll over summed tokens, a ratio of sums over examples, with a linearised interval.

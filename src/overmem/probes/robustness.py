@@ -1,9 +1,11 @@
 """What a harmless change of the question costs."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 
+from overmem.answers import is_correct
 from overmem.probes.estimates import (
     Number,
     exact_mcnemar,
@@ -16,23 +18,29 @@ from overmem.probes.estimates import (
 )
 from overmem.probes.rows import greedy_rows, missing, row, samples_or_note, scores_or_note, splits_of
 from overmem.records import Measurement, Samples, Snapshot
-from overmem.shifts import keeps_answer, original_id
+from overmem.shifts import family, keeps_answer, original_id
 
 PAIRED = ("accuracy_drop", "mcnemar_p", "pdr", "asp", "limem", "consistency")
+WORDINGS = ("wordings_accuracy_drop", "wordings_solved_always", "wordings_consistency")
 POOLED = ("mean_accuracy_drop", "solved_always", "consistency_of_all")
 
 
-def robustness(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Measurement]:
+def robustness(
+    snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snapshot | None = None
+) -> list[Measurement]:
     """Greedy accuracy lost, answers changed and nll gained by each shift, paired on the same questions.
 
     On every split `<origin>+<shift>`, over the questions that lie in both:
     `accuracy_drop`: accuracy before minus after (positive: the shift costs). `mcnemar_p`: exact, two-sided.
     `pdr`: performance drop rate, 1 - after/before. `asp`: average success on pairs, the share solved both ways.
     `limem`: accuracy x (1 - share still solved), which is the share that is solved before the shift only.
-    `consistency`: share of pairs with one and the same answer, where the shift keeps the answer; an answer that could
-    not be read agrees with nothing. `nll_rise`: nats per token of the reference solution, after minus before.
-    On the origin, over all its shifts: `mean_accuracy_drop` (a question's drops averaged first), `solved_always`: share
-    solved in every form, `consistency_of_all`: share with one answer in every form that keeps it.
+    `consistency`: share of pairs with one and the same answer, of those whose right answer is the same; an answer that
+    could not be read agrees with nothing. `nll_rise`: nats per token of the reference solution, after minus before.
+    Where a shift has several tellings, on its first split and over all of them: `wordings_accuracy_drop` (a question's
+    drops averaged first), `wordings_solved_always`: share solved in every wording, and `wordings_consistency`: chance
+    that two wordings of one question get the same answer.
+    On the origin, over all its shifts: `mean_accuracy_drop`, `solved_always`: share solved in every form, and
+    `consistency_of_all`: share with one answer in every form that keeps it.
 
     Source: PDR: Zhu et al. 2023, https://arxiv.org/abs/2306.04528; ASP: Wang et al. 2024; LiMem: Xie et al. 2024,
     https://arxiv.org/abs/2410.23123.
@@ -52,7 +60,11 @@ def robustness(snapshot: Snapshot, *, base: Snapshot | None = None) -> list[Meas
             rows.append(
                 row(snapshot, f"{origin}+{shift}", "robustness", "nll_rise", _nll_rise(snapshot, origin, shift))
             )
-        rows += _pooled(snapshot, origin, shifts)
+        for shift in shifts:
+            tellings = [other for other in shifts if family(other) == shift]
+            if len(tellings) > 1:
+                rows += _over(snapshot, origin, tellings, f"{origin}+{shift}", WORDINGS)
+        rows += _over(snapshot, origin, shifts, origin, POOLED)
     return rows
 
 
@@ -70,22 +82,40 @@ def _paired(snapshot: Snapshot, origin: str, shift: str) -> list[Measurement]:
     note = "" if len(both) == len(new) else f"{len(new) - len(both)} without an original left out"
     was = np.array([bool(before.correct[old[name]]) for name in both])
     now = np.array([bool(after.correct[new[name]]) for name in both])
-    same = [bool(before.answer[old[n]]) and before.answer[old[n]] == after.answer[new[n]] for n in both]
+    kept = _keepers(snapshot, origin, shift, both)
+    same = [_agree(before.answer[old[n]], after.answer[new[n]], kind) for n, kind in kept.items()]
     numbers = {
         "accuracy_drop": paired_drop(was, now, note),
         "mcnemar_p": exact_mcnemar(was, now),
         "pdr": _rate_of_drop(was, now, note),
         "asp": proportion(int((was & now).sum()), len(both), note),
         "limem": proportion(int((was & ~now).sum()), len(both), note),
-        "consistency": proportion(sum(same), len(same), note)
-        if keeps_answer(shift)
-        else Number(None, n=len(same), note="this shift changes the answer"),
+        "consistency": proportion(sum(same), len(same), note if same else "this shift changes the answer"),
     }
     return [row(snapshot, split, "robustness", metric, number) for metric, number in numbers.items()]
 
 
 def _by_origin(samples: Samples, shift: str) -> dict[str, int]:
     return {original_id(name, shift): at for name, at in greedy_rows(samples).items()}
+
+
+def _keepers(snapshot: Snapshot, origin: str, shift: str, names: list[str]) -> dict[str, str]:
+    """Of these examples, the ones whose right answer the shift keeps, and how their answers are compared.
+
+    By the reference answers where both texts are at hand (a changed name may be the answer), else by the shift.
+    """
+    old = {e.id: e for e in snapshot.examples.get(origin, ())}
+    new = {original_id(e.id, shift): e for e in snapshot.examples.get(f"{origin}+{shift}", ())}
+    kept = {}
+    for name in names:
+        known = name in old and name in new
+        if old[name].answer == new[name].answer if known else keeps_answer(shift):
+            kept[name] = old[name].kind if known else "exact"
+    return kept
+
+
+def _agree(one: str, other: str, kind: str) -> bool:
+    return bool(one) and (one == other or is_correct(one, other, kind))
 
 
 def _rate_of_drop(was: np.ndarray, now: np.ndarray, note: str) -> Number:
@@ -113,32 +143,36 @@ def _nll_rise(snapshot: Snapshot, origin: str, shift: str) -> Number:
     return ratio_difference(after.nll_sums[a], now, before.nll_sums[b], was)
 
 
-def _pooled(snapshot: Snapshot, origin: str, shifts: list[str]) -> list[Measurement]:
+def _over(
+    snapshot: Snapshot, origin: str, shifts: Sequence[str], split: str, metrics: tuple[str, str, str]
+) -> list[Measurement]:
+    """Drop, solved always and consistency over several forms of each question, the question being the cluster."""
     before = samples_or_note(snapshot, origin)
     found = {shift: samples_or_note(snapshot, f"{origin}+{shift}") for shift in shifts}
     forms = {shift: samples for shift, samples in found.items() if not isinstance(samples, str)}
     if isinstance(before, str) or not forms:
         reason = before if isinstance(before, str) else "no shifted split was sampled"
-        return missing(snapshot, origin, "robustness", POOLED, reason)
+        return missing(snapshot, split, "robustness", metrics, reason)
     old, new = greedy_rows(before), {shift: _by_origin(samples, shift) for shift, samples in forms.items()}
+    kept = {shift: _keepers(snapshot, origin, shift, list(at)) for shift, at in new.items()}
     note = f"over {', '.join(forms)}"
     drops, always, agree = [], [], []
     for name, at in old.items():
-        told = {shift: at_new[name] for shift, at_new in new.items() if name in at_new}
+        told = {shift: places[name] for shift, places in new.items() if name in places}
         if not told:
             continue
         solved = [bool(forms[shift].correct[i]) for shift, i in told.items()]
         drops.append(float(before.correct[at]) - float(np.mean(solved)))
         always.append(bool(before.correct[at]) and all(solved))
-        agree.append(_one_answer(before.answer[at], forms, told))
+        answers = [(forms[s].answer[i], kept[s][name]) for s, i in told.items() if name in kept[s]]
+        if metrics is POOLED:
+            agree.append(float(bool(before.answer[at]) and all(_agree(before.answer[at], a, k) for a, k in answers)))
+        elif len(answers) > 1:
+            pairs = [_agree(a, b, kind) for (a, kind), (b, _) in combinations(answers, 2)]
+            agree.append(float(np.mean(pairs)))
     numbers = (
         mean(np.array(drops, dtype=np.float64), note),
         fraction_mean(np.array(always, dtype=np.float64), note),
-        fraction_mean(np.array(agree, dtype=np.float64), note),
+        fraction_mean(np.array(agree, dtype=np.float64), note if agree else "no question kept its answer in two forms"),
     )
-    return [row(snapshot, origin, "robustness", metric, n) for metric, n in zip(POOLED, numbers, strict=True)]
-
-
-def _one_answer(answer: str, forms: Mapping[str, Samples], told: Mapping[str, int]) -> bool:
-    answers = {forms[shift].answer[i] for shift, i in told.items() if keeps_answer(shift)}
-    return bool(answer) and answers <= {answer}
+    return [row(snapshot, split, "robustness", metric, n) for metric, n in zip(metrics, numbers, strict=True)]

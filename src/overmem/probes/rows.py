@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from overmem.probes.estimates import Number
-from overmem.records import Measurement, Samples, Scores, Snapshot
+from overmem.records import COMPANION, Measurement, Samples, Scores, Snapshot
 
 
 def row(snapshot: Snapshot, split: str, probe: str, metric: str, number: Number) -> Measurement:
@@ -36,9 +36,10 @@ def missing(snapshot: Snapshot, split: str, probe: str, metrics: Iterable[str], 
 
 
 def splits_of(snapshot: Snapshot) -> list[str]:
-    """Every split that this checkpoint was asked about, sorted by name."""
+    """Every split that this checkpoint was asked about, sorted by name; without the companions of attacks."""
     noted = {split for split, _ in snapshot.notes}
-    return sorted({*snapshot.examples, *snapshot.scores, *snapshot.samples, *noted})
+    there = {*snapshot.examples, *snapshot.scores, *snapshot.samples, *noted}
+    return sorted(split for split in there if COMPANION not in split)
 
 
 def scores_or_note(snapshot: Snapshot, split: str) -> Scores | str:

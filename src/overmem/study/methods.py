@@ -31,7 +31,7 @@ def methods_page() -> str:
     for title, table in FAMILIES.items():
         parts.append(f"\n## {title}\n\n| name | what | knobs | source |\n|---|---|---|---|\n")
         for name, function in table.items():
-            said = ", ".join(f"`{k}={v!r}`" for k, v in knobs(function).items() if k != "base")
+            said = ", ".join(f"`{k}={v!r}`" for k, v in knobs(function).items() if k not in ("base", "minimum"))
             row = [f"`{name}`", first_line(function), said, _source(inspect.getdoc(function) or "")]
             parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n")
     return "".join(parts)

@@ -1,0 +1,70 @@
+"""Which training examples the course of training moved the most: what only several checkpoints together can say."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from overmem.probes.estimates import Number
+from overmem.probes.membership import EXPOSED, RATES, told_apart
+from overmem.probes.rows import missing, row, scores_or_note
+from overmem.records import Measurement, Scores, Snapshot
+
+METRICS = ("lt_iqr_auroc", *(f"lt_iqr_{rate}" for rate in RATES), "lt_iqr_median")
+
+
+def exposure(snapshots: Sequence[Snapshot], *, whole: bool = False) -> list[Measurement]:
+    """LT-IQR: the interquartile range of each example's nll per token over these checkpoints, in time order.
+
+    Of the last one: `lt_iqr_auroc`, `lt_iqr_tpr@1%`, `lt_iqr_tpr@0.1%`: how well the range tells `train` from `val`.
+    `lt_iqr_median`: over the training examples. `lt_iqr_01` .. `lt_iqr_10`: the training examples that moved the most;
+    the note is the example's id. With `whole`, `lt_iqr/<id>` of every training example too.
+    All rows are on the split `train`. An example that some checkpoint did not score is left out.
+
+    Source: https://arxiv.org/abs/2411.05743.
+    """
+    last = snapshots[-1]
+    names = [*METRICS, *(f"lt_iqr_{i:02d}" for i in range(1, EXPOSED + 1))]
+    train, val = ranges(snapshots, "train"), ranges(snapshots, "val")
+    if not train:
+        return missing(last, "train", "membership", names, _why_none(snapshots))
+    over = f"over {sum(_scored(s, 'train') is not None for s in snapshots)} checkpoints"
+    rows = []
+    if min(len(train), len(val)) >= 2:
+        rows += told_apart(last, "lt_iqr", np.array([*train.values()]), np.array([*val.values()]))
+    else:
+        rows += missing(last, "train", "membership", METRICS[:-1], "fewer than two members or non-members")
+    middle = Number(float(np.median([*train.values()])), n=len(train), note=over)
+    rows.append(row(last, "train", "membership", "lt_iqr_median", middle))
+    ranked = sorted(train.items(), key=lambda item: (-item[1], item[0]))
+    for i, (name, value) in enumerate(ranked[:EXPOSED], 1):
+        rows.append(row(last, "train", "membership", f"lt_iqr_{i:02d}", Number(value, n=1, note=f"{name} {over}")))
+    for name, value in train.items() if whole else ():
+        rows.append(row(last, "train", "membership", f"lt_iqr/{name}", Number(value, n=1, note=over)))
+    return rows
+
+
+def ranges(snapshots: Sequence[Snapshot], split: str) -> dict[str, float]:
+    """Example id -> its interquartile range of nll per token, in the order of ids; empty with fewer than two scored."""
+    tables = [t for t in (_scored(snapshot, split) for snapshot in snapshots) if t is not None]
+    if len(tables) < 2:
+        return {}
+    shared = sorted(set.intersection(*(set(table) for table in tables)))
+    values = np.array([[table[name] for name in shared] for table in tables], dtype=np.float64)
+    upper, lower = np.quantile(values, [0.75, 0.25], axis=0)
+    return dict(zip(shared, (upper - lower).tolist(), strict=True))
+
+
+def _scored(snapshot: Snapshot, split: str) -> Mapping[str, float] | None:
+    scores = scores_or_note(snapshot, split)
+    if not isinstance(scores, Scores):
+        return None
+    per_token = scores.nll_sums / np.maximum(scores.token_counts, 1)
+    return {n: float(x) for n, x in zip(scores.example_ids, per_token, strict=True) if np.isfinite(x)}
+
+
+def _why_none(snapshots: Sequence[Snapshot]) -> str:
+    found = [scores_or_note(snapshot, "train") for snapshot in snapshots]
+    if isinstance(found[-1], str):
+        return found[-1]
+    scored = sum(not isinstance(one, str) for one in found)
+    return f"train was scored at {scored} checkpoint so far; a range needs two" if scored < 2 else "no example in all"
