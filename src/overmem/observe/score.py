@@ -20,7 +20,7 @@ from overmem.observe.sample import batches
 from overmem.records import TEMPERATURES, Scores
 from overmem.tasks.render import Encoded
 
-_CHUNK_BYTES = 128 * 2**20
+CHUNK_BYTES = 128 * 2**20
 """Logits held at once, in float32; a handful of copies of this size live for a moment."""
 _COLUMNS = ("logprob", "entropy", "top1_logprob", "std_logprob")
 
@@ -88,7 +88,7 @@ def _batch(
     inner: Any = base_of(model)
     picked = inner.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[predicts]
     head = head_of(inner)
-    size = max(1, _CHUNK_BYTES // (4 * len(head.weight)))
+    size = max(1, CHUNK_BYTES // (4 * len(head.weight)))
     parts = [
         _statistics(logits_of(head, picked[i : i + size]), labels[i : i + size]) for i in range(0, len(labels), size)
     ]

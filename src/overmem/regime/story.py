@@ -70,7 +70,7 @@ def sentences(
     if trained:
         said.append(f"At the end of the run ({trained[-1].checkpoint.name}): {_lower(trained[-1].reason)}")
     if onset:
-        said.append(_onset(onset))
+        said.append(onset_sentence(onset))
     if severity:
         said.append(_severity(severity))
     if "over-memorized" in regime:
@@ -91,7 +91,8 @@ def _interval(estimate: Estimate, form: str = ",.0f") -> str:
     return f" (95% interval {estimate.low:{form}} to {estimate.high:{form}})"
 
 
-def _onset(onset: Mapping[str, Any]) -> str:
+def onset_sentence(onset: Mapping[str, Any]) -> str:
+    """Where over-memorization is first shown, and when it began."""
     text = f"Over-memorization is first shown at {onset['checkpoint']}"
     if (step := onset.get("step")) is not None and step.value is not None:
         text += f"; it began near step {step.value:,.0f}{_interval(step)}"

@@ -14,6 +14,7 @@ which request it is, so a unit that stands is never computed again unless one of
 from overmem.store.files import locked, plain, replacing, write_json, write_text
 from overmem.store.observations import (
     curves_of,
+    drop_other_weights,
     read_checkpoints,
     read_curves,
     read_examples,
@@ -44,6 +45,7 @@ from overmem.store.results import (
 __all__ = [
     "Run",
     "curves_of",
+    "drop_other_weights",
     "locked",
     "open_run",
     "plain",

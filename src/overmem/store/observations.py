@@ -55,6 +55,14 @@ def unit_stands(run: Run, checkpoint: str, split: str, kind: str, *, weights: st
     }
 
 
+def drop_other_weights(run: Run, checkpoint: str, weights: str) -> None:
+    """Delete what was observed of a checkpoint when it held other weights."""
+    for path in run.failure_path(checkpoint).parent.glob("*.parquet"):
+        if (frame_note(path) or {}).get("weights") != weights:
+            path.unlink()
+    run.failure_path(checkpoint).unlink(missing_ok=True)
+
+
 def write_scores(run: Run, checkpoint: str, split: str, scores: Scores, *, weights: str, request: str) -> None:
     """Write one unit of scores, whole or not at all."""
     ends = scores.offsets[1:-1]
@@ -154,7 +162,11 @@ def read_curves(run: Run, split: str, *, merged: bool = False) -> Curves:
 
     Examples that some checkpoint lacks are NaN there; ones that no checkpoint was scored on are left out.
     """
-    kept = [s for s in snapshots(run) if merged or not s.checkpoint.merged_from]
+    return curves_of([s for s in snapshots(run) if merged or not s.checkpoint.merged_from], split)
+
+
+def curves_of(kept: Sequence[Snapshot], split: str) -> Curves:
+    """As `read_curves`, of snapshots that are at hand, in the order given."""
     ids = list(dict.fromkeys(i for s in kept if split in s.scores for i in s.scores[split].example_ids))
     row = {identity: index for index, identity in enumerate(ids)}
     shape = (len(kept), len(ids))
