@@ -131,8 +131,22 @@ def _ratio_stderrs(
     n = len(tokens)
     if n < 2:
         return np.full(len(sums), np.inf)
-    residual = (sums - (sums.sum(1) / tokens.sum())[:, None] * tokens) / tokens.mean()
+    residual = _residuals(sums, tokens)
     return np.asarray(np.sqrt(np.einsum("ce,ce->c", residual, residual) / (n - 1) / n))
+
+
+def ratio_covariance(
+    sums: Float[np.ndarray, "checkpoints examples"], tokens: Float[np.ndarray, " examples"]
+) -> Float[np.ndarray, "checkpoints checkpoints"]:
+    """Covariance of the errors of the checkpoints' nats per token, by linearisation; at least two examples."""
+    residual, n = _residuals(sums, tokens), len(tokens)
+    return np.asarray(residual @ residual.T / (n - 1) / n)
+
+
+def _residuals(
+    sums: Float[np.ndarray, "checkpoints examples"], tokens: Float[np.ndarray, " examples"]
+) -> Float[np.ndarray, "checkpoints examples"]:
+    return np.asarray((sums - (sums.sum(1) / tokens.sum())[:, None] * tokens) / tokens.mean())
 
 
 def crossfitted_excess(

@@ -39,7 +39,7 @@ def record(runs: int) -> str:
             world = World(name, 1000, checkpoints=25, excess=excess)
             onset = costly_step(world)
             for part in SEEN if onset is not None else (1.0,):
-                if (row := _row(world, onset, part, max(runs // 5, 20))) is not None:
+                if (row := _row(world, onset, part, runs)) is not None:
                     rows.append(row)
     return table(
         (
@@ -63,7 +63,7 @@ def _row(world: World, onset: float | None, part: float, runs: int) -> tuple[obj
         so_far = seen(curves, until)
         if len(so_far.checkpoints) < FEWEST:
             return None
-        found = forecast(so_far, draws=200).step
+        found = forecast(so_far, draws=1000).step
         low, high = found.low if found.low is not None else np.inf, found.high if found.high is not None else np.inf
         made += 1
         finite += isfinite(high)
