@@ -56,7 +56,7 @@ def train(
     Raises:
         BadRequest: the recipe names something that is not there, or the folder holds a run of another recipe.
     """
-    kind = with_loss(Trainer, recipe.loss, **recipe.loss_knobs)
+    kind = with_loss(_Whole, recipe.loss, **recipe.loss_knobs)
     tune = method(TUNING, recipe.method, "method")
     tune = partial(tune, **checked_knobs(tune, recipe.method_knobs, f"method {recipe.method!r}"))
     check_quantized(recipe.quantize, recipe.method)
@@ -88,6 +88,8 @@ def train(
             data_collator=partial(_batch, pad=tokenizer.pad_token_id or 0),
             processing_class=tokenizer,
         )
+        if trainer.is_fsdp_enabled and recipe.method == "prompt_tuning":
+            raise BadRequest("method 'prompt_tuning' cannot be saved by PEFT under FSDP; use DDP")
         trainer.progress = progress
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_Shown(progress))
@@ -126,6 +128,7 @@ def _arguments(recipe: Recipe) -> TrainingArguments:
         "use_cpu": not torch.accelerator.is_available(),
         "dataloader_pin_memory": torch.cuda.is_available(),
         "disable_tqdm": True,
+        "ddp_find_unused_parameters": False,
     }
     try:
         return TrainingArguments(**chosen | dict(recipe.trainer))
@@ -176,6 +179,16 @@ def _batch(rows: Sequence[Row], *, pad: int) -> dict[str, torch.Tensor]:
         "attention_mask": padded([[1] * len(row["input_ids"]) for row in rows], 0),
         "labels": padded([row["labels"] for row in rows], IGNORED),
     }
+
+
+class _Whole(Trainer):
+    """The Trainer, which under FSDP leaves whole weights in safetensors beside the shards it goes on from."""
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write a checkpoint's weights."""
+        super().save_model(output_dir, _internal_call)
+        if self.is_fsdp_enabled and "SHARDED" in str(self.accelerator.state.fsdp_plugin.state_dict_type):
+            self._save(output_dir, state_dict=self.accelerator.get_state_dict(self.model))
 
 
 class _Dynamics(TrainerCallback):

@@ -296,6 +296,14 @@ def test_an_output_layer_that_is_not_understood_is_refused_and_not_trained_wrong
         attach(model)
 
 
+def test_an_output_matrix_that_was_taken_apart_is_refused_by_name():
+    model = model_of("llama")
+    model.lm_head.weight = nn.Parameter(torch.empty(0))
+    model.lm_head.weight.ds_id = 7
+    with pytest.raises(BadRequest, match="ZeRO-2, or FSDP2"):
+        head_of(model)
+
+
 def test_a_model_that_accelerate_has_prepared_already_is_refused():
     model = model_of("llama")
     model._original_forward = model.forward

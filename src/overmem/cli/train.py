@@ -19,10 +19,10 @@ def run(arguments: Arguments) -> int:
     recipe = parsed(Recipe, rest, "train", default=default)
     from overmem.train import train
 
+    quiet_libraries()
     if os.environ.get("RANK", "0") != "0":  # of several processes, as a launcher numbers them, the first one is seen
         train(recipe)
         return 0
-    quiet_libraries()
     with bar() as progress:
         finished = train(recipe, say=say, progress=progress)
     say(f"done; next: overmem audit {finished.root}")

@@ -95,6 +95,8 @@ def _weight(layer: Any) -> Tensor:
     if hasattr(layer, "get_delta_weight") and hasattr(layer, "get_base_layer"):
         return _with_adapters(layer)
     weight: Any = layer.weight
+    if hasattr(weight, "ds_id") and weight.numel() == 0:
+        raise BadRequest("DeepSpeed ZeRO-3 has taken the output matrix apart: use ZeRO-2, or FSDP2")
     if not isinstance(weight, Tensor) or weight.dim() != 2 or not weight.is_floating_point():
         raise BadRequest(f"the output layer ({type(layer).__name__}) is no floating-point matrix: leave it unquantised")
     whole: Tensor = weight.full_tensor() if hasattr(weight, "full_tensor") else weight
