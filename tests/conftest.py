@@ -1,6 +1,88 @@
-"""Tiny real models and runs, made once a session."""
+"""What tests share: no network, and hand-made observations in the fewest words."""
 
 import os
 
+import numpy as np
+import pytest
+
+from overmem.records import TEMPERATURES, Checkpoint, Samples, Scores, Snapshot
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def _samples(*rows):
+    """Completions from rows of (example id, draw, answer, correct) and what else is said of them."""
+    full = [
+        {"temperature": 0.0 if r[1] == 0 else 1.0, "text": "", "tokens": 4, "logprob": -1.0, "stop": "eos"}
+        for r in rows
+    ]
+    for known, r in zip(full, rows, strict=True):
+        known.update(r[4] if len(r) > 4 else {})
+    return Samples(
+        tuple(r[0] for r in rows),
+        np.array([r[1] for r in rows], dtype=np.int64),
+        np.array([k["temperature"] for k in full], dtype=np.float64),
+        tuple(k["text"] for k in full),
+        np.array([k["tokens"] for k in full], dtype=np.int64),
+        np.array([k["logprob"] for k in full], dtype=np.float64),
+        tuple(k["stop"] for k in full),
+        tuple(r[2] for r in rows),
+        np.array([r[3] for r in rows], dtype=bool),
+    )
+
+
+def _scores(nlls, *, hits=None, tokens=None, top1=None, mean=None, std=None, tempered=None, ids=None):
+    """Scores from the token nlls of each example; a token below 0.69 is the argmax unless `hits` says otherwise."""
+    flat = np.array([x for one in nlls for x in one], dtype=np.float64)
+    offsets = np.concatenate([[0], np.cumsum([len(one) for one in nlls])]).astype(np.int64)
+    zero = np.zeros(len(flat))
+    ids = ids or [f"e{i:03d}" for i in range(len(nlls))]
+    grid = np.array([[sum(one)] * len(TEMPERATURES) for one in nlls], dtype=np.float64)
+    return Scores(
+        tuple(ids),
+        offsets,
+        np.arange(len(flat)) if tokens is None else np.array(tokens),
+        -flat,
+        zero,
+        flat < 0.69 if hits is None else np.array(hits, dtype=bool),
+        np.where(flat < 0.69, -flat, 0.0) if top1 is None else np.array(top1, dtype=np.float64),
+        zero if mean is None else np.array(mean, dtype=np.float64),
+        zero + 1 if std is None else np.array(std, dtype=np.float64),
+        grid.reshape(len(nlls), len(TEMPERATURES)) if tempered is None else np.array(tempered, dtype=np.float64),
+    )
+
+
+def _snapshot(scores=None, samples=None, examples=None, notes=None, name="checkpoint-9", step=9):
+    splits = {*(scores or {}), *(samples or {}), *(examples or {})}
+    return Snapshot(
+        Checkpoint(name, step),
+        {split: (examples or {}).get(split, ()) for split in splits},
+        scores or {},
+        samples or {},
+        notes or {},
+    )
+
+
+@pytest.fixture
+def make_samples():
+    return _samples
+
+
+@pytest.fixture
+def make_scores():
+    return _scores
+
+
+@pytest.fixture
+def make_snapshot():
+    return _snapshot
+
+
+@pytest.fixture
+def value_of():
+    def found(rows, metric, split=None):
+        (one,) = [r for r in rows if r.metric == metric and (split is None or r.split == split)]
+        return one
+
+    return found

@@ -207,7 +207,7 @@ class Cost:
     """One consequence of over-memorization, measured against the recommended checkpoint."""
 
     name: str
-    """`robustness`, `ood-<name>`, `pass@k`, `calibration`, `membership`."""
+    """`robustness (<shift>)`, `ood-<name>`, `pass@k`, `calibration (tokens)`, ...: as `overmem.regime.costs` lists them."""
     checkpoint: str
     difference: Estimate
     """In the metric's own unit; positive is worse."""

@@ -1,6 +1,7 @@
 """Whether a checkpoint is as often right as it is sure."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -16,7 +17,6 @@ from overmem.probes.reliability import (
 from overmem.probes.rows import (
     by_id,
     drawn_questions,
-    example_of_token,
     greedy_rows,
     missing,
     row,
@@ -53,9 +53,9 @@ def calibration(
     for split in splits_of(snapshot):
         scores, samples = scores_or_note(snapshot, split), samples_or_note(snapshot, split)
         found: dict[str, Judged | str] = {
-            "token": scores if isinstance(scores, str) else _of_tokens(scores),
-            "completion": samples if isinstance(samples, str) else _of_completions(samples),
-            "answer": samples if isinstance(samples, str) else _of_answers(samples),
+            "token": scores if isinstance(scores, str) else judged_tokens(scores),
+            "completion": samples if isinstance(samples, str) else judged_completions(samples),
+            "answer": samples if isinstance(samples, str) else judged_answers(samples),
         }
         for level, judged in found.items():
             rows += _errors(snapshot, split, level, judged)
@@ -86,32 +86,42 @@ def _errors(snapshot: Snapshot, split: str, level: str, judged: Judged | str) ->
     return [row(snapshot, split, "calibration", f"{level}_{metric}", number) for metric, number in numbers.items()]
 
 
-def _of_tokens(scores: Scores) -> Judged:
-    place = np.empty(len(scores.example_ids), dtype=np.int64)
-    place[by_id(scores.example_ids)] = np.arange(len(place))
-    cluster = place[example_of_token(scores)]
-    order = np.argsort(cluster, kind="stable")
-    confidence = np.exp(scores.top1_logprob.astype(np.float64))
-    return Judged(confidence[order], scores.is_argmax[order].astype(bool), cluster[order])
+def judged_tokens(scores: Scores, only: Sequence[str] | None = None) -> Judged:
+    """Each solution token's largest next-token probability, right where the label is the argmax, by example.
+
+    Clusters are in the order of the ids; `only` these examples, all of which were scored.
+    """
+    places = {name: at for at, name in enumerate(scores.example_ids)}
+    rows = [places[name] for name in sorted(places if only is None else only)]
+    spans = [np.arange(scores.offsets[at], scores.offsets[at + 1]) for at in rows]
+    take = np.concatenate([*spans, np.empty(0, np.int64)])
+    cluster = np.repeat(np.arange(len(rows)), [len(span) for span in spans])
+    confidence = np.exp(scores.top1_logprob[take].astype(np.float64))
+    return Judged(confidence, scores.is_argmax[take].astype(bool), cluster)
 
 
-def _of_completions(samples: Samples) -> Judged | str:
-    rows = [i for i in greedy_rows(samples).values() if samples.token_count[i] > 0]
+def judged_completions(samples: Samples, only: Sequence[str] | None = None) -> Judged | str:
+    """Each greedy completion's geometric mean token probability, right where its answer is; or why there is none."""
+    greedy = greedy_rows(samples)
+    rows = [greedy[name] for name in (greedy if only is None else only) if samples.token_count[greedy[name]] > 0]
     if not rows:
         return "no greedy completion"
     confidence = np.exp(samples.logprob[rows].astype(np.float64) / samples.token_count[rows])
     return Judged(confidence, samples.correct[rows].astype(bool), np.arange(len(rows)))
 
 
-def _of_answers(samples: Samples) -> Judged | str:
-    """Agreement of the draws of each question with at least two; a question without any answer agrees on nothing."""
+def judged_answers(samples: Samples, only: Sequence[str] | None = None) -> Judged | str:
+    """Agreement of the draws of each question with at least two, right where the commonest answer is.
+
+    A question without any answer agrees on nothing.
+    """
     draws: dict[str, list[int]] = {}
     for questions in drawn_questions(samples).values():
         for question in questions:
             draws.setdefault(question.id, []).extend(question.rows)
     confidence, correct = [], []
-    for _, rows in sorted(draws.items()):
-        if len(rows) < 2:
+    for name, rows in sorted(draws.items()):
+        if len(rows) < 2 or (only is not None and name not in only):
             continue
         votes = Counter(samples.answer[i] for i in rows if samples.answer[i])
         top = max(votes.values(), default=0)

@@ -4,6 +4,7 @@ The unit that is drawn independently is the example; its tokens and its draws ar
 linearised (delta method), so that one formula serves means, token averages and differences.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import exp, sqrt
 
@@ -69,8 +70,9 @@ def fraction(
 
     n_eff = p(1-p)/variance is the number of coin flips that would be as uncertain. For single values of 0 and 1 it is
     n, and the interval is Wilson's own; it stays inside [0, 1] and is not empty when every value is the same. Where
-    values lie between, rare failures may not have been seen yet: the variance counts the largest one once more, and
-    its root in place of it where fewer than three failures' worth were seen. In simulation that is what covers.
+    values lie between, rare failures may not have been seen yet: the variance counts the largest one once more, the
+    less the more failures' worth were seen, and its root in place of it where that is under three. In simulation that
+    is what covers.
     """
     found = ratio(numerator, denominator, note)
     if found.value is None:
@@ -79,7 +81,8 @@ def fraction(
     if found.n < 2 or found.stderr is None or not 0 < p < 1:
         return replace(_wilson(p, found.n, note), stderr=found.stderr)
     rare = np.maximum(numerator if p < 0.5 else denominator - numerator, 0.0) / denominator.mean()
-    unseen = float(rare.max()) if rare.sum() >= 3 else max(float(rare.max()), sqrt(float(rare.max())))
+    worth, largest = float(rare.sum()), float(rare.max())
+    unseen = largest * sqrt(3 / worth) if worth >= 3 else max(largest, sqrt(largest))
     seen = found.stderr**2 * (found.n - 1) / found.n
     n_seen = p * (1 - p) / seen if seen > 0 else float(found.n)
     n_eff = max(min(float(found.n), n_seen), p * (1 - p) / (seen + (unseen / found.n) ** 2))
@@ -90,6 +93,31 @@ def fraction(
 def fraction_mean(values: Float[np.ndarray, " examples"], note: str = "") -> Number:
     """The mean over examples of fractions in [0, 1], with the interval of `fraction`."""
     return fraction(values, np.ones(len(values)), note)
+
+
+def mean_difference(values: Float[np.ndarray, " examples"], note: str = "") -> Number:
+    """The mean over examples of paired differences in [-1, 1], with Student's interval, never empty.
+
+    As in `fraction`, the variance counts what may not have been seen yet; where no two values differ from 0 the
+    interval is as wide as Tango's for pairs that all agree.
+    """
+    found = mean(values, note)
+    if found.value is None or found.stderr is None:
+        return found
+    worth, largest = float(np.abs(values).sum()), float(np.abs(values).max())
+    unseen = largest * sqrt(3 / worth) if worth >= 3 else max(largest, sqrt(largest)) if worth > 0 else Z
+    wider = t_interval(found.value, sqrt(found.stderr**2 + (unseen / found.n) ** 2), found.n)
+    return replace(found, low=max(-1.0, wider.low or 0.0), high=min(1.0, wider.high or 0.0))
+
+
+def mean_of_independent(numbers: Sequence[Number], note: str) -> Number:
+    """The unweighted mean of independent numbers; its arms are their own arms, added in quadrature."""
+    known = [(x.value, x.low, x.high, x.n) for x in numbers]
+    k = len(known)
+    value = sum(v or 0.0 for v, _, _, _ in known) / k
+    below = sqrt(sum(((v or 0.0) - (low or 0.0)) ** 2 for v, low, _, _ in known)) / k
+    above = sqrt(sum(((high or 0.0) - (v or 0.0)) ** 2 for v, _, high, _ in known)) / k
+    return Number(value, (below + above) / (2 * Z), value - below, value + above, sum(n for *_, n in known), note)
 
 
 def proportion(successes: int, n: int, note: str = "") -> Number:
@@ -123,17 +151,24 @@ def _exp(x: float) -> float:
     return exp(min(x, 700.0))
 
 
-def difference(left: Number, right: Number) -> Number:
-    """The difference left - right of two independent numbers, by their intervals' arms (Newcombe's hybrid)."""
+def difference(left: Number, right: Number, correlation: float = 0.0) -> Number:
+    """The difference left - right of two numbers, by their intervals' arms (Newcombe's hybrid), independent or not.
+
+    Source: Zou and Donner 2008, https://doi.org/10.1002/sim.3095 (with a correlation).
+    """
     if left.value is None or right.value is None:
         return Number(None, note=left.note or right.note)
     value = left.value - right.value
     if left.low is None or left.high is None or right.low is None or right.high is None:
         return Number(value, n=left.n, note="no interval")
-    low = value - sqrt((left.value - left.low) ** 2 + (right.high - right.value) ** 2)
-    high = value + sqrt((left.high - left.value) ** 2 + (right.value - right.low) ** 2)
-    stderr = sqrt((left.stderr or 0.0) ** 2 + (right.stderr or 0.0) ** 2)
+    low = value - _together(left.value - left.low, right.high - right.value, correlation)
+    high = value + _together(left.high - left.value, right.value - right.low, correlation)
+    stderr = _together(left.stderr or 0.0, right.stderr or 0.0, correlation)
     return Number(value, stderr, low, high, left.n, left.note or right.note)
+
+
+def _together(one: float, other: float, correlation: float) -> float:
+    return sqrt(max(0.0, one**2 + other**2 - 2 * correlation * one * other))
 
 
 def ratio_difference(

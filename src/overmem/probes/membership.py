@@ -113,7 +113,7 @@ def told_apart(
 ) -> list[Measurement]:
     """How well one attack's scores tell members from the others: AUROC and the true positive rates."""
     numbers = {"auroc": auroc(members, others)}
-    numbers |= {metric: tpr_at(rate, members, others, seed=name) for metric, rate in RATES.items()}
+    numbers |= {metric: tpr_at(rate, members, others) for metric, rate in RATES.items()}
     return [row(snapshot, "train", "membership", f"{name}_{metric}", number) for metric, number in numbers.items()]
 
 

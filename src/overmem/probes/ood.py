@@ -5,10 +5,9 @@ from math import sqrt
 import numpy as np
 from scipy.special import stdtrit
 
-from overmem.probes.estimates import Number, difference, proportion, ratio
+from overmem.probes.estimates import Number, difference, mean_of_independent, proportion, ratio
 from overmem.probes.rows import greedy_rows, missing, row, samples_or_note, scores_or_note, skipped, splits_of
 from overmem.records import Measurement, Snapshot
-from overmem.stats import Z
 
 METRICS = ("accuracy_drop", "nll_rise")
 
@@ -70,16 +69,11 @@ def _against_test(left: Number, right: Number, *, test_first: bool = True) -> Nu
 
 
 def _mean_over_sets(shares: list[Number]) -> Number:
-    """The unweighted mean of independent shares; its arms are the shares' own arms, added in quadrature."""
-    known = [s for s in shares if s.value is not None and s.low is not None and s.high is not None]
+    known = [s for s in shares if s.value is not None]
     if not known:
         return Number(None, note=shares[0].note)
-    k, n = len(known), sum(s.n for s in known)
-    value = sum(s.value or 0.0 for s in known) / k
-    low = value - sqrt(sum(((s.value or 0.0) - (s.low or 0.0)) ** 2 for s in known)) / k
-    high = value + sqrt(sum(((s.high or 0.0) - (s.value or 0.0)) ** 2 for s in known)) / k
-    note = f"mean of {k} sets" + (f", {len(shares) - k} without a value" if k < len(shares) else "")
-    return Number(value, (high - low) / (2 * Z), low, high, n, note)
+    missing = f", {len(shares) - len(known)} without a value" if len(known) < len(shares) else ""
+    return mean_of_independent(known, f"mean of {len(known)} sets{missing}")
 
 
 def _mean_over_new_sets(drops: list[Number]) -> Number:

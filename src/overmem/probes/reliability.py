@@ -1,7 +1,7 @@
 """Confidence against correctness: calibration errors with intervals, from clustered pairs of the two."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
 
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import chndtr, erf
 
-from overmem.probes.estimates import Number, ratio
+from overmem.probes.estimates import Number, difference, ratio
 from overmem.seeds import generator
 
 
@@ -44,8 +44,13 @@ class Bins:
     weight: Float[np.ndarray, " bins"]
     gap: Float[np.ndarray, " bins"]
     """Mean confidence minus share correct."""
-    covariance: Float[np.ndarray, "bins bins"]
-    """Of the gaps, by linearisation over examples."""
+    influence: Float[np.ndarray, "clusters bins"]
+    """Of each example on the gaps, by linearisation."""
+
+    @cached_property
+    def covariance(self) -> Float[np.ndarray, "bins bins"]:
+        """Of the gaps."""
+        return np.asarray(self.influence.T @ self.influence)
 
 
 def bins_of(judged: Judged, count: int = 10) -> Bins:
@@ -62,15 +67,17 @@ def bins_of(judged: Judged, count: int = 10) -> Bins:
     present[judged.cluster, of_claim] = True
     inside = present.sum(0)
     influence *= np.sqrt(inside / np.maximum(inside - 1, 1))
-    return Bins(of_claim, size / size.sum(), gap, influence.T @ influence)
+    return Bins(of_claim, size / size.sum(), gap, influence)
 
 
 def calibration_error(judged: Judged, count: int = 10) -> Number:
     """Root of the mean squared gap over equal-mass bins, debiased, in [0, 1].
 
     The mean of gap^2 - var(gap) estimates the square without bias; it is cut at 0 before the root is taken. The mean of
-    gap^2 is close to a scaled noncentral chi-square with the truth as its noncentrality; the interval inverts that, so
-    that it stays right where the truth is 0.
+    gap^2 is close to a scaled noncentral chi-square with the truth as its noncentrality; the interval inverts that, its
+    lower end with the noise along the gaps that were seen, its upper end with the largest noise of any gaps. Of the 5%
+    that it may miss, all lie above an error of 0 and half on either side of a large one, so that it holds a truth of 0
+    as often as any other.
 
     Source: Kumar et al. 2019, https://arxiv.org/abs/1909.10155 (the l2 error and its debiasing).
     Differs from the paper: variances are clustered by example; the interval is our own, its coverage simulated.
@@ -79,27 +86,48 @@ def calibration_error(judged: Judged, count: int = 10) -> Number:
         return Number(None, n=judged.clusters, note="fewer than two examples")
     bins = bins_of(judged, count)
     note, plug_in = _plural(len(bins.weight)), float(bins.weight @ bins.gap**2)
-    weighted = bins.weight[:, None] * bins.covariance
-    noise, noise_square = float(weighted.trace()), float((weighted @ weighted).trace())
+    root = np.sqrt(bins.weight)
+    spread = root[:, None] * bins.covariance * root
+    noise, noise_square = float(spread.trace()), float((spread @ spread).trace())
     value = sqrt(min(1.0, max(0.0, plug_in - noise)))
     if noise == 0:
         return Number(value, 0.0, value, value, judged.clusters, note)
-    pull = bins.weight * bins.gap
-    scale = max(noise_square / noise, float(pull @ bins.covariance @ pull) / max(plug_in, 1e-300))
-    freedom = noise / scale
-    low, high = (sqrt(scale * _noncentrality(plug_in / scale, freedom, p)) for p in (0.975, 0.025))
+    seen = float(root * bins.gap @ spread @ (root * bins.gap)) / max(plug_in, 1e-300)
+    narrow, wide = max(noise_square / noise, seen), float(np.linalg.eigvalsh(spread)[-1])
+    small = sqrt(noise_square)
+    low = sqrt(narrow * _noncentrality(plug_in / narrow, noise / narrow, lambda x: 0.95 + _tail(x * narrow / small)))
+    high = sqrt(wide * _noncentrality(plug_in / wide, noise / wide, lambda x: _tail(x * wide / small)))
     return Number(value, None, min(low, value), min(1.0, max(high, value)), judged.clusters, note)
 
 
-def _noncentrality(x: float, freedom: float, p: float) -> float:
-    """The noncentrality at which a chi-square variable lies below x with probability p; 0 if none is as small."""
-    if float(chndtr(x, freedom, 0.0)) <= p:
-        return 0.0
+def _tail(size: float) -> float:
+    """The chance to miss below: none where the squared error is 0, half of 2.5% where it is as large as its noise."""
+    return 0.025 * size / (size + 1)
+
+
+def _noncentrality(x: float, freedom: float, chance: Callable[[float], float]) -> float:
+    """The noncentrality at which a chi-square variable lies below x with the chance for it; 0 if none is as small."""
     low, high = 0.0, x + 10 * sqrt(x) + 20
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if float(chndtr(x, freedom, middle)) > p else (low, middle)
+        low, high = (middle, high) if float(chndtr(x, freedom, middle)) > chance(middle) else (low, middle)
     return low
+
+
+def calibration_difference(judged: Judged, before: Judged, count: int = 10) -> Number:
+    """Calibration error of these claims minus that of earlier ones on the same examples, by their intervals' arms.
+
+    The two errors move together as far as the examples' influences on them do.
+    """
+    late, early = calibration_error(judged, count), calibration_error(before, count)
+    if late.value is None or early.value is None:
+        return Number(None, n=judged.clusters, note=late.note or early.note)
+    one, other = (
+        bins.influence @ (bins.weight * bins.gap) for bins in (bins_of(judged, count), bins_of(before, count))
+    )
+    size = float(np.linalg.norm(one) * np.linalg.norm(other))
+    together = difference(late, early, max(0.0, float(one @ other) / size) if size > 0 else 0.0)
+    return replace(together, stderr=None, note=f"{late.note}, before {early.note}")
 
 
 def _plural(bins: int) -> str:
