@@ -207,7 +207,7 @@ class Cost:
     """One consequence of over-memorization, measured against the recommended checkpoint."""
 
     name: str
-    """`robustness (<shift>)`, `ood-<name>`, `pass@k`, `calibration (tokens)`, ...: as `overmem.regime.costs` lists them."""
+    """`robustness (<shift>)`, `ood-<name>`, `pass@k`, ...: as `overmem.regime.costs.costs` lists them."""
     checkpoint: str
     difference: Estimate
     """In the metric's own unit; positive is worse."""
