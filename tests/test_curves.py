@@ -163,7 +163,7 @@ def test_perplexity_without_accuracy_recommends_nothing_and_says_what_is_certain
     verdict = diagnose(Diagnose(str(tmp_path)))
     assert verdict.regime == "undecided"
     assert verdict.recommended is None
-    assert "perplexity is costly" in verdict.checkpoints[-1].reason
+    assert "Perplexity is costly" in verdict.checkpoints[-1].reason
     assert any("cannot tell over-memorization from over-fitting" in w for w in verdict.warnings)
 
 

@@ -11,9 +11,9 @@ from overmem import stats
 from overmem.records import Checkpoint, CheckpointVerdict, Choice, Curves, Estimate
 
 REASONS = {
-    "overmem": "the lowest perplexity among those whose accuracy, smoothed over the run, is level with the best",
-    "healthy": "the most accurate healthy one, because the over-memorized ones are shown to do harm",
-    "merge": "a merge that was audited and is better on val than every single checkpoint",
+    "overmem": "it has the lowest perplexity of those whose accuracy, smoothed over the run, is level with the best",
+    "healthy": "it is the most accurate healthy one, and the over-memorized ones are shown to do harm",
+    "merge": "it is a merge, more accurate on val than the best single one, or as accurate at a lower perplexity",
     "paper": "the highest accuracy within the perplexity bound",
     "one-se": "the earliest within one standard error of the highest accuracy",
     "min-nll": "the lowest perplexity",
@@ -75,7 +75,8 @@ def choices(
     if not val.nll_sums.shape[1]:
         return None, ()
     board = standing(val)
-    picked = {rule: pick(board, d_nll) for rule, pick in PICKERS.items()}
+    healthy = {v.checkpoint.name for v in verdicts if v.regime == "healthy"}
+    picked = _picked(board, [c.name for c in val.checkpoints], healthy, d_nll)
     scored, note = (test, "") if test is not None else (val, "on val, where it was chosen: flattering")
     where = {c.name: i for i, c in enumerate(scored.checkpoints)}
     recommended = val.checkpoints[picked["overmem"]].name
@@ -159,6 +160,13 @@ PICKERS: Mapping[str, Callable[[Standing, float], int]] = {
 is known; d_nll is ours."""
 
 
+def _picked(board: Standing, names: Sequence[str], healthy: Collection[str], d_nll: float) -> dict[str, int]:
+    """What each rule picks, and the most accurate of the healthy ones where there is one."""
+    picked = {rule: pick(board, d_nll) for rule, pick in PICKERS.items()}
+    sound = [i for i, name in enumerate(names) if name in healthy]
+    return picked | ({"healthy": max(sound, key=lambda i: board.accuracy[i])} if sound else {})
+
+
 def logged_choices(
     checkpoints: Sequence[Checkpoint],
     nll: Float[np.ndarray, " checkpoints"],
@@ -167,15 +175,19 @@ def logged_choices(
     *,
     d_nll: float = 0.05,
     on_disk: Collection[str] | None = None,
+    healthy: Collection[str] = (),
 ) -> tuple[Choice | None, tuple[Choice, ...]]:
-    """As `choices`, where only curves were logged: every number is that on which the choice was made."""
+    """As `choices`, where only curves were logged: every number is that on which the choice was made.
+
+    `healthy`: the names of the healthy checkpoints.
+    """
     usable = np.isfinite(nll) & np.isfinite(accuracy)
     rows = [i for i, c in enumerate(checkpoints) if usable[i] and c.step > 0 and (on_disk is None or c.name in on_disk)]
     if not rows:
         return None, ()
     steps = np.array([checkpoints[i].step for i in rows], dtype=np.float64)
     board = Standing(steps, nll[rows], accuracy[rows], np.eye(len(rows)) * stderr**2, 0)
-    picked = {rule: pick(board, d_nll) for rule, pick in PICKERS.items()}
+    picked = _picked(board, [checkpoints[i].name for i in rows], healthy, d_nll)
     note, held = "logged, on the examples it was chosen on: flattering, no interval", picked["overmem"]
     made = {
         rule: Choice(
@@ -268,6 +280,7 @@ def preferred(
     scored, note = (test, "") if test is not None else (val, "on val, where it was chosen: flattering")
     where = {c.name: i for i, c in enumerate(scored.checkpoints)}
     named = {c.name: c for c in val.checkpoints}
-    names = [(rule, checkpoint), *((c.rule, c.checkpoint or "") for c in (recommended, *others))]
+    beside = [(c.rule, c.checkpoint or "") for c in (recommended, *others) if c.rule != rule]
+    names = [(rule, checkpoint), *beside]
     made = [_choice(r, named[name], scored, where, where.get(checkpoint), note) for r, name in names]
     return made[0], tuple(made[1:])

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -12,13 +12,16 @@ from overmem.advice import best_merge, choices, logged_choices, preferred, pruna
 from overmem.curves import Logged, read_logged
 from overmem.errors import BadRequest, unknown
 from overmem.forecast import forecast
-from overmem.records import CheckpointVerdict, Choice, Cost, Curves, Measurement, Verdict
+from overmem.records import CheckpointVerdict, Choice, Cost, Curves, Verdict
 from overmem.regime import judge, onset, regimes, severity
+from overmem.regime.caveats import caveats
 from overmem.regime.costs import costs
+from overmem.regime.headline import headline
+from overmem.regime.known import Known
 from overmem.regime.logged import ENOUGH, onset_of_curve, quantities_of_curve
 from overmem.regime.markdown import markdown
 from overmem.regime.mismatch import mismatch
-from overmem.regime.story import headline, run_regime, sentences, warnings
+from overmem.regime.story import sentences
 
 __all__ = ["FAIL_ON", "Diagnose", "diagnose", "exit_code", "markdown", "prune"]
 
@@ -64,34 +67,28 @@ def _from_curves(run: store.Run, config: Diagnose) -> Verdict:
     verdicts = judge(q, logged.checkpoints, d_nll=config.d_nll, margin=config.margin, alpha=config.alpha)
     differs, said = _declared(config)
     begun = {}
-    if not differs:
+    if differs:
+        verdicts = _refused(verdicts)
+    else:
         begun = onset_of_curve(
             logged.checkpoints, verdicts, q, d_nll=config.d_nll, margin=config.margin, seed=config.seed
         )
     on_disk = {c.name for c in logged.checkpoints if (run.root / c.name).is_dir()} or None
     error = float(np.nanmax(q.gap_stderr, initial=0.0)) / 2**0.5
     recommended, others = logged_choices(
-        logged.checkpoints, logged.nll, logged.accuracy, error, d_nll=config.d_nll, on_disk=on_disk
+        logged.checkpoints,
+        logged.nll,
+        logged.accuracy,
+        error,
+        d_nll=config.d_nll,
+        on_disk=on_disk,
+        healthy={v.checkpoint.name for v in verdicts if v.regime == "healthy"},
     )
-    late = next((v for v in reversed(verdicts) if v.regime == "over-memorized"), None)
-    grave = {"excess": late.excess} if late else {}
-    regime = run_regime(verdicts, (), differs)
-    last = logged.checkpoints[-1].name
-    return Verdict(
-        regime=regime,
-        headline=headline(regime, recommended, begun, last),
-        sentences=(
-            *((said,) if differs else ()),
-            *sentences(regime, verdicts, begun, grave, recommended, others, ()),
-        ),
-        checkpoints=verdicts,
-        onset=begun,
-        severity=grave,
-        recommended=recommended,
-        choices=others,
-        warnings=(*logged.warnings, *_reduced(logged, config, on_disk is not None)),
-        evidence="curves only",
-        knobs={k: v for k, v in asdict(config).items() if k not in ("run", "out")},
+    late = _last_over_memorized(verdicts)
+    grave = {"excess": next(v.excess for v in verdicts if v.checkpoint.name == late)} if late else {}
+    known = Known(verdicts, begun, grave, recommended, others, late=late, mismatch=said if differs else "")
+    return _verdict(
+        known, config, (), (*logged.warnings, *_reduced(logged, config, on_disk is not None)), evidence="curves only"
     )
 
 
@@ -131,10 +128,12 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
     on_disk = {c.name for c in val.checkpoints if (run.root / c.name).is_dir()}
     recommended, others = choices(val, test, verdicts, d_nll=config.d_nll, on_disk=on_disk)
     begun = {}
-    if not differs:
+    if differs:
+        verdicts = _refused(verdicts)
+    else:
         begun = onset(val, verdicts, d_nll=config.d_nll, margin=config.margin, seed=config.seed)
     late = _last_over_memorized(verdicts)
-    beside = _beside(verdicts, recommended, on_disk)
+    beside = _beside(verdicts, recommended, others)
     harm = _costs(run, beside, late, config.alpha)
     if recommended is not None and beside and beside != recommended.checkpoint and any(c.confirmed for c in harm):
         recommended, others = preferred(val, test, "healthy", beside, recommended, others)
@@ -143,31 +142,43 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
     minimum = _minimum(verdicts)
     confirmed_on = test if test is not None else val
     grave = severity(confirmed_on, late, minimum, seed=config.seed) if late and minimum else {}
-    regime = run_regime(verdicts, harm, differs)
-    trained = [v.checkpoint.name for v in verdicts if v.checkpoint.step > 0]
+    known = Known(verdicts, begun, grave, recommended, others, harm, beside, late, said if differs else "")
+    coming = () if late else (forecast(val, d_nll=config.d_nll, seed=config.seed).sentence,)
+    warned = caveats(
+        known,
+        unsure="" if differs else said,
+        selected_on=val_split,
+        confirmed=test is not None,
+        gone=[c.name for c in val.checkpoints if c.step > 0 and c.name not in on_disk],
+    )
+    return _verdict(known, config, coming, warned)
+
+
+def _verdict(
+    known: Known, config: Diagnose, more: Sequence[str], warned: tuple[str, ...], *, evidence: str = "observations"
+) -> Verdict:
     return Verdict(
-        regime=regime,
-        headline=headline(regime, recommended, begun, trained[-1] if trained else ""),
-        sentences=(
-            *((said,) if differs else ()),
-            *sentences(regime, verdicts, begun, grave, recommended, others, harm, beside),
-            *(() if late else (forecast(val, d_nll=config.d_nll, seed=config.seed).sentence,)),
-        ),
-        checkpoints=verdicts,
-        onset=begun,
-        severity=grave,
-        recommended=recommended,
-        choices=others,
-        costs=harm,
-        warnings=warnings(
-            verdicts,
-            recommended,
-            unsure="" if differs else said,
-            selected_on=val_split,
-            confirmed=test is not None,
-            gone=[c.name for c in val.checkpoints if c.step > 0 and c.name not in on_disk],
-        ),
+        regime=known.regime,
+        headline=headline(known),
+        sentences=(*sentences(known), *more),
+        checkpoints=known.verdicts,
+        onset=known.onset,
+        severity=known.severity,
+        recommended=known.recommended,
+        choices=known.choices,
+        costs=known.costs,
+        warnings=warned,
+        evidence=evidence,
         knobs={k: v for k, v in asdict(config).items() if k not in ("run", "out")},
+    )
+
+
+def _refused(verdicts: Sequence[CheckpointVerdict]) -> tuple[CheckpointVerdict, ...]:
+    """No checkpoint is called over-memorized where val does not come from the distribution of the training rows."""
+    said = "That is not called over-memorization, because val and train are not one distribution."
+    return tuple(
+        replace(v, regime="undecided", reason=f"{v.reason} {said}") if v.regime == "over-memorized" else v
+        for v in verdicts
     )
 
 
@@ -209,27 +220,23 @@ def _minimum(verdicts: Sequence[CheckpointVerdict]) -> str | None:
     return min(known)[1] if known else None
 
 
-def _beside(verdicts: Sequence[CheckpointVerdict], recommended: Choice | None, on_disk: set[str]) -> str | None:
+def _beside(verdicts: Sequence[CheckpointVerdict], recommended: Choice | None, others: Sequence[Choice]) -> str | None:
     """What costs are measured against: the recommended checkpoint, or, if that is over-memorized, the best healthy."""
     if recommended is None:
         return None
     regime = {v.checkpoint.name: v.regime for v in verdicts}
-    healthy = [v for v in verdicts if v.regime == "healthy" and v.checkpoint.name in on_disk]
-    if regime.get(recommended.checkpoint or "") != "over-memorized" or not healthy:
-        return recommended.checkpoint
-    return max(healthy, key=lambda v: v.accuracy.value or 0.0).checkpoint.name
+    healthy = next((c.checkpoint for c in others if c.rule == "healthy"), None)
+    over = regime.get(recommended.checkpoint or "") == "over-memorized"
+    return healthy if over and healthy else recommended.checkpoint
 
 
 def _costs(run: store.Run, beside: str | None, late: str | None, alpha: float) -> tuple[Cost, ...]:
     if beside is None or late is None or beside == late:
         return ()
     named = {c.name: c for c in store.read_checkpoints(run)}
+    base = next((c for c in named.values() if c.step == 0), None)
     good, bad = (store.read_snapshot(run, named[name]) for name in (beside, late))
-    return costs(good, bad, _measurements(run), alpha=alpha)
-
-
-def _measurements(run: store.Run) -> list[Measurement]:
-    return store.read_measurements(run) if run.measurements_path.is_file() else []
+    return costs(good, bad, base=None if base is None else store.read_snapshot(run, base), alpha=alpha)
 
 
 FAIL_ON: Mapping[str, Callable[[Verdict], bool]] = {
@@ -237,7 +244,8 @@ FAIL_ON: Mapping[str, Callable[[Verdict], bool]] = {
     "confirmed": lambda verdict: verdict.regime == "over-memorized",
     "over-memorized": lambda verdict: "over-memorized" in verdict.regime,
     "over-fitted": lambda verdict: verdict.regime == "over-fitted",
-    "unhealthy": lambda verdict: verdict.regime not in ("healthy", "under-trained"),
+    "unhealthy": lambda verdict: verdict.regime not in ("healthy", "under-trained", "undecided"),
+    "undecided": lambda verdict: verdict.regime == "undecided",
 }
 """What may fail a pipeline: `confirmed` is over-memorization with a confirmed cost."""
 

@@ -1,10 +1,10 @@
 """When over-memorization will begin, from the checkpoints so far: an interval from a stated model. Pure.
 
-The model: nll(s) = a + b exp(-s / tau) + g max(0, s - h)^p over cumulative learning rate s (over steps where the rate is
-not known): what is still being learned, and a growth that begins at h. Nothing in a curve tells of a growth that has
-not begun, so h, g, p and tau are not fitted but averaged over: every start up to HORIZON, slow and fast growth, straight
-or bent, each weighted by how well it agrees with the checkpoints so far. Before a rise shows, the interval therefore
-reaches from soon to never, and it closes as the rise shows. Its record on simulated runs stands in
+The model: nll(s) = a + b exp(-s / tau) + g max(0, s - h)^p over cumulative learning rate s (over steps where the rate
+is not known): what is still being learned, and a growth that begins at h. Nothing in a curve tells of a growth that has
+not begun, so h, g, p and tau are not fitted but averaged over: every start up to HORIZON, slow and fast growth,
+straight or bent, each weighted by how well it agrees with the checkpoints so far. Before a rise shows, the interval
+therefore reaches from soon to never, and it closes as the rise shows. Its record on simulated runs stands in
 docs/results/verdict.md.
 """
 
@@ -136,14 +136,16 @@ def _sentence(step: Estimate, begun: bool, now: int, d_nll: float) -> str:
         return f"Perplexity has already been {rise} since about step {step.value:,.0f}."
     if step.low is None or not isfinite(step.low):
         return f"If training went on as it did, perplexity would not be {rise} before step {HORIZON * now:,.0f}."
-    when = "at once" if step.low <= now else f"as early as step {step.low:,.0f}"
+    soon = step.low <= now
     if step.high is None or not isfinite(step.high):
+        when = "at any time" if soon else f"as early as step {step.low:,.0f}"
         return (
             f"If training went on as it did, perplexity could be {rise} {when}; when it will be, or whether at all, "
             f"the curve does not tell yet (95% interval without an upper end, n = {step.n:,})."
         )
+    start = f"now (step {now:,})" if soon else f"step {step.low:,.0f}"
     return (
-        f"If training went on as it did, perplexity would be {rise} by step {step.high:,.0f}, and perhaps {when} "
+        f"If training went on as it did, perplexity would come to be {rise} between {start} and step {step.high:,.0f} "
         f"(95% interval, n = {step.n:,})."
     )
 

@@ -49,8 +49,19 @@ def ratio_stderr(top: Float[np.ndarray, " examples"], bottom: Float[np.ndarray, 
 
 def student(value: float, stderr: float, n: int) -> Estimate:
     """A value with Student's 95% interval on n - 1 degrees of freedom."""
-    half = float(stdtrit(max(n - 1, 1), 0.975)) * stderr
+    half = quantile(0.975, n) * stderr
     return Estimate(value, value - half, value + half, n)
+
+
+def negated(estimate: Estimate) -> Estimate:
+    """The same difference the other way round."""
+    value, low, high = (None if x is None else -x for x in (estimate.value, estimate.high, estimate.low))
+    return Estimate(value, low, high, estimate.n, estimate.note)
+
+
+def quantile(level: float, n: int) -> float:
+    """Student's quantile for n examples."""
+    return float(stdtrit(max(n - 1, 1), level))
 
 
 def tail(value: float, threshold: float, stderr: float, n: int) -> float:
@@ -72,8 +83,12 @@ def noninferior(difference: float, stderr: float, margin: float, n: int, *, step
 
     Source: Tango 1998, https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<891::AID-SIM780>3.0.CO;2-B.
     """
-    floor = sqrt(max(margin * step - margin * margin, 0.0) / n) if n > 0 else inf
-    return tail(difference, -margin, max(stderr, floor), n)
+    return tail(difference, -margin, max(stderr, least_stderr(margin, n, step)), n)
+
+
+def least_stderr(margin: float, n: int, step: float = 1.0) -> float:
+    """The least standard error that a true difference of -margin implies, see `noninferior`."""
+    return sqrt(max(margin * step - margin * margin, 0.0) / n) if n > 0 else inf
 
 
 def share_difference(difference: float, stderr: float, n: int) -> Estimate:

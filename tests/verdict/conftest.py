@@ -16,14 +16,15 @@ def _scores(curves, row, prefix):
     n = len(tokens)
     grid = np.stack([curves.nll_sums[row] / tokens * width * (1 + (t - 1.2) ** 2) for t in TEMPERATURES], 1)
     zero = np.zeros(n * width, dtype=np.float32)
+    agree = np.arange(n * width) % 4 > 0
     return Scores(
         tuple(f"{prefix}{i}" for i in range(n)),
         np.arange(0, n * width + 1, width),
         np.zeros(n * width, dtype=np.int32),
         -per_token,
         zero,
-        per_token < 0.5,
-        zero,
+        agree,
+        np.full(n * width, np.log(0.75), dtype=np.float32),
         zero,
         zero,
         grid,

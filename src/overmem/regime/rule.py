@@ -77,15 +77,17 @@ def judge(
             measured_accuracy=isfinite(q.gap[i]),
             solvable=bool(q.reference > margin) and _solvable(q, margin),
         )
+        excess, gap = _estimate(q.excess[i], q.excess_stderr[i], q.n_nll), _gap(q, i)
         evidence = _evidence(q, i, facts, d_nll, margin, alpha)
+        evidence |= {"excess_low": excess.low, "excess_high": excess.high, "gap_low": gap.low, "gap_high": gap.high}
         verdicts.append(
             CheckpointVerdict(
                 checkpoint,
                 facts.regime,
                 nll=_estimate(q.nll[i], q.nll_stderr[i], q.n_nll),
                 accuracy=_accuracy(q, i),
-                excess=_estimate(q.excess[i], q.excess_stderr[i], q.n_nll),
-                accuracy_gap=_gap(q, i),
+                excess=excess,
+                accuracy_gap=gap,
                 p_costly=p_costly[i],
                 p_kept=kept[i],
                 reason=reason(facts, evidence, q.notes[i]),
@@ -116,6 +118,14 @@ def _kept(q: Quantities, i: int, margin: float) -> float | None:
         return None if p is None else min(1.0, p / STRICTER)
     p = stats.noninferior(q.gap[i], q.gap_stderr[i], margin, q.n_accuracy, step=q.step)
     return min(1.0, p / STRICTER)
+
+
+def _worst(q: Quantities, i: int, margin: float, alpha: float) -> float:
+    """The lower bound of the gap, at the level of the test: `kept` is where it lies above -margin."""
+    stderr = float(q.gap_stderr[i])
+    if q.n_accuracy:
+        stderr = max(stderr, stats.least_stderr(margin, q.n_accuracy, q.step))
+    return float(q.gap[i]) - stats.quantile(1 - alpha * STRICTER, q.n_accuracy or 1000) * stderr
 
 
 def _gap_stderr(q: Quantities, i: int) -> float:
@@ -162,17 +172,20 @@ def _evidence(q: Quantities, i: int, facts: Facts, d_nll: float, margin: float, 
         "accuracy": _number(q.accuracy[i]),
         "gap": _number(q.gap[i]),
         "excess": _number(q.excess[i]),
-        "reference_accuracy": _number(q.reference),
+        "reference_accuracy": _number(q.accuracy[i] - q.gap[i]),
         "costly": facts.costly,
         "cheap": facts.cheap,
         "kept": facts.kept,
         "lower": facts.lower,
         "before_best": facts.before_best,
         "before_minimum": facts.before_minimum,
+        "solvable": facts.solvable,
         "d_nll": d_nll,
         "margin": margin,
         "n": q.n_accuracy or q.n_nll,
     }
+    if isfinite(q.gap[i]):
+        found["worst_gap"] = _worst(q, i, margin, alpha)
     if q.n_accuracy and isfinite(q.gap_stderr[i]):
         deviation = max(q.gap_stderr[i] * sqrt(q.n_accuracy), sqrt(max(margin * q.step - margin**2, 0.0)))
         found["detectable_gap"] = stats.detectable(deviation, q.n_accuracy, alpha=alpha * STRICTER)

@@ -1,7 +1,9 @@
-"""The decision on one checkpoint, in a sentence that is understood at first reading."""
+"""The decision on one checkpoint, in sentences that are understood at first reading."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from overmem.records import Cost
 
 if TYPE_CHECKING:
     from overmem.regime.rule import Facts
@@ -13,16 +15,64 @@ def percent(value: float) -> str:
     >>> percent(0.7149)
     '71.5%'
     """
-    return f"{100 * value:.1f}%"
+    return f"{round(100 * value, 1) + 0.0:.1f}%"
 
 
 def points(value: float) -> str:
     """The size of a difference of fractions, in percentage points.
 
-    >>> points(-0.031)
-    '3.1 points'
+    >>> points(-0.031), points(0.01)
+    ('3.1 points', '1.0 point')
     """
-    return f"{abs(100 * value):.1f} points"
+    size = f"{abs(100 * value):.1f}"
+    return f"{size} point" if size == "1.0" else f"{size} points"
+
+
+def span(low: float | None, high: float | None, form: str = ".3f", scale: float | int = 1) -> str:
+    """The 95% interval in words; empty where there is none.
+
+    >>> span(0.041, 0.059), span(None, None)
+    ('95% interval 0.041 to 0.059', '')
+    """
+    if low is None or high is None:
+        return ""
+    return f"95% interval {scale * low:{form}} to {scale * high:{form}}"
+
+
+def aside(*parts: str) -> str:
+    """What is said in brackets: the parts that are not empty; nothing where all are.
+
+    >>> aside("95% interval 1 to 2", "", "n = 10"), aside("")
+    (' (95% interval 1 to 2, n = 10)', '')
+    """
+    said = ", ".join(p for p in parts if p)
+    return f" ({said})" if said else ""
+
+
+def counted(n: int) -> str:
+    """How many examples a number rests on; empty where it is not known.
+
+    >>> counted(1200), counted(0)
+    ('n = 1,200', '')
+    """
+    return f"n = {n:,}" if n else ""
+
+
+SHARES = ("robust", "ood", "pass", "best-of")
+"""How the names of costs begin that are differences of accuracies; the others are in units of their own."""
+
+
+def cost_size(cost: Cost, value: float) -> str:
+    """The size of a cost, in points where it is of accuracy."""
+    return points(value) if cost.name.startswith(SHARES) else f"{abs(value):.3f}"
+
+
+def cost_clause(cost: Cost) -> str:
+    """A cost with its interval, p and n."""
+    d, share = cost.difference, cost.name.startswith(SHARES)
+    interval = span(d.low, d.high, ".1f" if share else ".3f", 100 if share else 1)
+    p = "" if cost.p is None else f"p {'< 0.001' if cost.p < 0.001 else f'= {cost.p:.3f}'}"
+    return f"{cost.name} is worse by {cost_size(cost, d.value or 0.0)}{aside(interval, p, counted(d.n))}"
 
 
 def rounded(count: int) -> str:
@@ -39,64 +89,90 @@ def reason(facts: "Facts", evidence: Mapping[str, Any], note: str) -> str:
     """Why a checkpoint is in its regime: what is certain, what is not, and what would decide it."""
     if not facts.measured_nll and not facts.measured_accuracy:
         return f"Not judged: {note or 'not measured'}."
+    accuracy, nll = accuracy_clause(facts, evidence), nll_clause(facts, evidence)
     if not facts.measured_accuracy:
-        return f"Accuracy is not judged here ({note or 'not measured'}); {_nll_clause(facts, evidence)}."
+        return f"Accuracy is not judged here ({note or 'not measured'}). {capital(nll)}."
     if not facts.measured_nll:
-        return f"Perplexity is not judged here ({note or 'not measured'}); {_accuracy_clause(facts, evidence)}."
+        return f"Perplexity is not judged here ({note or 'not measured'}). {capital(accuracy)}."
     if not facts.solvable:
         return (
-            f"Almost nothing is solved (accuracy {percent(evidence['accuracy'])}, and no checkpoint does better than "
-            f"the margin), so there is no accuracy that could be kept or lost; {_nll_clause(facts, evidence)}. "
-            "Check first that answers are read correctly from the completions."
+            f"Almost nothing is solved (accuracy {percent(evidence['accuracy'])}, and no checkpoint is shown to do "
+            f"better than the margin of {points(evidence['margin'])}), so there is no accuracy that could be kept or "
+            f"lost. {capital(nll)}. Check first that answers are read correctly from the completions."
         )
-    accuracy, nll = _accuracy_clause(facts, evidence), _nll_clause(facts, evidence)
     if facts.regime != "undecided":
         joint = "but" if facts.regime == "over-memorized" else "and"
-        return _capital(f"{accuracy}, {joint} {nll}.")
+        return capital(f"{accuracy}, {joint} {nll}.")
     if facts.lower and not facts.before_best and facts.cheap:
-        return _capital(f"{accuracy}, although {nll}: accuracy fell without the perplexity that over-fitting brings.")
-    return _capital(f"{accuracy}; {nll}.{_wanted(evidence)}")
+        return capital(f"{accuracy}, although {nll}: accuracy fell without the perplexity that over-fitting brings.")
+    return _open(facts, accuracy, nll, evidence)
 
 
-def _accuracy_clause(facts: "Facts", e: Mapping[str, Any]) -> str:
-    at, gap, margin = percent(e["accuracy"]), e["gap"], points(e["margin"])
-    if facts.kept:
-        return f"accuracy {at} is kept (no more than {margin} below the plateau of {percent(e['reference_accuracy'])})"
-    if facts.lower:
-        place = "and the better checkpoints come later" if facts.before_best else "and the better ones came before"
-        return f"accuracy {at} is {points(gap)} below that of the best checkpoints, {place}"
-    side = "below" if gap < 0 else "above"
-    size = f"{points(gap)} {side} the plateau" if abs(gap) >= 0.0005 else "level with the plateau"
-    examples = f" with {e['n']:,} examples" if e["n"] else ""
-    return f"accuracy {at} is {size}, which{examples} neither shows it kept within {margin} nor shows it lost"
+def _open(facts: "Facts", accuracy: str, nll: str, evidence: Mapping[str, Any]) -> str:
+    sure_accuracy, sure_nll = facts.kept or facts.lower, facts.costly or facts.cheap or facts.before_minimum
+    if sure_accuracy:
+        text = f"It is certain that {accuracy}. It is open whether perplexity is costly: {nll}."
+    elif sure_nll:
+        text = f"It is certain that {nll}. It is open whether accuracy is kept: {accuracy}."
+    else:
+        text = f"It is open whether accuracy is kept: {accuracy}. It is open, too, whether perplexity is costly: {nll}."
+    return text + _wanted(evidence)
 
 
-def _nll_clause(facts: "Facts", e: Mapping[str, Any]) -> str:
+def accuracy_clause(facts: "Facts", e: Mapping[str, Any]) -> str:
+    """Whether accuracy is kept, with what it is compared with; empty where it was not measured."""
+    if not facts.measured_accuracy:
+        return ""
+    against = f"{percent(e['accuracy'])}, against {percent(e['reference_accuracy'])} at the best other checkpoints"
+    if facts.lower and not facts.kept:
+        place = "later" if facts.before_best else "before"
+        interval = span(e.get("gap_low"), e.get("gap_high"), "+.1f", 100)
+        shown = aside(f"difference {100 * e['gap']:+.1f} points", interval, counted(e["n"]))
+        return f"accuracy is lower: {against}, which came {place}{shown}"
+    allowed = f"at worst {100 * e['worst_gap']:+.1f}, allowed {-100 * e['margin']:+.1f}" if "worst_gap" in e else ""
+    shown = aside(f"difference {100 * e['gap']:+.1f} points", allowed, counted(e["n"]))
+    return f"{'accuracy is kept: ' if facts.kept else 'it is '}{against}{shown}"
+
+
+def nll_clause(facts: "Facts", e: Mapping[str, Any]) -> str:
+    """Whether perplexity is costly, with what it is compared with; empty where it was not measured."""
+    if not facts.measured_nll:
+        return ""
     excess, limit = e["excess"], f"{e['d_nll']:g}"
+    size = f"{abs(excess):.3f} nats per token {'above' if excess >= 0 else 'below'}"
+    shown = aside(span(e.get("excess_low"), e.get("excess_high")), f"limit {limit}")
     if facts.costly:
-        return f"perplexity is costly: {excess:.3f} nats per token above its minimum, surely more than {limit}"
+        return f"perplexity is costly: {size} its minimum{shown}"
     if facts.cheap:
-        return f"perplexity is within {limit} nats per token of its minimum"
+        return (
+            "perplexity is at its minimum" if excess < 0.0005 else f"perplexity is near its minimum: {size} it{shown}"
+        )
     if facts.before_minimum:
-        return f"perplexity is still falling ({excess:.3f} nats per token above its later minimum)"
-    side = "above" if excess >= 0 else "below"
-    return (
-        f"perplexity, {abs(excess):.3f} nats per token {side} its minimum, is too close to the limit of {limit} to call"
-    )
+        return f"perplexity is still falling: {size} its later minimum{shown}"
+    return f"it is {size} its minimum{shown}"
+
+
+def hopeless(count: int | None, n: int) -> bool:
+    """Whether so many examples would be needed, instead of n, that the truth lies as good as on the limit."""
+    return count is None or count > max(50 * n, 20_000)
 
 
 def _wanted(e: Mapping[str, Any]) -> str:
     """How many examples would decide what is open."""
-    open_ = {"accuracy": "examples_for_accuracy", "perplexity": "examples_for_nll"}
-    asked = {what: e[key] for what, key in open_.items() if key in e}
-    if not asked:
-        return ""
-    if any(count is None or count > 1_000_000 for count in asked.values()):
-        what = " and ".join(asked)
-        return f" The {what} lies so near the limit that more examples would hardly decide it."
-    most = max(asked.values())
-    return f" About {rounded(most)} examples would decide it, four times out of five."
+    named = {"accuracy": "examples_for_accuracy", "perplexity": "examples_for_nll"}
+    asked = {what: e[key] for what, key in named.items() if key in e}
+    counts = {what: count for what, count in asked.items() if not hopeless(count, e["n"])}
+    said = ""
+    if counts:
+        it = "it" if len(counts) == len(asked) else f"the {next(iter(counts))}"
+        said = f" About {rounded(max(counts.values()))} examples instead of {e['n']:,} would decide {it}"
+        said += ", four times out of five."
+    near = " and ".join(what for what in asked if what not in counts)
+    if near:
+        said += f" The {near} lies so near the limit that more examples would hardly decide it."
+    return said
 
 
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
+def capital(text: str) -> str:
+    """The text with a capital letter at its beginning."""
+    return text[:1].upper() + text[1:]

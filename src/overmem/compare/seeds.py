@@ -1,0 +1,27 @@
+"""What a matched pair shows over several seeds: the seed as a random effect."""
+
+from collections.abc import Sequence
+
+from overmem import stats
+from overmem.compare.pairs import Pair
+from overmem.records import Estimate
+
+
+def across(pairs: Sequence[Pair]) -> dict[str, Estimate]:
+    """Every difference (high minus low) that at least two seeds have, over seeds; n counts seeds.
+
+    `accuracy`, `nll` and the names of the behaviours, where positive is worse.
+    """
+    columns: dict[str, list[Estimate]] = {}
+    for pair in pairs:
+        columns.setdefault("nll", []).append(pair.nll_difference)
+        columns.setdefault("accuracy", []).append(stats.negated(pair.accuracy_difference))
+        for cost in pair.behaviours:
+            columns.setdefault(cost.name, []).append(cost.difference)
+    return {name: _over(values) for name, values in columns.items() if len(values) > 1}
+
+
+def _over(values: Sequence[Estimate]) -> Estimate:
+    known = [v for v in values if v.value is not None and v.low is not None and v.high is not None]
+    errors = [((v.high or 0.0) - (v.low or 0.0)) / (2 * stats.Z) for v in known]
+    return stats.across_seeds([v.value or 0.0 for v in known], errors)
