@@ -289,6 +289,7 @@ def main(config: Pretraining) -> None:
             progress.write(f"step {step}: nll {smooth:.3f}, solved of 50 by chain length {solved(model, words)}")
     model.generation_config.do_sample = False
     model.save_pretrained(config.out)
+    words.backend_tokenizer.no_padding()  # which `solved` had turned on
     words.save_pretrained(config.out)
 
 
