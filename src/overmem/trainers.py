@@ -213,8 +213,16 @@ class _Reference(TrainerCallback):
         trainer, what = self.trainer, "observing the base model"
         if trainer.train_dataset is None:
             return
+        drops, trainer.args.dataloader_drop_last = trainer.args.dataloader_drop_last, False
         batches = trainer.get_test_dataloader(trainer.train_dataset)
-        total = len(batches)
+        trainer.args.dataloader_drop_last = drops
+        try:
+            total = len(batches)
+        except TypeError as error:
+            raise BadRequest(
+                "a loss that needs the base model observes every row before training: give a dataset with a length, "
+                "not a stream"
+            ) from error
         quiet = trainer.progress is not None or trainer.args.disable_tqdm or not trainer.is_world_process_zero()
         for done, batch in enumerate(tqdm(batches, desc=what, disable=quiet, leave=False), 1):
             yield batch

@@ -1,6 +1,8 @@
 """A loss in a script's own trainer: three lines, the same training, and an evaluation that is always plain nll."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -254,6 +256,22 @@ def test_a_resumed_training_on_other_rows_is_refused(sft, pairs, tmp_path):
         sft(kind, resume=str(tmp_path / "run" / "checkpoint-2"), rows=pairs[4:20], **setup)
 
 
+def test_every_row_is_observed_where_the_last_batch_of_training_is_dropped(plain):
+    trainer = plain(with_loss(Trainer, "rho"), dataloader_drop_last=True, per_device_eval_batch_size=5, max_steps=9)
+    assert len(logged(trainer)) == 9
+
+
+def test_a_stream_is_refused_where_every_row_has_to_be_observed_first(base, rows, tmp_path):
+    trainer = with_loss(Trainer, "rho")(
+        model=AutoModelForCausalLM.from_pretrained(base),
+        args=TrainingArguments(str(tmp_path), **COMMON),
+        train_dataset=Dataset.from_list(rows).to_iterable_dataset(),
+        data_collator=padded,
+    )
+    with pytest.raises(BadRequest, match="not a stream"):
+        trainer.train()
+
+
 def test_neftune_disturbs_training_and_not_evaluation(plain, rows):
     trainer = plain(with_loss(Trainer, "mar"), neftune_noise_alpha=5.0, learning_rate=0.0)
     quiet = plain(with_loss(Trainer, "mar"), learning_rate=0.0)
@@ -322,3 +340,16 @@ def test_a_function_of_ones_own_is_a_loss(plain):
 
     trainer = plain(with_loss(Trainer, mine, power=1.0))
     assert logged(trainer)[0] == pytest.approx(1 - logged(trainer, "label_probability")[0], rel=1e-4)
+
+
+def test_the_script_in_the_documentation_runs(base, pairs, tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    arguments = {"bf16": False, "max_length": 96}
+    given = {
+        "model": AutoModelForCausalLM.from_pretrained(base),
+        "args": trl.SFTConfig(str(tmp_path), **COMMON | arguments),
+        "rows": Dataset.from_list(pairs),
+    }
+    given["model"].config._name_or_path = str(base)
+    exec(re.search(r"```python\n(.+?)```", text, re.S)[1], given)
+    assert len(logged(given["trainer"], "label_probability")) == 4
