@@ -1,4 +1,4 @@
-"""Lets the tests beside it import `formulas`."""
+"""Lets the tests beside it import `formulas` and `two_processes`."""
 
 import sys
 from pathlib import Path
