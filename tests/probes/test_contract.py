@@ -210,7 +210,7 @@ def test_a_value_lies_in_its_interval_and_has_an_n(probe, snapshot, base):
 
 FRACTIONS = (
     *("accuracy", "pass@", "maj@", "best@", "auroc", "tpr", "ece", "brier", "share", "exact", "unanswered", "cut_off"),
-    *("asp", "consistency", "distinct_1", "distinct_2", "self_bleu", "verbatim", "extraction"),
+    *("asp", "consistency", "distinct_1", "distinct_2", "self_bleu", "verbatim", "extraction", "reworded"),
 )
 SIGNED = ("drop", "gap", "rise", "excess", "scale_share", "overconfidence", "recovered")
 

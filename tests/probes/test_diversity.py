@@ -12,6 +12,7 @@ from overmem.probes.variety import (
     distinct,
     entropy,
     expectation_adjusted_distinct,
+    rewording_chance,
     self_bleu,
     vendi,
     words,
@@ -124,6 +125,15 @@ def test_the_chance_of_a_difference_is_unbiased():
     assert difference_chance(["a"]) is None
 
 
+def test_rewording_is_the_same_calculation_in_other_words():
+    chains = [chain(text) for text in TEXTS]
+    pairs = [(a, b) for a, b in itertools.combinations(zip(TEXTS, chains, strict=True), 2) if a[0] != b[0]]
+    found = rewording_chance([words(text) for text in TEXTS], chains)
+    assert found == pytest.approx(np.mean([one == other for (_, one), (_, other) in pairs]))
+    assert rewording_chance([["a"], ["a"]], ["x", "x"]) is None
+    assert rewording_chance([["a"]], ["x"]) is None
+
+
 def test_entropy_of_equal_shares_is_the_logarithm_of_their_number():
     assert entropy(["a", "b", "c"]) == pytest.approx(math.log(3))
     assert entropy(["a", "a"]) == 0.0
@@ -150,6 +160,7 @@ def test_chains_are_of_right_draws_only(snapshot, value_of):
     assert value_of(rows, "correct_chains").value == 2.0
     assert value_of(rows, "correct_chains").n == 1
     assert value_of(rows, "chain_difference").value == pytest.approx(2 / 3)
+    assert value_of(rows, "reworded").value == pytest.approx(1 / 3)
     assert "1 questions without it left out" in value_of(rows, "chain_difference").note
 
 

@@ -51,3 +51,11 @@ def test_the_nll_rise_is_that_of_the_set_over_test(make_scores, make_snapshot, v
     found = value_of(ood(make_snapshot(scores=scores)), "nll_rise", "ood-a")
     assert found.value == pytest.approx(10 / 3 - 1.5)
     assert found.n == 2
+
+
+def test_the_mean_nll_weighs_every_set_alike(make_scores, make_snapshot, value_of):
+    scores = {"test": make_scores([[1.0], [2.0]])}
+    scores |= {"ood-a": make_scores([[3.0, 3.0], [4.0]]), "ood-b": make_scores([[2.0]] * 9 + [[1.0]])}
+    rows = ood(make_snapshot(scores=scores))
+    assert value_of(rows, "nll", "ood").value == pytest.approx((10 / 3 + 1.9) / 2)
+    assert value_of(rows, "nll_rise", "ood").value == pytest.approx((10 / 3 + 1.9) / 2 - 1.5)

@@ -13,6 +13,7 @@ from overmem.probes.variety import (
     distinct,
     entropy,
     expectation_adjusted_distinct,
+    rewording_chance,
     self_bleu,
     vendi,
     words,
@@ -20,7 +21,7 @@ from overmem.probes.variety import (
 from overmem.records import Example, Measurement, Samples, Snapshot
 
 METRICS = ("pass@1", "distinct_1", "self_bleu", "vendi", "answer_entropy", "chain_difference")
-_BOUNDED = ("distinct_1", "distinct_2", "self_bleu", "chain_difference")
+_BOUNDED = ("distinct_1", "distinct_2", "self_bleu", "chain_difference", "reworded")
 
 
 def diversity(
@@ -33,8 +34,9 @@ def diversity(
     `best@k`: the draw of the highest mean log probability is; `best_gain@k`: `best@k` minus `pass@1`, paired.
     Means over questions: `distinct_1`, `distinct_2` (different n-grams over all), `ead` (different words over those
     expected at this length), `self_bleu`, `vendi` (effective number of different texts), `distinct_answers`,
-    `answer_entropy` (nats). Over the right draws only: `correct_chains` (number of different calculations) and
-    `chain_difference` (chance that two right draws calculate differently: other ways of solving, not other words).
+    `answer_entropy` (nats). Over the right draws only: `correct_chains` (number of different calculations),
+    `chain_difference` (chance that two of them calculate differently: other ways of solving, not other words) and
+    `reworded` (of two of them in different words, the chance that they calculate the same: the same way, told anew).
     Draws at several temperatures are kept apart: the metric carries `/t=<temperature>`, but for the temperature with
     the most draws (of equal ones the lowest).
     """
@@ -101,7 +103,8 @@ def _variety(samples: Samples, questions: list[Question], vocabulary: int) -> di
     for question in questions:
         texts = [words(samples.text[i]) for i in question.rows]
         answers = [samples.answer[i] for i in question.rows if samples.answer[i]]
-        chains = [chain(samples.text[i]) for i in question.rows if samples.correct[i]]
+        right = [bool(samples.correct[i]) for i in question.rows]
+        chains = [chain(samples.text[i]) for i, good in zip(question.rows, right, strict=True) if good]
         values = {
             "distinct_1": distinct(texts, 1),
             "distinct_2": distinct(texts, 2),
@@ -112,6 +115,7 @@ def _variety(samples: Samples, questions: list[Question], vocabulary: int) -> di
             "answer_entropy": entropy(answers),
             "correct_chains": float(len(set(chains))) if chains else None,
             "chain_difference": difference_chance(chains),
+            "reworded": rewording_chance([text for text, good in zip(texts, right, strict=True) if good], chains),
         }
         for name, value in values.items():
             found.setdefault(name, []).append(value)

@@ -1,5 +1,6 @@
 """How far a checkpoint gets from its training distribution."""
 
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
@@ -17,29 +18,32 @@ def ood(snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snapshot |
 
     On every split `ood-<name>`: `accuracy_drop`: greedy accuracy on test minus that on the set, two independent shares,
     with Newcombe's interval; `nll_rise`: nats per token on the set minus those on test.
-    On the split `ood`, over the sets: `accuracy` and `accuracy_drop`, their unweighted mean, with the interval for new
-    examples of these same sets; and `accuracy_drop_new_sets`, the same mean with the interval for other sets like
-    these (Student's over the sets, wide where there are few).
+    On the split `ood`, over the sets: `accuracy`, `accuracy_drop`, `nll` and `nll_rise`, their unweighted mean, with
+    the interval for new examples of these same sets; and `accuracy_drop_new_sets`, the same mean with the interval for
+    other sets like these (Student's over the sets, wide where there are few).
     """
     names = [split for split in splits_of(snapshot) if split.startswith("ood-")]
     if not names:
         return missing(snapshot, "ood", "ood", METRICS, "no out-of-distribution split was observed")
     test_accuracy, test_nll = _accuracy(snapshot, "test"), _nll(snapshot, "test")
-    rows, shares, drops = [], [], []
+    rows, shares, nlls, drops = [], [], [], []
     for split in names:
         share, nll = _accuracy(snapshot, split), _nll(snapshot, split)
         drop = _against_test(test_accuracy, share)
         rows.append(row(snapshot, split, "ood", "accuracy_drop", drop))
         rows.append(row(snapshot, split, "ood", "nll_rise", _against_test(nll, test_nll, test_first=False)))
         shares.append(share)
+        nlls.append(nll)
         drops.append(drop)
-    mean_share = _mean_over_sets(shares)
-    pooled = difference(test_accuracy, mean_share)
-    pooled = Number(None, note="no set to compare with test") if pooled.value is None else pooled.noted(mean_share.note)
-    rows.append(row(snapshot, "ood", "ood", "accuracy", mean_share))
-    rows.append(row(snapshot, "ood", "ood", "accuracy_drop", pooled))
-    rows.append(row(snapshot, "ood", "ood", "accuracy_drop_new_sets", _mean_over_new_sets(drops)))
-    return rows
+    accuracy, nll = _mean_over_sets(shares), _mean_over_sets(nlls)
+    together = {
+        "accuracy": accuracy,
+        "accuracy_drop": _pooled(test_accuracy, accuracy, accuracy.note),
+        "accuracy_drop_new_sets": _mean_over_new_sets(drops),
+        "nll": nll,
+        "nll_rise": _pooled(nll, test_nll, nll.note),
+    }
+    return rows + [row(snapshot, "ood", "ood", metric, number) for metric, number in together.items()]
 
 
 def _accuracy(snapshot: Snapshot, split: str) -> Number:
@@ -66,6 +70,11 @@ def _against_test(left: Number, right: Number, *, test_first: bool = True) -> Nu
     return found if found.value is None else Number(
         found.value, found.stderr, found.low, found.high, (right if test_first else left).n, found.note
     )  # fmt: skip
+
+
+def _pooled(left: Number, right: Number, note: str) -> Number:
+    found = difference(left, right)
+    return Number(None, note="no set to compare with test") if found.value is None else replace(found, note=note)
 
 
 def _mean_over_sets(shares: list[Number]) -> Number:

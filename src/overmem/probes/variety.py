@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from math import exp, expm1, log1p
 
@@ -144,3 +144,19 @@ def difference_chance(items: Sequence[object]) -> float | None:
     if n < 2:
         return None
     return 1 - sum(count * (count - 1) for count in Counter(items).values()) / (n * (n - 1))
+
+
+def rewording_chance(texts: Sequence[Sequence[str]], chains: Sequence[object]) -> float | None:
+    """Of the pairs of solutions in different words, the share that calculate the same; None where no words differ.
+
+    >>> rewording_chance(["so 3 + 4", "then 3 + 4", "then 3 + 4"], ["3+4", "3+4", "3+4"])
+    1.0
+    """
+
+    def alike(items: Iterable[object]) -> int:
+        return sum(count * (count - 1) // 2 for count in Counter(items).values())
+
+    said = [tuple(text) for text in texts]
+    other_words = len(said) * (len(said) - 1) // 2 - alike(said)
+    same_chain = alike(chains) - alike(zip(said, chains, strict=True))
+    return same_chain / other_words if other_words else None
