@@ -139,3 +139,10 @@ def test_curves_pair_the_same_examples_and_mark_what_is_missing(run):
     np.testing.assert_array_equal(curves.agree_nll_sums, [[1, 3 + 5], [np.nan, np.nan]])
     notes = store.read_snapshot(run, curves.checkpoints[1]).notes
     assert notes["val", "scores"] == "not observed"
+
+
+def test_the_texts_of_tokens_come_back_whatever_they_are(run):
+    assert store.read_pieces(run) == {}
+    pieces = {7: " the", 3: "\n", 50000: "</script>", 9: ""}
+    store.write_pieces(run, pieces)
+    assert store.read_pieces(run) == pieces

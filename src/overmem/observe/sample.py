@@ -1,21 +1,26 @@
 """Completions: greedy and sampled, many rows at a time, each row's randomness its own.
 
-A decoding loop of our own over the model's forward pass and key-value cache, for three things that `generate` does
-not give: every draw depends on (seed, split, example, draw) and not on its neighbours in the batch; finished rows
-leave the batch; the greedy completion and all draws of a prompt share one prefill.
+A decoding loop of our own over the model's forward pass, for what neither `generate` nor `generate_batch` gives: every
+draw depends on (seed, split, example, draw) and not on its neighbours; the greedy completion and all draws of a prompt
+share one prefill; a row that has ended leaves at once, and the next prompt takes its place; no step copies the keys and
+values of those before it (`overmem.observe.cache`). docs/results/audit_speed.md has what each of these is worth.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 
 from overmem import seeds
 from overmem.checkpoints import Model
+from overmem.observe.cache import Batch, Rows, cache_of
+from overmem.observe.device import tokens_at_once
 
 
 @dataclass(frozen=True)
@@ -82,89 +87,136 @@ def completions(
         names: what identifies each prompt (split and example id); with `decoding.seed` it fixes the draws.
         decoding: number and temperature of the draws.
         stop_ids: tokens that end a completion.
-        token_budget: most tokens held in the cache at once (prompt and completion, all rows).
-        advance: called with the number of prompts done after each batch.
+        token_budget: most tokens that the cache has room for (prompt and completion, all rows).
+        advance: called with the number of prompts done whenever some are.
         tick: called before every forward pass; what it raises ends the work there.
     """
-    rows = 1 + decoding.draws
-    lengths = [len(p) + decoding.max_new_tokens for p in prompts]
-    for batch in batches(lengths, rows, token_budget):
-        uniforms = np.stack(
-            [
-                seeds.generator(decoding.seed, "draw", names[i], draw).random(decoding.max_new_tokens)
-                for i in batch
-                for draw in range(rows)
-            ]
-        )
-        chunk = [prompts[i] for i in batch]
-        decoded = _decode(model, chunk, decoding, uniforms, frozenset(stop_ids), tick)
-        for row, (ids, logprob, stop) in enumerate(decoded):
-            yield Completion(batch[row // rows], row % rows, tuple(ids), logprob, stop)
-        advance(len(batch))
+    repeats = 1 + decoding.draws
+    order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))
+    columns = max(map(len, prompts), default=0) + decoding.max_new_tokens
+    slots = len(prompts) * repeats
+    if slots * columns > token_budget:
+        columns += columns // 8  # to spare, so that the cache is seldom moved back
+        slots = max(1, token_budget // columns // repeats) * repeats
+    work = _Work(model, decoding, frozenset(stop_ids), slots, cache_of(model.config, slots, columns))
+    work.waiting.extend(_Prompt(i, names[i], prompts[i]) for i in order)
+    left = dict.fromkeys(order, repeats)
+    while work.waiting or work.rows:
+        tick()
+        ended = _turn(work)
+        for row in ended:
+            ids = row.token_ids
+            stop = "eos" if ids[-1] in work.stops else "length"
+            left[row.prompt.index] -= 1
+            yield Completion(row.prompt.index, row.draw, tuple(ids[: len(ids) - (stop == "eos")]), row.logprob, stop)
+        if done := {row.prompt.index for row in ended if not left[row.prompt.index]}:
+            advance(len(done))
+
+
+@dataclass(frozen=True)
+class _Prompt:
+    """What is to be completed."""
+
+    index: int
+    name: str
+    ids: Sequence[int]
+
+
+@dataclass
+class _Row:
+    """One completion under way."""
+
+    prompt: _Prompt
+    draw: int
+    uniforms: Float[np.ndarray, " time"]
+    """What decides each of its tokens; empty for the greedy one."""
+    token_ids: list[int] = field(default_factory=list)
+    """With the token that ended it."""
+    logprob: float = 0.0
+
+    @property
+    def cached(self) -> int:
+        """Tokens whose keys and values are known: all but the last one."""
+        return len(self.prompt.ids) + len(self.token_ids) - 1
+
+
+@dataclass
+class _Work:
+    """The rows under way, in the cache's order, and the prompts that wait for a place."""
+
+    model: Model
+    decoding: Decoding
+    stops: frozenset[int]
+    slots: int
+    cache: Rows | Batch
+    waiting: deque[_Prompt] = field(default_factory=deque)
+    rows: list[_Row] = field(default_factory=list)
 
 
 @torch.inference_mode()
-def _decode(
-    model: Model,
-    prompts: Sequence[Sequence[int]],
-    decoding: Decoding,
-    uniforms: Float[np.ndarray, "rows time"],
-    stop_ids: frozenset[int],
-    tick: Callable[[], None],
-) -> list[tuple[list[int], float, str]]:
-    device = model.device
-    repeats = 1 + decoding.draws
-    longest = max(map(len, prompts))
-    padded = torch.tensor([[0] * (longest - len(p)) + list(p) for p in prompts], device=device)
-    mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=device)
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
-    cache = DynamicCache(config=model.config)
-    tick()
-    logits = _step(model, padded, mask, positions, cache)
-    if repeats > 1:
-        cache.batch_repeat_interleave(repeats)
-        logits, mask, positions = (t.repeat_interleave(repeats, 0) for t in (logits, mask, positions))
-    position = positions[:, -1:]
-    draws = torch.tensor(uniforms, dtype=torch.float32, device=device)
-    is_sampled = torch.arange(len(draws), device=device) % repeats > 0
-    stops = torch.tensor(sorted(stop_ids), device=device)
-    slots = list(range(len(draws)))
-    ended = torch.zeros(len(draws), dtype=torch.bool, device=device)
-    results: list[tuple[list[int], float, str]] = [([], 0.0, "length") for _ in slots]
-    for time in range(decoding.max_new_tokens):
-        logprobs = logits.log_softmax(-1)
-        token = logprobs.argmax(-1)
-        if is_sampled.any():
-            token = torch.where(is_sampled, _drawn(logits, decoding.temperature, draws[:, time]), token)
-        chosen = logprobs.gather(1, token[:, None])[:, 0].tolist()
-        stopped = torch.isin(token, stops)
-        for slot, identity, logprob, before, now in zip(
-            slots, token.tolist(), chosen, ended.tolist(), stopped.tolist(), strict=True
-        ):
-            if before:
-                continue
-            ids, total, _ = results[slot]
-            if not now:
-                ids.append(identity)
-            results[slot] = (ids, total + logprob, "eos" if now else "length")
-        ended = ended | stopped
-        count = int(ended.sum())
-        if count == len(slots) or time + 1 == decoding.max_new_tokens:
-            break
-        if count * 8 >= len(slots):
-            alive = (~ended).nonzero()[:, 0]
-            cache.batch_select_indices(alive)
-            token, mask, position, draws = token[alive], mask[alive], position[alive], draws[alive]
-            is_sampled, ended = is_sampled[alive], ended[alive]
-            slots = [slots[i] for i in alive.tolist()]
-        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
-        position = position + 1
-        tick()
-        logits = _step(model, token[:, None], mask, position, cache)
-    return results
+def _turn(work: _Work) -> list[_Row]:
+    """One forward pass: of prompts that come in, or of every row's next token. Returns the rows that it ended."""
+    coming = _coming(work)
+    if coming:
+        logits = _prefilled(work, coming)
+        new = [_row(work.decoding, prompt, draw) for prompt in coming for draw in range(1 + work.decoding.draws)]
+        work.rows += new
+    else:
+        logits, new = _next(work), work.rows
+    _choose(new, logits, work.decoding.temperature)
+    limit = work.decoding.max_new_tokens
+    ended = [row.token_ids[-1] in work.stops or len(row.token_ids) == limit for row in work.rows]
+    alive = [at for at, end in enumerate(ended) if not end]
+    longest = max((work.rows[at].cached for at in alive), default=0)
+    gone = [row for row, end in zip(work.rows, ended, strict=True) if end]
+    work.rows = [work.rows[at] for at in work.cache.keep(alive, longest)]
+    return gone
 
 
-def _step(model: Model, ids: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
+def _coming(work: _Work) -> list[_Prompt]:
+    """The prompts that take free places now: none before an eighth of all is free, so that a pass is worth its cost."""
+    repeats = 1 + work.decoding.draws
+    free = work.slots - len(work.rows)
+    if not work.waiting or (work.rows and (not work.cache.refills or free * 8 < work.slots)):
+        return []
+    count = min(free // repeats, len(work.waiting))
+    if work.cache.refills:
+        count = min(count, max(1, tokens_at_once(work.model, 2**62) // len(work.waiting[0].ids)))
+    return [work.waiting.popleft() for _ in range(count)]
+
+
+def _row(decoding: Decoding, prompt: _Prompt, draw: int) -> _Row:
+    uniforms = seeds.generator(decoding.seed, "draw", prompt.name, draw).random(decoding.max_new_tokens * (draw > 0))
+    return _Row(prompt, draw, uniforms)
+
+
+def _prefilled(work: _Work, coming: Sequence[_Prompt]) -> Float[Tensor, "rows vocab"]:
+    """The logits after each prompt, once for each of its rows; the cache has them at its end."""
+    device, repeats = work.model.device, 1 + work.decoding.draws
+    width = max(len(p.ids) for p in coming)
+    ids = torch.tensor([[0] * (width - len(p.ids)) + list(p.ids) for p in coming], device=device)
+    mask = torch.tensor([[0] * (width - len(p.ids)) + [1] * len(p.ids) for p in coming], device=device)
+    cache = DynamicCache(config=work.model.config)
+    logits = _logits(work.model, ids, mask, (mask.cumsum(1) - 1).clamp(min=0), cache)
+    work.cache.join(cache, len(coming), width, repeats)
+    return logits.repeat_interleave(repeats, 0)
+
+
+def _next(work: _Work) -> Float[Tensor, "rows vocab"]:
+    """The logits after each row's last token."""
+    device = work.model.device
+    ids = torch.tensor([[row.token_ids[-1]] for row in work.rows], device=device)
+    positions = torch.tensor([[row.cached] for row in work.rows], device=device)
+    width = work.cache.width + 1
+    mask = (torch.arange(width, device=device) >= width - 1 - positions).long()
+    logits = _logits(work.model, ids, mask, positions, work.cache)
+    work.cache.stepped()
+    return logits
+
+
+def _logits(
+    model: Model, ids: Int[Tensor, "rows time"], mask: Tensor, positions: Tensor, cache: Any
+) -> Float[Tensor, "rows vocab"]:
     out = model(
         input_ids=ids,
         attention_mask=mask,
@@ -177,8 +229,23 @@ def _step(model: Model, ids: Tensor, mask: Tensor, positions: Tensor, cache: Dyn
     return logits
 
 
-def _drawn(logits: Tensor, temperature: float, uniform: Tensor) -> Tensor:
-    """The token at which the cumulated probability passes `uniform` [rows]."""
+def _choose(rows: Sequence[_Row], logits: Float[Tensor, "rows vocab"], temperature: float) -> None:
+    """Give every row its next token: the likeliest, or for a draw the one that its own randomness picks."""
+    token = logits.argmax(-1)
+    if sampled := [at for at, row in enumerate(rows) if row.draw]:
+        uniforms = [rows[at].uniforms[len(rows[at].token_ids)] for at in sampled]
+        at = torch.tensor(sampled, device=logits.device)
+        token[at] = _drawn(logits[at], temperature, torch.tensor(uniforms, dtype=torch.float32, device=logits.device))
+    logprob = logits.gather(1, token[:, None])[:, 0] - logits.logsumexp(-1)
+    for row, identity, value in zip(rows, token.tolist(), logprob.tolist(), strict=True):
+        row.token_ids.append(identity)
+        row.logprob += value
+
+
+def _drawn(
+    logits: Float[Tensor, "rows vocab"], temperature: float, uniform: Float[Tensor, " rows"]
+) -> Int[Tensor, " rows"]:
+    """The token at which the cumulated probability passes `uniform`."""
     cumulated = (logits / temperature).softmax(-1).cumsum(-1)
     target = uniform[:, None] * cumulated[:, -1:]
     return torch.searchsorted(cumulated, target, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)

@@ -5,6 +5,7 @@ matrix, and memory is bounded by the token budget, whatever the vocabulary.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,13 @@ from overmem.checkpoints import Model
 from overmem.losses.chunked import logits_of
 from overmem.losses.driver import base_of
 from overmem.losses.head import head_of
+from overmem.observe.device import logit_rows, tokens_at_once
 from overmem.observe.sample import batches
 from overmem.records import TEMPERATURES, Scores
 from overmem.tasks.render import Encoded
 
-CHUNK_BYTES = 128 * 2**20
-"""Logits held at once, in float32; a handful of copies of this size live for a moment."""
+_BLOCK = 2**18
+"""Logits of which statistics are made at once on a CPU: 1 MiB."""
 _COLUMNS = ("logprob", "entropy", "top1_logprob", "std_logprob")
 
 
@@ -48,7 +50,8 @@ def scores(
     is_argmax = np.zeros(offsets[-1], dtype=bool)
     tempered = np.zeros((len(encoded), len(TEMPERATURES)))
     lengths = [len(e.prompt_ids) + len(e.solution_ids) for e in encoded]
-    for batch in batches(lengths, 1, token_budget):
+    most = tokens_at_once(model, token_budget)
+    for batch in batches(lengths, 1, most):
         chosen = [encoded[i] for i in batch]
         where = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in batch])
         owner = np.repeat(batch, [counts[i] for i in batch])
@@ -88,7 +91,10 @@ def _batch(
     inner: Any = base_of(model)
     picked = inner.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[predicts]
     head = head_of(inner)
-    size = max(1, CHUNK_BYTES // (4 * len(head.weight)))
+    if head.weight.device.type == "cpu":  # where a product of bfloat16 is rounded to it: 0.06 off in a logit of 20
+        head = replace(head, weight=head.weight.float())
+        picked = picked.float()
+    size = logit_rows(head.weight.device, len(head.weight))
     parts = [
         _statistics(logits_of(head, picked[i : i + size]), labels[i : i + size]) for i in range(0, len(labels), size)
     ]
@@ -99,15 +105,33 @@ def _batch(
 def _statistics(
     logits: Float[Tensor, "tokens vocab"], labels: Int[Tensor, " tokens"]
 ) -> tuple[Float[Tensor, "4 tokens"], Tensor, Float[Tensor, "temperatures tokens"]]:
-    """(label logprob, entropy, top-1 logprob, sd of log p under p), argmax hits, nll at each temperature."""
-    logits = logits.float()
-    logprobs = logits.log_softmax(-1)
-    label = logprobs.gather(1, labels[:, None])[:, 0]
-    probabilities = logprobs.exp()
-    mean = (probabilities * logprobs).sum(-1)
-    square = (probabilities * logprobs.square()).sum(-1)
+    """(label logprob, entropy, top-1 logprob, sd of log p under p), argmax hits, nll at each temperature.
+
+    Twenty-odd passes over the logits, so on a CPU a few rows at a time, in two buffers that stay in its cache.
+    """
+    size = max(1, _BLOCK // logits.shape[1]) if logits.device.type == "cpu" else max(1, len(logits))
+    buffers = logits.new_empty(2, min(size, len(logits)), logits.shape[1])
+    starts = range(0, len(labels), size)
+    parts = [_of_block(logits[i : i + size], labels[i : i + size, None], buffers) for i in starts]
+    statistics, argmax, tempered = (torch.cat(p, -1) for p in zip(*parts, strict=True))
+    return statistics, argmax, tempered
+
+
+def _of_block(
+    logits: Float[Tensor, "tokens vocab"], labels: Int[Tensor, "tokens 1"], buffers: Float[Tensor, "2 rows vocab"]
+) -> tuple[Float[Tensor, "4 tokens"], Tensor, Float[Tensor, "temperatures tokens"]]:
+    logprobs, other = buffers[:, : len(logits)]
+    torch.log_softmax(logits, -1, out=logprobs)
+    label = logprobs.gather(1, labels)[:, 0]
     top = logprobs.max(-1)
+    torch.exp(logprobs, out=other)
+    mean = torch.linalg.vecdot(other, logprobs)
+    square = torch.linalg.vecdot(other.mul_(logprobs), logprobs)
     sd = (square - mean.square()).clamp(min=0).sqrt()
-    chosen = logits.gather(1, labels[:, None])[:, 0]
-    tempered = torch.stack([(logits / t).logsumexp(-1) - chosen / t for t in TEMPERATURES])
-    return torch.stack([label, -mean, top.values, sd]), top.indices == labels, tempered
+    tempered = []
+    for temperature in TEMPERATURES:
+        if temperature != 1.0:
+            torch.mul(logits, 1 / temperature, out=other)
+            torch.log_softmax(other, -1, out=other)
+        tempered.append(-label if temperature == 1.0 else -other.gather(1, labels)[:, 0])
+    return torch.stack([label, -mean, top.values, sd]), top.indices == labels[:, 0], torch.stack(tempered)

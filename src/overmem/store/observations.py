@@ -1,7 +1,7 @@
 """Examples, units of work, and the snapshots and curves that are read from them."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -45,6 +45,22 @@ def read_examples(run: Run, split: str) -> tuple[Example, ...]:
     """The examples of one split, in the order in which they were drawn."""
     rows = read_frame(run.examples_path(split), "run `overmem audit` first").iter_rows(named=True)
     return tuple(Example(**row) for row in rows)
+
+
+def write_pieces(run: Run, pieces: Mapping[int, str]) -> None:
+    """Keep the text of each token, so that whoever reads the scores needs no tokenizer."""
+    frame = pl.DataFrame(
+        {"token_id": list(pieces), "text": list(pieces.values())}, {"token_id": pl.Int32, "text": pl.String}
+    )
+    write_frame(run.pieces_path, frame)
+
+
+def read_pieces(run: Run) -> dict[int, str]:
+    """Token id -> its text; empty where it was not kept."""
+    if frame_note(run.pieces_path) is None:
+        return {}
+    frame = read_frame(run.pieces_path, "run `overmem audit` first")
+    return dict(zip(frame["token_id"], frame["text"], strict=True))
 
 
 def unit_stands(run: Run, checkpoint: str, split: str, kind: str, *, weights: str, request: str) -> bool:

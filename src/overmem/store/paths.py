@@ -57,6 +57,11 @@ class Run:
         """The examples of one split."""
         return self.home / "examples" / f"{split}.parquet"
 
+    @property
+    def pieces_path(self) -> Path:
+        """The text of every token of the reference solutions."""
+        return self.home / "pieces.parquet"
+
     def unit_path(self, checkpoint: str, split: str, kind: str) -> Path:
         """One unit of work; `kind` is `scores` or `samples`."""
         return self.home / "observations" / checkpoint / f"{split}.{kind}.parquet"

@@ -1,0 +1,6 @@
+"""Observe every checkpoint of a run, and measure it. A unit of work that stands is not done again."""
+
+from overmem.audit.options import Audit
+from overmem.audit.verb import Audited, audit
+
+__all__ = ["Audit", "Audited", "audit"]

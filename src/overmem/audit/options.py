@@ -1,0 +1,52 @@
+"""The options of `overmem audit`."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What to audit, and how thoroughly."""
+
+    run: str
+    """Run directory: checkpoint-<step> folders as transformers, TRL or overmem write them."""
+    data: str | None = None
+    """Where the examples come from: a task name, a file, a hub id, or a YAML file with the keys of a recipe's `data`.
+    By default the recipe's, else what the run's callback or its last audit took."""
+    base: str | None = None
+    """Base model, for step 0 and for adapters; by default the recipe's, the callback's or the adapter's own."""
+    rows: int | None = None
+    """Examples of val and of test, at most: they decide. By default as many as the run's callback, or its last audit of
+    the same data, took; else 500."""
+    side_rows: int | None = None
+    """Examples of train and of every ood split, at most; by default as `rows`, else 200."""
+    shifts: tuple[str, ...] = ()
+    """Other tellings of the test questions, for robustness: preamble, suffix, typos, names, ...; `side_rows` each.
+    `preamble:3` is three wordings of each question."""
+    attacks: tuple[str, ...] = ()
+    """Membership attacks that need more than the scores of the solutions: recall, neighbour. The others are always
+    run."""
+    checkpoints: tuple[str, ...] = ()
+    """Only these checkpoints: folder names, or `base`; by default all."""
+    splits: tuple[str, ...] = ()
+    """Only these splits; by default train, val, test, every ood set and every shift."""
+    draws: int = 0
+    """Sampled completions per prompt, beside the greedy one."""
+    temperature: float = 0.7
+    """Temperature of the draws."""
+    max_new_tokens: int | None = None
+    """Longest completion; by default as `rows`, else half as long again as the longest reference solution."""
+    template: str | None = None
+    """Prompt with {question} in it; by default as `rows`, or the recipe's, else the chat template, else
+    "Question: ...\\nAnswer:"."""
+    tokenizer: str | None = None
+    """Folder or hub id; by default the run's."""
+    token_budget: int = 16384
+    """Padded tokens in one batch, prompt and completion: what bounds the memory."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, mps; auto takes a GPU if there is one."""
+    dtype: str = "auto"
+    """float32 or bfloat16; auto is bfloat16 on a GPU."""
+    seed: int = 0
+    """Fixes the draws."""
+    out: str | None = None
+    """Where overmem's files go; by default RUN/overmem."""

@@ -1,0 +1,85 @@
+"""The verb: observe what does not stand yet, and measure all of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+
+from overmem import store
+from overmem.audit.options import Audit
+from overmem.audit.request import requested
+from overmem.observe.pieces import pieces
+from overmem.observe.plan import record
+from overmem.observe.work import Progress, observe, pending
+from overmem.probes.measure import measured
+from overmem.records import Measurement
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What an audit did."""
+
+    run: store.Run
+    measurements: tuple[Measurement, ...]
+    computed: int
+    """Units of work done now."""
+    standing: int
+    """Units of work that stood already."""
+    failures: Mapping[str, str]
+    """Checkpoint -> why it could not be observed."""
+
+
+def audit(
+    config: Audit,
+    *,
+    say: Callable[[str], None] = lambda line: None,
+    progress: Progress = lambda what, done, total: None,
+) -> Audited:
+    """Observe and measure every checkpoint of a run.
+
+    Args:
+        config: what to audit.
+        say: told in words what happens.
+        progress: told how far the work is.
+
+    Raises:
+        BadRequest: no run, no checkpoints, no data, or an option that is not allowed. Before any model loads.
+        Locked: another process writes to the run.
+    """
+    request = requested(config, say)
+    run = request.run
+    splits = request.splits(request.asked["rows"], request.asked["side_rows"])
+    for split in splits.values():
+        if split.truncated:
+            total, context = len(split.examples), request.context
+            say(f"{split.name}: {split.truncated} of {total} examples exceed {context} tokens, left out")
+    with store.locked(run):
+        for split in splits.values():
+            store.write_examples(run, split.name, split.examples)
+        seen = {token for split in splits.values() for e in split.encoded for token in e.solution_ids}
+        store.write_pieces(run, store.read_pieces(run) | pieces(request.tokenizer, seen))
+        plan = record(
+            asdict(config) | dict(request.asked),
+            request.data,
+            request.decoding,
+            request.template,
+            request.base,
+            [one.checkpoint for one in request.found],
+            splits,
+        )
+        store.write_json(run.plan_path, plan)
+        units, standing, failures = pending(run, request.found, splits)
+        computed = observe(
+            run,
+            units,
+            request.skeleton,
+            request.tokenizer,
+            request.decoding,
+            token_budget=config.token_budget,
+            failures=failures,
+            say=say,
+            progress=progress,
+        )
+        for name, reason in failures.items():
+            say(f"{name}: {reason}")
+        rows = tuple(measured(store.read_checkpoints(run), lambda c: store.read_snapshot(run, c)))
+        store.write_measurements(run, rows)
+    return Audited(run, rows, computed, standing, failures)

@@ -1,0 +1,25 @@
+"""The text of single tokens, for those who show scores and have no tokenizer."""
+
+from collections.abc import Iterable
+from typing import Any
+
+_BEFORE = "a"
+"""A token's space is only seen behind another token."""
+
+
+def pieces(tokenizer: Any, token_ids: Iterable[int]) -> dict[int, str]:
+    """Token id -> its text with the space that belongs to it, in the order of ids.
+
+    A token that is part of a character only is shown as the replacement character.
+    """
+    before = list(tokenizer(_BEFORE, add_special_tokens=False)["input_ids"])
+    start = _decoded(tokenizer, before)
+    found = {}
+    for token in sorted(set(token_ids)):
+        text = _decoded(tokenizer, [*before, token])
+        found[int(token)] = text[len(start) :] if text.startswith(start) else _decoded(tokenizer, [token])
+    return found
+
+
+def _decoded(tokenizer: Any, ids: list[int]) -> str:
+    return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))

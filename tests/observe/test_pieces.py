@@ -1,0 +1,43 @@
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from overmem.observe.pieces import pieces
+
+
+def bytes_of():
+    vocab = {c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>")
+
+
+def sentencepieces():
+    """Tokens that carry their space in front, as SentencePiece writes and decodes it."""
+    words = ["<unk>", "<eos>", "▁a", "▁the", "▁cat", "s", "."]
+    tokenizer = Tokenizer(models.Unigram([(w, -float(i)) for i, w in enumerate(words)], unk_id=0))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", unk_token="<unk>")
+
+
+@pytest.mark.parametrize(("make", "text"), [(bytes_of, "a cat.\n 3 < 5"), (sentencepieces, " the cats.")])
+def test_pieces_put_together_are_the_text(make, text):
+    tokenizer = make()
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    found = pieces(tokenizer, ids)
+    assert "".join(found[i] for i in ids) == text
+    assert list(found) == sorted(set(ids))
+
+
+def test_a_part_of_a_character_is_shown_as_one_that_cannot_be():
+    tokenizer = bytes_of()
+    ids = tokenizer("é", add_special_tokens=False)["input_ids"]
+    assert len(ids) == 2
+    assert set(pieces(tokenizer, ids).values()) == {"\ufffd"}
+
+
+def test_a_special_token_is_shown_by_its_name():
+    tokenizer = bytes_of()
+    assert pieces(tokenizer, [tokenizer.eos_token_id])[tokenizer.eos_token_id] == "<eos>"
