@@ -67,10 +67,28 @@ def test_tokens_that_move_together_widen_the_interval():
     assert two.high - two.low > 2 * (one.high - one.low)
 
 
-def test_the_smooth_error_is_relplots(sure_and_often_wrong):
-    relplot = pytest.importorskip("relplot")
-    theirs = relplot.smECE(sure_and_often_wrong.confidence, sure_and_often_wrong.correct.astype(float))
-    assert smooth_calibration_error(sure_and_often_wrong).value == pytest.approx(theirs, abs=2e-3)
+def smooth_error_by_definition(judged, cells=300):
+    """The fixed point of sigma -> the integral over [0, 1] of |the residuals smoothed by reflected Gaussians|."""
+    at = (np.arange(cells) + 0.5) / cells
+    images = [judged.confidence + shift for shift in (-4, -2, 0, 2, 4)]
+    images += [shift - judged.confidence for shift in (-2, 0, 2, 4)]
+    residual = np.tile((judged.confidence - judged.correct) / len(judged.confidence), len(images))
+
+    def error(sigma):
+        away = (at[:, None] - np.concatenate(images)) / sigma
+        return np.abs(np.exp(-(away**2) / 2) @ residual).sum() / (cells * sigma * np.sqrt(2 * np.pi))
+
+    low, high = 1e-3, 1.0
+    for _ in range(11):
+        middle = (low + high) / 2
+        low, high = (middle, high) if error(middle) > middle else (low, middle)
+    return high
+
+
+def test_the_smooth_error_is_its_definition(sure_and_often_wrong):
+    for judged in (sure_and_often_wrong, judged_of([0.9, 0.2, 0.6, 0.75] * 5, [True, False, False, True] * 5)):
+        found = smooth_calibration_error(judged).value
+        assert found == pytest.approx(smooth_error_by_definition(judged), abs=2e-3)
 
 
 def test_brier_and_overconfidence_by_hand(make_scores, make_snapshot, value_of):

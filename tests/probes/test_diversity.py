@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 import pytest
+from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
 from overmem.probes.diversity import diversity
 from overmem.probes.draws import best_of, majority_of, pass_all, pass_at
@@ -66,11 +67,10 @@ def test_the_majority_of_some_draws_is_near_that_of_listing_every_subset():
 
 
 def test_self_bleu_is_nltks():
-    bleu = pytest.importorskip("nltk.translate.bleu_score")
     texts = [words(t) for t in TEXTS]
-    smooth = bleu.SmoothingFunction().method1
+    smooth = SmoothingFunction().method1
     for some in (texts, texts[:2], texts[1:], [texts[0]] * 3):
-        theirs = [bleu.sentence_bleu([t for j, t in enumerate(some) if j != i], own, smoothing_function=smooth)
+        theirs = [sentence_bleu([t for j, t in enumerate(some) if j != i], own, smoothing_function=smooth)
                   for i, own in enumerate(some)]  # fmt: skip
         assert self_bleu(some) == pytest.approx(np.mean(theirs))
 
