@@ -87,7 +87,7 @@ def read_data(given: object) -> Data:
             return Data(source=given)
         content = _yaml(Path(given))
         given = content.get("data", content)
-    return _validated(Data, given, "data")
+    return validated(Data, given, "data")
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -104,10 +104,15 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 def parsed(content: object, where: str) -> Recipe:
     """A recipe from plain Python values; `where` names their source in errors."""
-    return _validated(Recipe, content, where)
+    return validated(Recipe, content, where)
 
 
-def _validated(kind: type[_Kind], content: object, where: str) -> _Kind:
+def validated(kind: type[_Kind], content: object, where: str) -> _Kind:
+    """`content`, a mapping, as the frozen dataclass `kind`.
+
+    Raises:
+        BadRequest: an unknown or missing key, or a value that is not allowed, by `where` it was given.
+    """
     try:
         return TypeAdapter(kind).validate_python(content)
     except ValidationError as error:

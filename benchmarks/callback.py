@@ -1,0 +1,120 @@
+"""Peak memory and time of one measurement of `OvermemCallback` with answers, beside the bound that it states.
+
+The built-in word problems, greedy answers, one measurement a token budget, each in a process of its own: the peak above
+what the process held with the model loaded (resident memory on a CPU, allocated memory on a GPU).
+
+    python benchmarks/callback.py --rows 200 --out docs/results/callback.json
+    python benchmarks/callback.py --model path/to/model --rows 200 --max-new-tokens 96
+"""
+
+import argparse
+import gc
+import json
+import multiprocessing
+import resource
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM
+
+from overmem.callback.bound import memory_bound
+from overmem.callback.measure import figures, measured, undisturbed
+from overmem.callback.watch import Plan, examples_of, plan_of, watch_of
+from overmem.checkpoints import base_path, tokenizer_at
+from overmem.tasks import Data
+
+
+def resident() -> int:
+    """Bytes of this process in memory now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def highest() -> int:
+    """Bytes of this process in memory at the peak since `forget_highest`."""
+    line = next(row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def forget_highest() -> None:
+    """Let the kernel count the peak anew from here on."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def few(plan: Plan) -> Plan:
+    """The same plan with two examples a split, to load whatever a first measurement loads."""
+    return replace(plan, splits={name: replace(s, encoded=s.encoded[:2]) for name, s in plan.splits.items()})
+
+
+def one(given: argparse.Namespace, token_budget: int) -> dict[str, Any]:
+    """One measurement, in a process that did nothing else."""
+    torch.set_num_threads(given.threads)
+    model: Any = AutoModelForCausalLM.from_pretrained(base_path(given.model), dtype=torch.float32).to(given.device)
+    watch = watch_of(
+        {
+            "data": Data("wordproblems", train=given.rows, val=given.rows, test=given.rows),
+            "rows": given.rows,
+            "side_rows": given.rows,
+            "answers": True,
+            "seconds": given.seconds,
+            "token_budget": token_budget,
+            "max_new_tokens": given.max_new_tokens,
+        }
+    )
+    plan = plan_of(watch, *examples_of(watch.data), model, tokenizer_at(given.model))
+    with undisturbed(model):
+        measured(model, watch, few(plan), token_budget=token_budget)
+        gc.collect()
+        before = resident()
+        forget_highest()
+        if given.device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+        found = measured(model, watch, plan, token_budget=token_budget)
+    peak = torch.cuda.max_memory_allocated() if given.device == "cuda" else highest()
+    numbers = figures(found.scores, found.samples)
+    return {
+        "token_budget": token_budget,
+        "bound_mib": round(memory_bound(watch, plan, model) / 2**20, 1),
+        "peak_mib": round((peak - before) / 2**20, 1),
+        "model_mib": round(sum(p.numel() * p.element_size() for p in model.parameters()) / 2**20, 1),
+        "seconds": round(found.seconds, 1),
+        "questions": int(numbers.get("eval_overmem_val_accuracy_n", 0)),
+        "longest_prompt": max(len(e.prompt_ids) for e in plan.splits["val"].encoded),
+        "max_new_tokens": plan.decoding.max_new_tokens,
+        "mean_answer_tokens": round(float(found.samples["val"].token_count.mean()), 1) if found.samples else None,
+        "accuracy": numbers.get("eval_overmem_val_accuracy"),
+        "notes": list(found.notes),
+    }
+
+
+def main(argv: list[str]) -> None:
+    """Measure each token budget and write one JSON file; progress goes to stderr."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="pebble")
+    parser.add_argument("--rows", type=int, default=200)
+    parser.add_argument("--max-new-tokens", type=int)
+    parser.add_argument("--token-budgets", type=int, nargs="+", default=[2048, 8192, 16384])
+    parser.add_argument("--seconds", type=float, default=3600.0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--out", type=Path, default=Path("callback.json"))
+    given = parser.parse_args(argv)
+    about = {
+        "command": f"python benchmarks/callback.py {' '.join(argv)}",
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+    rows: list[dict[str, Any]] = []
+    for token_budget in given.token_budgets:
+        with multiprocessing.get_context("spawn").Pool(1) as fresh:
+            rows.append(fresh.apply(one, (given, token_budget)))
+        sys.stderr.write(f"{rows[-1]}\n")
+        given.out.write_text(json.dumps({"about": about, "measured": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,163 @@
+"""One measurement: within its bounds of time and memory, the same whatever its batches, and without a trace."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch._C._profiler import _EventType
+from torch.profiler import ProfilerActivity, profile
+from transformers import AutoModelForCausalLM
+
+from overmem.callback import measure
+from overmem.callback.bound import memory_bound
+from overmem.callback.measure import figures, measured, undisturbed
+from overmem.callback.watch import examples_of, plan_of, watch_of
+from overmem.checkpoints import base_path, tokenizer_at
+from overmem.observe.grade import samples
+from overmem.observe.score import scores
+from overmem.tasks import Data
+
+DATA = Data("wordproblems", train=24, val=24, test=8)
+
+
+@pytest.fixture(scope="module")
+def pebble():
+    return AutoModelForCausalLM.from_pretrained(base_path("pebble"))
+
+
+def asked(model, **more):
+    watch = watch_of({"data": DATA, "rows": 24, "side_rows": 12, "answers": True} | more)
+    return watch, plan_of(watch, *examples_of(watch.data), model, tokenizer_at("pebble"))
+
+
+def test_it_is_what_an_audit_observes_of_the_same_split(pebble):
+    watch, plan = asked(pebble)
+    with undisturbed(pebble):
+        found = measured(pebble, watch, plan, token_budget=300)
+        for name, split in plan.splits.items():
+            whole = scores(pebble, split.encoded, token_budget=10**6)
+            assert found.scores[name].example_ids == whole.example_ids
+            assert (found.scores[name].offsets == whole.offsets).all()
+            assert np.allclose(found.scores[name].logprob, whole.logprob, atol=1e-4)
+            assert (found.scores[name].token_id == whole.token_id).all()
+        whole = samples(pebble, plan.tokenizer, plan.splits["val"], plan.decoding, 10**6)
+        assert found.samples["val"].text == whole.text
+        assert (found.samples["val"].correct == whole.correct).all()
+    assert found.notes == ()
+    assert list(found.samples) == ["val"]
+
+
+def test_what_is_measured_when_time_is_over_is_the_first_examples_and_their_n(pebble, monkeypatch):
+    watch, plan = asked(pebble, seconds=1.5)
+    done = []
+
+    def answered(*given, **more):
+        found = samples(*given, **more)
+        done.append(found)
+        return found
+
+    monkeypatch.setattr(measure, "samples", answered)
+    with undisturbed(pebble):
+        part = measured(pebble, watch, plan, token_budget=500, clock=lambda: float(len(done)))
+        monkeypatch.undo()
+        whole = measured(pebble, replace(watch, seconds=1e6), plan, token_budget=500)
+    got = part.samples["val"].example_ids
+    assert got == done[0].example_ids + done[1].example_ids
+    assert len(got) < 24
+    assert got == whole.samples["val"].example_ids[: len(got)]
+    assert part.notes == (f"val answers: {len(got)} of 24 examples, then the time was over",)
+    assert figures(part.scores, part.samples)["eval_overmem_val_accuracy_n"] == len(got)
+
+
+def test_time_is_over_in_the_middle_of_an_answer_too(pebble):
+    watch, plan = asked(pebble, seconds=1.0)
+    calls = []
+
+    def clock():
+        calls.append(1)
+        return 0.0 if len(calls) < 10 else 2.0
+
+    with undisturbed(pebble):
+        part = measured(pebble, watch, plan, token_budget=10**6, clock=clock)
+    assert part.samples == {}
+    assert part.notes == ("val answers: 0 of 24 examples, then the time was over",)
+    assert len(calls) < 15
+
+
+def test_a_batch_that_does_not_fit_is_halved_for_good(pebble, monkeypatch):
+    watch, plan = asked(pebble, answers=False)
+    sizes = []
+
+    def small_device(model, some, **more):
+        sizes.append(len(some))
+        if len(some) > 4:
+            raise torch.OutOfMemoryError
+        return scores(model, some, **more)
+
+    monkeypatch.setattr(measure, "scores", small_device)
+    with undisturbed(pebble):
+        found = measured(pebble, watch, plan, token_budget=10**6)
+        sizes.clear()
+        again = measured(pebble, watch, plan, token_budget=found.token_budget)
+    assert len(found.scores["val"].example_ids) == 24
+    assert any("rows did not fit the device" in note for note in found.notes)
+    assert again.notes == ()
+    assert max(sizes) <= 4
+
+
+def test_a_single_row_that_does_not_fit_is_no_number_and_a_reason(pebble, monkeypatch):
+    watch, plan = asked(pebble, answers=False)
+
+    def no_device(model, some, **more):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(measure, "scores", no_device)
+    with undisturbed(pebble):
+        found = measured(pebble, watch, plan, token_budget=10**6)
+    assert found.scores == {}
+    assert figures(found.scores, found.samples) == {}
+    assert found.notes[-1] == "train nll: 0 of 12 examples, then a single one did not fit the device"
+
+
+def test_it_leaves_no_trace_even_when_it_breaks(pebble):
+    pebble.train()
+    pebble.model.layers[1].train(False)  # as a script does with layers that it freezes
+    modes = [module.training for module in pebble.modules()]
+    states = random.getstate(), np.random.get_state()[1].tolist(), torch.random.get_rng_state()
+
+    def broken():
+        with undisturbed(pebble):
+            assert not any(module.training for module in pebble.modules())
+            random.random(), np.random.rand(), torch.rand(1)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        broken()
+    assert [module.training for module in pebble.modules()] == modes
+    assert random.getstate() == states[0]
+    assert np.random.get_state()[1].tolist() == states[1]
+    assert torch.equal(torch.random.get_rng_state(), states[2])
+
+
+def peak_of(work):
+    """Bytes of tensors alive at once while `work` runs, by the allocator's own account."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        work()
+    events, queue = [], list(seen.profiler.kineto_results.experimental_event_tree())
+    while queue:
+        event = queue.pop()
+        queue += event.children
+        if event.typed[0] == _EventType.Allocation:
+            events.append((event.start_time_ns, event.typed[1].alloc_size))
+    return int(np.cumsum([size for _, size in sorted(events)]).max())
+
+
+@pytest.mark.parametrize("token_budget", [200, 2000])
+@pytest.mark.parametrize("answers", [False, True])
+def test_it_stays_inside_the_memory_that_it_states(pebble, token_budget, answers):
+    watch, plan = asked(pebble, answers=answers, token_budget=token_budget, max_new_tokens=24)
+    with undisturbed(pebble):
+        peak = peak_of(lambda: measured(pebble, watch, plan, token_budget=token_budget))
+    assert memory_bound(watch, plan, pebble) / 5 < peak <= memory_bound(watch, plan, pebble)

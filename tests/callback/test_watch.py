@@ -1,0 +1,56 @@
+"""What is asked of the callback: read strictly, before anything is loaded."""
+
+import pytest
+
+from overmem.callback.watch import examples_of, watch_of
+from overmem.errors import BadRequest
+from overmem.records import Example
+from overmem.tasks import Data, load
+
+ONE = Example("1", "What is 1 plus 1?", "1 + 1 = 2\n#### 2", "2")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"data": "wordproblems", "row": 5}, "OvermemCallback: unknown key 'row'; allowed: .*rows"),
+        ({"rows": 5}, "OvermemCallback: key 'data' is missing"),
+        ({"data": "wordproblems", "rows": 1}, "rows: .* greater than or equal to 2, got 1"),
+        ({"data": "wordproblems", "rows": "many"}, "rows: .* valid integer.*, got 'many'"),
+        ({"data": "wordproblems", "seconds": 0}, "seconds: .* greater than 0, got 0"),
+        ({"data": "wordproblems", "margin": 1.5}, "margin: .* less than 1, got 1.5"),
+        ({"data": "wordproblems", "when": "always"}, "when: .*'evaluate', 'save' or 'both', got 'always'"),
+        ({"data": "wordproblems", "stop": True}, r"stop=True\) needs answers=True"),
+        ({"data": "wordproblems", "keep": True, "answers": True, "record": False}, r"keep=True\) needs record=True"),
+    ],
+)
+def test_a_wrong_keyword_or_value_is_refused_with_what_is_allowed(asked, said):
+    with pytest.raises(BadRequest, match=said):
+        watch_of(asked)
+
+
+def test_a_source_a_mapping_of_its_keys_and_a_data_are_the_same():
+    data = Data("wordproblems", train=5, val=5, test=5)
+    keys = {"source": "wordproblems", "train": 5, "val": 5, "test": 5}
+    assert examples_of(data) == examples_of(keys) == (data, dict(load(data).splits))
+
+
+def test_examples_may_be_given_as_they_are():
+    assert examples_of([ONE]) == (None, {"val": (ONE,)})
+    assert examples_of({"train": [ONE], "val": (ONE,)}) == (None, {"train": (ONE,), "val": (ONE,)})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"test": [ONE], "val": [ONE]}, "unknown split 'test'.*train, val"),
+        ([], "no val example"),
+        ({"train": [ONE]}, "no val example"),
+        ({"source": "wordproblems", "vall": 5}, "unknown key 'vall'"),
+        ("wordproblem", "unknown data source 'wordproblem'"),
+        (Data("wordproblems", val=0), "no val example"),
+    ],
+)
+def test_data_that_cannot_be_judged_on_is_refused(given, said):
+    with pytest.raises(BadRequest, match=said):
+        examples_of(given)

@@ -1,0 +1,180 @@
+"""The callback's verdict while training goes on: planted curves, real trainers, real checkpoints."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainerCallback, TrainingArguments
+
+from overmem.audit import Audit, audit
+from overmem.callback import OvermemCallback, hooks
+from overmem.callback.measure import Measured
+from overmem.records import TEMPERATURES, Samples, Scores
+from overmem.tasks import Data
+
+OVER_MEMORIZED = {"nll": (1.0, 0.5, 0.4, 0.55, 0.7, 0.9), "accuracy": (0.1, 0.6, 0.8, 0.8, 0.8, 0.8)}
+"""At steps 0, 2, ... 10; perplexity has its minimum at step 4."""
+HEALTHY = {"nll": (1.0, 0.5, 0.4, 0.4, 0.4, 0.4), "accuracy": (0.1, 0.6, 0.8, 0.8, 0.8, 0.8)}
+STILL_LEARNING = {"nll": (1.0, 0.5, 0.4, 0.6, 0.8, 1.0), "accuracy": (0.1, 0.2, 0.3, 0.5, 0.7, 0.9)}
+
+
+def scores_of(split, nll):
+    """Ten tokens an example, at `nll` on the mean, unevenly over the examples."""
+    count = len(split.encoded)
+    uneven = np.repeat(np.linspace(0.8, 1.2, count), 10).astype(np.float32)
+    flat = np.zeros(count * 10, dtype=np.float32)
+    return Scores(
+        tuple(e.example_id for e in split.encoded), np.arange(count + 1) * 10, flat.astype(np.int32), -nll * uneven,
+        flat, flat.astype(bool), flat, flat, flat, np.zeros((count, len(TEMPERATURES))), split.truncated,
+    )  # fmt: skip
+
+
+def samples_of(split, accuracy):
+    count = len(split.encoded)
+    texts = ("",) * count
+    zeros = np.zeros(count, dtype=np.float32)
+    right = np.arange(count) < round(accuracy * count)
+    ids = tuple(e.example_id for e in split.encoded)
+    return Samples(ids, zeros.astype(np.int32), zeros, texts, zeros.astype(np.int32), zeros, texts, texts, right)
+
+
+@pytest.fixture
+def trainer_with(base, data_file, tmp_path, monkeypatch):
+    """A real training of ten steps, saved every second, whose measurements are planted."""
+
+    def make(curve, train_nll=None, callbacks=(), **more):
+        given, arguments = {}, {"max_steps": 10}
+        for key, value in more.items():
+            (arguments if key in ("save_total_limit", "eval_strategy", "eval_steps") else given)[key] = value
+        nll, accuracy = iter(curve["nll"]), iter(curve["accuracy"])
+
+        def measured(model, watch, plan, *, token_budget):
+            here = next(nll)
+            scores = {
+                name: scores_of(s, here if name == "val" else train_nll or here) for name, s in plan.splits.items()
+            }
+            samples = {"val": samples_of(plan.splits["val"], next(accuracy))} if watch.answers else {}
+            return Measured(scores, samples, token_budget, 0.0, ())
+
+        monkeypatch.setattr(hooks, "measured", measured)
+        tokenizer = AutoTokenizer.from_pretrained(base)
+        rows = [dict(tokenizer(f"{n}", return_tensors="np")) for n in range(100, 140)]
+        rows = [{"input_ids": r["input_ids"][0].tolist(), "labels": r["input_ids"][0].tolist()} for r in rows]
+        trainer = Trainer(
+            model=AutoModelForCausalLM.from_pretrained(base),
+            args=TrainingArguments(
+                str(tmp_path / "run"), save_steps=2, per_device_train_batch_size=4, use_cpu=True, disable_tqdm=True,
+                report_to="none", remove_unused_columns=False, learning_rate=1e-2, **arguments,
+            ),
+            train_dataset=rows,
+            eval_dataset=rows[:4],
+            data_collator=lambda batch: {k: torch.tensor([row[k] for row in batch]) for k in batch[0]},
+            processing_class=tokenizer,
+            callbacks=list(callbacks),
+        )  # fmt: skip
+        said = []
+        data = Data(str(data_file), train=8, val=64, test=8)
+        asked = {"data": data, "rows": 64, "side_rows": 16, "max_new_tokens": 8, "answers": True, "margin": 0.1}
+        trainer.add_callback(OvermemCallback(trainer, say=said.append, **asked | given))
+        return trainer, said
+
+    return make
+
+
+def test_it_warns_at_the_onset_once_with_the_step_and_what_to_ship(trainer_with):
+    trainer, said = trainer_with(OVER_MEMORIZED)
+    trainer.train()
+    assert len(said) == 1
+    assert said[0].startswith("Over-memorization is first shown at checkpoint-6; it began near step ")
+    assert said[0].endswith("Now at step 6; of all so far, checkpoint-4 is the one to ship.")
+    assert trainer.state.global_step == 10
+
+
+@pytest.mark.parametrize("curve", [HEALTHY, STILL_LEARNING])
+def test_it_neither_warns_nor_stops_where_there_is_no_reason(trainer_with, curve):
+    trainer, said = trainer_with(curve, stop=True)
+    trainer.train()
+    assert trainer.state.global_step == 10
+    assert not said or curve is STILL_LEARNING
+
+
+def test_it_stops_the_training_if_asked(trainer_with):
+    trainer, said = trainer_with(OVER_MEMORIZED, stop=True)
+    trainer.train()
+    assert trainer.state.global_step == 6
+    assert len(said) == 1
+
+
+def test_it_stops_at_an_evaluation_that_is_no_save_too(trainer_with):
+    trainer, said = trainer_with(OVER_MEMORIZED, stop=True, when="evaluate", eval_strategy="steps", eval_steps=1)
+    trainer.train()
+    assert trainer.state.global_step == 3
+    assert "checkpoint-3" in said[0]
+
+
+def test_without_answers_it_says_only_that_perplexity_is_costly(trainer_with):
+    trainer, said = trainer_with(OVER_MEMORIZED, answers=False)
+    trainer.train()
+    assert len(said) == 1
+    assert said[0].startswith("At step 6 the perplexity of val is costly: 0.150 nats per token above its minimum (95%")
+    assert "only answers can tell" in said[0]
+
+
+def test_too_few_questions_are_told_at_the_beginning(trainer_with):
+    trainer, said = trainer_with(OVER_MEMORIZED, margin=0.03, stop=True)
+    trainer.train()
+    assert said == [
+        "64 val questions can never show that accuracy is kept within 0.03, so no onset will be seen; 164 could: "
+        "OvermemCallback(rows=), or a larger margin="
+    ]
+    assert trainer.state.global_step == 10
+
+
+def test_another_distribution_is_not_called_memorization(trainer_with):
+    trainer, said = trainer_with(OVER_MEMORIZED, train_nll=3.0, stop=True)
+    trainer.train()
+    assert said == []
+    assert trainer.state.global_step == 10
+
+
+class Witness(TrainerCallback):
+    """Copies every checkpoint the moment it is written."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def on_save(self, args, state, control, **given):
+        name = f"checkpoint-{state.global_step}"
+        shutil.copytree(Path(args.output_dir) / name, self.folder / name)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_the_checkpoint_to_ship_outlives_the_rotation(trainer_with, tmp_path, monkeypatch, links):
+    if not links:
+
+        def refused(self, target):
+            raise OSError("no links here")
+
+        monkeypatch.setattr(Path, "hardlink_to", refused)
+    trainer, _ = trainer_with(OVER_MEMORIZED, keep=True, save_total_limit=1, callbacks=[Witness(tmp_path / "seen")])
+    trainer.train()
+    run = tmp_path / "run"
+    assert sorted(path.name for path in run.glob("checkpoint-*")) == ["checkpoint-10", "checkpoint-4"]
+    assert not (run / "overmem" / "kept").exists()
+    chosen = json.loads((run / "overmem" / "recommended.json").read_text())
+    assert (chosen["checkpoint"], chosen["as_of_step"], chosen["accuracy"]["n"]) == ("checkpoint-4", 10, 64)
+    kept, was = (load_file(folder / "checkpoint-4" / "model.safetensors") for folder in (run, tmp_path / "seen"))
+    assert all(torch.equal(kept[key], was[key]) for key in was)
+    assert (run / "checkpoint-4" / "optimizer.pt").is_file()
+    assert audit(Audit(str(run), checkpoints=("checkpoint-4",), splits=("val",))).computed == 0
+
+
+def test_without_keep_the_rotation_has_it(trainer_with, tmp_path):
+    trainer, _ = trainer_with(OVER_MEMORIZED, save_total_limit=1)
+    trainer.train()
+    assert [path.name for path in (tmp_path / "run").glob("checkpoint-*")] == ["checkpoint-10"]
+    assert not (tmp_path / "run" / "overmem" / "recommended.json").exists()
