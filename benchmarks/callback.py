@@ -1,10 +1,11 @@
-"""Peak memory and time of one measurement of `OvermemCallback` with answers, beside the bound that it states.
+"""Peak memory and time of one measurement of `OvermemCallback`, with answers and without, beside the bound it states.
 
-The built-in word problems, greedy answers, one measurement a token budget, each in a process of its own: the peak above
-what the process held with the model loaded (resident memory on a CPU, allocated memory on a GPU).
+The built-in word problems, greedy answers, each measurement in a process of its own: the peak above what the process
+held with the model loaded (resident memory on a CPU, allocated memory on a GPU). Beside its time stands that of one
+training step (16 rows, forward and backward), so that it can be read in steps.
 
-    python benchmarks/callback.py --rows 200 --out docs/results/callback.json
-    python benchmarks/callback.py --model path/to/model --rows 200 --max-new-tokens 96
+    python benchmarks/callback.py --repeats 3 --out docs/results/callback.json
+    python benchmarks/callback.py --model path/to/model --token-budgets 8192 --side-rows 0 --max-new-tokens 32
 """
 
 import argparse
@@ -12,7 +13,10 @@ import gc
 import json
 import multiprocessing
 import resource
+import statistics
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +30,8 @@ from overmem.callback.measure import figures, measured, undisturbed
 from overmem.callback.watch import Plan, examples_of, plan_of, watch_of
 from overmem.checkpoints import base_path, tokenizer_at
 from overmem.tasks import Data
+
+STEP_ROWS = 16
 
 
 def resident() -> int:
@@ -49,7 +55,29 @@ def few(plan: Plan) -> Plan:
     return replace(plan, splits={name: replace(s, encoded=s.encoded[:2]) for name, s in plan.splits.items()})
 
 
-def one(given: argparse.Namespace, token_budget: int) -> dict[str, Any]:
+def took(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
+    """What `work` returns, and the seconds it took: on the clock, and of the processor."""
+    clock, processor = time.perf_counter(), time.process_time()
+    found = work()
+    return found, {
+        "seconds": round(time.perf_counter() - clock, 3),
+        "processor_seconds": round(time.process_time() - processor, 3),
+    }
+
+
+def step(model: Any, plan: Plan) -> None:
+    """One training step on the first rows of val, without the optimizer."""
+    rows = [e.input_ids for e in plan.splits["val"].encoded[:STEP_ROWS]]
+    width = max(map(len, rows))
+    ids = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows], device=model.device)
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=model.device)
+    model(input_ids=ids, attention_mask=mask, labels=ids).loss.backward()
+    model.zero_grad()
+    if model.device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def one(given: argparse.Namespace, token_budget: int, answers: bool) -> dict[str, Any]:
     """One measurement, in a process that did nothing else."""
     torch.set_num_threads(given.threads)
     model: Any = AutoModelForCausalLM.from_pretrained(base_path(given.model), dtype=torch.float32).to(given.device)
@@ -57,8 +85,8 @@ def one(given: argparse.Namespace, token_budget: int) -> dict[str, Any]:
         {
             "data": Data("wordproblems", train=given.rows, val=given.rows, test=given.rows),
             "rows": given.rows,
-            "side_rows": given.rows,
-            "answers": True,
+            "side_rows": given.side_rows,
+            "answers": answers,
             "seconds": given.seconds,
             "token_budget": token_budget,
             "max_new_tokens": given.max_new_tokens,
@@ -73,15 +101,19 @@ def one(given: argparse.Namespace, token_budget: int) -> dict[str, Any]:
         if given.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
             before = torch.cuda.memory_allocated()
-        found = measured(model, watch, plan, token_budget=token_budget)
+        found, times = took(lambda: measured(model, watch, plan, token_budget=token_budget))
     peak = torch.cuda.max_memory_allocated() if given.device == "cuda" else highest()
+    steps = [took(lambda: step(model, plan))[1] for _ in range(4)][1:]
     numbers = figures(found.scores, found.samples)
     return {
         "token_budget": token_budget,
+        "answers": answers,
         "bound_mib": round(memory_bound(watch, plan, model) / 2**20, 1),
         "peak_mib": round((peak - before) / 2**20, 1),
         "model_mib": round(sum(p.numel() * p.element_size() for p in model.parameters()) / 2**20, 1),
-        "seconds": round(found.seconds, 1),
+        **times,
+        **{f"step_{name}": statistics.median(s[name] for s in steps) for name in times},
+        "scored": {name: len(s.example_ids) for name, s in found.scores.items()},
         "questions": int(numbers.get("eval_overmem_val_accuracy_n", 0)),
         "longest_prompt": max(len(e.prompt_ids) for e in plan.splits["val"].encoded),
         "max_new_tokens": plan.decoding.max_new_tokens,
@@ -96,8 +128,11 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="pebble")
     parser.add_argument("--rows", type=int, default=200)
+    parser.add_argument("--side-rows", type=int, default=64)
     parser.add_argument("--max-new-tokens", type=int)
-    parser.add_argument("--token-budgets", type=int, nargs="+", default=[2048, 8192, 16384])
+    parser.add_argument("--token-budgets", type=int, nargs="+", default=[2048, 8192, 32768])
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--answers-only", action="store_true", help="no measurement without answers")
     parser.add_argument("--seconds", type=float, default=3600.0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -109,11 +144,13 @@ def main(argv: list[str]) -> None:
         "transformers": transformers.__version__,
     }
     rows: list[dict[str, Any]] = []
-    for token_budget in given.token_budgets:
-        with multiprocessing.get_context("spawn").Pool(1) as fresh:
-            rows.append(fresh.apply(one, (given, token_budget)))
-        sys.stderr.write(f"{rows[-1]}\n")
-        given.out.write_text(json.dumps({"about": about, "measured": rows}, indent=1) + "\n")
+    asked = [(budget, answers) for budget in given.token_budgets for answers in (False, True)]
+    for token_budget, answers in asked * given.repeats:
+        if answers or not given.answers_only:
+            with multiprocessing.get_context("spawn").Pool(1) as fresh:
+                rows.append(fresh.apply(one, (given, token_budget, answers)))
+            sys.stderr.write(f"{rows[-1]}\n")
+            given.out.write_text(json.dumps({"about": about, "measured": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from overmem.diagnose import Diagnose, diagnose
 from overmem.errors import BadRequest
 from overmem.tasks import Data, load
 from overmem.tasks.render import PLAIN, encode
+from overmem.trainers import with_loss
 
 LIMITS = {"rows": 6, "side_rows": 4, "max_new_tokens": 8}
 
@@ -37,7 +38,7 @@ def collate(batch):
     return {"input_ids": ids, "labels": labels}
 
 
-def trainer_of(base, data, root, *, lora=False, callbacks=(), **more):
+def trainer_of(base, data, root, *, kind=Trainer, lora=False, callbacks=(), **more):
     """transformers' own Trainer on a model with dropout: 6 steps of 8 rows, saved and evaluated every 2."""
     tokenizer = AutoTokenizer.from_pretrained(base)
     model = AutoModelForCausalLM.from_pretrained(base, attention_dropout=0.3)
@@ -52,7 +53,7 @@ def trainer_of(base, data, root, *, lora=False, callbacks=(), **more):
         "max_steps": 6, "save_steps": 2, "per_device_train_batch_size": 8, "logging_steps": 1, "disable_tqdm": True,
         "remove_unused_columns": False, "learning_rate": 1e-2, "use_cpu": True, "report_to": "none",
     }  # fmt: skip
-    return Trainer(
+    return kind(
         model=model,
         args=TrainingArguments(str(root), **asked | more),
         train_dataset=rows["train"],
@@ -63,7 +64,7 @@ def trainer_of(base, data, root, *, lora=False, callbacks=(), **more):
     )
 
 
-def sft_of(base, data, root, **more):
+def sft_of(base, data, root, *, kind=SFTTrainer, **more):
     """A script as in TRL's documentation: prompt and completion, an adapter with dropout."""
     rows = [
         {"prompt": PLAIN.replace("{question}", e.question), "completion": f" {e.solution}"}
@@ -74,7 +75,7 @@ def sft_of(base, data, root, **more):
         "logging_steps": 2, "disable_tqdm": True, "learning_rate": 1e-2, "use_cpu": True, "bf16": False,
         "report_to": "none",
     }  # fmt: skip
-    return SFTTrainer(
+    return kind(
         model=str(base),
         args=SFTConfig(str(root), **asked | more),
         train_dataset=Dataset.from_list(rows),
@@ -105,6 +106,8 @@ def steps(trainer):
         (trainer_of, {"gradient_accumulation_steps": 2, "gradient_checkpointing": True, "save_strategy": "epoch"}),
         (trainer_of, {"lora": True}),
         (sft_of, {}),
+        (trainer_of, {"kind": with_loss(Trainer, "mar"), "gradient_accumulation_steps": 2}),
+        (sft_of, {"kind": with_loss(SFTTrainer, "asft")}),
     ],
 )
 def test_a_run_with_it_is_bit_for_bit_the_run_without(base, data, tmp_path, make, more):
@@ -113,7 +116,6 @@ def test_a_run_with_it_is_bit_for_bit_the_run_without(base, data, tmp_path, make
     after = torch.random.get_rng_state(), np.random.get_state()[1].tolist()
     seen = make(base, data, tmp_path / "seen", **more)
     watched(seen, data)
-    modes = [module.training for module in seen.model.modules()]
     seen.train()
     assert torch.equal(torch.random.get_rng_state(), after[0])
     assert np.random.get_state()[1].tolist() == after[1]
@@ -122,7 +124,8 @@ def test_a_run_with_it_is_bit_for_bit_the_run_without(base, data, tmp_path, make
     assert len(steps(seen)) > 2
     for one, other in zip(plain.model.parameters(), seen.model.parameters(), strict=True):
         assert torch.equal(one, other)
-    assert [module.training for module in seen.model.modules()] == modes
+    for one, other in zip(plain.model.modules(), seen.model.modules(), strict=True):
+        assert one.training == other.training
     assert seen.model.config.use_cache == plain.model.config.use_cache
 
 
@@ -160,6 +163,17 @@ def data_yaml(data, folder):
     path = folder / "data.yaml"
     path.write_text(json.dumps(store.plain(data)))
     return str(path)
+
+
+def test_the_nll_is_plain_whatever_is_trained_on(base, data, tmp_path):
+    nll = {}
+    for loss in ("nll", "mar", "focal"):
+        trainer = trainer_of(base, data, tmp_path / loss, kind=with_loss(Trainer, loss), max_steps=2)
+        watched(trainer, data, answers=False)
+        trainer.train()
+        nll[loss] = [row["eval_overmem_val_nll"] for row in logged(trainer, ours=True)]
+    assert nll["nll"][0] == nll["mar"][0] == nll["focal"][0]
+    assert len({values[1] for values in nll.values()}) == 3
 
 
 def test_the_numbers_are_those_of_the_observations(base, data, tmp_path):
