@@ -158,7 +158,7 @@ def _passes() -> Iterator[Cell]:
                     return fraction_mean(worth[r.binomial(16, chances(r, n))])
 
                 few = n * failing(k)
-                edge = ALL_RIGHT if few < 1.5 else COUNTS if few < 5 and k == 16 else ""
+                edge = COUNTS if k == 16 and 0.5 <= few < 5 else ALL_RIGHT if few < 1.5 else ""
                 yield Cell(f"pass@{k} of 16", name, n, 1 - float(failing(k)), draw, edge)
 
 
