@@ -29,7 +29,7 @@ def test_behaviours_stand_beside_the_pair(tmp_path, write_run, world):
     found = compare(Compare(str(a.root), str(b.root), margin=0.05))
     named = {c.name: c.confirmed for c in found.pairs[0].behaviours}
     assert named["ood-far"]
-    assert "it is worse in (Holm-corrected): ood-far is worse by" in found.sentences[0]
+    assert "it is worse in (Holm-corrected): ood-far: accuracy on questions" in found.sentences[0]
 
 
 def test_no_matched_pair_says_what_is_closest(tmp_path, write_run, world):

@@ -20,7 +20,9 @@ def test_a_confirmed_cost_makes_the_run_over_memorized(harmful):
     (cost,) = [c for c in verdict.costs if c.confirmed]
     assert cost.name == "ood-far"
     assert cost.difference.value > 0
-    assert any(s.startswith("It does harm (") and "ood-far is worse by" in s for s in verdict.sentences)
+    assert any(s.startswith("It does harm: ") for s in verdict.sentences)
+    (said,) = [s for s in verdict.sentences if s.startswith("ood-far: accuracy on questions of another kind")]
+    assert "points lower (95% interval" in said
     assert verdict.headline.endswith("and that is shown to do harm: ood-far.")
 
 

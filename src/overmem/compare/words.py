@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from overmem.compare.pairs import Closest, Limits, Pair
 from overmem.records import Estimate
-from overmem.regime.words import aside, cost_clause, counted, percent, points, rounded, span
+from overmem.regime.harm import cost_clause
+from overmem.regime.words import aside, counted, percent, points, rounded, span
 
 
 def pair_sentence(pair: Pair) -> str:

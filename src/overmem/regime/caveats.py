@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from overmem.records import Estimate
 from overmem.regime.known import Known
+from overmem.regime.words import aside, counted, span
 
 
 def caveats(known: Known, *, unsure: str, selected_on: str, confirmed: bool, gone: Sequence[str]) -> tuple[str, ...]:
@@ -17,12 +19,20 @@ def caveats(known: Known, *, unsure: str, selected_on: str, confirmed: bool, gon
     lost = [v.checkpoint.name for v in known.verdicts if v.nll.value is None or v.accuracy.value is None]
     if lost:
         said.append(f"Not judged, because something was not measured there: {', '.join(lost)}.")
-    base = next((v for v in known.verdicts if v.checkpoint.step == 0), None)
-    shipped = next((v for v in known.verdicts if v.checkpoint.name == known.shipped), None)
-    if base is None or shipped is None or base.accuracy.value is None or shipped.accuracy.value is None:
-        return tuple(said)
-    if (base.accuracy.low or 0.0) > (shipped.accuracy.high or 1.0):
-        said.append("The base model is more accurate than the recommended checkpoint: this training did harm.")
-    elif base.accuracy.value >= shipped.accuracy.value:
-        said.append("The recommended checkpoint is not shown to be more accurate than the base model.")
+    if known.over_base is not None and known.over_base.value is not None and known.shipped:
+        said += _no_better(known, known.over_base)
     return tuple(said)
+
+
+def _no_better(known: Known, more: Estimate) -> list[str]:
+    """Where the training is not shown to have gained anything."""
+    low, high = more.low, more.high
+    if low is None or high is None or low > 0:
+        return []
+    shown = aside(span(low, high, "+.1f", 100), counted(more.n))
+    size = f"{100 * (more.value or 0.0):+.1f} points on {'test' if known.tested else 'val'}{shown}"
+    if high < 0:
+        return [
+            f"The base model is more accurate than {known.shipped}, which lies {size} from it: this training did harm."
+        ]
+    return [f"{known.shipped} is not shown to be more accurate than the base model: {size}."]

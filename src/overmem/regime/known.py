@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from overmem.records import CheckpointVerdict, Choice, Cost
+from overmem.records import CheckpointVerdict, Choice, Cost, Estimate
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,12 @@ class Known:
     """What the costs are measured against."""
     late: str | None = None
     """The last over-memorized checkpoint: that of the severity and the costs."""
+    minimum: str | None = None
+    """The checkpoint of lowest perplexity: what the severity is counted from."""
+    tested: bool = False
+    """Severity and choices were confirmed on test."""
+    over_base: Estimate | None = None
+    """Accuracy of the recommended checkpoint minus that of the base model, paired, where both were measured."""
     mismatch: str = ""
     """Why val and train are taken not to be one distribution; empty where they are."""
 

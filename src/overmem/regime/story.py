@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from math import exp
 from typing import Any
 
-from overmem.records import CheckpointVerdict, Choice, Cost, Estimate
+from overmem.records import CheckpointVerdict, Choice, Estimate
+from overmem.regime.harm import harm
 from overmem.regime.known import Known
-from overmem.regime.words import aside, cost_clause, cost_size, counted, percent, points, span
+from overmem.regime.words import aside, counted, percent, points, span
 
 MEANING = {
     "under-trained": "accuracy is still below what the run can reach",
@@ -25,9 +26,9 @@ def sentences(known: Known) -> tuple[str, ...]:
     if known.onset:
         said.append(onset_sentence(known.onset))
     if known.severity:
-        said.append(_severity(known.severity, known.late))
+        said.append(_severity(known))
     if known.onset:
-        said.append(_costs(known))
+        said += harm(known.costs, known.beside, known.late)
     if known.recommended is not None and known.shipped:
         said.append(_advice(known.recommended))
         said += _regrets(known)
@@ -36,10 +37,7 @@ def sentences(known: Known) -> tuple[str, ...]:
 
 
 def _end(last: CheckpointVerdict) -> str:
-    begin = f"At its end ({last.checkpoint.name}) the run is {last.regime}"
-    if last.regime == "undecided":
-        return f"{begin}. {last.reason}"
-    return f"{begin}: {last.reason[:1].lower()}{last.reason[1:]}"
+    return f"At its end ({last.checkpoint.name}) the run is {last.regime}. {last.reason}"
 
 
 def onset_sentence(onset: Mapping[str, Any]) -> str:
@@ -51,7 +49,10 @@ def onset_sentence(onset: Mapping[str, Any]) -> str:
     text += f"; it began near step {step.value:,.0f}{aside(span(step.low, step.high, ',.0f'), counted(step.n))}"
     also = [
         f"{what} {at.value:{form}}{_between(at, form)}"
-        for what, at, form in (("epoch", epoch, ".1f"), ("a cumulative learning rate of", rate, ".3g"))
+        for what, at, form in (
+            ("epoch", epoch, ".1f"),
+            ("a cumulative learning rate (summed over the steps) of", rate, ".3g"),
+        )
         if at is not None and at.value is not None
     ]
     return f"{text}, that is {' and '.join(also)}." if also else f"{text}."
@@ -61,15 +62,18 @@ def _between(at: Estimate, form: str) -> str:
     return "" if at.low is None or at.high is None else f" ({at.low:{form}} to {at.high:{form}})"
 
 
-def _severity(severity: Mapping[str, Any], late: str | None) -> str:
-    excess: Estimate = severity["excess"]
-    text = f"At {late or 'the last over-memorized checkpoint'} a token of the reference solutions costs "
-    text += f"{excess.value:.3f} nats more than at the minimum of perplexity"
+def _severity(known: Known) -> str:
+    severity, excess = known.severity, known.severity["excess"]
+    where = "On test" if known.tested else "On val" if excess.n else "As logged"
+    text = (
+        f"{where}, a token of the reference solutions is {excess.value:.3f} nats (log probability) less likely under "
+        f"{known.late} than under {known.minimum}, where perplexity is lowest"
+    )
     text += aside(span(excess.low, excess.high), counted(excess.n))
-    said = [f"{text}: perplexity is {exp(excess.value or 0.0):.2f} times as high."]
+    said = [f"{text}: its perplexity is {exp(excess.value or 0.0):.2f} times as high."]
     scale, agree = severity.get("scale_share"), severity.get("agree_share")
     if scale is not None and scale.value is not None:
-        said.append(f"{_part(scale)} of the rise is overconfidence, which one temperature would undo.")
+        said.append(f"{_part(scale)} of the rise is overconfidence that one temperature for all tokens would undo.")
     if agree is not None and agree.value is not None:
         other = "lies on tokens where the model would have written another word"
         if agree.value < -0.0005:
@@ -84,36 +88,6 @@ def _part(share: Estimate) -> str:
     value = share.value or 0.0
     size = "None" if value < 0.0005 else "All" if value > 0.9995 else percent(value)
     return size if size in ("None", "All") else f"{size}{aside(span(share.low, share.high, '.1f', 100))}"
-
-
-def _costs(known: Known) -> str:
-    costs = known.costs
-    if not costs and known.beside in (None, known.late):
-        return (
-            "Whether this does harm cannot be told: there is no healthy checkpoint on disk to compare with. A rise of "
-            "perplexity alone can be harmless."
-        )
-    if not costs:
-        return (
-            "Whether this does harm was not measured: no shifted, out-of-distribution or sampled answers were "
-            "observed. A rise of perplexity alone can be harmless."
-        )
-    confirmed = [c for c in costs if c.confirmed]
-    tested = f"{len(costs)} possible cost{'s' if len(costs) > 1 else ''}"
-    if not confirmed:
-        most = "; ".join(_at_most(c) for c in costs if c.difference.high is not None)
-        return (
-            f"No harm is shown: of {tested} of {known.late} against {known.beside} none is significant after Holm's "
-            "correction, and a rise of perplexity alone can be harmless."
-            + (f" What the 95% intervals do not exclude: {most}." if most else "")
-        )
-    worse = "; ".join(cost_clause(c) for c in confirmed)
-    return f"It does harm ({known.late} against {known.beside}; {tested} tested, Holm-corrected): {worse}."
-
-
-def _at_most(cost: Cost) -> str:
-    high = cost.difference.high or 0.0
-    return f"{cost.name} worse by {cost_size(cost, high)}" if high > 0 else f"{cost.name} no worse"
 
 
 def _advice(recommended: Choice) -> str:

@@ -1,9 +1,8 @@
 """The decision on one checkpoint, in sentences that are understood at first reading."""
 
 from collections.abc import Mapping
+from math import exp
 from typing import TYPE_CHECKING, Any
-
-from overmem.records import Cost
 
 if TYPE_CHECKING:
     from overmem.regime.rule import Facts
@@ -56,23 +55,6 @@ def counted(n: int) -> str:
     ('n = 1,200', '')
     """
     return f"n = {n:,}" if n else ""
-
-
-SHARES = ("robust", "ood", "pass", "best-of")
-"""How the names of costs begin that are differences of accuracies; the others are in units of their own."""
-
-
-def cost_size(cost: Cost, value: float) -> str:
-    """The size of a cost, in points where it is of accuracy."""
-    return points(value) if cost.name.startswith(SHARES) else f"{abs(value):.3f}"
-
-
-def cost_clause(cost: Cost) -> str:
-    """A cost with its interval, p and n."""
-    d, share = cost.difference, cost.name.startswith(SHARES)
-    interval = span(d.low, d.high, ".1f" if share else ".3f", 100 if share else 1)
-    p = "" if cost.p is None else f"p {'< 0.001' if cost.p < 0.001 else f'= {cost.p:.3f}'}"
-    return f"{cost.name} is worse by {cost_size(cost, d.value or 0.0)}{aside(interval, p, counted(d.n))}"
 
 
 def rounded(count: int) -> str:
@@ -142,7 +124,7 @@ def nll_clause(facts: "Facts", e: Mapping[str, Any]) -> str:
     size = f"{abs(excess):.3f} nats per token {'above' if excess >= 0 else 'below'}"
     shown = aside(span(e.get("excess_low"), e.get("excess_high")), f"limit {limit}")
     if facts.costly:
-        return f"perplexity is costly: {size} its minimum{shown}"
+        return f"perplexity is costly: {exp(excess):.2f} times its minimum, {size} it{shown}"
     if facts.cheap:
         return (
             "perplexity is at its minimum" if excess < 0.0005 else f"perplexity is near its minimum: {size} it{shown}"

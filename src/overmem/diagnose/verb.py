@@ -1,29 +1,25 @@
-"""Judge a run: which regime, since when, how bad, at what cost, and which checkpoint to ship."""
+"""The verdict on a run, from its observations or, where it has none, from the curves that its trainer logged."""
 
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from overmem import store
-from overmem.advice import best_merge, choices, logged_choices, preferred, prunable
+from overmem.advice import best_merge, choices, difference, logged_choices, preferred
 from overmem.curves import Logged, read_logged
-from overmem.errors import BadRequest, unknown
+from overmem.errors import BadRequest
 from overmem.forecast import forecast
-from overmem.records import CheckpointVerdict, Choice, Cost, Curves, Verdict
+from overmem.records import CheckpointVerdict, Choice, Cost, Curves, Estimate, Verdict
 from overmem.regime import judge, onset, regimes, severity
 from overmem.regime.caveats import caveats
 from overmem.regime.costs import costs
 from overmem.regime.headline import headline
 from overmem.regime.known import Known
 from overmem.regime.logged import ENOUGH, onset_of_curve, quantities_of_curve
-from overmem.regime.markdown import markdown
 from overmem.regime.mismatch import mismatch
 from overmem.regime.story import sentences
-
-__all__ = ["FAIL_ON", "Diagnose", "diagnose", "exit_code", "markdown", "prune"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,16 @@ def _from_curves(run: store.Run, config: Diagnose) -> Verdict:
     )
     late = _last_over_memorized(verdicts)
     grave = {"excess": next(v.excess for v in verdicts if v.checkpoint.name == late)} if late else {}
-    known = Known(verdicts, begun, grave, recommended, others, late=late, mismatch=said if differs else "")
+    known = Known(
+        verdicts,
+        begun,
+        grave,
+        recommended,
+        others,
+        late=late,
+        minimum=_minimum(verdicts),
+        mismatch=said if differs else "",
+    )
     return _verdict(
         known, config, (), (*logged.warnings, *_reduced(logged, config, on_disk is not None)), evidence="curves only"
     )
@@ -142,7 +147,20 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
     minimum = _minimum(verdicts)
     confirmed_on = test if test is not None else val
     grave = severity(confirmed_on, late, minimum, seed=config.seed) if late and minimum else {}
-    known = Known(verdicts, begun, grave, recommended, others, harm, beside, late, said if differs else "")
+    known = Known(
+        verdicts,
+        begun,
+        grave,
+        recommended,
+        others,
+        harm,
+        beside,
+        late,
+        minimum,
+        test is not None,
+        _over_base(confirmed_on, recommended),
+        said if differs else "",
+    )
     coming = () if late else (forecast(val, d_nll=config.d_nll, seed=config.seed).sentence,)
     warned = caveats(
         known,
@@ -230,6 +248,14 @@ def _beside(verdicts: Sequence[CheckpointVerdict], recommended: Choice | None, o
     return healthy if over and healthy else recommended.checkpoint
 
 
+def _over_base(curves: Curves, recommended: Choice | None) -> Estimate | None:
+    """Accuracy of the recommended checkpoint minus that of the base model, on the same examples."""
+    steps = {c.name: i for i, c in enumerate(curves.checkpoints)}
+    base = next((i for i, c in enumerate(curves.checkpoints) if c.step == 0), None)
+    held = None if recommended is None else steps.get(recommended.checkpoint or "")
+    return None if base is None or held is None else difference(curves, held, base)
+
+
 def _costs(run: store.Run, beside: str | None, late: str | None, alpha: float) -> tuple[Cost, ...]:
     if beside is None or late is None or beside == late:
         return ()
@@ -237,57 +263,3 @@ def _costs(run: store.Run, beside: str | None, late: str | None, alpha: float) -
     base = next((c for c in named.values() if c.step == 0), None)
     good, bad = (store.read_snapshot(run, named[name]) for name in (beside, late))
     return costs(good, bad, base=None if base is None else store.read_snapshot(run, base), alpha=alpha)
-
-
-FAIL_ON: Mapping[str, Callable[[Verdict], bool]] = {
-    "never": lambda verdict: False,
-    "confirmed": lambda verdict: verdict.regime == "over-memorized",
-    "over-memorized": lambda verdict: "over-memorized" in verdict.regime,
-    "over-fitted": lambda verdict: verdict.regime == "over-fitted",
-    "unhealthy": lambda verdict: verdict.regime not in ("healthy", "under-trained", "undecided"),
-    "undecided": lambda verdict: verdict.regime == "undecided",
-}
-"""What may fail a pipeline: `confirmed` is over-memorization with a confirmed cost."""
-
-
-def check_conditions(fail_on: Sequence[str]) -> None:
-    """Refuse conditions that are not in FAIL_ON, before any work.
-
-    Raises:
-        BadRequest: the message lists the allowed ones.
-    """
-    for name in fail_on:
-        if name not in FAIL_ON:
-            raise unknown("--fail-on condition", name, FAIL_ON)
-
-
-def exit_code(verdict: Verdict, fail_on: Sequence[str]) -> int:
-    """1 where the verdict meets one of the conditions, else 0.
-
-    Raises:
-        BadRequest: a condition that is not in FAIL_ON.
-    """
-    check_conditions(fail_on)
-    return int(any(FAIL_ON[name](verdict) for name in fail_on))
-
-
-def prune(run: store.Run, verdict: Verdict, *, yes: bool = False) -> tuple[str, ...]:
-    """The checkpoint folders that may go, in time order; deleted with `yes`.
-
-    Never the recommended one, its neighbours, the last, or one that the verdict did not judge. None where nothing is
-    recommended, and none on reduced evidence.
-    """
-    if verdict.recommended is None or verdict.evidence != "observations":
-        return ()
-    named = [v.checkpoint.name for v in verdict.checkpoints if v.checkpoint.step > 0]
-    here = [name for name in named if (run.root / name).is_dir()]
-    merged = {c.name: c.merged_from for c in store.read_checkpoints(run)} if run.plan_path.is_file() else {}
-    needed = merged.get(verdict.recommended.checkpoint or "", ())
-    kept = [verdict.recommended.checkpoint] if not needed else list(needed)
-    free = set(here)
-    for name in kept:
-        free &= set(prunable(verdict.checkpoints, name, here))
-    found = tuple(name for name in here if name in free)
-    for name in found if yes else ():
-        shutil.rmtree(run.root / name)
-    return found
