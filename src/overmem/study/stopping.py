@@ -56,9 +56,10 @@ import json, sys
 from finetune_doctor import diagnose
 from finetune_doctor.history import from_trainer_state
 for line in sys.stdin:
-    d = diagnose(from_trainer_state(json.loads(line)))
-    print(d.pick.best_step if d.pick is not None else -1)
+    history = from_trainer_state(json.loads(line))
+    print(*(diagnose(history, metric=metric).pick.best_step for metric in (None, "eval_accuracy")))
 """
+"""Its pick as it comes, which is by eval_loss, and told to go by accuracy."""
 
 
 def finetune_doctor(runs: Sequence[Curves], python: str) -> dict[str, list[int]]:
@@ -76,5 +77,9 @@ def finetune_doctor(runs: Sequence[Curves], python: str) -> dict[str, list[int]]
         lines.append(json.dumps({"log_history": history, "global_step": last, "max_steps": last}))
     done = subprocess.run([python, "-c", DOCTOR], input="\n".join(lines), capture_output=True, text=True, check=True)
     places = [{c.step: i for i, c in enumerate(run.checkpoints)} for run in runs]
-    picked = [place.get(int(s), -1) for place, s in zip(places, done.stdout.split(), strict=True)]
-    return {"finetune-doctor": picked}
+    steps = [line.split() for line in done.stdout.splitlines()]
+    names = ("finetune-doctor", "finetune-doctor, by accuracy")
+    return {
+        name: [place[int(picked[which])] for place, picked in zip(places, steps, strict=True)]
+        for which, name in enumerate(names)
+    }

@@ -60,8 +60,13 @@ def grid_cells(margin: float = 0.03) -> list[Cell]:
 
 
 def onset_cells() -> list[Cell]:
-    """Onset intervals over examples and number of checkpoints."""
-    return [Cell(World(n=n, checkpoints=k), asks=("onset",)) for k in (5, 10, 20) for n in (200, 1000)]
+    """Onset intervals over examples and number of checkpoints; those of other shapes come from the power cells."""
+    return [
+        Cell(World(n=n, checkpoints=k), asks=("onset",))
+        for k in (5, 10, 20)
+        for n in (200, 1000)
+        if (k, n) != (10, 1000)
+    ]
 
 
 def pick_cells() -> list[Cell]:
@@ -133,15 +138,24 @@ def onset_table(found: Iterable[Tally]) -> str:
     """How often the interval of the onset holds the truth, and how wide it is."""
     rows = [
         (
+            *of_world(t),
             t.cell.world.checkpoints,
-            t.cell.world.n,
             f"{t.intervals:,}",
             rate(stats.share(t.covered, t.intervals)),
             f"{t.width:.0f}",
         )
         for t in found
     ]
-    return table(("checkpoints", "n", "runs with an onset", "interval holds the truth, %", "mean width, steps"), rows)
+    head = (
+        "run",
+        "n",
+        "margin",
+        "checkpoints",
+        "runs with an onset",
+        "interval holds the truth, %",
+        "mean width, steps",
+    )
+    return table(head, rows)
 
 
 def regret_table(found: Iterable[Tally]) -> str:
@@ -151,17 +165,30 @@ def regret_table(found: Iterable[Tally]) -> str:
     rows = []
     for t in found:
         rows.append((*of_world(t)[:2], *(f"{100 * t.regret[r].mean():.2f}" for r in rules)))
-    for n in sorted({t.cell.world.n for t in found}):
-        rows.append((f"**mean of all, n = {n:,}**", n, *(f"**{_mean(found, r, n)}**" for r in rules)))
+    for n in _examples(found):
+        rows.append((f"**mean of all, n = {n:,}**", n, *(f"**{_mean(found, n, r)}**" for r in rules)))
     shares = [float(np.mean([t.healthy[r] for t in found])) for r in rules if r in found[0].healthy]
     rows.append(("picked within 0.05 nats of the minimum, %", "", *(f"{100 * s:.0f}" for s in shares)))
     return table(("run", "n", *rules), rows)
 
 
-def _mean(found: Sequence[Tally], rule: str, n: int) -> str:
-    here = [t.regret[rule] for t in found if t.cell.world.n == n]
+def more_table(found: Iterable[Tally]) -> str:
+    """What each selection rule loses more than the recommended one, paired on the same runs, in points."""
+    found = list(found)
+    rules = [r for r in found[0].regret if r != "overmem"]
+    rows = [(f"n = {n:,}", *(_mean(found, n, r, "overmem") for r in rules)) for n in _examples(found)]
+    return table(("mean of all", *rules), rows)
+
+
+def _examples(found: Iterable[Tally]) -> list[int]:
+    return sorted({t.cell.world.n for t in found})
+
+
+def _mean(found: Sequence[Tally], n: int, rule: str, less: str | None = None) -> str:
+    """Mean regret over the kinds of run, less that of another rule, with its 95% interval."""
+    here = [t.regret[rule] - (t.regret[less] if less else 0.0) for t in found if t.cell.world.n == n]
     error = np.sqrt(sum(r.var(ddof=1) / len(r) for r in here)) / len(here)
-    return f"{100 * np.mean([r.mean() for r in here]):.3f} ± {100 * stats.Z * error:.3f}"
+    return f"{100 * np.mean([r.mean() for r in here]):.4f} ± {100 * stats.Z * error:.4f}"
 
 
 def page(runs: int, processes: int, python: str | None, record: Callable[[int], str] | None = None) -> str:
@@ -188,9 +215,10 @@ def page(runs: int, processes: int, python: str | None, record: Callable[[int], 
         powers=power_table(by_group["powers"]),
         grid=grid_table(by_group["grid"]),
         grid5=grid_table(by_group["grid5"]),
-        onsets=onset_table(by_group["onsets"]),
+        onsets=onset_table((*by_group["onsets"], *by_group["powers"])),
         picks=regret_table(by_group["picks"]),
-        doctor="" if python else " finetune-doctor was not run (`--finetune-doctor PYTHON`).",
+        more=more_table(by_group["picks"]),
+        doctor=DOCTOR_RUN if python else "finetune-doctor was not run (`--finetune-doctor PYTHON`).",
         forecast=record(runs) if record else "",
     )
     return text
@@ -204,6 +232,10 @@ def _tally(python: str | None, cell: Cell, runs: int) -> Tally:
     return tally(cell, runs, partial(baselines, python))
 
 
+DOCTOR_RUN = (
+    "finetune-doctor is 0.2.2 on a `trainer_state.json` with the curves of the run and a training loss that falls to "
+    "nearly nothing: as it comes, and told to go by accuracy."
+)
 TEMPLATE = (Path(__file__).parent / "verdict.template.md").read_text(encoding="utf-8")
 
 
