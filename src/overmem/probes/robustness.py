@@ -124,7 +124,7 @@ def _rate_of_drop(was: np.ndarray, now: np.ndarray, note: str) -> Number:
     kept = ratio(now.astype(np.float64), was.astype(np.float64), note)
     if kept.value is None or kept.low is None or kept.high is None:
         return Number(None if kept.value is None else 1 - kept.value, n=kept.n, note=kept.note)
-    return Number(1 - kept.value, kept.stderr, 1 - kept.high, 1 - kept.low, kept.n, kept.note)
+    return Number(1 - kept.value, kept.stderr, 1 - kept.high, min(1.0, 1 - kept.low), kept.n, kept.note)
 
 
 def _nll_rise(snapshot: Snapshot, origin: str, shift: str) -> Number:

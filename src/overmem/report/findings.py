@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from overmem import store
 from overmem.records import Checkpoint, CheckpointVerdict, Estimate, Measurement, Verdict
+from overmem.report.tokens import TokenStory, token_story
 
 ACCURACY = ("accuracy", "accuracy")
 """Probe and metric of greedy accuracy."""
@@ -27,6 +28,10 @@ class Findings:
     """As the audit found them."""
     plan: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    questions: Mapping[str, str] = field(default_factory=dict)
+    """Id of a training example -> its question."""
+    tokens: TokenStory | str = "no observations at hand"
+    """Which tokens carry the late checkpoint's excess, or why that is not known."""
 
     @cached_property
     def by_key(self) -> Mapping[tuple[str, str, str, str], Measurement]:
@@ -63,6 +68,16 @@ class Findings:
         """The judged checkpoints in time order, merged ones left out."""
         return tuple(sorted((c for c in self.verdict.checkpoints if not c.checkpoint.merged_from), key=_step))
 
+    @property
+    def lowest(self) -> str | None:
+        """The checkpoint of the lowest nll on the split that choices were made on; None where none was scored."""
+        found = [(e.value, c.checkpoint.step, c.checkpoint.name) for c, e in self._nlls() if e.value is not None]
+        return min(found)[2] if found else None
+
+    def _nlls(self) -> list[tuple[CheckpointVerdict, Estimate]]:
+        measured = [(c, self.measured(c.checkpoint.name, self.chosen_on, NLL)) for c in self.trained]
+        return [(c, e) for c, e in measured if has_value(e)]
+
     @cached_property
     def beside(self) -> tuple[Checkpoint, ...]:
         """Checkpoints that were measured and not judged as part of the trajectory: merged ones, mostly."""
@@ -89,15 +104,23 @@ def read_findings(run: store.Run) -> Findings:
     Raises:
         BadRequest: there is no verdict, or a file is of another schema version.
     """
-    return Findings(
+    planned = run.plan_path.is_file()
+    train = run.examples_path("train")
+    findings = Findings(
         name=run.root.resolve().name,
         verdict=store.read_verdict(run),
         measurements=tuple(store.read_measurements(run)) if run.measurements_path.is_file() else (),
         log=tuple(store.read_log_history(run)),
-        checkpoints=store.read_checkpoints(run) if run.plan_path.is_file() else (),
-        plan=store.read_plan(run) if run.plan_path.is_file() else {},
+        checkpoints=store.read_checkpoints(run) if planned else (),
+        plan=store.read_plan(run) if planned else {},
         recipe=store.read_recipe(run),
+        questions={e.id: e.question for e in store.read_examples(run, "train")} if train.is_file() else {},
     )
+    late, lowest = findings.checkpoint(findings.compared[-1] if findings.compared else None), findings.lowest
+    reference = findings.checkpoint(lowest)
+    if late is None or reference is None:
+        return findings
+    return replace(findings, tokens=token_story(run, late, reference, findings.chosen_on))
 
 
 def estimate_of_row(row: Measurement) -> Estimate:

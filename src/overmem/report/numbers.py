@@ -59,6 +59,8 @@ UNITS: Mapping[str, Unit] = {
     "difference": Unit(lambda x: signed(x, 3), "", " to "),
     "step": Unit(lambda x: f"{x:,.0f}"),
     "epoch": Unit(lambda x: f"{x:.3g}"),
+    "share": Unit(lambda x: signed(100 * x, 1).removeprefix("+"), "%", " to "),
+    "p": Unit(lambda x: "< 0.001" if x < 0.001 else f"{x:.3f}"),
     "number": Unit(three_digits, "", " to "),
 }
 

@@ -12,10 +12,15 @@ from overmem.report.sections.calibration import calibration
 from overmem.report.sections.checkpoints import checkpoints
 from overmem.report.sections.choices import choices
 from overmem.report.sections.costs import costs
+from overmem.report.sections.diversity import diversity
 from overmem.report.sections.dynamics import dynamics
 from overmem.report.sections.making import making
+from overmem.report.sections.mechanism import mechanism
+from overmem.report.sections.membership import membership
 from overmem.report.sections.memorization import memorization
+from overmem.report.sections.ood import ood
 from overmem.report.sections.probes import probes
+from overmem.report.sections.robustness import robustness
 from overmem.report.sections.trajectory import trajectory
 
 SECTIONS: Mapping[str, Callable[[Findings], Section]] = {
@@ -24,8 +29,13 @@ SECTIONS: Mapping[str, Callable[[Findings], Section]] = {
     "choices": choices,
     "costs": costs,
     "checkpoints": checkpoints,
-    "memorization": memorization,
+    "robustness": robustness,
+    "ood": ood,
+    "diversity": diversity,
     "calibration": calibration,
+    "membership": membership,
+    "memorization": memorization,
+    "mechanism": mechanism,
     "probes": probes,
     "dynamics": dynamics,
     "making": making,

@@ -20,6 +20,7 @@ def costs(findings: Findings) -> Section:
         "costs.html.j2",
         costs=verdict.costs,
         charts=charts,
+        unpriced=not any(c.regime.startswith("over-memorized") for c in verdict.checkpoints),
         confirmed=sum(c.confirmed for c in verdict.costs),
         recommended=verdict.recommended.checkpoint if verdict.recommended else None,
     )

@@ -4,10 +4,20 @@ import altair as alt
 
 from overmem.report.charts import Layer, Rows, data, domain_of, row, specification, step_axis, value_axis, whiskers
 from overmem.report.charts import background as regimes
+from overmem.report.figures import beside
 from overmem.report.findings import NLL, Findings, has_value
 from overmem.report.markup import Section, render
-from overmem.report.numbers import perplexity_of
 
+TABLE = {
+    "tokens whose label greedy decoding gives": ("memorization", "exact", "percent"),
+    "… more than on val": ("memorization", "exact_gap", "points"),
+    "of a solution, what needs no prefix (extraction strength)": ("memorization", "extraction_strength", "percent"),
+    "… more than on val ": ("memorization", "extraction_strength_gap", "points"),
+    "solutions that need no prefix at all": ("memorization", "wholly_extractable", "percent"),
+    "solutions that greedy decoding writes word for word": ("memorization", "verbatim", "percent"),
+    "of a solution, what it writes word for word": ("memorization", "verbatim_prefix", "percent"),
+    "… more than on val  ": ("memorization", "verbatim_prefix_gap", "points"),
+}
 COLOURS = {"train": "var(--train)", "val": "var(--ink)"}
 
 
@@ -36,6 +46,7 @@ def memorization(findings: Findings) -> Section:
         table = [
             {"checkpoint": at["val"][0].name, "train": at["train"][1], "val": at["val"][1]} for at in (first, last)
         ]
-    body = render("memorization.html.j2", charts=charts, table=table, perplexity_of=perplexity_of)
+    known = beside(findings, "train", TABLE)
+    body = render("memorization.html.j2", charts=charts, table=table, known=known, names=findings.compared)
     lead = "Where the curves part, the solutions that were trained on are learnt by heart."
     return Section("Training text against held-out text", body, charts, lead)

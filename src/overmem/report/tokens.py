@@ -1,0 +1,59 @@
+"""The tokens that carry the excess of perplexity, with their texts: read from the observations of two checkpoints."""
+
+from dataclasses import dataclass
+
+from overmem import store
+from overmem.probes.carriers import Carrier, carriers, costliest
+from overmem.probes.mechanism import TokenExcess, token_excess
+from overmem.records import Checkpoint, Snapshot
+
+
+@dataclass(frozen=True)
+class Told:
+    """One solution, token by token: text, nats above the reference, and whether the label is the argmax."""
+
+    id: str
+    question: str
+    excess: float
+    """Nats in all."""
+    tokens: tuple[tuple[str, float, bool], ...]
+
+
+@dataclass(frozen=True)
+class TokenStory:
+    """Where one checkpoint's excess over another sits."""
+
+    late: str
+    reference: str
+    split: str
+    carriers: tuple[tuple[str, Carrier], ...]
+    """Text and what it carries, the largest first."""
+    examples: tuple[Told, ...]
+
+
+def token_story(run: store.Run, late: Checkpoint, reference: Checkpoint, split: str) -> TokenStory | str:
+    """The story of one split, or why there is none."""
+    units = [run.unit_path(c.name, split, "scores") for c in (late, reference)]
+    if late == reference:
+        return "no other checkpoint has a lower perplexity"
+    if not all(path.is_file() for path in units):
+        return f"{split} was not scored at both checkpoints"
+    ours, theirs = (Snapshot(c, {}, {split: store.read_scores(run, c.name, split)}, {}) for c in (late, reference))
+    tokens = token_excess(ours, theirs, split)
+    if isinstance(tokens, str):
+        return tokens
+    pieces = store.read_pieces(run)
+    if not pieces:
+        return "the texts of the tokens were not kept; audit again"
+    found = tuple((pieces.get(c.token_id, f"token {c.token_id}"), c) for c in carriers(tokens))
+    questions = {e.id: e.question for e in store.read_examples(run, split)}
+    examples = tuple(_told(tokens, at, pieces, questions) for at in costliest(tokens))
+    return TokenStory(late.name, reference.name, split, found, examples)
+
+
+def _told(tokens: TokenExcess, at: int, pieces: dict[int, str], questions: dict[str, str]) -> Told:
+    here = tokens.example == at
+    rows = zip(tokens.token_id[here], tokens.excess[here], tokens.is_argmax[here], strict=True)
+    told = tuple((pieces.get(int(token), "\ufffd"), float(excess), bool(hit)) for token, excess, hit in rows)
+    name = tokens.example_ids[at]
+    return Told(name, questions.get(name, ""), sum(excess for _, excess, _ in told), told)
