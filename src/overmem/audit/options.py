@@ -19,6 +19,9 @@ class Audit:
     the same data, took; else 500."""
     side_rows: int | None = None
     """Examples of train and of every ood split, at most; by default as `rows`, else 200."""
+    budget: str | None = None
+    """Time that observing may take: 90s, 30m, 2h, 1h30m. The examples of every split are then as many as fit, no more
+    than `rows` and `side_rows`; the same command again keeps to those that were chosen."""
     shifts: tuple[str, ...] = ()
     """Other tellings of the test questions, for robustness: preamble, suffix, typos, names, ...; `side_rows` each.
     `preamble:3` is three wordings of each question."""

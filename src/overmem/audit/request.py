@@ -1,5 +1,6 @@
 """What an audit is asked for, complete: the options, what the run says where they are silent, and the examples."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +19,8 @@ from overmem.recipe import read_data
 from overmem.records import COMPANION, Example
 from overmem.tasks import Data, anchored, load
 from overmem.tasks.render import encode
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Request:
     decoding: Decoding
     context: int
     """Tokens that the model's positions allow."""
+    budget: float | None
+    """Seconds to choose `rows` and `side_rows` for; None where none are given, or they were chosen for them before."""
 
     @property
     def template(self) -> str | None:
@@ -91,8 +96,11 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
     has_base = there[0].checkpoint.name == "base"
     if not has_base:
         say("the base model is not known (give --base): no step 0")
+    seconds = None if config.budget is None else seconds_of(config.budget)
     data = _data(config, recipe, before)
-    asked = _asked(config, recipe, before, data, say)
+    same = bool(before) and config.data is None and before["data"] == (data and asdict(anchored(data)))
+    chosen = same and config.budget is not None and before["audit"].get("budget") == config.budget
+    asked = _asked(config, recipe, before if same else {}, chosen, say)
     held_out = _given(run, before) if data is None else _held_out(config, recipe, data, say)
     tokenizer = tokenizer_of(run.root, there, config.tokenizer)
     limit = asked["max_new_tokens"] or longest_completion(held_out, tokenizer, asked["template"])
@@ -108,7 +116,21 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
         tokenizer,
         Decoding(config.draws, config.temperature, limit, config.seed),
         _context(found),
+        None if chosen else seconds,
     )
+
+
+def seconds_of(budget: str) -> float:
+    """A time as `90s`, `30m`, `2h` or `1h30m`, in seconds.
+
+    Raises:
+        BadRequest: it is none, or no time at all.
+    """
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smh])", budget)
+    found = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if not found or "".join(number + unit for number, unit in parts) != budget:
+        raise BadRequest(f"--budget {budget!r} is not a time; allowed: 90s, 30m, 2h, 1h30m")
+    return found
 
 
 def _only(found: list[Found], names: tuple[str, ...]) -> list[Found]:
@@ -143,20 +165,25 @@ def _data(config: Audit, recipe: Mapping[str, Any], before: Mapping[str, Any]) -
 
 
 def _asked(
-    config: Audit,
-    recipe: Mapping[str, Any],
-    before: Mapping[str, Any],
-    data: Data | None,
-    say: Callable[[str], None],
+    config: Audit, recipe: Mapping[str, Any], before: Mapping[str, Any], chosen: bool, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """The options that were left out, as the plan that stands in the run has them if it is of the same data."""
-    same = bool(before) and config.data is None and before["data"] == (data and asdict(anchored(data)))
+    """The options that were left out, as the plan of the same data that stands in the run has them.
+
+    Args:
+        config: the options.
+        recipe: the run's own.
+        before: the plan; empty where it is of other data.
+        chosen: whether its rows were chosen for the budget that is given now; those for another one are not taken.
+        say: told what is as before.
+    """
     usual = {"rows": 500, "side_rows": 200, "max_new_tokens": None, "template": recipe.get("template")}
-    kept = {name: before["audit"].get(name) for name in usual} if same else {}
+    kept = {name: before["audit"].get(name) if before else None for name in usual}
     found = {}
     for name, default in usual.items():
-        given = getattr(config, name)
-        found[name] = next((v for v in (given, kept.get(name)) if v is not None), default)
+        is_rows = name in ("rows", "side_rows")
+        given = None if is_rows and chosen else getattr(config, name)
+        standing = None if is_rows and config.budget is not None and not chosen else kept[name]
+        found[name] = next((v for v in (given, standing) if v is not None), default)
         if given is None and found[name] != default:
             say(f"{name.replace('_', ' ')} as the run was measured before: {found[name]} (--{name.replace('_', '-')})")
     return found

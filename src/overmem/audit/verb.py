@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from overmem import store
+from overmem.audit.estimate import sized
 from overmem.audit.options import Audit
 from overmem.audit.request import requested
 from overmem.observe.pieces import pieces
 from overmem.observe.plan import record
-from overmem.observe.work import Progress, observe, pending
+from overmem.observe.work import Progress, observe
 from overmem.probes.measure import measured
 from overmem.records import Measurement
 
@@ -41,12 +42,13 @@ def audit(
         progress: told how far the work is.
 
     Raises:
-        BadRequest: no run, no checkpoints, no data, or an option that is not allowed. Before any model loads.
+        BadRequest: no run, no checkpoints, no data, or an option that is not allowed: before any model loads. A budget
+            that is too short: after the warm-up.
         Locked: another process writes to the run.
     """
-    request = requested(config, say)
+    load, pace = sized(requested(config, say), say)
+    request, splits, failures = load.request, load.splits, load.failures
     run = request.run
-    splits = request.splits(request.asked["rows"], request.asked["side_rows"])
     for split in splits.values():
         if split.truncated:
             total, context = len(split.examples), request.context
@@ -66,10 +68,9 @@ def audit(
             splits,
         )
         store.write_json(run.plan_path, plan)
-        units, standing, failures = pending(run, request.found, splits)
         computed = observe(
             run,
-            units,
+            load.units,
             request.skeleton,
             request.tokenizer,
             request.decoding,
@@ -77,9 +78,10 @@ def audit(
             failures=failures,
             say=say,
             progress=progress,
+            pace=pace,
         )
         for name, reason in failures.items():
             say(f"{name}: {reason}")
         rows = tuple(measured(store.read_checkpoints(run), lambda c: store.read_snapshot(run, c)))
         store.write_measurements(run, rows)
-    return Audited(run, rows, computed, standing, failures)
+    return Audited(run, rows, computed, load.standing, failures)

@@ -1,9 +1,10 @@
-"""`overmem audit RUN`: observe and measure, then judge and draw."""
+"""`overmem audit RUN`: observe and measure, then judge and draw; `--dry-run` says what that would cost."""
 
 from dataclasses import dataclass
 
-from overmem.audit import Audit, audit
+from overmem.audit import Audit, audit, cost
 from overmem.cli import Arguments, parsed
+from overmem.cli.cost import show_cost
 from overmem.cli.screen import bar, print_json, quiet_libraries, say, show_verdict
 from overmem.diagnose import Diagnose, diagnose
 from overmem.report import Report, report
@@ -14,14 +15,21 @@ from overmem.store import write_verdict
 class AuditCommand(Audit):
     """What to audit, and what to do with it."""
 
+    dry_run: bool = False
+    """Say how many tokens would be scored and generated, how long it would take on this machine, what memory it needs
+    and how exact the numbers would be; observe and write nothing."""
     json: bool = False
-    """Print the measurements as JSON, and do not judge or draw."""
+    """Print the measurements (or the cost) as JSON, and do not judge or draw."""
 
 
 def run(arguments: Arguments) -> int:
     """Audit; unless --json, judge and draw too. 1 where a checkpoint could not be observed."""
     quiet_libraries()
     config = parsed(AuditCommand, arguments, "audit", "run")
+    if config.dry_run:
+        found = cost(config, say=say)
+        print_json(found) if config.json else show_cost(found)
+        return int(bool(found.failures))
     with bar() as progress:
         done = audit(config, say=say, progress=progress)
     say(f"{done.computed} units of work done, {done.standing} stood already; {len(done.measurements)} measurements")

@@ -33,7 +33,7 @@ def samples(
         prompts,
         names,
         fitting(model, split, decoding),
-        stop_ids=_stop_ids(model, tokenizer),
+        stop_ids=stop_ids(model, tokenizer),
         token_budget=token_budget,
         advance=advance,
         tick=tick,
@@ -64,7 +64,8 @@ def fitting(model: Any, split: Split, decoding: Decoding) -> Decoding:
     return replace(decoding, max_new_tokens=max(1, min(decoding.max_new_tokens, context_of(model.config) - longest)))
 
 
-def _stop_ids(model: Any, tokenizer: Any) -> list[int]:
+def stop_ids(model: Any, tokenizer: Any) -> list[int]:
+    """Tokens that end a completion: the tokenizer's and those of the model's generation config."""
     configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     listed = configured if isinstance(configured, list) else [configured]
     return sorted({i for i in [*listed, tokenizer.eos_token_id] if i is not None})

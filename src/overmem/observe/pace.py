@@ -1,46 +1,68 @@
-"""How long the work will take, measured on this machine before it begins."""
+"""How long the work takes, from what each part of it costs.
 
-import time
-from dataclasses import dataclass, replace
-from typing import Any
+Scoring costs by the token. A completion costs by the prompt token, then every step costs something whatever its rows
+(the weights are read once) and something for each of them:
 
-from overmem.observe.grade import samples
+    scores    scored x (prompt and solution tokens)
+    samples   prefill x (prompt tokens) + step x steps + row x (tokens of all completions)
+
+where steps are those of the longest completion, and as many again as rows wait for a place.
+"""
+
+from dataclasses import dataclass
+
 from overmem.observe.plan import Split
-from overmem.observe.sample import Decoding
-from overmem.observe.score import scores
+from overmem.observe.sample import Decoding, room
+
+_NEVER_NOTHING = 1e-9
 
 
-@dataclass
+@dataclass(frozen=True)
 class Pace:
-    """Seconds per scored token and per decoding step on this machine, by a short warm-up."""
+    """Seconds that each part of the work costs on this machine, and what else the warm-up saw."""
 
     decoding: Decoding
     token_budget: int
-    per_scored_token: float = 0.0
-    per_decoded_token: float = 0.0
-
-    def measure(self, model: Any, split: Split, tokenizer: Any) -> None:
-        """Score eight examples and draw one batch of eight tokens."""
-        some = replace(split, encoded=split.encoded[:8])
-        if not some.encoded:
-            return
-        scores(model, some.encoded[:1], token_budget=self.token_budget)
-        start = time.perf_counter()
-        scores(model, some.encoded, token_budget=self.token_budget)
-        tokens = sum(len(e.input_ids) for e in some.encoded)
-        self.per_scored_token = (time.perf_counter() - start) / tokens
-        short = replace(self.decoding, max_new_tokens=8)
-        rows = max(1, self.token_budget // max(1, self._length(split)))
-        many = replace(split, encoded=split.encoded[: max(1, rows // (1 + short.draws))])
-        start = time.perf_counter()
-        samples(model, tokenizer, many, short, self.token_budget)
-        self.per_decoded_token = (time.perf_counter() - start) / (8 * len(many.encoded) * (1 + short.draws))
-
-    def _length(self, split: Split) -> int:
-        return self.decoding.max_new_tokens + max((len(e.prompt_ids) for e in split.encoded), default=0)
+    loading: float = 0.0
+    """Seconds that it takes to put the weights of a checkpoint in place."""
+    scored: float = 0.0
+    """Seconds per token of prompt and solution."""
+    prefill: float = 0.0
+    """Seconds per prompt token that is read before completing."""
+    step: float = 0.0
+    """Seconds per step of completing, beside what each row costs."""
+    row: float = 0.0
+    """Seconds per row of a step."""
+    length: float = 0.0
+    """Tokens of a completion, on average."""
+    longest: int = 0
+    """Tokens of the longest completion."""
+    nll_spread: float = 0.0
+    """Standard error of the nll per token times the root of the number of examples, in nats."""
+    memory: int = 0
+    """Bytes at the peak, weights and all: of the process on a CPU, else of the accelerator. 0 where it is not known."""
+    spent: float = 0.0
+    """Seconds that it took to measure all this."""
 
     def seconds(self, split: Split, kind: str) -> float:
-        """Estimated work of one unit, completions taken to be as long as the reference solutions."""
+        """Of one unit of work."""
         if kind == "scores":
-            return 1e-9 + self.per_scored_token * sum(len(e.input_ids) for e in split.encoded)
-        return 1e-9 + self.per_decoded_token * split.solution_tokens * (1 + self.decoding.draws)
+            return _NEVER_NOTHING + self.scored * sum(len(e.input_ids) for e in split.encoded)
+        return self.completing(split, self.length, self.longest)
+
+    def most_seconds(self, split: Split, kind: str) -> float:
+        """Of one unit of work, were every completion as long as it may be."""
+        limit = self.decoding.max_new_tokens
+        return self.seconds(split, kind) if kind == "scores" else self.completing(split, float(limit), limit)
+
+    def completing(self, split: Split, length: float, longest: int) -> float:
+        """Seconds that the completions of a split take at a mean and a greatest length."""
+        prompts = [len(e.prompt_ids) for e in split.encoded]
+        rows = len(prompts) * (1 + self.decoding.draws)
+        slots, _ = room(prompts, self.decoding, self.token_budget)
+        steps = longest + length * max(0.0, rows / max(1, slots) - 1)
+        return _NEVER_NOTHING + self.prefill * sum(prompts) + self.step * steps + self.row * rows * length
+
+    def generated(self, split: Split) -> int:
+        """Tokens of all completions of a split, as far as the warm-up can tell."""
+        return round(self.length * len(split.encoded) * (1 + self.decoding.draws))

@@ -68,6 +68,16 @@ def batches(lengths: Sequence[int], rows_per_item: int, token_budget: int) -> li
     return found
 
 
+def room(lengths: Sequence[int], decoding: Decoding, token_budget: int) -> tuple[int, int]:
+    """Rows that are completed at once and the columns of their cache, for prompts of these lengths."""
+    repeats = 1 + decoding.draws
+    slots, columns = len(lengths) * repeats, max(lengths, default=0) + decoding.max_new_tokens
+    if slots * columns > token_budget:
+        columns += columns // 8  # to spare, so that the cache is seldom moved back
+        slots = max(1, token_budget // columns // repeats) * repeats
+    return slots, columns
+
+
 def completions(
     model: Model,
     prompts: Sequence[Sequence[int]],
@@ -93,11 +103,7 @@ def completions(
     """
     repeats = 1 + decoding.draws
     order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))
-    columns = max(map(len, prompts), default=0) + decoding.max_new_tokens
-    slots = len(prompts) * repeats
-    if slots * columns > token_budget:
-        columns += columns // 8  # to spare, so that the cache is seldom moved back
-        slots = max(1, token_budget // columns // repeats) * repeats
+    slots, columns = room([len(p) for p in prompts], decoding, token_budget)
     work = _Work(model, decoding, frozenset(stop_ids), slots, cache_of(model.config, slots, columns))
     work.waiting.extend(_Prompt(i, names[i], prompts[i]) for i in order)
     left = dict.fromkeys(order, repeats)

@@ -12,8 +12,11 @@ from overmem.observe.pace import Pace
 from overmem.observe.plan import Split
 from overmem.observe.sample import Decoding
 from overmem.observe.score import scores
+from overmem.observe.warmup import warmed_up
 from overmem.virtual import prefix_of
 
+_WARM_UP = 1.0
+"""Seconds that scoring and completing are each tried for where nobody asked for the time."""
 Progress = Callable[[str, float, float], None]
 """Told (what is done now, seconds of work done, seconds of work in all), both as estimated before the start."""
 
@@ -62,13 +65,14 @@ def observe(
     failures: dict[str, str],
     say: Callable[[str], None],
     progress: Progress,
+    pace: Pace | None = None,
 ) -> int:
     """Do the units, each written as soon as it is whole; returns how many were done.
 
     A checkpoint that cannot be loaded is added to `failures` (and noted in the run); the others go on.
     """
-    pace: Pace | None = None
-    done, computed = 0.0, 0
+    splits = list({u.split.name: u.split for u in units}.values())
+    done, total, computed = 0.0, 0.0, 0
     for unit in units:
         name = unit.found.checkpoint.name
         if name in failures:
@@ -79,10 +83,10 @@ def observe(
             failures[name] = str(error)
             continue
         if pace is None:
-            pace = Pace(decoding, token_budget)
-            pace.measure(model, unit.split, tokenizer)
+            pace = warmed_up(model, tokenizer, splits, decoding, token_budget=token_budget, seconds=_WARM_UP)
+        if not total:
             total = sum(pace.seconds(u.split, u.kind) for u in units)
-            say(f"{len(units)} units of work, about {_spoken(total)} on {model.device} in {model.dtype}")
+            say(f"{len(units)} units of work, about {spoken(total)} on {model.device} in {model.dtype}")
         each = pace.seconds(unit.split, unit.kind) / max(1, len(unit.split.encoded))
         label = f"{name} {unit.split.name} {unit.kind}"
         progress(label, done, total)
@@ -127,7 +131,8 @@ def _after(prefix: tuple[int, ...], split: Split) -> Split:
     return replace(split, encoded=tuple(replace(e, prompt_ids=(*prefix, *e.prompt_ids)) for e in split.encoded))
 
 
-def _spoken(seconds: float) -> str:
+def spoken(seconds: float) -> str:
+    """A time in words: 20 seconds, 5 minutes, 2.5 hours."""
     if seconds < 90:
         return f"{seconds:.0f} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -1,0 +1,157 @@
+"""What an audit would cost and how exact its numbers would be, without making it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import fsum, sqrt
+
+from overmem import store
+from overmem.audit.budget import fitted
+from overmem.audit.load import Load, load_of, pace_of
+from overmem.audit.options import Audit
+from overmem.audit.request import Request, requested
+from overmem.observe.pace import Pace
+from overmem.observe.plan import Split
+from overmem.stats import quantile, wilson
+
+
+@dataclass(frozen=True)
+class SplitCost:
+    """What one split costs, over all checkpoints that it is to be observed at, and what it buys at each of them."""
+
+    split: str
+    examples: int
+    scored_tokens: int
+    """Tokens of prompts and reference solutions that are read to score the solutions."""
+    generated_tokens: int
+    """Tokens of the completions, as far as the warm-up can tell."""
+    seconds: float
+    accuracy: float | None
+    """The accuracy that the width is of: of those that were measured in this run the closest to 0.5, else 0.5. None
+    where no completions are asked for."""
+    accuracy_half_width: float | None
+    """Half the width of its 95% interval."""
+    nll_half_width: float | None
+    """Half the width of the 95% interval of the nll per token, in nats, by the spread that the warm-up saw; None where
+    there was nothing to do."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an audit costs. Nothing was written."""
+
+    units: int
+    """Units of work to be done, (checkpoint, split, kind)."""
+    standing: int
+    """Units that stand already, and cost nothing."""
+    checkpoints: tuple[str, ...]
+    """Those that have something to be done."""
+    failures: Mapping[str, str]
+    """Checkpoint -> why its weights cannot be read."""
+    rows: int
+    side_rows: int
+    scored_tokens: int
+    generated_tokens: int
+    seconds: float
+    """Of observing, on this machine. Probes and report come after it."""
+    most_seconds: float
+    """The same, were every completion as long as it may be."""
+    memory_bytes: int
+    """At the peak, weights and all: of the process on a CPU, else of the accelerator. 0 where it is not known."""
+    device: str
+    dtype: str
+    warm_up_seconds: float
+    splits: tuple[SplitCost, ...]
+
+
+def cost(config: Audit, *, say: Callable[[str], None] = lambda line: None) -> Cost:
+    """What this audit would cost, by a short warm-up on one checkpoint. Writes nothing.
+
+    Raises:
+        BadRequest: as `audit`, or no checkpoint can be loaded.
+    """
+    request = requested(config, say)
+    load = load_of(request)
+    if not load.units:
+        return _cost(load, Pace(request.decoding, config.token_budget))
+    pace = pace_of(load)
+    return _cost(_within(load, pace), pace)
+
+
+def sized(request: Request, say: Callable[[str], None]) -> tuple[Load, Pace | None]:
+    """What is to be done, in the time that there is; and the pace, where that had to be measured."""
+    load = load_of(request)
+    if request.budget is None or not load.units:
+        return load, None
+    pace = pace_of(load)
+    load = _within(load, pace)
+    asked, buys = load.request.asked, widths(_cost(load, pace))
+    say(
+        f"in {request.config.budget} there is time for {asked['rows']} examples of val and of test and "
+        f"{asked['side_rows']} of every other split, at {len(load.checkpoints)} checkpoints: {buys}"
+    )
+    return load, pace
+
+
+def widths(cost: Cost) -> str:
+    """What the examples buy, in words."""
+    kept = [s for s in cost.splits if s.split in ("val", "test")] or list(cost.splits)
+    return "; ".join(_width(s) for s in kept)
+
+
+def _width(split: SplitCost) -> str:
+    exact = []
+    if split.accuracy_half_width is not None:
+        exact.append(f"accuracy ± {split.accuracy_half_width:.3f} at {split.accuracy:.2f}")
+    if split.nll_half_width is not None:
+        exact.append(f"nll ± {split.nll_half_width:.3f}")
+    return f"{split.split} {', '.join(exact)}"
+
+
+def _within(load: Load, pace: Pace) -> Load:
+    return load if load.request.budget is None else fitted(load, pace, load.request.budget)
+
+
+def _cost(load: Load, pace: Pace) -> Cost:
+    request = load.request
+    observed = _accuracies(request)
+    splits = tuple(_split_cost(load, pace, split, observed) for split in load.splits.values())
+    return Cost(
+        len(load.units),
+        load.standing,
+        tuple(load.checkpoints),
+        load.failures,
+        request.asked["rows"],
+        request.asked["side_rows"],
+        sum(s.scored_tokens for s in splits),
+        sum(s.generated_tokens for s in splits),
+        load.seconds(pace),
+        load.most_seconds(pace),
+        pace.memory,
+        request.skeleton.device,
+        str(request.skeleton.dtype).removeprefix("torch."),
+        pace.spent,
+        splits,
+    )
+
+
+def _split_cost(load: Load, pace: Pace, split: Split, observed: Mapping[str, float]) -> SplitCost:
+    units = [u for u in load.units if u.split.name == split.name]
+    n = len(split.encoded)
+    scored = sum(u.kind == "scores" for u in units) * sum(len(e.input_ids) for e in split.encoded)
+    generated = sum(u.kind == "samples" for u in units) * pace.generated(split)
+    seconds = fsum(pace.seconds(u.split, u.kind) for u in units)
+    p = observed.get(split.name, 0.5) if "samples" in split.kinds else None
+    low, high = wilson((p or 0.0) * n, n)
+    nll = quantile(0.975, n) * pace.nll_spread / sqrt(n) if n and pace.nll_spread else None
+    return SplitCost(split.name, n, scored, generated, seconds, p, None if p is None else (high - low) / 2, nll)
+
+
+def _accuracies(request: Request) -> dict[str, float]:
+    """Split -> of the accuracies that were measured before, the closest to 0.5, where the interval is widest."""
+    if not request.run.measurements_path.is_file():
+        return {}
+    found: dict[str, float] = {}
+    for one in store.read_measurements(request.run):
+        if one.metric == "accuracy" and one.value is not None:
+            found[one.split] = min(found.get(one.split, one.value), one.value, key=lambda value: abs(value - 0.5))
+    return found

@@ -1,0 +1,77 @@
+"""What an audit has to do, and how long that takes on this machine."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import fsum
+
+from overmem.audit.request import Request
+from overmem.errors import BadCheckpoint, BadRequest
+from overmem.observe.pace import Pace
+from overmem.observe.plan import Split
+from overmem.observe.warmup import warmed_up
+from overmem.observe.work import Unit, pending
+
+_WARM_UP = 10.0
+"""Seconds that scoring and completing are each tried for, so that what is said of the time can be relied on."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """The units of work of a request."""
+
+    request: Request
+    splits: Mapping[str, Split]
+    units: Sequence[Unit]
+    """To be done."""
+    standing: int
+    """Done already."""
+    failures: dict[str, str]
+    """Checkpoint -> why its weights cannot be read."""
+
+    @property
+    def checkpoints(self) -> list[str]:
+        """Those that have something to be done, in order."""
+        return list(dict.fromkeys(unit.found.checkpoint.name for unit in self.units))
+
+    def seconds(self, pace: Pace) -> float:
+        """All units, and the weights of every checkpoint put in place."""
+        return fsum(pace.seconds(u.split, u.kind) for u in self.units) + pace.loading * len(self.checkpoints)
+
+    def most_seconds(self, pace: Pace) -> float:
+        """The same, were every completion as long as it may be."""
+        return fsum(pace.most_seconds(u.split, u.kind) for u in self.units) + pace.loading * len(self.checkpoints)
+
+
+def load_of(request: Request) -> Load:
+    """What is to be done for a request. Reads no weights but for their fingerprints."""
+    splits = request.splits(request.asked["rows"], request.asked["side_rows"])
+    return Load(request, splits, *pending(request.run, request.found, splits))
+
+
+def pace_of(load: Load) -> Pace:
+    """The pace of this machine, by a warm-up on the last checkpoint that has something to be done and can be loaded.
+
+    Raises:
+        BadRequest: none can be loaded.
+    """
+    request, reasons = load.request, []
+    there = {unit.found.checkpoint.name: unit.found for unit in load.units}
+    for found in reversed(there.values()):
+        start = time.perf_counter()
+        try:
+            model = request.skeleton.model(found)
+        except BadCheckpoint as error:
+            reasons.append(str(error))
+            continue
+        loading = time.perf_counter() - start
+        pace = warmed_up(
+            model,
+            request.tokenizer,
+            list({unit.split.name: unit.split for unit in load.units}.values()),
+            request.decoding,
+            token_budget=request.config.token_budget,
+            seconds=_WARM_UP,
+        )
+        return replace(pace, loading=loading, spent=pace.spent + loading)
+    raise BadRequest(f"no checkpoint can be loaded, so the time cannot be measured: {'; '.join(reasons)}")

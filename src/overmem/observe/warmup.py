@@ -1,0 +1,168 @@
+"""The pace of this machine, by doing a little of the work: the longest example, and others evenly from all."""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import torch
+
+from overmem.checkpoints import Model
+from overmem.observe.grade import fitting, stop_ids
+from overmem.observe.pace import Pace
+from overmem.observe.plan import Split
+from overmem.observe.sample import Completion, Decoding, completions, room
+from overmem.observe.score import scores
+from overmem.stats import ratio_stderr
+from overmem.tasks.render import Encoded
+
+_FEW, _MANY = 8, 64
+"""Examples that are scored, at least and at most."""
+_ALONE = 8
+"""Steps of a row alone, which tell what a step costs whatever its rows."""
+
+
+def warmed_up(
+    model: Model, tokenizer: Any, splits: Sequence[Split], decoding: Decoding, *, token_budget: int, seconds: float
+) -> Pace:
+    """The pace of scoring and of completing, each tried for about so many seconds.
+
+    A completion that is cut short counts as long as the reference solutions, or half as long again as it was by then.
+    """
+    start = time.perf_counter()
+    if model.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(model.device)
+    pace = Pace(decoding, token_budget)
+    if some := _spread([e for s in splits for e in s.encoded], _MANY):
+        pace = _scored(pace, model, some, seconds)
+    if asked := [s for s in splits if "samples" in s.kinds and s.encoded]:
+        pace = _completed(pace, model, stop_ids(model, tokenizer), max(asked, key=lambda s: len(s.encoded)), seconds)
+    return replace(pace, memory=pace.memory + _peak(model), spent=time.perf_counter() - start)
+
+
+def _spread(encoded: Sequence[Encoded], count: int) -> list[Encoded]:
+    """The longest example, and others evenly from all."""
+    if not encoded:
+        return []
+    longest = max(range(len(encoded)), key=lambda i: len(encoded[i].input_ids))
+    others = np.linspace(0, len(encoded) - 1, min(count, len(encoded))).astype(int).tolist()
+    return [encoded[longest], *(encoded[i] for i in others if i != longest)][:count]
+
+
+def _scored(pace: Pace, model: Model, encoded: Sequence[Encoded], seconds: float) -> Pace:
+    scores(model, encoded[:1], token_budget=pace.token_budget)  # the first pass of all is slower
+    start = time.perf_counter()
+    observed = scores(model, encoded[:_FEW], token_budget=pace.token_budget)
+    took, done = time.perf_counter() - start, encoded[:_FEW]
+    if more := encoded[_FEW : int(_FEW * max(1.0, seconds / max(took, 1e-9)))]:
+        start = time.perf_counter()
+        observed = scores(model, more, token_budget=pace.token_budget)
+        took, done = time.perf_counter() - start, more
+    sums, counts = observed.nll_sums, observed.token_counts.astype(np.float64)
+    spread = ratio_stderr(sums, counts) * sqrt(len(sums)) if len(sums) > 1 else 0.0
+    return replace(pace, scored=took / sum(len(e.input_ids) for e in done), nll_spread=spread)
+
+
+def _completed(pace: Pace, model: Model, stops: Sequence[int], split: Split, seconds: float) -> Pace:
+    decoding = fitting(model, split, pace.decoding)
+    slots, columns = room([len(e.prompt_ids) for e in split.encoded], decoding, pace.token_budget)
+    reading = pace.scored * sum(len(e.prompt_ids) for e in split.encoded) / len(split.encoded)
+    at_once = max(1, slots // (1 + decoding.draws))
+    some = _spread(split.encoded, max(1, min(at_once, int(seconds / 2 / max(reading, 1e-9)))))
+    watched = _Watched(model, seconds)
+    ended = watched.completing([e.prompt_ids for e in some], decoding, stops, pace.token_budget)
+    alone = _Watched(model, seconds / 2)
+    shortest = min(some, key=lambda e: len(e.prompt_ids))
+    alone.completing([shortest.prompt_ids], Decoding(0, max_new_tokens=1 + _ALONE), (), pace.token_budget)
+    steps, single = watched.steps, alone.steps
+    rows = float(np.mean([r for r, _ in steps])) if steps else 1.0
+    each, least = (float(np.mean([s for _, s in done])) if done else 0.0 for done in (steps, single))
+    row = max(0.0, each - least) / (rows - 1) if rows > 1 else 0.0
+    lengths = [len(one.token_ids) + (one.stop == "eos") for one in ended]
+    cut = len(some) * (1 + decoding.draws) - len(lengths)
+    usual = split.solution_tokens / len(split.encoded)
+    guess = min(decoding.max_new_tokens, max(usual, 1.5 * (1 + len(steps))))
+    missing = max(0, slots * columns - len(some) * (1 + decoding.draws) * columns)
+    return replace(
+        pace,
+        prefill=watched.reading / sum(len(e.prompt_ids) for e in some),
+        step=max(0.0, (least if single else each) - row),
+        row=row,
+        length=(sum(lengths) + cut * guess) / (len(lengths) + cut),
+        longest=decoding.max_new_tokens if cut else max(lengths),
+        memory=missing * _cached_bytes(model),
+    )
+
+
+class _Enough(Exception):
+    """The time is over."""
+
+
+class _Watched:
+    """A model that notes when it is called, and stops when the time is over."""
+
+    def __init__(self, model: Model, seconds: float) -> None:
+        self.model, self.limit = model, seconds
+        self.config, self.device = model.config, model.device
+        self.shapes: list[tuple[int, int]] = []
+        self.times: list[float] = []
+
+    def __call__(self, *, input_ids: torch.Tensor, **more: Any) -> Any:
+        """The model's own output."""
+        self.times.append(time.perf_counter())
+        if self.times[-1] - self.times[0] > self.limit and len(self.steps) > 1:
+            raise _Enough
+        self.shapes.append((input_ids.shape[0], input_ids.shape[1]))
+        return self.model(input_ids=input_ids, **more)
+
+    def completing(
+        self, prompts: Sequence[Sequence[int]], decoding: Decoding, stops: Sequence[int], token_budget: int
+    ) -> list[Completion]:
+        """The completions that end in time."""
+        ended = []
+        names = [str(i) for i in range(len(prompts))]
+        try:
+            for one in completions(self, prompts, names, decoding, stop_ids=stops, token_budget=token_budget):
+                ended.append(one)
+        except _Enough:
+            return ended
+        self.times.append(time.perf_counter())
+        return ended
+
+    @property
+    def passes(self) -> list[tuple[int, int, float]]:
+        """(rows, tokens of each, seconds) of every forward pass that is over, with all that followed it."""
+        ends = zip(self.shapes, self.times, self.times[1:], strict=False)
+        return [(rows, width, end - start) for (rows, width), start, end in ends]
+
+    @property
+    def steps(self) -> list[tuple[int, float]]:
+        """(rows, seconds) of every pass that gave rows their next token."""
+        return [(rows, seconds) for rows, width, seconds in self.passes if width == 1]
+
+    @property
+    def reading(self) -> float:
+        """Seconds of all passes that read prompts."""
+        return sum(seconds for _, width, seconds in self.passes if width > 1)
+
+
+def _cached_bytes(model: Model) -> int:
+    """Bytes of keys and values for one token; 0 where the configuration does not say."""
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or getattr(config, "num_attention_heads", 0)
+    head = getattr(config, "head_dim", None) or config.hidden_size // max(1, getattr(config, "num_attention_heads", 1))
+    return int(2 * config.num_hidden_layers * heads * head * model.dtype.itemsize)
+
+
+def _peak(model: Model) -> int:
+    """Bytes at the peak so far: of the process on a CPU (all that it ever held), else of the accelerator."""
+    if model.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(model.device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,126 @@
+"""What an audit would cost is said before it begins, and how many examples there is time for."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from overmem import store
+from overmem.audit import Audit, audit, cost
+from overmem.audit.load import load_of
+from overmem.audit.request import requested, seconds_of
+from overmem.errors import BadRequest
+from overmem.observe.pace import Pace
+
+
+@pytest.fixture
+def run(foreign_run, tmp_path):
+    return shutil.copytree(foreign_run, tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "sums.jsonl"
+    sums = [(a, b) for a in range(25) for b in range(20)]
+    rows = [{"question": f"What is {a} plus {b}?", "solution": f"{a} + {b}\n#### {a + b}"} for a, b in sums]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def asked(run, base, many):
+    return Audit(str(run), str(many), str(base), rows=30, side_rows=10, draws=1, max_new_tokens=8)
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """A machine on which a token takes 10 ms to score, nothing else takes time, and measuring that took 10 s."""
+    monkeypatch.setattr(
+        "overmem.audit.estimate.pace_of",
+        lambda load: Pace(load.request.decoding, 16384, scored=0.01, nll_spread=1.0, spent=10.0),
+    )
+
+
+def listing(folder):
+    return {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
+
+
+def test_a_dry_run_counts_the_tokens_and_writes_nothing(run, asked):
+    before = listing(run)
+    found = cost(asked)
+    assert listing(run) == before
+    assert found.checkpoints == ("base", "checkpoint-2", "checkpoint-4")
+    assert (found.units, found.standing) == (len(found.splits) * 2 * 3, 0)
+    assert found.seconds > 0
+    assert found.most_seconds >= found.seconds
+    assert found.memory_bytes > 2**20
+    assert found.generated_tokens <= sum(s.examples for s in found.splits) * 2 * 8 * 3
+    audit(asked)
+    splits = load_of(requested(asked, print)).splits.values()
+    assert found.scored_tokens == 3 * sum(len(e.input_ids) for s in splits for e in s.encoded)
+
+
+def test_what_stands_costs_nothing_and_a_new_checkpoint_costs_its_share(run, asked):
+    whole = cost(asked)
+    audit(replace(asked, checkpoints=("base", "checkpoint-2")))
+    rest = cost(asked)
+    assert rest.checkpoints == ("checkpoint-4",)
+    assert rest.scored_tokens * 3 == whole.scored_tokens
+    audit(asked)
+    nothing = cost(asked)
+    assert (nothing.units, nothing.seconds, nothing.standing) == (0, 0, whole.units)
+
+
+def test_the_command_says_the_cost_in_words_and_as_json(overmem, run, asked):
+    words = ("audit", run, "--data", asked.data, "--base", asked.base, "--rows", 6, "--max-new-tokens", 8, "--dry-run")
+    done = overmem(*words)
+    assert done.returncode == 0, done.stderr
+    assert "Nothing was written" in done.stdout
+    found = json.loads(overmem(*words, "--json").stdout)
+    assert {s["split"] for s in found["splits"]} >= {"train", "val", "test"}
+    assert found["units"] == 2 * 3 * len(found["splits"])
+    assert not (run / "overmem").exists()
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_budget_takes_as_many_examples_as_there_is_time_for_and_says_what_they_buy(asked):
+    plenty = cost(replace(asked, budget="1h"))
+    assert (plenty.rows, plenty.side_rows) == (30, 10)
+    tight = cost(replace(asked, budget=f"{10 + 0.8 * plenty.seconds / 0.9:.1f}s"))
+    assert 20 <= tight.rows < 30
+    assert 1 <= tight.side_rows < 10
+    assert 0.6 * plenty.seconds < tight.seconds <= 0.8 * plenty.seconds + 0.1
+    for few, many in zip(tight.splits, plenty.splits, strict=True):
+        assert few.accuracy_half_width > many.accuracy_half_width
+        assert few.nll_half_width > many.nll_half_width
+
+
+@pytest.mark.usefixtures("slow")
+def test_what_was_chosen_for_a_budget_is_kept_by_the_same_command_and_chosen_anew_for_another(asked):
+    said = []
+    some = replace(asked, budget=f"{10 + 0.8 * cost(asked).seconds / 0.9:.1f}s", data=None)
+    with pytest.raises(BadRequest):
+        audit(some)  # the run is not known before it was audited once
+    some = replace(some, data=asked.data)
+    done = audit(some, say=said.append)
+    assert any("there is time for" in line and "accuracy ±" in line for line in said)
+    chosen = store.read_plan(done.run)["audit"]["rows"]
+    assert 20 <= chosen < 30
+    again = audit(replace(some, data=None))
+    assert (again.computed, again.standing) == (0, done.computed)
+    assert store.read_plan(done.run)["audit"]["rows"] == chosen
+    assert cost(replace(some, data=None, budget="2h")).rows == 30
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_budget_that_is_too_short_for_anything_is_refused_with_one_that_is_not(asked):
+    with pytest.raises(BadRequest, match=r"--budget 12s is too short: 20 examples .*allowed: \d+m or more"):
+        audit(replace(asked, budget="12s"))
+
+
+def test_a_budget_is_a_time():
+    assert [seconds_of(text) for text in ("90s", "30m", "1h30m", "1.5h")] == [90, 1800, 5400, 5400]
+    for text in ("", "30", "half an hour", "30m later", "0m"):
+        with pytest.raises(BadRequest, match="90s, 30m"):
+            seconds_of(text)
