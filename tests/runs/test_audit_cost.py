@@ -124,3 +124,14 @@ def test_a_budget_is_a_time():
     for text in ("", "30", "half an hour", "30m later", "0m"):
         with pytest.raises(BadRequest, match="90s, 30m"):
             seconds_of(text)
+
+
+def test_an_engine_that_is_not_there_or_whose_time_is_not_measured_is_refused(asked, monkeypatch):
+    with pytest.raises(BadRequest, match="unknown engine 'tgi'; allowed: hf, vllm"):
+        audit(replace(asked, engine="tgi"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(BadRequest, match="pip install vllm"):
+        audit(replace(asked, engine="vllm"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    with pytest.raises(BadRequest, match="--dry-run measures the time of --engine hf"):
+        cost(replace(asked, engine="vllm"))

@@ -9,6 +9,7 @@ from overmem.audit.budget import fitted
 from overmem.audit.load import Load, load_of, pace_of
 from overmem.audit.options import Audit
 from overmem.audit.request import Request, requested
+from overmem.errors import BadRequest
 from overmem.observe.pace import Pace
 from overmem.observe.plan import Split
 from overmem.stats import quantile, wilson
@@ -70,6 +71,7 @@ def cost(config: Audit, *, say: Callable[[str], None] = lambda line: None) -> Co
         BadRequest: as `audit`, or no checkpoint can be loaded.
     """
     request = requested(config, say)
+    _refuse_what_is_not_measured(request, "--dry-run")
     load = load_of(request)
     if not load.units:
         return _cost(load, Pace(request.decoding, config.token_budget))
@@ -82,6 +84,7 @@ def sized(request: Request, say: Callable[[str], None]) -> tuple[Load, Pace | No
     load = load_of(request)
     if request.budget is None or not load.units:
         return load, None
+    _refuse_what_is_not_measured(request, "--budget")
     pace = pace_of(load)
     load = _within(load, pace)
     asked, buys = load.request.asked, widths(_cost(load, pace))
@@ -90,6 +93,13 @@ def sized(request: Request, say: Callable[[str], None]) -> tuple[Load, Pace | No
         f"{asked['side_rows']} of every other split, at {len(load.checkpoints)} checkpoints: {buys}"
     )
     return load, pace
+
+
+def _refuse_what_is_not_measured(request: Request, option: str) -> None:
+    if request.config.engine != "hf":
+        raise BadRequest(
+            f"{option} measures the time of --engine hf, not of {request.config.engine}; leave out one of them"
+        )
 
 
 def widths(cost: Cost) -> str:

@@ -43,6 +43,8 @@ class Audit:
     "Question: ...\\nAnswer:"."""
     tokenizer: str | None = None
     """Folder or hub id; by default the run's."""
+    engine: str = "hf"
+    """Who completes prompts: hf, or vllm where it is installed. Solutions are scored by hf in any case."""
     token_budget: int = 16384
     """Padded tokens in one batch, prompt and completion: what bounds the memory."""
     device: str = "auto"

@@ -15,11 +15,13 @@ from overmem.errors import BadRequest, unknown
 from overmem.observe.companions import companions
 from overmem.observe.plan import Split, context_of, longest_completion, planned
 from overmem.observe.sample import Decoding
+from overmem.observe.vllm import refuse_without_vllm
 from overmem.recipe import read_data
 from overmem.records import COMPANION, Example
 from overmem.tasks import Data, anchored, load
 from overmem.tasks.render import encode
 
+ENGINES = ("hf", "vllm")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -96,6 +98,10 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
     has_base = there[0].checkpoint.name == "base"
     if not has_base:
         say("the base model is not known (give --base): no step 0")
+    if config.engine not in ENGINES:
+        raise unknown("engine", config.engine, ENGINES)
+    if config.engine == "vllm":
+        refuse_without_vllm()
     seconds = None if config.budget is None else seconds_of(config.budget)
     data = _data(config, recipe, before)
     same = bool(before) and config.data is None and before["data"] == (data and asdict(anchored(data)))
@@ -114,7 +120,7 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
         asked,
         held_out,
         tokenizer,
-        Decoding(config.draws, config.temperature, limit, config.seed),
+        Decoding(config.draws, config.temperature, limit, config.seed, config.engine),
         _context(found),
         None if chosen else seconds,
     )

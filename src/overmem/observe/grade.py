@@ -1,6 +1,6 @@
 """Completions of a split, their answers read and compared with the reference's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from overmem import answers
 from overmem.observe.plan import Split, context_of
-from overmem.observe.sample import Decoding, completions
+from overmem.observe.sample import Completion, Decoding, completions
 from overmem.records import Samples
 from overmem.tasks.render import completion_text
 
@@ -26,18 +26,21 @@ def samples(
 
     `tick` is called before every forward pass; what it raises ends the work there.
     """
-    prompts = [e.prompt_ids for e in split.encoded]
-    names = [f"{split.name} {e.example_id}" for e in split.encoded]
     drawn = completions(
         model,
-        prompts,
-        names,
+        [e.prompt_ids for e in split.encoded],
+        names_of(split),
         fitting(model, split, decoding),
         stop_ids=stop_ids(model, tokenizer),
         token_budget=token_budget,
         advance=advance,
         tick=tick,
     )
+    return graded(drawn, tokenizer, split, decoding)
+
+
+def graded(drawn: Iterable[Completion], tokenizer: Any, split: Split, decoding: Decoding) -> Samples:
+    """Completions of one split as they are recorded, in the order of its examples and draws."""
     ordered = sorted(drawn, key=lambda c: (c.prompt, c.draw))
     golds = {e.id: e for e in split.examples}
     texts = [completion_text(tokenizer, c.token_ids) for c in ordered]
@@ -56,6 +59,11 @@ def samples(
             [answers.is_correct(a, golds[i].answer, golds[i].kind) for a, i in zip(read, ids, strict=True)], dtype=bool
         ),
     )
+
+
+def names_of(split: Split) -> list[str]:
+    """What names each prompt, whatever else is completed beside it: its split and its example."""
+    return [f"{split.name} {e.example_id}" for e in split.encoded]
 
 
 def fitting(model: Any, split: Split, decoding: Decoding) -> Decoding:

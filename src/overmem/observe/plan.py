@@ -59,7 +59,7 @@ def planned(
         asked = [
             [asdict(e) for e in chosen],
             [(e.prompt_ids, e.solution_ids) for e in kept],
-            asdict(decoding),
+            {name: value for name, value in asdict(decoding).items() if (name, value) != ("engine", "hf")},
             TEMPERATURES,
         ]
         digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]

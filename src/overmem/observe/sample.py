@@ -35,6 +35,8 @@ class Decoding:
     """Tokens after which a completion is cut (and counted as such)."""
     seed: int = 0
     """First part of every draw's own seed."""
+    engine: str = "hf"
+    """Who completes: `hf`, this module, or `vllm`."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from overmem.observe.pace import Pace
 from overmem.observe.plan import Split
 from overmem.observe.sample import Decoding
 from overmem.observe.score import scores
+from overmem.observe.vllm import Served, served_samples
 from overmem.observe.warmup import warmed_up
 from overmem.virtual import prefix_of
 
@@ -72,6 +73,7 @@ def observe(
     A checkpoint that cannot be loaded is added to `failures` (and noted in the run); the others go on.
     """
     splits = list({u.split.name: u.split for u in units}.values())
+    served = _served(units, skeleton, decoding) if decoding.engine == "vllm" else None
     done, total, computed = 0.0, 0.0, 0
     for unit in units:
         name = unit.found.checkpoint.name
@@ -96,13 +98,24 @@ def observe(
             done += each * examples
             progress(label, done, total)
 
-        _do(run, unit, model, tokenizer, decoding, token_budget, advance)
+        try:
+            _do(run, unit, model, tokenizer, decoding, token_budget, advance, served)
+        except BadCheckpoint as error:
+            failures[name] = str(error)
+            continue
         computed += 1
+    if served is not None:
+        served.close()
+    _note(run, units, failures)
+    return computed
+
+
+def _note(run: store.Run, units: Sequence[Unit], failures: Mapping[str, str]) -> None:
+    """Keep why a checkpoint could not be observed, and forget it of those that could."""
     for name, reason in failures.items():
         store.write_failure(run, name, reason)
     for name in {u.found.checkpoint.name for u in units} - set(failures):
         run.failure_path(name).unlink(missing_ok=True)
-    return computed
 
 
 def _do(
@@ -113,6 +126,7 @@ def _do(
     decoding: Decoding,
     token_budget: int,
     advance: Callable[[int], None],
+    served: Served | None,
 ) -> None:
     name, split = unit.found.checkpoint.name, _after(prefix_of(model), unit.split)
     asked = {"weights": unit.weights, "request": split.request}
@@ -120,8 +134,21 @@ def _do(
         observed = scores(model, split.encoded, token_budget=token_budget, truncated=split.truncated, advance=advance)
         store.write_scores(run, name, split.name, observed, **asked)
     else:
-        drawn = samples(model, tokenizer, split, decoding, token_budget, advance)
+        if served is None:
+            drawn = samples(model, tokenizer, split, decoding, token_budget, advance)
+        else:
+            drawn = served_samples(served, unit.found, model, tokenizer, split, decoding)
+            advance(len(split.encoded))
         store.write_samples(run, name, split.name, drawn, **asked)
+
+
+def _served(units: Sequence[Unit], skeleton: Skeleton, decoding: Decoding) -> Served:
+    """An engine with room for the longest prompt and its completion, and for the adapters among the checkpoints."""
+    longest = max((len(e.input_ids) for u in units for e in u.split.encoded), default=0)
+    prompts = max((len(e.prompt_ids) for u in units for e in u.split.encoded), default=0)
+    adapters = {u.found.path: u.found for u in units if u.found.is_adapter}
+    room = max(longest, prompts + decoding.max_new_tokens)
+    return Served(skeleton.base, skeleton.dtype, room, list(adapters.values()))
 
 
 def _after(prefix: tuple[int, ...], split: Split) -> Split:

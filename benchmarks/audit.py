@@ -1,0 +1,251 @@
+"""Greedy accuracy and perplexity by overmem and by lm-evaluation-harness: same machine, checkpoint, examples, prompts.
+
+Each side is a process of its own that loads the model once, does two examples to warm up, and then takes turns with the
+other: an even repeat begins with overmem, an odd one with lm-eval. Both are given the same number of threads. overmem's
+time holds tokenizing, scoring (with all columns that it records), completing, reading and grading; lm-eval's is that of
+its two request methods alone, at the fastest of the batch sizes that were tried.
+
+Beside it: how the texts, the right answers and the nll compare example by example; the floor, which is what the machine
+multiplies and reads in a second, and how far from it scoring and completing are; and what recording every column costs.
+
+    python benchmarks/audit.py --lm-eval-python VENV/bin/python --out docs/results/audit_speed.json
+"""
+
+import argparse
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from audit_floor import floors, machine, recording
+from audit_job import BUDGET, Job, examples_of, loaded, split_of, spread
+
+from overmem.checkpoints import base_path
+from overmem.observe.grade import samples
+from overmem.observe.plan import Split
+from overmem.observe.score import scores
+from overmem.records import Example, Samples, Scores
+from overmem.tasks.render import PLAIN, prompt_text
+
+Side = subprocess.Popen[str]
+LAST_NUMBER = r"(-?\d[\d,]*(?:\.\d+)?)"
+
+
+class Counted:
+    """Counts what a model is given: tokens read, steps, and rows of all steps."""
+
+    def __init__(self, model: Any) -> None:
+        self.read = self.steps = self.rows = 0
+        model.register_forward_pre_hook(self.note, with_kwargs=True)
+
+    def note(self, _: Any, __: Any, given: dict[str, Any]) -> None:
+        """One forward pass."""
+        rows, width = given["input_ids"].shape
+        self.read += rows * width * (width > 1)
+        self.steps += width == 1
+        self.rows += rows * (width == 1)
+
+
+def serve(job: Job) -> None:
+    """Overmem's side: one repeat for each line on stdin."""
+    torch.set_num_threads(job["threads"])
+    model, tokenizer = loaded(job)
+    examples = examples_of(job)
+    observed(job, model, tokenizer, examples[:2])
+    answer({})
+    counted = Counted(model)
+    for _ in sys.stdin:
+        counted.read = counted.steps = counted.rows = 0
+        seconds, split, scored, drawn = observed(job, model, tokenizer, examples)
+        place = {e.example_id: i for i, e in enumerate(split.encoded)}
+        order = [place[e.id] for e in examples]
+        ends = scored.offsets[1:] - 1  # lm-eval does not score the token that ends a solution
+        nll = scored.nll_sums + scored.logprob[ends]
+        found = {
+            "seconds": seconds,
+            "texts": [drawn.text[i] for i in order],
+            "correct": [bool(drawn.correct[i]) for i in order],
+            "nll": [float(nll[i]) for i in order],
+            "counts": {
+                "steps": counted.steps,
+                "step_rows": counted.rows,
+                "prompt_tokens": sum(len(e.prompt_ids) for e in split.encoded),
+                "scored_tokens": sum(len(e.input_ids) for e in split.encoded),
+                "solution_tokens": split.solution_tokens,
+            },
+        }
+        answer(found)
+
+
+def answer(found: dict[str, Any]) -> None:
+    """One line for whoever asked."""
+    sys.stdout.write(f"RESULT {json.dumps(found)}\n")
+    sys.stdout.flush()
+
+
+def observed(job: Job, model: Any, tokenizer: Any, examples: list[Example]) -> tuple[Any, Split, Scores, Samples]:
+    """What an audit observes of the examples, and the seconds of each part."""
+    times = [time.perf_counter()]
+    split, decoding = split_of(job, tokenizer, examples)
+    times.append(time.perf_counter())
+    scored = scores(model, split.encoded, token_budget=BUDGET)
+    times.append(time.perf_counter())
+    drawn = samples(model, tokenizer, split, decoding, BUDGET)
+    times.append(time.perf_counter())
+    spans = [b - a for a, b in itertools.pairwise(times)]
+    return dict(zip(("tokenize", "scores", "samples"), spans, strict=True)), split, scored, drawn
+
+
+def started(python: str, script: str, arguments: list[str]) -> Side:
+    """A side's process, ready to begin."""
+    side = subprocess.Popen(
+        [python, script, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
+    )
+    answered(side)
+    return side
+
+
+def answered(side: Side) -> dict[str, Any]:
+    """A side's next answer."""
+    assert side.stdout is not None
+    for line in side.stdout:
+        if line.startswith("RESULT "):
+            return dict(json.loads(line.removeprefix("RESULT ")))
+    raise SystemExit(f"{side.args} ended without an answer")
+
+
+def asked(side: Side) -> dict[str, Any]:
+    """One repeat."""
+    assert side.stdin is not None
+    side.stdin.write("go\n")
+    side.stdin.flush()
+    return answered(side)
+
+
+def compared(job: Job, python: str, folder: Path, batch_sizes: list[int], repeats: int) -> dict[str, Any]:
+    """Both sides in turns, lm-eval at the batch size that was fastest in one repeat of each."""
+    path = folder / "job.json"
+
+    def lm_eval(batch_size: int) -> Side:
+        path.write_text(json.dumps(job | {"batch_size": batch_size, "model": base_path(job["model"])}))
+        return started(python, str(Path(__file__).with_name("lm_eval_worker.py")), [str(path)])
+
+    (folder / "job_ours.json").write_text(json.dumps(job))
+    tried = {}
+    for size in batch_sizes:
+        side = lm_eval(size)
+        tried[size] = sum(asked(side)["seconds"].values())
+        side.kill()
+        side.wait()
+    best = min(tried, key=lambda size: tried[size])
+    ours = started(sys.executable, __file__, ["--serve", str(folder / "job_ours.json")])
+    theirs = lm_eval(best)
+    turns = []
+    for repeat in range(repeats):
+        first, second = (ours, theirs) if repeat % 2 == 0 else (theirs, ours)
+        answers = {id(side): asked(side) for side in (first, second)}
+        turns.append((answers[id(ours)], answers[id(theirs)]))
+    for side in (ours, theirs):
+        side.kill()
+    return {"batch_sizes": tried, "batch_size": best, **summary(job, turns)}
+
+
+def summary(job: Job, turns: list[tuple[Any, Any]]) -> dict[str, Any]:
+    """Examples a second of both, their ratio turn by turn, and what differs between the answers."""
+    n = len(turns[0][0]["texts"])
+    totals = [(sum(a["seconds"].values()), sum(b["seconds"].values())) for a, b in turns]
+    mine, other = turns[0]
+    pairs = list(zip(mine["texts"], (t.strip() for t in other["texts"]), strict=True))
+    differing = [
+        {"i": i, "overmem": a, "lm_eval": b, "correct": (mine["correct"][i], other["correct"][i])}
+        for i, (a, b) in enumerate(pairs)
+        if a != b or mine["correct"][i] != other["correct"][i]
+    ]
+    return {
+        "examples": n,
+        "overmem_per_second": spread([n / a for a, _ in totals]),
+        "lm_eval_per_second": spread([n / b for _, b in totals]),
+        "ratio": spread([b / a for a, b in totals]),
+        "ratio_scores": spread([b["seconds"]["loglikelihood"] / a["seconds"]["scores"] for a, b in turns]),
+        "ratio_samples": spread([b["seconds"]["generate_until"] / a["seconds"]["samples"] for a, b in turns]),
+        "seconds": [{"overmem": a["seconds"], "lm_eval": b["seconds"]} for a, b in turns],
+        "texts_equal": sum(a == b for a, b in pairs),
+        "correct": (sum(mine["correct"]), sum(other["correct"])),
+        "correct_agree": sum(a == b for a, b in zip(mine["correct"], other["correct"], strict=True)),
+        "differing": differing,
+        "nll_most_apart": float(np.abs(np.subtract(mine["nll"], other["nll"])).max()),
+        "nll": (sum(mine["nll"]), sum(other["nll"])),
+        "counts": mine["counts"],
+    }
+
+
+def main() -> None:
+    """Runs it all and writes the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lm-eval-python", help="python of an environment with lm-eval[hf]")
+    parser.add_argument("--model", default="pebble")
+    parser.add_argument("--data", default="wordproblems")
+    parser.add_argument("--rows", type=int, default=200)
+    parser.add_argument("--max-new-tokens", type=int, default=96)
+    parser.add_argument("--pattern", default=LAST_NUMBER, help="the last match is lm-eval's answer")
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[8, 16, 32, 64])
+    parser.add_argument("--repeats", type=int, default=6)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        serve(json.loads(options.serve.read_text()))
+        return
+    with tempfile.TemporaryDirectory() as home:
+        folder = Path(home)
+        job: Job = {
+            "model": options.model,
+            "data": options.data,
+            "rows_count": options.rows,
+            "max_new_tokens": options.max_new_tokens,
+            "pattern": options.pattern,
+            "threads": options.threads,
+            "dtype": options.dtype,
+            "rows": str(folder / "rows.jsonl"),
+        }
+        _, tokenizer = loaded(job)
+        examples = examples_of(job)
+        rows = [
+            {"prompt": prompt_text(tokenizer, e.question, PLAIN), "solution": e.solution, "answer": e.answer}
+            for e in examples
+        ]
+        Path(job["rows"]).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        speed = machine(options.threads)
+        found = compared(job, options.lm_eval_python, folder, options.batch_sizes, options.repeats)
+        result = {
+            "options": {k: str(v) for k, v in vars(options).items()},
+            "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+            "load_average": os.getloadavg(),
+            "machine": speed,
+            **found,
+            "floor": floors(job, found, speed),
+            "recording": recording(job, folder, max(2, options.repeats // 2)),
+        }
+    text = json.dumps(result, indent=1)
+    sys.stdout.write(text + "\n")
+    if options.out:
+        options.out.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

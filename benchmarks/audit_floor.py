@@ -1,0 +1,97 @@
+"""The floor of `benchmarks/audit.py`: the machine at its best, how far from it the work is, what columns cost."""
+
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from audit_job import BUDGET, Job, examples_of, loaded, split_of, spread
+
+from overmem import store
+from overmem.observe import score
+from overmem.observe.grade import samples
+from overmem.observe.score import scores
+
+
+def machine(threads: int) -> dict[str, float]:
+    """What the machine multiplies and reads in a second at its best: GFLOP/s (float32) and GB/s."""
+    torch.set_num_threads(threads)
+    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    read = torch.randn(64 * 2**20)
+    best = {"gflops": 0.0, "gbytes": 0.0}
+    for _ in range(5):
+        start = time.perf_counter()
+        torch.mm(a, b)
+        best["gflops"] = max(best["gflops"], 2 * 2048**3 / (time.perf_counter() - start) / 1e9)
+        start = time.perf_counter()
+        read.sum()
+        best["gbytes"] = max(best["gbytes"], read.numel() * 4 / (time.perf_counter() - start) / 1e9)
+    return best
+
+
+def floors(job: Job, found: dict[str, Any], speed: dict[str, float]) -> dict[str, float]:
+    """Seconds that the arithmetic and the reading of weights alone would take, and the times over it.
+
+    A token costs two operations a weight of the layers, and a predicted token two a weight of the output layer besides.
+    A step reads every weight once. Attention over the keys and values is not counted: the floor is lower than it is.
+    """
+    model, _ = loaded(job)
+    vocabulary, width = model.get_output_embeddings().weight.shape
+    head = vocabulary * width
+    layers = sum(p.numel() for n, p in model.named_parameters() if "embed_tokens" not in n and "lm_head" not in n)
+    counts = found["counts"]
+    rate, read = speed["gflops"] * 1e9, speed["gbytes"] * 1e9
+    size = next(model.parameters()).element_size()
+    scoring = 2 * (counts["scored_tokens"] * layers + counts["solution_tokens"] * head) / rate
+    prefill = 2 * (counts["prompt_tokens"] * layers + found["examples"] * head) / rate
+    rows = counts["step_rows"] / max(1, counts["steps"])
+    step = max(2 * rows * (layers + head) / rate, (layers + head) * size / read)
+    completing = prefill + counts["steps"] * step
+    took = {part: statistics.median(t["overmem"][part] for t in found["seconds"]) for part in ("scores", "samples")}
+    return {
+        "scores_seconds": took["scores"],
+        "scores_floor": scoring,
+        "scores_times": took["scores"] / scoring,
+        "samples_seconds": took["samples"],
+        "samples_floor": completing,
+        "samples_times": took["samples"] / completing,
+        "rows_a_step": rows,
+        "steps": counts["steps"],
+    }
+
+
+def recording(job: Job, folder: Path, repeats: int) -> dict[str, Any]:
+    """What all columns cost against the label's logprob alone, in seconds of scoring; and bytes of what is written."""
+    torch.set_num_threads(job["threads"])
+    model, tokenizer = loaded(job)
+    split, decoding = split_of(job, tokenizer, examples_of(job))
+    whole = score._statistics
+
+    def label_alone(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        logprob = logits.gather(1, labels[:, None])[:, 0] - logits.logsumexp(-1)
+        return logprob.expand(4, -1), torch.zeros_like(labels, dtype=torch.bool), logprob.expand(10, -1)
+
+    taken: dict[str, list[float]] = {"all": [], "label": []}
+    for repeat in range(repeats + 1):
+        for name, how in (("all", whole), ("label", label_alone)):
+            score._statistics = how  # type: ignore[assignment]
+            start = time.perf_counter()
+            observed = scores(model, split.encoded, token_budget=BUDGET)
+            if repeat:
+                taken[name].append(time.perf_counter() - start)
+            if name == "all":
+                kept = observed
+    score._statistics = whole
+    run = store.open_run(folder)
+    store.write_scores(run, "checkpoint-1", "test", kept, weights="", request="")
+    drawn = samples(model, tokenizer, split, decoding, BUDGET)
+    store.write_samples(run, "checkpoint-1", "test", drawn, weights="", request="")
+    bytes_of = {k: run.unit_path("checkpoint-1", "test", k).stat().st_size for k in ("scores", "samples")}
+    return {
+        "all_seconds": spread(taken["all"]),
+        "label_seconds": spread(taken["label"]),
+        "ratio": spread([a / b for a, b in zip(taken["all"], taken["label"], strict=True)]),
+        "scores_bytes_a_solution_token": bytes_of["scores"] / split.solution_tokens,
+        "samples_bytes_a_completion": bytes_of["samples"] / len(drawn.text),
+    }

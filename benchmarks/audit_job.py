@@ -1,0 +1,51 @@
+"""What both halves of `benchmarks/audit.py` are given: examples, prompts, model."""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from overmem.checkpoints import base_path
+from overmem.observe.plan import Split, planned
+from overmem.observe.sample import Decoding
+from overmem.records import Example
+from overmem.tasks import Data, load
+from overmem.tasks.render import PLAIN
+
+Job = dict[str, Any]
+BUDGET = 16384
+
+
+def examples_of(job: Job) -> list[Example]:
+    """The test questions: of the embedded task, or of a JSONL file with `input` and `target` (MultiArith)."""
+    if job["data"] == "wordproblems":
+        return list(load(Data(source="wordproblems", train=1, val=1, test=job["rows_count"])).splits["test"])
+    lines = Path(job["data"]).read_text(encoding="utf-8").splitlines()[: job["rows_count"]]
+    rows = [json.loads(line) for line in lines]
+    return [
+        Example(str(i), r["input"], f"The answer is {r['target']}.", str(r["target"])) for i, r in enumerate(rows)
+    ]  # fmt: skip
+
+
+def split_of(job: Job, tokenizer: Any, examples: list[Example]) -> tuple[Split, Decoding]:
+    """The examples as overmem observes them."""
+    decoding = Decoding(max_new_tokens=job["max_new_tokens"])
+    made = planned(
+        tokenizer, {"test": examples}, decoding, rows={"test": len(examples)}, context=2048, template=PLAIN
+    )  # fmt: skip
+    return made["test"], decoding
+
+
+def loaded(job: Job) -> tuple[Any, Any]:
+    """Model and tokenizer."""
+    path = base_path(job["model"])
+    model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, job["dtype"]))
+    return model.eval(), AutoTokenizer.from_pretrained(path)
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median, least and most."""
+    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
