@@ -29,7 +29,7 @@ class Judged:
 def judged(observed: Sequence[Snapshot], watch: Watch, on_disk: Collection[str]) -> Judged:
     """The verdict on the measurements so far, in time order.
 
-    Judging again at every checkpoint raises no more false alarms than judging once: docs/results/callback.md.
+    Judging again at every checkpoint warns falsely hardly more often than judging once: docs/results/callback.md.
     """
     val = curves_of(observed, "val")
     verdicts = regimes(val, d_nll=watch.d_nll, margin=watch.margin)

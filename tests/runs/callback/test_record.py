@@ -1,0 +1,143 @@
+"""What the callback leaves in a run: found by an audit, by a verdict, and by the training that goes on."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from overmem import store
+from overmem.audit import Audit, audit
+from overmem.callback import hooks
+from overmem.callback.hooks import Diary
+from overmem.diagnose import Diagnose, diagnose
+from overmem.tasks import load
+from overmem.tasks.render import PLAIN
+
+
+@pytest.mark.parametrize("make", ["trainer_of", "sft_of"], indirect=True)
+def test_an_audit_with_nothing_said_finds_all_of_it_standing(base, data, tmp_path, make, watched, steps):
+    trainer = watched(make(tmp_path / "run"), template=PLAIN)
+    trainer.train()
+    assert steps(trainer) == [0, 2, 4, 6]
+    said = []
+    done = audit(Audit(str(tmp_path / "run")), say=said.append)
+    assert done.standing == 4 * 3  # base and 3 checkpoints: scores of val and train, answers to val
+    assert done.computed == 4 * 3  # answers to train, scores and answers of test
+    assert not done.failures
+    asked = {"data": data_yaml(data, tmp_path), "base": str(base), "template": PLAIN, "rows": 6, "side_rows": 4}
+    fresh = audit(Audit(str(tmp_path / "run"), out=str(tmp_path / "out"), max_new_tokens=8, **asked))
+    assert fresh.standing == 0
+    for ours, theirs in zip(done.measurements, fresh.measurements, strict=True):
+        assert (ours.checkpoint, ours.metric, ours.n) == (theirs.checkpoint, theirs.metric, theirs.n)
+        assert ours.value == theirs.value or ours.value == pytest.approx(theirs.value, rel=1e-3, abs=1e-5), ours
+
+
+def data_yaml(data, folder):
+    path = folder / "data.yaml"
+    path.write_text(json.dumps(store.plain(data)))
+    return str(path)
+
+
+def test_the_numbers_are_those_of_the_observations(tmp_path, trainer_of, watched, logged):
+    trainer = watched(trainer_of(tmp_path))
+    trainer.train()
+    run = store.open_run(tmp_path)
+    for row in logged(trainer, ours=True):
+        name = f"checkpoint-{row['step']}" if row["step"] else "base"
+        for split in ("val", "train"):
+            scores = store.read_scores(run, name, split)
+            assert row[f"eval_overmem_{split}_nll"] == pytest.approx(scores.nll_sums.sum() / len(scores.token_id))
+            assert row[f"eval_overmem_{split}_token_accuracy"] == pytest.approx(scores.is_argmax.mean())
+            assert row[f"eval_overmem_{split}_entropy"] == pytest.approx(scores.entropy.mean(), rel=1e-4)
+            assert row[f"eval_overmem_{split}_nll_n"] == len(scores.example_ids)
+        samples = store.read_samples(run, name, "val")
+        assert row["eval_overmem_val_accuracy"] == samples.correct.mean()
+        assert row["eval_overmem_val_accuracy_n"] == len(samples.correct) == 6
+        assert row["eval_overmem_val_accuracy_low"] <= row["eval_overmem_val_accuracy"]
+
+
+@pytest.mark.parametrize("more", [{}, {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 4}])
+def test_a_resumed_run_goes_on_and_measures_nothing_again(
+    tmp_path, monkeypatch, trainer_of, watched, logged, steps, more
+):
+    whole = watched(trainer_of(tmp_path / "whole", **more))
+    whole.train()
+    shutil.copytree(tmp_path / "whole", tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoint-6")
+    measured, count = hooks.measured, []
+    monkeypatch.setattr(hooks, "measured", lambda *a, **k: count.append(1) or measured(*a, **k))
+    trainer = trainer_of(tmp_path / "run", **more)
+    watched(trainer)
+    opened = []
+    monkeypatch.setattr(Diary, "close", lambda diary: opened.append([s.checkpoint.step for s in diary.observed]))
+    trainer.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-4"))
+    assert len(count) == 1
+    assert opened == [[0, 2, 4, 6]]
+    assert steps(trainer) == [0, 2, 4, 6]
+    assert logged(trainer, ours=True) == logged(whole, ours=True)
+    one, other = (load_file(tmp_path / name / "checkpoint-6" / "model.safetensors") for name in ("whole", "run"))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_base_that_was_measured_is_not_measured_again(tmp_path, monkeypatch, trainer_of, watched, steps):
+    for _ in range(2):
+        count = []
+        measured = hooks.measured
+        with monkeypatch.context() as patch:
+            patch.setattr(hooks, "measured", lambda *a, m=measured, c=count, **k: c.append(1) or m(*a, **k))
+            trainer = watched(trainer_of(tmp_path))
+            trainer.train()
+    assert len(count) == 3
+    assert steps(trainer) == [0, 2, 4, 6]
+
+
+def test_a_checkpoint_that_a_killed_run_left_unmeasured_is_measured_on_resuming(tmp_path, trainer_of, watched, steps):
+    trainer_of(tmp_path, max_steps=2).train()
+    trainer = watched(trainer_of(tmp_path))
+    trainer.train(resume_from_checkpoint=True)
+    assert steps(trainer) == [2, 4, 6]
+    assert audit(Audit(str(tmp_path))).standing == 9
+
+
+def test_examples_that_were_given_as_they_are_are_found_in_the_run(data, tmp_path, trainer_of, watched):
+    splits = load(data).splits
+    trainer = watched(trainer_of(tmp_path), data={"train": splits["train"], "val": list(splits["val"])})
+    trainer.train()
+    done = audit(Audit(str(tmp_path)))
+    assert (done.standing, done.computed) == (12, 4)  # of train only the answers are new
+    assert store.read_plan(store.open_run(tmp_path))["data"] is None
+
+
+def test_diagnose_needs_no_audit_after_it(tmp_path, trainer_of, watched):
+    trainer = watched(trainer_of(tmp_path))
+    trainer.train()
+    verdict = diagnose(Diagnose(str(tmp_path)))
+    assert verdict.evidence == "observations"
+    assert [v.accuracy.n for v in verdict.checkpoints] == [6] * 4
+
+
+def test_an_audit_under_way_is_left_alone(tmp_path, trainer_of, watched, steps):
+    said = []
+    trainer = watched(trainer_of(tmp_path), answers=False, say=said.append)
+    with store.locked(store.open_run(tmp_path)):
+        trainer.train()
+    assert any("another overmem process" in line for line in said)
+    assert steps(trainer) == [0, 2, 4, 6]
+    assert not (tmp_path / "overmem" / "plan.json").exists()
+
+
+def test_weights_of_an_earlier_training_are_forgotten(tmp_path, trainer_of, watched):
+    for rate in (1e-2, 1e-3):
+        trainer = watched(trainer_of(tmp_path, learning_rate=rate))
+        trainer.train()
+        done = audit(Audit(str(tmp_path)))
+        assert (done.standing, done.computed) == ((12, 12) if rate == 1e-2 else (12 + 3, 9))
+
+
+def test_nothing_is_written_where_nothing_is_to_be(tmp_path, trainer_of, watched, steps):
+    trainer = watched(trainer_of(tmp_path), record=False)
+    trainer.train()
+    assert steps(trainer) == [0, 2, 4, 6]
+    assert not (tmp_path / "overmem").exists()
