@@ -2,4 +2,5 @@
 
 from overmem.cli import main
 
-main()
+if __name__ == "__main__":  # vLLM's workers may import this module again
+    main()
