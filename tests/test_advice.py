@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from overmem.advice import PICKERS, Standing, choices, prunable, smoothed
+from overmem.advice import PICKERS, Standing, best_merge, choices, prunable, smoothed
+from overmem.records import Checkpoint
 from overmem.regime import regimes
 from overmem.study.trajectories import World, simulated
 
@@ -80,3 +81,41 @@ def test_pruning_needs_a_recommendation_and_spares_its_neighbours(splits):
     free = prunable(verdicts, names[4], names)
     assert set(names) - set(free) == {names[3], names[4], names[5], names[-1]}
     assert "checkpoint-7777" not in prunable(verdicts, names[4], [*names, "checkpoint-7777", "checkpoint-8888"])
+
+
+def with_merge(curves, correct, nll_shift):
+    """The same curves and one merge, as right as told and so much less likely a token than the first checkpoint."""
+    merge = Checkpoint("merged-linear-1-2", 0, merged_from=("checkpoint-1", "checkpoint-2"))
+    return replace(
+        curves,
+        checkpoints=(*curves.checkpoints, merge),
+        correct=np.vstack([curves.correct, correct]),
+        nll_sums=np.vstack([curves.nll_sums, curves.nll_sums.min(0) + nll_shift]),
+    )
+
+
+def test_a_merge_that_is_shown_to_be_better_is_recommended(splits):
+    val, test = splits
+    before, others = choices(val, test, regimes(val))
+    merged = [with_merge(c, np.ones(500), 0.0) for c in splits]
+    recommended, beside = best_merge(*merged, before, others)
+    assert (recommended.rule, recommended.checkpoint) == ("merge", "merged-linear-1-2")
+    assert before.checkpoint in {c.checkpoint for c in beside}
+    assert all(c.regret.value > 0 for c in beside)
+
+
+def test_a_merge_that_is_not_better_stands_beside_the_others_with_its_regret(splits):
+    val, test = splits
+    before, others = choices(val, test, regimes(val))
+    merged = [with_merge(c, np.zeros(500), 9.0) for c in splits]
+    recommended, beside = best_merge(*merged, before, others)
+    assert recommended == before
+    assert beside[:-1] == others
+    assert (beside[-1].rule, beside[-1].accuracy.value) == ("merge", 0.0)
+    assert beside[-1].regret.value == pytest.approx(before.accuracy.value)
+
+
+def test_without_a_merge_all_stays_as_it_was(splits):
+    val, test = splits
+    before, others = choices(val, test, regimes(val))
+    assert best_merge(val, test, before, others) == (before, others)

@@ -1,7 +1,7 @@
 """Which checkpoint to ship: chosen on validation data, priced on test data. Pure."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -77,7 +77,7 @@ def choices(
     board = standing(val)
     healthy = {v.checkpoint.name for v in verdicts if v.regime == "healthy"}
     picked = _picked(board, [c.name for c in val.checkpoints], healthy, d_nll)
-    scored, note = (test, "") if test is not None else (val, "on val, where it was chosen: flattering")
+    scored, note = _scored(val, test)
     where = {c.name: i for i, c in enumerate(scored.checkpoints)}
     recommended = val.checkpoints[picked["overmem"]].name
     made = {
@@ -251,13 +251,13 @@ def prunable(verdicts: Sequence[CheckpointVerdict], recommended: str | None, nam
 def best_merge(
     val: Curves, test: Curves | None, recommended: Choice, others: tuple[Choice, ...]
 ) -> tuple[Choice, tuple[Choice, ...]]:
-    """The merge that is better on `val` than the recommended checkpoint, scored on `test`; else all as it was.
+    """The best merge on `val`, scored on `test`: recommended where it is better, else one more of the others.
 
     Better: more accurate, or as accurate with a lower nll, either shown by a paired 95% interval.
     """
     place = {c.name: i for i, c in enumerate(val.checkpoints)}
     held = place[recommended.checkpoint or ""]
-    better: list[tuple[float, float, int]] = []
+    merges: list[tuple[bool, float, float, int]] = []
     for i, checkpoint in enumerate(val.checkpoints):
         if not checkpoint.merged_from or not np.isfinite(val.correct[i]).any():
             continue
@@ -266,18 +266,29 @@ def best_merge(
         nll = stats.ratio(val.nll_sums[i, both] - val.nll_sums[held, both], val.token_counts[both].astype(np.float64))
         if accuracy.value is None or accuracy.low is None or nll.value is None or nll.high is None:
             continue
-        if accuracy.low > 0 or (accuracy.value >= 0 and nll.high < 0):
-            better.append((accuracy.value, -nll.value, i))
-    if not better:
+        better = accuracy.low > 0 or (accuracy.value >= 0 and nll.high < 0)
+        merges.append((better, accuracy.value, -nll.value, i))
+    if not merges:
         return recommended, others
-    return preferred(val, test, "merge", val.checkpoints[max(better)[2]].name, recommended, others)
+    better, _, _, i = max(merges)
+    best = val.checkpoints[i]
+    if better:
+        return preferred(val, test, "merge", best.name, recommended, others)
+    scored, note = _scored(val, test)
+    where = {c.name: i for i, c in enumerate(scored.checkpoints)}
+    beside = _choice("merge", best, scored, where, where.get(recommended.checkpoint or ""), note)
+    return recommended, (*others, replace(beside, reason="the best merge on val, not shown to be better"))
+
+
+def _scored(val: Curves, test: Curves | None) -> tuple[Curves, str]:
+    return (test, "") if test is not None else (val, "on val, where it was chosen: flattering")
 
 
 def preferred(
     val: Curves, test: Curves | None, rule: str, checkpoint: str, recommended: Choice, others: tuple[Choice, ...]
 ) -> tuple[Choice, tuple[Choice, ...]]:
     """Another checkpoint in the recommended one's place, every regret counted from it."""
-    scored, note = (test, "") if test is not None else (val, "on val, where it was chosen: flattering")
+    scored, note = _scored(val, test)
     where = {c.name: i for i, c in enumerate(scored.checkpoints)}
     named = {c.name: c for c in val.checkpoints}
     beside = [(c.rule, c.checkpoint or "") for c in (recommended, *others) if c.rule != rule]

@@ -98,7 +98,9 @@ def demo(
             folder = merge(Merge(run, checkpoints=(verdict.recommended.checkpoint, last)), progress=progress())
             say(f"written: {folder}")
             audit(asked, say=say, progress=progress())
-            show(where, _judged(where, config))
+            for sentence in _judged(where, config).sentences:
+                if folder.name in sentence:
+                    say(sentence)
     tell("Draw it.", f"overmem report {run}")
     return report(Report(run))
 

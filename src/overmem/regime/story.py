@@ -106,6 +106,7 @@ USUAL = {
     "last": "the last one",
     "min-nll": "the one of lowest perplexity",
     "max-accuracy": "the most accurate one on val",
+    "merge": "the best merge on val",
 }
 """The rules that people follow, of which it is said what they would have cost."""
 
