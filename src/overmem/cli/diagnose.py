@@ -5,8 +5,9 @@ from dataclasses import dataclass, fields
 from overmem import store
 from overmem.cli import Arguments, parsed
 from overmem.cli.screen import print_json, show_verdict, stdout
-from overmem.diagnose import Diagnose, check_conditions, diagnose, exit_code, prune
-from overmem.regime.markdown import markdown
+from overmem.diagnose import Diagnose, check_conditions, diagnose, exit_code, markdown, prune
+from overmem.errors import BadRequest
+from overmem.records import Verdict
 
 
 @dataclass(frozen=True)
@@ -22,19 +23,19 @@ class DiagnoseCommand(Diagnose):
     yes: bool = False
     """With --prune: delete them."""
     fail_on: tuple[str, ...] = ()
-    """Exit with 1 where the verdict is one of these: never, confirmed, over-memorized, over-fitted, unhealthy."""
+    """Exit with 1 where the verdict is one of these: never, confirmed, over-memorized, over-fitted, unhealthy,
+    undecided. `confirmed` is over-memorized with a confirmed cost; `unhealthy` is over-memorized or over-fitted."""
 
 
 def run(arguments: Arguments) -> int:
     """Judge, keep the verdict, show it; 1 where a --fail-on condition is met."""
     config = parsed(DiagnoseCommand, arguments, "diagnose", "run")
-    check_conditions(config.fail_on)
+    _check(config)
     verdict = diagnose(Diagnose(**{f.name: getattr(config, f.name) for f in fields(Diagnose)}))
     where = store.open_run(config.run, config.out)
     store.write_verdict(where, verdict)
     if config.prune:
-        for name in prune(where, verdict, yes=config.yes):
-            stdout.print(f"{'deleted' if config.yes else 'may go'}: {where.root / name}", markup=False, soft_wrap=True)
+        _prune(where, verdict, config.yes)
     elif config.json:
         print_json(verdict)
     elif config.markdown:
@@ -42,3 +43,28 @@ def run(arguments: Arguments) -> int:
     else:
         show_verdict(where, verdict)
     return exit_code(verdict, config.fail_on)
+
+
+def _check(config: DiagnoseCommand) -> None:
+    check_conditions(config.fail_on)
+    asked = [name for name in ("json", "markdown", "prune") if getattr(config, name)]
+    if len(asked) > 1:
+        raise BadRequest(f"{' and '.join(f'--{a}' for a in asked)} were given; allowed: one of them")
+    if config.yes and not config.prune:
+        raise BadRequest("--yes was given without --prune, so there is nothing to say yes to")
+
+
+def _prune(where: store.Run, verdict: Verdict, yes: bool) -> None:
+    names = prune(where, verdict, yes=yes)
+    for name in names:
+        stdout.print(f"{'deleted' if yes else 'may go'}: {where.root / name}", markup=False, soft_wrap=True)
+    if not names:
+        stdout.print(f"nothing may go: {_why_none(verdict)}", markup=False, soft_wrap=True)
+
+
+def _why_none(verdict: Verdict) -> str:
+    if verdict.evidence != "observations":
+        return f"the evidence is {verdict.evidence}, which is too little to delete anything by"
+    if verdict.recommended is None:
+        return "no checkpoint is recommended"
+    return f"only {verdict.recommended.checkpoint}, its neighbours and the last are on disk"

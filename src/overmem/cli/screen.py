@@ -78,11 +78,14 @@ def show_verdict(run: store.Run, verdict: Verdict) -> None:
         )
     stdout.print()
     stdout.print(table)
+    held = verdict.recommended.accuracy if verdict.recommended else Estimate(None)
+    confirmed = held.n > 0 and not held.note
+    on_val, on_test = (" on val", " on test") if confirmed else ("", "")
     if verdict.choices:
         rules = Table(box=None, padding=(0, 2, 0, 0))
-        for heading in ("rule", "picks on val"):
+        for heading in ("rule", f"picks{on_val}"):
             rules.add_column(heading, no_wrap=True)
-        for heading in ("accuracy on test", "nll on test", "what it costs"):
+        for heading in (f"accuracy{on_test}", f"nll{on_test}", "accuracy it costs"):
             rules.add_column(heading, justify="right", no_wrap=True)
         for choice in verdict.choices:
             picked = escape(choice.checkpoint or "nothing")
@@ -91,7 +94,11 @@ def show_verdict(run: store.Run, verdict: Verdict) -> None:
             )
         stdout.print()
         stdout.print(rules)
-    stdout.print(f"\n[dim]95% intervals. Judged on val, confirmed on test. {escape(str(run.verdict_path))}[/]")
+    how = "Judged on val, confirmed on test. " if confirmed else ""
+    stdout.print(
+        "\n[dim]95% intervals. nll: minus the log probability of a token, in nats; perplexity is its exponential."
+    )
+    stdout.print(f"[dim]{how}{escape(str(run.verdict_path))}[/]", soft_wrap=True)
 
 
 def interval(estimate: Estimate) -> str:
