@@ -30,8 +30,14 @@ def costs(findings: Findings) -> Section:
 
 def forest(drawn: list[Cost]) -> dict[str, Any]:
     """Each difference with its interval about the line of no difference; confirmed ones are filled."""
+    alone = len({c.checkpoint for c in drawn}) == 1
     rows = [
-        {"cost": f"{c.name}, {c.checkpoint}", "value": c.difference.value, "low": c.difference.low}
+        {
+            "cost": c.name if alone else f"{c.name}, {c.checkpoint}",
+            "checkpoint": c.checkpoint,
+            "value": c.difference.value,
+            "low": c.difference.low,
+        }
         | {"high": c.difference.high, "n": c.difference.n, "text": estimate_text(c.difference, "difference")}
         | {"confirmed": "confirmed" if c.confirmed else "not confirmed", "p": None if c.p is None else f"{c.p:.3g}"}
         for c in drawn
@@ -44,9 +50,9 @@ def forest(drawn: list[Cost]) -> dict[str, Any]:
         title="worse by, in the metric's own unit",
         axis=alt.Axis(labelExpr="datum.value == 0 ? '0' : format(datum.value, '+.3~f')", tickCount=8),
     )
-    y = alt.Y("cost:N", sort=None, title=None, axis=alt.Axis(grid=False, labelLimit=190, labelColor="var(--ink)"))
+    y = alt.Y("cost:N", sort=None, title=None, axis=alt.Axis(grid=False, labelLimit=300, labelColor="var(--ink)"))
     fill = alt.Scale(domain=["confirmed", "not confirmed"], range=["var(--onset)", "var(--paper)"])
-    told = [alt.Tooltip(f"{f}:N") for f in ("cost", "confirmed", "p", "n")]
+    told = [alt.Tooltip(f"{f}:N") for f in ("cost", "checkpoint", "confirmed", "p", "n")]
     base = alt.Chart(data(rows)).encode(y=y, tooltip=[*told, alt.Tooltip("text:N", title="difference")])
     zero = alt.Chart(data([{"value": 0}])).mark_rule(color="var(--ship)", strokeWidth=1.5).encode(x="value:Q")
     bars = base.mark_rule(strokeWidth=2, color="var(--onset)", opacity=0.7).encode(x="low:Q", x2="high:Q")
