@@ -11,6 +11,7 @@ compiled: it would cost more than it saves at a few hundred prompts.
 
 import importlib.util
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,8 @@ class Served:
         return self._engine
 
     def _started(self, path: str) -> Any:
+        os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # stdout is for results
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
         from vllm import LLM
 
         serves = bool(self.adapters) and path == self.base
