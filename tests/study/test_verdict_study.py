@@ -1,5 +1,6 @@
 """The rule's error rates on simulated runs; the full table, with 1,000 runs a cell, is docs/results/verdict.md."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from overmem.regime import regimes, severity
 from overmem.study import verdict
 from overmem.study.judged import Cell, tally
-from overmem.study.stopping import generalization_loss, progress_quotient, training_losses
+from overmem.study.rates import rise
+from overmem.study.stopping import finetune_doctor, generalization_loss, progress_quotient, training_losses
 from overmem.study.trajectories import World, shapes, simulated, truth
 
 
@@ -110,3 +112,28 @@ def test_every_shape_is_simulated():
     for name in shapes(World()):
         (curves,) = simulated(World(name, 30), "all")
         assert np.isfinite(curves.nll_sums).all()
+
+
+def test_the_rise_of_perplexity_is_found_in_every_unit_of_time():
+    world = World(n=500)
+    (curves,) = simulated(world, "rise")
+    found = rise(curves)
+    assert found["step"].low <= truth(world, margin=2.0).onset <= found["step"].high
+    assert found["cumulative_lr"].value == pytest.approx(found["step"].value * world.learning_rate, rel=0.01)
+
+
+def test_another_tools_picks_come_back_as_places_of_checkpoints(tmp_path, monkeypatch):
+    (tmp_path / "finetune_doctor").mkdir()
+    (tmp_path / "finetune_doctor" / "history.py").write_text("from_trainer_state = dict\n")
+    (tmp_path / "finetune_doctor" / "__init__.py").write_text(
+        "from types import SimpleNamespace as N\n"
+        "def diagnose(history, metric):\n"
+        "    rows = [r for r in history['log_history'] if 'eval_loss' in r]\n"
+        "    best = max(rows, key=lambda r: r[metric]) if metric else min(rows, key=lambda r: r['eval_loss'])\n"
+        "    return N(pick=N(best_step=best['step']))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    runs = [simulated(World(n=60), "doctor", seed)[0] for seed in range(2)]
+    found = finetune_doctor(runs, sys.executable)
+    assert found["finetune-doctor"] == [int((r.nll_sums.sum(1)).argmin()) for r in runs]
+    assert found["finetune-doctor, by accuracy"] == [int(r.correct.mean(1).argmax()) for r in runs]
