@@ -27,7 +27,13 @@ def as_trainer_state(folder, entries):
 
 
 def as_trainer_log(folder, entries):
-    named = [{("current_steps" if k == "step" else k): v for k, v in e.items()} for e in entries]
+    """Lines as LLaMA-Factory 0.9.5 writes them: no accuracy of answers among them."""
+    names = {"step": "current_steps", "loss": "loss", "eval_loss": "eval_loss", "learning_rate": "lr", "epoch": "epoch"}
+    named = [
+        {names[k]: v for k, v in e.items() if k in names}
+        | {"total_steps": 400, "percentage": 1.0, "elapsed_time": "0:00:03", "remaining_time": "0:01:00"}
+        for e in entries
+    ]
     (folder / "trainer_log.jsonl").write_text("\n".join(map(json.dumps, named)))
 
 
@@ -59,8 +65,59 @@ def test_every_format_gives_the_same_curves(tmp_path, write):
     logged = read_logged(tmp_path)
     assert [c.step for c in logged.checkpoints] == [50 * (i + 1) for i in range(8)]
     np.testing.assert_allclose(logged.nll, NLL, rtol=1e-6)
-    np.testing.assert_allclose(logged.accuracy, ACCURACY, rtol=1e-6)
+    if write is not as_trainer_log:
+        np.testing.assert_allclose(logged.accuracy, ACCURACY, rtol=1e-6)
     assert logged.warnings == ()
+
+
+def test_llama_factorys_accuracy_counts_tokens_and_is_not_taken_for_answers(tmp_path):
+    as_trainer_log(tmp_path, rows())
+    as_trainer_state(tmp_path, rows())
+    logged = read_logged(tmp_path)
+    assert logged.source.name == "trainer_state.json"
+    assert np.isnan(logged.accuracy).all()
+    assert any("not the accuracy of answers" in w for w in logged.warnings)
+
+
+def test_the_reward_accuracy_of_llama_factorys_log_is_not_used(tmp_path):
+    entries = [{"current_steps": e["step"], "eval_loss": e["eval_loss"], "accuracy": 0.9} for e in rows()]
+    (tmp_path / "trainer_log.jsonl").write_text("\n".join(map(json.dumps, entries)))
+    logged = read_logged(tmp_path)
+    assert np.isnan(logged.accuracy).all()
+    assert any("LLaMA-Factory" in w for w in logged.warnings)
+
+
+def test_a_csv_that_weights_and_biases_exported_is_read(tmp_path):
+    head = "Step,sunny-1 - eval/loss,sunny-1 - eval/loss__MIN,sunny-1 - eval/loss__MAX\n"
+    (tmp_path / "wandb_export.csv").write_text(head + "".join(f"{50 * i},{x},{x},{x}\n" for i, x in enumerate(NLL)))
+    np.testing.assert_allclose(read_logged(tmp_path).nll, NLL)
+
+
+def test_a_csv_of_several_runs_is_refused(tmp_path):
+    (tmp_path / "wandb_export.csv").write_text("Step,a - eval/loss,b - eval/loss\n50,0.4,0.5\n")
+    with pytest.raises(BadRequest, match="export one run a file"):
+        read_logged(tmp_path)
+
+
+def test_event_files_of_the_trainers_own_writer_are_read_with_epochs_and_learning_rates(tmp_path):
+    pytest.importorskip("tensorboard")
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+    from transformers.integrations import TensorBoardCallback
+
+    callback, arguments = TensorBoardCallback(), TrainingArguments(str(tmp_path / "run"), use_cpu=True)
+    arguments.logging_dir = str(tmp_path / "run" / "runs" / "now")
+    from torch.utils.tensorboard import SummaryWriter
+
+    callback.tb_writer = SummaryWriter(arguments.logging_dir)
+    for entry in [*train_rows(), *rows()]:
+        state = TrainerState(global_step=entry["step"], is_world_process_zero=True)
+        callback.on_log(arguments, state, TrainerControl(), logs={k: v for k, v in entry.items() if k != "step"})
+    callback.on_train_end(arguments, state, TrainerControl())
+    logged = read_logged(tmp_path / "run")
+    np.testing.assert_allclose(logged.nll, NLL, rtol=1e-6)
+    np.testing.assert_allclose(logged.accuracy, ACCURACY, rtol=1e-6)
+    assert logged.checkpoints[1].epoch == 2.0
+    assert logged.checkpoints[1].cumulative_lr == pytest.approx(100 * 1e-4)
 
 
 def test_cumulative_learning_rate_is_summed_over_steps(tmp_path):

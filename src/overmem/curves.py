@@ -135,7 +135,12 @@ def _csv(path: Path) -> list[Row]:
         frame = pl.read_csv(path, null_values=["", "NaN", "nan", "null", "None"], infer_schema_length=None)
     except pl.exceptions.PolarsError as error:
         raise BadRequest(f"{path} is not a CSV: {error}") from error
-    return list(frame.rename({c: c.strip() for c in frame.columns}).iter_rows(named=True))
+    # Weights & Biases exports "Step" and "<run> - eval/loss"
+    names = [c.rpartition(" - ")[2].strip().lower() for c in frame.columns]
+    if len(set(names)) < len(names):
+        raise BadRequest(f"{path} has several columns of one name, {', '.join(frame.columns)}: export one run a file")
+    frame.columns = names
+    return list(frame.iter_rows(named=True))
 
 
 def _events(path: Path) -> list[Row]:
@@ -197,6 +202,13 @@ def _logged(path: Path, rows: list[Row]) -> Logged:
     for values in columns.values():
         values[~np.isfinite(values)] = np.nan
     said = [_repeated(repeated)] if repeated else []
+    if (path.parent / "trainer_log.jsonl").is_file() and not np.isnan(columns["accuracy"]).all():
+        # LLaMA-Factory's eval_accuracy counts tokens, and `accuracy` in its own log is that of a reward
+        of_tokens = path.suffix == ".json"
+        columns["tokens"] = columns["accuracy"] if of_tokens else columns["tokens"]
+        columns["accuracy"] = np.full_like(columns["accuracy"], np.nan)
+        if not of_tokens:
+            said.append("The accuracy that LLaMA-Factory logs is not that of answers, so it was not used.")
     if np.nanmax(columns["accuracy"], initial=0.0) > 1.0:
         columns["accuracy"] = columns["accuracy"] / 100
         said.append("Accuracies above 1 were read as percent.")
