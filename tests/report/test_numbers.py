@@ -6,7 +6,7 @@ from overmem.records import Estimate
 from overmem.report import charts, numbers
 from overmem.report.findings import estimate_of
 from overmem.report.markup import script_json
-from overmem.report.numbers import estimate_html, estimate_text, perplexity_of, shared_n
+from overmem.report.numbers import estimate_html, estimate_text, interval_text, perplexity_of, shared_n
 
 
 @pytest.mark.parametrize("module", [numbers, charts])
@@ -59,3 +59,8 @@ def test_an_estimate_is_read_back_from_the_verdicts_free_mappings(raw):
 def test_json_in_the_page_cannot_end_its_script():
     text = script_json({"a": "</script><!--\u2028&"})
     assert not set(text) & set("<>&\u2028")
+
+
+def test_no_dash_stands_beside_a_minus():
+    assert interval_text(Estimate(-0.08, low=-0.1, high=-0.07, n=5), "percent").count("to") == 1
+    assert "to" not in interval_text(Estimate(0.08, low=0.07, high=0.1, n=5), "percent")

@@ -77,7 +77,9 @@ def interval_text(estimate: Estimate, unit: str) -> str:
     """The 95% interval alone; empty where there is none."""
     if not has_value(estimate) or estimate.low is None or estimate.high is None:
         return ""
-    return f"{UNITS[unit].write(estimate.low)}{UNITS[unit].joint}{UNITS[unit].write(estimate.high)}"
+    low, high = UNITS[unit].write(estimate.low), UNITS[unit].write(estimate.high)
+    joint = UNITS[unit].joint if low[0].isdigit() and high[0].isdigit() else " to "  # no dash beside a minus
+    return f"{low}{joint}{high}"
 
 
 def estimate_text(estimate: Estimate, unit: str) -> str:

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -51,19 +51,20 @@ TUNING = 0
 """Seed of the runs that choose; the reported ones have others, so other problems, order and verdict."""
 SEEDS = (1, 2, 3)
 DRAWS = 8
+OOD = ("ood-domain", "ood-longer")
 
 
 @dataclass(frozen=True)
 class Budget:
     """What every arm gets."""
 
-    train: int = 400
+    train: int = 96
     epochs: float = 16.0
     batch_size: int = 16
-    checkpoints: int = 8
-    val: int = 300
-    test: int = 500
-    side: int = 200
+    checkpoints: int = 4
+    val: int = 200
+    test: int = 300
+    side: int = 100
     """Problems of each ood split, and test problems that are drawn from DRAWS times."""
 
 
@@ -120,21 +121,20 @@ def tuned(arm: str, rate: float, budget: Budget, runs: Path) -> tuple[float, flo
 
 
 def measured(arm: str, rate: float, seed: int, budget: Budget, runs: Path) -> list[Outcome]:
-    """One reported run: trained, audited, judged on val, and looked at on test and ood at two checkpoints."""
+    """One reported run: trained, judged on val, and looked at on test and ood at two checkpoints."""
     run = train(recipe(arm, rate, seed, budget, runs))
-    audit(Audit(str(run.root), rows=budget.test, side_rows=budget.side, token_budget=65536))
+    audit(Audit(str(run.root), rows=budget.val, splits=("val",), token_budget=65536))
     verdict = diagnose(Diagnose(str(run.root)))
     last = verdict.checkpoints[-1].checkpoint.name
     chosen = verdict.recommended.checkpoint if verdict.recommended else None
     places = {"last": last} | ({"recommended": chosen} if chosen else {})
-    drawn = run.home.parent / "draws"
-    asked = Audit(
-        str(run.root), rows=budget.side, splits=("test",), checkpoints=tuple(sorted(set(places.values()))),
-        draws=DRAWS, out=str(drawn), token_budget=65536,
-    )  # fmt: skip
-    audit(asked)
+    names, drawn, splits = tuple(sorted({*places.values()})), run.root / "draws", ("test", *OOD)
+    asked = Audit(str(run.root), side_rows=budget.side, checkpoints=names, token_budget=65536)
+    audit(replace(asked, rows=budget.test, splits=splits))
+    drawing = replace(asked, data=str(run.recipe_path), splits=("test",), draws=DRAWS, out=str(drawn))
+    audit(replace(drawing, rows=budget.side))
     again = store.open_run(run.root, drawn)
-    curves = {split: store.read_curves(run, split) for split in ("test", "ood-domain", "ood-longer")}
+    curves = {split: store.read_curves(run, split) for split in splits}
     regimes = {v.checkpoint.name: v.regime for v in verdict.checkpoints}
     found = []
     for place, name in places.items():
@@ -144,7 +144,7 @@ def measured(arm: str, rate: float, seed: int, budget: Budget, runs: Path) -> li
             Outcome(
                 arm, seed, rate, place, name, test.checkpoints[i].epoch or 0.0, regimes[name],
                 tuple(test.nll_sums[i].tolist()), tuple(test.token_counts.tolist()), _hits(test, i),
-                {split: _hits(curves[split], i) for split in ("ood-domain", "ood-longer")},
+                {split: _hits(curves[split], i) for split in OOD},
                 tuple(passes(store.read_samples(again, name, "test")).values()),
             )
         )  # fmt: skip
@@ -194,12 +194,14 @@ def against(outcomes: Sequence[Outcome], plain: Sequence[Outcome], metric: str) 
     return stats.across_seeds(values, errors)
 
 
-def study(runs: Path, budget: Budget, arms: Sequence[str], workers: int, say: Callable[[str], None]) -> dict[str, Any]:
+def study(
+    runs: Path, budget: Budget, arms: Sequence[str], seeds: Sequence[int], workers: int, say: Callable[[str], None]
+) -> dict[str, Any]:
     """Everything that the page is written from, as plain data."""
     tries = {(arm, rate): partial(tuned, arm, rate, budget, runs) for arm in arms for rate in RATES}
     scores = _each(tries, workers, say, "choosing")
     rates = {arm: max(RATES, key=lambda rate: scores[arm, rate]) for arm in arms}
-    asked = {(arm, seed): partial(measured, arm, rates[arm], seed, budget, runs) for arm in arms for seed in SEEDS}
+    asked = {(arm, seed): partial(measured, arm, rates[arm], seed, budget, runs) for seed in seeds for arm in arms}
     outcomes = [o for found in _each(asked, workers, say, "measuring").values() for o in found]
     chosen = {arm: {f"{rate:g}": scores[arm, rate][0] for rate in RATES} for arm in arms}
     return {"budget": asdict(budget), "tuning": chosen, "outcomes": [asdict(o) for o in outcomes]}
@@ -225,10 +227,18 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/losses"))
     parser.add_argument("--out", type=Path, default=Path("docs/results/losses.md"))
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--workers", type=int, default=2)
     asked = parser.parse_args(None if arguments is None else list(arguments))
     asked.runs.mkdir(parents=True, exist_ok=True)
-    found = study(asked.runs, Budget(), asked.arms, asked.workers, lambda line: print(line, flush=True))  # noqa: T201
+    found = study(
+        asked.runs,
+        Budget(),
+        asked.arms,
+        asked.seeds,
+        asked.workers,
+        lambda line: print(line, flush=True),  # noqa: T201
+    )
     (asked.runs / "outcomes.json").write_text(json.dumps(found), encoding="utf-8")
     store.write_text(asked.out, page(found))
 

@@ -22,10 +22,12 @@ from overmem.report.sections.ood import ood
 from overmem.report.sections.probes import probes
 from overmem.report.sections.robustness import robustness
 from overmem.report.sections.trajectory import trajectory
+from overmem.report.sections.words import words
 
 SECTIONS: Mapping[str, Callable[[Findings], Section]] = {
     "answer": answer,
     "trajectory": trajectory,
+    "words": words,
     "choices": choices,
     "costs": costs,
     "checkpoints": checkpoints,
