@@ -10,7 +10,7 @@ SEEDS = (1, 2, 3)
 
 
 def outcome(arm, seed, accuracy, nll, place="last"):
-    draw = np.random.default_rng([seed, len(arm)])
+    draw = np.random.default_rng([seed, *arm.encode()])
     tokens = draw.integers(10, 30, 200)
     hits = tuple(bool(hit) for hit in draw.random(200) < accuracy)
     sums = tuple((tokens * nll * draw.uniform(0.8, 1.2, 200)).tolist())
