@@ -213,6 +213,8 @@ def _each(work: Mapping[Any, Callable[[], Any]], workers: int, say: Callable[[st
     with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
         pending = {pool.submit(piece): key for key, piece in work.items()}
         for done in as_completed(pending):
+            if done.exception() is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
             results[pending[done]] = done.result()
             left = (time.perf_counter() - begun) / len(results) * (len(work) - len(results)) / 60
             say(f"{what}: {len(results)} of {len(work)} runs, about {left:.0f} minutes left")
