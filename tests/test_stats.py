@@ -137,3 +137,8 @@ def test_examples_needed_and_detectable_difference_are_each_others_inverse():
     n = stats.examples_needed(0.3, 0.03)
     assert stats.detectable(0.3, n) == pytest.approx(0.03, rel=0.01)
     assert stats.examples_needed(0.3, 0.0) is None
+
+
+def test_seeds_that_agree_by_luck_do_not_make_an_interval_of_no_width():
+    found = stats.across_seeds([0.70, 0.70, 0.70], [0.02] * 3)
+    assert found.high - found.low > 2 * 1.96 * 0.02 / np.sqrt(3)
