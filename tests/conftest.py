@@ -2,13 +2,15 @@
 
 import os
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before transformers is imported
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from overmem.records import TEMPERATURES, Checkpoint, Samples, Scores, Snapshot
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def _samples(*rows):
@@ -62,6 +64,20 @@ def _snapshot(scores=None, samples=None, examples=None, notes=None, name="checkp
         samples or {},
         notes or {},
     )
+
+
+def _byte_tokenizer():
+    """One token a byte, and no pad token: many real base models have none."""
+    vocab = {c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>")
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer():
+    return _byte_tokenizer
 
 
 @pytest.fixture

@@ -201,6 +201,11 @@ class Choice:
     """Test accuracy of the recommended checkpoint minus that of this choice (paired); positive: this choice costs."""
     reason: str = ""
 
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether its accuracy is on examples that had no part in the choice."""
+        return self.accuracy.value is not None and not self.accuracy.note
+
 
 @dataclass(frozen=True)
 class Cost:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from overmem.errors import BadRequest
 from overmem.losses import LOSSES
-from overmem.losses.driver import attach, head_of, model_loss
+from overmem.losses.driver import attach, model_loss
 from overmem.losses.goldfish import goldfish_labels
 
 VOCAB = 67
@@ -278,39 +278,3 @@ def test_under_autocast_the_matrix_product_is_rounded_and_the_sum_is_not():
     loss.backward()
     assert model.lm_head.weight.grad.dtype == torch.float32
     torch.testing.assert_close(loss, plain(model, batch, LOSSES["mar"]), rtol=3e-2, atol=0)
-
-
-class Unusual(hf.LlamaForCausalLM):
-    """Does something to its logits that no configuration says."""
-
-    def forward(self, *args, **kwargs):
-        output = super().forward(*args, **kwargs)
-        output.logits = output.logits * 1.7
-        return output
-
-
-def test_an_output_layer_that_is_not_understood_is_refused_and_not_trained_wrong():
-    model = Unusual(hf.LlamaConfig(**SMALL))
-    model.lm_head.weight.data.mul_(50)
-    with pytest.raises(BadRequest, match="Unusual"):
-        attach(model)
-
-
-def test_an_output_matrix_that_was_taken_apart_is_refused_by_name():
-    model = model_of("llama")
-    model.lm_head.weight = nn.Parameter(torch.empty(0))
-    model.lm_head.weight.ds_id = 7
-    with pytest.raises(BadRequest, match="ZeRO-2, or FSDP2"):
-        head_of(model)
-
-
-def test_a_model_that_accelerate_has_prepared_already_is_refused():
-    model = model_of("llama")
-    model._original_forward = model.forward
-    with pytest.raises(BadRequest, match="before accelerate"):
-        attach(model)
-
-
-def test_the_matrix_of_a_tied_head_is_the_embedding_itself():
-    model = model_of("llama, tied")
-    assert head_of(model).weight is model.model.embed_tokens.weight

@@ -6,7 +6,6 @@ import sys
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Trainer, TrainingArguments
 
 ROWS = [
@@ -14,15 +13,6 @@ ROWS = [
     for a in range(9)
     for b in range(9)
 ]
-
-
-def byte_tokenizer():
-    vocab = {c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    # No pad token: many real base models have none.
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>")
 
 
 @pytest.fixture(scope="session")
@@ -37,9 +27,8 @@ def overmem():
 
 
 @pytest.fixture(scope="session")
-def base(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("base")
-    tokenizer = byte_tokenizer()
+def base(tmp_path_factory, byte_tokenizer):
+    folder, tokenizer = tmp_path_factory.mktemp("base"), byte_tokenizer()
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
         max_position_embeddings=128, eos_token_id=tokenizer.eos_token_id, bos_token_id=None,

@@ -23,6 +23,7 @@ and values alone (state space models) is not counted.
 from typing import Any
 
 from overmem.callback.watch import Plan, Watch
+from overmem.observe.cache import bytes_a_token
 from overmem.observe.device import logit_rows, tokens_at_once
 from overmem.observe.plan import Split
 
@@ -58,10 +59,10 @@ def _answering(watch: Watch, plan: Plan, model: Any) -> int:
     rows = min(len(encoded), rows_that_fit(watch.token_budget, total))
     coming = _tokens(model, rows, prompt)
     heads = int(config.num_attention_heads)
-    groups = int(getattr(config, "num_key_value_heads", None) or heads)
     head = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
-    cache = 2 * head * size * ((rows * total + coming) * groups * int(config.num_hidden_layers) + rows * total * heads)
-    return cache + coming * (_layer(config) + prompt) * size + rows * vocabulary * 4 * 5
+    cache = (rows * total + coming) * bytes_a_token(model)
+    repeated = rows * total * 2 * heads * head * size
+    return cache + repeated + coming * (_layer(config) + prompt) * size + rows * vocabulary * 4 * 5
 
 
 def _tokens(model: Any, rows: int, longest: int) -> int:

@@ -78,8 +78,7 @@ def show_verdict(run: store.Run, verdict: Verdict) -> None:
         )
     stdout.print()
     stdout.print(table)
-    held = verdict.recommended.accuracy if verdict.recommended else Estimate(None)
-    confirmed = held.n > 0 and not held.note
+    confirmed = verdict.recommended is not None and verdict.recommended.is_confirmed
     on_val, on_test = (" on val", " on test") if confirmed else ("", "")
     if verdict.choices:
         rules = Table(box=None, padding=(0, 2, 0, 0))

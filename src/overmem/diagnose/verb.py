@@ -153,13 +153,13 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
         grave,
         recommended,
         others,
-        harm,
-        beside,
-        late,
-        minimum,
-        test is not None,
-        _over_base(confirmed_on, recommended),
-        said if differs else "",
+        costs=harm,
+        beside=beside,
+        late=late,
+        minimum=minimum,
+        tested=test is not None,
+        over_base=_over_base(confirmed_on, recommended),
+        mismatch=said if differs else "",
     )
     coming = () if late else (forecast(val, d_nll=config.d_nll, seed=config.seed).sentence,)
     warned = caveats(

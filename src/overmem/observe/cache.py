@@ -37,6 +37,15 @@ def cache_of(config: Any, slots: int, columns: int) -> "Rows | Batch":
     return Rows(len(layers), slots, columns) if plain else Batch(config=config)
 
 
+def bytes_a_token(model: Any) -> int:
+    """Bytes of the keys and values of one token, in all layers; 0 where the configuration does not say."""
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_attention_heads", None) or 1
+    groups = getattr(config, "num_key_value_heads", None) or getattr(config, "num_attention_heads", 0)
+    head = getattr(config, "head_dim", None) or config.hidden_size // heads
+    return int(2 * config.num_hidden_layers * groups * head * next(model.parameters()).element_size())
+
+
 @dataclass
 class _Window:
     """The part of every layer's buffer that is in use: rows 0 to `rows`, columns `start` to `end`."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from overmem.checkpoints import Model
+from overmem.observe.cache import bytes_a_token
 from overmem.observe.grade import fitting, stop_ids
 from overmem.observe.pace import Pace
 from overmem.observe.plan import Split
@@ -93,7 +94,7 @@ def _completed(pace: Pace, model: Model, stops: Sequence[int], split: Split, sec
         row=row,
         length=(sum(lengths) + cut * guess) / (len(lengths) + cut),
         longest=decoding.max_new_tokens if cut else max(lengths),
-        memory=missing * _cached_bytes(model),
+        memory=missing * bytes_a_token(model),
     )
 
 
@@ -147,14 +148,6 @@ class _Watched:
     def reading(self) -> float:
         """Seconds of all passes that read prompts."""
         return sum(seconds for _, width, seconds in self.passes if width > 1)
-
-
-def _cached_bytes(model: Model) -> int:
-    """Bytes of keys and values for one token; 0 where the configuration does not say."""
-    config = model.config.get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or getattr(config, "num_attention_heads", 0)
-    head = getattr(config, "head_dim", None) or config.hidden_size // max(1, getattr(config, "num_attention_heads", 1))
-    return int(2 * config.num_hidden_layers * heads * head * model.dtype.itemsize)
 
 
 def _peak(model: Model) -> int:

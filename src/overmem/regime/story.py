@@ -96,7 +96,7 @@ def _advice(recommended: Choice) -> str:
     if accuracy.value is None:
         return f"{text}. It was not measured on test."
     shown = aside(span(accuracy.low, accuracy.high, ".1f", 100), counted(accuracy.n))
-    if not accuracy.note:
+    if recommended.is_confirmed:
         return f"{text}. On test, which had no part in the choice, it solves {percent(accuracy.value)}{shown}."
     where = "On val, where it was chosen," if accuracy.n else "As logged,"
     return f"{text}. {where} it solves {percent(accuracy.value)}{shown}."
