@@ -1,6 +1,5 @@
 """A loss in a script's own trainer: three lines, the same training, and an evaluation that is always plain nll."""
 
-import json
 import re
 from pathlib import Path
 
@@ -9,120 +8,12 @@ import pytest
 import torch
 import trl
 from datasets import Dataset
-from peft import LoraConfig
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    MixtralConfig,
-    MixtralForCausalLM,
-    Trainer,
-    TrainingArguments,
-)
+from scripts import COMMON, SETUPS, logged, nll_of
+from transformers import AutoModelForCausalLM, MixtralConfig, MixtralForCausalLM, Trainer, TrainingArguments
 
-from overmem import store
 from overmem.errors import BadRequest
-from overmem.losses import LOSSES
-from overmem.losses.driver import model_loss
 from overmem.losses.goldfish import goldfish_labels
 from overmem.trainers import with_loss
-
-SETUPS = {
-    "padded": {},
-    "accumulated": {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2},
-    "packed": {"packing": True, "max_length": 120},
-    "packed over borders": {"packing": True, "packing_strategy": "wrapped"},
-    "without padding": {"padding_free": True, "max_length": None},
-    "on whole texts": {"completion_only_loss": False},
-}
-COMMON = {
-    "max_steps": 4, "per_device_train_batch_size": 4, "report_to": "none", "disable_tqdm": True, "logging_steps": 1,
-    "learning_rate": 1e-2, "use_cpu": True, "save_strategy": "no", "seed": 3,
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def pairs(data_file):
-    rows = [json.loads(line) for line in data_file.read_text().splitlines()][:24]
-    return [{"prompt": f"Question: {r['question']}\nAnswer:", "completion": f" {r['solution']}"} for r in rows]
-
-
-@pytest.fixture
-def sft(base, pairs, tmp_path):
-    """Runs TRL's SFTTrainer, or what is made of it, and returns the finished trainer."""
-
-    def run(kind=trl.SFTTrainer, adapter=None, resume=None, more=None, rows=None, callbacks=None, **setup):
-        arguments = {"eval_strategy": "steps", "eval_steps": 2, "bf16": False, "max_length": 96}
-        trainer = kind(
-            model=AutoModelForCausalLM.from_pretrained(base),
-            args=trl.SFTConfig(str(tmp_path / "run"), **COMMON | arguments | setup),
-            train_dataset=Dataset.from_list(rows or pairs[:16]),
-            eval_dataset=Dataset.from_list(pairs[16:]),
-            processing_class=AutoTokenizer.from_pretrained(base),
-            peft_config=LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM") if adapter else None,
-            callbacks=callbacks,
-            **(more or {}),
-        )
-        trainer.train(resume_from_checkpoint=resume)
-        return trainer
-
-    return run
-
-
-def logged(trainer, name="loss"):
-    return [row[name] for row in trainer.state.log_history if name in row]
-
-
-def padded(rows):
-    width = max(len(row["input_ids"]) for row in rows)
-    fills = {"input_ids": 0, "attention_mask": 0, "labels": -100}
-    return {
-        name: torch.tensor([[*row[name], *[fill] * (width - len(row[name]))] for row in rows])
-        for name, fill in fills.items()
-    }
-
-
-@pytest.fixture(scope="module")
-def rows(base, pairs):
-    """Tokenised rows, only the completion labelled."""
-    tokenizer, found = AutoTokenizer.from_pretrained(base), []
-    for pair in pairs:
-        prompt, solution = (tokenizer(pair[part])["input_ids"] for part in ("prompt", "completion"))
-        labels = [-100] * len(prompt) + solution
-        found.append({"input_ids": prompt + solution, "attention_mask": [1] * len(labels), "labels": labels})
-    return found
-
-
-@pytest.fixture
-def plain(base, rows, tmp_path):
-    """Runs transformers' Trainer, or what is made of it, and returns the finished trainer."""
-
-    def run(kind=Trainer, model=None, more=None, resume=None, **setup):
-        trainer = kind(
-            model=model or AutoModelForCausalLM.from_pretrained(base),
-            args=TrainingArguments(str(tmp_path / "run"), eval_strategy="steps", eval_steps=2, **COMMON | setup),
-            train_dataset=rows[:16],
-            eval_dataset=rows[16:],
-            data_collator=padded,
-            **(more or {}),
-        )
-        trainer.train(resume_from_checkpoint=resume)
-        return trainer
-
-    return run
-
-
-@torch.no_grad()
-def nll_of(trainer, rows):
-    """Mean plain nll over all labelled tokens, from full logits."""
-    total = tokens = 0.0
-    model = trainer.model.eval()
-    for row in rows:
-        ids, labels = (torch.tensor([row[name]]) for name in ("input_ids", "labels"))
-        logprobs = model(input_ids=ids).logits[0, :-1].log_softmax(-1)
-        kept = labels[0, 1:] != -100
-        total -= float(logprobs[kept].gather(1, labels[0, 1:][kept][:, None]).sum())
-        tokens += float(kept.sum())
-    return total / tokens
 
 
 @pytest.mark.parametrize("adapter", [False, True], ids=["full", "lora"])
@@ -213,65 +104,6 @@ def test_goldfish_takes_the_same_labels_out_of_a_packed_document():
     assert torch.equal(goldfish_labels(packed, packed, position_ids=positions, k=2, context=5).reshape(2, 40), apart)
 
 
-@pytest.mark.parametrize("setup", ["padded", "packed", "without padding", "accumulated"])
-@pytest.mark.parametrize("adapter", [False, True], ids=["full", "lora"])
-def test_the_reference_is_what_the_base_model_says_of_each_label(sft, base, setup, adapter):
-    kind = with_loss(trl.SFTTrainer, "asft")
-    seen = []
-
-    class Watched(kind):
-        def compute_loss(self, model, inputs, *more, **others):
-            if self.model.training:
-                seen.append(inputs)
-            return super().compute_loss(model, inputs, *more, **others)
-
-    sft(Watched, adapter, **SETUPS[setup])
-    model = AutoModelForCausalLM.from_pretrained(base).eval()
-    assert seen
-    for batch in seen:
-        rest = {name: value for name, value in batch.items() if name != "reference_logprob"}
-        with torch.no_grad():
-            _, result = model_loss(model, rest, LOSSES["nll"])
-        kept = batch["labels"][:, 1:] != -100
-        torch.testing.assert_close(batch["reference_logprob"][:, 1:][kept], -result.nll, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("loss", ["rho", "asft"])
-def test_a_resumed_training_reads_the_reference_and_ends_as_if_it_had_not_been_stopped(sft, loss, tmp_path):
-    kind, setup = with_loss(trl.SFTTrainer, loss), {"save_strategy": "steps", "save_steps": 2}
-    whole = sft(kind, **setup)
-    path = store.open_run(tmp_path / "run").reference_path
-    written = path.stat().st_mtime_ns
-    again = sft(kind, resume=str(tmp_path / "run" / "checkpoint-2"), **setup)
-    assert path.stat().st_mtime_ns == written
-    assert logged(again) == pytest.approx(logged(whole), rel=1e-6)
-    for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
-
-
-def test_a_resumed_training_on_other_rows_is_refused(sft, pairs, tmp_path):
-    kind, setup = with_loss(trl.SFTTrainer, "rho"), {"save_strategy": "steps", "save_steps": 2}
-    sft(kind, **setup)
-    with pytest.raises(BadRequest, match="was not there when the base model was observed"):
-        sft(kind, resume=str(tmp_path / "run" / "checkpoint-2"), rows=pairs[4:20], **setup)
-
-
-def test_every_row_is_observed_where_the_last_batch_of_training_is_dropped(plain):
-    trainer = plain(with_loss(Trainer, "rho"), dataloader_drop_last=True, per_device_eval_batch_size=5, max_steps=9)
-    assert len(logged(trainer)) == 9
-
-
-def test_a_stream_is_refused_where_every_row_has_to_be_observed_first(base, rows, tmp_path):
-    trainer = with_loss(Trainer, "rho")(
-        model=AutoModelForCausalLM.from_pretrained(base),
-        args=TrainingArguments(str(tmp_path), **COMMON),
-        train_dataset=Dataset.from_list(rows).to_iterable_dataset(),
-        data_collator=padded,
-    )
-    with pytest.raises(BadRequest, match="not a stream"):
-        trainer.train()
-
-
 def test_neftune_disturbs_training_and_not_evaluation(plain, rows):
     trainer = plain(with_loss(Trainer, "mar"), neftune_noise_alpha=5.0, learning_rate=0.0)
     quiet = plain(with_loss(Trainer, "mar"), learning_rate=0.0)
@@ -343,7 +175,7 @@ def test_a_function_of_ones_own_is_a_loss(plain):
 
 
 def test_the_script_in_the_documentation_runs(base, pairs, tmp_path):
-    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "training.md").read_text()
     arguments = {"bf16": False, "max_length": 96}
     given = {
         "model": AutoModelForCausalLM.from_pretrained(base),
