@@ -80,17 +80,17 @@ def byte_tokenizer():
     return _byte_tokenizer
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_samples():
     return _samples
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_scores():
     return _scores
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_snapshot():
     return _snapshot
 

@@ -52,14 +52,14 @@ def snapshot_of(checkpoint, make_samples, make_scores):
     return Snapshot(checkpoint, examples, scores, samples)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def story():
     share = Carrier(7, 9, Number(0.4, 0.1, 0.2, 0.6, 12), Number(1.2, 0.1, 1.0, 1.4, 12))
     told = Told("val-03", "What is asked?", 4.5, ((" so", 4.2, False), (" 3", 0.3, True)))
     return TokenStory("checkpoint-400", "checkpoint-75", "val", ((" so", share),), (told,))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def full(findings, make_samples, make_scores, story):
     """The findings of a run that was audited with every probe."""
     seen = [c.checkpoint for c in findings.trained]
