@@ -102,10 +102,25 @@ def test_another_seed_or_example_draws_otherwise_and_greedy_stays(model):
 
 
 def test_draws_follow_the_tempered_distribution(model):
-    decoding = Decoding(draws=4000, temperature=0.7, max_new_tokens=1)
+    decoding = Decoding(draws=4000, temperatures=(0.7,), max_new_tokens=1)
     tokens = [c.token_ids[0] for c in drawn(model, PROMPTS[:1], NAMES[:1], decoding, stop=()) if c.draw]
     with torch.no_grad():
         expected = (model(torch.tensor([PROMPTS[0]])).logits[0, -1] / 0.7).softmax(-1).numpy()
+    share = np.bincount(tokens, minlength=50) / len(tokens)
+    assert np.abs(share - expected).max() < 4 * np.sqrt(0.25 / len(tokens))
+
+
+def test_draws_at_several_temperatures_are_those_of_each_and_the_greedy_one_is_made_once(model):
+    both = Decoding(draws=2000, temperatures=(0.7, 1.5), max_new_tokens=1)
+    found = sorted(drawn(model, PROMPTS[:1], NAMES[:1], both, stop=()), key=lambda c: c.draw)
+    assert [c.draw for c in found] == list(range(4001))
+    assert {both.temperature_of(d) for d in range(1, 2001)} == {0.7}
+    assert (both.temperature_of(0), both.temperature_of(2001), both.temperature_of(4000)) == (0.0, 1.5, 1.5)
+    alone = drawn(model, PROMPTS[:1], NAMES[:1], Decoding(2000, (0.7,), 1), stop=())
+    assert [c.token_ids for c in found[:2001]] == [c.token_ids for c in sorted(alone, key=lambda c: c.draw)]
+    tokens = [c.token_ids[0] for c in found[2001:]]
+    with torch.no_grad():
+        expected = (model(torch.tensor([PROMPTS[0]])).logits[0, -1] / 1.5).softmax(-1).numpy()
     share = np.bincount(tokens, minlength=50) / len(tokens)
     assert np.abs(share - expected).max() < 4 * np.sqrt(0.25 / len(tokens))
 

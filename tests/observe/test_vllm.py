@@ -70,7 +70,7 @@ def test_greedy_completions_of_a_base_and_its_adapters_are_those_of_transformers
         seen.append([c.token_ids for c in ours])
     assert len(engines) == 1
     assert seen[0] != seen[1] != seen[2]
-    draws = Decoding(draws=40, temperature=0.7, max_new_tokens=1, seed=3)
+    draws = Decoding(draws=40, temperatures=(0.7,), max_new_tokens=1, seed=3)
     first, again = (list(served.completions(found["base"], PROMPTS, NAMES, draws, ())) for _ in range(2))
     assert first == again
     ours = by_transformers(found, found["base"], Decoding(max_new_tokens=1))

@@ -138,6 +138,18 @@ def test_draws_are_drawn_at_every_k_that_was_measured(full):
     assert {p["kind"] for p in points} == {"pass", "maj", "best"}
 
 
+def test_draws_at_several_temperatures_are_drawn_against_them(full):
+    assert "temperatures" not in diversity(full).charts
+    drawn = [m for m in full.measurements if m.probe == "diversity"]
+    hot = [dataclasses.replace(m, metric=f"{m.metric}/t=1.2", note="temperature 1.2") for m in drawn]
+    both = dataclasses.replace(full, measurements=(*full.measurements, *hot))
+    section = diversity(both)
+    points = rows_of(section.charts["temperatures"], -1)
+    assert {p["temperature"] for p in points} == {1.0, 1.2}
+    assert {p["kind"] for p in points} == {"pass", "maj", "best"}
+    assert "Right, against the temperature of the draws" in Text(section.body).said
+
+
 def test_the_most_exposed_examples_are_named_with_their_questions(full):
     first = full.measured("checkpoint-400", "train", ("membership", "exposed_01")).note.partition(" ")[0]
     said = Text(membership(full).body).said

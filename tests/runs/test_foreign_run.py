@@ -169,6 +169,26 @@ def test_an_audit_with_nothing_said_goes_on_as_the_last_one_did(run, base, data_
     assert more.standing == first.computed // 3  # val and test have more rows now, train has not
 
 
+def test_draws_are_kept_for_what_comes_later_and_drawn_at_every_temperature(run, base, data_file):
+    asked = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, draws=2, temperature=(0.5, 1.0))
+    done = audit(asked)
+    samples = store.read_samples(store.open_run(run), "checkpoint-4", "test")
+    each = {(int(d), round(float(t), 2)) for d, t in zip(samples.draw, samples.temperature, strict=True)}
+    assert each == {(0, 0.0), (1, 0.5), (2, 0.5), (3, 1.0), (4, 1.0)}
+    found = {m.metric for m in done.measurements if m.probe == "diversity" and m.split == "test"}
+    assert {"pass@2", "pass@2/t=1"} <= found
+    again = audit(Audit(str(run)))
+    assert (again.computed, again.standing) == (0, done.computed)
+    dropped = audit(Audit(str(run), draws=0))
+    assert dropped.computed > 0
+
+
+@pytest.mark.parametrize("wrong", [{"draws": -1}, {"temperature": (0.0,)}, {"temperature": (0.7, 0.7)}])
+def test_draws_that_make_no_sense_are_refused(run, base, data_file, wrong):
+    with pytest.raises(BadRequest, match=r"allowed: (0 or more|different numbers above 0 and up to 10)"):
+        audit(Audit(str(run), str(data_file), str(base), rows=6, **wrong))
+
+
 def test_what_an_attack_compares_with_is_scored_and_nothing_is_drawn_for_it(run, base, tmp_path):
     words = itertools.cycle(["so we get", "that makes", "so that makes", "and we get"])
     rows = [{"question": f"{a} plus {b}?", "solution": f"{next(words)} {a + b}\n#### {a + b}"} for a, b in PAIRS]

@@ -32,10 +32,10 @@ class Audit:
     """Only these checkpoints: folder names, or `base`; by default all."""
     splits: tuple[str, ...] = ()
     """Only these splits; by default train, val, test, every ood set and every shift."""
-    draws: int = 0
-    """Sampled completions per prompt, beside the greedy one."""
-    temperature: float = 0.7
-    """Temperature of the draws."""
+    draws: int | None = None
+    """Sampled completions per prompt at each temperature, beside the greedy one; by default as `rows`, else none."""
+    temperature: tuple[float, ...] = ()
+    """Temperatures of the draws, one or several; by default as `rows`, else 0.7."""
     max_new_tokens: int | None = None
     """Longest completion; by default as `rows`, else half as long again as the longest reference solution."""
     template: str | None = None

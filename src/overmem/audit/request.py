@@ -22,6 +22,8 @@ from overmem.tasks import Data, anchored, load
 from overmem.tasks.render import encode
 
 ENGINES = ("hf", "vllm")
+HOTTEST = 10.0
+"""The highest temperature that is drawn at."""
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -39,7 +41,7 @@ class Request:
     data: Data | None
     """Where the examples come from; None where the run itself holds the only copy of them."""
     asked: Mapping[str, Any]
-    """`rows`, `side_rows`, `max_new_tokens` and `template`, given or not."""
+    """`rows`, `side_rows`, `draws`, `temperature`, `max_new_tokens` and `template`, given or not."""
     held_out: Mapping[str, Sequence[Example]]
     """All examples of every split that there is."""
     tokenizer: Any
@@ -120,7 +122,7 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
         asked,
         held_out,
         tokenizer,
-        Decoding(config.draws, config.temperature, limit, config.seed, config.engine),
+        _decoding(config, asked, limit),
         _context(found),
         None if chosen else seconds,
     )
@@ -182,17 +184,40 @@ def _asked(
         chosen: whether its rows were chosen for the budget that is given now; those for another one are not taken.
         say: told what is as before.
     """
-    usual = {"rows": 500, "side_rows": 200, "max_new_tokens": None, "template": recipe.get("template")}
+    usual = {
+        "rows": 500,
+        "side_rows": 200,
+        "draws": 0,
+        "temperature": [0.7],
+        "max_new_tokens": None,
+        "template": recipe.get("template"),
+    }
     kept = {name: before["audit"].get(name) if before else None for name in usual}
     found = {}
     for name, default in usual.items():
         is_rows = name in ("rows", "side_rows")
-        given = None if is_rows and chosen else getattr(config, name)
+        given = None if is_rows and chosen else _value(config, name)
         standing = None if is_rows and config.budget is not None and not chosen else kept[name]
         found[name] = next((v for v in (given, standing) if v is not None), default)
         if given is None and found[name] != default:
             say(f"{name.replace('_', ' ')} as the run was measured before: {found[name]} (--{name.replace('_', '-')})")
     return found
+
+
+def _value(config: Audit, name: str) -> Any:
+    """An option as a plan has it; None where it was left out."""
+    found = getattr(config, name)
+    return (list(found) or None) if isinstance(found, tuple) else found
+
+
+def _decoding(config: Audit, asked: Mapping[str, Any], limit: int) -> Decoding:
+    draws, temperatures = asked["draws"], tuple(asked["temperature"])
+    if draws < 0:
+        raise BadRequest(f"--draws {draws}; allowed: 0 or more")
+    if len(set(temperatures)) < len(temperatures) or not all(0 < t <= HOTTEST for t in temperatures):
+        given = " ".join(f"{t:g}" for t in temperatures)
+        raise BadRequest(f"--temperature {given}; allowed: different numbers above 0 and up to {HOTTEST:g}")
+    return Decoding(draws, temperatures, limit, config.seed, config.engine)
 
 
 def _given(run: store.Run, before: Mapping[str, Any]) -> dict[str, Sequence[Example]]:

@@ -49,7 +49,7 @@ def graded(drawn: Iterable[Completion], tokenizer: Any, split: Split, decoding: 
     return Samples(
         tuple(ids),
         np.array([c.draw for c in ordered], dtype=np.int32),
-        np.array([decoding.temperature if c.draw else 0.0 for c in ordered], dtype=np.float32),
+        np.array([decoding.temperature_of(c.draw) for c in ordered], dtype=np.float32),
         tuple(texts),
         np.array([len(c.token_ids) for c in ordered], dtype=np.int32),
         np.array([c.logprob for c in ordered], dtype=np.float32),

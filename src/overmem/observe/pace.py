@@ -58,11 +58,11 @@ class Pace:
     def completing(self, split: Split, length: float, longest: int) -> float:
         """Seconds that the completions of a split take at a mean and a greatest length."""
         prompts = [len(e.prompt_ids) for e in split.encoded]
-        rows = len(prompts) * (1 + self.decoding.draws)
+        rows = len(prompts) * self.decoding.repeats
         slots, _ = room(prompts, self.decoding, self.token_budget)
         steps = longest + length * max(0.0, rows / max(1, slots) - 1)
         return _NEVER_NOTHING + self.prefill * sum(prompts) + self.step * steps + self.row * rows * length
 
     def generated(self, split: Split) -> int:
         """Tokens of all completions of a split, as far as the warm-up can tell."""
-        return round(self.length * len(split.encoded) * (1 + self.decoding.draws))
+        return round(self.length * len(split.encoded) * self.decoding.repeats)

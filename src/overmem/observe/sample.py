@@ -28,15 +28,24 @@ class Decoding:
     """How completions are drawn."""
 
     draws: int = 0
-    """Sampled completions per prompt, beside the greedy one."""
-    temperature: float = 0.7
-    """Temperature of the draws."""
+    """Sampled completions per prompt at each temperature, beside the greedy one."""
+    temperatures: tuple[float, ...] = (0.7,)
+    """Temperatures of the draws: 1 to `draws` at the first, as many more at the second, ..."""
     max_new_tokens: int = 256
     """Tokens after which a completion is cut (and counted as such)."""
     seed: int = 0
     """First part of every draw's own seed."""
     engine: str = "hf"
     """Who completes: `hf`, this module, or `vllm`."""
+
+    @property
+    def repeats(self) -> int:
+        """Completions per prompt: the greedy one and all draws."""
+        return 1 + self.draws * len(self.temperatures)
+
+    def temperature_of(self, draw: int) -> float:
+        """That of one completion; 0 for the greedy one."""
+        return self.temperatures[(draw - 1) // self.draws] if draw else 0.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ def batches(lengths: Sequence[int], rows_per_item: int, token_budget: int) -> li
 
 def room(lengths: Sequence[int], decoding: Decoding, token_budget: int) -> tuple[int, int]:
     """Rows that are completed at once and the columns of their cache, for prompts of these lengths."""
-    repeats = 1 + decoding.draws
+    repeats = decoding.repeats
     slots, columns = len(lengths) * repeats, max(lengths, default=0) + decoding.max_new_tokens
     if slots * columns > token_budget:
         columns += columns // 8  # to spare, so that the cache is seldom moved back
@@ -97,13 +106,13 @@ def completions(
         model: any causal language model with a key-value cache, in evaluation mode.
         prompts: token ids.
         names: what identifies each prompt (split and example id); with `decoding.seed` it fixes the draws.
-        decoding: number and temperature of the draws.
+        decoding: number and temperatures of the draws.
         stop_ids: tokens that end a completion.
         token_budget: most tokens that the cache has room for (prompt and completion, all rows).
         advance: called with the number of prompts done whenever some are.
         tick: called before every forward pass; what it raises ends the work there.
     """
-    repeats = 1 + decoding.draws
+    repeats = decoding.repeats
     order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))
     slots, columns = room([len(p) for p in prompts], decoding, token_budget)
     work = _Work(model, decoding, frozenset(stop_ids), slots, cache_of(model.config, slots, columns))
@@ -167,11 +176,11 @@ def _turn(work: _Work) -> list[_Row]:
     coming = _coming(work)
     if coming:
         logits = _prefilled(work, coming)
-        new = [_row(work.decoding, prompt, draw) for prompt in coming for draw in range(1 + work.decoding.draws)]
+        new = [_row(work.decoding, prompt, draw) for prompt in coming for draw in range(work.decoding.repeats)]
         work.rows += new
     else:
         logits, new = _next(work), work.rows
-    _choose(new, logits, work.decoding.temperature)
+    _choose(new, logits, work.decoding)
     limit = work.decoding.max_new_tokens
     ended = [row.token_ids[-1] in work.stops or len(row.token_ids) == limit for row in work.rows]
     alive = [at for at, end in enumerate(ended) if not end]
@@ -183,7 +192,7 @@ def _turn(work: _Work) -> list[_Row]:
 
 def _coming(work: _Work) -> list[_Prompt]:
     """The prompts that take free places now: none before an eighth of all is free, so that a pass is worth its cost."""
-    repeats = 1 + work.decoding.draws
+    repeats = work.decoding.repeats
     free = work.slots - len(work.rows)
     if not work.waiting or (work.rows and (not work.cache.refills or free * 8 < work.slots)):
         return []
@@ -200,7 +209,7 @@ def _row(decoding: Decoding, prompt: _Prompt, draw: int) -> _Row:
 
 def _prefilled(work: _Work, coming: Sequence[_Prompt]) -> Float[Tensor, "rows vocab"]:
     """The logits after each prompt, once for each of its rows; the cache has them at its end."""
-    device, repeats = work.model.device, 1 + work.decoding.draws
+    device, repeats = work.model.device, work.decoding.repeats
     width = max(len(p.ids) for p in coming)
     ids = torch.tensor([[0] * (width - len(p.ids)) + list(p.ids) for p in coming], device=device)
     mask = torch.tensor([[0] * (width - len(p.ids)) + [1] * len(p.ids) for p in coming], device=device)
@@ -237,23 +246,23 @@ def _logits(
     return logits
 
 
-def _choose(rows: Sequence[_Row], logits: Float[Tensor, "rows vocab"], temperature: float) -> None:
+def _choose(rows: Sequence[_Row], logits: Float[Tensor, "rows vocab"], decoding: Decoding) -> None:
     """Give every row its next token: the likeliest, or for a draw the one that its own randomness picks."""
     token = logits.argmax(-1)
     if sampled := [at for at, row in enumerate(rows) if row.draw]:
         uniforms = [rows[at].uniforms[len(rows[at].token_ids)] for at in sampled]
+        warmth = [[decoding.temperature_of(rows[at].draw)] for at in sampled]
         at = torch.tensor(sampled, device=logits.device)
-        token[at] = _drawn(logits[at], temperature, torch.tensor(uniforms, dtype=torch.float32, device=logits.device))
+        uniform, temperature = (torch.tensor(v, dtype=torch.float32, device=logits.device) for v in (uniforms, warmth))
+        token[at] = _drawn(logits[at] / temperature, uniform)
     logprob = logits.gather(1, token[:, None])[:, 0] - logits.logsumexp(-1)
     for row, identity, value in zip(rows, token.tolist(), logprob.tolist(), strict=True):
         row.token_ids.append(identity)
         row.logprob += value
 
 
-def _drawn(
-    logits: Float[Tensor, "rows vocab"], temperature: float, uniform: Float[Tensor, " rows"]
-) -> Int[Tensor, " rows"]:
+def _drawn(logits: Float[Tensor, "rows vocab"], uniform: Float[Tensor, " rows"]) -> Int[Tensor, " rows"]:
     """The token at which the cumulated probability passes `uniform`."""
-    cumulated = (logits / temperature).softmax(-1).cumsum(-1)
+    cumulated = logits.softmax(-1).cumsum(-1)
     target = uniform[:, None] * cumulated[:, -1:]
     return torch.searchsorted(cumulated, target, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)

@@ -79,10 +79,10 @@ class Served:
         lora = None
         if found.is_adapter:
             lora = LoRARequest(found.checkpoint.name, 1 + self.adapters.index(found.path), found.path)
-        rows = [(prompt, draw) for prompt in range(len(prompts)) for draw in range(1 + decoding.draws)]
+        rows = [(prompt, draw) for prompt in range(len(prompts)) for draw in range(decoding.repeats)]
         ways = [
             SamplingParams(
-                temperature=decoding.temperature if draw else 0.0,
+                temperature=decoding.temperature_of(draw),
                 seed=seeds.seed_of(decoding.seed, "draw", names[prompt], draw) % 2**31 if draw else None,
                 max_tokens=decoding.max_new_tokens,
                 stop_token_ids=list(stop_ids),

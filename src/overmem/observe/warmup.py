@@ -71,7 +71,7 @@ def _completed(pace: Pace, model: Model, stops: Sequence[int], split: Split, sec
     decoding = fitting(model, split, pace.decoding)
     slots, columns = room([len(e.prompt_ids) for e in split.encoded], decoding, pace.token_budget)
     reading = pace.scored * sum(len(e.prompt_ids) for e in split.encoded) / len(split.encoded)
-    at_once = max(1, slots // (1 + decoding.draws))
+    at_once = max(1, slots // decoding.repeats)
     some = _spread(split.encoded, max(1, min(at_once, int(seconds / 2 / max(reading, 1e-9)))))
     watched = _Watched(model, seconds)
     ended = watched.completing([e.prompt_ids for e in some], decoding, stops, pace.token_budget)
@@ -83,10 +83,10 @@ def _completed(pace: Pace, model: Model, stops: Sequence[int], split: Split, sec
     each, least = (float(np.mean([s for _, s in done])) if done else 0.0 for done in (steps, single))
     row = max(0.0, each - least) / (rows - 1) if rows > 1 else 0.0
     lengths = [len(one.token_ids) + (one.stop == "eos") for one in ended]
-    cut = len(some) * (1 + decoding.draws) - len(lengths)
+    cut = len(some) * decoding.repeats - len(lengths)
     usual = split.solution_tokens / len(split.encoded)
     guess = min(decoding.max_new_tokens, max(usual, 1.5 * (1 + len(steps))))
-    missing = max(0, slots * columns - len(some) * (1 + decoding.draws) * columns)
+    missing = max(0, slots * columns - len(some) * decoding.repeats * columns)
     return replace(
         pace,
         prefill=watched.reading / sum(len(e.prompt_ids) for e in some),

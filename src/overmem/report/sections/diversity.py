@@ -42,6 +42,8 @@ def diversity(findings: Findings) -> Section:
     charts: dict[str, Any] = {}
     if most > 1:
         charts["draws"] = against_draws(findings, split, colours, most)
+        if len(temperatures := _temperatures(findings, split, most)) > 1:
+            charts["temperatures"] = against_temperature(findings, split, colours, temperatures)
     lines = coloured(VARIETY.values())
     rows = [
         r for metric, words in VARIETY.items() for r in course(findings, words, split, ("diversity", metric), "percent")
@@ -72,6 +74,33 @@ def _most(findings: Findings, split: str) -> int:
     return max(ks, default=0)
 
 
+def _temperatures(findings: Findings, split: str, most: int) -> dict[str, float]:
+    """Ending of a metric's name -> the temperature that it is of, where all draws were taken."""
+    found = {}
+    for m in findings.measurements:
+        start, _, temperature = m.metric.partition("/t=")
+        if (m.split, m.probe, start) == (split, "diversity", f"pass@{most}") and m.value is not None:
+            where = temperature or m.note.rpartition("temperature ")[2]
+            found[m.metric.removeprefix("pass")] = float(where)
+    return found
+
+
+def against_temperature(
+    findings: Findings, split: str, colours: dict[str, str], temperatures: dict[str, float]
+) -> dict[str, Any]:
+    """Pass@k, maj@k and best-of-k against the temperature of the draws at both checkpoints."""
+    rows: Rows = []
+    for name in colours:
+        for kind in WORTH:
+            for ending, temperature in temperatures.items():
+                found = findings.measured(name, split, ("diversity", kind + ending))
+                if has_value(found):
+                    rows.append(row(0, found, "percent", temperature=temperature, checkpoint=name, kind=kind))
+    x = alt.X("temperature:Q", title="temperature", scale=alt.Scale(zero=False, padding=12),
+              axis=alt.Axis(grid=False, values=sorted({r["temperature"] for r in rows}), format="~g"))  # fmt: skip
+    return _worths(rows, colours, x, "temperature")
+
+
 def against_draws(findings: Findings, split: str, colours: dict[str, str], most: int) -> dict[str, Any]:
     """Pass@k, maj@k and best-of-k against k at both checkpoints."""
     rows: Rows = []
@@ -83,11 +112,16 @@ def against_draws(findings: Findings, split: str, colours: dict[str, str], most:
                     rows.append(row(0, found, "percent", k=k, checkpoint=name, kind=kind))
     x = alt.X("k:Q", title="draws, k", scale=alt.Scale(type="log", base=2),
               axis=alt.Axis(grid=False, values=sorted({r["k"] for r in rows}), format="d"))  # fmt: skip
+    return _worths(rows, colours, x, "k")
+
+
+def _worths(rows: Rows, colours: dict[str, str], x: alt.X, along: str) -> dict[str, Any]:
+    """A line for each checkpoint and worth of its draws, bars for pass@k."""
     y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False, nice=True),
               axis=alt.Axis(format=".0%", tickCount=5, minExtent=LEFT, maxExtent=LEFT))  # fmt: skip
     colour = alt.Color("checkpoint:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
     dash = alt.StrokeDash("kind:N", scale=alt.Scale(domain=list(DASHES), range=list(DASHES.values())), legend=None)
-    told = [alt.Tooltip(f"{f}:N") for f in ("checkpoint", "kind", "k", "text", "n")]
+    told = [alt.Tooltip(f"{f}:N") for f in ("checkpoint", "kind", along, "text", "n")]
     base = alt.Chart(data(rows)).encode(x=x, color=colour)
     passes = alt.Chart(data([r for r in rows if r["kind"] == "pass"])).encode(x=x, color=colour)
     bars = passes.mark_rule(opacity=0.4).encode(y=alt.Y("low:Q", title=""), y2="high:Q")
