@@ -18,16 +18,18 @@ def test_scoring_costs_by_the_token_and_completing_by_prompt_step_and_row():
     pace = Pace(
         Decoding(max_new_tokens=20), 10**6, scored=1.0, prefill=10.0, step=100.0, row=1000.0, length=5.0, longest=8
     )
-    assert pace.seconds(split(3), "scores") == pytest.approx(3 * 10)
-    assert pace.seconds(split(3), "samples") == pytest.approx(10 * 3 * 4 + 100 * 8 + 1000 * 3 * 5)
-    assert pace.most_seconds(split(3), "samples") == pytest.approx(10 * 3 * 4 + 100 * 20 + 1000 * 3 * 20)
+    assert pace.seconds(split(3), ("scores",)) == pytest.approx(3 * 10)
+    assert pace.seconds(split(3), ("samples",)) == pytest.approx(10 * 3 * 4 + 100 * 8 + 1000 * 3 * 5)
+    assert pace.most_seconds(split(3), ("samples",)) == pytest.approx(10 * 3 * 4 + 100 * 20 + 1000 * 3 * 20)
+    both = pace.seconds(split(3), ("scores", "samples"))
+    assert both == pytest.approx(3 * 10 + 100 * 8 + 1000 * 3 * 5)  # the prompts are read once
     assert pace.generated(split(3)) == 15
 
 
 def test_rows_that_wait_for_a_place_take_more_steps():
     pace = Pace(Decoding(max_new_tokens=20), 2 * 27, step=1.0, length=5.0, longest=8)  # room for two rows of 24 + 3
-    assert pace.seconds(split(2), "samples") == pytest.approx(8)
-    assert pace.seconds(split(6), "samples") == pytest.approx(8 + 5 * (6 / 2 - 1))
+    assert pace.seconds(split(2), ("samples",)) == pytest.approx(8)
+    assert pace.seconds(split(6), ("samples",)) == pytest.approx(8 + 5 * (6 / 2 - 1))
 
 
 def test_a_warm_up_measures_all_of_it_and_counts_what_it_cut_short_as_long_as_it_may_be():

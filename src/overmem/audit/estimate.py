@@ -73,7 +73,7 @@ def cost(config: Audit, *, say: Callable[[str], None] = lambda line: None) -> Co
     request = requested(config, say)
     _refuse_what_is_not_measured(request, "--dry-run")
     load = load_of(request)
-    if not load.units:
+    if not load.work:
         return _cost(load, Pace(request.decoding, config.token_budget))
     pace = pace_of(load)
     return _cost(_within(load, pace), pace)
@@ -82,7 +82,7 @@ def cost(config: Audit, *, say: Callable[[str], None] = lambda line: None) -> Co
 def sized(request: Request, say: Callable[[str], None]) -> tuple[Load, Pace | None]:
     """What is to be done, in the time that there is; and the pace, where that had to be measured."""
     load = load_of(request)
-    if request.budget is None or not load.units:
+    if request.budget is None or not load.work:
         return load, None
     _refuse_what_is_not_measured(request, "--budget")
     pace = pace_of(load)
@@ -126,7 +126,7 @@ def _cost(load: Load, pace: Pace) -> Cost:
     observed = _accuracies(request)
     splits = tuple(_split_cost(load, pace, split, observed) for split in load.splits.values())
     return Cost(
-        len(load.units),
+        sum(len(one.kinds) for one in load.work),
         load.standing,
         tuple(load.checkpoints),
         load.failures,
@@ -145,11 +145,11 @@ def _cost(load: Load, pace: Pace) -> Cost:
 
 
 def _split_cost(load: Load, pace: Pace, split: Split, observed: Mapping[str, float]) -> SplitCost:
-    units = [u for u in load.units if u.split.name == split.name]
+    work = [one for one in load.work if one.split.name == split.name]
     n = len(split.encoded)
-    scored = sum(u.kind == "scores" for u in units) * sum(len(e.input_ids) for e in split.encoded)
-    generated = sum(u.kind == "samples" for u in units) * pace.generated(split)
-    seconds = fsum(pace.seconds(u.split, u.kind) for u in units)
+    scored = sum("scores" in one.kinds for one in work) * sum(len(e.input_ids) for e in split.encoded)
+    generated = sum("samples" in one.kinds for one in work) * pace.generated(split)
+    seconds = fsum(pace.seconds(one.split, one.kinds) for one in work)
     p = observed.get(split.name, 0.5) if "samples" in split.kinds else None
     low, high = wilson((p or 0.0) * n, n)
     nll = quantile(0.975, n) * pace.nll_spread / sqrt(n) if n and pace.nll_spread else None

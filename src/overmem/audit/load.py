@@ -10,7 +10,7 @@ from overmem.errors import BadCheckpoint, BadRequest
 from overmem.observe.pace import Pace
 from overmem.observe.plan import Split
 from overmem.observe.warmup import warmed_up
-from overmem.observe.work import Unit, pending
+from overmem.observe.work import Work, pending
 
 _WARM_UP = 10.0
 """Seconds that scoring and completing are each tried for, so that what is said of the time can be relied on."""
@@ -18,29 +18,29 @@ _WARM_UP = 10.0
 
 @dataclass(frozen=True)
 class Load:
-    """The units of work of a request."""
+    """What a request comes to."""
 
     request: Request
     splits: Mapping[str, Split]
-    units: Sequence[Unit]
+    work: Sequence[Work]
     """To be done."""
     standing: int
-    """Done already."""
+    """Units of work that are done already."""
     failures: dict[str, str]
     """Checkpoint -> why its weights cannot be read."""
 
     @property
     def checkpoints(self) -> list[str]:
         """Those that have something to be done, in order."""
-        return list(dict.fromkeys(unit.found.checkpoint.name for unit in self.units))
+        return list(dict.fromkeys(one.found.checkpoint.name for one in self.work))
 
     def seconds(self, pace: Pace) -> float:
-        """All units, and the weights of every checkpoint put in place."""
-        return fsum(pace.seconds(u.split, u.kind) for u in self.units) + pace.loading * len(self.checkpoints)
+        """All of it, and the weights of every checkpoint put in place."""
+        return fsum(pace.seconds(one.split, one.kinds) for one in self.work) + pace.loading * len(self.checkpoints)
 
     def most_seconds(self, pace: Pace) -> float:
         """The same, were every completion as long as it may be."""
-        return fsum(pace.most_seconds(u.split, u.kind) for u in self.units) + pace.loading * len(self.checkpoints)
+        return fsum(pace.most_seconds(one.split, one.kinds) for one in self.work) + pace.loading * len(self.checkpoints)
 
 
 def load_of(request: Request) -> Load:
@@ -56,7 +56,7 @@ def pace_of(load: Load) -> Pace:
         BadRequest: none can be loaded.
     """
     request, reasons = load.request, []
-    there = {unit.found.checkpoint.name: unit.found for unit in load.units}
+    there = {one.found.checkpoint.name: one.found for one in load.work}
     for found in reversed(there.values()):
         start = time.perf_counter()
         try:
@@ -68,7 +68,7 @@ def pace_of(load: Load) -> Pace:
         pace = warmed_up(
             model,
             request.tokenizer,
-            list({unit.split.name: unit.split for unit in load.units}.values()),
+            list({one.split.name: one.split for one in load.work}.values()),
             request.decoding,
             token_budget=request.config.token_budget,
             seconds=_WARM_UP,

@@ -70,7 +70,7 @@ def audit(
         store.write_json(run.plan_path, plan)
         computed = observe(
             run,
-            load.units,
+            load.work,
             request.skeleton,
             request.tokenizer,
             request.decoding,

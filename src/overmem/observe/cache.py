@@ -32,9 +32,17 @@ def cache_of(config: Any, slots: int, columns: int) -> "Rows | Batch":
         columns: tokens of the longest row, and some to spare if rows will come and go.
     """
     layers = [type(layer) for layer in DynamicCache(config=config).layers]
-    chunked = getattr(config.get_text_config(), "attention_chunk_size", None) is not None
-    plain = set(layers) <= {DynamicLayer, DynamicSlidingWindowLayer} and not chunked
+    plain = set(layers) <= {DynamicLayer, DynamicSlidingWindowLayer} and not _is_chunked(config)
     return Rows(len(layers), slots, columns) if plain else Batch(config=config)
+
+
+def keeps_all(config: Any) -> bool:
+    """Whether every layer keeps the keys and values of every token, and nothing else: a text can be gone on with."""
+    return {type(layer) for layer in DynamicCache(config=config).layers} == {DynamicLayer} and not _is_chunked(config)
+
+
+def _is_chunked(config: Any) -> bool:
+    return getattr(config.get_text_config(), "attention_chunk_size", None) is not None
 
 
 def bytes_a_token(model: Any) -> int:

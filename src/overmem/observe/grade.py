@@ -8,7 +8,7 @@ import numpy as np
 
 from overmem import answers
 from overmem.observe.plan import Split, context_of
-from overmem.observe.sample import Completion, Decoding, completions
+from overmem.observe.sample import Completion, Decoding, Prefilled, completions
 from overmem.records import Samples
 from overmem.tasks.render import completion_text
 
@@ -21,10 +21,11 @@ def samples(
     token_budget: int,
     advance: Callable[[int], None] = lambda examples: None,
     tick: Callable[[], None] = lambda: None,
+    read: Callable[[Prefilled], None] | None = None,
 ) -> Samples:
     """Completions of one split, read and graded, in the order of its examples and draws.
 
-    `tick` is called before every forward pass; what it raises ends the work there.
+    `advance`, `tick` and `read` are those of `completions`.
     """
     drawn = completions(
         model,
@@ -35,6 +36,7 @@ def samples(
         token_budget=token_budget,
         advance=advance,
         tick=tick,
+        read=read,
     )
     return graded(drawn, tokenizer, split, decoding)
 

@@ -5,10 +5,12 @@ Scoring costs by the token. A completion costs by the prompt token, then every s
 
     scores    scored x (prompt and solution tokens)
     samples   prefill x (prompt tokens) + step x steps + row x (tokens of all completions)
+    both      the two together, but the prompts are read once
 
 where steps are those of the longest completion, and as many again as rows wait for a place.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from overmem.observe.plan import Split
@@ -44,24 +46,31 @@ class Pace:
     spent: float = 0.0
     """Seconds that it took to measure all this."""
 
-    def seconds(self, split: Split, kind: str) -> float:
-        """Of one unit of work."""
-        if kind == "scores":
-            return _NEVER_NOTHING + self.scored * sum(len(e.input_ids) for e in split.encoded)
-        return self.completing(split, self.length, self.longest)
+    def seconds(self, split: Split, kinds: Sequence[str]) -> float:
+        """Of the units of work of these kinds."""
+        return self._seconds(split, kinds, self.length, self.longest)
 
-    def most_seconds(self, split: Split, kind: str) -> float:
-        """Of one unit of work, were every completion as long as it may be."""
+    def most_seconds(self, split: Split, kinds: Sequence[str]) -> float:
+        """The same, were every completion as long as it may be."""
         limit = self.decoding.max_new_tokens
-        return self.seconds(split, kind) if kind == "scores" else self.completing(split, float(limit), limit)
+        return self._seconds(split, kinds, float(limit), limit)
 
-    def completing(self, split: Split, length: float, longest: int) -> float:
-        """Seconds that the completions of a split take at a mean and a greatest length."""
+    def _seconds(self, split: Split, kinds: Sequence[str], length: float, longest: int) -> float:
+        found = _NEVER_NOTHING
+        if "scores" in kinds:
+            found += self.scored * sum(len(e.input_ids) for e in split.encoded)
+        if "samples" in kinds:
+            found += self._completing(split, length, longest)
+            found += 0.0 if "scores" in kinds else self.prefill * sum(len(e.prompt_ids) for e in split.encoded)
+        return found
+
+    def _completing(self, split: Split, length: float, longest: int) -> float:
+        """Seconds that the steps of a split's completions take at a mean and a greatest length."""
         prompts = [len(e.prompt_ids) for e in split.encoded]
         rows = len(prompts) * self.decoding.repeats
         slots, _ = room(prompts, self.decoding, self.token_budget)
         steps = longest + length * max(0.0, rows / max(1, slots) - 1)
-        return _NEVER_NOTHING + self.prefill * sum(prompts) + self.step * steps + self.row * rows * length
+        return self.step * steps + self.row * rows * length
 
     def generated(self, split: Split) -> int:
         """Tokens of all completions of a split, as far as the warm-up can tell."""

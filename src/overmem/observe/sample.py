@@ -19,6 +19,8 @@ from transformers import DynamicCache
 
 from overmem import seeds
 from overmem.checkpoints import Model
+from overmem.losses.driver import base_of
+from overmem.losses.head import head_of, logits_of
 from overmem.observe.cache import Batch, Rows, cache_of
 from overmem.observe.device import tokens_at_once
 
@@ -64,6 +66,20 @@ class Completion:
     """`eos` or `length`."""
 
 
+@dataclass(frozen=True)
+class Prefilled:
+    """What a model made of prompts that came in together."""
+
+    prompts: tuple[int, ...]
+    """Indices into the prompts given."""
+    mask: Int[Tensor, "rows time"]
+    """1 where a prompt has a token: prompts are padded on the left."""
+    hidden: Float[Tensor, "rows hidden"]
+    """The last hidden state of each."""
+    cache: DynamicCache
+    """Keys and values; to be read only."""
+
+
 def batches(lengths: Sequence[int], rows_per_item: int, token_budget: int) -> list[list[int]]:
     """Indices in batches of like length, longest first, so that padded tokens never exceed the budget.
 
@@ -99,6 +115,7 @@ def completions(
     token_budget: int,
     advance: Callable[[int], None] = lambda rows: None,
     tick: Callable[[], None] = lambda: None,
+    read: Callable[[Prefilled], None] | None = None,
 ) -> Iterator[Completion]:
     """The greedy completion and the draws of every prompt, in no particular order.
 
@@ -111,11 +128,13 @@ def completions(
         token_budget: most tokens that the cache has room for (prompt and completion, all rows).
         advance: called with the number of prompts done whenever some are.
         tick: called before every forward pass; what it raises ends the work there.
+        read: shown what was made of the prompts, each once, for whoever has another use for that. The model must be
+            one of transformers then.
     """
     repeats = decoding.repeats
     order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))
     slots, columns = room([len(p) for p in prompts], decoding, token_budget)
-    work = _Work(model, decoding, frozenset(stop_ids), slots, cache_of(model.config, slots, columns))
+    work = _Work(model, decoding, frozenset(stop_ids), slots, cache_of(model.config, slots, columns), read)
     work.waiting.extend(_Prompt(i, names[i], prompts[i]) for i in order)
     left = dict.fromkeys(order, repeats)
     while work.waiting or work.rows:
@@ -166,6 +185,7 @@ class _Work:
     stops: frozenset[int]
     slots: int
     cache: Rows | Batch
+    read: Callable[[Prefilled], None] | None
     waiting: deque[_Prompt] = field(default_factory=deque)
     rows: list[_Row] = field(default_factory=list)
 
@@ -214,7 +234,15 @@ def _prefilled(work: _Work, coming: Sequence[_Prompt]) -> Float[Tensor, "rows vo
     ids = torch.tensor([[0] * (width - len(p.ids)) + list(p.ids) for p in coming], device=device)
     mask = torch.tensor([[0] * (width - len(p.ids)) + [1] * len(p.ids) for p in coming], device=device)
     cache = DynamicCache(config=work.model.config)
-    logits = _logits(work.model, ids, mask, (mask.cumsum(1) - 1).clamp(min=0), cache)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    if work.read is None:
+        logits = _logits(work.model, ids, mask, positions, cache)
+    else:
+        inner: Any = base_of(work.model)
+        passed = {"attention_mask": mask, "position_ids": positions, "past_key_values": cache, "use_cache": True}
+        hidden = inner.base_model(input_ids=ids, **passed).last_hidden_state[:, -1]
+        work.read(Prefilled(tuple(p.index for p in coming), mask, hidden, cache))
+        logits = logits_of(head_of(inner), hidden).float()
     work.cache.join(cache, len(coming), width, repeats)
     return logits.repeat_interleave(repeats, 0)
 

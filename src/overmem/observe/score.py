@@ -14,9 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from overmem.checkpoints import Model
-from overmem.losses.chunked import logits_of
 from overmem.losses.driver import base_of
-from overmem.losses.head import head_of
+from overmem.losses.head import head_of, logits_of
 from overmem.observe.device import logit_rows, tokens_at_once
 from overmem.observe.sample import batches
 from overmem.records import TEMPERATURES, Scores
@@ -24,6 +23,8 @@ from overmem.tasks.render import Encoded
 
 _BLOCK = 2**18
 """Logits of which statistics are made at once on a CPU: 1 MiB."""
+Statistics = tuple[Float[np.ndarray, "4 tokens"], np.ndarray, Float[np.ndarray, "tokens temperatures"]]
+"""The columns below of some tokens, whether each is the likeliest, and its nll at every temperature."""
 _COLUMNS = ("logprob", "entropy", "top1_logprob", "std_logprob")
 
 
@@ -44,41 +45,52 @@ def scores(
         truncated: examples left out by the caller because they do not fit; recorded.
         advance: called with the number of examples done after each batch.
     """
-    counts = [len(e.solution_ids) for e in encoded]
-    offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
-    columns = {name: np.zeros(offsets[-1], dtype=np.float32) for name in _COLUMNS}
-    is_argmax = np.zeros(offsets[-1], dtype=bool)
-    tempered = np.zeros((len(encoded), len(TEMPERATURES)))
+    table = Table(encoded)
     lengths = [len(e.prompt_ids) + len(e.solution_ids) for e in encoded]
-    most = tokens_at_once(model, token_budget)
-    for batch in batches(lengths, 1, most):
-        chosen = [encoded[i] for i in batch]
-        where = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in batch])
-        owner = np.repeat(batch, [counts[i] for i in batch])
-        statistics, argmax, token_tempered = _batch(model, chosen)
-        for name, values in zip(_COLUMNS, statistics, strict=True):
-            columns[name][where] = values
-        is_argmax[where] = argmax
-        np.add.at(tempered, owner, token_tempered.astype(np.float64))
+    for batch in batches(lengths, 1, tokens_at_once(model, token_budget)):
+        table.put(batch, _batch(model, [encoded[i] for i in batch]))
         advance(len(batch))
-    ids = [t for e in encoded for t in e.solution_ids]
-    return Scores(
-        tuple(e.example_id for e in encoded),
-        offsets,
-        np.array(ids, dtype=np.int32),
-        **columns,
-        mean_logprob=-columns["entropy"],
-        is_argmax=is_argmax,
-        tempered_nll=tempered,
-        truncated=truncated,
-    )
+    return table.scores(truncated)
+
+
+class Table:
+    """The statistics of solutions, put in batch by batch."""
+
+    def __init__(self, encoded: Sequence[Encoded]) -> None:
+        self.encoded = encoded
+        self.counts = [len(e.solution_ids) for e in encoded]
+        self.offsets = np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)]).astype(np.int64)
+        self.columns = {name: np.zeros(self.offsets[-1], dtype=np.float32) for name in _COLUMNS}
+        self.is_argmax = np.zeros(self.offsets[-1], dtype=bool)
+        self.tempered = np.zeros((len(encoded), len(TEMPERATURES)))
+
+    def put(self, batch: Sequence[int], found: Statistics) -> None:
+        """The statistics of the examples at these indices, one after the other."""
+        where = np.concatenate([np.arange(self.offsets[i], self.offsets[i + 1]) for i in batch])
+        owner = np.repeat(batch, [self.counts[i] for i in batch])
+        statistics, argmax, tempered = found
+        for name, values in zip(_COLUMNS, statistics, strict=True):
+            self.columns[name][where] = values
+        self.is_argmax[where] = argmax
+        np.add.at(self.tempered, owner, tempered.astype(np.float64))
+
+    def scores(self, truncated: int) -> Scores:
+        """All of them, in the order of the examples."""
+        ids = [t for e in self.encoded for t in e.solution_ids]
+        return Scores(
+            tuple(e.example_id for e in self.encoded),
+            self.offsets,
+            np.array(ids, dtype=np.int32),
+            **self.columns,
+            mean_logprob=-self.columns["entropy"],
+            is_argmax=self.is_argmax,
+            tempered_nll=self.tempered,
+            truncated=truncated,
+        )
 
 
 @torch.inference_mode()
-def _batch(
-    model: Model, encoded: Sequence[Encoded]
-) -> tuple[Float[np.ndarray, "4 tokens"], np.ndarray, Float[np.ndarray, "tokens temperatures"]]:
-    """Statistics of all solution tokens of one batch, examples one after the other."""
+def _batch(model: Model, encoded: Sequence[Encoded]) -> Statistics:
     rows = [[*e.prompt_ids, *e.solution_ids] for e in encoded]
     width = max(map(len, rows))
     ids = torch.tensor([r + [0] * (width - len(r)) for r in rows], device=model.device)
@@ -90,6 +102,11 @@ def _batch(
     labels = torch.tensor([t for e in encoded for t in e.solution_ids], device=model.device)
     inner: Any = base_of(model)
     picked = inner.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[predicts]
+    return statistics(inner, picked, labels)
+
+
+def statistics(inner: Any, picked: Float[Tensor, "tokens hidden"], labels: Int[Tensor, " tokens"]) -> Statistics:
+    """What a transformers model says of the token after each of these last hidden states."""
     head = head_of(inner)
     if head.weight.device.type == "cpu":  # where a product of bfloat16 is rounded to it: 0.06 off in a logit of 20
         head = replace(head, weight=head.weight.float())
@@ -98,8 +115,8 @@ def _batch(
     parts = [
         _statistics(logits_of(head, picked[i : i + size]), labels[i : i + size]) for i in range(0, len(labels), size)
     ]
-    statistics, argmax, tempered = (torch.cat(p, -1).cpu().numpy() for p in zip(*parts, strict=True))
-    return statistics, argmax, tempered.T
+    columns, argmax, tempered = (torch.cat(p, -1).cpu().numpy() for p in zip(*parts, strict=True))
+    return columns, argmax, tempered.T
 
 
 def _statistics(

@@ -1,6 +1,10 @@
-"""The units of work of an audit, (checkpoint, split, kind): which are to do, and doing them one by one."""
+"""The units of work of an audit, (checkpoint, split, kind): which are to do, and doing them.
 
-from collections.abc import Callable, Mapping, Sequence
+The two kinds of one split are done in one go where both are to do, so that its prompts are read once.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,8 +16,10 @@ from overmem.observe.pace import Pace
 from overmem.observe.plan import Split
 from overmem.observe.sample import Decoding
 from overmem.observe.score import scores
+from overmem.observe.together import can_share, observed
 from overmem.observe.vllm import Served, served_samples
 from overmem.observe.warmup import warmed_up
+from overmem.records import Samples, Scores
 from overmem.virtual import prefix_of
 
 _WARM_UP = 1.0
@@ -23,22 +29,22 @@ Progress = Callable[[str, float, float], None]
 
 
 @dataclass(frozen=True)
-class Unit:
-    """One observation to make."""
+class Work:
+    """What is to be observed of one split at one checkpoint: a unit of work for each kind."""
 
     found: Found
     weights: str
     """Fingerprint of the weights."""
     split: Split
-    kind: str
-    """`scores` or `samples`."""
+    kinds: tuple[str, ...]
+    """`scores`, `samples` or both."""
 
 
 def pending(
     run: store.Run, found: Sequence[Found], splits: Mapping[str, Split]
-) -> tuple[list[Unit], int, dict[str, str]]:
-    """The units that do not stand yet, how many do, and the checkpoints whose weights cannot be read, with reasons."""
-    units, standing, failures = [], 0, {}
+) -> tuple[list[Work], int, dict[str, str]]:
+    """What does not stand yet, how many units do, and the checkpoints whose weights cannot be read, with reasons."""
+    work, standing, failures = [], 0, {}
     for one in found:
         try:
             weights = fingerprint(one.path)
@@ -46,18 +52,18 @@ def pending(
             failures[one.checkpoint.name] = str(error)
             continue
         for split in splits.values():
-            for kind in split.kinds:
-                asked = {"weights": weights, "request": split.request}
-                if store.unit_stands(run, one.checkpoint.name, split.name, kind, **asked):
-                    standing += 1
-                else:
-                    units.append(Unit(one, weights, split, kind))
-    return units, standing, failures
+            asked = {"weights": weights, "request": split.request}
+            name = one.checkpoint.name
+            kinds = tuple(k for k in split.kinds if not store.unit_stands(run, name, split.name, k, **asked))
+            standing += len(split.kinds) - len(kinds)
+            if kinds:
+                work.append(Work(one, weights, split, kinds))
+    return work, standing, failures
 
 
 def observe(
     run: store.Run,
-    units: Sequence[Unit],
+    work: Sequence[Work],
     skeleton: Skeleton,
     tokenizer: Any,
     decoding: Decoding,
@@ -68,59 +74,63 @@ def observe(
     progress: Progress,
     pace: Pace | None = None,
 ) -> int:
-    """Do the units, each written as soon as it is whole; returns how many were done.
+    """Do the work, each unit written as soon as it is whole; returns how many units were done.
 
     A checkpoint that cannot be loaded is added to `failures` (and noted in the run); the others go on.
     """
-    splits = list({u.split.name: u.split for u in units}.values())
-    served = _served(units, skeleton, decoding) if decoding.engine == "vllm" else None
-    done, total, computed = 0.0, 0.0, 0
-    for unit in units:
-        name = unit.found.checkpoint.name
-        if name in failures:
-            continue
-        try:
-            model = skeleton.model(unit.found)
-        except BadCheckpoint as error:
-            failures[name] = str(error)
-            continue
-        if pace is None:
-            pace = warmed_up(model, tokenizer, splits, decoding, token_budget=token_budget, seconds=_WARM_UP)
-        if not total:
-            total = sum(pace.seconds(u.split, u.kind) for u in units)
-            say(f"{len(units)} units of work, about {spoken(total)} on {model.device} in {model.dtype}")
-        each = pace.seconds(unit.split, unit.kind) / max(1, len(unit.split.encoded))
-        label = f"{name} {unit.split.name} {unit.kind}"
-        progress(label, done, total)
-
-        def advance(examples: int, label: str = label, each: float = each, total: float = total) -> None:
-            nonlocal done
-            done += each * examples
-            progress(label, done, total)
-
-        try:
-            _do(run, unit, model, tokenizer, decoding, token_budget, advance, served)
-        except BadCheckpoint as error:
-            failures[name] = str(error)
-            continue
-        computed += 1
-    if served is not None:
-        served.close()
-    _note(run, units, failures)
+    splits = list({one.split.name: one.split for one in work}.values())
+    computed, clock = 0, _Clock(progress)
+    with _serving(work, skeleton, decoding) as served:
+        for one in work:
+            name = one.found.checkpoint.name
+            if name in failures:
+                continue
+            try:
+                model = skeleton.model(one.found)
+                if pace is None:
+                    pace = warmed_up(model, tokenizer, splits, decoding, token_budget=token_budget, seconds=_WARM_UP)
+                if not clock.total:
+                    clock.total = sum(pace.seconds(w.split, w.kinds) for w in work)
+                    units = sum(len(w.kinds) for w in work)
+                    say(f"{units} units of work, about {spoken(clock.total)} on {model.device} in {model.dtype}")
+                shares = served is None and can_share(model)
+                for kinds in [one.kinds] if shares else [(kind,) for kind in one.kinds]:
+                    each = pace.seconds(one.split, kinds) / max(1, len(one.split.encoded))
+                    advance = clock.started(f"{name} {one.split.name} {' and '.join(kinds)}", each)
+                    _do(run, one, kinds, model, tokenizer, decoding, token_budget, advance, served)
+                    computed += len(kinds)
+            except BadCheckpoint as error:
+                failures[name] = str(error)
+    for name, reason in failures.items():
+        store.write_failure(run, name, reason)
+    for name in {one.found.checkpoint.name for one in work} - set(failures):
+        run.failure_path(name).unlink(missing_ok=True)
     return computed
 
 
-def _note(run: store.Run, units: Sequence[Unit], failures: Mapping[str, str]) -> None:
-    """Keep why a checkpoint could not be observed, and forget it of those that could."""
-    for name, reason in failures.items():
-        store.write_failure(run, name, reason)
-    for name in {u.found.checkpoint.name for u in units} - set(failures):
-        run.failure_path(name).unlink(missing_ok=True)
+@dataclass
+class _Clock:
+    """How far the work is, in seconds as they were estimated before the start."""
+
+    progress: Progress
+    total: float = 0.0
+    done: float = 0.0
+
+    def started(self, label: str, each: float) -> Callable[[int], None]:
+        """Begin with something that takes so long for each example; returns what to tell when some are done."""
+        self.progress(label, self.done, self.total)
+
+        def advance(examples: int) -> None:
+            self.done += each * examples
+            self.progress(label, self.done, self.total)
+
+        return advance
 
 
 def _do(
     run: store.Run,
-    unit: Unit,
+    work: Work,
+    kinds: tuple[str, ...],
     model: Any,
     tokenizer: Any,
     decoding: Decoding,
@@ -128,25 +138,43 @@ def _do(
     advance: Callable[[int], None],
     served: Served | None,
 ) -> None:
-    name, split = unit.found.checkpoint.name, _after(prefix_of(model), unit.split)
-    asked = {"weights": unit.weights, "request": split.request}
-    if unit.kind == "scores":
-        observed = scores(model, split.encoded, token_budget=token_budget, truncated=split.truncated, advance=advance)
-        store.write_scores(run, name, split.name, observed, **asked)
+    name, split = work.found.checkpoint.name, _after(prefix_of(model), work.split)
+    asked = {"weights": work.weights, "request": split.request}
+    scored: Scores | None = None
+    drawn: Samples | None = None
+    if len(kinds) > 1:
+        scored, drawn = observed(model, tokenizer, split, decoding, token_budget, advance)
+    elif "scores" in kinds:
+        scored = scores(model, split.encoded, token_budget=token_budget, truncated=split.truncated, advance=advance)
+    elif served is None:
+        drawn = samples(model, tokenizer, split, decoding, token_budget, advance)
     else:
-        if served is None:
-            drawn = samples(model, tokenizer, split, decoding, token_budget, advance)
-        else:
-            drawn = served_samples(served, unit.found, model, tokenizer, split, decoding)
-            advance(len(split.encoded))
+        drawn = served_samples(served, work.found, model, tokenizer, split, decoding)
+        advance(len(split.encoded))
+    if scored is not None:
+        store.write_scores(run, name, split.name, scored, **asked)
+    if drawn is not None:
         store.write_samples(run, name, split.name, drawn, **asked)
 
 
-def _served(units: Sequence[Unit], skeleton: Skeleton, decoding: Decoding) -> Served:
+@contextmanager
+def _serving(work: Sequence[Work], skeleton: Skeleton, decoding: Decoding) -> Iterator[Served | None]:
+    """The engine that completes, where it is not the model itself; it is let go of whatever happens."""
+    if decoding.engine != "vllm":
+        yield None
+        return
+    served = _served(work, skeleton, decoding)
+    try:
+        yield served
+    finally:
+        served.close()
+
+
+def _served(work: Sequence[Work], skeleton: Skeleton, decoding: Decoding) -> Served:
     """An engine with room for the longest prompt and its completion, and for the adapters among the checkpoints."""
-    longest = max((len(e.input_ids) for u in units for e in u.split.encoded), default=0)
-    prompts = max((len(e.prompt_ids) for u in units for e in u.split.encoded), default=0)
-    adapters = {u.found.path: u.found for u in units if u.found.is_adapter}
+    longest = max((len(e.input_ids) for one in work for e in one.split.encoded), default=0)
+    prompts = max((len(e.prompt_ids) for one in work for e in one.split.encoded), default=0)
+    adapters = {one.found.path: one.found for one in work if one.found.is_adapter}
     room = max(longest, prompts + decoding.max_new_tokens)
     return Served(skeleton.base, skeleton.dtype, room, list(adapters.values()))
 

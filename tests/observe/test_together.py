@@ -1,0 +1,103 @@
+"""Scores and completions in one go: those of each alone, and every prompt is read once."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+)
+
+from overmem.checkpoints import base_path
+from overmem.observe.grade import samples
+from overmem.observe.plan import Split
+from overmem.observe.sample import Decoding
+from overmem.observe.score import scores
+from overmem.observe.together import can_share, observed
+from overmem.records import Example
+from overmem.tasks.render import Encoded
+
+SIZES = {
+    "vocab_size": 60, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "initializer_range": 0.5, "max_position_embeddings": 128,
+}  # fmt: skip
+LENGTHS = ((9, 4), (3, 1), (1, 12), (12, 2), (5, 5), (5, 30), (2, 3), (20, 7), (8, 1))
+COLUMNS = ("logprob", "entropy", "top1_logprob", "std_logprob", "mean_logprob", "tempered_nll")
+
+
+def llama():
+    return LlamaForCausalLM(LlamaConfig(**SIZES))
+
+
+def gpt2():
+    return GPT2LMHeadModel(
+        GPT2Config(vocab_size=60, n_embd=32, n_layer=2, n_head=4, n_positions=128, initializer_range=0.5)
+    )
+
+
+def made(kind):
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return kind().eval()
+
+
+@pytest.fixture(params=[llama, gpt2], ids=lambda kind: kind.__name__)
+def model(request):
+    return made(request.param)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return AutoTokenizer.from_pretrained(base_path("pebble"))
+
+
+def split_of(lengths):
+    encoded = tuple(
+        Encoded(str(i), tuple(5 + (7 * i + j) % 50 for j in range(p)), tuple(6 + (5 * i + j) % 50 for j in range(s)))
+        for i, (p, s) in enumerate(lengths)
+    )
+    return Split("val", tuple(Example(e.example_id, "?", "1", "1") for e in encoded), encoded, "")
+
+
+@pytest.mark.parametrize("budget", [1, 60, 200, 4096])
+@pytest.mark.parametrize("draws", [0, 2])
+def test_both_in_one_go_are_what_each_is_alone(model, tokenizer, budget, draws):
+    split, decoding = split_of(LENGTHS), Decoding(draws, max_new_tokens=16, seed=3)
+    done = []
+    scored, drawn = observed(model, tokenizer, split, decoding, budget, done.append)
+    alone = scores(model, split.encoded, token_budget=4096)
+    assert sum(done) == len(LENGTHS)
+    for name in COLUMNS:
+        np.testing.assert_allclose(getattr(scored, name), getattr(alone, name), rtol=1e-4, atol=2e-5, err_msg=name)
+    for name in ("example_ids", "offsets", "token_id", "is_argmax"):
+        np.testing.assert_array_equal(getattr(scored, name), getattr(alone, name), err_msg=name)
+    completed = samples(model, tokenizer, split, decoding, 4096)
+    assert (drawn.text, drawn.stop, drawn.answer) == (completed.text, completed.stop, completed.answer)
+    np.testing.assert_array_equal(drawn.draw, completed.draw)
+    np.testing.assert_allclose(drawn.logprob, completed.logprob, rtol=1e-4, atol=1e-4)
+
+
+def test_every_prompt_is_read_once(tokenizer):
+    model, split = made(llama), split_of(LENGTHS)
+    tokens = []
+    model.model.register_forward_pre_hook(
+        lambda _, __, given: tokens.append(int(given["input_ids"].numel())), with_kwargs=True
+    )
+    observed(model, tokenizer, split, Decoding(max_new_tokens=1), 1)
+    prompts, solutions = (sum(pair[i] for pair in LENGTHS) for i in (0, 1))
+    assert sum(tokens) == prompts + solutions - len(LENGTHS)  # the last token of a solution predicts nothing
+
+
+def test_a_model_that_forgets_tokens_is_asked_twice():
+    assert can_share(made(llama))
+    assert not can_share(made(lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=6))))
+
+
+def test_nothing_of_an_empty_split(tokenizer):
+    scored, drawn = observed(made(llama), tokenizer, split_of(()), Decoding(), 4096)
+    assert (scored.example_ids, drawn.text) == ((), ())
