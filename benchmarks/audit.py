@@ -2,8 +2,8 @@
 
 Each side is a process of its own that loads the model once, does two examples to warm up, and then takes turns with the
 other: an even repeat begins with overmem, an odd one with lm-eval. Both are given the same number of threads. overmem's
-time holds tokenizing, scoring (with all columns that it records), completing, reading and grading; lm-eval's is that of
-its two request methods alone, at the fastest of the batch sizes that were tried.
+time holds tokenizing, scoring (with all columns that it records) and completing as an audit does them, reading and
+grading; lm-eval's is that of its two request methods alone, at the fastest of the batch sizes that were tried.
 
 Beside it: how the texts, the right answers and the nll compare example by example; the floor, which is what the machine
 multiplies and reads in a second, and how far from it scoring and completing are; and what recording every column costs.
@@ -29,9 +29,8 @@ from audit_floor import floors, machine, recording
 from audit_job import BUDGET, Job, examples_of, loaded, split_of, spread
 
 from overmem.checkpoints import base_path
-from overmem.observe.grade import samples
 from overmem.observe.plan import Split
-from overmem.observe.score import scores
+from overmem.observe.together import observed
 from overmem.records import Example, Samples, Scores
 from overmem.tasks.render import PLAIN, prompt_text
 
@@ -40,16 +39,15 @@ LAST_NUMBER = r"(-?\d[\d,]*(?:\.\d+)?)"
 
 
 class Counted:
-    """Counts what a model is given: tokens read, steps, and rows of all steps."""
+    """Counts a model's steps, and the rows of all steps."""
 
     def __init__(self, model: Any) -> None:
-        self.read = self.steps = self.rows = 0
+        self.steps = self.rows = 0
         model.register_forward_pre_hook(self.note, with_kwargs=True)
 
     def note(self, _: Any, __: Any, given: dict[str, Any]) -> None:
         """One forward pass."""
         rows, width = given["input_ids"].shape
-        self.read += rows * width * (width > 1)
         self.steps += width == 1
         self.rows += rows * (width == 1)
 
@@ -59,12 +57,12 @@ def serve(job: Job) -> None:
     torch.set_num_threads(job["threads"])
     model, tokenizer = loaded(job)
     examples = examples_of(job)
-    observed(job, model, tokenizer, examples[:2])
+    timed(job, model, tokenizer, examples[:2])
     answer({})
     counted = Counted(model)
     for _ in sys.stdin:
-        counted.read = counted.steps = counted.rows = 0
-        seconds, split, scored, drawn = observed(job, model, tokenizer, examples)
+        counted.steps = counted.rows = 0
+        seconds, split, scored, drawn = timed(job, model, tokenizer, examples)
         place = {e.example_id: i for i, e in enumerate(split.encoded)}
         order = [place[e.id] for e in examples]
         ends = scored.offsets[1:] - 1  # lm-eval does not score the token that ends a solution
@@ -77,8 +75,7 @@ def serve(job: Job) -> None:
             "counts": {
                 "steps": counted.steps,
                 "step_rows": counted.rows,
-                "prompt_tokens": sum(len(e.prompt_ids) for e in split.encoded),
-                "scored_tokens": sum(len(e.input_ids) for e in split.encoded),
+                "read_tokens": sum(len(e.input_ids) for e in split.encoded),
                 "solution_tokens": split.solution_tokens,
             },
         }
@@ -91,17 +88,15 @@ def answer(found: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def observed(job: Job, model: Any, tokenizer: Any, examples: list[Example]) -> tuple[Any, Split, Scores, Samples]:
+def timed(job: Job, model: Any, tokenizer: Any, examples: list[Example]) -> tuple[Any, Split, Scores, Samples]:
     """What an audit observes of the examples, and the seconds of each part."""
     times = [time.perf_counter()]
     split, decoding = split_of(job, tokenizer, examples)
     times.append(time.perf_counter())
-    scored = scores(model, split.encoded, token_budget=BUDGET)
-    times.append(time.perf_counter())
-    drawn = samples(model, tokenizer, split, decoding, BUDGET)
+    scored, drawn = observed(model, tokenizer, split, decoding, BUDGET)
     times.append(time.perf_counter())
     spans = [b - a for a, b in itertools.pairwise(times)]
-    return dict(zip(("tokenize", "scores", "samples"), spans, strict=True)), split, scored, drawn
+    return dict(zip(("tokenize", "observe"), spans, strict=True)), split, scored, drawn
 
 
 def started(python: str, script: str, arguments: list[str]) -> Side:
@@ -179,8 +174,6 @@ def summary(job: Job, turns: list[tuple[Any, Any]]) -> dict[str, Any]:
         "overmem_per_second": spread([n / a for a, _ in totals]),
         "lm_eval_per_second": spread([n / b for _, b in totals]),
         "ratio": spread([b / a for a, b in totals]),
-        "ratio_scores": spread([b["seconds"]["loglikelihood"] / a["seconds"]["scores"] for a, b in turns]),
-        "ratio_samples": spread([b["seconds"]["generate_until"] / a["seconds"]["samples"] for a, b in turns]),
         "seconds": [{"overmem": a["seconds"], "lm_eval": b["seconds"]} for a, b in turns],
         "texts_equal": sum(a == b for a, b in pairs),
         "correct": (sum(mine["correct"]), sum(other["correct"])),

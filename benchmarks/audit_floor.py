@@ -34,7 +34,8 @@ def floors(job: Job, found: dict[str, Any], speed: dict[str, float]) -> dict[str
     """Seconds that the arithmetic and the reading of weights alone would take, and the times over it.
 
     A token costs two operations a weight of the layers, and a predicted token two a weight of the output layer besides.
-    A step reads every weight once. Attention over the keys and values is not counted: the floor is lower than it is.
+    A prompt is read once, for scoring and completing. A step reads every weight once. Attention over keys and values is
+    not counted: the floor is lower than it is.
     """
     model, _ = loaded(job)
     vocabulary, width = model.get_output_embeddings().weight.shape
@@ -43,19 +44,16 @@ def floors(job: Job, found: dict[str, Any], speed: dict[str, float]) -> dict[str
     counts = found["counts"]
     rate, read = speed["gflops"] * 1e9, speed["gbytes"] * 1e9
     size = next(model.parameters()).element_size()
-    scoring = 2 * (counts["scored_tokens"] * layers + counts["solution_tokens"] * head) / rate
-    prefill = 2 * (counts["prompt_tokens"] * layers + found["examples"] * head) / rate
+    reading = 2 * (counts["read_tokens"] * layers + (counts["solution_tokens"] + found["examples"]) * head) / rate
     rows = counts["step_rows"] / max(1, counts["steps"])
     step = max(2 * rows * (layers + head) / rate, (layers + head) * size / read)
-    completing = prefill + counts["steps"] * step
-    took = {part: statistics.median(t["overmem"][part] for t in found["seconds"]) for part in ("scores", "samples")}
+    completing = counts["steps"] * step
+    took = statistics.median(t["overmem"]["observe"] for t in found["seconds"])
     return {
-        "scores_seconds": took["scores"],
-        "scores_floor": scoring,
-        "scores_times": took["scores"] / scoring,
-        "samples_seconds": took["samples"],
-        "samples_floor": completing,
-        "samples_times": took["samples"] / completing,
+        "seconds": took,
+        "reading_floor": reading,
+        "completing_floor": completing,
+        "times": took / (reading + completing),
         "rows_a_step": rows,
         "steps": counts["steps"],
     }

@@ -227,3 +227,10 @@ def test_rows_that_were_trained_on_are_never_held_out_by_other_counts(base, data
         assert ids
         assert not ids & trained
     assert {e.id for e in store.read_examples(run, "train")} <= trained
+
+
+def test_what_was_asked_of_train_is_known_to_an_audit_that_is_kept_elsewhere(trained, tmp_path):
+    done = audit(Audit(str(trained.root), rows=4, side_rows=4, max_new_tokens=4, out=str(tmp_path / "notes")))
+    assert [c.name for c in store.read_checkpoints(done.run)] == ["base", "checkpoint-3", "checkpoint-6"]
+    assert (tmp_path / "notes" / "measurements.parquet").is_file()
+    assert not trained.measurements_path.exists()

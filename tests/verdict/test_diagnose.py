@@ -43,6 +43,19 @@ def test_onset_and_severity_have_intervals_and_a_verdict_survives_the_disk(harmf
     assert store.read_verdict(run).headline == verdict.headline
 
 
+def test_a_limit_that_is_most_of_the_nll_is_warned_of_and_what_it_does_not_see_is_said(harmful):
+    run, verdict = harmful
+    assert not any("predictable" in w for w in verdict.warnings)
+    lowest = min(v.nll.value for v in verdict.checkpoints if v.nll.value is not None)
+    blind = diagnose(Diagnose(str(run.root), d_nll=0.6 * lowest))
+    (said,) = [w for w in blind.warnings if "predictable" in w]
+    assert "rise by 60% before that is called costly; judge with a lower --d-nll" in said
+    last = blind.checkpoints[-1]
+    assert last.excess.low > 0
+    assert last.regime != "over-memorized"
+    assert f"At {last.checkpoint.name} it has risen by {last.excess.value:.3f}" in said
+
+
 def test_the_recommended_checkpoint_exists_and_is_scored_on_test(harmful):
     run, verdict = harmful
     assert (run.root / verdict.recommended.checkpoint).is_dir()

@@ -164,6 +164,7 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
     coming = () if late else (forecast(val, d_nll=config.d_nll, seed=config.seed).sentence,)
     warned = caveats(
         known,
+        d_nll=config.d_nll,
         unsure="" if differs else said,
         selected_on=val_split,
         confirmed=test is not None,

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from overmem.errors import BadRequest
 
+HOME = "overmem"
+"""Folder in a run where overmem keeps what it knows of it."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -15,8 +18,8 @@ class Run:
 
     @property
     def recipe_path(self) -> Path:
-        """What was asked of `train`."""
-        return self.home / "recipe.yaml"
+        """What was asked of `train`: beside the checkpoints, wherever else the rest is kept."""
+        return self.root / HOME / "recipe.yaml"
 
     @property
     def reference_path(self) -> Path:
@@ -80,4 +83,4 @@ def open_run(root: Path | str, out: Path | str | None = None) -> Run:
     root = Path(root)
     if not root.is_dir():
         raise BadRequest(f"no run at {str(root)!r}: a folder with checkpoint-<step> folders is expected")
-    return Run(root, Path(out) if out is not None else root / "overmem")
+    return Run(root, Path(out) if out is not None else root / HOME)
