@@ -33,6 +33,9 @@ class Diagnose:
     """Perplexity is costly when the nll lies more than this above its minimum, in nats per token."""
     margin: float = 0.03
     """Accuracy is kept when it lies no more than this below the best, as a fraction."""
+    accuracy: Literal["greedy", "draws"] = "greedy"
+    """What accuracy is: that of greedy completions, or the mean over a question's draws, which needs fewer questions
+    to decide; it takes an audit with --draws."""
     alpha: float = 0.05
     """Error rate of each claim; Holm-corrected over checkpoints and over costs."""
     same_distribution: Literal["check", "yes", "no"] = "check"
@@ -125,8 +128,14 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
     limits = {"d_nll": config.d_nll, "margin": config.margin, "alpha": config.alpha}
     splits = list(store.read_plan(run)["splits"])
     val_split = "val" if "val" in splits else "test"
-    val = store.read_curves(run, val_split)
-    test = store.read_curves(run, "test") if "test" in splits and val_split == "val" else None
+    draws = config.accuracy == "draws"
+    val = store.read_curves(run, val_split, draws=draws)
+    if draws and not np.isfinite(val.correct).any():
+        raise BadRequest(
+            f"--accuracy draws, but no completion of {val_split} was drawn beside the greedy one; allowed: greedy, or "
+            "audit with --draws 8 first"
+        )
+    test = store.read_curves(run, "test", draws=draws) if "test" in splits and val_split == "val" else None
     train = store.read_curves(run, "train") if "train" in splits else None
     verdicts = regimes(val, **limits, seed=config.seed)
     differs, said = _mismatch(config, train, val)
@@ -143,7 +152,7 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
     if recommended is not None and beside and beside != recommended.checkpoint and any(c.confirmed for c in harm):
         recommended, others = preferred(val, test, "healthy", beside, recommended, others)
     if recommended is not None:
-        recommended, others = _with_merges(run, val_split, test is not None, recommended, others)
+        recommended, others = _with_merges(run, val_split, test is not None, draws, recommended, others)
     minimum = _minimum(verdicts)
     confirmed_on = test if test is not None else val
     grave = severity(confirmed_on, late, minimum, seed=config.seed) if late and minimum else {}
@@ -162,6 +171,9 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
         mismatch=said if differs else "",
     )
     coming = () if late else (forecast(val, d_nll=config.d_nll, seed=config.seed).sentence,)
+    if draws:
+        coming = (*coming, "Accuracy is the mean over a question's draws; costs are of greedy completions if not named "
+                  "otherwise.")  # fmt: skip
     warned = caveats(
         known,
         d_nll=config.d_nll,
@@ -220,13 +232,13 @@ def _mismatch(config: Diagnose, train: Curves | None, val: Curves) -> tuple[bool
 
 
 def _with_merges(
-    run: store.Run, split: str, tested: bool, recommended: Choice, others: tuple[Choice, ...]
+    run: store.Run, split: str, tested: bool, draws: bool, recommended: Choice, others: tuple[Choice, ...]
 ) -> tuple[Choice, tuple[Choice, ...]]:
     """The merge that was audited and is better than the recommended checkpoint, if there is one."""
     if not any(c.merged_from and (run.root / c.name).is_dir() for c in store.read_checkpoints(run)):
         return recommended, others
-    val = store.read_curves(run, split, merged=True)
-    test = store.read_curves(run, "test", merged=True) if tested else None
+    val = store.read_curves(run, split, merged=True, draws=draws)
+    test = store.read_curves(run, "test", merged=True, draws=draws) if tested else None
     return best_merge(val, test, recommended, others)
 
 

@@ -12,6 +12,8 @@ from overmem.report.tokens import TokenStory, token_story
 
 ACCURACY = ("accuracy", "accuracy")
 """Probe and metric of greedy accuracy."""
+DRAWN = ("accuracy", "sample_accuracy")
+"""The same of the mean over a question's draws."""
 NLL = ("perplexity", "nll")
 """Probe and metric of nats per solution token."""
 
@@ -62,6 +64,11 @@ class Findings:
         names = [c.checkpoint.name for c in self.trained if c.checkpoint.step > 0]
         bad = [c.checkpoint.name for c in self.trained if c.regime.startswith("over-memorized")] or names
         return tuple(dict.fromkeys(name for name in (good, *bad[-1:]) if name))
+
+    @property
+    def accuracy(self) -> tuple[str, str]:
+        """Probe and metric of the accuracy that the verdict rests on."""
+        return DRAWN if self.verdict.knobs.get("accuracy") == "draws" else ACCURACY
 
     @property
     def trained(self) -> tuple[CheckpointVerdict, ...]:

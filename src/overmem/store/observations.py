@@ -173,15 +173,16 @@ def snapshots(run: Run) -> Iterator[Snapshot]:
         yield read_snapshot(run, checkpoint)
 
 
-def read_curves(run: Run, split: str, *, merged: bool = False) -> Curves:
-    """Per-example nll and greedy correctness of one split on the base and trained checkpoints (`merged`: all).
+def read_curves(run: Run, split: str, *, merged: bool = False, draws: bool = False) -> Curves:
+    """Per-example nll and correctness of one split on the base and trained checkpoints (`merged`: all).
 
-    Examples that some checkpoint lacks are NaN there; ones that no checkpoint was scored on are left out.
+    Correctness is that of the greedy completion, or with `draws` the mean over the draws, of all temperatures. Examples
+    that some checkpoint lacks are NaN there; ones that no checkpoint was scored on are left out.
     """
-    return curves_of([s for s in snapshots(run) if merged or not s.checkpoint.merged_from], split)
+    return curves_of([s for s in snapshots(run) if merged or not s.checkpoint.merged_from], split, draws=draws)
 
 
-def curves_of(kept: Sequence[Snapshot], split: str) -> Curves:
+def curves_of(kept: Sequence[Snapshot], split: str, *, draws: bool = False) -> Curves:
     """As `read_curves`, of snapshots that are at hand, in the order given."""
     ids = list(dict.fromkeys(i for s in kept if split in s.scores for i in s.scores[split].example_ids))
     row = {identity: index for index, identity in enumerate(ids)}
@@ -198,7 +199,9 @@ def curves_of(kept: Sequence[Snapshot], split: str) -> Curves:
             tempered[index, where] = scores.tempered_nll
             counts[where] = scores.token_counts
         if (samples := snapshot.samples.get(split)) is not None:
-            for identity, draw, hit in zip(samples.example_ids, samples.draw, samples.correct, strict=True):
-                if draw == 0 and identity in row:
-                    correct[index, row[identity]] = float(hit)
+            at = np.array([row.get(identity, -1) for identity in samples.example_ids], dtype=np.int64)
+            counted = ((samples.draw > 0) == draws) & (at >= 0)
+            total = np.bincount(at[counted], minlength=len(ids))
+            hits = np.bincount(at[counted], samples.correct[counted], minlength=len(ids))
+            correct[index, total > 0] = hits[total > 0] / total[total > 0]
     return Curves(tuple(s.checkpoint for s in kept), nll, counts, correct, tempered, agree)

@@ -1,7 +1,7 @@
 """Every checkpoint: what was measured, which regime it is in, and why."""
 
 from overmem.report.charts import regime_key
-from overmem.report.findings import ACCURACY, NLL, Findings
+from overmem.report.findings import NLL, Findings
 from overmem.report.markup import Section, render
 from overmem.report.numbers import remarks, shared_n
 
@@ -15,7 +15,7 @@ def checkpoints(findings: Findings) -> Section:
         for c in findings.trained
     ]
     merged = [
-        {"checkpoint": c, "accuracy": findings.measured(c.name, findings.chosen_on, ACCURACY)}
+        {"checkpoint": c, "accuracy": findings.measured(c.name, findings.chosen_on, findings.accuracy)}
         | {"nll": findings.measured(c.name, findings.chosen_on, NLL)}
         for c in findings.beside
     ]

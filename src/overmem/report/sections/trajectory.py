@@ -101,7 +101,8 @@ def _frame(findings: Findings, what: tuple[str, str], estimates: Estimates) -> D
 
 
 def _on_test(findings: Findings, what: tuple[str, str]) -> Estimates:
-    found = {c.checkpoint.name: findings.measured(c.checkpoint.name, "test", what) for c in findings.trained}
+    asked = findings.accuracy if what == ACCURACY else what
+    found = {c.checkpoint.name: findings.measured(c.checkpoint.name, "test", asked) for c in findings.trained}
     return found if what == ACCURACY else {name: perplexity_of(e) for name, e in found.items()}
 
 
