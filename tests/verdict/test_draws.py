@@ -6,10 +6,7 @@ import pytest
 from overmem import store
 from overmem.diagnose import Diagnose, diagnose
 from overmem.errors import BadRequest
-from overmem.records import Checkpoint, Curves
-from overmem.regime import regimes
-
-DRAWS, QUESTIONS, CHECKPOINTS = 8, 300, 6
+from overmem.study.draws import kept
 
 
 @pytest.fixture
@@ -56,24 +53,7 @@ def test_without_draws_it_is_refused(tmp_path, write_run, world):
         diagnose(Diagnose(str(run.root), accuracy="draws"))
 
 
-def simulated(random, lost, draws):
-    """Curves of checkpoints of equal accuracy, but for the last, and how often that one is right in truth."""
-    chance = random.beta(0.6, 0.9, QUESTIONS)
-    truth = np.clip(chance + random.normal(0, 0.15, (CHECKPOINTS, QUESTIONS)), 0, 1)
-    truth[-1] *= 1 - lost / truth[-1].mean()
-    correct = random.binomial(draws, truth) / draws
-    nll = np.tile(random.gamma(20, 0.5, QUESTIONS), (CHECKPOINTS, 1))
-    steps = tuple(Checkpoint(f"checkpoint-{i}", i) for i in range(1, CHECKPOINTS + 1))
-    return Curves(steps, nll, np.full(QUESTIONS, 20), correct)
-
-
-def kept(lost, draws, runs=200):
-    """Share of simulated runs whose last checkpoint is shown to have kept its accuracy."""
-    random = np.random.default_rng([7, draws, int(1000 * lost)])
-    verdicts = [regimes(simulated(random, lost, draws), d_nll=0.05, margin=0.03, alpha=0.05)[-1] for _ in range(runs)]
-    return np.mean([v.evidence["kept"] for v in verdicts])
-
-
 def test_draws_decide_with_fewer_questions_and_hold_the_error_rate():
-    assert kept(0.0, DRAWS) > kept(0.0, 1) + 0.2
-    assert kept(0.05, DRAWS) <= 0.05
+    (one, eight), lost = (kept(300, draws, 0.0, 120) for draws in (1, 8)), kept(300, 8, 0.05, 120)
+    assert eight.low > one.high
+    assert lost.value <= 0.05
