@@ -120,6 +120,21 @@ def test_event_files_of_the_trainers_own_writer_are_read_with_epochs_and_learnin
     assert logged.checkpoints[1].cumulative_lr == pytest.approx(100 * 1e-4)
 
 
+@pytest.mark.parametrize(("sets", "taken"), [(("gsm8k", "math"), "gsm8k"), (("arc", "my-val", "test"), "my-val")])
+def test_of_several_evaluation_sets_one_is_judged_and_named(tmp_path, sets, taken):
+    entries = [
+        {"step": r["step"], "epoch": r["epoch"], f"eval_{name}_loss": r["eval_loss"] + i, f"eval_{name}_accuracy": 0.5}
+        | {f"eval_{name}_mean_token_accuracy": 0.9}
+        for r in rows()
+        for i, name in enumerate(sets)
+    ]
+    as_trainer_state(tmp_path, [*entries, *train_rows()])
+    logged = read_logged(tmp_path)
+    np.testing.assert_allclose(logged.nll, np.array(NLL) + sets.index(taken))
+    np.testing.assert_allclose(logged.accuracy, 0.5)
+    assert logged.warnings == (f"The trainer evaluated on {', '.join(sets)}; judged is {taken}.",)
+
+
 def test_cumulative_learning_rate_is_summed_over_steps(tmp_path):
     as_trainer_state(tmp_path, [*train_rows(), *rows()])
     assert read_logged(tmp_path).checkpoints[1].cumulative_lr == pytest.approx(100 * 1e-4)

@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,10 @@ TOKEN_ACCURACY = ("eval_mean_token_accuracy", "eval/mean_token_accuracy", "eval_
 STEP = ("step", "global_step", "current_steps", "steps")
 RATE = ("learning_rate", "lr", "train/learning_rate")
 
+HELD_OUT = ("val", "dev", "test")
+"""Of several evaluation sets the one whose name has the first of these in it is taken."""
+_SET = re.compile(r"eval[_/](.+)(?<!token)_(?:loss|accuracy|acc|exact_match)$")
+
 Row = Mapping[str, Any]
 
 
@@ -72,15 +76,33 @@ def read_logged(root: Path) -> Logged:
     """
     tried = []
     for path, read in _sources(root):
-        rows = [r for r in read(path) if _step(r) is not None]
-        if any(_number(r, NLL) is not None or _number(r, ACCURACY) is not None for r in rows):
-            return _logged(path, rows)
+        rows, said = _of_one_set([r for r in read(path) if _step(r) is not None])
+        if _has_evaluations(rows):
+            logged = _logged(path, rows)
+            return replace(logged, warnings=(*said, *logged.warnings))
         tried.append(path.name)
     found = f"; {', '.join(tried)} hold no evaluation (eval_loss or an accuracy)" if tried else ""
     raise BadRequest(
         f"no learning curves in {root}: expected trainer_state.json, trainer_log.jsonl, a .csv with columns step and "
         f"eval_loss, or TensorBoard event files{found}"
     )
+
+
+def _has_evaluations(rows: list[Row]) -> bool:
+    return any(_number(r, NLL) is not None or _number(r, ACCURACY) is not None for r in rows)
+
+
+def _of_one_set(rows: list[Row]) -> tuple[list[Row], list[str]]:
+    """The rows as if only one evaluation set had been given, where the trainer had several; and which one that is."""
+    if _has_evaluations(rows):
+        return rows, []
+    found = sorted({m[1] for r in rows for key, v in r.items() if v is not None and (m := _SET.match(str(key)))})
+    if not found:
+        return rows, []
+    taken = next((name for held in HELD_OUT for name in found if held in name.lower()), found[0])
+    own = re.compile(rf"eval[_/]{re.escape(taken)}_")
+    said = f"The trainer evaluated on {', '.join(found)}; judged is {taken}."
+    return [{own.sub("eval_", str(key)): value for key, value in r.items()} for r in rows], [said]
 
 
 def _sources(root: Path) -> Iterable[tuple[Path, Callable[[Path], list[Row]]]]:
