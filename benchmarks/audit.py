@@ -29,6 +29,7 @@ from audit_floor import floors, machine, recording
 from audit_job import BUDGET, Job, examples_of, loaded, split_of, spread
 
 from overmem.checkpoints import base_path
+from overmem.observe.packed import packed
 from overmem.observe.plan import Split
 from overmem.observe.together import observed
 from overmem.records import Example, Samples, Scores
@@ -93,7 +94,8 @@ def timed(job: Job, model: Any, tokenizer: Any, examples: list[Example]) -> tupl
     times = [time.perf_counter()]
     split, decoding = split_of(job, tokenizer, examples)
     times.append(time.perf_counter())
-    scored, drawn = observed(model, tokenizer, split, decoding, BUDGET)
+    with packed(model):
+        scored, drawn = observed(model, tokenizer, split, decoding, BUDGET)
     times.append(time.perf_counter())
     spans = [b - a for a, b in itertools.pairwise(times)]
     return dict(zip(("tokenize", "observe"), spans, strict=True)), split, scored, drawn

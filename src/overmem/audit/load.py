@@ -8,6 +8,7 @@ from math import fsum
 from overmem.audit.request import Request
 from overmem.errors import BadCheckpoint, BadRequest
 from overmem.observe.pace import Pace
+from overmem.observe.packed import packed
 from overmem.observe.plan import Split
 from overmem.observe.warmup import warmed_up
 from overmem.observe.work import Work, pending
@@ -64,14 +65,15 @@ def pace_of(load: Load) -> Pace:
         except BadCheckpoint as error:
             reasons.append(str(error))
             continue
-        loading = time.perf_counter() - start
-        pace = warmed_up(
-            model,
-            request.tokenizer,
-            list({one.split.name: one.split for one in load.work}.values()),
-            request.decoding,
-            token_budget=request.config.token_budget,
-            seconds=_WARM_UP,
-        )
+        with packed(model):
+            loading = time.perf_counter() - start
+            pace = warmed_up(
+                model,
+                request.tokenizer,
+                list({one.split.name: one.split for one in load.work}.values()),
+                request.decoding,
+                token_budget=request.config.token_budget,
+                seconds=_WARM_UP,
+            )
         return replace(pace, loading=loading, spent=pace.spent + loading)
     raise BadRequest(f"no checkpoint can be loaded, so the time cannot be measured: {'; '.join(reasons)}")

@@ -6,6 +6,7 @@ The two kinds of one split are done in one go where both are to do, so that its 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 from overmem import store
@@ -13,6 +14,7 @@ from overmem.checkpoints import Found, Skeleton, fingerprint
 from overmem.errors import BadCheckpoint
 from overmem.observe.grade import samples
 from overmem.observe.pace import Pace
+from overmem.observe.packed import packed
 from overmem.observe.plan import Split
 from overmem.observe.sample import Decoding
 from overmem.observe.score import scores
@@ -81,24 +83,25 @@ def observe(
     splits = list({one.split.name: one.split for one in work}.values())
     computed, clock = 0, _Clock(progress)
     with _serving(work, skeleton, decoding) as served:
-        for one in work:
-            name = one.found.checkpoint.name
-            if name in failures:
-                continue
+        for name, group in groupby(work, key=lambda one: one.found.checkpoint.name):
+            here = list(group)
             try:
-                model = skeleton.model(one.found)
-                if pace is None:
-                    pace = warmed_up(model, tokenizer, splits, decoding, token_budget=token_budget, seconds=_WARM_UP)
-                if not clock.total:
-                    clock.total = sum(pace.seconds(w.split, w.kinds) for w in work)
-                    units = sum(len(w.kinds) for w in work)
-                    say(f"{units} units of work, about {spoken(clock.total)} on {model.device} in {model.dtype}")
-                shares = served is None and can_share(model)
-                for kinds in [one.kinds] if shares else [(kind,) for kind in one.kinds]:
-                    each = pace.seconds(one.split, kinds) / max(1, len(one.split.encoded))
-                    advance = clock.started(f"{name} {one.split.name} {' and '.join(kinds)}", each)
-                    _do(run, one, kinds, model, tokenizer, decoding, token_budget, advance, served)
-                    computed += len(kinds)
+                model = skeleton.model(here[0].found)
+                with packed(model):
+                    if pace is None:
+                        pace = warmed_up(
+                            model, tokenizer, splits, decoding, token_budget=token_budget, seconds=_WARM_UP
+                        )
+                    if not clock.total:
+                        clock.total = sum(pace.seconds(one.split, one.kinds) for one in work)
+                        units = sum(len(one.kinds) for one in work)
+                        say(f"{units} units of work, about {spoken(clock.total)} on {model.device} in {model.dtype}")
+                    shares = served is None and can_share(model)
+                    for one, kinds in _passes(here, together=shares):
+                        each = pace.seconds(one.split, kinds) / max(1, len(one.split.encoded))
+                        advance = clock.started(f"{name} {one.split.name} {' and '.join(kinds)}", each)
+                        _do(run, one, kinds, model, tokenizer, decoding, token_budget, advance, served)
+                        computed += len(kinds)
             except BadCheckpoint as error:
                 failures[name] = str(error)
     for name, reason in failures.items():
@@ -106,6 +109,13 @@ def observe(
     for name in {one.found.checkpoint.name for one in work} - set(failures):
         run.failure_path(name).unlink(missing_ok=True)
     return computed
+
+
+def _passes(work: Sequence[Work], *, together: bool) -> list[tuple[Work, tuple[str, ...]]]:
+    """Each with the kinds that are made in one go."""
+    if together:
+        return [(one, one.kinds) for one in work]
+    return [(one, (kind,)) for one in work for kind in one.kinds]
 
 
 @dataclass
