@@ -1,7 +1,7 @@
 """On a CPU, a model's matrix products by oneDNN, with the weights in the order that it reads them in.
 
 What `torch.nn.functional.linear` calls there reads a weight as it lies in memory; for a few rows, as in a step of
-completing, that is two to three times slower. docs/results/audit_speed.md has what it is worth.
+completing, that is up to twice as slow. docs/results/audit_speed.md has what it is worth.
 """
 
 from collections.abc import Callable, Iterator
