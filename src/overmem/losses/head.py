@@ -1,6 +1,6 @@
 """The output layer of a causal language model, in the few forms that architectures give it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,24 +18,15 @@ class Head:
     bias: Float[Tensor, " vocab"] | None = None
     softcap: float | None = None
     scale: float = 1.0
-    layer: nn.Module | None = None
-    """The layer itself, where calling it is that product and nobody needs a gradient: it may be faster."""
 
 
 def logits_of(head: Head, rows: Float[Tensor, "m hidden"]) -> Float[Tensor, "m vocab"]:
     """The logits of some rows, at least in float32."""
-    if head.layer is not None and rows.dtype == torch.float32:
-        return _shaped(replace(head, bias=None), head.layer(rows))
     if rows.is_cuda and rows.dtype in (torch.bfloat16, torch.float16):
         logits = torch.mm(rows, head.weight.t(), out_dtype=torch.float32)
     else:
         logits = rows @ head.weight.t()
         logits = logits if logits.dtype == torch.float64 else logits.float()
-    return _shaped(head, logits)
-
-
-def _shaped(head: Head, logits: Float[Tensor, "m vocab"]) -> Float[Tensor, "m vocab"]:
-    """Bias, scale and cap, in place."""
     if head.bias is not None:
         logits.add_(head.bias)
     if head.scale != 1.0:
@@ -57,17 +48,6 @@ def head_of(model: nn.Module) -> Head:
     config = model.config.get_text_config()  # type: ignore[union-attr, operator]
     softcap = getattr(config, "final_logit_softcapping", None) or getattr(config, "logits_soft_cap", None)
     return Head(_weight(layer), getattr(layer, "bias", None), softcap, _scale(config))
-
-
-def head_without_gradient(model: nn.Module) -> Head:
-    """The same, which calls the layer where that is a plain one.
-
-    Raises:
-        BadRequest: as `head_of`.
-    """
-    layer: Any = model.get_output_embeddings()  # type: ignore[operator]
-    found = head_of(model)
-    return replace(found, layer=layer) if type(layer) is nn.Linear else found
 
 
 def check_head(model: nn.Module) -> None:

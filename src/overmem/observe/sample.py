@@ -20,7 +20,7 @@ from transformers import DynamicCache
 from overmem import seeds
 from overmem.checkpoints import Model
 from overmem.losses.driver import base_of
-from overmem.losses.head import head_without_gradient, logits_of
+from overmem.losses.head import head_of, logits_of
 from overmem.observe.cache import Batch, Rows, cache_of
 from overmem.observe.device import tokens_at_once
 
@@ -242,7 +242,7 @@ def _prefilled(work: _Work, coming: Sequence[_Prompt]) -> Float[Tensor, "rows vo
         passed = {"attention_mask": mask, "position_ids": positions, "past_key_values": cache, "use_cache": True}
         hidden = inner.base_model(input_ids=ids, **passed).last_hidden_state[:, -1]
         work.read(Prefilled(tuple(p.index for p in coming), mask, hidden, cache))
-        logits = logits_of(head_without_gradient(inner), hidden).float()
+        logits = logits_of(head_of(inner), hidden).float()
     work.cache.join(cache, len(coming), width, repeats)
     return logits.repeat_interleave(repeats, 0)
 

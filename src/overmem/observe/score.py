@@ -15,7 +15,7 @@ from torch import Tensor
 
 from overmem.checkpoints import Model
 from overmem.losses.driver import base_of
-from overmem.losses.head import head_without_gradient, logits_of
+from overmem.losses.head import head_of, logits_of
 from overmem.observe.device import logit_rows, tokens_at_once
 from overmem.observe.sample import batches
 from overmem.records import TEMPERATURES, Scores
@@ -107,11 +107,9 @@ def _batch(model: Model, encoded: Sequence[Encoded]) -> Statistics:
 
 def statistics(inner: Any, picked: Float[Tensor, "tokens hidden"], labels: Int[Tensor, " tokens"]) -> Statistics:
     """What a transformers model says of the token after each of these last hidden states."""
-    head = head_without_gradient(inner)
-    if (
-        head.weight.device.type == "cpu" and head.weight.dtype != torch.float32
-    ):  # where a product of bfloat16 is rounded to it: 0.06 off in a logit of 20
-        head = replace(head, weight=head.weight.float(), layer=None)
+    head = head_of(inner)
+    if head.weight.device.type == "cpu":  # where a product of bfloat16 is rounded to it: 0.06 off in a logit of 20
+        head = replace(head, weight=head.weight.float())
         picked = picked.float()
     size = logit_rows(head.weight.device, len(head.weight))
     parts = [
