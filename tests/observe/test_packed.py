@@ -70,6 +70,14 @@ def test_without_room_for_the_copies_nothing_is_packed(model, monkeypatch):
         assert replaced(model) == []
 
 
+@needs_onednn
+def test_a_layer_that_has_a_forward_call_of_its_own_keeps_it(model):
+    model.lm_head.forward = own = model.lm_head.forward
+    with packed(model), packed(model):
+        assert model.lm_head.forward is own
+    assert replaced(model) == ["lm_head"]
+
+
 def test_layers_that_are_not_plain_ones_are_left_alone(model):
     class Doubled(nn.Linear):
         def forward(self, rows):

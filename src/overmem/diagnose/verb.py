@@ -21,6 +21,8 @@ from overmem.regime.logged import ENOUGH, onset_of_curve, quantities_of_curve
 from overmem.regime.mismatch import mismatch
 from overmem.regime.story import sentences
 
+DRAWN = "Accuracy is the mean over a question's draws; costs are of greedy completions if not named otherwise."
+
 
 @dataclass(frozen=True)
 class Diagnose:
@@ -172,8 +174,7 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
     )
     coming = () if late else (forecast(val, d_nll=config.d_nll, seed=config.seed).sentence,)
     if draws:
-        coming = (*coming, "Accuracy is the mean over a question's draws; costs are of greedy completions if not named "
-                  "otherwise.")  # fmt: skip
+        coming = (*coming, DRAWN)
     warned = caveats(
         known,
         d_nll=config.d_nll,

@@ -4,9 +4,9 @@ What `torch.nn.functional.linear` calls there reads a weight as it lies in memor
 completing, that is up to twice as slow. docs/results/audit_speed.md has what it is worth.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeGuard
 
 import psutil  # type: ignore[import-untyped]
 import torch
@@ -31,22 +31,24 @@ def packed(model: Model) -> Iterator[None]:
     """
     layers = []
     if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        layers = [m for m in model.modules() if type(m) is nn.Linear and _can_be_packed(m.weight)]
+        kinds = [torch.float32, *[torch.bfloat16] * torch.ops.mkldnn._is_mkldnn_bf16_supported()]
+        layers = [m for m in model.modules() if _can_be_packed(m, kinds)]
     if sum(layer.weight.nbytes for layer in layers) > SHARE * psutil.virtual_memory().available:
         layers = []
     try:
         for layer in layers:
-            layer.__dict__["forward"] = _product(layer)
+            vars(layer)["forward"] = _product(layer)
         yield
     finally:
         for layer in layers:
-            layer.__dict__.pop("forward", None)
+            vars(layer).pop("forward", None)
 
 
-def _can_be_packed(weight: Tensor) -> bool:
-    kinds = [torch.float32]
-    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        kinds.append(torch.bfloat16)
+def _can_be_packed(layer: nn.Module, kinds: Sequence[torch.dtype]) -> TypeGuard[nn.Linear]:
+    """Whether it is a plain linear layer on the CPU that nobody has put another forward call into."""
+    if type(layer) is not nn.Linear or "forward" in vars(layer):
+        return False
+    weight = layer.weight
     return weight.device.type == "cpu" and weight.dtype in kinds and weight.numel() >= SMALLEST
 
 
