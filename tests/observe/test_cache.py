@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from small_models import SIZES, grouped, made
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -9,8 +10,6 @@ from transformers import (
     Gemma3TextConfig,
     Lfm2Config,
     Lfm2ForCausalLM,
-    LlamaConfig,
-    LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
 )
@@ -20,18 +19,10 @@ from overmem.observe.cache import Batch, Rows, cache_of
 from overmem.observe.sample import Decoding, completions
 from overmem.tasks.wordproblems import splits as wordproblems
 
-SIZES = {
-    "vocab_size": 60, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "initializer_range": 0.5, "max_position_embeddings": 128,
-}  # fmt: skip
 STOPS = (2, 3, 4, 40)
 PROMPTS = [[5 + (7 * i + j) % 50 for j in range(length)] for i, length in enumerate((9, 3, 1, 12, 5, 5, 2, 20, 8))]
 NAMES = [f"val {i}" for i in range(len(PROMPTS))]
 LIMIT = 24
-
-
-def grouped():
-    return LlamaForCausalLM(LlamaConfig(**SIZES))
 
 
 def sliding():
@@ -48,12 +39,6 @@ def mixed():
 
 def recurrent():
     return Lfm2ForCausalLM(Lfm2Config(**SIZES, layer_types=["conv", "full_attention"]))
-
-
-def made(kind):
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        return kind().eval()
 
 
 @pytest.fixture(params=[grouped, sliding, mixed], ids=lambda kind: kind.__name__)

@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
-import torch
+from small_models import SIZES, grouped, made
 from transformers import (
     AutoTokenizer,
     GPT2Config,
     GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
 )
@@ -22,16 +20,8 @@ from overmem.observe.together import can_share, observed
 from overmem.records import Example
 from overmem.tasks.render import Encoded
 
-SIZES = {
-    "vocab_size": 60, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "initializer_range": 0.5, "max_position_embeddings": 128,
-}  # fmt: skip
 LENGTHS = ((9, 4), (3, 1), (1, 12), (12, 2), (5, 5), (5, 30), (2, 3), (20, 7), (8, 1))
 COLUMNS = ("logprob", "entropy", "top1_logprob", "std_logprob", "mean_logprob", "tempered_nll")
-
-
-def llama():
-    return LlamaForCausalLM(LlamaConfig(**SIZES))
 
 
 def gpt2():
@@ -40,13 +30,7 @@ def gpt2():
     )
 
 
-def made(kind):
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        return kind().eval()
-
-
-@pytest.fixture(params=[llama, gpt2], ids=lambda kind: kind.__name__)
+@pytest.fixture(params=[grouped, gpt2], ids=lambda kind: kind.__name__)
 def model(request):
     return made(request.param)
 
@@ -83,7 +67,7 @@ def test_both_in_one_go_are_what_each_is_alone(model, tokenizer, budget, draws):
 
 
 def test_every_prompt_is_read_once(tokenizer):
-    model, split = made(llama), split_of(LENGTHS)
+    model, split = made(grouped), split_of(LENGTHS)
     tokens = []
     model.model.register_forward_pre_hook(
         lambda _, __, given: tokens.append(int(given["input_ids"].numel())), with_kwargs=True
@@ -94,10 +78,10 @@ def test_every_prompt_is_read_once(tokenizer):
 
 
 def test_a_model_that_forgets_tokens_is_asked_twice():
-    assert can_share(made(llama))
+    assert can_share(made(grouped))
     assert not can_share(made(lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=6))))
 
 
 def test_nothing_of_an_empty_split(tokenizer):
-    scored, drawn = observed(made(llama), tokenizer, split_of(()), Decoding(), 4096)
+    scored, drawn = observed(made(grouped), tokenizer, split_of(()), Decoding(), 4096)
     assert (scored.example_ids, drawn.text) == ((), ())
