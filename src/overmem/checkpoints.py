@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from overmem.errors import BadCheckpoint, BadRequest
+from overmem.errors import BadCheckpoint, BadRequest, unknown
 from overmem.records import Checkpoint
 from overmem.virtual import without_prompt_learning
 
@@ -40,6 +40,19 @@ class Found:
     def is_adapter(self) -> bool:
         """Whether the folder holds a PEFT adapter."""
         return (Path(self.path) / "adapter_config.json").is_file()
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        BadRequest: what was given, and what there is.
+    """
+    there = ["cpu"]
+    if (accelerator := torch.accelerator.current_accelerator(check_available=True)) is not None:
+        there += [accelerator.type, *(f"{accelerator.type}:{i}" for i in range(torch.accelerator.device_count()))]
+    if device not in there:
+        raise unknown("device", device, ["auto", *there], "this machine's")
 
 
 def found_in(root: Path, base: str | None = None) -> list[Found]:
@@ -76,8 +89,8 @@ def tokenizer_at(model: str) -> PreTrainedTokenizerBase:
         BadRequest: there is none.
     """
     try:
-        return AutoTokenizer.from_pretrained(base_path(model))
-    except (OSError, ValueError) as error:
+        return AutoTokenizer.from_pretrained(base_path(model), trust_remote_code=False)
+    except Exception as error:  # the tokenizers library raises nothing narrower for a file that it cannot read
         raise BadRequest(f"no tokenizer at {model!r}: {error}") from error
 
 
@@ -89,18 +102,29 @@ def _listing(root: Path) -> str:
 def _base_of(found: list[Found]) -> str | None:
     for one in found:
         if one.is_adapter:
-            config = json.loads((Path(one.path) / "adapter_config.json").read_text(encoding="utf-8"))
+            try:
+                config = _json(Path(one.path) / "adapter_config.json")
+            except ValueError:
+                continue  # it is told of when the checkpoint is loaded
             if name := config.get("base_model_name_or_path"):
                 return str(name)
     return None
 
 
+def _json(path: Path) -> dict[str, Any]:
+    """A JSON object; ValueError where it is none."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds no JSON object")
+    return found
+
+
 def _placed(folder: Path, step: int) -> Checkpoint:
-    """Where a checkpoint stands in time, by the log that its trainer wrote."""
-    path = folder / "trainer_state.json"
-    if not path.is_file():
+    """Where a checkpoint stands in time, by the log that its trainer wrote; by its name where that is not whole."""
+    try:
+        state = _json(folder / "trainer_state.json")
+    except (OSError, ValueError):
         return Checkpoint(folder.name, step)
-    state = json.loads(path.read_text(encoding="utf-8"))
     rates = [
         (int(row["step"]), float(row["learning_rate"]))
         for row in state.get("log_history", [])
@@ -116,10 +140,10 @@ def _placed(folder: Path, step: int) -> Checkpoint:
 
 
 def _merged(folder: Path) -> Checkpoint:
-    note = folder / MERGE_NOTE
-    if not note.is_file():
+    try:
+        sources = _json(folder / MERGE_NOTE)["sources"]
+    except (OSError, ValueError, KeyError):
         return Checkpoint(folder.name, 0, merged_from=("unknown",))
-    sources = json.loads(note.read_text(encoding="utf-8"))["sources"]
     return Checkpoint(folder.name, max(s["step"] for s in sources), merged_from=tuple(s["name"] for s in sources))
 
 
@@ -142,16 +166,28 @@ def weight_files(folder: Path) -> list[Path]:
     return files
 
 
-def fingerprint(path: str) -> str:
-    """A hash that changes with the weights: names, sizes, headers and 64 evenly spaced blocks of every weight file.
+def fingerprint(path: str, base: str | None = None) -> str:
+    """A hash that changes with what a checkpoint computes.
 
-    Training moves every block, so a sample of them tells two checkpoints apart without reading gigabytes.
-    A hub id that is not a folder is its own fingerprint.
+    Of its configuration, and of names, sizes, headers and 64 evenly spaced blocks of every weight file: training moves
+    every block, so a sample of them tells two checkpoints apart without reading gigabytes. Of an adapter also the
+    fingerprint of its base. A hub id that is not a folder is its own fingerprint.
+
+    Args:
+        path: folder or hub id.
+        base: folder or hub id of the model that an adapter changes; None where it is not known.
+
+    Raises:
+        BadCheckpoint: no weights there, or pickled ones only.
     """
     folder = Path(path)
     if not folder.is_dir():
         return f"hub:{path}"
     digest = hashlib.sha256()
+    for name in ("config.json", "adapter_config.json"):
+        digest.update(json.dumps(_shape_of(folder, name), sort_keys=True).encode())
+    if base is not None and (folder / "adapter_config.json").is_file():
+        digest.update(fingerprint(base).encode())
     for file in weight_files(folder):
         size = file.stat().st_size
         digest.update(f"{file.name}:{size}".encode())
@@ -177,10 +213,12 @@ def tokenizer_of(root: Path, found: list[Found], given: str | None = None) -> Pr
         if folder.is_dir() and not any((folder / n).is_file() for n in ("tokenizer.json", "tokenizer_config.json")):
             continue
         try:
-            return AutoTokenizer.from_pretrained(place)
-        except (OSError, ValueError):
+            return AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        except Exception:  # the tokenizers library raises nothing narrower for a file that it cannot read
             continue
-    raise BadRequest(f"no tokenizer in {root}, its checkpoints or their base; give one with --tokenizer")
+    base = found[0].path if found and found[0].checkpoint.name == "base" else None
+    where = f"their base {base!r}" if base else "their base, which is not known (--base)"
+    raise BadRequest(f"no tokenizer in {root}, its checkpoints or {where}; give one with --tokenizer")
 
 
 @dataclass
@@ -201,11 +239,15 @@ class Skeleton:
 
         Raises:
             BadCheckpoint: pickled, truncated, missing or ill-shaped weights.
+            BadRequest: the model does not fit the device.
         """
         if self._model is not None and self._holds == found.path:
             return self._model
         try:
             model = self._with_adapter(found) if found.is_adapter else self._with_weights(found.path)
+        except torch.OutOfMemoryError as error:
+            self._model = None
+            raise BadRequest(f"{found.path} does not fit {self.device}: {error}; allowed: another --device") from error
         except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
             self._model = None
             raise BadCheckpoint(f"{found.path} cannot be loaded: {error}") from error
@@ -230,7 +272,7 @@ class Skeleton:
     def _loaded(self, path: str) -> Model:
         self._model = None
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            path, dtype=self.dtype, use_safetensors=True, output_loading_info=True
+            path, dtype=self.dtype, use_safetensors=True, output_loading_info=True, trust_remote_code=False
         )
         model, info = loaded
         if info["missing_keys"]:
@@ -240,36 +282,51 @@ class Skeleton:
         return self._model
 
     def _with_adapter(self, found: Found) -> Model:
-        from peft import PeftModel
+        from peft import PeftModel, get_peft_model_state_dict
 
         if self.base is None:
             raise BadCheckpoint(f"{found.path} is an adapter and its base model is not known; give --base")
-        weight_files(Path(found.path))
+        files = weight_files(Path(found.path))
         if self._model is not None and hasattr(self._model, "peft_config"):
             kept = self._model if self._restores else None
             self._model = kept.unload() if kept is not None else None
             self._holds = self.base if kept is not None else ""
         base = self._with_weights(self.base)
-        config = json.loads((Path(found.path) / "adapter_config.json").read_text(encoding="utf-8"))
+        config = _json(Path(found.path) / "adapter_config.json")
         is_lora = config.get("peft_type") == "LORA"
         self._restores = is_lora and config.get("init_lora_weights", True) in KEEPS_BASE
         model: Any = PeftModel.from_pretrained(base, found.path, torch_device=self.device)
+        expected = set(get_peft_model_state_dict(model, save_embedding_layers=False))
+        if lacking := sorted(expected - _names(files)):  # of which PEFT only warns, and leaves the base as it is there
+            self._model = None
+            raise BadCheckpoint(f"{found.path} lacks weights: {', '.join(lacking[:5])}")
         prompt = model.active_peft_config.is_prompt_learning
         self._model = without_prompt_learning(model, found.path) if prompt else model
         self._holds = found.path
         return self._model
 
 
-def _shape_of(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    if not path.is_file():
+_INCIDENTAL = {
+    "_name_or_path", "transformers_version", "use_cache", "dtype", "torch_dtype",
+    "base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping",
+}  # fmt: skip
+"""Keys of a configuration that change nothing in what the model computes."""
+
+
+def _shape_of(folder: Path, name: str = "config.json") -> dict[str, Any]:
+    try:
+        config = _json(folder / name)
+    except (OSError, ValueError):
         return {}
-    config = json.loads(path.read_text(encoding="utf-8"))
-    return {
-        k: v
-        for k, v in config.items()
-        if k not in ("_name_or_path", "transformers_version", "use_cache", "dtype", "torch_dtype")
-    }
+    return {k: v for k, v in config.items() if k not in _INCIDENTAL}
+
+
+def _names(files: list[Path]) -> set[str]:
+    found: set[str] = set()
+    for file in files:
+        with safe_open(file, framework="pt") as stream:
+            found |= set(stream.keys())
+    return found
 
 
 def _fits(model: Model, files: list[Path]) -> bool:

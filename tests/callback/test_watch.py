@@ -32,12 +32,12 @@ def test_a_wrong_keyword_or_value_is_refused_with_what_is_allowed(asked, said):
 def test_a_source_a_mapping_of_its_keys_and_a_data_are_the_same():
     data = Data("wordproblems", train=5, val=5, test=5)
     keys = {"source": "wordproblems", "train": 5, "val": 5, "test": 5}
-    assert examples_of(data) == examples_of(keys) == (data, dict(load(data).splits))
+    assert examples_of(data) == examples_of(keys) == (data, dict(load(data).splits), ())
 
 
 def test_examples_may_be_given_as_they_are():
-    assert examples_of([ONE]) == (None, {"val": (ONE,)})
-    assert examples_of({"train": [ONE], "val": (ONE,)}) == (None, {"train": (ONE,), "val": (ONE,)})
+    assert examples_of([ONE]) == (None, {"val": (ONE,)}, ())
+    assert examples_of({"train": [ONE], "val": (ONE,)}) == (None, {"train": (ONE,), "val": (ONE,)}, ())
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from overmem import store
 from overmem.audit import Audit, audit
-from overmem.errors import BadRequest
+from overmem.checkpoints import Skeleton
+from overmem.errors import BadCheckpoint, BadRequest
 
 PAIRS = list(itertools.product(range(9), range(9)))
 
@@ -228,3 +229,92 @@ def test_a_file_that_tells_the_test_questions_otherwise_is_paired_with_them(run,
     assert [e.question for e in told if e.question != f"Tell me: {plain[e.id.removesuffix('+mine')].question}"] == []
     drops = [m for m in done.measurements if m.split == "test+mine" and m.metric == "accuracy_drop"]
     assert {m.n for m in drops} == {6}
+
+
+def test_the_same_command_again_keeps_to_what_was_left_out_too(run, base, data_file):
+    first = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, shifts=("preamble",)))
+    again = audit(Audit(str(run), str(data_file), str(base)))
+    assert (again.computed, again.standing) == (0, first.computed)
+    assert "test+preamble" in store.read_plan(again.run)["splits"]
+
+
+def test_what_is_gone_or_was_not_asked_for_again_stays_part_of_the_run(run, base, data_file):
+    done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
+    shutil.rmtree(run / "checkpoint-2")
+    some = audit(Audit(str(run), splits=("val",), checkpoints=("checkpoint-4",)))
+    assert some.computed == 0
+    assert [c.name for c in store.read_checkpoints(done.run)] == ["base", "checkpoint-2", "checkpoint-4"]
+    assert some.measurements == done.measurements
+
+
+def test_other_data_begins_another_plan(run, base, data_file):
+    audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
+    audit(Audit(str(run), "wordproblems", str(base), rows=6, max_new_tokens=8, splits=("val",)))
+    assert list(store.read_plan(store.open_run(run))["splits"]) == ["val"]
+
+
+def test_units_of_another_request_are_not_put_beside_those_of_this_one(run, base, data_file, monkeypatch):
+    done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, splits=("val",)))
+    write = store.write_samples
+
+    def stopped(*given, **more):
+        write(*given, **more)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "write_samples", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        audit(Audit(str(run), max_new_tokens=4, splits=("val",)))
+    one, two, _ = store.snapshots(done.run)
+    assert "val" in one.samples
+    assert not two.samples
+    assert two.notes["val", "samples"] == "not observed as it is asked now"
+
+
+def test_a_checkpoint_that_cannot_be_loaded_now_keeps_what_was_observed_of_it(run, base, data_file, monkeypatch):
+    done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
+
+    def fail(skeleton, found):
+        raise BadCheckpoint("no room on the device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Skeleton, "model", fail)
+        more = audit(Audit(str(run), shifts=("preamble",)))
+    assert set(more.failures) == {"base", "checkpoint-2", "checkpoint-4"}
+    assert {m.value for m in more.measurements if m.split == "val"} == {
+        m.value for m in done.measurements if m.split == "val"
+    }
+
+
+@pytest.mark.parametrize("wrong", [{"rows": 0}, {"rows": -5}, {"side_rows": -1}, {"max_new_tokens": 0}])
+def test_counts_that_make_no_sense_are_refused(run, base, data_file, wrong):
+    with pytest.raises(BadRequest, match=r"--(rows|side-rows|max-new-tokens) -?\d; allowed: [01] or more"):
+        audit(Audit(str(run), str(data_file), str(base), **wrong))
+
+
+def test_data_without_a_row_is_refused_and_nothing_is_overwritten(run, base, data_file, tmp_path):
+    done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
+    (tmp_path / "empty.jsonl").write_text("")
+    with pytest.raises(BadRequest, match="no rows"):
+        audit(Audit(str(run), str(tmp_path / "empty.jsonl"), str(base)))
+    assert audit(Audit(str(run))).standing == done.computed
+
+
+def test_code_that_a_run_names_is_not_called(run, base, tmp_path, monkeypatch):
+    (tmp_path / "evil.py").write_text("raise SystemExit('called')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    (run / "overmem").mkdir()
+    (run / "overmem" / "recipe.yaml").write_text("data: {source: 'evil:rows'}\n")
+    with pytest.raises(BadRequest, match=r"evil:rows.*which is code.*--data"):
+        audit(Audit(str(run), base=str(base)))
+
+
+def test_splits_that_were_cut_out_of_training_rows_are_named(run, base, data_file, tmp_path):
+    said = []
+    done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8), say=said.append)
+    assert any("val and test: no rows of their own" in line for line in said)
+    assert store.read_plan(done.run)["cut"] == ["val", "test"]
+    for part, rows in (("train", slice(0, 40)), ("val", slice(40, 60)), ("test", slice(60, 81))):
+        lines = data_file.read_text().splitlines(keepends=True)[rows]
+        (tmp_path / f"{part}.jsonl").write_text("".join(lines))
+    audit(Audit(str(run), str(tmp_path), str(base), rows=6, max_new_tokens=8))
+    assert store.read_plan(done.run)["cut"] == []

@@ -128,7 +128,7 @@ def test_curves_pair_the_same_examples_and_mark_what_is_missing(run):
         {"name": "checkpoint-5", "step": 5},
         {"name": "merged-x", "step": 5, "merged_from": ["a"]},
     ]
-    store.write_json(run.plan_path, {"schema": 1, "splits": {"val": {}}, "checkpoints": checkpoints})
+    store.write_json(run.plan_path, {"schema": 1, "splits": {"val": {"request": "r"}}, "checkpoints": checkpoints})
     for name in ("base", "merged-x"):
         store.write_scores(run, name, "val", scores(), weights="w", request="r")
         store.write_samples(run, name, "val", samples(), weights="w", request="r")

@@ -58,7 +58,8 @@ def _write(root, world, *, seed=0, ood_loss=0.0, train_shift=None, on_disk=True,
     checkpoints = curves["val"].checkpoints
     base = Checkpoint("base", 0)
     splits = [*curves, *(["ood-far"] if ood_loss else []), *(["train"] if train_shift is not None else [])]
-    plan = {"schema": SCHEMA, "checkpoints": [asdict(c) for c in (base, *checkpoints)], "splits": splits}
+    plan = {"schema": SCHEMA, "checkpoints": [asdict(c) for c in (base, *checkpoints)]}
+    plan["splits"] = {split: {"request": "r"} for split in splits}
     store.write_json(run.plan_path, plan)
     rng = np.random.default_rng(seed)
     easy = rng.random(world.n)

@@ -47,7 +47,7 @@ class Load:
 def load_of(request: Request) -> Load:
     """What is to be done for a request. Reads no weights but for their fingerprints."""
     splits = request.splits(request.asked["rows"], request.asked["side_rows"])
-    return Load(request, splits, *pending(request.run, request.found, splits))
+    return Load(request, splits, *pending(request.run, request.found, splits, request.skeleton.base))
 
 
 def pace_of(load: Load) -> Pace:

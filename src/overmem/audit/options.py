@@ -24,10 +24,10 @@ class Audit:
     than `rows` and `side_rows`; the same command again keeps to those that were chosen."""
     shifts: tuple[str, ...] = ()
     """Other tellings of the test questions, for robustness: preamble, suffix, typos, names, ...; `side_rows` each.
-    `preamble:3` is three wordings of each question."""
+    `preamble:3` is three wordings of each question. By default those of the last audit of the same data."""
     attacks: tuple[str, ...] = ()
     """Membership attacks that need more than the scores of the solutions: recall, neighbour. The others are always
-    run."""
+    run. By default those of the last audit of the same data."""
     checkpoints: tuple[str, ...] = ()
     """Only these checkpoints: folder names, or `base`; by default all."""
     splits: tuple[str, ...] = ()
@@ -37,7 +37,8 @@ class Audit:
     temperature: tuple[float, ...] = ()
     """Temperatures of the draws, one or several; by default as `rows`, else 0.7."""
     max_new_tokens: int | None = None
-    """Longest completion; by default as `rows`, else half as long again as the longest reference solution."""
+    """Longest completion; by default as `rows`, else half as long again as the longest reference solution, but at least
+    16 and at most 1024 tokens."""
     template: str | None = None
     """Prompt with {question} in it; by default as `rows`, or the recipe's, else the chat template, else
     "Question: ...\\nAnswer:"."""
@@ -50,7 +51,7 @@ class Audit:
     device: str = "auto"
     """cpu, cuda, cuda:1, mps; auto takes a GPU if there is one."""
     dtype: str = "auto"
-    """float32 or bfloat16; auto is bfloat16 on a GPU."""
+    """float32, bfloat16 or float16; auto is as `rows`, else bfloat16 on a GPU and float32 elsewhere."""
     seed: int = 0
     """Fixes the draws."""
     out: str | None = None

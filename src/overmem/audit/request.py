@@ -10,7 +10,7 @@ import torch
 
 from overmem import store
 from overmem.audit.options import Audit
-from overmem.checkpoints import Found, Skeleton, found_in, tokenizer_of
+from overmem.checkpoints import Found, Skeleton, check_device, found_in, tokenizer_of
 from overmem.errors import BadRequest, unknown
 from overmem.observe.companions import companions
 from overmem.observe.plan import Split, context_of, longest_completion, planned
@@ -18,12 +18,13 @@ from overmem.observe.sample import Decoding
 from overmem.observe.vllm import refuse_without_vllm
 from overmem.recipe import read_data
 from overmem.records import COMPANION, Example
-from overmem.tasks import Data, anchored, load
+from overmem.tasks import Data, anchored, functions_of, load, not_held_out
 from overmem.tasks.render import encode
 
 ENGINES = ("hf", "vllm")
 HOTTEST = 10.0
 """The highest temperature that is drawn at."""
+DTYPES = ("float32", "bfloat16", "float16")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -41,13 +42,19 @@ class Request:
     data: Data | None
     """Where the examples come from; None where the run itself holds the only copy of them."""
     asked: Mapping[str, Any]
-    """`rows`, `side_rows`, `draws`, `temperature`, `max_new_tokens` and `template`, given or not."""
+    """The options that a later audit of the same data keeps to, given or not."""
     held_out: Mapping[str, Sequence[Example]]
     """All examples of every split that there is."""
+    cut: tuple[str, ...]
+    """Splits that were cut out of the training rows of a source which the run may have been trained on whole."""
+    before: Mapping[str, Any]
+    """The plan that stands in the run, where it is of the same data; else empty."""
     tokenizer: Any
     decoding: Decoding
     context: int
     """Tokens that the model's positions allow."""
+    vocabulary: int
+    """Different tokens that the model knows."""
     budget: float | None
     """Seconds to choose `rows` and `side_rows` for; None where none are given, or they were chosen for them before."""
 
@@ -61,14 +68,14 @@ class Request:
         """The splits to observe, at most so many examples of val and of test, and of each other one.
 
         Raises:
-            BadRequest: a split, shift or attack that there is not.
+            BadRequest: a split, shift or attack that there is not, no rows, or a tokenizer of another model.
         """
-        config, template = self.config, self.template
+        config, template, asked = self.config, self.template, self.asked
         side_rows = min(rows, side_rows)
         beside = companions(
             self.held_out,
-            config.shifts,
-            config.attacks,
+            asked["shifts"],
+            asked["attacks"],
             rows=rows,
             side_rows=side_rows,
             seed=config.seed,
@@ -79,9 +86,26 @@ class Request:
             if name not in there:
                 raise unknown("split", name, there)
         chosen = {name: there[name] for name in there if not config.splits or name in config.splits}
+        if not any(chosen.values()):
+            raise BadRequest(f"no example to observe in {', '.join(chosen)}: the data holds no rows")
         most = defaultdict(lambda: side_rows, {name: len(examples) for name, examples in beside.items()})
         most |= {"val": rows, "test": rows}
-        return planned(self.tokenizer, chosen, self.decoding, rows=most, context=self.context, template=template)
+        made = planned(
+            self.tokenizer,
+            chosen,
+            self.decoding,
+            rows=most,
+            context=self.context,
+            template=template,
+            dtype=asked["dtype"],
+        )
+        largest = max((token for split in made.values() for e in split.encoded for token in e.input_ids), default=0)
+        if largest >= self.vocabulary:
+            raise BadRequest(
+                f"the tokenizer at {self.tokenizer.name_or_path!r} makes token {largest} of the examples, and the "
+                f"model knows {self.vocabulary}: it is another model's; give the right one with --tokenizer"
+            )
+        return made
 
 
 def requested(config: Audit, say: Callable[[str], None]) -> Request:
@@ -91,7 +115,8 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
         BadRequest: no run, no checkpoints, no data, or an option that is not allowed.
     """
     run = store.open_run(config.run, config.out)
-    device, dtype = _placed(config)
+    device = config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    check_device(device)
     recipe = store.read_recipe(run)
     before = store.read_plan(run) if run.plan_path.is_file() else {}
     base = config.base or recipe.get("model") or before.get("base")
@@ -106,24 +131,28 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
         refuse_without_vllm()
     seconds = None if config.budget is None else seconds_of(config.budget)
     data = _data(config, recipe, before)
-    same = bool(before) and config.data is None and before["data"] == (data and asdict(anchored(data)))
-    chosen = same and config.budget is not None and before["audit"].get("budget") == config.budget
-    asked = _asked(config, recipe, before if same else {}, chosen, say)
-    held_out = _given(run, before) if data is None else _held_out(config, recipe, data, say)
+    earlier = before if before and before["data"] == (data and asdict(anchored(data))) else {}
+    chosen = bool(earlier) and config.budget is not None and earlier["audit"].get("budget") == config.budget
+    asked = _asked(config, recipe, earlier, chosen, device, say)
+    held_out, cut = (_given(run, before), ()) if data is None else _held_out(config, recipe, data, say)
     tokenizer = tokenizer_of(run.root, there, config.tokenizer)
+    context, vocabulary = _limits(there)
     limit = asked["max_new_tokens"] or longest_completion(held_out, tokenizer, asked["template"])
     return Request(
         config,
         run,
         base,
         tuple(found),
-        Skeleton(there[0].path if has_base else None, device, dtype),
+        Skeleton(there[0].path if has_base else None, device, getattr(torch, asked["dtype"])),
         data,
         asked,
         held_out,
+        cut,
+        earlier,
         tokenizer,
         _decoding(config, asked, limit),
-        _context(found),
+        context,
+        vocabulary,
         None if chosen else seconds,
     )
 
@@ -149,31 +178,41 @@ def _only(found: list[Found], names: tuple[str, ...]) -> list[Found]:
     return [one for one in found if one.checkpoint.name in names]
 
 
-def _placed(config: Audit) -> tuple[str, torch.dtype]:
-    device = config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = config.dtype if config.dtype != "auto" else "bfloat16" if device.startswith("cuda") else "float32"
-    if dtype not in ("float32", "bfloat16", "float16"):
-        raise unknown("dtype", dtype, ["auto", "float32", "bfloat16", "float16"])
-    found: torch.dtype = getattr(torch, dtype)
-    return device, found
-
-
 def _data(config: Audit, recipe: Mapping[str, Any], before: Mapping[str, Any]) -> Data | None:
     """Where the examples come from; None where the run itself holds the only copy of them."""
     if config.data is not None:
         return read_data(config.data)
     if "data" in recipe:
-        return read_data(recipe["data"])
+        return _trusted(read_data(recipe["data"]), None, config)
     if before:
-        return None if before["data"] is None else read_data(before["data"])
+        return None if before["data"] is None else _trusted(read_data(before["data"]), None, config)
     raise BadRequest(
         f"{config.run} was not trained by overmem, so its data is not known; give --data: a task "
         "(wordproblems, gsm8k, ...), a .jsonl, .csv or .parquet file, a hub id, or a YAML file of a recipe's data keys"
     )
 
 
+def _trusted(data: Data, given: Data | None, config: Audit) -> Data:
+    """`data`, which a run's own files name, unless it would call functions that the user did not name.
+
+    Raises:
+        BadRequest: it would. A run may be anybody's, and nothing that it says is executed.
+    """
+    if alien := functions_of(data) - (functions_of(given) if given else set()):
+        raise BadRequest(
+            f"the files of {config.run} name {', '.join(sorted(alien))} as its data, which is code; where that is "
+            f"yours, say so: --data {store.open_run(config.run).recipe_path}, or --data MODULE:FUNCTION"
+        )
+    return data
+
+
 def _asked(
-    config: Audit, recipe: Mapping[str, Any], before: Mapping[str, Any], chosen: bool, say: Callable[[str], None]
+    config: Audit,
+    recipe: Mapping[str, Any],
+    before: Mapping[str, Any],
+    chosen: bool,
+    device: str,
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
     """The options that were left out, as the plan of the same data that stands in the run has them.
 
@@ -182,38 +221,49 @@ def _asked(
         recipe: the run's own.
         before: the plan; empty where it is of other data.
         chosen: whether its rows were chosen for the budget that is given now; those for another one are not taken.
+        device: where the model is.
         say: told what is as before.
+
+    Raises:
+        BadRequest: a number or a precision that is not allowed.
     """
-    usual = {
+    usual: dict[str, Any] = {
         "rows": 500,
         "side_rows": 200,
         "draws": 0,
         "temperature": [0.7],
         "max_new_tokens": None,
         "template": recipe.get("template"),
+        "shifts": [],
+        "attacks": [],
+        "dtype": "bfloat16" if device.startswith("cuda") else "float32",
     }
-    kept = {name: before["audit"].get(name) if before else None for name in usual}
-    found = {}
+    kept = {name: _left_out(before["audit"].get(name)) if before else None for name in usual}
+    found: dict[str, Any] = {}
     for name, default in usual.items():
         is_rows = name in ("rows", "side_rows")
-        given = None if is_rows and chosen else _value(config, name)
+        given = None if is_rows and chosen else _left_out(getattr(config, name))
         standing = None if is_rows and config.budget is not None and not chosen else kept[name]
         found[name] = next((v for v in (given, standing) if v is not None), default)
         if given is None and found[name] != default:
-            say(f"{name.replace('_', ' ')} as the run was measured before: {found[name]} (--{name.replace('_', '-')})")
+            shown = " ".join(map(str, found[name])) if isinstance(found[name], list) else found[name]
+            say(f"{name.replace('_', ' ')} as the run was measured before: {shown} (--{name.replace('_', '-')})")
+    for name, least in (("rows", 1), ("side_rows", 0), ("draws", 0), ("max_new_tokens", 1)):
+        if found[name] is not None and found[name] < least:
+            raise BadRequest(f"--{name.replace('_', '-')} {found[name]}; allowed: {least} or more")
+    if found["dtype"] not in DTYPES:
+        raise unknown("dtype", found["dtype"], ["auto", *DTYPES])
     return found
 
 
-def _value(config: Audit, name: str) -> Any:
+def _left_out(value: Any) -> Any:
     """An option as a plan has it; None where it was left out."""
-    found = getattr(config, name)
-    return (list(found) or None) if isinstance(found, tuple) else found
+    value = list(value) if isinstance(value, tuple) else value
+    return None if value in ([], "auto") else value
 
 
 def _decoding(config: Audit, asked: Mapping[str, Any], limit: int) -> Decoding:
     draws, temperatures = asked["draws"], tuple(asked["temperature"])
-    if draws < 0:
-        raise BadRequest(f"--draws {draws}; allowed: 0 or more")
     if len(set(temperatures)) < len(temperatures) or not all(0 < t <= HOTTEST for t in temperatures):
         given = " ".join(f"{t:g}" for t in temperatures)
         raise BadRequest(f"--temperature {given}; allowed: different numbers above 0 and up to {HOTTEST:g}")
@@ -222,36 +272,45 @@ def _decoding(config: Audit, asked: Mapping[str, Any], limit: int) -> Decoding:
 
 def _given(run: store.Run, before: Mapping[str, Any]) -> dict[str, Sequence[Example]]:
     """The examples that the run's callback was given as they are, and that only the run keeps."""
-    return {name: store.read_examples(run, name) for name in before["splits"] if not {"+", COMPANION} & {*name}}
+    names = dict.fromkeys([*before["splits"], *store.example_splits(run)])
+    return {name: store.read_examples(run, name) for name in names if not {"+", COMPANION} & {*name}}
 
 
 def _held_out(
     config: Audit, recipe: Mapping[str, Any], data: Data, say: Callable[[str], None]
-) -> dict[str, Sequence[Example]]:
-    """The splits without rows that the recipe trained on: other data, or other counts, split the rows otherwise."""
+) -> tuple[dict[str, Sequence[Example]], tuple[str, ...]]:
+    """The splits, and which of them the run may have been trained on.
+
+    Where a recipe says what the run was trained on, those rows are left out: other data, or other counts, split the
+    rows otherwise. Where none does, splits that were cut out of training rows are not known to be held out.
+    """
     loaded = load(data)
     for note in loaded.notes:
         say(note)
-    if config.data is None or "data" not in recipe:
-        return dict(loaded.splits)
-    trained = {e.id for e in load(read_data(recipe["data"])).splits["train"]}
+    if "data" not in recipe:
+        if loaded.cut:
+            say(not_held_out(loaded.cut, data.source))
+        return dict(loaded.splits), loaded.cut
+    if config.data is None:
+        return dict(loaded.splits), ()
+    trained = {e.id for e in load(_trusted(read_data(recipe["data"]), data, config)).splits["train"]}
     kept: dict[str, Sequence[Example]] = {}
     for name, examples in loaded.splits.items():
         kept[name] = tuple(e for e in examples if (e.id in trained) == (name == "train"))
         if dropped := len(examples) - len(kept[name]):
             why = "were not trained on" if name == "train" else "were trained on"
             say(f"{name}: {dropped} of {len(examples)} rows {why} by the run's own recipe, left out")
-    return kept
+    return kept, ()
 
 
-def _context(found: Iterable[Found]) -> int:
-    """Tokens that the model's positions allow; 2048 where its configuration does not say."""
+def _limits(found: Iterable[Found]) -> tuple[int, int]:
+    """Tokens that the model's positions allow (2048 where its configuration does not say), and that it knows."""
     from transformers import AutoConfig
 
     for one in found:
         try:
-            config = AutoConfig.from_pretrained(one.path)
+            config = AutoConfig.from_pretrained(one.path, trust_remote_code=False)
         except (OSError, ValueError):
             continue
-        return context_of(config)
-    return 2048
+        return context_of(config), int(getattr(config.get_text_config(), "vocab_size", None) or 2**31)
+    return 2048, 2**31

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from overmem import store
+from overmem.audit.earlier import with_earlier
 from overmem.audit.estimate import sized
 from overmem.audit.options import Audit
 from overmem.audit.request import requested
@@ -55,7 +56,8 @@ def audit(
             say(f"{split.name}: {split.truncated} of {total} examples exceed {context} tokens, left out")
     with store.locked(run):
         for split in splits.values():
-            store.write_examples(run, split.name, split.examples)
+            if request.data is not None or split.name not in request.held_out:  # else the run has the only copy
+                store.write_examples(run, split.name, split.examples)
         seen = {token for split in splits.values() for e in split.encoded for token in e.solution_ids}
         store.write_pieces(run, store.read_pieces(run) | pieces(request.tokenizer, seen))
         plan = record(
@@ -66,8 +68,9 @@ def audit(
             request.base,
             [one.checkpoint for one in request.found],
             splits,
+            request.cut,
         )
-        store.write_json(run.plan_path, plan)
+        store.write_json(run.plan_path, with_earlier(run, plan, request.before, request.skeleton.base))
         computed = observe(
             run,
             load.work,

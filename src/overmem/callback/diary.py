@@ -66,7 +66,7 @@ class Diary:
         if path is None or (step and not Path(path).is_dir()):
             return
         try:
-            weights = fingerprint(path)
+            weights = fingerprint(path, self.plan.base)
         except BadCheckpoint as error:
             self.say(f"{name} was measured, but is not kept for an audit: {error}")
             return
@@ -96,5 +96,5 @@ class Diary:
         try:
             with store.locked(self.run):
                 work(self.run)
-        except Locked as error:
+        except (Locked, OSError) as error:  # a disk that is full must not end the training
             self.say(f"not kept for an audit this time: {error}")

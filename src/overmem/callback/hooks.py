@@ -18,6 +18,7 @@ from overmem.callback.watch import Plan, base_name, examples_of, plan_of, watch_
 from overmem.checkpoints import tokenizer_at
 from overmem.errors import BadRequest
 from overmem.records import Checkpoint, Snapshot
+from overmem.tasks import not_held_out
 
 logger = logging.getLogger("overmem")
 
@@ -57,7 +58,7 @@ class OvermemCallback(TrainerCallback):
             raise BadRequest(f"OvermemCallback: a transformers Trainer is expected first, got {type(trainer).__name__}")
         self.watch = watch_of(asked)
         with same_randomness():
-            self.data, self.examples = examples_of(self.watch.data)
+            self.data, self.examples, self.cut = examples_of(self.watch.data)
         self.trainer, self.say = trainer, say
         self.token_budget = self.watch.token_budget
         self._plan: Plan | None = None
@@ -83,6 +84,8 @@ class OvermemCallback(TrainerCallback):
             counts = ", ".join(f"{len(split.encoded)} {name} examples" for name, split in plan.splits.items())
             mebibytes = memory_bound(self.watch, plan, given["model"]) / 2**20
             logger.info("%s; at most %.0f MiB beside the model, %g s", counts, mebibytes, self.watch.seconds)
+            if self.data is not None and "val" in self.cut:
+                self.say(not_held_out(["val"], self.data.source))
             if self.watch.answers and (few := too_few(len(plan.splits["val"].encoded), self.watch.margin)):
                 self.say(few)
         if (step == 0 and self.watch.base) or (step > 0 and self._is_due("save")):
@@ -129,7 +132,7 @@ class OvermemCallback(TrainerCallback):
             tokenizer = getattr(processing, "tokenizer", processing)
             if self.watch.tokenizer or tokenizer is None:
                 tokenizer = tokenizer_at(self.watch.tokenizer or base_name(model) or "")
-            self._plan = plan_of(self.watch, self.data, self.examples, model, tokenizer)
+            self._plan = plan_of(self.watch, self.data, self.examples, self.cut, model, tokenizer)
         return self._plan
 
     def _save(self, step: int) -> None:

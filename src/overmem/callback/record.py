@@ -19,10 +19,11 @@ def write_plan(run: store.Run, watch: Watch, plan: Plan, checkpoints: Sequence[C
         "side_rows": watch.side_rows,
         "max_new_tokens": plan.decoding.max_new_tokens,
         "template": watch.template,
+        "dtype": plan.dtype,
     }
     for split in plan.splits.values():
         store.write_examples(run, split.name, split.examples)
-    written = record(asked, plan.data, plan.decoding, watch.template, plan.base, checkpoints, plan.splits)
+    written = record(asked, plan.data, plan.decoding, watch.template, plan.base, checkpoints, plan.splits, plan.cut)
     store.write_json(run.plan_path, written)
 
 

@@ -77,13 +77,16 @@ def watch_of(asked: Mapping[str, Any]) -> Watch:
     return watch
 
 
-def examples_of(given: Given) -> tuple[Data | None, dict[str, Sequence[Example]]]:
-    """The examples of every split, and the Data that says where they come from: None if they are given as they are.
+def examples_of(given: Given) -> tuple[Data | None, dict[str, Sequence[Example]], tuple[str, ...]]:
+    """The data that the examples come from, those of every split, and the splits that were cut out of training rows.
+
+    The data is None if they are given as they are.
 
     Raises:
         BadRequest: no such source, splits of other names, or no example to select on.
         BadData: a broken row.
     """
+    cut: tuple[str, ...] = ()
     listed = {"val": given} if isinstance(given, Sequence) and not isinstance(given, str) else given
     if isinstance(listed, Mapping) and all(_are_examples(part) for part in listed.values()):
         data, found = None, {str(name): tuple(part) for name, part in listed.items()}
@@ -92,10 +95,11 @@ def examples_of(given: Given) -> tuple[Data | None, dict[str, Sequence[Example]]
                 raise unknown("split", name, ["train", "val"], "OvermemCallback(data=)")
     else:
         data = given if isinstance(given, Data) else read_data(str(given) if isinstance(given, Path) else given)
-        found = dict(load(data).splits)
+        loaded = load(data)
+        found, cut = dict(loaded.splits), loaded.cut
     if not found.get("val"):
         raise BadRequest("OvermemCallback(data=): there is no val example, and checkpoints are judged on val")
-    return data, dict(found)
+    return data, dict(found), cut
 
 
 def _are_examples(part: object) -> bool:
@@ -114,10 +118,19 @@ class Plan:
     decoding: Decoding
     splits: Mapping[str, Split]
     """`val`, and `train` where there is one."""
+    dtype: str = "float32"
+    """Precision of the model's weights, as it is measured."""
+    cut: tuple[str, ...] = ()
+    """Splits that were cut out of the training rows of their source."""
 
 
 def plan_of(
-    watch: Watch, data: Data | None, examples: Mapping[str, Sequence[Example]], model: Any, tokenizer: Any
+    watch: Watch,
+    data: Data | None,
+    examples: Mapping[str, Sequence[Example]],
+    cut: tuple[str, ...],
+    model: Any,
+    tokenizer: Any,
 ) -> Plan:
     """The same rows, token ids and decoding that `overmem audit` would have of the same request."""
     limit = watch.max_new_tokens or longest_completion(examples, tokenizer, watch.template)
@@ -125,10 +138,16 @@ def plan_of(
     rows = {"val": watch.rows, "train": min(watch.rows, watch.side_rows)}
     chosen = {name: examples[name] for name in rows if rows[name] and examples.get(name)}
     context = context_of(model.config)
-    splits = planned(tokenizer, chosen, decoding, rows=rows, context=context, template=watch.template)
+    dtype = dtype_of(model)
+    splits = planned(tokenizer, chosen, decoding, rows=rows, context=context, template=watch.template, dtype=dtype)
     if not splits["val"].encoded:
         raise BadRequest(f"OvermemCallback(data=): no val example fits the {context} tokens of the model's context")
-    return Plan(data, base_name(model), tokenizer, decoding, splits)
+    return Plan(data, base_name(model), tokenizer, decoding, splits, dtype, cut)
+
+
+def dtype_of(model: Any) -> str:
+    """Precision of a model's weights: float32, bfloat16, ..."""
+    return str(model.dtype).removeprefix("torch.")
 
 
 def base_name(model: Any) -> str | None:

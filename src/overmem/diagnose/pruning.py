@@ -1,5 +1,6 @@
 """The checkpoint folders that a verdict leaves free to be deleted."""
 
+import re
 import shutil
 
 from overmem import store
@@ -16,6 +17,7 @@ def prune(run: store.Run, verdict: Verdict, *, yes: bool = False) -> tuple[str, 
     if verdict.recommended is None or verdict.evidence != "observations":
         return ()
     named = [v.checkpoint.name for v in verdict.checkpoints if v.checkpoint.step > 0]
+    named = [name for name in named if re.fullmatch(r"(checkpoint|merged)-[\w.-]+", name)]  # no way out of the run
     here = [name for name in named if (run.root / name).is_dir()]
     merged = {c.name: c.merged_from for c in store.read_checkpoints(run)} if run.plan_path.is_file() else {}
     needed = merged.get(verdict.recommended.checkpoint or "", ())

@@ -49,8 +49,19 @@ def planned(
     rows: Mapping[str, int],
     context: int,
     template: str | None,
+    dtype: str = "float32",
 ) -> dict[str, Split]:
-    """The splits to observe: at most `rows[split]` examples each, the same ones every time."""
+    """The splits to observe: at most `rows[split]` examples each, the same ones every time.
+
+    Args:
+        tokenizer: renders them.
+        splits: all examples of each.
+        decoding: how completions are drawn.
+        rows: of each split, how many at most.
+        context: longest example, in tokens.
+        template: prompt with {question} in it; None for the tokenizer's own.
+        dtype: precision of the model.
+    """
     found = {}
     for name, examples in splits.items():
         chosen = first(examples, name, rows[name])
@@ -61,6 +72,7 @@ def planned(
             [(e.prompt_ids, e.solution_ids) for e in kept],
             {name: value for name, value in asdict(decoding).items() if (name, value) != ("engine", "hf")},
             TEMPERATURES,
+            *[dtype] * (dtype != "float32"),
         ]
         digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
         found[name] = Split(name, tuple(chosen), kept, digest)
@@ -80,6 +92,7 @@ def record(
     base: str | None,
     checkpoints: Sequence[Checkpoint],
     splits: Mapping[str, Split],
+    cut: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What was asked, as it is kept in the run for whoever reads it or goes on from there.
 
@@ -91,6 +104,7 @@ def record(
         base: folder or hub id of the base model, where it is known.
         checkpoints: those that are observed.
         splits: those that are observed.
+        cut: those of them that the run may have been trained on.
     """
     versions = {name: importlib.metadata.version(name) for name in ("overmem", "torch", "transformers")}
     return {
@@ -104,6 +118,7 @@ def record(
         "splits": {
             s.name: {"n": len(s.examples), "truncated": s.truncated, "request": s.request} for s in splits.values()
         },
+        "cut": list(cut),
         "checkpoints": [asdict(one) for one in checkpoints],
     }
 

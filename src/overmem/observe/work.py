@@ -43,13 +43,16 @@ class Work:
 
 
 def pending(
-    run: store.Run, found: Sequence[Found], splits: Mapping[str, Split]
+    run: store.Run, found: Sequence[Found], splits: Mapping[str, Split], base: str | None
 ) -> tuple[list[Work], int, dict[str, str]]:
-    """What does not stand yet, how many units do, and the checkpoints whose weights cannot be read, with reasons."""
+    """What does not stand yet, how many units do, and the checkpoints whose weights cannot be read, with reasons.
+
+    `base` is the folder or hub id of the model that adapters change.
+    """
     work, standing, failures = [], 0, {}
     for one in found:
         try:
-            weights = fingerprint(one.path)
+            weights = fingerprint(one.path, base)
         except BadCheckpoint as error:
             failures[one.checkpoint.name] = str(error)
             continue
@@ -85,6 +88,7 @@ def observe(
     with _serving(work, skeleton, decoding) as served:
         for name, group in groupby(work, key=lambda one: one.found.checkpoint.name):
             here = list(group)
+            store.drop_other_weights(run, name, here[0].weights)
             try:
                 model = skeleton.model(here[0].found)
                 with packed(model):

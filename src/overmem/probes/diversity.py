@@ -49,7 +49,9 @@ def diversity(
             rows += missing(snapshot, split, "diversity", METRICS, reason)
             continue
         most = max(found, key=lambda t: (sum(len(q.rows) for q in found[t]), -t))
-        vocabulary = _vocabulary(snapshot.examples.get(split, ()), samples)
+        asked = {*samples.example_ids}
+        texts = [e for e in snapshot.examples.get(split, ()) if e.id in asked]
+        vocabulary = _vocabulary(texts, samples)
         for temperature, questions in found.items():
             suffix = "" if temperature == most else f"/t={temperature:g}"
             numbers = _worth(samples, questions, split) | _variety(samples, questions, vocabulary)

@@ -15,6 +15,7 @@ from overmem.store.files import locked, plain, replacing, write_json, write_text
 from overmem.store.observations import (
     curves_of,
     drop_other_weights,
+    example_splits,
     read_checkpoints,
     read_curves,
     read_examples,
@@ -48,6 +49,7 @@ __all__ = [
     "Run",
     "curves_of",
     "drop_other_weights",
+    "example_splits",
     "locked",
     "open_run",
     "plain",

@@ -47,6 +47,11 @@ def read_examples(run: Run, split: str) -> tuple[Example, ...]:
     return tuple(Example(**row) for row in rows)
 
 
+def example_splits(run: Run) -> list[str]:
+    """The splits whose text the run keeps, sorted by name."""
+    return sorted(path.stem for path in run.examples_path("").parent.glob("*.parquet"))
+
+
 def write_pieces(run: Run, pieces: Mapping[int, str]) -> None:
     """Keep the text of each token, so that whoever reads the scores needs no tokenizer."""
     frame = pl.DataFrame(
@@ -63,12 +68,11 @@ def read_pieces(run: Run) -> dict[int, str]:
     return dict(zip(frame["token_id"], frame["text"], strict=True))
 
 
-def unit_stands(run: Run, checkpoint: str, split: str, kind: str, *, weights: str, request: str) -> bool:
-    """Whether this unit of work was done for these weights and this request."""
-    note = frame_note(run.unit_path(checkpoint, split, kind))
-    return note is not None and note == {"schema": SCHEMA, "weights": weights, "request": request} | {
-        key: note[key] for key in ("truncated",) if key in note
-    }
+def unit_stands(run: Run, checkpoint: str, split: str, kind: str, *, weights: str | None, request: str) -> bool:
+    """Whether this unit of work was done for this request and these weights (None: whatever they were)."""
+    note = frame_note(run.unit_path(checkpoint, split, kind)) or {}
+    asked = {"schema": SCHEMA, "request": request} | ({} if weights is None else {"weights": weights})
+    return all(note.get(key) == value for key, value in asked.items())
 
 
 def drop_other_weights(run: Run, checkpoint: str, weights: str) -> None:
@@ -127,9 +131,7 @@ def read_samples(run: Run, checkpoint: str, split: str) -> Samples:
 
 
 def write_failure(run: Run, checkpoint: str, reason: str) -> None:
-    """Note why a checkpoint could not be observed; what was observed of its earlier weights goes."""
-    for stale in run.failure_path(checkpoint).parent.glob("*.parquet"):
-        stale.unlink()
+    """Note why a checkpoint could not be observed now. What was observed of it stands."""
     write_json(run.failure_path(checkpoint), {"schema": SCHEMA, "reason": reason})
 
 
@@ -153,17 +155,28 @@ def read_checkpoints(run: Run) -> tuple[Checkpoint, ...]:
 
 
 def read_snapshot(run: Run, checkpoint: Checkpoint) -> Snapshot:
-    """One checkpoint's observations, with a note for every unit that is missing."""
-    splits = list(read_plan(run)["splits"])
+    """One checkpoint's observations, with a note for every unit that is missing.
+
+    A unit that was made for another request than the plan's (an audit that asks for something else was stopped before
+    it came there) is missing too: its numbers are not to be compared with the others'.
+    """
+    splits = read_plan(run)["splits"]
     failure = run.failure_path(checkpoint.name)
     reason = json.loads(failure.read_text())["reason"] if failure.is_file() else "not observed"
-    there = {(s, k): run.unit_path(checkpoint.name, s, k).is_file() for s in splits for k in ("scores", "samples")}
+    missing = {}
+    for unit in [(s, k) for s in splits for k in ("scores", "samples")]:
+        split, path = unit[0], run.unit_path(checkpoint.name, *unit)
+        note = frame_note(path)
+        if note is None:
+            missing[unit] = "damaged file" if path.is_file() else reason
+        elif note.get("request") != splits[split]["request"]:
+            missing[unit] = "not observed as it is asked now"
     return Snapshot(
         checkpoint,
         {s: read_examples(run, s) for s in splits},
-        {s: read_scores(run, checkpoint.name, s) for s in splits if there[s, "scores"]},
-        {s: read_samples(run, checkpoint.name, s) for s in splits if there[s, "samples"]},
-        {unit: reason for unit, stands in there.items() if not stands},
+        {s: read_scores(run, checkpoint.name, s) for s in splits if (s, "scores") not in missing},
+        {s: read_samples(run, checkpoint.name, s) for s in splits if (s, "samples") not in missing},
+        missing,
     )
 
 

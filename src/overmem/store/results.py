@@ -89,8 +89,11 @@ def read_reference(run: Run) -> dict[str, np.ndarray]:
 
 def read_log_history(run: Run) -> list[dict[str, Any]]:
     """The trainer's own log: `trainer_state.json` of the run, or of its last checkpoint; empty where there is none."""
-    numbered = sorted(run.root.glob("checkpoint-*/trainer_state.json"), key=lambda p: int(p.parent.name[11:] or 0))
+    found = run.root.glob("checkpoint-*/trainer_state.json")
+    numbered = sorted((p for p in found if p.parent.name[11:].isdecimal()), key=lambda p: int(p.parent.name[11:]))
     for path in [run.root / "trainer_state.json", *reversed(numbered)]:
-        if path.is_file():
-            return json.loads(path.read_text(encoding="utf-8")).get("log_history", [])  # type: ignore[no-any-return]
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))["log_history"]  # type: ignore[no-any-return]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # not there, or cut off while it was written
     return []

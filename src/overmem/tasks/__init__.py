@@ -19,7 +19,7 @@ from overmem.tasks.reasoning_gym import generated_rows
 from overmem.tasks.splits import divided, drawn, shares_for, without_duplicates
 from overmem.tasks.tellings import check_name, paired
 
-__all__ = ["SOURCES", "Data", "Loaded", "anchored", "load"]
+__all__ = ["SOURCES", "Data", "Loaded", "anchored", "functions_of", "load", "not_held_out"]
 
 
 def generated_wordproblems(data: Data) -> Sourced:
@@ -66,7 +66,10 @@ def load(data: Data) -> Loaded:
         raise BadRequest(f"data.near_duplicates: {data.near_duplicates}; allowed: above 0, up to 1")
     for name in data.shifted:
         check_name(name)
+    for name in data.ood:
+        check_name(name, "ood", ())
     parts, notes, separate = _parts(data)
+    given = set(parts)
     for name, ood in data.ood.items():
         found, ood_notes, _ = _parts(ood)
         rows = found["test"] if found.get("test") else [e for part in found.values() for e in part]
@@ -74,13 +77,34 @@ def load(data: Data) -> Loaded:
         notes += [f"ood-{name}: {note}" for note in ood_notes]
     if not separate:
         parts = _apart(parts, data, notes)
+    cut = tuple(name for name in ("val", "test") if name in parts and name not in given)
     splits = _counted(parts, data, notes)
     for name, told in data.shifted.items():
         found, told_notes, _ = _parts(told)
         pairs, pair_notes = paired([e for part in found.values() for e in part], splits["test"], name)
         splits |= pairs
         notes += [*(f"test+{name}: {note}" for note in told_notes), *pair_notes]
-    return Loaded(splits, tuple(notes))
+    return Loaded(splits, tuple(notes), cut)
+
+
+def not_held_out(cut: Iterable[str], source: str) -> str:
+    """A warning for whoever trained by other means than a recipe: these splits may hold rows that were trained on."""
+    return (
+        f"{' and '.join(cut)}: no rows of their own in {source}, so they were cut out of its training rows. If the run "
+        "was trained on all of those, nothing is held out, and what is said here is worth nothing: give data with rows "
+        "of its own for each (a folder with files for train, val and test, or test_source in a YAML file)"
+    )
+
+
+def functions_of(data: Data) -> set[str]:
+    """The functions of one's own, "module:function", that loading this data would call."""
+    named = {s for s in (data.source, data.test_source) if _is_function(s)}
+    return named.union(*(functions_of(d) for d in (*data.ood.values(), *data.shifted.values())))
+
+
+def _is_function(source: str) -> bool:
+    is_other = is_file_source(source) or is_hub_source(source) or source.startswith("reasoning-gym:")
+    return ":" in source and not is_other
 
 
 def _sourced(data: Data) -> Sourced:
@@ -92,7 +116,7 @@ def _sourced(data: Data) -> Sourced:
         return SOURCES["file"](data)
     if scheme == "reasoning-gym" or is_hub_source(source):
         return SOURCES["hub" if scheme != "reasoning-gym" else scheme](data)
-    if ":" in source:
+    if _is_function(source):
         return SOURCES["module:function"](data)
     forms = ["a file or folder", "org/name", "hub:org/name", "reasoning-gym:NAME", "module:function"]
     raise unknown("data source", source, ["wordproblems", *PRESETS, *forms])

@@ -91,3 +91,5 @@ class Loaded:
     """`train`, `val`, `test`, every `ood-<name>` and `test+<name>`; an empty one is an empty tuple and a note."""
     notes: tuple[str, ...] = ()
     """What was dropped, added or found, with counts, each a sentence."""
+    cut: tuple[str, ...] = ()
+    """`val` and `test` where the source has no rows for them, so that they were cut out of its training rows."""

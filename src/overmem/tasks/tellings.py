@@ -10,17 +10,15 @@ from overmem.shifts import SHIFTS, shifted_id, telling
 from overmem.tasks.layouts import content_id
 
 
-def check_name(name: str) -> None:
-    """Refuse a name that is a built-in shift's or that could not stand in a split's name.
+def check_name(name: str, section: str = "shifted", taken: Iterable[str] = SHIFTS) -> None:
+    """Refuse a name that is a built-in shift's or that could not stand in a split's name, which is a file's too.
 
     Raises:
         BadRequest: the message says which names are taken.
     """
-    if name in SHIFTS or not re.fullmatch(r"\w[\w-]*", name):
-        raise BadRequest(
-            f"data.shifted: {name!r} is no name for a shifted set; allowed: letters, digits, _ and -, and none of the "
-            f"built-in {', '.join(SHIFTS)}"
-        )
+    if name in taken or not re.fullmatch(r"\w[\w-]*", name):
+        built_in = f", and none of the built-in {', '.join(taken)}" if taken else ""
+        raise BadRequest(f"data.{section}: {name!r} is no name for a set; allowed: letters, digits, _ and -{built_in}")
 
 
 def paired(

@@ -107,7 +107,12 @@ def test_examples_that_were_given_as_they_are_are_found_in_the_run(data, tmp_pat
     trainer.train()
     done = audit(Audit(str(tmp_path)))
     assert (done.standing, done.computed) == (12, 4)  # of train only the answers are new
-    assert store.read_plan(store.open_run(tmp_path))["data"] is None
+    run = store.open_run(tmp_path)
+    assert store.read_plan(run)["data"] is None
+    whole = store.read_examples(run, "val")
+    audit(Audit(str(tmp_path), rows=3, splits=("train",)))
+    audit(Audit(str(tmp_path), rows=3))
+    assert store.read_examples(run, "val") == whole  # nobody else has them
 
 
 def test_diagnose_needs_no_audit_after_it(tmp_path, trainer_of, watched):

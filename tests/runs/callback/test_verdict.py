@@ -14,7 +14,7 @@ from overmem.audit import Audit, audit
 from overmem.callback import OvermemCallback, hooks
 from overmem.callback.measure import Measured
 from overmem.records import TEMPERATURES, Samples, Scores
-from overmem.tasks import Data
+from overmem.tasks import Data, load
 
 OVER_MEMORIZED = {"nll": (1.0, 0.5, 0.4, 0.55, 0.7, 0.9), "accuracy": (0.1, 0.6, 0.8, 0.8, 0.8, 0.8)}
 """At steps 0, 2, ... 10; perplexity has its minimum at step 4."""
@@ -77,7 +77,8 @@ def trainer_with(base, data_file, tmp_path, monkeypatch):
             callbacks=list(callbacks),
         )  # fmt: skip
         said = []
-        data = Data(str(data_file), train=8, val=64, test=8)
+        parts = load(Data(str(data_file), train=8, val=64, test=8)).splits
+        data = {"train": parts["train"], "val": parts["val"]}
         asked = {"data": data, "rows": 64, "side_rows": 16, "max_new_tokens": 8, "answers": True, "margin": 0.1}
         trainer.add_callback(OvermemCallback(trainer, say=said.append, **asked | given))
         return trainer, said
@@ -100,6 +101,13 @@ def test_it_neither_warns_nor_stops_where_there_is_no_reason(trainer_with, curve
     trainer.train()
     assert trainer.state.global_step == 10
     assert not said or curve is STILL_LEARNING
+
+
+def test_a_val_split_that_was_cut_out_of_training_rows_is_told_once(trainer_with, data_file):
+    trainer, said = trainer_with(HEALTHY, data=Data(str(data_file), train=8, val=64, test=8))
+    trainer.train()
+    assert len(said) == 1
+    assert said[0].startswith("val: no rows of their own")
 
 
 def test_it_stops_the_training_if_asked(trainer_with):
