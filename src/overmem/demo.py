@@ -21,7 +21,7 @@ class Demo:
     """See over-memorization happen, in minutes, on two cores."""
 
     output: str = "runs/demo"
-    """Run directory. A demo that was stopped goes on from there."""
+    """Run directory. A demo that was stopped goes on with the step that it was in: only training begins anew."""
     epochs: float = 20.0
     """Passes over the training rows; the later ones are the ones too many."""
     learning_rate: float = 1e-3

@@ -34,6 +34,8 @@ _OURS = {
     "remove_unused_columns", "label_smoothing_factor",
 }  # fmt: skip
 """TrainingArguments that the recipe names itself, or that would undo what it promises."""
+_OPTIMIZER = ("optimizer*", "global_step*")
+"""What a checkpoint to go on from holds: the optimizer's state, as torch and FSDP write it, or DeepSpeed."""
 Row: TypeAlias = dict[str, Sequence[int]]
 """`input_ids` and `labels` of one example."""
 
@@ -96,7 +98,7 @@ def train(
         if recipe.observe_rows:
             watched = {split: rows[split][: recipe.observe_rows] for split in rows if rows[split]}
             trainer.add_callback(_Dynamics(trainer, watched, recipe.batch_size, say))
-        last = [_last_whole_checkpoint(root, say) if is_first else None]
+        last = [_to_go_on_from(root, say) if is_first else None]
         trainer.train(resume_from_checkpoint=broadcast_object_list(last)[0])
         trainer.save_state()
     return run
@@ -243,15 +245,23 @@ class _Shown(TrainerCallback):
         self.progress(f"epoch {state.epoch:.1f}{self.numbers}", state.global_step, state.max_steps)
 
 
-def _last_whole_checkpoint(root: Path, say: Callable[[str], None]) -> str | None:
-    """The checkpoint to go on from. One without its trainer state, written last, was cut off: it is set aside."""
+def _to_go_on_from(root: Path, say: Callable[[str], None]) -> str | None:
+    """The last checkpoint, or None to begin anew.
+
+    One without its trainer state, written last, was cut off: it is removed. From one without the optimizer's
+    (`save_only_model`) nobody can go on as if nothing had been, and the Trainer would do so without a word.
+    """
     while (last := get_last_checkpoint(str(root))) is not None:  # type: ignore[no-untyped-call]
         try:
-            json.loads((Path(last) / "trainer_state.json").read_text(encoding="utf-8"))
+            state = json.loads((Path(last) / "trainer_state.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             say(f"{last} was cut off while it was written; removed")
             shutil.rmtree(last)
             continue
+        is_over = state["global_step"] >= state["max_steps"]
+        if not is_over and not any(p for kind in _OPTIMIZER for p in Path(last).glob(kind)):
+            say(f"{last} was saved without the optimizer's state (save_only_model), so the training begins anew")
+            return None
         say(f"going on from {last}")
         return str(last)
     return None

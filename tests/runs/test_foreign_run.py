@@ -318,3 +318,11 @@ def test_splits_that_were_cut_out_of_training_rows_are_named(run, base, data_fil
         (tmp_path / f"{part}.jsonl").write_text("".join(lines))
     audit(Audit(str(run), str(tmp_path), str(base), rows=6, max_new_tokens=8))
     assert store.read_plan(done.run)["cut"] == []
+
+
+def test_an_error_of_the_system_is_one_line_that_names_the_file(overmem, run, base, data_file):
+    done = overmem("audit", run, "--data", data_file, "--base", base, "--rows", 2, "--out", data_file / "notes")
+    assert done.returncode == 2
+    assert "Not a directory" in done.stderr.splitlines()[-1]
+    assert str(data_file / "notes") in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

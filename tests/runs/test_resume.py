@@ -1,5 +1,6 @@
 """Killed with SIGKILL in the middle, an audit goes on and ends with the measurements of one that was not."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import time
 
 import pytest
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from overmem import store
@@ -80,5 +82,52 @@ def test_adapters_share_one_base_found_from_their_own_config(adapters, base):
 def test_adapters_without_their_base_are_noted(adapters, data_file):
     for one in adapters.glob("checkpoint-*/adapter_config.json"):
         one.write_text(one.read_text().replace('"base_model_name_or_path": "', '"base_model_name_or_path": "/gone'))
-    with pytest.raises(BadRequest, match="tokenizer"):
+    with pytest.raises(BadRequest, match=r"no tokenizer .*their base '/gone"):
         audit(Audit(str(adapters), str(data_file), rows=2))
+
+
+def test_an_adapter_that_lacks_a_tensor_is_not_taken_for_its_base(adapters, data_file):
+    path = adapters / "checkpoint-2" / "adapter_model.safetensors"
+    tensors = load_file(path)
+    lost = next(name for name in tensors if "lora_B" in name)
+    save_file({name: tensor for name, tensor in tensors.items() if name != lost}, path, {"format": "pt"})
+    done = audit(Audit(str(adapters), str(data_file), rows=2, max_new_tokens=4))
+    assert set(done.failures) == {"checkpoint-2"}
+    assert lost in done.failures["checkpoint-2"]
+
+
+@pytest.mark.parametrize("changed", ["base", "alpha"])
+def test_an_adapter_is_observed_again_over_another_base_or_at_another_scale(adapters, base, data_file, changed):
+    before = audit(Audit(str(adapters), str(data_file), rows=2, max_new_tokens=4))
+    if changed == "base":
+        other = shutil.copytree(base, adapters / "other")
+        tensors = load_file(other / "model.safetensors")
+        save_file({k: v * 1.5 for k, v in tensors.items()}, other / "model.safetensors", {"format": "pt"})
+        again = audit(Audit(str(adapters), base=str(other)))
+        assert (again.computed, again.standing) == (before.computed, 0)
+    else:
+        path = adapters / "checkpoint-2" / "adapter_config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"lora_alpha": 64}))
+        again = audit(Audit(str(adapters)))
+        assert again.computed * 3 == before.computed
+
+
+def test_half_written_notes_of_a_trainer_stop_nothing(adapters, data_file, foreign_run):
+    (adapters / "checkpoint-1" / "trainer_state.json").write_text('{"log_hist')
+    (adapters / "checkpoint-best").mkdir()
+    (adapters / "checkpoint-best" / "trainer_state.json").write_text("{}")
+    (adapters / "checkpoint-2" / "adapter_config.json").write_text('{"peft_ty')
+    done = audit(Audit(str(adapters), str(data_file), rows=2, max_new_tokens=4))
+    assert set(done.failures) == {"checkpoint-2"}
+    assert store.read_log_history(done.run) == []
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_loaded(adapters, data_file):
+    with pytest.raises(BadRequest, match=r"unknown device 'gpu'.*allowed: auto, cpu"):
+        audit(Audit(str(adapters), str(data_file), device="gpu"))
+
+
+def test_a_tokenizer_of_another_model_is_refused(foreign_run, base, data_file, tmp_path):
+    run = shutil.copytree(foreign_run, tmp_path / "run")
+    with pytest.raises(BadRequest, match=r"tokenizer at 'pebble'|another model's"):
+        audit(Audit(str(run), str(data_file), str(base), tokenizer="pebble"))

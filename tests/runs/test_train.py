@@ -172,6 +172,19 @@ def test_a_checkpoint_that_was_cut_off_is_set_aside(trained, base, data_file, tm
     assert largest_difference(weights(trained, "checkpoint-6"), weights(run, "checkpoint-6")) < 1e-6
 
 
+def test_a_training_whose_checkpoints_lack_the_optimizer_begins_anew_and_says_so(trained, base, data_file, tmp_path):
+    asked = recipe(base, data_file, tmp_path, trainer={"logging_steps": 1, "use_cpu": True, "save_only_model": True})
+    run = train(asked)
+    shutil.rmtree(tmp_path / "checkpoint-6")
+    said = []
+    train(asked, say=said.append)
+    assert any("begins anew" in line for line in said)
+    assert largest_difference(weights(trained, "checkpoint-6"), weights(run, "checkpoint-6")) == 0
+    said.clear()
+    train(asked, say=said.append)  # it is over: nothing is trained again
+    assert not any("begins anew" in line for line in said)
+
+
 def test_another_recipe_in_the_same_folder_is_refused_by_its_keys(trained, base, data_file):
     with pytest.raises(BadRequest, match="learning_rate"):
         train(recipe(base, data_file, trained.root, learning_rate=1e-3))

@@ -96,6 +96,12 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(run):
     assert list(run.home.iterdir()) == [path]
 
 
+def test_whoever_may_read_the_folder_may_read_what_is_written(run):
+    store.write_json(run.plan_path, {})
+    (run.home / "plain").touch()
+    assert run.plan_path.stat().st_mode == (run.home / "plain").stat().st_mode
+
+
 def test_measurements_keep_missing_values_missing(run):
     rows = [
         Measurement("base", 0, "val", "accuracy", "accuracy", None, note="no examples"),

@@ -94,6 +94,13 @@ def test_a_file_that_is_not_what_its_ending_says_is_bad_data(tmp_path: Path, nam
         load(Data(source=str(tmp_path / name)))
 
 
+def test_a_compressed_file_that_was_cut_off_is_bad_data(tmp_path: Path) -> None:
+    path = tmp_path / "cut.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"question": "2 + 3?", "answer": "5"}\n' * 99)[:-12])
+    with pytest.raises(BadData, match=r"cut\.jsonl\.gz cannot be read"):
+        read_rows(path)
+
+
 def test_a_table_with_a_row_too_long_is_bad_data(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("question,answer\nQ?,1\nR?,2,3\n")
     with pytest.raises(BadData, match=r"a\.csv cannot be read"):

@@ -3,6 +3,7 @@
 Exit codes: 0 done; 1 done, but a checkpoint could not be observed or a --fail-on condition is met; 2 refused.
 """
 
+import errno
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,14 @@ VERBS = {
 }
 
 
+_AFTER = {
+    errno.ENOSPC: "; what was written stands: make room, and the same command goes on from there",
+    errno.EACCES: "; where a run must not be written to, give --out",
+    errno.EROFS: "; where a run must not be written to, give --out",
+}
+"""What to do about an error of the system."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one verb and exit."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -62,6 +71,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
+    except OSError as error:
+        print(
+            f"overmem: {error.strerror or error}{f': {error.filename}' if error.filename else ''}",
+            end="",
+            file=sys.stderr,
+        )
+        print(_AFTER.get(error.errno or 0, ""), file=sys.stderr)
+        sys.exit(2)
+    except RuntimeError as error:  # torch's own is one
+        if "out of memory" not in str(error):
+            raise
+        print(f"overmem: {error}; ask for less at a time: a smaller --token-budget, or batch_size", file=sys.stderr)
+        sys.exit(2)
 
 
 def _help() -> None:

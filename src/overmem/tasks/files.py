@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +37,7 @@ def read_rows(path: Path) -> list[Row]:
     name = path.name.removesuffix(".gz")
     try:
         numbered = list(_READERS[Path(name).suffix.casefold()](path))
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, ValueError) as error:
         raise BadData(f"{path} cannot be read: {error}") from error
     for number, values in numbered:
         if not isinstance(values, dict):

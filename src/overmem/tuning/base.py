@@ -55,8 +55,10 @@ def base_model(path: str, *, dtype: torch.dtype, quantize: str = "none") -> Any:
         )
         how["device_map"] = {"": torch.cuda.current_device()}
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, use_safetensors=True, **how)
-    except OSError as error:
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            path, dtype=dtype, use_safetensors=True, trust_remote_code=False, **how
+        )
+    except (OSError, ValueError) as error:
         raise BadRequest(f"model {path!r} cannot be loaded: {error}") from error
     model.config.use_cache = False
     if quantize != "none":
