@@ -324,5 +324,5 @@ def test_an_error_of_the_system_is_one_line_that_names_the_file(overmem, run, ba
     done = overmem("audit", run, "--data", data_file, "--base", base, "--rows", 2, "--out", data_file / "notes")
     assert done.returncode == 2
     assert "Not a directory" in done.stderr.splitlines()[-1]
-    assert str(data_file / "notes") in done.stderr.splitlines()[-1]
+    assert "sums.jsonl/notes" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr

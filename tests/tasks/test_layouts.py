@@ -1,8 +1,11 @@
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from overmem.errors import BadData, BadRequest
+from overmem.tasks import load
 from overmem.tasks.data import Data, Row
 from overmem.tasks.layouts import content_id, examples_of, places
 
@@ -82,6 +85,20 @@ def test_choices_are_written_out_with_their_letters() -> None:
 def test_conversations_are_a_question_and_its_reply(row: dict[str, Any]) -> None:
     example = made(row)
     assert (example.question, example.solution, example.answer) == ("Q?", "#### 3", "3")
+
+
+def test_what_is_left_out_of_a_conversation_is_counted_and_told(tmp_path: Path) -> None:
+    turns = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Q?"},
+        {"role": "assistant", "content": "#### 3"},
+    ]
+    path = tmp_path / "chats.jsonl"
+    path.write_text("".join(json.dumps({"messages": some}) + "\n" for some in (turns, turns[1:])))
+    assert [note for note in load(Data(str(path), near_duplicates=1.0)).notes if "system turn" in note] == [
+        "train: of 1 rows only the first question and its reply are taken; their system turn or further turns are left "
+        "out, so a run that was trained on those is measured without them"
+    ]
 
 
 def test_fields_may_be_columns_or_templates_of_columns() -> None:

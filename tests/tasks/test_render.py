@@ -8,12 +8,19 @@ from transformers import PreTrainedTokenizerFast
 
 from overmem.errors import BadRequest
 from overmem.records import Example
-from overmem.tasks.render import IGNORED, completion_text, encode, prompt_ids, prompt_text
+from overmem.tasks.render import IGNORED, completion_text, encode, end_ids, prompt_ids, prompt_text
 
 EXAMPLE = Example("a", "Ann has 3 apples, buys 4. How many?", "  3 + 4 = 7.\nSo she has 7.\n#### 7\n", "7")
 CHAT = (
     "{% for m in messages %}<user>{{ m['content'] }}<end>{% endfor %}{% if add_generation_prompt %}<model>{% endif %}"
 )
+
+
+TURNS = (
+    "{%% for m in messages %%}{%% if m['role'] == 'user' %%}<user>{{ m['content'] }}<end>\n{%% else %%}"
+    "<model>%s{{ m['content'] }}<end>\n{%% endif %%}{%% endfor %%}{%% if add_generation_prompt %%}<model>{%% endif %%}"
+)
+"""As ChatML's, Llama 3's and Gemma's: a turn ends in a token of its own. %s: what is written before a reply."""
 
 
 def tokenizer(*, adds_bos: bool = False, eos: bool = True, chat: bool = False) -> Any:
@@ -88,6 +95,49 @@ def test_a_chat_template_is_used_with_its_generation_prompt() -> None:
     assert encoded is not None
     # No space after <model>: that is where the chat model begins to write.
     assert tok.decode(encoded.solution_ids) == f"{EXAMPLE.solution.strip()}</s>"
+
+
+@pytest.mark.parametrize("before", ["", "<think>\n\n</think>\n\n"])
+def test_a_reply_is_what_the_template_makes_of_it_up_to_the_token_that_ends_the_turn(before: str) -> None:
+    tok = tokenizer(chat=True)
+    tok.chat_template = TURNS % before
+    encoded = encode(tok, EXAMPLE)
+    assert encoded is not None
+    assert tok.decode(encoded.prompt_ids) == f"<user>{EXAMPLE.question}<end>\n<model>"
+    assert tok.decode(encoded.solution_ids) == f"{before}{EXAMPLE.solution.strip()}<end>"
+    assert end_ids(tok) == {tok.eos_token_id, tok.convert_tokens_to_ids("<end>")}
+
+
+def test_where_a_turn_ends_in_the_eos_nothing_is_added() -> None:
+    tok = tokenizer(chat=True)
+    tok.chat_template = TURNS % ""
+    tok.eos_token = "<end>"
+    encoded = encode(tok, EXAMPLE)
+    assert encoded is not None
+    assert encoded.solution_ids == (*tok(EXAMPLE.solution.strip())["input_ids"], tok.eos_token_id)
+    assert end_ids(tok) == {tok.eos_token_id}
+
+
+@pytest.mark.parametrize("broken", ["{{ raise_exception('no') }}", "{{ messages[0]['content'] }}<model>"])
+def test_a_template_that_does_not_go_on_from_its_prompt_is_followed_by_the_bare_solution(broken: str) -> None:
+    tok = tokenizer(chat=True)
+    tok.chat_template = "{% if add_generation_prompt %}<user>{{ messages[0]['content'] }}<model>{% else %}" + (
+        broken + "{% endif %}"
+    )
+    encoded = encode(tok, EXAMPLE)
+    assert encoded is not None
+    assert tok.decode(encoded.solution_ids) == f"{EXAMPLE.solution.strip()}</s>"
+    assert end_ids(tok) == {tok.eos_token_id}
+
+
+def test_a_prompt_that_tells_the_date_is_the_same_tomorrow() -> None:
+    tok = tokenizer(chat=True)
+    tok.chat_template = "{{ strftime_now('%d %b %Y') }}<user>{{ messages[0]['content'] }}<model>"
+    assert prompt_text(tok, "Why?") == "26 Jul 2024<user>Why?<model>"
+
+
+def test_a_line_break_may_be_written_as_a_shell_gives_it() -> None:
+    assert prompt_text(tokenizer(), "Why?", r"Q: {question}\nA:") == "Q: Why?\nA:"
 
 
 def test_a_template_of_ones_own_wins_and_needs_a_place_for_the_question() -> None:

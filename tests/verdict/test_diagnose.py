@@ -5,6 +5,7 @@ import pytest
 from overmem import store
 from overmem.diagnose import FAIL_ON, Diagnose, diagnose, exit_code, markdown, prune
 from overmem.errors import BadRequest
+from overmem.records import Measurement
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,30 @@ def test_a_limit_that_is_most_of_the_nll_is_warned_of_and_what_it_does_not_see_i
     assert last.excess.low > 0
     assert last.regime != "over-memorized"
     assert f"At {last.checkpoint.name} it has risen by {last.excess.value:.3f}" in said
+
+
+def test_answers_that_were_cut_are_told_of_at_the_checkpoint_with_the_most(tmp_path, write_run, world):
+    run = write_run(tmp_path, world)
+    shares = {"base": (0, 1.0), "checkpoint-100": (100, 0.01), "checkpoint-200": (200, 0.12)}
+    rows = [
+        Measurement(name, step, split, "accuracy", "cut_off", share, 0.01, 0.09, 0.15, 400, "")
+        for name, (step, share) in shares.items()
+        for split in ("val", "test")
+    ]
+    store.write_measurements(run, rows[:4])
+    assert not any("length limit" in w for w in diagnose(Diagnose(str(run.root))).warnings)
+    store.write_measurements(run, rows)
+    (said,) = [w for w in diagnose(Diagnose(str(run.root))).warnings if "length limit" in w]
+    assert said.startswith(
+        "12.0% of the answers at checkpoint-200 on val ran into the length limit (95% interval 9.0 to"
+    )
+    assert "n = 400" in said
+
+
+def test_splits_that_were_cut_out_of_training_rows_are_warned_of(tmp_path, write_run, world):
+    run = write_run(tmp_path, world)
+    store.write_json(run.plan_path, store.read_plan(run) | {"cut": ["val", "test"]})
+    assert diagnose(Diagnose(str(run.root))).warnings[0].startswith("Val and test were cut out of the training rows")
 
 
 def test_the_recommended_checkpoint_exists_and_is_scored_on_test(harmful):

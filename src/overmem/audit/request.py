@@ -10,15 +10,15 @@ import torch
 
 from overmem import store
 from overmem.audit.options import Audit
+from overmem.audit.sources import data_of, held_out, kept_only_here
 from overmem.checkpoints import Found, Skeleton, check_device, found_in, tokenizer_of
 from overmem.errors import BadRequest, unknown
 from overmem.observe.companions import companions
 from overmem.observe.plan import Split, context_of, longest_completion, planned
 from overmem.observe.sample import Decoding
 from overmem.observe.vllm import refuse_without_vllm
-from overmem.recipe import read_data
-from overmem.records import COMPANION, Example
-from overmem.tasks import Data, anchored, functions_of, load, not_held_out
+from overmem.records import Example
+from overmem.tasks import Data, anchored
 from overmem.tasks.render import encode
 
 ENGINES = ("hf", "vllm")
@@ -130,14 +130,14 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
     if config.engine == "vllm":
         refuse_without_vllm()
     seconds = None if config.budget is None else seconds_of(config.budget)
-    data = _data(config, recipe, before)
+    data = data_of(config, recipe, before)
     earlier = before if before and before["data"] == (data and asdict(anchored(data))) else {}
     chosen = bool(earlier) and config.budget is not None and earlier["audit"].get("budget") == config.budget
     asked = _asked(config, recipe, earlier, chosen, device, say)
-    held_out, cut = (_given(run, before), ()) if data is None else _held_out(config, recipe, data, say)
+    examples, cut = (kept_only_here(run, before), ()) if data is None else held_out(config, recipe, data, say)
     tokenizer = tokenizer_of(run.root, there, config.tokenizer)
     context, vocabulary = _limits(there)
-    limit = asked["max_new_tokens"] or longest_completion(held_out, tokenizer, asked["template"])
+    limit = asked["max_new_tokens"] or longest_completion(examples, tokenizer, asked["template"])
     return Request(
         config,
         run,
@@ -146,7 +146,7 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
         Skeleton(there[0].path if has_base else None, device, getattr(torch, asked["dtype"])),
         data,
         asked,
-        held_out,
+        examples,
         cut,
         earlier,
         tokenizer,
@@ -176,34 +176,6 @@ def _only(found: list[Found], names: tuple[str, ...]) -> list[Found]:
         if name not in there:
             raise unknown("checkpoint", name, there)
     return [one for one in found if one.checkpoint.name in names]
-
-
-def _data(config: Audit, recipe: Mapping[str, Any], before: Mapping[str, Any]) -> Data | None:
-    """Where the examples come from; None where the run itself holds the only copy of them."""
-    if config.data is not None:
-        return read_data(config.data)
-    if "data" in recipe:
-        return _trusted(read_data(recipe["data"]), None, config)
-    if before:
-        return None if before["data"] is None else _trusted(read_data(before["data"]), None, config)
-    raise BadRequest(
-        f"{config.run} was not trained by overmem, so its data is not known; give --data: a task "
-        "(wordproblems, gsm8k, ...), a .jsonl, .csv or .parquet file, a hub id, or a YAML file of a recipe's data keys"
-    )
-
-
-def _trusted(data: Data, given: Data | None, config: Audit) -> Data:
-    """`data`, which a run's own files name, unless it would call functions that the user did not name.
-
-    Raises:
-        BadRequest: it would. A run may be anybody's, and nothing that it says is executed.
-    """
-    if alien := functions_of(data) - (functions_of(given) if given else set()):
-        raise BadRequest(
-            f"the files of {config.run} name {', '.join(sorted(alien))} as its data, which is code; where that is "
-            f"yours, say so: --data {store.open_run(config.run).recipe_path}, or --data MODULE:FUNCTION"
-        )
-    return data
 
 
 def _asked(
@@ -268,39 +240,6 @@ def _decoding(config: Audit, asked: Mapping[str, Any], limit: int) -> Decoding:
         given = " ".join(f"{t:g}" for t in temperatures)
         raise BadRequest(f"--temperature {given}; allowed: different numbers above 0 and up to {HOTTEST:g}")
     return Decoding(draws, temperatures, limit, config.seed, config.engine)
-
-
-def _given(run: store.Run, before: Mapping[str, Any]) -> dict[str, Sequence[Example]]:
-    """The examples that the run's callback was given as they are, and that only the run keeps."""
-    names = dict.fromkeys([*before["splits"], *store.example_splits(run)])
-    return {name: store.read_examples(run, name) for name in names if not {"+", COMPANION} & {*name}}
-
-
-def _held_out(
-    config: Audit, recipe: Mapping[str, Any], data: Data, say: Callable[[str], None]
-) -> tuple[dict[str, Sequence[Example]], tuple[str, ...]]:
-    """The splits, and which of them the run may have been trained on.
-
-    Where a recipe says what the run was trained on, those rows are left out: other data, or other counts, split the
-    rows otherwise. Where none does, splits that were cut out of training rows are not known to be held out.
-    """
-    loaded = load(data)
-    for note in loaded.notes:
-        say(note)
-    if "data" not in recipe:
-        if loaded.cut:
-            say(not_held_out(loaded.cut, data.source))
-        return dict(loaded.splits), loaded.cut
-    if config.data is None:
-        return dict(loaded.splits), ()
-    trained = {e.id for e in load(_trusted(read_data(recipe["data"]), data, config)).splits["train"]}
-    kept: dict[str, Sequence[Example]] = {}
-    for name, examples in loaded.splits.items():
-        kept[name] = tuple(e for e in examples if (e.id in trained) == (name == "train"))
-        if dropped := len(examples) - len(kept[name]):
-            why = "were not trained on" if name == "train" else "were trained on"
-            say(f"{name}: {dropped} of {len(examples)} rows {why} by the run's own recipe, left out")
-    return kept, ()
 
 
 def _limits(found: Iterable[Found]) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from overmem.advice import best_merge, choices, difference, logged_choices, pref
 from overmem.curves import Logged, read_logged
 from overmem.errors import BadRequest
 from overmem.forecast import forecast
-from overmem.records import CheckpointVerdict, Choice, Cost, Curves, Estimate, Verdict
+from overmem.records import CheckpointVerdict, Choice, Cost, Curves, Estimate, Measurement, Verdict
 from overmem.regime import judge, onset, regimes, severity
 from overmem.regime.caveats import caveats
 from overmem.regime.costs import costs
@@ -128,7 +128,8 @@ def _check(config: Diagnose) -> None:
 
 def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
     limits = {"d_nll": config.d_nll, "margin": config.margin, "alpha": config.alpha}
-    splits = list(store.read_plan(run)["splits"])
+    plan = store.read_plan(run)
+    splits = list(plan["splits"])
     val_split = "val" if "val" in splits else "test"
     draws = config.accuracy == "draws"
     val = store.read_curves(run, val_split, draws=draws)
@@ -182,6 +183,8 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
         selected_on=val_split,
         confirmed=test is not None,
         gone=[c.name for c in val.checkpoints if c.step > 0 and c.name not in on_disk],
+        cut=plan.get("cut", ()),
+        cut_off=_cut_off(run, val_split),
     )
     return _verdict(known, config, coming, warned)
 
@@ -268,6 +271,12 @@ def _over_base(curves: Curves, recommended: Choice | None) -> Estimate | None:
     base = next((i for i, c in enumerate(curves.checkpoints) if c.step == 0), None)
     held = None if recommended is None else steps.get(recommended.checkpoint or "")
     return None if base is None or held is None else difference(curves, held, base)
+
+
+def _cut_off(run: store.Run, split: str) -> list[Measurement]:
+    """Shares of answers that ran into the length limit; none where only a trainer's callback measured."""
+    rows = store.read_measurements(run) if run.measurements_path.is_file() else []
+    return [m for m in rows if m.metric == "cut_off" and m.split == split]
 
 
 def _costs(run: store.Run, beside: str | None, late: str | None, alpha: float) -> tuple[Cost, ...]:

@@ -10,7 +10,7 @@ from overmem import answers
 from overmem.observe.plan import Split, context_of
 from overmem.observe.sample import Completion, Decoding, Prefilled, completions
 from overmem.records import Samples
-from overmem.tasks.render import completion_text
+from overmem.tasks.render import completion_text, end_ids
 
 
 def samples(
@@ -75,7 +75,7 @@ def fitting(model: Any, split: Split, decoding: Decoding) -> Decoding:
 
 
 def stop_ids(model: Any, tokenizer: Any) -> list[int]:
-    """Tokens that end a completion: the tokenizer's and those of the model's generation config."""
+    """Tokens that end a completion: the tokenizer's, its chat template's and those of the model's generation config."""
     configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     listed = configured if isinstance(configured, list) else [configured]
-    return sorted({i for i in [*listed, tokenizer.eos_token_id] if i is not None})
+    return sorted({i for i in listed if i is not None} | end_ids(tokenizer))

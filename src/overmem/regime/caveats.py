@@ -2,19 +2,50 @@
 
 from collections.abc import Sequence
 
-from overmem.records import Estimate
+from overmem.records import Estimate, Measurement
 from overmem.regime.known import Known
-from overmem.regime.words import aside, counted, span
+from overmem.regime.words import aside, capital, counted, span
 
 BLIND = 0.5
 """A limit that is more than this share of the nll itself cannot be relied on to see it rise."""
 
+CUT = 0.02
+"""Share of answers that ran into the length limit which is worth a word."""
+
 
 def caveats(
-    known: Known, *, d_nll: float, unsure: str, selected_on: str, confirmed: bool, gone: Sequence[str]
+    known: Known,
+    *,
+    d_nll: float,
+    unsure: str,
+    selected_on: str,
+    confirmed: bool,
+    gone: Sequence[str],
+    cut: Sequence[str] = (),
+    cut_off: Sequence[Measurement] = (),
 ) -> tuple[str, ...]:
-    """Warnings, a sentence each. `unsure`: why train and val could not be compared; `gone`: audited, not on disk."""
-    said = [unsure] if unsure else []
+    """Warnings, a sentence each.
+
+    Args:
+        known: of the run.
+        d_nll: the limit of perplexity, in nats per token.
+        unsure: why train and val could not be compared; empty where they could.
+        selected_on: split that checkpoints were judged on.
+        confirmed: whether the choice was confirmed on another.
+        gone: checkpoints that were audited and are no longer on disk.
+        cut: splits that were cut out of training rows which the run may have been trained on.
+        cut_off: shares of answers that ran into the length limit.
+    """
+    said = []
+    if cut:
+        were = f"{capital(' and '.join(cut))} {'were' if len(cut) > 1 else 'was'}"
+        said.append(
+            f"{were} cut out of the training rows of the data that was given: if the run was trained on those too, "
+            "nothing was held out, and none of this holds."
+        )
+    if unsure:
+        said.append(unsure)
+    said += _cut_off(cut_off)
     if selected_on != "val":
         said.append("There is no val split: checkpoints were judged and chosen on test, which flatters the choice.")
     elif not confirmed:
@@ -28,6 +59,20 @@ def caveats(
     if known.over_base is not None and known.over_base.value is not None and known.shipped:
         said += _no_better(known, known.over_base)
     return tuple(said)
+
+
+def _cut_off(shares: Sequence[Measurement]) -> list[str]:
+    """Where answers were cut, at the trained checkpoint with the most of them."""
+    known = [m for m in shares if m.step > 0 and m.value is not None and m.value > CUT]
+    if not known:
+        return []
+    worst = max(known, key=lambda m: m.value or 0.0)
+    shown = aside(span(worst.low, worst.high, ".1f", 100), counted(worst.n))
+    return [
+        f"{100 * (worst.value or 0.0):.1f}% of the answers at {worst.checkpoint} on {worst.split} ran into the length "
+        f"limit{shown} and were read as far as they came, which can look like lost accuracy; audit with a larger "
+        "--max-new-tokens."
+    ]
 
 
 def _blind(known: Known, d_nll: float) -> list[str]:

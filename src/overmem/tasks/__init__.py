@@ -153,6 +153,11 @@ def _parts(data: Data) -> tuple[dict[str, list[Example]], list[str], bool]:
             ready, kind = made.examples, made.kind
             if made.appended:
                 notes.append(f"{name}: the answer was appended to {made.appended} solutions that do not mark it")
+            if made.shortened:
+                notes.append(
+                    f"{name}: of {made.shortened} rows only the first question and its reply are taken; their system "
+                    "turn or further turns are left out, so a run that was trained on those is measured without them"
+                )
             if made.broken:
                 notes.append(f"{name}: {len(made.broken)} broken rows left out, the first: {made.broken[0]}")
         parts[name] = without_duplicates(ready)

@@ -54,6 +54,8 @@ class Made:
     """Solutions that did not mark their answer and got it appended."""
     broken: tuple[str, ...] = ()
     """Why each row that was left out is broken."""
+    shortened: int = 0
+    """Rows with a system turn, or with turns after the first reply: what is left out of them."""
     kind: str = ""
 
 
@@ -101,6 +103,7 @@ def examples_of(rows: Sequence[Row], data: Data, fields: Mapping[str, str], kind
     """
     if not rows:
         return Made([], kind=kind)
+    shortened = sum(_has_more(row) for row in rows)
     rows = [_unfolded(row) for row in rows]
     where = places(list(rows[0].values), fields, rows[0].where)
     kind = kind or (data.kind if data.kind != "auto" else "") or _kind_of(rows[:500], where, data)
@@ -115,7 +118,7 @@ def examples_of(rows: Sequence[Row], data: Data, fields: Mapping[str, str], kind
         else:
             examples.append(example)
             appended += added
-    return Made(examples, appended, tuple(broken), kind)
+    return Made(examples, appended, tuple(broken), shortened, kind)
 
 
 def _columns(layout: Mapping[str, str]) -> set[str]:
@@ -163,9 +166,18 @@ def _filled(row: Row, place: str, at: str) -> str:
     return re.sub(r"([.,?!])\s?\.(?= )", r"\1", filled)  # '{Body}. {Question}' where the body has its own stop
 
 
+def _turns(row: Row) -> list[Any] | None:
+    return next((row.values[c] for c in ("messages", "conversations") if isinstance(row.values.get(c), list)), None)
+
+
+def _has_more(row: Row) -> bool:
+    """Whether a conversation is more than one question and its reply, or an instruction has a system prompt."""
+    return len(_turns(row) or ()) > 2 or bool({"instruction", "output"} <= set(row.values) and row.values.get("system"))
+
+
 def _unfolded(row: Row) -> Row:
     """The row with a conversation as columns: `question`, its first user turn, and `solution`, the reply to it."""
-    turns = next((row.values[c] for c in ("messages", "conversations") if isinstance(row.values.get(c), list)), None)
+    turns = _turns(row)
     if turns is None:
         return row
     said: dict[str, str] = {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from overmem.errors import BadRequest
@@ -9,6 +10,11 @@ from overmem.records import Example
 
 PLAIN = "Question: {question}\nAnswer:"
 """The prompt of a model whose tokenizer has no chat template."""
+_TODAY = datetime(2024, 7, 26, tzinfo=UTC)
+"""The date that chat templates are told: Llama's own default. Else a prompt would be another one tomorrow."""
+_REPLACED = "".join(f".replace('%{c}', '{_TODAY.strftime(f'%{c}')}')" for c in "aAbBdHIjmMpSyY")
+_DATED = "{%- macro strftime_now(form) -%}{{ form" + _REPLACED + " }}{%- endmacro -%}"
+"""Put before a chat template: what it asks for the date, answered by _TODAY."""
 IGNORED = -100
 """The label of a position that costs nothing."""
 
@@ -20,7 +26,7 @@ class Encoded:
     example_id: str
     prompt_ids: tuple[int, ...]
     solution_ids: tuple[int, ...]
-    """The solution's tokens and the end-of-sequence token, where the tokenizer has one."""
+    """The solution's tokens and the one that ends them, where the tokenizer has one."""
 
     @property
     def input_ids(self) -> tuple[int, ...]:
@@ -34,15 +40,16 @@ class Encoded:
 
 
 def prompt_text(tokenizer: Any, question: str, template: str | None = None) -> str:
-    """The prompt that asks `question`: by `template`, else the tokenizer's chat template, else PLAIN.
+    r"""The prompt that asks `question`: by `template`, else the tokenizer's chat template, else PLAIN.
+
+    A `\n` of two characters in the template, as a shell gives it, is a line break.
 
     Raises:
         BadRequest: a template without {question}.
     """
-    if template is None and getattr(tokenizer, "chat_template", None):
-        turn = [{"role": "user", "content": question}]
-        return str(tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True))
-    chosen = PLAIN if template is None else template
+    if _is_chat(tokenizer, template):
+        return _rendered(tokenizer, {"user": question}, add_generation_prompt=True)
+    chosen = PLAIN if template is None else template.replace("\\n", "\n")
     if "{question}" not in chosen:
         raise BadRequest(f"prompt template {chosen!r} has no place for the question; write {{question}} where it goes")
     return chosen.replace("{question}", question)
@@ -60,16 +67,31 @@ def encode(
 
     Prompt and solution are tokenised apart: no token straddles the boundary, so the prompt that a model is scored
     after is the prompt that it completes. A prompt that ends in a letter or a colon is followed by one space.
+
+    After a chat template's prompt the solution is what the template makes of it, up to the token that ends the turn:
+    that is what TRL and others train on. Where the template does not go on from its own prompt, it is the bare text and
+    the end-of-sequence token, as after any other prompt.
     """
     prompt, before = _prompt(tokenizer, example.question, template)
-    apart = prompt[-1:].isspace() or _is_special(tokenizer, before[-1:]) or _begins_with_space(tokenizer)
-    gap = "" if apart else " "
-    solution = _ids(tokenizer, gap + example.solution.strip())
-    if tokenizer.eos_token_id is not None and solution[-1:] != (tokenizer.eos_token_id,):
-        solution = (*solution, tokenizer.eos_token_id)
+    solution = _turn(tokenizer, example, prompt) if _is_chat(tokenizer, template) else ()
+    if not solution:
+        apart = prompt[-1:].isspace() or _is_special(tokenizer, before[-1:]) or _begins_with_space(tokenizer)
+        gap = "" if apart else " "
+        solution = _ids(tokenizer, gap + example.solution.strip())
+        if tokenizer.eos_token_id is not None and solution[-1:] != (tokenizer.eos_token_id,):
+            solution = (*solution, tokenizer.eos_token_id)
     if max_length is not None and len(before) + len(solution) > max_length:
         return None
     return Encoded(example.id, before, solution)
+
+
+def end_ids(tokenizer: Any) -> set[int]:
+    """Tokens that end a solution: the end-of-sequence token, and the one that ends a turn of the chat template."""
+    ends = {tokenizer.eos_token_id} - {None}
+    if _is_chat(tokenizer, None):
+        some = Example("", "Why?", "So.", "")
+        ends |= set(_turn(tokenizer, some, prompt_text(tokenizer, some.question))[-1:])
+    return ends
 
 
 def completion_text(tokenizer: Any, ids: Sequence[int]) -> str:
@@ -83,11 +105,35 @@ def _prompt(tokenizer: Any, question: str, template: str | None) -> tuple[str, t
     ids = _ids(tokenizer, text)
     # A chat template writes its own special tokens. A plain prompt gets what the tokenizer puts first (bos), but not
     # what it puts last: an eos there would end the sequence before the solution.
-    chat = template is None and getattr(tokenizer, "chat_template", None)
     first = tokenizer.bos_token_id
-    if not chat and first is not None and ids[:1] != (first,) and _adds_bos(tokenizer):
+    if not _is_chat(tokenizer, template) and first is not None and ids[:1] != (first,) and _adds_bos(tokenizer):
         ids = (first, *ids)
     return text, ids
+
+
+def _is_chat(tokenizer: Any, template: str | None) -> bool:
+    return template is None and bool(getattr(tokenizer, "chat_template", None))
+
+
+def _rendered(tokenizer: Any, said: dict[str, str], **more: Any) -> str:
+    turns = [{"role": role, "content": text} for role, text in said.items()]
+    template = tokenizer.get_chat_template()
+    if "strftime_now" in template:
+        template = _DATED + template
+    return str(tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, **more))
+
+
+def _turn(tokenizer: Any, example: Example, prompt: str) -> tuple[int, ...]:
+    """What the chat template writes after its prompt where this is the reply; empty where it cannot be told."""
+    try:
+        whole = _rendered(tokenizer, {"user": example.question, "assistant": example.solution.strip()})
+    except Exception:  # jinja's errors, and whatever a template raises by itself
+        return ()
+    ids = _ids(tokenizer, whole.removeprefix(prompt)) if whole.startswith(prompt) else ()
+    ends = [at for at, token in enumerate(ids) if token in tokenizer.added_tokens_decoder]
+    if not ends or tokenizer.decode(list(ids[ends[-1] + 1 :])).strip():
+        return ()
+    return ids[: ends[-1] + 1]
 
 
 def _ids(tokenizer: Any, text: str) -> tuple[int, ...]:

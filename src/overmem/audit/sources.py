@@ -1,0 +1,72 @@
+"""Where an audit's examples come from: what is given, what the run names, or what only the run keeps."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from overmem import store
+from overmem.audit.options import Audit
+from overmem.errors import BadRequest
+from overmem.recipe import read_data
+from overmem.records import COMPANION, Example
+from overmem.tasks import Data, functions_of, load, not_held_out
+
+
+def data_of(config: Audit, recipe: Mapping[str, Any], before: Mapping[str, Any]) -> Data | None:
+    """Where the examples come from; None where the run itself holds the only copy of them."""
+    if config.data is not None:
+        return read_data(config.data)
+    if "data" in recipe:
+        return _trusted(read_data(recipe["data"]), None, config)
+    if before:
+        return None if before["data"] is None else _trusted(read_data(before["data"]), None, config)
+    raise BadRequest(
+        f"{config.run} was not trained by overmem, so its data is not known; give --data: a task "
+        "(wordproblems, gsm8k, ...), a .jsonl, .csv or .parquet file, a hub id, or a YAML file of a recipe's data keys"
+    )
+
+
+def kept_only_here(run: store.Run, before: Mapping[str, Any]) -> dict[str, Sequence[Example]]:
+    """The examples that the run's callback was given as they are, and that only the run keeps."""
+    names = dict.fromkeys([*before["splits"], *store.example_splits(run)])
+    return {name: store.read_examples(run, name) for name in names if not {"+", COMPANION} & {*name}}
+
+
+def held_out(
+    config: Audit, recipe: Mapping[str, Any], data: Data, say: Callable[[str], None]
+) -> tuple[dict[str, Sequence[Example]], tuple[str, ...]]:
+    """The splits, and which of them the run may have been trained on.
+
+    Where a recipe says what the run was trained on, those rows are left out: other data, or other counts, split the
+    rows otherwise. Where none does, splits that were cut out of training rows are not known to be held out.
+    """
+    loaded = load(data)
+    for note in loaded.notes:
+        say(note)
+    if "data" not in recipe:
+        if loaded.cut:
+            say(not_held_out(loaded.cut, data.source))
+        return dict(loaded.splits), loaded.cut
+    if config.data is None:
+        return dict(loaded.splits), ()
+    trained = {e.id for e in load(_trusted(read_data(recipe["data"]), data, config)).splits["train"]}
+    kept: dict[str, Sequence[Example]] = {}
+    for name, examples in loaded.splits.items():
+        kept[name] = tuple(e for e in examples if (e.id in trained) == (name == "train"))
+        if dropped := len(examples) - len(kept[name]):
+            why = "were not trained on" if name == "train" else "were trained on"
+            say(f"{name}: {dropped} of {len(examples)} rows {why} by the run's own recipe, left out")
+    return kept, ()
+
+
+def _trusted(data: Data, given: Data | None, config: Audit) -> Data:
+    """`data`, which a run's own files name, unless it would call functions that the user did not name.
+
+    Raises:
+        BadRequest: it would. A run may be anybody's, and nothing that it says is executed.
+    """
+    if alien := functions_of(data) - (functions_of(given) if given else set()):
+        raise BadRequest(
+            f"the files of {config.run} name {', '.join(sorted(alien))} as its data, which is code; where that is "
+            f"yours, say so: --data {store.open_run(config.run).recipe_path}, or --data MODULE:FUNCTION"
+        )
+    return data
