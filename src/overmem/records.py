@@ -101,7 +101,7 @@ class Samples:
     logprob: Float[np.ndarray, " completions"]
     """Summed log probability of the completion's tokens at temperature 1."""
     stop: tuple[str, ...]
-    """`eos`, `length`, or `skipped` (the prompt does not fit the context window)."""
+    """`eos`, or `length`: it ran into the limit."""
     answer: tuple[str, ...]
     """The answer read from the text; empty if none was found."""
     correct: Bool[np.ndarray, " completions"]

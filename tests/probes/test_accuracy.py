@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
@@ -49,10 +51,11 @@ def test_more_draws_of_the_same_questions_do_not_narrow_the_interval_as_more_que
     assert (one.low, one.high) == pytest.approx((two.low, two.high))
 
 
-def test_a_prompt_that_did_not_fit_is_left_out_and_said():
-    found = metric(snapshot_of(("a", 0, True, "eos"), ("b", 0, False, "skipped")), "accuracy")
+def test_a_prompt_that_did_not_fit_is_left_out_and_said(make_scores):
+    scores = replace(make_scores([[0.1, 0.2]], ids=["a"]), truncated=1)
+    found = metric(replace(snapshot_of(("a", 0, True, "eos")), scores={"val": scores}), "accuracy")
     assert (found.value, found.n) == (1.0, 1)
-    assert "1 prompts left out" in found.note
+    assert found.note == "1 examples left out: longer than the context window"
 
 
 def test_no_draws_is_no_sample_accuracy_and_a_reason():

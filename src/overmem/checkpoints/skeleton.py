@@ -108,9 +108,7 @@ class Skeleton:
         self._restores = is_lora and config.get("init_lora_weights", True) in KEEPS_BASE
         model: Any = PeftModel.from_pretrained(base, found.path, torch_device=self.device)
         expected = set(get_peft_model_state_dict(model, save_embedding_layers=False))
-        if lacking := sorted(
-            expected - names_in(files)
-        ):  # PEFT only warns of it
+        if lacking := sorted(expected - names_in(files)):  # PEFT only warns of it
             self._model = None
             raise BadCheckpoint(f"{found.path} lacks weights: {', '.join(lacking[:5])}")
         prompt = model.active_peft_config.is_prompt_learning

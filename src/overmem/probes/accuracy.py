@@ -3,7 +3,7 @@
 import numpy as np
 
 from overmem.probes.estimates import Number, fraction_mean, mean, proportion
-from overmem.probes.rows import drawn_questions, greedy_rows, missing, row, samples_or_note, skipped, splits_of
+from overmem.probes.rows import drawn_questions, greedy_rows, missing, row, samples_or_note, splits_of, unasked
 from overmem.records import Measurement, Samples, Snapshot
 
 METRICS = ("accuracy", "sample_accuracy", "unanswered", "cut_off", "completion_tokens")
@@ -22,13 +22,13 @@ def accuracy(snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snaps
         if isinstance(samples, str):
             rows += missing(snapshot, split, "accuracy", METRICS, samples)
             continue
-        numbers = zip(METRICS, _numbers(samples), strict=True)
+        numbers = zip(METRICS, _numbers(samples, unasked(snapshot, split)), strict=True)
         rows += [row(snapshot, split, "accuracy", metric, number) for metric, number in numbers]
     return rows
 
 
-def _numbers(samples: Samples) -> tuple[Number, ...]:
-    greedy, note = list(greedy_rows(samples).values()), skipped(samples)
+def _numbers(samples: Samples, note: str) -> tuple[Number, ...]:
+    greedy = list(greedy_rows(samples).values())
     n, none = len(greedy), "no greedy completion"
     draws: dict[str, list[bool]] = {}
     for questions in drawn_questions(samples).values():

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from overmem.probes.estimates import Number, difference, mean_of_independent, proportion, ratio
-from overmem.probes.rows import greedy_rows, missing, row, samples_or_note, scores_or_note, skipped, splits_of
+from overmem.probes.rows import greedy_rows, missing, row, samples_or_note, scores_or_note, splits_of, unasked
 from overmem.records import Measurement, Snapshot
 
 METRICS = ("accuracy_drop", "nll_rise")
@@ -51,7 +51,7 @@ def _accuracy(snapshot: Snapshot, split: str) -> Number:
     if isinstance(samples, str):
         return Number(None, note=samples)
     greedy = greedy_rows(samples).values()
-    note = skipped(samples) if greedy else "no greedy completion"
+    note = unasked(snapshot, split) if greedy else "no greedy completion"
     return proportion(sum(bool(samples.correct[i]) for i in greedy), len(greedy), note)
 
 

@@ -54,7 +54,7 @@ def scores_or_note(snapshot: Snapshot, split: str) -> Scores | str:
 def samples_or_note(snapshot: Snapshot, split: str) -> Samples | str:
     """The completions of one split, or why there are none."""
     found = snapshot.samples.get(split)
-    if found is not None and any(stop != "skipped" for stop in found.stop):
+    if found is not None and found.stop:
         return found
     reason = snapshot.notes.get((split, "samples"), "")
     return reason or ("no completion was drawn" if found is not None else "not sampled")
@@ -63,6 +63,12 @@ def samples_or_note(snapshot: Snapshot, split: str) -> Samples | str:
 def left_out(scores: Scores) -> str:
     """A note on examples that did not fit the context window; empty if all did."""
     return f"{scores.truncated} examples left out: longer than the context window" if scores.truncated else ""
+
+
+def unasked(snapshot: Snapshot, split: str) -> str:
+    """The same note for completions: they are asked of the examples that are scored."""
+    scores = snapshot.scores.get(split)
+    return "" if scores is None else left_out(scores)
 
 
 def by_id(ids: Sequence[str]) -> Int[np.ndarray, " rows"]:
@@ -82,7 +88,7 @@ def example_of_token(scores: Scores) -> Int[np.ndarray, " tokens"]:
 
 @dataclass(frozen=True)
 class Question:
-    """The completions of one example that were not skipped, in the order of their draws."""
+    """The completions of one example, in the order of their draws."""
 
     id: str
     rows: tuple[int, ...]
@@ -90,8 +96,8 @@ class Question:
 
 
 def greedy_rows(samples: Samples) -> dict[str, int]:
-    """Example id -> the row of its greedy completion, in the order of ids; skipped prompts are left out."""
-    rows = [i for i, draw in enumerate(samples.draw) if draw == 0 and samples.stop[i] != "skipped"]
+    """Example id -> the row of its greedy completion, in the order of ids."""
+    rows = [i for i, draw in enumerate(samples.draw) if draw == 0]
     return {samples.example_ids[i]: i for i in sorted(rows, key=lambda i: samples.example_ids[i])}
 
 
@@ -99,7 +105,7 @@ def drawn_questions(samples: Samples) -> dict[float, list[Question]]:
     """Temperature -> the questions with completions drawn at it; temperatures ascend, ids ascend, draws ascend."""
     found: dict[float, dict[str, list[int]]] = {}
     for i, draw in enumerate(samples.draw):
-        if draw >= 1 and samples.stop[i] != "skipped":
+        if draw >= 1:
             temperature = round(float(samples.temperature[i]), 4)
             found.setdefault(temperature, {}).setdefault(samples.example_ids[i], []).append(i)
     return {
@@ -109,9 +115,3 @@ def drawn_questions(samples: Samples) -> dict[float, list[Question]]:
         ]
         for t, groups in sorted(found.items())
     }
-
-
-def skipped(samples: Samples) -> str:
-    """A note on prompts that did not fit the context window; empty if all did."""
-    ids = {name for name, stop in zip(samples.example_ids, samples.stop, strict=True) if stop == "skipped"}
-    return f"{len(ids)} prompts left out: longer than the context window" if ids else ""
