@@ -96,7 +96,7 @@ def check_gold(examples: Iterable[Example], where: str = "the data") -> None:
     Raises:
         BadData: some do not; the message counts them and shows the first three.
     """
-    wrong = [example for example in examples if not gold_scores(example)]
+    wrong = [example for example in examples if example.kind != "none" and not gold_scores(example)]
     if wrong:
         shown = "; ".join(
             f"{e.id}: answer {e.answer!r}, read from the solution {answer_in(e.solution, e.kind)!r}" for e in wrong[:3]

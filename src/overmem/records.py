@@ -36,7 +36,7 @@ class Example:
     answer: str
     """The final value alone."""
     kind: str = "math"
-    """How answers are compared: `math`, `choice` or `exact`."""
+    """How answers are compared: `math`, `choice` or `exact`; `none` where there is none, and `answer` is empty."""
     group: str = ""
     """Examples of one non-empty group (rephrasings of one problem, say) never lie in two splits."""
 

@@ -326,3 +326,24 @@ def test_an_error_of_the_system_is_one_line_that_names_the_file(overmem, run, ba
     assert "Not a directory" in done.stderr.splitlines()[-1]
     assert "sums.jsonl/notes" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_solutions_without_an_answer_are_scored_and_nothing_is_completed(overmem, run, base, tmp_path):
+    rows = [{"instruction": f"Say {a} and {b}.", "output": f"{a}, then {b}."} for a, b in PAIRS]
+    for part, some in (("train", rows[:40]), ("val", rows[40:60]), ("test", rows[60:])):
+        (tmp_path / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in some))
+    recipe = run / "data.yaml"
+    recipe.write_text(f"source: {tmp_path}\nkind: none\n")
+    refused = overmem("audit", run, "--data", tmp_path, "--base", base)
+    assert refused.returncode == 2
+    assert "kind: none" in refused.stderr
+    done = overmem("audit", run, "--data", recipe, "--base", base, "--rows", 12, "--side-rows", 12)
+    assert done.returncode == 0, done.stderr
+    here = store.open_run(run)
+    assert not list((here.home / "observations").glob("*/*.samples.parquet"))
+    found = {(m.metric, m.split): m.value for m in store.read_measurements(here) if m.checkpoint == "checkpoint-4"}
+    assert found["nll", "val"] > 0
+    assert found["accuracy", "val"] is None
+    verdict = store.read_verdict(here)
+    assert verdict.regime == "undecided"
+    assert any(said.startswith("No answers were measured") for said in verdict.warnings)

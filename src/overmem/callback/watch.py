@@ -140,6 +140,8 @@ def plan_of(
     context = context_of(model.config)
     dtype = dtype_of(model)
     splits = planned(tokenizer, chosen, decoding, rows=rows, context=context, template=watch.template, dtype=dtype)
+    if watch.answers and "samples" not in splits["val"].kinds:
+        raise BadRequest("OvermemCallback(answers=True): the val examples have no answers (kind: none)")
     if not splits["val"].encoded:
         raise BadRequest(f"OvermemCallback(data=): no val example fits the {context} tokens of the model's context")
     return Plan(data, base_name(model), tokenizer, decoding, splits, dtype, cut)

@@ -27,8 +27,9 @@ class Split:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What is observed of it: what a membership attack compares with is scored only."""
-        return ("scores",) if COMPANION in self.name else ("scores", "samples")
+        """What is observed of it: what a membership attack compares with, and what has no answer, is scored only."""
+        has_answers = not self.examples or any(e.kind != "none" for e in self.examples)
+        return ("scores", "samples") if has_answers and COMPANION not in self.name else ("scores",)
 
     @property
     def truncated(self) -> int:

@@ -53,7 +53,12 @@ def caveats(
     if gone:
         said.append(f"Audited, but no longer on disk, so not recommended: {', '.join(gone)}.")
     lost = [v.checkpoint.name for v in known.verdicts if v.nll.value is None or v.accuracy.value is None]
-    if lost:
+    if lost and all(v.accuracy.value is None for v in known.verdicts):
+        said.append(
+            "No answers were measured, and perplexity alone cannot tell over-memorization from over-fitting, so no "
+            "checkpoint is judged; perplexity, membership and memorization are measured all the same."
+        )
+    elif lost:
         said.append(f"Not judged, because something was not measured there: {', '.join(lost)}.")
     said += _blind(known, d_nll)
     if known.over_base is not None and known.over_base.value is not None and known.shipped:

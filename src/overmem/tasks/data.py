@@ -33,8 +33,9 @@ class Data:
     shifted: Mapping[str, "Data"] = field(default_factory=dict)
     """The test questions told otherwise, by name (paraphrases, GSM-Plus): each set becomes the split `test+<name>`. The
     `group` field of its rows says of which question they are: by that question, or by its value of `group` here."""
-    kind: Literal["auto", "math", "choice", "exact"] = "auto"
-    """How answers are compared. `auto` looks at the answers: letters are a choice, numbers are mathematics."""
+    kind: Literal["auto", "math", "choice", "exact", "none"] = "auto"
+    """How answers are compared. `auto` looks at the answers: letters are a choice, numbers are mathematics. `none`:
+    solutions have no answer, so they are scored (perplexity, membership, memorization) and nothing is completed."""
     answer_after: str = "####"
     """What stands before the answer in a solution, where no column gives the answer. A boxed answer and 'the answer is'
     are understood too."""

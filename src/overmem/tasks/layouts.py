@@ -126,11 +126,29 @@ def _columns(layout: Mapping[str, str]) -> set[str]:
 
 
 def _example(row: Row, where: Mapping[str, str], kind: str, data: Data) -> tuple[Example, bool]:
+    """The row as an example, and whether its answer was appended to its solution."""
     at = f"{row.where}, row {row.number}"
     texts = {field: _filled(row, place, at) for field, place in where.items()}
-    question, solution, answer = texts["question"], texts.get("solution", ""), texts.get("answer", "")
-    if not question:
+    if not texts["question"]:
         raise BadData(f"{at}: the question is empty ({where['question']})")
+    solution, answer = texts.get("solution", ""), texts.get("answer", "")
+    if kind != "none":
+        solution, answer = _answered(solution, answer, kind, data, at, where.get("answer") or "a column named answer")
+    elif not solution:
+        raise BadData(f"{at}: the solution is empty ({where.get('solution') or 'no column for it'})")
+    read = kind == "none" or bool(marked_answer(solution, kind))
+    if not read:
+        solution = f"{solution}\n#### {answer}".strip()
+    group = content_id(texts["group"]) if texts.get("group") else ""
+    answer = answer if kind != "none" else ""
+    example = Example(content_id(texts["question"]), texts["question"], solution, answer, kind, group)
+    if not read and not gold_scores(example):
+        raise BadData(f"{at}: the answer {answer!r} cannot be read back from '#### {answer}' (as {kind})")
+    return example, not read
+
+
+def _answered(solution: str, answer: str, kind: str, data: Data, at: str, expected: str) -> tuple[str, str]:
+    """Solution and answer, where one of them may have to be read from the other."""
     if not solution and marked_answer(answer, kind, after=data.answer_after):
         solution, answer = answer, ""  # GSM8K: the column named answer holds the solution
     if data.strip_calculations:
@@ -141,18 +159,12 @@ def _example(row: Row, where: Mapping[str, str], kind: str, data: Data) -> tuple
         answer = (marked_answer(solution, kind, after=data.answer_after) if own_mark else "") or read
     if not answer:
         raise BadData(
-            f"{at}: no answer; expected {where.get('answer') or 'a column named answer'}, or a solution in which it "
-            f"stands after {data.answer_after!r}, in \\boxed{{}} or after 'the answer is'"
+            f"{at}: no answer; expected {expected}, or a solution in which it stands after {data.answer_after!r}, in "
+            "\\boxed{} or after 'the answer is'; or kind: none, to score solutions that have none"
         )
     if not is_correct(read or answer, answer, kind):
         raise BadData(f"{at}: the solution ends in {read!r}, which is not the answer {answer!r} (compared as {kind})")
-    if not read:
-        solution = f"{solution}\n#### {answer}".strip()
-    group = texts.get("group", "")
-    example = Example(content_id(question), question, solution, answer, kind, content_id(group) if group else "")
-    if not read and not gold_scores(example):
-        raise BadData(f"{at}: the answer {answer!r} cannot be read back from '#### {answer}' (as {kind})")
-    return example, not read
+    return solution, answer
 
 
 def _filled(row: Row, place: str, at: str) -> str:
