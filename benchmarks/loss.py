@@ -199,7 +199,7 @@ def main(argv: list[str]) -> None:
     for vocab in given.vocab:
         for tokens in given.memory_tokens:
             for arm in given.arms:
-                with multiprocessing.get_context("spawn" if given.device == "cuda" else "fork").Pool(1) as fresh:
+                with multiprocessing.get_context("spawn").Pool(1) as fresh:  # a fork would hang on threads
                     peak = fresh.apply(peak_of_one_step, (arm, vocab, tokens, given))
                 memory.append({"vocab": vocab, "tokens": tokens, "arm": arm, "bytes": peak})
                 sys.stderr.write(f"{memory[-1]}\n")

@@ -253,3 +253,24 @@ def test_a_nan_evaluation_costs_that_point_only(tmp_path):
     verdict = diagnose(Diagnose(str(tmp_path), eval_rows=1000))
     assert verdict.checkpoints[4].nll.value is None
     assert "over-memorized" in verdict.regime
+
+
+def test_metrics_of_other_names_are_named_and_else_asked_about(tmp_path):
+    entries = [
+        {
+            "step": r["step"],
+            "eval_loss": 9.0,
+            "held_out_nll": r["eval_loss"],
+            "eval_gsm8k_pass@1": 100 * r["eval_accuracy"],
+        }
+        for r in rows()
+    ]
+    as_trainer_state(tmp_path, entries)
+    (asked,) = [w for w in read_logged(tmp_path).warnings if "--accuracy-metric" in w]
+    assert "eval_gsm8k_pass@1" in asked
+    found = read_logged(tmp_path, nll="held_out", accuracy="eval_gsm8k_pass@1")
+    assert found.nll.tolist() == NLL
+    assert found.accuracy.tolist() == pytest.approx(ACCURACY)
+    assert not any("--accuracy-metric" in w for w in found.warnings)
+    with pytest.raises(BadRequest, match=r"unknown metric 'pass'.*eval_gsm8k_pass@1"):
+        diagnose(Diagnose(str(tmp_path), accuracy_metric="pass"))

@@ -101,6 +101,35 @@ def test_what_is_left_out_of_a_conversation_is_counted_and_told(tmp_path: Path) 
     ]
 
 
+ASKED, REPLIED = {"role": "user", "content": "Q?"}, {"role": "assistant", "content": "#### 3"}
+BRIEF = {"role": "system", "content": "Be brief."}
+
+
+@pytest.mark.parametrize(
+    ("row", "more"),
+    [
+        ({"messages": [ASKED, REPLIED]}, False),
+        ({"messages": [BRIEF, ASKED, REPLIED]}, True),
+        ({"messages": [BRIEF, ASKED], "solution": "#### 3"}, True),
+        ({"messages": [ASKED, REPLIED, ASKED, REPLIED]}, True),
+        ({"messages": [ASKED, REPLIED], "system": "Be brief."}, True),
+        (
+            {"conversations": [{"from": "system", "value": "Be."}, {"from": "human", "value": "Q?"}], "answer": "3"},
+            True,
+        ),
+        ({"prompt": [ASKED], "completion": [REPLIED]}, False),
+        ({"prompt": [BRIEF, ASKED], "completion": [REPLIED]}, True),
+        ({"instruction": "Q?", "input": "", "output": "#### 3", "system": "", "history": []}, False),
+        ({"instruction": "Q?", "input": "", "output": "#### 3", "system": "Be brief."}, True),
+        ({"instruction": "Q?", "input": "", "output": "#### 3", "history": [["Hello?", "Hello."]]}, True),
+        ({"question": "Which system?", "answer": "3", "system": "Linux"}, False),
+    ],
+)
+def test_a_system_turn_and_other_turns_are_counted_wherever_they_stand(row: dict[str, Any], more: bool) -> None:
+    done = examples_of([Row("rows.jsonl", 1, row)], Data(), {})
+    assert (done.shortened, len(done.examples)) == (int(more), 1)
+
+
 def test_fields_may_be_columns_or_templates_of_columns() -> None:
     row = {"Who": "Ann has 3.", "Ask": "How many?", "Why": "She has 3.", "N": 3, "set": "s1"}
     fields = {"question": "{Who} {Ask}", "solution": "Why", "answer": "N", "group": "set"}

@@ -94,7 +94,7 @@ def test_a_chat_template_is_used_with_its_generation_prompt() -> None:
     encoded = encode(tok, EXAMPLE)
     assert encoded is not None
     # No space after <model>: that is where the chat model begins to write.
-    assert tok.decode(encoded.solution_ids) == f"{EXAMPLE.solution.strip()}</s>"
+    assert tok.decode(encoded.solution_ids) == f"{EXAMPLE.solution.strip()}<end>"
 
 
 @pytest.mark.parametrize("before", ["", "<think>\n\n</think>\n\n"])
@@ -138,6 +138,7 @@ def test_a_prompt_that_tells_the_date_is_the_same_tomorrow() -> None:
 
 def test_a_line_break_may_be_written_as_a_shell_gives_it() -> None:
     assert prompt_text(tokenizer(), "Why?", r"Q: {question}\nA:") == "Q: Why?\nA:"
+    assert prompt_text(tokenizer(), "Why?", "Q: {question}\nIs it \\neq 0?") == "Q: Why?\nIs it \\neq 0?"
 
 
 def test_a_template_of_ones_own_wins_and_needs_a_place_for_the_question() -> None:

@@ -44,6 +44,10 @@ class Diagnose:
     """Whether val comes from the distribution of the training rows: checked at the base model, or declared."""
     eval_rows: int | None = None
     """Curves only: how many examples the logged accuracy was measured on, for its interval."""
+    nll_metric: str = ""
+    """Curves only: the name under which the evaluation loss was logged, where it is none of the usual ones."""
+    accuracy_metric: str = ""
+    """Curves only: the name under which the accuracy of answers was logged (eval_gsm8k_pass@1, ...), likewise."""
     seed: int = 0
     """Fixes the folds and the bootstrap."""
     out: str | None = None
@@ -63,7 +67,7 @@ def diagnose(config: Diagnose) -> Verdict:
 
 def _from_curves(run: store.Run, config: Diagnose) -> Verdict:
     """The same words from the trainer's own log, marked as such."""
-    logged = read_logged(run.root)
+    logged = read_logged(run.root, nll=config.nll_metric, accuracy=config.accuracy_metric)
     q = quantities_of_curve(logged.checkpoints, logged.nll, logged.accuracy, config.eval_rows)
     verdicts = judge(q, logged.checkpoints, d_nll=config.d_nll, margin=config.margin, alpha=config.alpha)
     differs, said = _declared(config)
@@ -185,6 +189,7 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
         gone=[c.name for c in val.checkpoints if c.step > 0 and c.name not in on_disk],
         cut=plan.get("cut", ()),
         cut_off=_cut_off(run, val_split),
+        limit=plan.get("decoding", {}).get("max_new_tokens"),
     )
     return _verdict(known, config, coming, warned)
 

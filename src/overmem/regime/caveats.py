@@ -23,6 +23,7 @@ def caveats(
     gone: Sequence[str],
     cut: Sequence[str] = (),
     cut_off: Sequence[Measurement] = (),
+    limit: int | None = None,
 ) -> tuple[str, ...]:
     """Warnings, a sentence each.
 
@@ -35,6 +36,7 @@ def caveats(
         gone: checkpoints that were audited and are no longer on disk.
         cut: splits that were cut out of training rows which the run may have been trained on.
         cut_off: shares of answers that ran into the length limit.
+        limit: that was asked for, in tokens.
     """
     said = []
     if cut:
@@ -45,7 +47,7 @@ def caveats(
         )
     if unsure:
         said.append(unsure)
-    said += _cut_off(cut_off)
+    said += _cut_off(cut_off, limit)
     if selected_on != "val":
         said.append("There is no val split: checkpoints were judged and chosen on test, which flatters the choice.")
     elif not confirmed:
@@ -66,17 +68,18 @@ def caveats(
     return tuple(said)
 
 
-def _cut_off(shares: Sequence[Measurement]) -> list[str]:
+def _cut_off(shares: Sequence[Measurement], limit: int | None) -> list[str]:
     """Where answers were cut, at the trained checkpoint with the most of them."""
     known = [m for m in shares if m.step > 0 and m.value is not None and m.value > CUT]
     if not known:
         return []
     worst = max(known, key=lambda m: m.value or 0.0)
-    shown = aside(span(worst.low, worst.high, ".1f", 100), counted(worst.n))
+    asked = "" if limit is None else f"--max-new-tokens {limit}"
+    shown = aside(span(worst.low, worst.high, ".1f", 100), counted(worst.n), asked)
     return [
         f"{100 * (worst.value or 0.0):.1f}% of the answers at {worst.checkpoint} on {worst.split} ran into the length "
         f"limit{shown} and were read as far as they came, which can look like lost accuracy; audit with a larger "
-        "--max-new-tokens."
+        "--max-new-tokens (a model that has not learned to stop runs into any)."
     ]
 
 

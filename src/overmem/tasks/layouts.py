@@ -55,7 +55,7 @@ class Made:
     broken: tuple[str, ...] = ()
     """Why each row that was left out is broken."""
     shortened: int = 0
-    """Rows with a system turn, or with turns after the first reply: what is left out of them."""
+    """Rows that have more than one question and its reply: a system turn, other turns. Those are left out."""
     kind: str = ""
 
 
@@ -183,8 +183,17 @@ def _turns(row: Row) -> list[Any] | None:
 
 
 def _has_more(row: Row) -> bool:
-    """Whether a conversation is more than one question and its reply, or an instruction has a system prompt."""
-    return len(_turns(row) or ()) > 2 or bool({"instruction", "output"} <= set(row.values) and row.values.get("system"))
+    """Whether there is more than one question and its reply: a system turn, other turns, or a column of either."""
+    turns, prompt = _turns(row), row.values.get("prompt")
+    if any(_is_system(turn) for turn in [*(turns or ()), *(prompt if isinstance(prompt, list) else ())]):
+        return True
+    if turns is None and not {"instruction", "output"} <= set(row.values):
+        return False
+    return len(turns or ()) > 2 or any(row.values.get(column) for column in ("system", "history"))
+
+
+def _is_system(turn: Any) -> bool:
+    return isinstance(turn, Mapping) and turn.get("role", turn.get("from")) == "system"
 
 
 def _unfolded(row: Row) -> Row:

@@ -4,22 +4,24 @@ Read are `trainer_state.json` (transformers, TRL), `trainer_log.jsonl` (LLaMA-Fa
 files; the first kind that holds an evaluation is taken.
 """
 
-import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from jaxtyping import Float
 
-from overmem.errors import BadRequest
+from overmem.curves.formats import Row, sources
+from overmem.errors import BadRequest, unknown
 from overmem.records import Checkpoint
 
+CHOSEN = {"nll": "chosen nll", "accuracy": "chosen accuracy"}
+"""Where a metric stands that the user named."""
 NLL = (
+    CHOSEN["nll"],
     "eval_loss",
     "eval/loss",
     "eval_nll",
@@ -31,6 +33,7 @@ NLL = (
     "eval_val_loss",
 )
 ACCURACY = (
+    CHOSEN["accuracy"],
     "eval_accuracy",
     "eval/accuracy",
     "eval_acc",
@@ -50,9 +53,8 @@ RATE = ("learning_rate", "lr", "train/learning_rate")
 
 HELD_OUT = ("val", "dev", "test")
 """Of several evaluation sets the one whose name has the first of these in it is taken."""
+_LIKE_ACCURACY = re.compile(r"acc|exact|correct|solved|pass@|(^|[_/])em$", re.IGNORECASE)
 _SET = re.compile(r"eval[_/](.+)(?<!token)_(?:loss|accuracy|acc|exact_match)$")
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -68,24 +70,51 @@ class Logged:
     warnings: tuple[str, ...]
 
 
-def read_logged(root: Path) -> Logged:
+def read_logged(root: Path, *, nll: str = "", accuracy: str = "") -> Logged:
     """The curves of the folder (or file) `root`.
 
+    Args:
+        root: where they are looked for.
+        nll: name of the evaluation loss in them; empty for the usual ones.
+        accuracy: name of the accuracy of answers in them, likewise.
+
     Raises:
-        BadRequest: nothing there can be read as curves with evaluations.
+        BadRequest: nothing there can be read as curves with evaluations, or none of that name.
     """
-    tried = []
-    for path, read in _sources(root):
-        rows, said = _of_one_set([r for r in read(path) if _step(r) is not None])
+    tried, there = [], set()
+    for path, read in sources(root):
+        rows = [r for r in read(path) if _step(r) is not None]
+        there |= {str(key) for r in rows for key in r if _number(r, [key]) is not None}
+        if any(name and not any(name in r for r in rows) for name in (nll, accuracy)):
+            continue
+        rows = [_named(r, {nll: CHOSEN["nll"], accuracy: CHOSEN["accuracy"]}) for r in rows]
+        rows, said = (rows, []) if nll and accuracy else _of_one_set(rows)
         if _has_evaluations(rows):
             logged = _logged(path, rows)
-            return replace(logged, warnings=(*said, *logged.warnings))
+            return replace(logged, warnings=(*said, *logged.warnings, *_overlooked(rows, logged)))
         tried.append(path.name)
+    for name in (nll, accuracy):
+        if name and name not in there:
+            raise unknown("metric", name, there, f"the curves of {root}")
     found = f"; {', '.join(tried)} hold no evaluation (eval_loss or an accuracy)" if tried else ""
     raise BadRequest(
         f"no learning curves in {root}: expected trainer_state.json, trainer_log.jsonl, a .csv with columns step and "
         f"eval_loss, or TensorBoard event files{found}"
     )
+
+
+def _named(row: Row, names: Mapping[str, str]) -> Row:
+    """The row with some entries under other names too."""
+    return {**row, **{new: row[old] for old, new in names.items() if old in row}}
+
+
+def _overlooked(rows: list[Row], logged: Logged) -> list[str]:
+    """What may be an accuracy, where none was found."""
+    if not np.isnan(logged.accuracy).all():
+        return []
+    like = sorted({str(k) for r in rows for k in r if _LIKE_ACCURACY.search(str(k)) and k not in TOKEN_ACCURACY})
+    named = [name for name in like if name not in ACCURACY]
+    return [f"Is the accuracy of answers one of {', '.join(named)}? Then name it: --accuracy-metric."] if named else []
 
 
 def _has_evaluations(rows: list[Row]) -> bool:
@@ -103,82 +132,6 @@ def _of_one_set(rows: list[Row]) -> tuple[list[Row], list[str]]:
     own = re.compile(rf"eval[_/]{re.escape(taken)}_")
     said = f"The trainer evaluated on {', '.join(found)}; judged is {taken}."
     return [{own.sub("eval_", str(key)): value for key, value in r.items()} for r in rows], [said]
-
-
-def _sources(root: Path) -> Iterable[tuple[Path, Callable[[Path], list[Row]]]]:
-    inside = [root] if root.is_file() else []
-    if root.is_dir():
-        numbered = sorted(root.glob("checkpoint-*/trainer_state.json"), key=lambda p: _trailing(p.parent.name))
-        inside = [
-            root / "trainer_state.json",
-            *reversed(numbered),
-            root / "trainer_log.jsonl",
-            *sorted(root.glob("*.csv")),
-        ]
-        inside += sorted(root.rglob("*tfevents*"))
-    for path in inside:
-        if not path.is_file():
-            continue
-        if path.suffix == ".json":
-            yield path, _trainer_state
-        elif path.suffix == ".jsonl":
-            yield path, _json_lines
-        elif path.suffix == ".csv":
-            yield path, _csv
-        elif "tfevents" in path.name:
-            yield path, _events
-
-
-def _trailing(name: str) -> int:
-    found = re.search(r"(\d+)$", name)
-    return int(found[1]) if found else -1
-
-
-def _trainer_state(path: Path) -> list[Row]:
-    try:
-        return list(json.loads(path.read_text(encoding="utf-8")).get("log_history", []))
-    except (json.JSONDecodeError, AttributeError) as error:
-        raise BadRequest(f"{path} is not a trainer state: {error}") from error
-
-
-def _json_lines(path: Path) -> list[Row]:
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if line.strip():
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise BadRequest(f"{path}, line {number}, is not JSON: {error}") from error
-    return [r for r in rows if isinstance(r, dict)]
-
-
-def _csv(path: Path) -> list[Row]:
-    try:
-        frame = pl.read_csv(path, null_values=["", "NaN", "nan", "null", "None"], infer_schema_length=None)
-    except pl.exceptions.PolarsError as error:
-        raise BadRequest(f"{path} is not a CSV: {error}") from error
-    # Weights & Biases exports "Step" and "<run> - eval/loss"
-    names = [c.rpartition(" - ")[2].strip().lower() for c in frame.columns]
-    if len(set(names)) < len(names):
-        raise BadRequest(f"{path} has several columns of one name, {', '.join(frame.columns)}: export one run a file")
-    frame.columns = names
-    return list(frame.iter_rows(named=True))
-
-
-def _events(path: Path) -> list[Row]:
-    try:
-        from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-    except ImportError as error:
-        raise BadRequest(f"to read {path}, `pip install tensorboard` (or export the curves as CSV)") from error
-    rows: dict[int, dict[str, Any]] = {}
-    for folder_file in sorted(path.parent.glob("*tfevents*")):
-        for event in EventFileLoader(str(folder_file)).Load():
-            for value in event.summary.value:
-                numbers = value.tensor.float_val or ([value.simple_value] if value.HasField("simple_value") else [])
-                if numbers:
-                    tag = {"train/epoch": "epoch"}.get(value.tag, value.tag)
-                    rows.setdefault(event.step, {"step": event.step})[tag] = float(numbers[0])
-    return list(rows.values())
 
 
 def _number(row: Row, names: Iterable[str]) -> float | None:
@@ -224,7 +177,8 @@ def _logged(path: Path, rows: list[Row]) -> Logged:
     for values in columns.values():
         values[~np.isfinite(values)] = np.nan
     said = [_repeated(repeated)] if repeated else []
-    if (path.parent / "trainer_log.jsonl").is_file() and not np.isnan(columns["accuracy"]).all():
+    named = any(CHOSEN["accuracy"] in row for row in rows)
+    if not named and (path.parent / "trainer_log.jsonl").is_file() and not np.isnan(columns["accuracy"]).all():
         # LLaMA-Factory's eval_accuracy counts tokens, and `accuracy` in its own log is that of a reward
         of_tokens = path.suffix == ".json"
         columns["tokens"] = columns["accuracy"] if of_tokens else columns["tokens"]
