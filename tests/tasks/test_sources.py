@@ -131,6 +131,8 @@ def test_ood_sets_become_splits_of_their_own(tmp_path: Path) -> None:
 
 
 def test_an_unknown_source_is_refused_with_the_ones_that_there_are() -> None:
+    with pytest.raises(BadRequest, match=r"unknown option 'odd' in data.options of wordproblems; allowed: ood"):
+        load(Data("wordproblems", options={"odd": 3}))
     with pytest.raises(BadRequest, match=r"unknown data source 'gsm9k'; allowed: .*gsm8k.*wordproblems"):
         load(Data(source="gsm9k"))
 

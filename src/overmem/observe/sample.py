@@ -3,7 +3,7 @@
 A decoding loop of our own over the model's forward pass, for what neither `generate` nor `generate_batch` gives: every
 draw depends on (seed, split, example, draw) and not on its neighbours; the greedy completion and all draws of a prompt
 share one prefill; a row that has ended leaves at once, and the next prompt takes its place; no step copies the keys and
-values of those before it (`overmem.observe.cache`). docs/results/audit_speed.md has what each of these is worth.
+values of those before it (`overmem.observe.cache`). docs/results/audit_speed.md has how fast it is.
 """
 
 from collections import deque

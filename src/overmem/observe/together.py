@@ -1,7 +1,7 @@
 """Scores and completions of a split in one go: a prompt is read once for both.
 
 The solutions are scored by going on from the keys and values that the prompts left behind, a few rows of like length
-at a time, before those go to where the completions grow. docs/results/audit_speed.md has what that saves.
+at a time, before those go to where the completions grow.
 """
 
 from collections.abc import Callable, Sequence

@@ -47,7 +47,7 @@ def best_of(k: int, score: Float[np.ndarray, " draws"], correct: Bool[np.ndarray
 def majority_of(k: int, answers: Sequence[str], correct: Sequence[bool], *, seed: Sequence[object] = ()) -> float:
     """Chance that the commonest answer of k draws is right; tied answers share, an unread answer has no vote.
 
-    Exact where all draws are taken or every subset can be listed; else over 200 seeded subsets.
+    Exact where one draw is taken or all are; else over 200 seeded subsets.
 
     Source: Wang et al. 2023 (self-consistency), https://arxiv.org/abs/2203.11171.
     """

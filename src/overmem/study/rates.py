@@ -4,7 +4,7 @@
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 
@@ -40,17 +40,30 @@ def rise(curves: Curves, *, d_nll: float = 0.05, draws: int = 1000) -> dict[str,
 
 def page(runs: Sequence[str]) -> str:
     """The whole page."""
-    onsets, record = [], []
+    onsets, record, all_risen = [], [], []
     for name in runs:
         curves = store.read_curves(store.open_run(name), "val")
         risen, trained = rise(curves), [c for c in curves.checkpoints if c.step > 0]
+        all_risen.append(risen)
         mean_rate = (trained[-1].cumulative_lr or 0.0) / trained[-1].step
         shown = (_shown(risen["step"], ".0f"), _shown(risen["epoch"], ".1f"), _shown(risen["cumulative_lr"], ".3f"))
         onsets.append((f"{mean_rate:.1e}", len(trained), risen["step"].n, *shown))
         record += [_foretold(curves, risen["step"], part, f"{mean_rate:.1e}") for part in SEEN]
     head = ("learning rate", "checkpoints", "n", "step", "epoch", "cumulative learning rate")
     foretold = ("learning rate", "seen, % of the way", "interval, steps", "came at step", "held")
-    return TEMPLATE.format(onsets=table(head, onsets), record=table(foretold, record), fewest=FEWEST)
+    return TEMPLATE.format(
+        onsets=table(head, onsets),
+        record=table(foretold, record),
+        fewest=FEWEST,
+        of_rate=_grown(all_risen, "cumulative_lr"),
+        of_epoch=_grown(all_risen, "epoch"),
+    )
+
+
+def _grown(risen: Sequence[Mapping[str, Estimate]], unit: str) -> str:
+    """The last onset over the first, in a unit of time."""
+    first, last = risen[0][unit].value, risen[-1][unit].value
+    return f"{last / first:.1f}" if first and last else "an unknown number of"
 
 
 def _shown(at: Estimate, form: str) -> str:

@@ -25,6 +25,9 @@ __all__ = ["SOURCES", "Data", "Loaded", "anchored", "functions_of", "load", "not
 def generated_wordproblems(data: Data) -> Sourced:
     """The built-in offline task: generated arithmetic word problems with worked solutions."""
     sizes = {name: getattr(data, name) for name in ("train", "val", "test") if getattr(data, name) is not None}
+    for option in data.options:
+        if option != "ood":
+            raise unknown("option", option, ["ood"], "data.options of wordproblems")
     made = wordproblems.splits(**sizes, **data.options, seed=data.seed)
     return Sourced({name: list(examples) for name, examples in made.items()}, separate=True)
 

@@ -49,13 +49,15 @@ class Data:
     train: int | None = None
     """Training rows; all that are left if null (400 of a generated source)."""
     val: int | None = None
-    """Rows to select on; a tenth if null (200 of a generated source)."""
+    """Rows to select on; a tenth if null (500 of wordproblems, 200 of reasoning-gym)."""
     test: int | None = None
-    """Rows to confirm on; all if they come separately, else a tenth if null (200 of a generated source)."""
+    """Rows to confirm on; if null all where they come separately, else a tenth (500 of wordproblems, 200 of
+    reasoning-gym)."""
     seed: int = 0
     """Of the split and of generated problems. Another seed is another draw."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Keywords for a reasoning-gym generator, and for `module:function`."""
+    """Keywords for wordproblems (`ood`, the rows of each of its ood sets), a reasoning-gym generator or
+    `module:function`."""
 
 
 @dataclass(frozen=True)

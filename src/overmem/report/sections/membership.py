@@ -3,6 +3,7 @@
 from typing import Any
 
 from overmem.probes.attacks import ATTACKS
+from overmem.probes.membership import EXPOSED
 from overmem.records import Estimate
 from overmem.report.charts import row
 from overmem.report.figures import coloured, compared, course, curves, dots
@@ -15,7 +16,6 @@ NAMES = {**{name: name for name in ATTACKS}, "lt_iqr": "lt-iqr: range over the c
 """Attack -> how it is called here; the last one is what the others must beat."""
 ALONG = ("ratio", "loss", "minkpp", "lt_iqr", "blind")
 METRICS = ("auroc", "tpr@1%", "tpr@0.1%")
-EXPOSED = 10
 LONGEST = 160
 """Characters of a question that are shown."""
 
