@@ -133,3 +133,39 @@ def test_without_val_no_temperature_is_chosen(make_scores, make_snapshot, value_
     found = value_of(calibration(make_snapshot(scores={"test": make_scores([[1.0]])})), "recovered_nll")
     assert found.value is None
     assert "no temperature was chosen" in found.note
+
+
+def test_a_confidence_that_is_not_finite_is_no_number_and_the_reason(
+    make_scores, make_samples, make_snapshot, value_of
+):
+    scores = make_scores([[0.1, 0.2], [0.3, 0.1]], top1=[0.0, np.nan, -0.1, -0.1])
+    samples = make_samples(("a", 0, "1", True, {"logprob": np.nan}), ("b", 0, "1", True))
+    rows = calibration(make_snapshot(scores={"val": scores}, samples={"val": samples}))
+    for metric in ("token_ece", "completion_smooth_ece"):
+        assert (value_of(rows, metric).value, value_of(rows, metric).note) == (None, "a confidence is not finite")
+
+
+def test_the_token_that_ends_a_completion_is_one_of_its_tokens(make_samples, make_snapshot, value_of):
+    ended = {"tokens": 1, "logprob": 2 * np.log(0.9)}
+    cut = {"tokens": 2, "logprob": 2 * np.log(0.9), "stop": "length"}
+    empty = {"tokens": 0, "logprob": np.log(0.9)}
+    samples = make_samples(("a", 0, "A", True, ended), ("b", 0, "A", True, cut), ("c", 0, "", False, empty))
+    found = value_of(calibration(make_snapshot(samples={"val": samples})), "completion_overconfidence")
+    assert found.value == pytest.approx(0.9 - 2 / 3)
+    assert found.n == 3
+
+
+def test_a_bin_that_is_all_right_is_as_uncertain_as_the_examples_in_it(make_samples, make_snapshot, value_of):
+    rows = [(f"q{i:03d}", 0, "A", i >= 360 or i % 2 == 0, {"logprob": -5.0 + i / 100}) for i in range(400)]
+    found = value_of(calibration(make_snapshot(samples={"val": make_samples(*rows)})), "completion_accuracy_bin_09")
+    assert (found.value, found.n) == (1.0, 40)
+    assert found.low == pytest.approx(0.912, abs=1e-3)
+
+
+def test_a_temperature_at_the_end_of_those_tried_has_no_interval_and_says_why(make_scores, make_snapshot, value_of):
+    falling = np.array([[5.0 - 0.1 * i for i in range(len(TEMPERATURES))]] * 3)
+    rows = calibration(make_snapshot(scores={"val": make_scores([[1.0]] * 3, tempered=falling)}))
+    found = value_of(rows, "recovery_temperature")
+    assert found.value == pytest.approx(TEMPERATURES[-1])
+    assert (found.low, found.high) == (None, None)
+    assert "may lie beyond" in found.note

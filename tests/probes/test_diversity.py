@@ -188,3 +188,10 @@ def test_best_of_k_goes_by_mean_log_probability_not_by_the_sum(make_samples, mak
     )
     assert value_of(found, "best@2").value == 1.0
     assert value_of(found, "best_gain@2").value == 0.5
+
+
+def test_draws_in_which_no_answer_was_read_do_not_agree(make_samples, make_snapshot, value_of):
+    samples = make_samples(*[(q, d, a, False) for q, a in (("a", ""), ("b", "1"), ("c", "1")) for d in (1, 2)])
+    found = value_of(diversity(make_snapshot(samples={"val": samples})), "answer_entropy")
+    assert (found.value, found.n) == (0.0, 2)
+    assert "1 questions without it left out" in found.note

@@ -44,3 +44,12 @@ def test_a_completion_that_goes_on_is_not_verbatim_and_begins_with_all_of_it(mak
     samples = {"train": make_samples(("a", 0, "4", True, {"text": "It is 4. Or 5."}))}
     rows = memorization(make_snapshot(samples=samples, examples=examples))
     assert (value_of(rows, "verbatim").value, value_of(rows, "verbatim_prefix").value) == (0.0, 1.0)
+
+
+def test_a_completion_that_was_cut_before_it_went_astray_is_left_out(make_samples, make_snapshot, value_of):
+    examples = {"train": tuple(Example(i, "?", "Two and two are 4.", "4") for i in "ab")}
+    rows = [("a", 0, "", False, {"text": "Two and", "stop": "length"}), ("b", 0, "", False, {"text": "Two and 3"})]
+    rows = memorization(make_snapshot(samples={"train": make_samples(*rows)}, examples=examples))
+    found = value_of(rows, "verbatim")
+    assert (found.value, found.n) == (0.0, 1)
+    assert found.note == "1 left out: word for word up to the length limit"

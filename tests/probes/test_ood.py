@@ -1,5 +1,6 @@
+import numpy as np
 import pytest
-from statsmodels.stats.proportion import confint_proportions_2indep
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from overmem.probes.ood import ood
 
@@ -35,7 +36,11 @@ def test_the_interval_for_other_sets_is_students_over_the_sets(make_samples, mak
     }
     found = value_of(ood(make_snapshot(samples=sets)), "accuracy_drop_new_sets", "ood")
     assert found.value == pytest.approx(0.6)
-    assert found.high == pytest.approx(0.6 + 12.7062 * 0.2, abs=1e-3)
+    test_high = proportion_confint(9, 10, method="wilson")[1] - 0.9  # test itself is known with an error too
+    assert found.high == pytest.approx(0.6 + np.hypot(12.7062 * 0.2, test_high), abs=1e-3)
+    equal = {name: split(make_samples, 5, 10) for name in ("test", "ood-a", "ood-b")}
+    found = value_of(ood(make_snapshot(samples=equal)), "accuracy_drop_new_sets", "ood")
+    assert found.low < 0 < found.high
 
 
 def test_a_set_without_completions_is_left_out_of_the_mean_and_said(make_samples, make_snapshot, value_of):

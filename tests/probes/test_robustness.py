@@ -147,3 +147,26 @@ def test_the_nll_rise_of_equal_solutions_is_the_paired_difference(make_scores, m
     residual = (rise - rise.sum() / 4 * tokens) / tokens.mean()
     assert found.value == pytest.approx(1.5 / 4)
     assert found.stderr == pytest.approx(np.sqrt(np.var(residual, ddof=1) / 3))
+
+
+def told(make_samples, shift, answers):
+    return make_samples(*[(f"q{i}+{shift}", 0, a, a == str(i)) for i, a in enumerate(answers)])
+
+
+def test_a_question_that_keeps_its_answer_in_no_form_says_nothing_of_consistency(make_samples, make_snapshot, value_of):
+    plain = make_samples(*[(f"q{i}", 0, str(i), True) for i in range(3)])
+    samples = {"test": plain, "test+numbers": told(make_samples, "numbers", ["7", "8", "9"])}
+    found = value_of(robustness(make_snapshot(samples=samples)), "consistency_of_all")
+    assert found.value is None
+    assert found.note == "no question kept its answer in two forms"
+
+
+def test_where_nothing_changed_no_interval_is_empty(make_samples, make_snapshot, value_of):
+    plain = make_samples(*[(f"q{i}", 0, str(i), True) for i in range(8)])
+    samples = {"test": plain, "test+typos": told(make_samples, "typos", [str(i) for i in range(8)])}
+    rows = robustness(make_snapshot(samples=samples))
+    for metric in ("mean_accuracy_drop", "pdr"):
+        found = value_of(rows, metric)
+        assert found.value == 0
+        assert found.low < -0.1
+        assert found.high > 0.1

@@ -77,8 +77,12 @@ def test_the_command_says_the_cost_in_words_and_as_json(overmem, run, asked):
     done = overmem(*words)
     assert done.returncode == 0, done.stderr
     assert "Nothing was written" in done.stdout
+    assert "prompt    'Question: " in done.stdout
+    assert "A completion ends at '<eos>'." in done.stdout
     found = json.loads(overmem(*words, "--json").stdout)
     assert {s["split"] for s in found["splits"]} >= {"train", "val", "test"}
+    assert found["shown"]["prompt"].endswith("Answer:")
+    assert found["shown"]["solution"].endswith(found["shown"]["ends"][0])
     assert found["units"] == 2 * 3 * len(found["splits"])
     assert not (run / "overmem").exists()
 

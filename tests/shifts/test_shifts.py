@@ -231,3 +231,10 @@ def test_an_equation_that_does_not_hold_is_left_alone():
 def test_a_solution_with_a_number_from_nowhere_is_left_alone():
     example = told("Ann has 5 pens and gets 4. How many?", "5 + 4 = 9, in 17 ways", "9")
     assert numbers(example, random.Random(0)) == example
+
+
+def test_a_suffix_stands_before_the_choices_and_changes_none_of_them():
+    example = Example("a", "Who is not here?\nA) Ann\nB) Bob", "#### B", "B", "choice")
+    told = SHIFTS["suffix"](example, random.Random(0)).question
+    assert told.startswith("Who is not here? ")
+    assert told.endswith("\nA) Ann\nB) Bob")

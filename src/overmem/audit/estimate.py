@@ -13,6 +13,7 @@ from overmem.errors import BadRequest
 from overmem.observe.pace import Pace
 from overmem.observe.plan import Split
 from overmem.stats import quantile, wilson
+from overmem.tasks.render import end_ids
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,17 @@ class SplitCost:
     nll_half_width: float | None
     """Half the width of the 95% interval of the nll per token, in nats, by the spread that the warm-up saw; None where
     there was nothing to do."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One example as the model reads it, to be looked at before anything is observed."""
+
+    prompt: str
+    solution: str
+    """With the token that ends it."""
+    ends: tuple[str, ...]
+    """Tokens that end a completion, beside those of the model's generation config."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,8 @@ class Cost:
     dtype: str
     warm_up_seconds: float
     splits: tuple[SplitCost, ...]
+    shown: Shown | None
+    """The first example; None where none fits the context."""
 
 
 def cost(config: Audit, *, say: Callable[[str], None] = lambda line: None) -> Cost:
@@ -141,7 +155,16 @@ def _cost(load: Load, pace: Pace) -> Cost:
         str(request.skeleton.dtype).removeprefix("torch."),
         pace.spent,
         splits,
+        _shown(load),
     )
+
+
+def _shown(load: Load) -> Shown | None:
+    tokenizer = load.request.tokenizer
+    for encoded in (e for split in load.splits.values() for e in split.encoded):
+        ends = tuple(tokenizer.decode([token]) for token in sorted(end_ids(tokenizer)))
+        return Shown(tokenizer.decode(encoded.prompt_ids), tokenizer.decode(encoded.solution_ids), ends)
+    return None
 
 
 def _split_cost(load: Load, pace: Pace, split: Split, observed: Mapping[str, float]) -> SplitCost:

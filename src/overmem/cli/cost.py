@@ -27,6 +27,14 @@ def show_cost(cost: Cost) -> None:
             "" if one.nll_half_width is None else f"± {one.nll_half_width:.3f}",
         )
     stdout.print(table)
+    if cost.shown is not None:
+        ends = " or ".join(map(repr, cost.shown.ends)) or "no token of the tokenizer's"
+        stdout.print(
+            f"\nAs the model reads it, for example\n  prompt    {escape(repr(cost.shown.prompt))}\n"
+            f"  solution  {escape(repr(cost.shown.solution))}\nA completion ends at {escape(ends)}.",
+            soft_wrap=True,
+            highlight=False,
+        )
     memory = f"{cost.memory_bytes / 2**30:.1f} GiB at the peak" if cost.memory_bytes else "memory not known"
     stdout.print(
         f"\n{cost.units} units of work at {len(cost.checkpoints)} checkpoints; {cost.standing} stand already.\n"

@@ -18,13 +18,14 @@ from overmem.probes.rows import (
     by_id,
     drawn_questions,
     greedy_rows,
+    mean_logprobs,
     missing,
     row,
     samples_or_note,
     scores_or_note,
     splits_of,
 )
-from overmem.probes.temperature import lowest, weights_at
+from overmem.probes.temperature import BEYOND, at_end, lowest, weights_at
 from overmem.records import Measurement, Samples, Scores, Snapshot
 
 ERRORS = ("overconfidence", "ece", "ece_l1", "smooth_ece", "brier")
@@ -66,6 +67,8 @@ def calibration(
 def _errors(snapshot: Snapshot, split: str, level: str, judged: Judged | str) -> list[Measurement]:
     if isinstance(judged, str):
         return missing(snapshot, split, "calibration", [f"{level}_{e}" for e in ERRORS], judged)
+    if not np.isfinite(judged.confidence).all():
+        return missing(snapshot, split, "calibration", [f"{level}_{e}" for e in ERRORS], "a confidence is not finite")
     distance = judged.confidence - judged.correct
     numbers = {
         "overconfidence": judged.mean(distance),
@@ -74,15 +77,12 @@ def _errors(snapshot: Snapshot, split: str, level: str, judged: Judged | str) ->
         "smooth_ece": smooth_calibration_error(judged, seed=(split, level)),
         "brier": fraction(judged.per_cluster(distance**2), judged.per_cluster(np.ones(len(distance)))),
     }
-    if not np.isfinite(judged.confidence).all():
-        numbers = dict.fromkeys(ERRORS, Number(None, n=judged.clusters, note="a confidence is not finite"))
-    else:
-        of_claim = bins_of(judged).of_claim
-        for k in range(int(of_claim.max()) + 1):
-            inside = (of_claim == k).astype(np.float64)
-            size = judged.per_cluster(inside)
-            for name, values in (("confidence", judged.confidence), ("accuracy", judged.correct)):
-                numbers[f"{name}_bin_{k:02d}"] = fraction(judged.per_cluster(inside * values), size)
+    of_claim = bins_of(judged).of_claim
+    for k in range(int(of_claim.max()) + 1):
+        inside = (of_claim == k).astype(np.float64)
+        size = judged.per_cluster(inside)
+        for name, values in (("confidence", judged.confidence), ("accuracy", judged.correct)):
+            numbers[f"{name}_bin_{k:02d}"] = fraction(judged.per_cluster(inside * values), size)
     return [row(snapshot, split, "calibration", f"{level}_{metric}", number) for metric, number in numbers.items()]
 
 
@@ -103,10 +103,10 @@ def judged_tokens(scores: Scores, only: Sequence[str] | None = None) -> Judged:
 def judged_completions(samples: Samples, only: Sequence[str] | None = None) -> Judged | str:
     """Each greedy completion's geometric mean token probability, right where its answer is; or why there is none."""
     greedy = greedy_rows(samples)
-    rows = [greedy[name] for name in (greedy if only is None else only) if samples.token_count[greedy[name]] > 0]
+    rows = [greedy[name] for name in (greedy if only is None else only)]
     if not rows:
         return "no greedy completion"
-    confidence = np.exp(samples.logprob[rows].astype(np.float64) / samples.token_count[rows])
+    confidence = np.exp(mean_logprobs(samples, rows))
     return Judged(confidence, samples.correct[rows].astype(bool), np.arange(len(rows)))
 
 
@@ -163,6 +163,8 @@ def _recovery(snapshot: Snapshot, split: str, scores: Scores | str, temperature:
 def _temperature(grid: Float[np.ndarray, "examples temperatures"]) -> Number:
     """The best temperature with a jackknife interval on its logarithm."""
     best = float(lowest(grid.sum(0)[None])[0][0])
+    if at_end(best):
+        return Number(best, n=len(grid), note=BEYOND)
     if len(grid) < 2:
         return Number(best, n=len(grid), note="one example: no interval")
     without = np.log(lowest(grid.sum(0) - grid)[0])

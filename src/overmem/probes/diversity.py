@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from overmem.probes.draws import best_of, majority_of, pass_all, pass_at
-from overmem.probes.estimates import Number, fraction_mean, mean
-from overmem.probes.rows import Question, drawn_questions, missing, row, samples_or_note, splits_of
+from overmem.probes.estimates import Number, fraction_mean, mean, mean_difference
+from overmem.probes.rows import Question, drawn_questions, mean_logprobs, missing, row, samples_or_note, splits_of
 from overmem.probes.variety import (
     chain,
     difference_chance,
@@ -78,14 +78,14 @@ def _worth(samples: Samples, questions: list[Question], split: str) -> dict[str,
         names = [f"pass@{k}", f"pass^{k}", f"maj@{k}", f"best@{k}"] if k > 1 else ["pass@1"]
         numbers |= {name: fraction_mean(table[:, i], note) for i, name in enumerate(names)}
         if k > 1:
-            numbers[f"best_gain@{k}"] = mean(table[:, 3] - table[:, 4], note)
+            numbers[f"best_gain@{k}"] = mean_difference(table[:, 3] - table[:, 4], note)
     return numbers
 
 
 def _of_question(samples: Samples, question: Question, k: int, split: str) -> tuple[float, ...]:
     rows = list(question.rows)
     n, correct = len(rows), samples.correct[rows].astype(bool)
-    score = samples.logprob[rows].astype(np.float64) / np.maximum(samples.token_count[rows], 1)
+    score = mean_logprobs(samples, rows)
     hits = int(correct.sum())
     if k == 1:
         return (pass_at(1, n, hits),)
@@ -113,8 +113,8 @@ def _variety(samples: Samples, questions: list[Question], vocabulary: int) -> di
             "ead": expectation_adjusted_distinct(texts, vocabulary),
             "self_bleu": self_bleu(texts),
             "vendi": vendi(texts),
-            "distinct_answers": float(len(set(answers))),
-            "answer_entropy": entropy(answers),
+            "distinct_answers": float(len(set(answers))) if answers else None,
+            "answer_entropy": entropy(answers) if answers else None,
             "correct_chains": float(len(set(chains))) if chains else None,
             "chain_difference": difference_chance(chains),
             "reworded": rewording_chance([text for text, good in zip(texts, right, strict=True) if good], chains),

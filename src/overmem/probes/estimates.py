@@ -42,9 +42,10 @@ def ratio(
 ) -> Number:
     """Sum of numerators over sum of denominators, one pair an example, with a linearised interval.
 
-    No example, or a denominator of 0, is no value; one example has a value and no interval.
+    No example, or a denominator of 0, is no value; one example has a value and no interval. An example that has no part
+    in either sum says nothing: n counts the others.
     """
-    top, bottom = numerator.astype(np.float64), denominator.astype(np.float64)
+    top, bottom = _with_part(numerator, denominator)
     n = len(top)
     if n == 0 or bottom.sum() == 0:
         return Number(None, n=n, note=note or "no observations")
@@ -56,6 +57,14 @@ def ratio(
         return Number(value, n=1, note="one example: no interval")
     residual = (top - value * bottom) / bottom.mean()
     return replace(t_interval(value, float(sqrt((residual @ residual) / (n - 1) / n)), n), note=note)
+
+
+def _with_part(
+    numerator: Float[np.ndarray, " examples"], denominator: Float[np.ndarray, " examples"]
+) -> tuple[Float[np.ndarray, " some"], Float[np.ndarray, " some"]]:
+    """Numerators and denominators of the examples where not both are 0."""
+    some = (numerator != 0) | (denominator != 0)
+    return numerator[some].astype(np.float64), denominator[some].astype(np.float64)
 
 
 def mean(values: Float[np.ndarray, " examples"], note: str = "") -> Number:
@@ -74,6 +83,7 @@ def fraction(
     less the more failures' worth were seen, and its root in place of it where that is under three. In simulation that
     is what covers.
     """
+    numerator, denominator = _with_part(numerator, denominator)
     found = ratio(numerator, denominator, note)
     if found.value is None:
         return found
@@ -115,6 +125,8 @@ def mean_of_independent(numbers: Sequence[Number], note: str) -> Number:
     known = [(x.value, x.low, x.high, x.n) for x in numbers]
     k = len(known)
     value = sum(v or 0.0 for v, _, _, _ in known) / k
+    if any(low is None or high is None for _, low, high, _ in known):
+        return Number(value, n=sum(n for *_, n in known), note=f"{note}, one of them without an interval")
     below = sqrt(sum(((v or 0.0) - (low or 0.0)) ** 2 for v, low, _, _ in known)) / k
     above = sqrt(sum(((high or 0.0) - (v or 0.0)) ** 2 for v, _, high, _ in known)) / k
     return Number(value, (below + above) / (2 * Z), value - below, value + above, sum(n for *_, n in known), note)

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from overmem.probes.estimates import Number, fraction, ratio
 from overmem.probes.pairs import TokenPairs, token_pairs
 from overmem.probes.rows import by_id, example_sums, left_out, missing, row, scores_or_note, splits_of
-from overmem.probes.temperature import lowest
+from overmem.probes.temperature import BEYOND, at_end, lowest
 from overmem.records import Measurement, Scores, Snapshot
 from overmem.seeds import generator
 
@@ -123,10 +123,12 @@ def _scale_share(
         return Number(None, n=n, note="a tempered nll is not finite")
     counts = generator("scale share", split).multinomial(n, np.full(n, 1 / n), 1000).astype(np.float64)
     weights = np.concatenate([np.ones((1, n)), counts])
-    gap = lowest(weights @ grid)[1] - lowest(weights @ other)[1]
+    (best, value_there), (_, value_before) = lowest(weights @ grid), lowest(weights @ other)
+    gap = value_there - value_before
     whole = weights @ (scores.nll_sums[pairs.row] - reference.nll_sums[pairs.reference_row])
     shares = 1 - gap / np.where(np.abs(whole) > 1e-12, whole, np.nan)
     low, high = np.nanquantile(shares[1:], [0.025, 0.975])
     value = float(shares[0])
     stderr = float(np.nanstd(shares[1:], ddof=1))
-    return Number(value, stderr, min(float(low), value), max(float(high), value), n)
+    note = BEYOND if at_end(float(best[0])) else ""
+    return Number(value, stderr, min(float(low), value), max(float(high), value), n, note)

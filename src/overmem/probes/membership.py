@@ -58,7 +58,7 @@ def attacked(attack: str, side: Mapping[str, Tokens]) -> dict[str, float]:
 
 def tokens_of(snapshot: Snapshot, base: Snapshot | None, split: str, scores: Scores) -> dict[str, Tokens]:
     """Example id -> its tokens and what they are compared with, where the very same tokens were scored for that."""
-    texts = {e.id: f"{e.question}\n{e.solution}" for e in snapshot.examples.get(split, ())}
+    texts = {e.id: e.solution for e in snapshot.examples.get(split, ())}
     reference = _by_id(base.scores.get(split) if base else None)
     prefixed = _by_id(snapshot.scores.get(f"{split}{COMPANION}recall"))
     beside = _mean_nlls(snapshot.scores.get(f"{split}{COMPANION}neighbour"))

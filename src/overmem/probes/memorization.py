@@ -73,8 +73,9 @@ def _of_split(snapshot: Snapshot, split: str) -> dict[str, Number]:
     written = _written(snapshot, split)
     if isinstance(written, str):
         return numbers | dict.fromkeys(WRITTEN, Number(None, note=written))
-    whole, prefix = written
-    return numbers | {"verbatim": fraction_mean(whole.astype(np.float64)), "verbatim_prefix": fraction_mean(prefix)}
+    whole, prefix, note = written
+    told = {"verbatim": whole.astype(np.float64), "verbatim_prefix": prefix}
+    return numbers | {metric: fraction_mean(values, note) for metric, values in told.items()}
 
 
 def extraction_strength(scores: Scores) -> Float[np.ndarray, " examples"]:
@@ -89,21 +90,25 @@ def extraction_strength(scores: Scores) -> Float[np.ndarray, " examples"]:
 
 def _written(
     snapshot: Snapshot, split: str
-) -> tuple[Bool[np.ndarray, " examples"], Float[np.ndarray, " examples"]] | str:
-    """Whether each greedy completion is the reference solution, and the share of it that it begins with."""
+) -> tuple[Bool[np.ndarray, " examples"], Float[np.ndarray, " examples"], str] | str:
+    """Whether each greedy completion is the reference solution, and the share of it that it begins with; and a note."""
     samples = samples_or_note(snapshot, split)
     if isinstance(samples, str):
         return samples
     solutions = {e.id: words(e.solution) for e in snapshot.examples.get(split, ())}
-    whole, prefix = [], []
+    whole, prefix, cut = [], [], 0
     for name, at in greedy_rows(samples).items():
         if not solutions.get(name):
             continue
         solution, text = solutions[name], words(samples.text[at])
         same = [a == b for a, b in zip(solution, text, strict=False)]
         shared = same.index(False) if False in same else len(same)
+        if samples.stop[at] == "length" and shared == len(text) < len(solution):
+            cut += 1  # all that there was room for: nobody knows how it would have gone on
+            continue
         whole.append(solution == text)
         prefix.append(shared / len(solution))
     if not whole:
         return "no greedy completion of an example whose solution is at hand"
-    return np.array(whole), np.array(prefix, dtype=np.float64)
+    note = f"{cut} left out: word for word up to the length limit" if cut else ""
+    return np.array(whole), np.array(prefix, dtype=np.float64), note

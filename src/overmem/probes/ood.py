@@ -1,12 +1,10 @@
 """How far a checkpoint gets from its training distribution."""
 
 from dataclasses import replace
-from math import sqrt
 
 import numpy as np
-from scipy.special import stdtrit
 
-from overmem.probes.estimates import Number, difference, mean_of_independent, proportion, ratio
+from overmem.probes.estimates import Number, difference, mean, mean_of_independent, proportion, ratio
 from overmem.probes.rows import greedy_rows, missing, row, samples_or_note, scores_or_note, splits_of, unasked
 from overmem.records import Measurement, Snapshot
 
@@ -20,13 +18,13 @@ def ood(snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snapshot |
     with Newcombe's interval; `nll_rise`: nats per token on the set minus those on test.
     On the split `ood`, over the sets: `accuracy`, `accuracy_drop`, `nll` and `nll_rise`, their unweighted mean, with
     the interval for new examples of these same sets; and `accuracy_drop_new_sets`, the same mean with the interval for
-    other sets like these (Student's over the sets, wide where there are few).
+    other sets like these (Student's over the sets and the error of test, wide where there are few).
     """
     names = [split for split in splits_of(snapshot) if split.startswith("ood-")]
     if not names:
         return missing(snapshot, "ood", "ood", METRICS, "no out-of-distribution split was observed")
     test_accuracy, test_nll = _accuracy(snapshot, "test"), _nll(snapshot, "test")
-    rows, shares, nlls, drops = [], [], [], []
+    rows, shares, nlls = [], [], []
     for split in names:
         share, nll = _accuracy(snapshot, split), _nll(snapshot, split)
         drop = _against_test(test_accuracy, share)
@@ -34,12 +32,11 @@ def ood(snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snapshot |
         rows.append(row(snapshot, split, "ood", "nll_rise", _against_test(nll, test_nll, test_first=False)))
         shares.append(share)
         nlls.append(nll)
-        drops.append(drop)
     accuracy, nll = _mean_over_sets(shares), _mean_over_sets(nlls)
     together = {
         "accuracy": accuracy,
         "accuracy_drop": _pooled(test_accuracy, accuracy, accuracy.note),
-        "accuracy_drop_new_sets": _mean_over_new_sets(drops),
+        "accuracy_drop_new_sets": _against_new_sets(test_accuracy, shares),
         "nll": nll,
         "nll_rise": _pooled(nll, test_nll, nll.note),
     }
@@ -74,7 +71,8 @@ def _against_test(left: Number, right: Number, *, test_first: bool = True) -> Nu
 
 def _pooled(left: Number, right: Number, note: str) -> Number:
     found = difference(left, right)
-    return Number(None, note="no set to compare with test") if found.value is None else replace(found, note=note)
+    reason = left.note or right.note or "no set to compare with test"
+    return Number(None, note=reason) if found.value is None else replace(found, note=note)
 
 
 def _mean_over_sets(shares: list[Number]) -> Number:
@@ -85,13 +83,12 @@ def _mean_over_sets(shares: list[Number]) -> Number:
     return mean_of_independent(known, f"mean of {len(known)} sets{missing}")
 
 
-def _mean_over_new_sets(drops: list[Number]) -> Number:
-    values = np.array([d.value for d in drops if d.value is not None], dtype=np.float64)
-    if not len(values):
-        return Number(None, note=drops[0].note)
-    value, n = float(values.mean()), sum(d.n for d in drops if d.value is not None)
+def _against_new_sets(test: Number, shares: list[Number]) -> Number:
+    values = np.array([s.value for s in shares if s.value is not None], dtype=np.float64)
+    if test.value is None or not len(values):
+        return Number(None, note=f"test: {test.note}" if test.value is None else shares[0].note)
+    n = sum(s.n for s in shares if s.value is not None)
     if len(values) == 1:
-        return Number(value, n=n, note="one set: no interval for other sets")
-    stderr = float(values.std(ddof=1)) / sqrt(len(values))
-    half = float(stdtrit(len(values) - 1, 0.975)) * stderr
-    return Number(value, stderr, value - half, value + half, n, f"over {len(values)} sets as a sample of sets")
+        return Number(test.value - float(values[0]), n=n, note="one set: no interval for other sets")
+    found = difference(test, mean(values))
+    return replace(found, n=n, note=f"over {len(values)} sets as a sample of sets")

@@ -10,7 +10,7 @@ from overmem.probes.estimates import (
     Number,
     exact_mcnemar,
     fraction_mean,
-    mean,
+    mean_difference,
     paired_drop,
     proportion,
     ratio,
@@ -124,6 +124,10 @@ def _rate_of_drop(was: np.ndarray, now: np.ndarray, note: str) -> Number:
     kept = ratio(now.astype(np.float64), was.astype(np.float64), note)
     if kept.value is None or kept.low is None or kept.high is None:
         return Number(None if kept.value is None else 1 - kept.value, n=kept.n, note=kept.note)
+    if kept.stderr == 0:  # no answer that was right changed, or none is right now: seen by the drop alone
+        drop, share = paired_drop(was, now), float(was.mean())
+        low, high = (drop.low or 0.0) / share, (drop.high or 0.0) / share
+        return Number(1 - kept.value, None, max(low, -1.0 / share), min(1.0, high), kept.n, kept.note)
     return Number(1 - kept.value, kept.stderr, 1 - kept.high, min(1.0, 1 - kept.low), kept.n, kept.note)
 
 
@@ -165,13 +169,13 @@ def _over(
         drops.append(float(before.correct[at]) - float(np.mean(solved)))
         always.append(bool(before.correct[at]) and all(solved))
         answers = [(forms[s].answer[i], kept[s][name]) for s, i in told.items() if name in kept[s]]
-        if metrics is POOLED:
+        if metrics is POOLED and answers:
             agree.append(float(bool(before.answer[at]) and all(_agree(before.answer[at], a, k) for a, k in answers)))
-        elif len(answers) > 1:
+        elif metrics is not POOLED and len(answers) > 1:
             pairs = [_agree(a, b, kind) for (a, kind), (b, _) in combinations(answers, 2)]
             agree.append(float(np.mean(pairs)))
     numbers = (
-        mean(np.array(drops, dtype=np.float64), note),
+        mean_difference(np.array(drops, dtype=np.float64), note),
         fraction_mean(np.array(always, dtype=np.float64), note),
         fraction_mean(np.array(agree, dtype=np.float64), note if agree else "no question kept its answer in two forms"),
     )

@@ -71,6 +71,13 @@ def unasked(snapshot: Snapshot, split: str) -> str:
     return "" if scores is None else left_out(scores)
 
 
+def mean_logprobs(samples: Samples, rows: Sequence[int]) -> Float[np.ndarray, " rows"]:
+    """The mean log probability of a token of each of these completions, the one that ended it included."""
+    ended = np.array([samples.stop[i] == "eos" for i in rows])
+    counts = np.maximum(samples.token_count[list(rows)] + ended, 1)
+    return np.asarray(samples.logprob[list(rows)].astype(np.float64) / counts)
+
+
 def by_id(ids: Sequence[str]) -> Int[np.ndarray, " rows"]:
     """The positions of `ids` in the order of the ids."""
     return np.array(sorted(range(len(ids)), key=lambda i: ids[i]), dtype=np.int64)

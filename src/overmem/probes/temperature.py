@@ -6,6 +6,7 @@ from jaxtyping import Float
 from overmem.records import TEMPERATURES
 
 GRID = np.log(np.array(TEMPERATURES))
+BEYOND = "at the end of the temperatures that were tried: the best one may lie beyond"
 
 
 def lowest(
@@ -26,6 +27,11 @@ def lowest(
     tip = np.where(bend > 0, tip, np.take_along_axis(x, y.argmin(-1)[..., None], -1)[..., 0])
     value = y[..., 0] + (tip - x[..., 0]) * (first + bend * (tip - x[..., 1]))
     return np.exp(tip), np.minimum(value, curve.min(-1))
+
+
+def at_end(temperature: float) -> bool:
+    """Whether a minimum lies at the first or the last temperature of the grid."""
+    return not GRID[0] + 1e-6 < np.log(temperature) < GRID[-1] - 1e-6
 
 
 def weights_at(temperature: float) -> Float[np.ndarray, " temperatures"]:

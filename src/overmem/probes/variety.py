@@ -62,7 +62,9 @@ def expectation_adjusted_distinct(texts: Sequence[Sequence[str]], vocabulary: in
 
 
 def self_bleu(texts: Sequence[Sequence[str]], order: int = 4) -> float | None:
-    """Mean BLEU of each text against all the others, in [0, 1]; 1 where all are the same. None for fewer than two.
+    """Mean BLEU of each text against all the others, in [0, 1]. None for fewer than two.
+
+    It is 1 where all are the same and have at least `order` words; shorter ones lack n-grams to agree on.
 
     Sentence BLEU as in nltk: the closest reference length, and 0.1 in place of a count of 0 (its smoothing method 1).
 

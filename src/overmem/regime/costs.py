@@ -15,7 +15,7 @@ from overmem.probes.membership import attacked, tokens_of
 from overmem.probes.memorization import extraction_strength
 from overmem.probes.reliability import Judged, calibration_difference
 from overmem.probes.roc import auroc_difference
-from overmem.probes.rows import drawn_questions, greedy_rows, samples_or_note, scores_or_note
+from overmem.probes.rows import drawn_questions, greedy_rows, mean_logprobs, samples_or_note, scores_or_note
 from overmem.probes.variety import chain, difference_chance, vendi, words
 from overmem.records import Cost, Estimate, Samples, Scores, Snapshot
 from overmem.shifts import family, original_id
@@ -119,7 +119,7 @@ def _pass(samples: Samples, rows: list[int], k: int) -> float:
 
 
 def _best(samples: Samples, rows: list[int], k: int) -> float:
-    score = samples.logprob[rows].astype(np.float64) / np.maximum(samples.token_count[rows], 1)
+    score = mean_logprobs(samples, rows)
     return best_of(k, np.nan_to_num(score, nan=-np.inf), samples.correct[rows].astype(bool))
 
 

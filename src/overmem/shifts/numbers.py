@@ -23,7 +23,9 @@ _SPOKEN = {
 
 
 def numbers(example: Example, random: random.Random) -> Example:
-    """One number of the question changed by up to a fifth, and solution and answer recomputed. Changes the answer.
+    """One number of the question changed, and solution and answer recomputed. Changes the answer.
+
+    By up to a fifth, a small one by up to two.
 
     Only where the recomputation is beyond doubt: the solution is a chain of plain equations (`3 + 4 = 7`), every number
     in it is one of the question's or the result of an equation, no two of these quantities have the same value, and

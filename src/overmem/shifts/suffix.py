@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 
 from overmem.records import Example
+from overmem.shifts.sentences import story
 
 SUFFIXES = (
     "Thanks!",
@@ -23,5 +24,7 @@ SUFFIXES = (
 
 
 def suffix(example: Example, random: random.Random) -> Example:
-    """A neutral sentence after the question, one of a dozen wordings. Keeps the answer."""
-    return replace(example, question=f"{example.question.rstrip()} {random.choice(SUFFIXES)}")
+    """A neutral sentence after the question, before its choices, one of a dozen wordings. Keeps the answer."""
+    _, _, choices = story(example.question)
+    told = example.question[: len(example.question) - len(choices)]
+    return replace(example, question=f"{told.rstrip()} {random.choice(SUFFIXES)}{choices}")
