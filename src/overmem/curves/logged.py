@@ -112,8 +112,8 @@ def _overlooked(rows: list[Row], logged: Logged) -> list[str]:
     """What may be an accuracy, where none was found."""
     if not np.isnan(logged.accuracy).all():
         return []
-    like = sorted({str(k) for r in rows for k in r if _LIKE_ACCURACY.search(str(k)) and k not in TOKEN_ACCURACY})
-    named = [name for name in like if name not in ACCURACY]
+    like = sorted({str(k) for r in rows for k in r if _LIKE_ACCURACY.search(str(k))})
+    named = [name for name in like if name not in ACCURACY and "token" not in name.lower()]
     return [f"Is the accuracy of answers one of {', '.join(named)}? Then name it: --accuracy-metric."] if named else []
 
 
