@@ -1,5 +1,6 @@
 """Files that are whole or not there: locks, atomic replacement, JSON and Parquet with a schema version."""
 
+import io
 import json
 import os
 import uuid
@@ -50,6 +51,9 @@ def replacing(path: Path) -> Iterator[Path]:
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say which file
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
@@ -84,8 +88,10 @@ def plain(value: Any) -> Any:
 
 def write_frame(path: Path, frame: pl.DataFrame, **note: str) -> None:
     """Write a table atomically, with its schema version and `note` in its metadata."""
+    made = io.BytesIO()  # polars on a full disk raises an error of its own, not the system's
+    frame.write_parquet(made, metadata={"overmem": json.dumps({"schema": SCHEMA, **note})})
     with replacing(path) as partial:
-        frame.write_parquet(partial, metadata={"overmem": json.dumps({"schema": SCHEMA, **note})})
+        partial.write_bytes(made.getbuffer())
 
 
 def frame_note(path: Path) -> dict[str, Any] | None:
