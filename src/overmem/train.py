@@ -1,6 +1,5 @@
 """Fine-tune a causal language model with the transformers Trainer and any loss of the family, leaving checkpoints."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -57,8 +56,7 @@ def train(
         progress: told how far the work is.
 
     Raises:
-        BadRequest: the recipe names something that is not there, or the folder holds a run of another recipe or of
-            other training rows.
+        BadRequest: the recipe names something that is not there, or the folder holds a run of another recipe.
     """
     kind = with_loss(_Whole, recipe.loss, **recipe.loss_knobs)
     tune = method(TUNING, recipe.method, "method")
@@ -85,8 +83,6 @@ def train(
         }
         if not rows["train"]:
             raise BadRequest(f"{recipe.data.source}: no training row fits max_length {recipe.max_length}")
-        if is_first:
-            _same_rows(run, rows["train"])
         trainer = kind(
             model=_model(recipe, tune),
             args=arguments,
@@ -152,25 +148,6 @@ def _same_recipe(run: store.Run, recipe: Recipe) -> None:
             f"{run.root} holds a run of another recipe (different: {', '.join(changed)}); "
             "give another output, or delete the folder"
         )
-
-
-def _same_rows(run: store.Run, rows: Sequence[Row]) -> None:
-    """Refuse to go on on other training rows than the run was begun on: a recipe names a file, not what is in it."""
-    path = run.recipe_path.with_name("rows.json")
-    digest = hashlib.sha256()
-    for row in rows:
-        digest.update(json.dumps([row["input_ids"], row["labels"]]).encode())
-    now = {"train": digest.hexdigest()}
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        before = now
-    if before != now and get_last_checkpoint(str(run.root)) is not None:  # type: ignore[no-untyped-call]
-        raise BadRequest(
-            f"{run.root} holds checkpoints of other training rows than the recipe's data has now; put the data back, "
-            "give another output, or delete the folder"
-        )
-    store.write_json(path, now)
 
 
 def _encoded(

@@ -185,22 +185,6 @@ def test_a_training_whose_checkpoints_lack_the_optimizer_begins_anew_and_says_so
     assert not any("begins anew" in line for line in said)
 
 
-def test_other_training_rows_in_the_same_folder_are_refused(base, data_file, tmp_path):
-    rows = tmp_path / "rows.jsonl"
-    rows.write_text(data_file.read_text())
-    asked = recipe(base, rows, tmp_path / "run")
-    run = train(asked)
-    shutil.rmtree(run.root / "checkpoint-6")
-    rows.write_text(data_file.read_text().replace("plus", "and"))
-    with pytest.raises(BadRequest, match="other training rows"):
-        train(asked)
-    shutil.rmtree(run.root / "checkpoint-3")
-    train(asked)  # nothing of the others is left
-    rows.write_text(data_file.read_text())
-    with pytest.raises(BadRequest, match="other training rows"):
-        train(asked)
-
-
 def test_another_recipe_in_the_same_folder_is_refused_by_its_keys(trained, base, data_file):
     with pytest.raises(BadRequest, match="learning_rate"):
         train(recipe(base, data_file, trained.root, learning_rate=1e-3))

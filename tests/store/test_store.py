@@ -152,26 +152,3 @@ def test_the_texts_of_tokens_come_back_whatever_they_are(run):
     pieces = {7: " the", 3: "\n", 50000: "</script>", 9: ""}
     store.write_pieces(run, pieces)
     assert store.read_pieces(run) == pieces
-
-
-@pytest.fixture
-def little_room():
-    """No file may grow beyond a page: the system refuses to write on, as where a disk is full."""
-    resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@pytest.mark.parametrize("kind", ["text", "table"])
-def test_what_the_system_refuses_to_write_is_its_own_error_and_names_the_file(run, little_room, kind):
-    path = run.home / "a.file"
-    numbers = np.random.default_rng(0).random(10_000)
-    with pytest.raises(OSError, match="File too large") as caught:  # noqa: PT012
-        if kind == "text":
-            store.write_text(path, str(numbers.tolist()))
-        else:
-            store.files.write_frame(path, pl.DataFrame({"a": numbers}))
-    assert caught.value.filename == str(path)
-    assert list(run.home.iterdir()) == []

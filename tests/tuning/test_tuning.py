@@ -11,7 +11,6 @@ from overmem.recipe import Recipe
 from overmem.tables import first_line, knobs
 from overmem.train import train
 from overmem.tuning import CHANGES_BASE, TUNING
-from overmem.tuning import base as tuning_base
 from overmem.tuning.base import check_quantized
 
 ALL = pytest.mark.parametrize("name", TUNING)
@@ -100,10 +99,3 @@ def test_a_method_that_changes_the_base_is_refused_on_a_quantised_one(name):
     with pytest.raises(BadRequest, match=f"{name}.*allowed"):
         check_quantized("4bit", name)
     check_quantized("none", name)
-
-
-def test_a_kind_of_model_that_transformers_does_not_know_is_a_bad_request(tmp_path):
-    (tmp_path / "config.json").write_text('{"model_type": "of-tomorrow"}')
-    (tmp_path / "model.safetensors").touch()
-    with pytest.raises(BadRequest, match=r"cannot be loaded.*of-tomorrow"):
-        tuning_base.base_model(str(tmp_path), dtype=torch.float32)

@@ -78,10 +78,7 @@ class Diary:
     def close(self) -> None:
         """Put the kept checkpoint back where the Trainer has deleted it."""
         if self.run is not None and self.watch.keep:
-            try:
-                put_back(self.run)
-            except OSError as error:
-                self.say(f"the kept checkpoint stays in {self.run.kept_path}: {error}")
+            put_back(self.run)
 
     def _written(self, run: store.Run, snapshot: Snapshot, weights: str) -> None:
         write_units(run, snapshot, weights, self.plan)

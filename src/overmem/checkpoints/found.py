@@ -85,10 +85,8 @@ def tokenizer_of(root: Path, found: list[Found], given: str | None = None) -> Pr
         except Exception:  # the tokenizers library raises nothing narrower for a file that it cannot read
             continue
     base = found[0].path if found and found[0].checkpoint.name == "base" else None
-    where = f"their base {base!r}" if base else "their base, which is not known"
-    raise BadRequest(
-        f"no tokenizer in {root}, its checkpoints or {where}; give one with --tokenizer, or the right base with --base"
-    )
+    where = f"their base {base!r}" if base else "their base, which is not known (--base)"
+    raise BadRequest(f"no tokenizer in {root}, its checkpoints or {where}; give one with --tokenizer")
 
 
 def _listing(root: Path) -> str:
@@ -101,7 +99,7 @@ def _base_of(found: list[Found]) -> str | None:
         if one.is_adapter:
             try:
                 config = json_object(Path(one.path) / "adapter_config.json")
-            except (OSError, ValueError):
+            except ValueError:
                 continue  # it is told of when the checkpoint is loaded
             if name := config.get("base_model_name_or_path"):
                 return str(name)
@@ -112,27 +110,25 @@ def _placed(folder: Path, step: int) -> Checkpoint:
     """Where a checkpoint stands in time, by the log that its trainer wrote; by its name where that is not whole."""
     try:
         state = json_object(folder / "trainer_state.json")
-        rates = [
-            (int(row["step"]), float(row["learning_rate"]))
-            for row in state.get("log_history", [])
-            if "learning_rate" in row
-        ]
-        epoch = None if state.get("epoch") is None else float(state["epoch"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         return Checkpoint(folder.name, step)
+    rates = [
+        (int(row["step"]), float(row["learning_rate"]))
+        for row in state.get("log_history", [])
+        if "learning_rate" in row
+    ]
     total, previous = 0.0, 0
     for at, rate in rates:
         total += rate * (at - previous)
         previous = at
     if rates:
         total += rates[-1][1] * max(0, step - previous)
-    return Checkpoint(folder.name, step, epoch, total if rates else None)
+    return Checkpoint(folder.name, step, state.get("epoch"), total if rates else None)
 
 
 def _merged(folder: Path) -> Checkpoint:
     try:
-        sources = [(str(s["name"]), int(s["step"])) for s in json_object(folder / MERGE_NOTE)["sources"]]
-        last = max(step for _, step in sources)
-    except (OSError, ValueError, KeyError, TypeError):
+        sources = json_object(folder / MERGE_NOTE)["sources"]
+    except (OSError, ValueError, KeyError):
         return Checkpoint(folder.name, 0, merged_from=("unknown",))
-    return Checkpoint(folder.name, last, merged_from=tuple(name for name, _ in sources))
+    return Checkpoint(folder.name, max(s["step"] for s in sources), merged_from=tuple(s["name"] for s in sources))

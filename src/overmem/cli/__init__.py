@@ -40,7 +40,6 @@ VERBS = {
 _AFTER = {
     errno.ENOSPC: "; what was written stands: make room, and the same command goes on from there",
     errno.EACCES: "; where a run must not be written to, give --out",
-    errno.EPERM: "; where a run must not be written to, give --out",
     errno.EROFS: "; where a run must not be written to, give --out",
 }
 """What to do about an error of the system."""
@@ -81,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(_AFTER.get(error.errno or 0, ""), file=sys.stderr)
         sys.exit(2)
     except RuntimeError as error:  # torch's own is one
-        if not any(words in str(error) for words in ("out of memory", "can't allocate memory")):
+        if "out of memory" not in str(error):
             raise
         print(f"overmem: {error}; ask for less at a time: a smaller --token-budget, or batch_size", file=sys.stderr)
         sys.exit(2)

@@ -1,6 +1,5 @@
 """Files that are whole or not there: locks, atomic replacement, JSON and Parquet with a schema version."""
 
-import io
 import json
 import os
 import uuid
@@ -51,9 +50,6 @@ def replacing(path: Path) -> Iterator[Path]:
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.replace(path)
-    except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk does not say which file
-        raise
     finally:
         partial.unlink(missing_ok=True)
 
@@ -88,10 +84,8 @@ def plain(value: Any) -> Any:
 
 def write_frame(path: Path, frame: pl.DataFrame, **note: str) -> None:
     """Write a table atomically, with its schema version and `note` in its metadata."""
-    made = io.BytesIO()  # polars on a full disk raises an error of its own, not the system's
-    frame.write_parquet(made, metadata={"overmem": json.dumps({"schema": SCHEMA, **note})})
     with replacing(path) as partial:
-        partial.write_bytes(made.getbuffer())
+        frame.write_parquet(partial, metadata={"overmem": json.dumps({"schema": SCHEMA, **note})})
 
 
 def frame_note(path: Path) -> dict[str, Any] | None:

@@ -93,9 +93,7 @@ def read_log_history(run: Run) -> list[dict[str, Any]]:
     numbered = sorted((p for p in found if p.parent.name[11:].isdecimal()), key=lambda p: int(p.parent.name[11:]))
     for path in [run.root / "trainer_state.json", *reversed(numbered)]:
         try:
-            history = json.loads(path.read_text(encoding="utf-8"))["log_history"]
+            return json.loads(path.read_text(encoding="utf-8"))["log_history"]  # type: ignore[no-any-return]
         except (OSError, ValueError, KeyError, TypeError):
             continue  # not there, or cut off while it was written
-        if isinstance(history, list) and all(isinstance(row, dict) for row in history):
-            return history
     return []

@@ -133,21 +133,6 @@ def test_an_audit_under_way_is_left_alone(tmp_path, trainer_of, watched, steps):
     assert not (tmp_path / "overmem" / "plan.json").exists()
 
 
-def test_a_disk_that_is_full_does_not_end_the_training(tmp_path, monkeypatch, trainer_of, watched, steps):
-    def full(*arguments):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("overmem.callback.diary.write_units", full)
-    monkeypatch.setattr("overmem.callback.diary.put_back", full)
-    said = []
-    trainer = watched(trainer_of(tmp_path), answers=False, keep=True, say=said.append)
-    trainer.train()
-    assert trainer.state.global_step == 6
-    assert steps(trainer) == [0, 2, 4, 6]
-    assert any("not kept for an audit this time" in line and "No space" in line for line in said)
-    assert any("the kept checkpoint stays" in line for line in said)
-
-
 def test_weights_of_an_earlier_training_are_forgotten(tmp_path, trainer_of, watched):
     for rate in (1e-2, 1e-3):
         trainer = watched(trainer_of(tmp_path, learning_rate=rate))
