@@ -1,0 +1,122 @@
+"""One audited run that is kept whole: what is computed from its observations stays the same to the last digit.
+
+The run is a small `overmem demo` (14 epochs, five checkpoints and one merge kept) audited by overmem 0.1.0 with
+`overmem audit RUN --rows 120 --side-rows 50 --draws 3 --shifts preamble typos --attacks recall`. Its files are of schema 1.
+Words may change; numbers may not. `python tests/golden/test_golden.py` writes the expectations anew, for a change of the
+arithmetic that is meant: say in the commit what changed and why.
+"""
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from overmem import store
+from overmem.diagnose import Diagnose, diagnose
+from overmem.probes.measure import measured
+from overmem.report import Report, report
+
+HERE = Path(__file__).parent
+EXPECTED = HERE / "expected"
+VERDICTS = {"verdict": {}, "verdict-margin-0.1": {"margin": 0.1}}
+NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?|-?\d+")
+
+
+def measurements(run):
+    """Every number of the run, keyed by what it is of."""
+    rows = measured(store.read_checkpoints(run), lambda c: store.read_snapshot(run, c))
+    return [
+        [m.checkpoint, m.step, m.split, m.probe, m.metric, m.value, m.stderr, m.low, m.high, m.n, m.note] for m in rows
+    ]
+
+
+def judged(run, options):
+    """The numbers of a verdict and the names that go with them; no sentence of it."""
+    verdict = diagnose(Diagnose(str(run.root), **options))
+    estimate = lambda e: None if e is None else [e.value, e.low, e.high, e.n]  # noqa: E731
+    choice = lambda c: None if c is None else [c.rule, c.checkpoint, *map(estimate, (c.accuracy, c.nll, c.regret))]  # noqa: E731
+    return store.plain(
+        {
+            "regime": verdict.regime.split(" (")[0],
+            "checkpoints": [
+                [c.checkpoint.name, c.regime, *map(estimate, (c.nll, c.accuracy, c.excess, c.accuracy_gap))]
+                + [c.p_costly, c.p_kept]
+                for c in verdict.checkpoints
+            ],
+            "onset": verdict.onset,
+            "severity": {k: estimate(e) for k, e in verdict.severity.items() if hasattr(e, "value")},
+            "recommended": choice(verdict.recommended),
+            "choices": [choice(c) for c in verdict.choices],
+            "costs": [[c.name, c.checkpoint, estimate(c.difference), c.p, c.confirmed] for c in verdict.costs],
+        }
+    )
+
+
+def drawn(run):
+    """Every number of the report's charts, in the order of the page."""
+    diagnosed = diagnose(Diagnose(str(run.root)))
+    store.write_verdict(run, diagnosed)
+    store.write_measurements(run, tuple(measured(store.read_checkpoints(run), lambda c: store.read_snapshot(run, c))))
+    page = report(Report(str(run.root))).read_text(encoding="utf-8")
+    charts = json.loads(re.search(r'id="charts">(.*?)</script>', page, re.S)[1])["charts"]
+    return {name: numbers_in(chart.get("datasets", chart)) for name, chart in charts.items()}
+
+
+def numbers_in(value):
+    """The numbers of a chart's data, those inside of text not included."""
+    if isinstance(value, bool) or value is None:
+        return []
+    if isinstance(value, int | float):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return sorted(n for item in inner for n in numbers_in(item))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("golden") / "run"
+    shutil.copytree(HERE / "run", folder)
+    return store.open_run(str(folder))
+
+
+def expected(name):
+    return json.loads((EXPECTED / f"{name}.json").read_text())
+
+
+def test_every_measurement_is_the_same_to_the_last_digit(run):
+    now = measurements(run)
+    assert len(now) > 3000
+    assert store.plain(now) == expected("measurements")
+
+
+def test_the_kept_table_of_measurements_was_the_same():
+    frame = pl.read_parquet(EXPECTED / "measurements.parquet")
+    assert store.plain([list(row) for row in frame.iter_rows()]) == expected("measurements")
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_every_number_of_the_verdict_is_the_same(run, name):
+    assert judged(run, VERDICTS[name]) == expected(name)
+
+
+def test_the_charts_of_the_report_show_the_same_numbers(run):
+    now = json.loads(json.dumps(drawn(run)))
+    assert len(now) > 10
+    assert now == expected("charts")
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(HERE / "run", Path(folder) / "run")
+        kept = store.open_run(str(Path(folder) / "run"))
+        wanted = sys.argv[1:] or ["measurements", *VERDICTS, "charts"]
+        made = {"measurements": lambda: store.plain(measurements(kept)), "charts": lambda: drawn(kept)}
+        made |= {name: lambda name=name: judged(kept, VERDICTS[name]) for name in VERDICTS}
+        for name in wanted:
+            (EXPECTED / f"{name}.json").write_text(json.dumps(made[name]()) + "\n")
