@@ -22,7 +22,7 @@ check: $(READY)  ## Format, lint, types, the floors.
 	$(BIN)/lint-imports
 
 docs: $(READY)  ## The methods page, made from the docstrings.
-	$(BIN)/python -m overmem.study.methods docs/methods.md
+	$(BIN)/python -m studies.methods docs/methods.md
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -28,12 +28,12 @@ import transformers
 from audit_floor import floors, machine, recording
 from audit_job import BUDGET, Job, examples_of, loaded, split_of, spread
 
-from overmem.checkpoints import base_path
-from overmem.observe.packed import packed
+from overmem.encoding import PLAIN, prompt_text
+from overmem.models.discovery import base_path
+from overmem.observe.engines.packed import packed
+from overmem.observe.engines.shared_prefill import observed
 from overmem.observe.plan import Split
-from overmem.observe.together import observed
 from overmem.records import Example, Samples, Scores
-from overmem.tasks.render import PLAIN, prompt_text
 
 Side = subprocess.Popen[str]
 LAST_NUMBER = r"(-?\d[\d,]*(?:\.\d+)?)"

@@ -10,7 +10,7 @@ from audit_job import BUDGET, Job, examples_of, loaded, split_of, spread
 
 from overmem import store
 from overmem.observe import score
-from overmem.observe.grade import samples
+from overmem.observe.completions import samples
 from overmem.observe.score import scores
 
 

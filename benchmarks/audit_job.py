@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from overmem.checkpoints import base_path
+from overmem.encoding import PLAIN
+from overmem.models.discovery import base_path
+from overmem.observe.engines.hf import Decoding
 from overmem.observe.plan import Split, planned
-from overmem.observe.sample import Decoding
 from overmem.records import Example
 from overmem.tasks import Data, load
-from overmem.tasks.render import PLAIN
 
 Job = dict[str, Any]
 BUDGET = 16384

@@ -28,7 +28,7 @@ from transformers import AutoModelForCausalLM
 from overmem.callback.bound import memory_bound
 from overmem.callback.measure import figures, measured, undisturbed
 from overmem.callback.watch import Plan, examples_of, plan_of, watch_of
-from overmem.checkpoints import base_path, tokenizer_at
+from overmem.models.discovery import base_path, tokenizer_at
 from overmem.tasks import Data
 
 STEP_ROWS = 16

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from overmem.observe.packed import packed
+from overmem.observe.engines.packed import packed
 
 SHAPES = [(576, 576), (192, 576), (192, 576), (576, 576), (1536, 576), (1536, 576), (576, 1536)]
 BLOCKS, REPEATS = 12, 8

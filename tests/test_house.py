@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from overmem.cli import VERBS
-from overmem.study.methods import methods_page
+from studies.methods import methods_page
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from overmem import store
 from overmem.audit import Audit, audit
 from overmem.diagnose import Diagnose, diagnose
-from overmem.merge import Merge, merge
+from overmem.merging.verb import Merge, merge
 from overmem.observe.work import Progress
-from overmem.recipe import Recipe
 from overmem.records import Verdict
 from overmem.report import Report, report
 from overmem.tasks import Data
-from overmem.train import train
+from overmem.training.recipe import Recipe
+from overmem.training.verb import train
 
 
 @dataclass(frozen=True)

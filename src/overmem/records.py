@@ -212,7 +212,7 @@ class Cost:
     """One consequence of over-memorization, measured against the recommended checkpoint."""
 
     name: str
-    """`robustness (<shift>)`, `ood-<name>`, `pass@k`, ...: as `overmem.regime.costs.costs` lists them."""
+    """`robustness (<shift>)`, `ood-<name>`, `pass@k`, ...: as `overmem.probes.consequences.costs` lists them."""
     checkpoint: str
     difference: Estimate
     """In the metric's own unit; positive is worse."""

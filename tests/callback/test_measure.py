@@ -14,8 +14,8 @@ from overmem.callback import measure
 from overmem.callback.bound import memory_bound
 from overmem.callback.measure import figures, measured, undisturbed
 from overmem.callback.watch import examples_of, plan_of, watch_of
-from overmem.checkpoints import base_path, tokenizer_at
-from overmem.observe.grade import samples
+from overmem.models.discovery import base_path, tokenizer_at
+from overmem.observe.completions import samples
 from overmem.observe.score import scores
 from overmem.tasks import Data
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from overmem.observe.sample import Decoding, batches, completions
+from overmem.encoding import Encoded
+from overmem.observe.engines.hf import Decoding, batches, completions
 from overmem.observe.score import scores
 from overmem.records import TEMPERATURES
-from overmem.tasks.render import Encoded
 
 PROMPTS = [[1, 2, 3], [4, 5, 6, 7, 8, 9], [10], [7, 8], [3, 4, 4]]
 NAMES = list("abcde")

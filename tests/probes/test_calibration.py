@@ -2,8 +2,14 @@ import numpy as np
 import pytest
 
 from overmem.probes.calibration import calibration
-from overmem.probes.reliability import Judged, bins_of, calibration_error, mean_absolute_gap, smooth_calibration_error
 from overmem.records import TEMPERATURES
+from overmem.statistics.reliability import (
+    Judged,
+    bins_of,
+    calibration_error,
+    mean_absolute_gap,
+    smooth_calibration_error,
+)
 
 
 def judged_of(confidence, correct, each=1):

@@ -9,8 +9,8 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from overmem.probes.attacks import ATTACKS, Tokens, blind, ez, minkpp, wbc
 from overmem.probes.membership import membership
 from overmem.probes.perplexity import perplexity
-from overmem.probes.roc import auroc, tpr_at
 from overmem.records import Example
+from overmem.statistics.roc import auroc, tpr_at
 
 
 def tokens_of(logprob, reference=(), argmax=None, text="abc", **more):

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 
-from overmem.probes.estimates import paired_drop
 from overmem.probes.robustness import robustness
 from overmem.records import Example
-from overmem.stats import Z
+from overmem.statistics import Z
+from overmem.statistics.estimates import paired_drop
 
 BEFORE = [1, 1, 1, 1, 1, 1, 0, 0, 0, 0]
 AFTER = [1, 1, 0, 0, 0, 0, 1, 0, 0, 0]

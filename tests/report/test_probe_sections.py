@@ -10,7 +10,6 @@ import pytest
 
 from overmem import store
 from overmem.probes.carriers import Carrier
-from overmem.probes.estimates import Number
 from overmem.probes.measure import measured
 from overmem.records import Checkpoint, Example, Snapshot
 from overmem.report.findings import Findings
@@ -22,6 +21,7 @@ from overmem.report.sections.memorization import memorization
 from overmem.report.sections.ood import ood
 from overmem.report.sections.robustness import robustness
 from overmem.report.tokens import TokenStory, Told, token_story
+from overmem.statistics.estimates import Number
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\"'"
 QUESTIONS = 12

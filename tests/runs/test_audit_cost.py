@@ -8,10 +8,10 @@ import pytest
 
 from overmem import store
 from overmem.audit import Audit, audit, cost
-from overmem.audit.load import load_of
 from overmem.audit.request import requested, seconds_of
+from overmem.audit.workload import load_of
 from overmem.errors import BadRequest
-from overmem.observe.pace import Pace
+from overmem.observe.throughput import Pace
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 
 from overmem import store
 from overmem.audit import Audit, audit
-from overmem.recipe import parsed
-from overmem.train import train
+from overmem.training.recipe import parsed
+from overmem.training.verb import train
 
 pytestmark = pytest.mark.slow
 GUIDE = Path(__file__).parents[2] / "docs" / "distributed.md"

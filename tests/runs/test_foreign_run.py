@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from overmem import store
 from overmem.audit import Audit, audit
-from overmem.checkpoints import Skeleton
 from overmem.errors import BadCheckpoint, BadRequest
+from overmem.models.loading import Skeleton
 
 PAIRS = list(itertools.product(range(9), range(9)))
 

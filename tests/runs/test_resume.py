@@ -14,8 +14,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from overmem import store
 from overmem.audit import Audit, audit
-from overmem.checkpoints import Skeleton, found_in, tokenizer_of
 from overmem.errors import BadRequest, Locked
+from overmem.models.discovery import found_in, tokenizer_of
+from overmem.models.loading import Skeleton
 
 
 def test_a_killed_audit_goes_on_and_measures_the_same(foreign_run, base, data_file, tmp_path):

@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 from overmem import store
 from overmem.audit import Audit, audit
 from overmem.errors import BadRequest
-from overmem.recipe import parsed, read_recipe
 from overmem.tasks import load
-from overmem.train import train
+from overmem.training.recipe import parsed, read_recipe
+from overmem.training.verb import train
 
 
 def recipe(base, data_file, output, **more):

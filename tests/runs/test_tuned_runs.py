@@ -8,16 +8,17 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-import overmem.train
+import overmem.training.verb
 from overmem import store
 from overmem.audit import Audit, audit
-from overmem.checkpoints import Skeleton, found_in, tokenizer_at
+from overmem.encoding import encode
 from overmem.errors import BadRequest
-from overmem.merge import Merge, merge
-from overmem.recipe import parsed
-from overmem.tasks.render import encode
+from overmem.merging.verb import Merge, merge
+from overmem.models.discovery import found_in, tokenizer_at
+from overmem.models.loading import Skeleton
+from overmem.models.virtual import prefix_of
+from overmem.training.recipe import parsed
 from overmem.tuning import TUNING
-from overmem.virtual import prefix_of
 
 FEW = {"vera": {"r": 4}, "ia3": {}, "ln_tuning": {}, "prompt_tuning": {"tokens": 3}}
 """Methods of few numbers, which need a large learning rate and cannot be merged."""
@@ -52,9 +53,9 @@ def trained(base, data_file, tmp_path_factory):
         if method not in made:
             kept = []
             with pytest.MonkeyPatch.context() as patch:
-                model_of = overmem.train._model
-                patch.setattr(overmem.train, "_model", lambda *a: kept.append(model_of(*a)) or kept[0])
-                run = overmem.train.train(recipe(base, data_file, tmp_path_factory.mktemp(method), method))
+                model_of = overmem.training.verb._model
+                patch.setattr(overmem.training.verb, "_model", lambda *a: kept.append(model_of(*a)) or kept[0])
+                run = overmem.training.verb.train(recipe(base, data_file, tmp_path_factory.mktemp(method), method))
             made[method] = run, kept[0].eval()
         return made[method]
 
@@ -137,7 +138,7 @@ def test_a_merge_that_makes_no_sense_is_refused(trained, method):
 def test_an_adapter_that_is_resumed_ends_as_if_it_had_not_been_stopped(trained, base, data_file, method, tmp_path):
     run, _ = trained(method)
     shutil.copytree(run.root / "checkpoint-3", tmp_path / "checkpoint-3")
-    again = overmem.train.train(recipe(base, data_file, tmp_path, method))
+    again = overmem.training.verb.train(recipe(base, data_file, tmp_path, method))
     one, other = (load_file(r.root / "checkpoint-6" / "adapter_model.safetensors") for r in (run, again))
     for name in one:
         torch.testing.assert_close(one[name], other[name], rtol=0, atol=1e-6)
@@ -148,9 +149,9 @@ def test_a_seed_draws_the_same_adapter_and_leaves_the_global_state_alone(base, d
     tune = TUNING["lora"]
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    one = overmem.train._model(asked, tune)
+    one = overmem.training.verb._model(asked, tune)
     assert torch.equal(torch.get_rng_state(), before)
     torch.rand(3)
-    two = overmem.train._model(asked, tune)
+    two = overmem.training.verb._model(asked, tune)
     for (name, a), b in zip(one.named_parameters(), two.parameters(), strict=True):
         assert torch.equal(a, b), name

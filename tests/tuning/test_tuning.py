@@ -7,9 +7,9 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from overmem.errors import BadRequest
-from overmem.recipe import Recipe
 from overmem.tables import first_line, knobs
-from overmem.train import train
+from overmem.training.recipe import Recipe
+from overmem.training.verb import train
 from overmem.tuning import CHANGES_BASE, TUNING
 from overmem.tuning.base import check_quantized
 

@@ -7,7 +7,7 @@ import pytest
 
 from overmem import store
 from overmem.records import SCHEMA, TEMPERATURES, Checkpoint, Example, Samples, Scores
-from overmem.study.trajectories import World, simulated
+from studies.trajectories import World, simulated
 
 
 def _scores(curves, row, prefix):

@@ -6,7 +6,7 @@ import pytest
 from overmem import store
 from overmem.diagnose import Diagnose, diagnose
 from overmem.errors import BadRequest
-from overmem.study.draws import kept
+from studies.draws import kept
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from math import ceil
 
-from overmem.audit.load import Load, load_of
+from overmem.audit.workload import Load, load_of
 from overmem.errors import BadRequest
-from overmem.observe.pace import Pace
+from overmem.observe.throughput import Pace
 from overmem.observe.work import spoken
 
 FEWEST = 20

@@ -6,14 +6,14 @@ from math import fsum, sqrt
 
 from overmem import store
 from overmem.audit.budget import fitted
-from overmem.audit.load import Load, load_of, pace_of
 from overmem.audit.options import Audit
 from overmem.audit.request import Request, requested
+from overmem.audit.workload import Load, load_of, pace_of
+from overmem.encoding import end_ids
 from overmem.errors import BadRequest
-from overmem.observe.pace import Pace
 from overmem.observe.plan import Split
-from overmem.stats import quantile, wilson
-from overmem.tasks.render import end_ids
+from overmem.observe.throughput import Pace
+from overmem.statistics import quantile, wilson
 
 
 @dataclass(frozen=True)

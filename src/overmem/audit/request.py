@@ -11,15 +11,16 @@ import torch
 from overmem import store
 from overmem.audit.options import Audit
 from overmem.audit.sources import data_of, held_out, kept_only_here
-from overmem.checkpoints import Found, Skeleton, check_device, found_in, tokenizer_of
+from overmem.encoding import encode
 from overmem.errors import BadRequest, unknown
-from overmem.observe.companions import companions
+from overmem.models.discovery import Found, found_in, tokenizer_of
+from overmem.models.loading import Skeleton, check_device
+from overmem.observe.engines.hf import Decoding
+from overmem.observe.engines.vllm import refuse_without_vllm
 from overmem.observe.plan import Split, context_of, longest_completion, planned
-from overmem.observe.sample import Decoding
-from overmem.observe.vllm import refuse_without_vllm
 from overmem.records import Example
 from overmem.tasks import Data, anchored
-from overmem.tasks.render import encode
+from overmem.tasks.derived import companions
 
 ENGINES = ("hf", "vllm")
 HOTTEST = 10.0

@@ -6,9 +6,9 @@ from typing import Any
 from overmem import store
 from overmem.audit.options import Audit
 from overmem.errors import BadRequest
-from overmem.recipe import read_data
 from overmem.records import COMPANION, Example
 from overmem.tasks import Data, functions_of, load, not_held_out
+from overmem.training.recipe import read_data
 
 
 def data_of(config: Audit, recipe: Mapping[str, Any], before: Mapping[str, Any]) -> Data | None:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from overmem import store
-from overmem.audit.earlier import with_earlier
 from overmem.audit.estimate import sized
 from overmem.audit.options import Audit
+from overmem.audit.previous_plan import with_earlier
 from overmem.audit.request import requested
-from overmem.observe.pieces import pieces
 from overmem.observe.plan import record
+from overmem.observe.token_texts import pieces
 from overmem.observe.work import Progress, observe
 from overmem.probes.measure import measured
 from overmem.records import Measurement

@@ -1,7 +1,7 @@
 """How much memory a measurement takes beside the model, at most.
 
 R rows of T padded tokens (prompt P and answer) are what fits the token budget, one at least: R T <= max(token_budget,
-the longest row). Of these an accelerator reads all in one forward pass, a CPU no more than `overmem.observe.device`
+the longest row). Of these an accelerator reads all in one forward pass, a CPU no more than `overmem.models.device`
 says; N tokens, one row at least. For a decoder with a key-value cache of all its layers and B bytes a number, an answer
 batch holds
 
@@ -23,8 +23,8 @@ and values alone (state space models) is not counted.
 from typing import Any
 
 from overmem.callback.watch import Plan, Watch
-from overmem.observe.cache import bytes_a_token
-from overmem.observe.device import logit_rows, tokens_at_once
+from overmem.models.device import logit_rows, tokens_at_once
+from overmem.observe.engines.kv_cache import bytes_a_token
 from overmem.observe.plan import Split
 
 

@@ -8,8 +8,8 @@ from overmem import store
 from overmem.callback.judge import judged
 from overmem.callback.record import base_stands, earlier, keep, placed, put_back, write_plan, write_units
 from overmem.callback.watch import Plan, Watch
-from overmem.checkpoints import fingerprint
 from overmem.errors import BadCheckpoint, Locked
+from overmem.models.files import fingerprint
 from overmem.records import Checkpoint, Snapshot
 
 BASE = Checkpoint("base", 0, 0.0, 0.0)

@@ -15,8 +15,8 @@ from overmem.callback.diary import BASE, Diary
 from overmem.callback.judge import too_few
 from overmem.callback.measure import figures, measured, same_randomness, undisturbed
 from overmem.callback.watch import Plan, base_name, examples_of, plan_of, watch_of
-from overmem.checkpoints import tokenizer_at
 from overmem.errors import BadRequest
+from overmem.models.discovery import tokenizer_at
 from overmem.records import Checkpoint, Snapshot
 from overmem.tasks import not_held_out
 

@@ -3,15 +3,15 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from overmem import stats
-from overmem.advice import choices
+from overmem import statistics
 from overmem.callback.watch import Watch
 from overmem.records import CheckpointVerdict, Choice, Snapshot
-from overmem.regime import onset, regimes
-from overmem.regime.mismatch import mismatch
-from overmem.regime.rule import STRICTER
-from overmem.regime.story import onset_sentence
 from overmem.store import curves_of
+from overmem.verdict import onset, regimes
+from overmem.verdict.mismatch import mismatch
+from overmem.verdict.rule import STRICTER
+from overmem.verdict.selection import choices
+from overmem.wording.sentences import onset_sentence
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ def judged(observed: Sequence[Snapshot], watch: Watch, on_disk: Collection[str])
 
 def too_few(n: int, margin: float, alpha: float = 0.05) -> str:
     """That `n` answers could never show accuracy to be kept, however well they agree; empty where they could."""
-    if stats.noninferior(0.0, 0.0, margin, n) < alpha * STRICTER:
+    if statistics.noninferior(0.0, 0.0, margin, n) < alpha * STRICTER:
         return ""
-    enough = next(m for m in range(n, 10**9, 10) if stats.noninferior(0.0, 0.0, margin, m) < alpha * STRICTER)
+    enough = next(m for m in range(n, 10**9, 10) if statistics.noninferior(0.0, 0.0, margin, m) < alpha * STRICTER)
     return (
         f"{n} val questions can never show that accuracy is kept within {margin:g}, so no onset will be seen; "
         f"{enough} could: OvermemCallback(rows=), or a larger margin="

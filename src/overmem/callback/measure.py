@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from overmem import stats
+from overmem import statistics
 from overmem.callback.bound import rows_that_fit
 from overmem.callback.watch import Plan, Watch
-from overmem.observe.grade import fitting, samples
+from overmem.encoding import Encoded
+from overmem.observe.completions import fitting, samples
 from overmem.observe.plan import Split
 from overmem.observe.score import scores
 from overmem.records import Estimate, Samples, Scores
-from overmem.tasks.render import Encoded
 
 _Part = TypeVar("_Part")
 
@@ -151,12 +151,12 @@ def figures(scored: Mapping[str, Scores], answered: Mapping[str, Samples]) -> di
     """The numbers to log, by metric name: nll with its interval and n, token accuracy, entropy, answer accuracy."""
     found: dict[str, float] = {}
     for split, s in scored.items():
-        nll = stats.ratio(s.nll_sums, s.token_counts.astype(np.float64))
+        nll = statistics.ratio(s.nll_sums, s.token_counts.astype(np.float64))
         found |= _named(f"eval_overmem_{split}_nll", nll)
         found[f"eval_overmem_{split}_token_accuracy"] = float(s.is_argmax.mean())
         found[f"eval_overmem_{split}_entropy"] = float(s.entropy.astype(np.float64).mean())
     for split, a in answered.items():
-        found |= _named(f"eval_overmem_{split}_accuracy", stats.share(int(a.correct.sum()), len(a.correct)))
+        found |= _named(f"eval_overmem_{split}_accuracy", statistics.share(int(a.correct.sum()), len(a.correct)))
     return found
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from overmem import store
 from overmem.callback.watch import Plan, Watch
-from overmem.checkpoints import fingerprint, found_in
 from overmem.errors import BadCheckpoint
+from overmem.models.discovery import found_in
+from overmem.models.files import fingerprint
 from overmem.observe.plan import record
 from overmem.records import SCHEMA, Checkpoint, Choice, Snapshot
 

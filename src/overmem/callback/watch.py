@@ -8,11 +8,11 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import ConfigDict, Field, SkipValidation
 
 from overmem.errors import BadRequest, unknown
+from overmem.observe.engines.hf import Decoding
 from overmem.observe.plan import Split, context_of, longest_completion, planned
-from overmem.observe.sample import Decoding
-from overmem.recipe import read_data, validated
 from overmem.records import Example
 from overmem.tasks import Data, load
+from overmem.training.recipe import read_data, validated
 
 Given: TypeAlias = Data | str | Path | Mapping[str, Any] | Sequence[Example]
 

@@ -2,7 +2,7 @@
 
 from overmem.cli import Arguments, parsed
 from overmem.cli.screen import bar, say
-from overmem.merge import Merge, merge
+from overmem.merging.verb import Merge, merge
 
 
 def run(arguments: Arguments) -> int:

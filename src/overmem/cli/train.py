@@ -4,8 +4,8 @@ import os
 
 from overmem.cli import Arguments, parsed
 from overmem.cli.screen import bar, quiet_libraries, say
-from overmem.recipe import Recipe, read_recipe
 from overmem.tasks import Data
+from overmem.training.recipe import Recipe, read_recipe
 
 
 def run(arguments: Arguments) -> int:
@@ -17,7 +17,7 @@ def run(arguments: Arguments) -> int:
     elif "--output" not in arguments and not {"-h", "--help"} & set(arguments):
         default = Recipe(output="runs/pebble", data=Data())
     recipe = parsed(Recipe, rest, "train", default=default)
-    from overmem.train import train
+    from overmem.training.verb import train
 
     quiet_libraries()
     if os.environ.get("RANK", "0") != "0":  # of several processes, as a launcher numbers them, the first one is seen

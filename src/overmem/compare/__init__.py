@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from overmem import store
-from overmem.compare.pairs import Limits, Pair, closest, matched
+from overmem.compare.pairs import closest, matched
 from overmem.compare.seeds import across
 from overmem.compare.sides import sides
-from overmem.compare.words import across_sentence, none_sentence, pair_sentence
 from overmem.errors import BadRequest
 from overmem.records import Estimate
+from overmem.verdict.limits import Limits
+from overmem.verdict.matching import Pair
+from overmem.wording.comparison import across_sentence, none_sentence, pair_sentence
 
 __all__ = ["Compare", "Comparison", "Pair", "compare"]
 

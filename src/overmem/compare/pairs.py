@@ -1,73 +1,31 @@
 """Pairs of checkpoints, one of each run, whose accuracies are shown to be equal and whose perplexities differ."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
 
-from overmem import stats, store
+from overmem import statistics, store
 from overmem.compare.sides import Side, Sides
-from overmem.records import Cost, Estimate
-from overmem.regime.costs import costs
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When two accuracies are equal, when two perplexities differ, and how often that may be wrong."""
-
-    margin: float
-    d_nll: float
-    alpha: float
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A checkpoint of each run, of equal accuracy, and what else differs. `low` has the lower perplexity."""
-
-    low: str
-    """RUN/checkpoint."""
-    high: str
-    low_run: str
-    """`a` or `b`: the run that the checkpoint of lower perplexity is of."""
-    accuracy_low: Estimate
-    accuracy_high: Estimate
-    accuracy_difference: Estimate
-    """Of low minus high, paired."""
-    p_equivalent: float
-    """Holm-adjusted p that the accuracies differ by the margin or more (two one-sided tests)."""
-    nll_difference: Estimate
-    """Of high minus low, in nats per token, paired."""
-    behaviours: tuple[Cost, ...]
-    """What the checkpoint of higher perplexity does worse (positive) or better; Holm-corrected within the pair."""
-
-
-@dataclass(frozen=True)
-class Closest:
-    """The two checkpoints whose accuracies lie nearest to each other, where no pair is matched."""
-
-    a: str
-    b: str
-    gap: float
-    """Between their accuracies, as a fraction."""
-    n: int
-    needed: int | None
-    """Examples that would show them to be equal; None where none would."""
-    limits: Limits
+from overmem.probes.consequences import costs
+from overmem.records import Estimate
+from overmem.verdict.limits import Limits
+from overmem.verdict.matching import Closest, Pair
 
 
 def matched(both: Sides, limits: Limits, most: int, low_run: str = "") -> list[Pair]:
     """Matched pairs, the largest difference of perplexity first; with `low_run` only those of that direction."""
     places = [(i, j) for i in range(len(both.a.checkpoints)) for j in range(len(both.b.checkpoints))]
-    adjusted = stats.holm([equivalence(both.a.correct[i], both.b.correct[j], limits.margin) for i, j in places])
+    adjusted = statistics.holm([equivalence(both.a.correct[i], both.b.correct[j], limits.margin) for i, j in places])
     found = []
     for (i, j), p in zip(places, adjusted, strict=True):
-        nll = stats.ratio(both.b.nll[j] - both.a.nll[i], both.tokens)
+        nll = statistics.ratio(both.b.nll[j] - both.a.nll[i], both.tokens)
         if p is None or p >= limits.alpha or nll.low is None or nll.high is None or nll.value is None:
             continue
         if nll.low > limits.d_nll:
             found.append((nll, p, (both.a, i), (both.b, j), "a"))
         elif nll.high < -limits.d_nll:
-            found.append((stats.negated(nll), p, (both.b, j), (both.a, i), "b"))
+            found.append((statistics.negated(nll), p, (both.b, j), (both.a, i), "b"))
     found.sort(key=lambda one: -(one[0].value or 0.0))
     kept = [one for one in found if low_run in ("", one[-1])][:most]
     return [_pair(nll, p, low, high, name, limits.alpha) for nll, p, low, high, name in kept]
@@ -79,7 +37,7 @@ def equivalence(left: Float[np.ndarray, " examples"], right: Float[np.ndarray, "
     n = len(d)
     stderr = float(d.std(ddof=1)) / n**0.5 if n > 1 else float("inf")
     value = float(d.mean())
-    return max(stats.noninferior(value, stderr, margin, n), stats.noninferior(-value, stderr, margin, n))
+    return max(statistics.noninferior(value, stderr, margin, n), statistics.noninferior(-value, stderr, margin, n))
 
 
 def _pair(nll: Estimate, p: float, low: tuple[Side, int], high: tuple[Side, int], low_run: str, alpha: float) -> Pair:
@@ -95,9 +53,9 @@ def _pair(nll: Estimate, p: float, low: tuple[Side, int], high: tuple[Side, int]
         names[0],
         names[1],
         low_run,
-        stats.share(float(correct[0].sum()), n),
-        stats.share(float(correct[1].sum()), n),
-        stats.paired_shares(correct[0] == 1, correct[1] == 1),
+        statistics.share(float(correct[0].sum()), n),
+        statistics.share(float(correct[1].sum()), n),
+        statistics.paired_shares(correct[0] == 1, correct[1] == 1),
         p,
         nll,
         costs(snapshots[0], snapshots[1], base=low[0].base, alpha=alpha),
@@ -115,6 +73,6 @@ def closest(both: Sides, limits: Limits) -> Closest:
         f"{both.b.name}/{both.b.checkpoints[j].name}",
         gap,
         len(both.tokens),
-        stats.examples_needed(max(deviation, limits.margin**0.5), limits.margin - gap, alpha=limits.alpha),
+        statistics.examples_needed(max(deviation, limits.margin**0.5), limits.margin - gap, alpha=limits.alpha),
         limits,
     )

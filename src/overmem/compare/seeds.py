@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from overmem import stats
-from overmem.compare.pairs import Pair
+from overmem import statistics
 from overmem.records import Estimate
+from overmem.verdict.matching import Pair
 
 
 def across(pairs: Sequence[Pair]) -> dict[str, Estimate]:
@@ -15,7 +15,7 @@ def across(pairs: Sequence[Pair]) -> dict[str, Estimate]:
     columns: dict[str, list[Estimate]] = {}
     for pair in pairs:
         columns.setdefault("nll", []).append(pair.nll_difference)
-        columns.setdefault("accuracy", []).append(stats.negated(pair.accuracy_difference))
+        columns.setdefault("accuracy", []).append(statistics.negated(pair.accuracy_difference))
         for cost in pair.behaviours:
             columns.setdefault(cost.name, []).append(cost.difference)
     return {name: _over(values) for name, values in columns.items() if len(values) > 1}
@@ -23,5 +23,5 @@ def across(pairs: Sequence[Pair]) -> dict[str, Estimate]:
 
 def _over(values: Sequence[Estimate]) -> Estimate:
     known = [v for v in values if v.value is not None and v.low is not None and v.high is not None]
-    errors = [((v.high or 0.0) - (v.low or 0.0)) / (2 * stats.Z) for v in known]
-    return stats.across_seeds([v.value or 0.0 for v in known], errors)
+    errors = [((v.high or 0.0) - (v.low or 0.0)) / (2 * statistics.Z) for v in known]
+    return statistics.across_seeds([v.value or 0.0 for v in known], errors)

@@ -3,6 +3,6 @@
 from overmem.diagnose.pipeline import FAIL_ON, check_conditions, exit_code
 from overmem.diagnose.pruning import prune
 from overmem.diagnose.verb import Diagnose, diagnose
-from overmem.regime.markdown import markdown
+from overmem.wording.markdown import markdown
 
 __all__ = ["FAIL_ON", "Diagnose", "check_conditions", "diagnose", "exit_code", "markdown", "prune"]

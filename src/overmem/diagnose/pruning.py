@@ -4,8 +4,8 @@ import re
 import shutil
 
 from overmem import store
-from overmem.advice import prunable
 from overmem.records import Verdict
+from overmem.verdict.selection import prunable
 
 
 def prune(run: store.Run, verdict: Verdict, *, yes: bool = False) -> tuple[str, ...]:

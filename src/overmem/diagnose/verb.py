@@ -7,19 +7,19 @@ from typing import Literal
 import numpy as np
 
 from overmem import store
-from overmem.advice import best_merge, choices, difference, logged_choices, preferred
-from overmem.curves import Logged, read_logged
 from overmem.errors import BadRequest
-from overmem.forecast import forecast
+from overmem.probes.consequences import costs
 from overmem.records import CheckpointVerdict, Choice, Cost, Curves, Estimate, Measurement, Verdict
-from overmem.regime import judge, onset, regimes, severity
-from overmem.regime.caveats import caveats
-from overmem.regime.costs import costs
-from overmem.regime.headline import headline
-from overmem.regime.known import Known
-from overmem.regime.logged import ENOUGH, onset_of_curve, quantities_of_curve
-from overmem.regime.mismatch import mismatch
-from overmem.regime.story import sentences
+from overmem.store.logs import Logged, read_logged
+from overmem.verdict import judge, onset, regimes, severity
+from overmem.verdict.assess import Known
+from overmem.verdict.forecast import forecast
+from overmem.verdict.logged_quantities import ENOUGH, onset_of_curve, quantities_of_curve
+from overmem.verdict.mismatch import mismatch
+from overmem.verdict.selection import best_merge, choices, difference, logged_choices, preferred
+from overmem.wording.caveats import caveats
+from overmem.wording.headline import headline
+from overmem.wording.sentences import sentences
 
 DRAWN = "Accuracy is the mean over a question's draws; costs are of greedy completions if not named otherwise."
 

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from overmem.losses.gate import TokenLoss, Tokens, bound_knobs, label_logprob, reads_reference, trait
-from overmem.losses.head import Head, logits_of
+from overmem.models.head import Head, logits_of
 
 __all__ = ["Result", "chunk_rows", "chunked_loss", "logits_of"]
 

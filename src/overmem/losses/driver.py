@@ -19,7 +19,7 @@ from transformers.utils.generic import ModelOutput
 from overmem.errors import BadRequest
 from overmem.losses.chunked import Result, chunked_loss
 from overmem.losses.gate import TokenLoss, bound_knobs, trait
-from overmem.losses.head import Head, check_head, head_of
+from overmem.models.head import Head, base_of, check_head, head_of
 
 __all__ = [
     "Head",
@@ -54,15 +54,6 @@ class _Request:
     loss: TokenLoss
     chunk: int | None
     reference_logprob: Float[Tensor, "batch time"] | None
-
-
-def base_of(model: nn.Module) -> nn.Module:
-    """The transformers model beneath DDP, DeepSpeed, torch.compile and PEFT."""
-    from accelerate.utils import extract_model_from_parallel  # type: ignore[import-untyped]
-
-    inner: Any = extract_model_from_parallel(model, keep_fp32_wrapper=True)
-    found: nn.Module = inner.get_base_model() if hasattr(inner, "get_base_model") else inner
-    return found
 
 
 def attach(model: nn.Module) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from overmem import seeds
-from overmem.observe.sample import Decoding
+from overmem.encoding import Encoded, encode
+from overmem.observe.engines.hf import Decoding
 from overmem.records import COMPANION, SCHEMA, TEMPERATURES, Checkpoint, Example
 from overmem.tasks import Data, anchored
-from overmem.tasks.render import Encoded, encode
+from overmem.tasks.splits import first
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,6 @@ def record(
         "cut": list(cut),
         "checkpoints": [asdict(one) for one in checkpoints],
     }
-
-
-def first(examples: Sequence[Example], split: str, rows: int) -> list[Example]:
-    """A sample of `rows` examples, drawn by each one's own hash: a larger one keeps the examples of a smaller one."""
-    return sorted(examples, key=lambda e: seeds.seed_of("audit", split, e.id))[:rows]
 
 
 def longest_completion(splits: Mapping[str, Sequence[Example]], tokenizer: Any, template: str | None) -> int:

@@ -13,13 +13,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from overmem.checkpoints import Model
-from overmem.losses.driver import base_of
-from overmem.losses.head import head_of, logits_of
-from overmem.observe.device import logit_rows, tokens_at_once
-from overmem.observe.sample import batches
+from overmem.encoding import Encoded
+from overmem.models.device import logit_rows, tokens_at_once
+from overmem.models.head import base_of, head_of, logits_of
+from overmem.models.loading import Model
+from overmem.observe.engines.hf import batches
 from overmem.records import TEMPERATURES, Scores
-from overmem.tasks.render import Encoded
 
 _BLOCK = 2**18
 """Logits of which statistics are made at once on a CPU: 1 MiB."""

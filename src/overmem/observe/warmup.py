@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from overmem.checkpoints import Model
-from overmem.observe.cache import bytes_a_token
-from overmem.observe.grade import fitting, stop_ids
-from overmem.observe.pace import Pace
+from overmem.encoding import Encoded
+from overmem.models.loading import Model
+from overmem.observe.completions import fitting, stop_ids
+from overmem.observe.engines.hf import Completion, Decoding, completions, room
+from overmem.observe.engines.kv_cache import bytes_a_token
 from overmem.observe.plan import Split
-from overmem.observe.sample import Completion, Decoding, completions, room
 from overmem.observe.score import scores
-from overmem.stats import ratio_stderr
-from overmem.tasks.render import Encoded
+from overmem.observe.throughput import Pace
+from overmem.statistics import ratio_stderr
 
 _FEW, _MANY = 8, 64
 """Examples that are scored, at least and at most."""

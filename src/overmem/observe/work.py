@@ -10,19 +10,21 @@ from itertools import groupby
 from typing import Any
 
 from overmem import store
-from overmem.checkpoints import Found, Skeleton, fingerprint
 from overmem.errors import BadCheckpoint
-from overmem.observe.grade import samples
-from overmem.observe.pace import Pace
-from overmem.observe.packed import packed
+from overmem.models.discovery import Found
+from overmem.models.files import fingerprint
+from overmem.models.loading import Skeleton
+from overmem.models.virtual import prefix_of
+from overmem.observe.completions import samples
+from overmem.observe.engines.hf import Decoding
+from overmem.observe.engines.packed import packed
+from overmem.observe.engines.shared_prefill import can_share, observed
+from overmem.observe.engines.vllm import Served, served_samples
 from overmem.observe.plan import Split
-from overmem.observe.sample import Decoding
 from overmem.observe.score import scores
-from overmem.observe.together import can_share, observed
-from overmem.observe.vllm import Served, served_samples
+from overmem.observe.throughput import Pace
 from overmem.observe.warmup import warmed_up
 from overmem.records import Samples, Scores
-from overmem.virtual import prefix_of
 
 _WARM_UP = 1.0
 """Seconds that scoring and completing are each tried for where nobody asked for the time."""

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from overmem.probes.estimates import Number, fraction_mean, mean, proportion
 from overmem.probes.rows import drawn_questions, greedy_rows, missing, row, samples_or_note, splits_of, unasked
 from overmem.records import Measurement, Samples, Snapshot
+from overmem.statistics.estimates import Number, fraction_mean, mean, proportion
 
 METRICS = ("accuracy", "sample_accuracy", "unanswered", "cut_off", "completion_tokens")
 

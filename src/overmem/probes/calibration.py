@@ -6,14 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from overmem.probes.estimates import Number, fraction, mean, ratio
-from overmem.probes.reliability import (
-    Judged,
-    bins_of,
-    calibration_error,
-    mean_absolute_gap,
-    smooth_calibration_error,
-)
 from overmem.probes.rows import (
     by_id,
     drawn_questions,
@@ -27,6 +19,14 @@ from overmem.probes.rows import (
 )
 from overmem.probes.temperature import BEYOND, at_end, lowest, weights_at
 from overmem.records import Measurement, Samples, Scores, Snapshot
+from overmem.statistics.estimates import Number, fraction, mean, ratio
+from overmem.statistics.reliability import (
+    Judged,
+    bins_of,
+    calibration_error,
+    mean_absolute_gap,
+    smooth_calibration_error,
+)
 
 ERRORS = ("overconfidence", "ece", "ece_l1", "smooth_ece", "brier")
 RECOVERY = ("recovery_temperature", "recovered_nll")

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from overmem.probes.estimates import Number, fraction, ratio
 from overmem.probes.mechanism import TokenExcess
+from overmem.statistics.estimates import Number, fraction, ratio
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from overmem.probes.draws import best_of, majority_of, pass_all, pass_at
-from overmem.probes.estimates import Number, fraction_mean, mean, mean_difference
 from overmem.probes.rows import Question, drawn_questions, mean_logprobs, missing, row, samples_or_note, splits_of
 from overmem.probes.variety import (
     chain,
@@ -19,6 +18,7 @@ from overmem.probes.variety import (
     words,
 )
 from overmem.records import Example, Measurement, Samples, Snapshot
+from overmem.statistics.estimates import Number, fraction_mean, mean, mean_difference
 
 METRICS = ("pass@1", "distinct_1", "self_bleu", "vendi", "answer_entropy", "chain_difference")
 _BOUNDED = ("distinct_1", "distinct_2", "self_bleu", "chain_difference", "reworded")

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from overmem.probes.estimates import Number
 from overmem.probes.membership import EXPOSED, RATES, told_apart
 from overmem.probes.rows import missing, row, scores_or_note
 from overmem.records import Measurement, Scores, Snapshot
+from overmem.statistics.estimates import Number
 
 METRICS = ("lt_iqr_auroc", *(f"lt_iqr_{rate}" for rate in RATES), "lt_iqr_median")
 

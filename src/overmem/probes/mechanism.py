@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from overmem.probes.estimates import Number, fraction, ratio
 from overmem.probes.pairs import TokenPairs, token_pairs
 from overmem.probes.rows import by_id, example_sums, left_out, missing, row, scores_or_note, splits_of
 from overmem.probes.temperature import BEYOND, at_end, lowest
 from overmem.records import Measurement, Scores, Snapshot
 from overmem.seeds import generator
+from overmem.statistics.estimates import Number, fraction, ratio
 
 SPLIT = ("disagree_share", "nll_agree", "nll_disagree", "nll_part_agree", "nll_part_disagree")
 EXCESS = ("excess", "excess_agree", "excess_disagree", "agree_share", "scale_share", "top_percent_share")

@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from overmem.probes.attacks import ATTACKS, LACKING, NEEDS, Tokens, able, blind
-from overmem.probes.estimates import Number
-from overmem.probes.roc import auroc, tpr_at
 from overmem.probes.rows import missing, row, scores_or_note
 from overmem.records import COMPANION, Measurement, Scores, Snapshot
+from overmem.statistics.estimates import Number
+from overmem.statistics.roc import auroc, tpr_at
 
 RATES = {"tpr@1%": 0.01, "tpr@0.1%": 0.001}
 METRICS = tuple(f"{attack}_{metric}" for attack in (*ATTACKS, "blind") for metric in ("auroc", *RATES))

@@ -3,7 +3,6 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
-from overmem.probes.estimates import Number, difference, fraction, fraction_mean, ratio
 from overmem.probes.rows import (
     by_id,
     example_sums,
@@ -16,6 +15,7 @@ from overmem.probes.rows import (
 )
 from overmem.probes.variety import words
 from overmem.records import Measurement, Scores, Snapshot
+from overmem.statistics.estimates import Number, difference, fraction, fraction_mean, ratio
 
 SCORED = ("exact", "extraction_strength", "wholly_extractable")
 WRITTEN = ("verbatim", "verbatim_prefix")

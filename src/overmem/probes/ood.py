@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from overmem.probes.estimates import Number, difference, mean, mean_of_independent, proportion, ratio
 from overmem.probes.rows import greedy_rows, missing, row, samples_or_note, scores_or_note, splits_of, unasked
 from overmem.records import Measurement, Snapshot
+from overmem.statistics.estimates import Number, difference, mean, mean_of_independent, proportion, ratio
 
 METRICS = ("accuracy_drop", "nll_rise")
 

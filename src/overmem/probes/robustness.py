@@ -5,8 +5,11 @@ from itertools import combinations
 
 import numpy as np
 
-from overmem.answers import is_correct
-from overmem.probes.estimates import (
+from overmem.grading.answers import is_correct
+from overmem.probes.rows import greedy_rows, missing, row, samples_or_note, scores_or_note, splits_of
+from overmem.records import Measurement, Samples, Snapshot
+from overmem.shifts import family, keeps_answer, original_id
+from overmem.statistics.estimates import (
     Number,
     exact_mcnemar,
     fraction_mean,
@@ -16,9 +19,6 @@ from overmem.probes.estimates import (
     ratio,
     ratio_difference,
 )
-from overmem.probes.rows import greedy_rows, missing, row, samples_or_note, scores_or_note, splits_of
-from overmem.records import Measurement, Samples, Snapshot
-from overmem.shifts import family, keeps_answer, original_id
 
 PAIRED = ("accuracy_drop", "mcnemar_p", "pdr", "asp", "limem", "consistency")
 WORDINGS = ("wordings_accuracy_drop", "wordings_solved_always", "wordings_consistency")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from overmem.probes.estimates import Number
 from overmem.records import COMPANION, Measurement, Samples, Scores, Snapshot
+from overmem.statistics.estimates import Number
 
 
 def row(snapshot: Snapshot, split: str, probe: str, metric: str, number: Number) -> Measurement:

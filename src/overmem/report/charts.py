@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 import altair as alt
 
 from overmem.records import Estimate
-from overmem.regime.story import MEANING
 from overmem.report.findings import Findings, has_value
 from overmem.report.numbers import estimate_text
+from overmem.wording.sentences import MEANING
 
 Rows: TypeAlias = list[dict[str, Any]]
 Domain: TypeAlias = tuple[float, float]

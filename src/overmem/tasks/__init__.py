@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from overmem.answers import check_gold
 from overmem.errors import BadData, BadRequest, unknown
+from overmem.grading.answers import check_gold
 from overmem.records import Example
 from overmem.tables import method
 from overmem.tasks import wordproblems

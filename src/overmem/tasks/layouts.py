@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from overmem.answers import gold_scores, is_correct, marked_answer
 from overmem.errors import BadData, unknown
-from overmem.mathematics import number
+from overmem.grading.answers import gold_scores, is_correct, marked_answer
+from overmem.grading.mathematics import number
 from overmem.records import Example
 from overmem.tasks.data import Data, Row
 

@@ -10,8 +10,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingA
 from trl import SFTConfig, SFTTrainer
 
 from overmem.callback import OvermemCallback
+from overmem.encoding import PLAIN, encode
 from overmem.tasks import Data, load
-from overmem.tasks.render import PLAIN, encode
 
 LIMITS = {"rows": 6, "side_rows": 4, "max_new_tokens": 8}
 

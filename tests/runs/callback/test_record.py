@@ -12,8 +12,8 @@ from overmem.audit import Audit, audit
 from overmem.callback import hooks
 from overmem.callback.hooks import Diary
 from overmem.diagnose import Diagnose, diagnose
+from overmem.encoding import PLAIN
 from overmem.tasks import load
-from overmem.tasks.render import PLAIN
 
 
 @pytest.mark.parametrize("make", ["trainer_of", "sft_of"], indirect=True)

@@ -15,7 +15,7 @@ from trl import SFTConfig, SFTTrainer
 from overmem.audit import Audit, audit
 from overmem.callback import OvermemCallback
 from overmem.errors import BadRequest
-from overmem.trainers import with_loss
+from overmem.training.trainers import with_loss
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from overmem import store
 from overmem.errors import BadRequest
 from overmem.losses import LOSSES
 from overmem.losses.driver import model_loss
-from overmem.trainers import with_loss
+from overmem.training.trainers import with_loss
 
 
 @pytest.mark.parametrize("setup", ["padded", "packed", "without padding", "accumulated"])

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, MixtralConfig, MixtralForCausalLM
 
 from overmem.errors import BadRequest
 from overmem.losses.goldfish import goldfish_labels
-from overmem.trainers import with_loss
+from overmem.training.trainers import with_loss
 
 
 @pytest.mark.parametrize("adapter", [False, True], ids=["full", "lora"])

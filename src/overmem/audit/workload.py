@@ -1,0 +1,79 @@
+"""What an audit has to do, and how long that takes on this machine."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import fsum
+
+from overmem.audit.request import Request
+from overmem.errors import BadCheckpoint, BadRequest
+from overmem.observe.engines.packed import packed
+from overmem.observe.plan import Split
+from overmem.observe.throughput import Pace
+from overmem.observe.warmup import warmed_up
+from overmem.observe.work import Work, pending
+
+_WARM_UP = 10.0
+"""Seconds that scoring and completing are each tried for, so that what is said of the time can be relied on."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a request comes to."""
+
+    request: Request
+    splits: Mapping[str, Split]
+    work: Sequence[Work]
+    """To be done."""
+    standing: int
+    """Units of work that are done already."""
+    failures: dict[str, str]
+    """Checkpoint -> why its weights cannot be read."""
+
+    @property
+    def checkpoints(self) -> list[str]:
+        """Those that have something to be done, in order."""
+        return list(dict.fromkeys(one.found.checkpoint.name for one in self.work))
+
+    def seconds(self, pace: Pace) -> float:
+        """All of it, and the weights of every checkpoint put in place."""
+        return fsum(pace.seconds(one.split, one.kinds) for one in self.work) + pace.loading * len(self.checkpoints)
+
+    def most_seconds(self, pace: Pace) -> float:
+        """The same, were every completion as long as it may be."""
+        return fsum(pace.most_seconds(one.split, one.kinds) for one in self.work) + pace.loading * len(self.checkpoints)
+
+
+def load_of(request: Request) -> Load:
+    """What is to be done for a request. Reads no weights but for their fingerprints."""
+    splits = request.splits(request.asked["rows"], request.asked["side_rows"])
+    return Load(request, splits, *pending(request.run, request.found, splits, request.skeleton.base))
+
+
+def pace_of(load: Load) -> Pace:
+    """The pace of this machine, by a warm-up on the last checkpoint that has something to be done and can be loaded.
+
+    Raises:
+        BadRequest: none can be loaded.
+    """
+    request, reasons = load.request, []
+    there = {one.found.checkpoint.name: one.found for one in load.work}
+    for found in reversed(there.values()):
+        start = time.perf_counter()
+        try:
+            model = request.skeleton.model(found)
+        except BadCheckpoint as error:
+            reasons.append(str(error))
+            continue
+        with packed(model):
+            loading = time.perf_counter() - start
+            pace = warmed_up(
+                model,
+                request.tokenizer,
+                list({one.split.name: one.split for one in load.work}.values()),
+                request.decoding,
+                token_budget=request.config.token_budget,
+                seconds=_WARM_UP,
+            )
+        return replace(pace, loading=loading, spent=pace.spent + loading)
+    raise BadRequest(f"no checkpoint can be loaded, so the time cannot be measured: {'; '.join(reasons)}")

@@ -1,0 +1,1 @@
+"""Grading: what answer a text gives, and whether it is right."""

@@ -1,0 +1,226 @@
+"""LoRA adapters combined exactly: what is summed is each adapter's change of the weights, never its A and B.
+
+The change is s B A. A sum of changes sum_i c_i s_i B_i A_i is one adapter whose A is all A_i stacked and whose B is all
+c_i s_i B_i side by side: its rank is the sum of the ranks, its scale 1, and nothing is lost. (Averaging A and B instead
+gives products of one checkpoint's B with another's A.)
+
+DoRA's weight is W_i = g_i (W + s_i B_i A_i), with one factor g_i = m_i / |W + s_i B_i A_i| a row. So
+sum_i c_i W_i = G (W + sum_i (c_i g_i / G) s_i B_i A_i) with G = sum_i c_i g_i: an adapter of DoRA again, exactly, if
+the base's weights are at hand.
+
+PiSSA and OLoRA take a part P of the base's weights into the adapter when it is made, and again whenever it is loaded:
+the weight is W - P + s B A. The sum is written as plain LoRA, with -P as columns of its own.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from overmem.errors import BadCheckpoint, BadRequest
+from overmem.models.loading import KEEPS_BASE
+
+CONFIG = "adapter_config.json"
+_INSIDE = "base_model.model."
+"""What PEFT writes before the name that a module has in the base model."""
+_DOWN = (".lora_A.weight", ".lora_embedding_A")
+_UP = (".lora_B.weight", ".lora_embedding_B")
+_BIAS = ".lora_B.bias"
+_MAGNITUDE = (".lora_magnitude_vector", ".lora_magnitude_vector.weight")
+_TAKES_PART = ("pissa", "olora")
+"""Initialisations that take a part of the base's weights, the same one every time."""
+_VARIANTS = ("target_parameters", "use_qalora", "use_bdlora", "arrow_config", "kasa_config", "monteclora_config")
+"""LoRA whose change is not s B A, or whose A and B are laid out otherwise."""
+_SHARED = (
+    "base_model_name_or_path",
+    "bias",
+    "use_dora",
+    "lora_bias",
+    "fan_in_fan_out",
+    "modules_to_save",
+    "layer_replication",
+    "trainable_token_indices",
+    "alora_invocation_tokens",
+)
+"""Settings on which the sources must agree."""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A LoRA adapter's settings."""
+
+    folder: Path
+    config: Mapping[str, Any]
+
+    def scale(self, module: str, rank: int) -> float:
+        """The factor s of a module's change s B A."""
+        from peft.utils.other import get_pattern_key
+
+        patterns = self.config.get("alpha_pattern") or {}
+        alpha = patterns.get(get_pattern_key(list(patterns), module), self.config["lora_alpha"])
+        return float(alpha / math.sqrt(rank) if self.config.get("use_rslora") else alpha / rank)
+
+    @property
+    def takes(self) -> str | None:
+        """The initialisation that took a part of the base's weights, None if none did."""
+        init = self.config.get("init_lora_weights")
+        return init if init in _TAKES_PART else None
+
+
+def adapter(folder: Path) -> Adapter:
+    """The adapter in `folder`, once it is known to be one whose change of the weights is a plain product.
+
+    Raises:
+        BadCheckpoint: its settings cannot be read.
+        BadRequest: not LoRA, or a kind of LoRA that cannot be combined; the message says why.
+    """
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadCheckpoint(f"{path} cannot be read: {error}") from error
+    if config.get("peft_type") != "LORA":
+        raise BadRequest(f"{folder} is an adapter of type {config.get('peft_type')}; only LORA adapters can be merged")
+    if used := [name for name in _VARIANTS if config.get(name)]:
+        raise BadRequest(f"{folder} uses {', '.join(used)}: its change of the weights is not s B A and is not merged")
+    init = config.get("init_lora_weights", True)
+    if init not in KEEPS_BASE and (init not in _TAKES_PART or config.get("use_dora")):
+        raise BadRequest(
+            f"{folder} was initialised with init_lora_weights={init!r}, which changes the base's weights when it is "
+            "loaded; convert it to plain LoRA first: model.save_pretrained(folder, "
+            "path_initial_model_for_weight_conversion=<adapter saved before training>)"
+        )
+    return Adapter(folder, config)
+
+
+def agreeing(adapters: Sequence[Adapter]) -> None:
+    """Nothing, once the adapters are known to belong to one model and one set-up.
+
+    Raises:
+        BadRequest: they differ; the message says in what.
+    """
+    first = adapters[0]
+    for other in adapters[1:]:
+        for name in _SHARED:
+            mine, theirs = first.config.get(name) or None, other.config.get(name) or None
+            if _unordered(mine) != _unordered(theirs):
+                raise BadRequest(
+                    f"the adapters differ in {name}: {mine!r} in {first.folder}, {theirs!r} in {other.folder}"
+                )
+
+
+def _unordered(value: Any) -> Any:
+    return sorted(value) if isinstance(value, list) and all(isinstance(v, str) for v in value) else value
+
+
+def role(name: str) -> tuple[str, str]:
+    """What a tensor of an adapter is (`down`, `up`, `bias`, `magnitude` or `whole`), and its module in the base."""
+    inner = name.removeprefix(_INSIDE)
+    for kind, endings in (("down", _DOWN), ("up", _UP), ("bias", (_BIAS,)), ("magnitude", _MAGNITUDE)):
+        for ending in endings:
+            if inner.endswith(ending):
+                return kind, inner.removesuffix(ending)
+    return "whole", inner
+
+
+def stacked_down(parts: Sequence[Float[Tensor, "_ inputs"]]) -> Float[Tensor, "rank inputs"]:
+    """A of the sum: every A, one below the other."""
+    return torch.cat(list(parts), dim=0)
+
+
+def stacked_up(parts: Sequence[Float[Tensor, "outputs _"]], scales: Sequence[float]) -> Float[Tensor, "outputs rank"]:
+    """B of the sum: every B times its coefficient and scale, side by side."""
+    return torch.cat([part * scale for part, scale in zip(parts, scales, strict=True)], dim=1)
+
+
+def part_taken(
+    weight: Float[Tensor, "outputs inputs"], init: str, rank: int, scale: float
+) -> tuple[Float[Tensor, "outputs rank"], Float[Tensor, "rank inputs"]]:
+    """(up, down) whose product is what an initialisation takes from the base's matrix [out in].
+
+    Args:
+        weight: the base's matrix, in float32.
+        init: `pissa` (its largest singular directions) or `olora` (the first columns of its QR decomposition).
+        rank: the adapter's.
+        scale: the adapter's.
+    """
+    if init == "pissa":
+        left, size, right = torch.linalg.svd(weight, full_matrices=False)
+        return left[:, :rank] * size[:rank], right[:rank]
+    left, right = torch.linalg.qr(weight)
+    return left[:, :rank] * scale, right[:rank]
+
+
+@dataclass(frozen=True)
+class Dora:
+    """What a sum of DoRA adapters is in one module, beside its A."""
+
+    up: Float[Tensor, "outputs rank"]
+    magnitude: Float[Tensor, "..."]
+
+
+def combined_dora(
+    weight: Float[Tensor, "rows columns"],
+    downs: Sequence[Float[Tensor, "_ inputs"]],
+    ups: Sequence[Float[Tensor, "outputs _"]],
+    magnitudes: Sequence[Float[Tensor, "..."]],
+    scales: Sequence[float],
+    coefficients: Sequence[float],
+    *,
+    fan_in_fan_out: bool = False,
+) -> Dora:
+    """B and magnitude of sum_i c_i W_i + (1 - sum_i c_i) W; its A is `stacked_down(downs)`.
+
+    Args:
+        weight: the base's matrix, [out in] (or [in out] with fan_in_fan_out).
+        downs: every A, [rank in].
+        ups: every B, [out rank].
+        magnitudes: every m, one number an output.
+        scales: every s.
+        coefficients: every c.
+        fan_in_fan_out: the base's matrix is stored transposed.
+
+    Raises:
+        BadRequest: the factors of the sum vanish somewhere, so that no adapter of this kind is equal to it.
+    """
+    matrix = weight.t() if fan_in_fan_out else weight
+    shares = []
+    for down, up, size, scale, c in zip(downs, ups, magnitudes, scales, coefficients, strict=True):
+        norm = torch.linalg.vector_norm(matrix + scale * (up @ down), dim=1)
+        shares.append(c * size.flatten() / norm)
+    whole = torch.stack(shares).sum(0) + (1.0 - sum(coefficients))
+    if bool((whole == 0).any()):
+        raise BadRequest("the DoRA magnitudes cancel under these weights; merge with weights above 0")
+    columns = [up * (scale * share / whole)[:, None] for up, scale, share in zip(ups, scales, shares, strict=True)]
+    up = torch.cat(columns, dim=1)
+    norm = torch.linalg.vector_norm(matrix + up @ stacked_down(downs), dim=1)
+    return Dora(up, (whole * norm).reshape(magnitudes[0].shape))
+
+
+def merged_config(last: Adapter, ranks: Mapping[str, int]) -> dict[str, Any]:
+    """The settings of the sum: those of its last source, with the new ranks and scale 1 everywhere.
+
+    Args:
+        last: the last source.
+        ranks: rank by module.
+    """
+    counts: dict[int, int] = {}
+    for rank in ranks.values():
+        counts[rank] = counts.get(rank, 0) + 1
+    usual = max(counts, key=lambda rank: (counts[rank], rank))
+    others = {f"^{module.replace('.', '[.]')}": rank for module, rank in ranks.items() if rank != usual}
+    return {
+        **last.config,
+        "r": usual,
+        "lora_alpha": usual,
+        "rank_pattern": others,
+        "alpha_pattern": dict(others),
+        "use_rslora": False,
+        "init_lora_weights": True,
+    }

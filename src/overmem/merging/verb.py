@@ -1,0 +1,298 @@
+"""Merge checkpoints of a run into a new one, which `audit` then measures like any other."""
+
+import errno
+import importlib.metadata
+import json
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from overmem import store
+from overmem.errors import BadCheckpoint, BadRequest, unknown
+from overmem.merging.adapters import CONFIG, adapter
+from overmem.merging.blend import Blend, blend_adapters, blend_full
+from overmem.merging.weights import (
+    ADAPTER,
+    MODEL,
+    Progress,
+    Weights,
+    copy_companions,
+    model_folder,
+    opened,
+    write_weights,
+)
+from overmem.models.discovery import MERGE_NOTE, Found, found_in
+from overmem.models.files import fingerprint
+from overmem.records import SCHEMA
+from overmem.rules import LINEAR, NEEDS_BASE, RULES
+from overmem.seeds import seed_of
+from overmem.tables import checked_knobs, knobs, method
+
+
+@dataclass(frozen=True)
+class Merge:
+    """What to merge, and how."""
+
+    run: str
+    """Run directory: checkpoint-<step> folders, full weights or LoRA adapters."""
+    checkpoints: tuple[str, ...] = ()
+    """Folder names, or `base`; by default the paper's pair: the verdict's recommended checkpoint and the last one."""
+    rule: str = "linear"
+    """Merge rule: a name of the family, or "module:function"."""
+    weights: tuple[float, ...] | None = None
+    """One number a checkpoint, in their order; by default equal ones."""
+    knobs: Mapping[str, float] = field(default_factory=dict)
+    """Further keyword arguments of the rule."""
+    name: str | None = None
+    """Folder to write, beginning with merged-; by default merged-<rule>-<steps>."""
+    dtype: Literal["source", "float32", "bfloat16", "float16"] = "source"
+    """Floating type of the result; source is that of the last checkpoint. Sums are made in float32 in any case."""
+    base: str | None = None
+    """Base model, for rules that need it; by default the recipe's or the adapter's own."""
+    shard_bytes: int = 5_000_000_000
+    """Largest weight file; bigger models are written as shards with an index."""
+    out: str | None = None
+    """Where overmem's own files are; by default RUN/overmem."""
+
+
+def merge(config: Merge, *, progress: Progress = lambda what, done, total: None) -> Path:
+    """The folder of the merged checkpoint, written now or standing already.
+
+    Weights are read, merged and written one tensor at a time, in `.<name>.partial`, which takes its name when it is
+    whole. A merge that was killed goes on after its last whole file.
+
+    Args:
+        config: what to merge.
+        progress: told how far the work is.
+
+    Raises:
+        BadRequest: an unknown checkpoint, rule or knob, weights that do not fit, too little disk, or another merge of
+            this name. Before anything is written.
+        BadCheckpoint: weights that are pickled, cut short, quantized, or of another shape than the others.
+        Locked: another process writes to the run.
+    """
+    run = store.open_run(config.run, config.out)
+    rule = _rule(config)
+    found = found_in(run.root, config.base or store.read_recipe(run).get("model"))
+    sources, base = _sources(config, run, found)
+    if config.rule in RULES:  # a wrong knob or number of sources shows on two zeros as well
+        rule(dict(config.knobs), [torch.zeros(2)] * len(sources), torch.zeros(2))
+    last = Path([one for one in sources if one is not base][-1].path)
+    note = _note(config, sources, base)
+    path = run.root / _name(config, sources)
+    with store.locked(run):
+        if path.exists():
+            return _standing(path, note)
+        partial = run.root / f".{path.name}.partial"
+        with ExitStack() as stack:
+            blend = _blend(config, rule, sources, base, stack)
+            if partial.exists() and _read_note(partial) != note:
+                shutil.rmtree(partial)
+            partial.mkdir(exist_ok=True)
+            try:
+                store.write_json(partial / MERGE_NOTE, note)
+                name, limit = (MODEL, config.shard_bytes) if blend.config is None else (ADAPTER, sys.maxsize)
+                write_weights(partial, blend.entries, blend.tensor, limit=limit, name=name, progress=progress)
+                _accompany(partial, last, blend, config.dtype)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                    raise
+                raise BadRequest(
+                    f"{partial} could not be written: {error.strerror}; make room and merge again: it goes on"
+                ) from error
+        partial.rename(path)
+    return path
+
+
+def _rule(config: Merge) -> Callable[[dict[str, Any], Sequence[Tensor], Tensor | None], Tensor]:
+    """The rule with its weights bound: (further knobs, tensors, base) -> tensor.
+
+    Raises:
+        BadRequest: an unknown rule or knob.
+    """
+    function = method(RULES, config.rule, "rule")
+    fixed: dict[str, Any] = {} if config.weights is None else {"weights": list(config.weights)}
+    checked_knobs(function, {**config.knobs, **fixed}, "rule")
+
+    def bound(further: dict[str, Any], tensors: Sequence[Tensor], base: Tensor | None) -> Tensor:
+        if "seed" in further:
+            further = {**further, "seed": int(further["seed"])}
+        merged: Tensor = function(tensors, base, **fixed, **further)
+        return merged
+
+    return bound
+
+
+def _sources(config: Merge, run: store.Run, found: list[Found]) -> tuple[list[Found], Found | None]:
+    """The checkpoints to merge, and the base where it is known."""
+    by_name = {one.checkpoint.name: one for one in found}
+    names = config.checkpoints or _pair(run, found)
+    for name in names:
+        if name not in by_name:
+            raise unknown("checkpoint", name, by_name, str(run.root))
+        if names.count(name) > 1:
+            raise BadRequest(f"{name} is named twice; give it a larger weight instead (--weights)")
+    sources, base = [by_name[name] for name in names], by_name.get("base")
+    kinds = {one.checkpoint.name: one.is_adapter for one in sources if one is not base}
+    if len(set(kinds.values())) > 1:
+        adapters = ", ".join(name for name, is_adapter in kinds.items() if is_adapter)
+        raise BadRequest(f"adapters ({adapters}) and full weights cannot be merged with each other")
+    if not kinds:
+        raise BadRequest("only the base was given; name at least one checkpoint of the run")
+    if any(kinds.values()) and config.rule not in LINEAR:
+        raise BadRequest(
+            f"rule {config.rule!r} is not linear in the change of the weights, so that its result is no adapter of low "
+            f"rank; adapters merge by {', '.join(sorted(LINEAR))}; for the others, write each adapter into full "
+            "weights first (PeftModel.merge_and_unload, save_pretrained)"
+        )
+    if config.rule in NEEDS_BASE and base is None:
+        raise BadRequest(f"rule {config.rule!r} needs the base model's weights, and it is not known; give --base")
+    return sources, base
+
+
+def _pair(run: store.Run, found: list[Found]) -> tuple[str, ...]:
+    """The paper's pair: the recommended checkpoint and the last.
+
+    Raises:
+        BadRequest: there is no verdict that names one, or it names the last.
+    """
+    trained = [one.checkpoint.name for one in found if not one.checkpoint.merged_from and one.checkpoint.step > 0]
+    if not run.verdict_path.is_file() or not trained:
+        raise BadRequest(
+            f"which checkpoints to merge? Name them (--checkpoints; {run.root} has "
+            f"{', '.join(one.checkpoint.name for one in found)}), or run `overmem diagnose {run.root}` first: the "
+            "default is the pair of its recommended checkpoint and the last one"
+        )
+    choice = store.read_verdict(run).recommended
+    early = choice.checkpoint if choice is not None else None
+    if early not in trained or early == trained[-1]:
+        raise BadRequest(
+            f"the verdict recommends {early or 'no checkpoint'}, which makes no pair with the last, {trained[-1]}; "
+            "name the checkpoints to merge (--checkpoints)"
+        )
+    return (str(early), trained[-1])
+
+
+def _name(config: Merge, sources: Sequence[Found]) -> str:
+    steps = "-".join(str(one.checkpoint.step) for one in sources)
+    name = config.name or f"merged-{config.rule.replace(':', '.')}-{steps}"
+    if not name.startswith("merged-") or Path(name).name != name:
+        raise BadRequest(
+            f"a merged checkpoint is a folder of the run and its name begins with merged-; given: {name!r}"
+        )
+    return name
+
+
+def _note(config: Merge, sources: Sequence[Found], base: Found | None) -> dict[str, Any]:
+    """The recipe of the merge, which lies in its folder: equal recipes give equal bytes."""
+    takes_weights = "weights" in knobs(method(RULES, config.rule, "rule"))
+    equal = [1.0 / len(sources)] * len(sources) if takes_weights else None
+    note = {
+        "schema": SCHEMA,
+        "sources": [
+            {"name": one.checkpoint.name, "step": one.checkpoint.step, "fingerprint": fingerprint(one.path)}
+            for one in sources
+        ],
+        "base": base.path if base is not None and (_sees_base(config.rule) or base in sources) else None,
+        "rule": config.rule,
+        "weights": list(config.weights) if config.weights is not None else equal,
+        "knobs": dict(config.knobs),
+        "dtype": config.dtype,
+        "shard_bytes": config.shard_bytes,
+        "version": importlib.metadata.version("overmem"),
+    }
+    return json.loads(json.dumps(note))  # type: ignore[no-any-return]
+
+
+def _sees_base(rule: str) -> bool:
+    """Whether the rule is given the base's weights where they are known: those that need it, and one's own."""
+    return rule in NEEDS_BASE or rule not in RULES
+
+
+def _read_note(folder: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads((folder / MERGE_NOTE).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+    except (OSError, ValueError):
+        return None
+
+
+def _standing(path: Path, note: dict[str, Any]) -> Path:
+    """`path`, if the merge that stands there is the one that is asked for.
+
+    Raises:
+        BadRequest: it is another one; the message says in what.
+    """
+    there = _read_note(path)
+    if there is None:
+        raise BadRequest(f"{path} exists and is not a merge of overmem's; give another --name")
+    differing = [key for key in note if key != "version" and there.get(key) != note[key]]
+    if differing:
+        what = "; ".join(f"{key} was {there.get(key)!r}, asked for {note[key]!r}" for key in differing)
+        raise BadRequest(f"{path} is another merge ({what}); give another --name, or remove the folder")
+    return path
+
+
+def _blend(
+    config: Merge,
+    rule: Callable[[dict[str, Any], Sequence[Tensor], Tensor | None], Tensor],
+    sources: Sequence[Found],
+    base: Found | None,
+    stack: ExitStack,
+) -> Blend:
+    dtype = None if config.dtype == "source" else getattr(torch, config.dtype)
+
+    @cache
+    def base_weights() -> Weights:
+        if base is None:
+            raise BadRequest("this merge needs the base model's weights, and it is not known; give --base")
+        return stack.enter_context(opened(model_folder(base.path)))
+
+    if any(one.is_adapter for one in sources):
+        ours = [i for i, one in enumerate(sources) if one.is_adapter]
+        # A linear rule is known by what it makes of each source alone; the change of the base is 0.
+        merged = rule(
+            dict(config.knobs), list(torch.eye(len(sources), dtype=torch.float64)), torch.zeros(len(sources)).double()
+        )
+        folders = [Path(sources[i].path) for i in ours]
+        adapters = [adapter(folder) for folder in folders]
+        weights = [stack.enter_context(opened(folder)) for folder in folders]
+        return blend_adapters(adapters, weights, [float(merged[i]) for i in ours], base_weights, dtype=dtype)
+    folders = [model_folder(one.path) for one in sources]
+    for folder in folders:
+        if "quantization_config" in _settings(folder):
+            raise BadCheckpoint(f"{folder} holds quantized weights, which cannot be averaged; dequantize them first")
+
+    def combine(name: str, tensors: Sequence[Tensor], below: Tensor | None) -> Tensor:
+        further = dict(config.knobs)
+        if "seed" in knobs(method(RULES, config.rule, "rule")):
+            further["seed"] = seed_of(further.get("seed", 0), "merge", name)
+        return rule(further, tensors, below)
+
+    opened_all = [base_weights() if one is base else stack.enter_context(opened(Path(one.path))) for one in sources]
+    tied = bool(_settings(folders[-1]).get("tie_word_embeddings"))
+    below = base_weights() if base is not None and _sees_base(config.rule) else None
+    return blend_full(opened_all, below, combine, dtype=dtype, tied=tied)
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _accompany(partial: Path, last: Path, blend: Blend, dtype: str) -> None:
+    """Configuration and tokenizer of the last trained source, and the settings that the merge changed."""
+    copy_companions(last, partial, leave=(MERGE_NOTE, CONFIG))
+    if blend.config is not None:
+        store.write_json(partial / CONFIG, blend.config)
+    elif dtype != "source":
+        settings = _settings(partial)
+        key = "torch_dtype" if "torch_dtype" in settings else "dtype"
+        store.write_json(partial / "config.json", {**settings, key: dtype})

@@ -1,0 +1,140 @@
+"""One model in memory whose weights are swapped from checkpoint to checkpoint."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import AutoModelForCausalLM
+
+from overmem.errors import BadCheckpoint, BadRequest, unknown
+from overmem.models.discovery import Found
+from overmem.models.files import json_object, names_in, shape_of, weight_files
+from overmem.models.virtual import without_prompt_learning
+
+Model: TypeAlias = Any
+"""A transformers causal language model, or PEFT's wrapper around one."""
+KEEPS_BASE = (True, False, None, "gaussian", "eva", "orthogonal")
+"""Initialisations that leave the base weights as they are (pissa, olora, corda and loftq do not)."""
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        BadRequest: what was given, and what there is.
+    """
+    there = ["cpu"]
+    if (accelerator := torch.accelerator.current_accelerator(check_available=True)) is not None:
+        there += [accelerator.type, *(f"{accelerator.type}:{i}" for i in range(torch.accelerator.device_count()))]
+    if device not in there:
+        raise unknown("device", device, ["auto", *there], "this machine's")
+
+
+@dataclass
+class Skeleton:
+    """One model in memory whose weights are swapped from checkpoint to checkpoint instead of being loaded anew."""
+
+    base: str | None
+    """Folder or hub id of the base model; needed for adapters."""
+    device: str = "cpu"
+    dtype: torch.dtype = torch.float32
+    _model: Any = field(default=None, repr=False)
+    _config: dict[str, Any] = field(default_factory=dict, repr=False)
+    _holds: str = field(default="", repr=False)
+    _restores: bool = field(default=False, repr=False)
+
+    def model(self, found: Found) -> Model:
+        """The model with this checkpoint's weights, in evaluation mode.
+
+        Raises:
+            BadCheckpoint: pickled, truncated, missing or ill-shaped weights.
+            BadRequest: the model does not fit the device.
+        """
+        if self._model is not None and self._holds == found.path:
+            return self._model
+        try:
+            model = self._with_adapter(found) if found.is_adapter else self._with_weights(found.path)
+        except torch.OutOfMemoryError as error:
+            self._model = None
+            raise BadRequest(f"{found.path} does not fit {self.device}: {error}; allowed: another --device") from error
+        except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
+            self._model = None
+            raise BadCheckpoint(f"{found.path} cannot be loaded: {error}") from error
+        model.train(False)
+        return model
+
+    def _with_weights(self, path: str) -> Model:
+        folder = Path(path)
+        if self._model is not None and self._holds == path:
+            return self._model
+        if not folder.is_dir():
+            return self._loaded(path)
+        files = weight_files(folder)
+        config = shape_of(folder)
+        if self._model is None or config != self._config or not _fits(self._model, files):
+            return self._loaded(path)
+        self._holds = ""
+        _swap(self._model, files)
+        self._holds = path
+        return self._model
+
+    def _loaded(self, path: str) -> Model:
+        self._model = None
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            path, dtype=self.dtype, use_safetensors=True, output_loading_info=True, trust_remote_code=False
+        )
+        model, info = loaded
+        if info["missing_keys"]:
+            raise BadCheckpoint(f"{path} lacks weights: {', '.join(sorted(info['missing_keys'])[:5])}")
+        self._model = model.to(self.device)
+        self._config, self._holds = shape_of(Path(path)), path
+        return self._model
+
+    def _with_adapter(self, found: Found) -> Model:
+        from peft import PeftModel, get_peft_model_state_dict
+
+        if self.base is None:
+            raise BadCheckpoint(f"{found.path} is an adapter and its base model is not known; give --base")
+        files = weight_files(Path(found.path))
+        if self._model is not None and hasattr(self._model, "peft_config"):
+            kept = self._model if self._restores else None
+            self._model = kept.unload() if kept is not None else None
+            self._holds = self.base if kept is not None else ""
+        base = self._with_weights(self.base)
+        config = json_object(Path(found.path) / "adapter_config.json")
+        is_lora = config.get("peft_type") == "LORA"
+        self._restores = is_lora and config.get("init_lora_weights", True) in KEEPS_BASE
+        model: Any = PeftModel.from_pretrained(base, found.path, torch_device=self.device)
+        expected = set(get_peft_model_state_dict(model, save_embedding_layers=False))
+        if lacking := sorted(expected - names_in(files)):  # PEFT only warns of it
+            self._model = None
+            raise BadCheckpoint(f"{found.path} lacks weights: {', '.join(lacking[:5])}")
+        prompt = model.active_peft_config.is_prompt_learning
+        self._model = without_prompt_learning(model, found.path) if prompt else model
+        self._holds = found.path
+        return self._model
+
+
+def _fits(model: Model, files: list[Path]) -> bool:
+    """Whether the files name every weight of the model, in its shapes (tied ones once)."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for file in files:
+        with safe_open(file, framework="pt") as stream:
+            shapes |= {name: tuple(stream.get_slice(name).get_shape()) for name in stream.keys()}  # noqa: SIM118
+    targets = model.state_dict()
+    named = {targets[name].data_ptr() for name in shapes if name in targets}
+    return all(name in targets and tuple(targets[name].shape) == shape for name, shape in shapes.items()) and all(
+        tensor.data_ptr() in named for tensor in targets.values()
+    )
+
+
+@torch.no_grad()
+def _swap(model: Model, files: list[Path]) -> None:
+    """Copy every tensor of `files` into `model`, one at a time."""
+    targets = model.state_dict()
+    for file in files:
+        with safe_open(file, framework="pt") as stream:
+            for name in stream.keys():  # noqa: SIM118
+                targets[name].copy_(stream.get_tensor(name))

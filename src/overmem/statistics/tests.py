@@ -1,0 +1,74 @@
+"""Paired tests, multiple testing and the examples that a decision needs."""
+
+from collections.abc import Sequence
+from math import ceil, inf, sqrt
+
+import numpy as np
+from jaxtyping import Bool
+from scipy.special import ndtri, stdtr
+
+
+def tail(value: float, threshold: float, stderr: float, n: int) -> float:
+    """One-sided p of `true value <= threshold`, by Student's t; 1 where nothing is known."""
+    if not np.isfinite(value) or not np.isfinite(stderr):
+        return 1.0
+    if stderr == 0:
+        return 0.0 if value > threshold else 1.0
+    return float(stdtr(max(n - 1, 1), -(value - threshold) / stderr))
+
+
+def noninferior(difference: float, stderr: float, margin: float, n: int, *, step: float = 1.0) -> float:
+    """One-sided p of `true difference <= -margin` for a paired difference of shares.
+
+    The variance is never taken smaller than the null itself implies: a true difference of -margin needs at least that
+    share of discordant pairs. So perfect agreement on 50 examples does not prove a margin of 0.03, as Tango's score
+    test has it (for no discordant pair the two are the same). `step` is the smallest difference that one example can
+    show: 1 for answers that are right or wrong, 1/k for means over k draws.
+
+    Source: Tango 1998, https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<891::AID-SIM780>3.0.CO;2-B.
+    """
+    return tail(difference, -margin, max(stderr, least_stderr(margin, n, step)), n)
+
+
+def least_stderr(margin: float, n: int, step: float = 1.0) -> float:
+    """The least standard error that a true difference of -margin implies, see `noninferior`."""
+    return sqrt(max(margin * step - margin * margin, 0.0) / n) if n > 0 else inf
+
+
+def mcnemar(left: Bool[np.ndarray, " examples"], right: Bool[np.ndarray, " examples"]) -> float:
+    """Exact two-sided p that two checkpoints are right equally often; 1 where they never differ."""
+    from scipy.stats import binomtest
+
+    only, other = int((left & ~right).sum()), int((~left & right).sum())
+    return float(binomtest(only, only + other, 0.5).pvalue) if only + other else 1.0
+
+
+def holm(p: Sequence[float | None]) -> list[float | None]:
+    """Holm-adjusted p values in the order given; None stays None and does not count."""
+    known = [i for i, value in enumerate(p) if value is not None]
+    order = sorted(known, key=lambda i: p[i])  # type: ignore[arg-type,return-value]
+    adjusted: list[float | None] = [None] * len(p)
+    running = 0.0
+    for rank, i in enumerate(order):
+        running = max(running, min(1.0, (len(order) - rank) * p[i]))  # type: ignore[operator]
+        adjusted[i] = running
+    return adjusted
+
+
+def detectable(deviation: float, n: int, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """The smallest true difference that a one-sided paired test on n examples finds with this power.
+
+    `deviation` is the standard deviation of the paired difference of one example (the root of the discordant share,
+    for answers that are right or wrong). Infinite for no examples.
+    """
+    return float(ndtri(1 - alpha) + ndtri(power)) * deviation / sqrt(n) if n > 0 else inf
+
+
+def examples_needed(deviation: float, distance: float, *, alpha: float = 0.05, power: float = 0.8) -> int | None:
+    """How many examples decide a one-sided paired test whose truth lies `distance` from the threshold.
+
+    None where the distance is 0: no number of examples decides.
+    """
+    if distance <= 0 or not np.isfinite(deviation):
+        return None
+    return ceil((float(ndtri(1 - alpha) + ndtri(power)) * deviation / distance) ** 2)

@@ -1,0 +1,230 @@
+"""Any loss of the family in the trainer that a script has already: transformers' Trainer, TRL's SFTTrainer, their kin.
+
+    from overmem.training.trainers import with_loss
+
+    trainer = with_loss(SFTTrainer, "mar")(model=model, args=args, train_dataset=rows)
+
+Nothing else of the script changes. The loss is computed a chunk of rows at a time, summed over the trained tokens of
+the whole optimizer step. Evaluation reports plain nll, whatever the training loss is.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.utils import gather_object  # type: ignore[import-untyped]
+from tqdm.auto import tqdm  # type: ignore[import-untyped]
+from transformers import Trainer, TrainerCallback
+
+from overmem import store
+from overmem.errors import BadRequest
+from overmem.losses import LOSSES
+from overmem.losses.driver import IGNORED, attach, labels_left, model_loss
+from overmem.losses.gate import TokenLoss, trait
+from overmem.tables import checked_knobs, method
+from overmem.training.reference import observed, reference_of
+
+_SEEN = ("nll", "token_accuracy", "label_probability")
+"""The training dynamics, each a mean over tokens, as they are named in logs."""
+
+
+def with_loss(kind: type[Any], loss: str | TokenLoss, /, **knobs: Any) -> type[Any]:
+    """The trainer class `kind`, training on another loss.
+
+    Logs gain `nll`, `token_accuracy` and `label_probability`, means over the trained tokens since the last log, and
+    evaluations the same with their prefix, over all tokens of the evaluation set (in several processes, rows that fill
+    up the last batch count twice). `eval_loss` is plain nll, averaged over batches as the trainer itself does. What
+    SFTTrainer's own `compute_loss` logs (entropy, mean_token_accuracy, num_tokens) is not logged.
+
+    A loss that needs the base model (rho, asft) has it observed when training begins; what it said of the labels is
+    kept in `output_dir/overmem/reference.parquet`, from where a resumed training reads it.
+
+    Args:
+        kind: transformers' Trainer or a subclass of it whose batches have `input_ids` and `labels`, like SFTTrainer.
+        loss: a name of the family, "module:function", or a function `(logits, labels, *, knobs) -> loss`.
+        **knobs: keyword arguments of the loss.
+
+    Raises:
+        BadRequest: no trainer class, an unknown loss or knob, or a knob outside its range.
+    """
+    if not (isinstance(kind, type) and issubclass(kind, Trainer)):
+        raise BadRequest(f"with_loss wants a subclass of transformers.Trainer, got {kind!r}")
+    function = method(LOSSES, loss, "loss") if isinstance(loss, str) else loss
+    name = loss if isinstance(loss, str) else str(getattr(loss, "__name__", loss))
+    chosen = partial(function, **checked_knobs(function, knobs, f"loss {name!r}"))
+    if name in LOSSES:  # a knob outside its range shows on one token as well
+        reference = {"reference_logprob": torch.zeros(1)} if trait(function, "needs_reference") else {}
+        chosen(torch.zeros(1, 2), torch.zeros(1, dtype=torch.long), **reference)
+    return type(f"{kind.__name__}WithLoss", (_WithLoss, kind), {"token_loss": staticmethod(chosen)})
+
+
+class _WithLoss(Trainer):
+    """What `with_loss` changes of a trainer."""
+
+    token_loss: TokenLoss
+    progress: Callable[[str, float, float], None] | None = None
+    """Told how far the observation of the base model is; None for a bar of its own, as the trainer's."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.model: Any
+        self._refuse_what_contradicts()
+        attach(self.model)
+        self.model_accepts_loss_kwargs = True  # makes the Trainer count the tokens of the optimizer step
+        self.known: Mapping[str, np.ndarray] | None = None
+        self.seen = {"train": self._nothing_seen(), "eval": self._nothing_seen()}
+        if trait(self.token_loss, "needs_reference"):
+            self.add_callback(_Reference(self))
+
+    def _refuse_what_contradicts(self) -> None:
+        given: Any = self.args
+        fused = (given.liger_kernel_config or {}).get("fused_linear_cross_entropy", True)
+        parallel = self.accelerator.parallelism_config
+        for wrong, said in (
+            (self.compute_loss_func is not None, "compute_loss_func"),
+            (given.label_smoothing_factor != 0, "label_smoothing_factor (with_loss has `label_smoothing`)"),
+            (getattr(given, "loss_type", "nll") != "nll", f"loss_type={getattr(given, 'loss_type', None)!r}"),
+            (given.use_liger_kernel and fused, "Liger's fused loss (fused_linear_cross_entropy=False is allowed)"),
+            (given.n_gpu > 1, "nn.DataParallel: start it with `accelerate launch`, or make one device visible"),
+            (
+                parallel is not None and (parallel.cp_enabled or parallel.sp_enabled or parallel.tp_enabled),
+                "context, sequence or tensor parallelism, which split the rows or the output matrix",
+            ),
+        ):
+            if wrong:
+                raise BadRequest(f"with_loss chooses the loss and how it is computed; it does not go with {said}")
+
+    def _nothing_seen(self) -> torch.Tensor:
+        return torch.zeros(1 + len(_SEEN), dtype=torch.float64, device=self._sums_on())
+
+    def _sums_on(self) -> torch.device:
+        device: torch.device = self.args.device
+        return torch.device("cpu") if device.type == "mps" else device  # which has no float64
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The loss of one micro-batch, already divided by the tokens of all of them; in evaluation its plain nll."""
+        if inputs.get("labels") is None:
+            raise BadRequest(f"with_loss needs batches with labels; this one has {', '.join(inputs)}")
+        training = self.model.training
+        whole = training and num_items_in_batch is not None
+        # Gradients are averaged over processes, and the tokens are those of all of them.
+        processes = self.accelerator.num_processes if whole and self.args.average_tokens_across_devices else 1
+        loss, result = model_loss(
+            model,
+            inputs,
+            self.token_loss if training else LOSSES["nll"],
+            denominator=num_items_in_batch / processes if whole else None,
+            router_share=(1.0 / self.current_gradient_accumulation_steps if whole else 1.0) if training else 0.0,
+        )
+        sums = (result.tokens, result.nll_sum, result.argmax_sum, result.probability_sum)
+        self.seen["train" if training else "eval"] += torch.stack(
+            [torch.as_tensor(value, dtype=torch.float64, device=self._sums_on()) for value in sums]
+        )
+        if not return_outputs:
+            return loss
+        with torch.no_grad():
+            rest = {key: value for key, value in inputs.items() if key not in ("labels", "reference_logprob")}
+            return loss, model(**{**rest, "use_cache": False})
+
+    def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device) -> Any:
+        """The batches of one optimizer step, with the labels that the loss trains on, so that those are counted."""
+        return super().get_batch_samples(map(self._prepared, epoch_iterator), num_batches, device)
+
+    def _prepared(self, batch: Any) -> Any:
+        if not isinstance(batch, Mapping) or not torch.is_tensor(batch.get("labels")):
+            return batch
+        prepared = dict(batch)
+        if self.known is not None:
+            prepared["reference_logprob"] = reference_of(prepared, self.known)
+        prepared["labels"] = labels_left(prepared, self.token_loss).clone()
+        prepared["labels"][:, 0] = IGNORED  # nothing comes before the first token that could predict it
+        return prepared
+
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
+    ) -> Any:
+        """The plain nll of a batch; logits are made only where metrics ask for them."""
+        if not prediction_loss_only or inputs.get("labels") is None:
+            return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys=ignore_keys)
+        prepared: Any = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            return self.compute_loss(model, prepared).detach(), None, None
+
+    def evaluation_loop(
+        self,
+        dataloader: Any,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> Any:
+        """What the trainer itself evaluates, and the plain nll, token accuracy and label probability of all tokens."""
+        self.seen["eval"] = self._nothing_seen()
+        output: Any = super().evaluation_loop(
+            dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix=metric_key_prefix
+        )
+        output.metrics.update({f"{metric_key_prefix}_{name}": mean for name, mean in self._means("eval").items()})
+        return output
+
+    def log(self, logs: dict[str, float], *arguments: Any, **more: Any) -> None:
+        """Log what the trainer logs, and the training dynamics of the same batches."""
+        if "loss" in logs:
+            logs |= self._means("train")
+        super().log(logs, *arguments, **more)
+
+    def _means(self, mode: str) -> dict[str, float]:
+        """The means over the tokens seen by all processes since the last call; none where there were no tokens."""
+        sums: Any = self.accelerator.reduce(self.seen[mode], "sum")
+        self.seen[mode] = self._nothing_seen()
+        tokens, *others = sums.tolist()
+        return {name: value / tokens for name, value in zip(_SEEN, others, strict=True)} if tokens else {}
+
+
+class _Reference(TrainerCallback):
+    """Has the base model observed once, before the first step, and reads what it said when training is resumed."""
+
+    def __init__(self, trainer: _WithLoss) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Observe or read."""
+        trainer = self.trainer
+        Path(args.output_dir).mkdir(parents=True, exist_ok=True)
+        run = store.open_run(args.output_dir)
+        if state.global_step > 0:
+            trainer.known = store.read_reference(run)
+            return
+        model: Any = trainer.model_wrapped
+        model.eval()
+        with trainer.compute_loss_context_manager(), torch.random.fork_rng(devices=[]):
+            mine = observed(model, self._batches())
+        model.train()
+        trainer.known = dict(gather_object(list(mine.items())))
+        if args.process_index == 0:
+            store.write_reference(run, trainer.known)
+
+    def _batches(self) -> Iterable[Any]:
+        """The training rows, each process its share of them, in order."""
+        trainer, what = self.trainer, "observing the base model"
+        if trainer.train_dataset is None:
+            return
+        drops, trainer.args.dataloader_drop_last = trainer.args.dataloader_drop_last, False
+        batches = trainer.get_test_dataloader(trainer.train_dataset)
+        trainer.args.dataloader_drop_last = drops
+        try:
+            total = len(batches)
+        except TypeError as error:
+            raise BadRequest(
+                "a loss that needs the base model observes every row before training: give a dataset with a length, "
+                "not a stream"
+            ) from error
+        quiet = trainer.progress is not None or trainer.args.disable_tqdm or not trainer.is_world_process_zero()
+        for done, batch in enumerate(tqdm(batches, desc=what, disable=quiet, leave=False), 1):
+            yield batch
+            if trainer.progress is not None:
+                trainer.progress(what, done, total)

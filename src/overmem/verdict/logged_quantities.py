@@ -1,0 +1,117 @@
+"""The same rule where only curves were logged: the noise is read off the scatter of the curve. Reduced evidence."""
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from overmem import statistics
+from overmem.records import Checkpoint, CheckpointVerdict
+from overmem.seeds import generator
+from overmem.verdict.onset import UNITS, crossings, first_shown
+from overmem.verdict.quantities import SOFTNESS, TROUGH_SOFTNESS, Quantities, soft_weights
+
+ASSUMED_NLL = 0.01
+"""Standard error of a logged nll, in nats per token, where too few points show their scatter; and its least value."""
+ASSUMED_ACCURACY = 0.02
+"""Standard error of a logged accuracy where neither scatter nor the number of examples is known."""
+DISCORDANCE = 0.10
+"""Share of answers assumed to differ between two checkpoints of equal accuracy."""
+ENOUGH = 6
+"""Points from which the scatter is read."""
+
+
+def quantities_of_curve(
+    checkpoints: Sequence[Checkpoint],
+    nll: Float[np.ndarray, " checkpoints"],
+    accuracy: Float[np.ndarray, " checkpoints"],
+    n: int | None = None,
+) -> Quantities:
+    """Every quantity of every checkpoint; n: how many examples the accuracy was measured on, where it is known.
+
+    The standard error of a point is the robust scatter of the curve around a local line; for the accuracy it is at
+    least what n examples with a tenth of the answers discordant would give.
+    """
+    nll_error = max(scatter(nll) or ASSUMED_NLL, ASSUMED_NLL / 2)
+    by_n = sqrt(DISCORDANCE / 2 / n) if n else None
+    by_scatter = scatter(accuracy)
+    known = [e for e in (by_n, by_scatter) if e is not None]
+    accuracy_error = max(known) if known else ASSUMED_ACCURACY
+    count = len(nll)
+    here_nll, here_accuracy = np.isfinite(nll), np.isfinite(accuracy)
+    minimum = int(np.nanargmin(nll)) if here_nll.any() else None
+    gap, gap_error, plateau = np.full(count, np.nan), np.full(count, np.nan), np.zeros(count)
+    if here_accuracy.any():
+        distance = np.where(here_accuracy, np.nanmax(accuracy) - accuracy, np.inf)
+        softness = SOFTNESS * sqrt(2) * max(accuracy_error, 1e-6)
+        plateau = np.exp(-distance / softness)
+        plateau /= plateau.sum()
+        for i in np.flatnonzero(here_accuracy) if here_accuracy.sum() > 1 else []:
+            others = np.where(np.arange(count) == i, np.inf, distance)
+            weights = np.exp((others.min() - others) / softness)
+            weights /= weights.sum()
+            gap[i] = accuracy[i] - np.nansum(weights * np.where(here_accuracy, accuracy, 0.0))
+            gap_error[i] = accuracy_error * sqrt(1 + float((weights**2).sum()))
+    missing = [
+        [w for w, there in (("nll", here_nll[i]), ("accuracy", here_accuracy[i])) if not there] for i in range(count)
+    ]
+    return Quantities(
+        nll=nll,
+        nll_stderr=np.where(here_nll, nll_error, np.nan),
+        excess=nll - np.nanmin(nll) if here_nll.any() else nll,
+        excess_stderr=np.where(here_nll, sqrt(2) * nll_error, np.nan),
+        accuracy=accuracy,
+        gap=gap,
+        gap_stderr=gap_error,
+        plateau=plateau,
+        minimum=minimum,
+        n_nll=0,
+        n_accuracy=0,
+        step=1.0,
+        notes=tuple(f"no {' and no '.join(m)} was logged" if m else "" for m in missing),
+    )
+
+
+def scatter(values: Float[np.ndarray, " checkpoints"]) -> float | None:
+    """Robust standard deviation of a point around the line through its neighbours; None for fewer than ENOUGH."""
+    known = values[np.isfinite(values)]
+    if len(known) < ENOUGH:
+        return None
+    return float(np.median(np.abs(np.diff(known, n=2))) / 0.6745 / sqrt(6))
+
+
+def onset_of_curve(
+    checkpoints: Sequence[Checkpoint],
+    verdicts: Sequence[CheckpointVerdict],
+    q: Quantities,
+    *,
+    d_nll: float,
+    margin: float,
+    draws: int = 1000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """As `onset`, the interval from noise of the size of the scatter added to the curve."""
+    first = first_shown(verdicts)
+    if first is None:
+        return {}
+    found: dict[str, Any] = {"checkpoint": checkpoints[first].name}
+    usable = np.flatnonzero(np.isfinite(q.nll) & np.isfinite(q.accuracy)).tolist()
+    rng = generator("onset of a curve", seed)
+    noise = rng.standard_normal((2, draws, len(usable)))
+    noise[:, 0] = 0
+    nll = q.nll[usable] + noise[0] * q.nll_stderr[usable]
+    trough = soft_weights(q.excess[usable] - q.excess[usable].min(), TROUGH_SOFTNESS * q.excess_stderr[usable])
+    over = nll - (nll @ trough)[:, None] - d_nll
+    held = q.accuracy[usable] + noise[1] * q.gap_stderr[usable] / sqrt(2) - q.reference + margin
+    for name, unit in UNITS.items():
+        at = [unit(checkpoints[i]) for i in usable]
+        if any(x is None for x in at) or len(at) < 2:
+            continue
+        times = np.array(at, dtype=np.float64)
+        if (np.diff(times) > 0).all():
+            crossed = crossings(times, over, held, int(trough.argmax()))
+            shown = statistics.percentiles(crossed[1:], float(crossed[0]), 0, "interval from the scatter of the curve")
+            found[name] = shown
+    return found

@@ -1,0 +1,299 @@
+"""Which checkpoint to ship: chosen on validation data, priced on test data. Pure."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+
+import numpy as np
+from jaxtyping import Float
+
+from overmem import statistics
+from overmem.records import Checkpoint, CheckpointVerdict, Choice, Curves, Estimate
+
+REASONS = {
+    "overmem": "it has the lowest perplexity of those whose accuracy, smoothed over the run, is level with the best",
+    "healthy": "it is the most accurate healthy one, and the over-memorized ones are shown to do harm",
+    "merge": "it is a merge, more accurate on val than the best single one, or as accurate at a lower perplexity",
+    "paper": "the highest accuracy within the perplexity bound",
+    "one-se": "the earliest within one standard error of the highest accuracy",
+    "min-nll": "the lowest perplexity",
+    "max-accuracy": "the highest accuracy",
+    "last": "the last one",
+}
+"""Every selection rule, in words. `overmem` is the one that is recommended."""
+
+TOLERANCE = 0.05
+"""Standard errors of accuracy that the recommended rule gives up for a lower perplexity."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The candidates in time order, as a selection rule sees them."""
+
+    steps: Float[np.ndarray, " checkpoints"]
+    nll: Float[np.ndarray, " checkpoints"]
+    accuracy: Float[np.ndarray, " checkpoints"]
+    noise: Float[np.ndarray, "checkpoints checkpoints"]
+    """Covariance of the accuracies' errors."""
+    n: int
+    """Examples; 0 where unknown."""
+
+    def paired_stderr(self, best: int) -> Float[np.ndarray, " checkpoints"]:
+        """Standard error of each accuracy's difference from that of `best`."""
+        own = np.diag(self.noise)
+        variance = own + own[best] - 2 * self.noise[best]
+        return np.asarray(np.sqrt(np.maximum(variance, 1 / max(self.n, 1000) ** 2)))
+
+
+def choices(
+    val: Curves,
+    test: Curves | None,
+    verdicts: Sequence[CheckpointVerdict] = (),
+    *,
+    d_nll: float = 0.05,
+    on_disk: Collection[str] | None = None,
+) -> tuple[Choice | None, tuple[Choice, ...]]:
+    """The recommended choice, and what every other rule picks; each chosen on `val` and scored on `test`.
+
+    Only trained checkpoints are candidates, and of these only the ones named in `on_disk` (None: all). Without `test`
+    the accuracies are those of `val`, marked as flattering. The recommendation is None where nothing can be chosen.
+    """
+    judged = {v.checkpoint.name for v in verdicts if v.nll.value is not None and v.accuracy.value is not None}
+    candidates = [
+        i
+        for i, c in enumerate(val.checkpoints)
+        if c.step > 0
+        and not c.merged_from
+        and (on_disk is None or c.name in on_disk)
+        and (not verdicts or c.name in judged)
+        and np.isfinite(val.nll_sums[i]).any()
+        and np.isfinite(val.correct[i]).any()
+    ]
+    if not candidates:
+        return None, ()
+    val = _complete(val, candidates)
+    if not val.nll_sums.shape[1]:
+        return None, ()
+    board = standing(val)
+    healthy = {v.checkpoint.name for v in verdicts if v.regime == "healthy"}
+    picked = _picked(board, [c.name for c in val.checkpoints], healthy, d_nll)
+    scored, note = _scored(val, test)
+    where = {c.name: i for i, c in enumerate(scored.checkpoints)}
+    recommended = val.checkpoints[picked["overmem"]].name
+    made = {
+        rule: _choice(rule, val.checkpoints[i], scored, where, where.get(recommended), note)
+        for rule, i in picked.items()
+    }
+    return made["overmem"], tuple(choice for rule, choice in made.items() if rule != "overmem")
+
+
+def _complete(curves: Curves, rows: Sequence[int]) -> Curves:
+    """The candidates alone, on the examples that all of them were measured on."""
+    nll, correct = curves.nll_sums[list(rows)], curves.correct[list(rows)]
+    kept = np.isfinite(nll).all(0) & np.isfinite(correct).all(0)
+    checkpoints = tuple(curves.checkpoints[i] for i in rows)
+    return Curves(checkpoints, nll[:, kept], curves.token_counts[kept], correct[:, kept])
+
+
+def standing(curves: Curves) -> Standing:
+    """What the selection rules see of curves that are complete."""
+    n = curves.correct.shape[1]
+    noise = np.atleast_2d(np.cov(curves.correct)) / n if n > 1 else np.zeros((len(curves.correct),) * 2)
+    return Standing(
+        np.array([c.step for c in curves.checkpoints], dtype=np.float64),
+        curves.nll_sums.sum(1) / max(int(curves.token_counts.sum()), 1),
+        curves.correct.mean(1),
+        noise,
+        n,
+    )
+
+
+def smoothed(board: Standing) -> Float[np.ndarray, " checkpoints"]:
+    """Accuracies with the noise that their covariance explains taken out: a random walk's mean given them.
+
+    The true accuracy is a priori a random walk over the logarithm of the step, because models learn fast at first, and
+    the errors have the covariance that the examples show. The walk's variance is averaged over its likelihood. Fewer
+    than four checkpoints stay as they are.
+    """
+    means, count = board.accuracy, len(board.accuracy)
+    if count < 4:
+        return means
+    noise = board.noise + 1e-9 * np.eye(count)
+    change = np.diff(np.eye(count), axis=0)
+    jumps, error = change @ means, change @ noise @ change.T
+    gaps = np.maximum(np.diff(np.log(np.maximum(board.steps, 1.0))), 1e-9)
+    weights, smooth = [], []
+    for variance in np.geomspace(1e-8, 0.1, 12):
+        covariance = error + variance * np.diag(gaps / gaps.mean())
+        explained = np.linalg.solve(covariance, jumps)
+        weights.append(-0.5 * (np.linalg.slogdet(covariance)[1] + jumps @ explained))
+        smooth.append(means - noise @ change.T @ explained)
+    likelihood = np.exp(np.array(weights) - max(weights))
+    return np.asarray(likelihood @ np.array(smooth) / likelihood.sum())
+
+
+def _overmem(board: Standing, d_nll: float) -> int:
+    level = smoothed(board)
+    best = int(level.argmax())
+    near = level >= level[best] - TOLERANCE * np.median(board.paired_stderr(best))
+    return int(np.where(near, board.nll, np.inf).argmin())
+
+
+def _paper(board: Standing, d_nll: float) -> int:
+    return int(np.where(board.nll <= board.nll.min() + d_nll, board.accuracy, -np.inf).argmax())
+
+
+def _one_se(board: Standing, d_nll: float) -> int:
+    best = int(board.accuracy.argmax())
+    return int((board.accuracy >= board.accuracy[best] - sqrt(max(board.noise[best, best], 0.0))).argmax())
+
+
+PICKERS: Mapping[str, Callable[[Standing, float], int]] = {
+    "overmem": _overmem,
+    "paper": _paper,
+    "one-se": _one_se,
+    "min-nll": lambda board, d_nll: int(board.nll.argmin()),
+    "max-accuracy": lambda board, d_nll: int(board.accuracy.argmax()),
+    "last": lambda board, d_nll: len(board.nll) - 1,
+}
+"""Which of the candidates each rule picks. The perplexity bound is the paper's `bounded range`, for which no figure
+is known; d_nll is ours."""
+
+
+def _picked(board: Standing, names: Sequence[str], healthy: Collection[str], d_nll: float) -> dict[str, int]:
+    """What each rule picks, and the most accurate of the healthy ones where there is one."""
+    picked = {rule: pick(board, d_nll) for rule, pick in PICKERS.items()}
+    sound = [i for i, name in enumerate(names) if name in healthy]
+    return picked | ({"healthy": max(sound, key=lambda i: board.accuracy[i])} if sound else {})
+
+
+def logged_choices(
+    checkpoints: Sequence[Checkpoint],
+    nll: Float[np.ndarray, " checkpoints"],
+    accuracy: Float[np.ndarray, " checkpoints"],
+    stderr: float,
+    *,
+    d_nll: float = 0.05,
+    on_disk: Collection[str] | None = None,
+    healthy: Collection[str] = (),
+) -> tuple[Choice | None, tuple[Choice, ...]]:
+    """As `choices`, where only curves were logged: every number is that on which the choice was made.
+
+    `healthy`: the names of the healthy checkpoints.
+    """
+    usable = np.isfinite(nll) & np.isfinite(accuracy)
+    rows = [i for i, c in enumerate(checkpoints) if usable[i] and c.step > 0 and (on_disk is None or c.name in on_disk)]
+    if not rows:
+        return None, ()
+    steps = np.array([checkpoints[i].step for i in rows], dtype=np.float64)
+    board = Standing(steps, nll[rows], accuracy[rows], np.eye(len(rows)) * stderr**2, 0)
+    picked = _picked(board, [checkpoints[i].name for i in rows], healthy, d_nll)
+    note, held = "logged, on the examples it was chosen on: flattering, no interval", picked["overmem"]
+    made = {
+        rule: Choice(
+            rule,
+            checkpoints[rows[i]].name,
+            Estimate(float(board.accuracy[i]), note=note),
+            Estimate(float(board.nll[i]), note=note),
+            Estimate(float(board.accuracy[held] - board.accuracy[i]), note=note),
+            REASONS[rule],
+        )
+        for rule, i in picked.items()
+    }
+    return made["overmem"], tuple(choice for rule, choice in made.items() if rule != "overmem")
+
+
+def _choice(
+    rule: str, picked: Checkpoint, scored: Curves, where: Mapping[str, int], recommended: int | None, note: str
+) -> Choice:
+    i = where.get(picked.name)
+    if i is None:
+        missing = Estimate(None, note="not measured on test")
+        return Choice(rule, picked.name, missing, missing, missing, REASONS[rule])
+    known = np.isfinite(scored.correct[i])
+    scored_nll = np.isfinite(scored.nll_sums[i])
+    accuracy = statistics.share(float(scored.correct[i, known].sum()), int(known.sum()))
+    nll = statistics.ratio(scored.nll_sums[i, scored_nll], scored.token_counts[scored_nll].astype(np.float64))
+    regret = Estimate(None, note="the recommended checkpoint was not measured on test")
+    if recommended is not None:
+        regret = difference(scored, recommended, i)
+    return Choice(rule, picked.name, _noted(accuracy, note), _noted(nll, note), _noted(regret, note), REASONS[rule])
+
+
+def _noted(estimate: Estimate, note: str) -> Estimate:
+    if not note:
+        return estimate
+    return Estimate(estimate.value, estimate.low, estimate.high, estimate.n, note)
+
+
+def difference(curves: Curves, left: int, right: int) -> Estimate:
+    """Accuracy of one checkpoint minus that of another on the same examples, with its interval."""
+    both = np.isfinite(curves.correct[left]) & np.isfinite(curves.correct[right])
+    a, b = curves.correct[left, both], curves.correct[right, both]
+    if np.isin(a, (0, 1)).all() and np.isin(b, (0, 1)).all():
+        return statistics.paired_shares(a == 1, b == 1)
+    return statistics.mean(a - b)
+
+
+def prunable(verdicts: Sequence[CheckpointVerdict], recommended: str | None, names: Sequence[str]) -> tuple[str, ...]:
+    """Which of the checkpoints `names` (in time order) may be deleted.
+
+    Never the recommended one, its neighbours or the last. Without a recommendation, none.
+    """
+    if recommended is None or recommended not in names:
+        return ()
+    at = list(names).index(recommended)
+    kept = {at - 1, at, at + 1, len(names) - 1}
+    judged = {v.checkpoint.name for v in verdicts}
+    return tuple(name for i, name in enumerate(names) if i not in kept and name in judged)
+
+
+def best_merge(
+    val: Curves, test: Curves | None, recommended: Choice, others: tuple[Choice, ...]
+) -> tuple[Choice, tuple[Choice, ...]]:
+    """The best merge on `val`, scored on `test`: recommended where it is better, else one more of the others.
+
+    Better: more accurate, or as accurate with a lower nll, either shown by a paired 95% interval.
+    """
+    place = {c.name: i for i, c in enumerate(val.checkpoints)}
+    held = place[recommended.checkpoint or ""]
+    merges: list[tuple[bool, float, float, int]] = []
+    for i, checkpoint in enumerate(val.checkpoints):
+        if not checkpoint.merged_from or not np.isfinite(val.correct[i]).any():
+            continue
+        accuracy = difference(val, i, held)
+        both = np.isfinite(val.nll_sums[i]) & np.isfinite(val.nll_sums[held])
+        nll = statistics.ratio(
+            val.nll_sums[i, both] - val.nll_sums[held, both], val.token_counts[both].astype(np.float64)
+        )
+        if accuracy.value is None or accuracy.low is None or nll.value is None or nll.high is None:
+            continue
+        better = accuracy.low > 0 or (accuracy.value >= 0 and nll.high < 0)
+        merges.append((better, accuracy.value, -nll.value, i))
+    if not merges:
+        return recommended, others
+    better, _, _, i = max(merges)
+    best = val.checkpoints[i]
+    if better:
+        return preferred(val, test, "merge", best.name, recommended, others)
+    scored, note = _scored(val, test)
+    where = {c.name: i for i, c in enumerate(scored.checkpoints)}
+    beside = _choice("merge", best, scored, where, where.get(recommended.checkpoint or ""), note)
+    return recommended, (*others, replace(beside, reason="the best merge on val, not shown to be better"))
+
+
+def _scored(val: Curves, test: Curves | None) -> tuple[Curves, str]:
+    return (test, "") if test is not None else (val, "on val, where it was chosen: flattering")
+
+
+def preferred(
+    val: Curves, test: Curves | None, rule: str, checkpoint: str, recommended: Choice, others: tuple[Choice, ...]
+) -> tuple[Choice, tuple[Choice, ...]]:
+    """Another checkpoint in the recommended one's place, every regret counted from it."""
+    scored, note = _scored(val, test)
+    where = {c.name: i for i, c in enumerate(scored.checkpoints)}
+    named = {c.name: c for c in val.checkpoints}
+    beside = [(c.rule, c.checkpoint or "") for c in (recommended, *others) if c.rule != rule]
+    names = [(rule, checkpoint), *beside]
+    made = [_choice(r, named[name], scored, where, where.get(checkpoint), note) for r, name in names]
+    return made[0], tuple(made[1:])

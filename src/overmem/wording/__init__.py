@@ -1,0 +1,1 @@
+"""Prose: every sentence that a verdict is told in, made from its numbers. Pure."""

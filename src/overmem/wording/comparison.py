@@ -1,0 +1,61 @@
+"""What a comparison found, in sentences."""
+
+from collections.abc import Mapping
+
+from overmem.records import Estimate
+from overmem.verdict.limits import Limits
+from overmem.verdict.matching import Closest, Pair
+from overmem.wording.harm import cost_clause
+from overmem.wording.numbers import aside, counted, percent, points, rounded, span
+
+
+def pair_sentence(pair: Pair) -> str:
+    """That two checkpoints solve equally much, how their perplexities differ, and what else does."""
+    a, b, gap, nll = pair.accuracy_low, pair.accuracy_high, pair.accuracy_difference, pair.nll_difference
+    shown = aside(span(gap.low, gap.high, "+.1f", 100), f"equivalence p {_p(pair.p_equivalent)}", counted(a.n))
+    text = (
+        f"{pair.low} and {pair.high} solve equally much, {percent(a.value or 0.0)} and {percent(b.value or 0.0)}: "
+        f"a difference of {100 * (gap.value or 0.0):+.1f} points{shown}. The nll of {pair.high} is "
+        f"{nll.value or 0.0:.3f} nats per token higher{aside(span(nll.low, nll.high))}."
+    )
+    if not pair.behaviours:
+        return text + " No behaviour beside these was measured on both."
+    tested = f"Of {len(pair.behaviours)} other behaviour{'s' if len(pair.behaviours) > 1 else ''}"
+    worse = [c for c in pair.behaviours if c.confirmed]
+    if not worse:
+        return f"{text} {tested} none is shown to be worse there (Holm-corrected)."
+    return f"{text} {tested} it is worse in (Holm-corrected): {'; '.join(cost_clause(c) for c in worse)}."
+
+
+def across_sentence(found: Mapping[str, Estimate], matched: int, seeds: int, limits: Limits) -> str:
+    """What holds over seeds."""
+    if matched < 2:
+        return f"Of {seeds} seeds only {matched} has a matched pair in this direction, so nothing is said over seeds."
+    gap, nll = found["accuracy"], found["nll"]
+    inside = gap.low is not None and gap.high is not None and max(-gap.low, gap.high) < limits.margin
+    text = (
+        f"Over {matched} of {seeds} seeds, the seed as a random effect: the nll is {nll.value or 0.0:.3f} nats per "
+        f"token higher{aside(span(nll.low, nll.high))} and accuracy {100 * (gap.value or 0.0):+.1f} points different"
+        f"{aside(span(gap.low, gap.high, '+.1f', 100))}, which "
+        f"{'stays within' if inside else 'is not shown to stay within'} {points(limits.margin)}"
+    )
+    rest = {k: v for k, v in found.items() if k not in ("accuracy", "nll") and v.low is not None and v.high is not None}
+    worse = [name for name, v in rest.items() if (v.low or 0.0) > 0]
+    said = [f"{name} {v.value or 0.0:+.3f}{aside(span(v.low, v.high, '+.3f'))}" for name, v in rest.items()]
+    if not said:
+        return text + "."
+    return f"{text}. Positive is worse: {'; '.join(said)}. Shown over seeds: {', '.join(worse) or 'none'}."
+
+
+def none_sentence(near: Closest) -> str:
+    """Why there is no matched pair, and what is closest."""
+    more = f"; about {rounded(near.needed)} examples would show it" if near.needed and near.needed > near.n else ""
+    return (
+        f"No pair of checkpoints is shown to have equal accuracy (within {points(near.limits.margin)}) and different "
+        f"perplexity (by more than {near.limits.d_nll:g} nats per token) with n = {near.n:,}. The closest accuracies "
+        f"are those of {near.a} and {near.b}, {points(near.gap)} apart{more}."
+    )
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"

@@ -1,0 +1,65 @@
+"""Numbers as text: percentages, points, intervals, counts."""
+
+
+def percent(value: float) -> str:
+    """A fraction as percent, with one digit.
+
+    >>> percent(0.7149)
+    '71.5%'
+    """
+    return f"{round(100 * value, 1) + 0.0:.1f}%"
+
+
+def points(value: float) -> str:
+    """The size of a difference of fractions, in percentage points.
+
+    >>> points(-0.031), points(0.01)
+    ('3.1 points', '1.0 point')
+    """
+    size = f"{abs(100 * value):.1f}"
+    return f"{size} point" if size == "1.0" else f"{size} points"
+
+
+def span(low: float | None, high: float | None, form: str = ".3f", scale: float | int = 1) -> str:
+    """The 95% interval in words; empty where there is none.
+
+    >>> span(0.041, 0.059), span(None, None)
+    ('95% interval 0.041 to 0.059', '')
+    """
+    if low is None or high is None:
+        return ""
+    return f"95% interval {scale * low:{form}} to {scale * high:{form}}"
+
+
+def aside(*parts: str) -> str:
+    """What is said in brackets: the parts that are not empty; nothing where all are.
+
+    >>> aside("95% interval 1 to 2", "", "n = 10"), aside("")
+    (' (95% interval 1 to 2, n = 10)', '')
+    """
+    said = ", ".join(p for p in parts if p)
+    return f" ({said})" if said else ""
+
+
+def counted(n: int) -> str:
+    """How many examples a number rests on; empty where it is not known.
+
+    >>> counted(1200), counted(0)
+    ('n = 1,200', '')
+    """
+    return f"n = {n:,}" if n else ""
+
+
+def rounded(count: int) -> str:
+    """A count to two digits, rounded up, with thousands separated.
+
+    >>> rounded(1934), rounded(87)
+    ('2,000', '87')
+    """
+    size = 10 ** max(len(str(count)) - 2, 0)
+    return f"{-(-count // size) * size:,}"
+
+
+def capital(text: str) -> str:
+    """The text with a capital letter at its beginning."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,46 @@
+"""The methods page: every family's table, with knobs, summaries and sources from the docstrings.
+
+python -m studies.methods docs/methods.md
+"""
+
+import inspect
+import re
+import sys
+from pathlib import Path
+
+from overmem.losses import LOSSES
+from overmem.probes import PROBES
+from overmem.rules import RULES
+from overmem.shifts import SHIFTS
+from overmem.store import write_text
+from overmem.tables import Table, first_line, knobs
+from overmem.tuning import TUNING
+
+FAMILIES: dict[str, Table] = {
+    "Token losses": LOSSES,
+    "Fine-tuning methods": TUNING,
+    "Probes": PROBES,
+    "Merge rules": RULES,
+    "Shifts": SHIFTS,
+}
+
+
+def methods_page() -> str:
+    """The page as Markdown."""
+    parts = ["# Methods\n\nMade by `make docs` from the docstrings; change it there.\n"]
+    for title, table in FAMILIES.items():
+        parts.append(f"\n## {title}\n\n| name | what | knobs | source |\n|---|---|---|---|\n")
+        for name, function in table.items():
+            said = ", ".join(f"`{k}={v!r}`" for k, v in knobs(function).items() if k not in ("base", "minimum"))
+            row = [f"`{name}`", first_line(function), said, _source(inspect.getdoc(function) or "")]
+            parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n")
+    return "".join(parts)
+
+
+def _source(docstring: str) -> str:
+    match = re.search(r"^Source: (.+?)(?:\n\n|\n[A-Z]|\Z)", docstring, re.S | re.M)
+    return " ".join(match[1].split()) if match else ""
+
+
+if __name__ == "__main__":
+    write_text(Path(sys.argv[1]), methods_page())

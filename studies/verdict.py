@@ -1,0 +1,258 @@
+"""How far the verdict can be trusted: the rule and the choice on simulated runs with known truth.
+
+`python -m studies.verdict --out docs/results/verdict.md` writes the page.
+"""
+
+import argparse
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from overmem import statistics
+from overmem.records import Curves, Estimate
+from studies.judged import Cell, Tally, tally
+from studies.page import table
+from studies.stopping import early_stopping, finetune_doctor
+from studies.trajectories import World, shapes
+
+SETTINGS = ((1000, 0.03), (500, 0.05))
+"""Examples and margin at which the rule is held to its error rates."""
+NULLS = ("healthy", "healthy, excess just below the limit", "flat", "noisy", "under-trained", "only worse")
+OVER_FITTED = ("over-fitted", "over-fitted, steadily", "over-fitted after a peak")
+RISES = tuple(name for name in shapes(World()) if name.startswith("over-memorized"))
+EXAMPLES = (100, 200, 500, 1000, 2000)
+DISCORDANCE = (0.05, 0.10, 0.20)
+
+
+def null_cells() -> list[Cell]:
+    """Runs on which `over-memorized` is a false alarm."""
+    cells = []
+    for n, margin in SETTINGS:
+        for name in NULLS:
+            noisy = World("flat", n, discordance=0.25, noise=0.4) if name == "noisy" else World(name, n)
+            cells.append(Cell(noisy, margin))
+        cells += [Cell(World(name, n, loss=margin + 0.02), margin) for name in OVER_FITTED]
+    return cells
+
+
+def limit_cells() -> list[Cell]:
+    """Over-fitted runs whose loss is the margin and a little more: the hardest of the false alarms."""
+    asks = ("regime", "references")
+    return [
+        Cell(World(name, 1000, loss=0.03 + more), 0.03, asks=asks)
+        for name in ("over-fitted", "over-fitted after a peak")
+        for more in (0.0, 0.005, 0.01)
+    ]
+
+
+def power_cells() -> list[Cell]:
+    """Over-memorized runs at the settings the rule is held to."""
+    asks = ("regime", "references", "onset")
+    return [Cell(World(name, n), margin, asks=asks) for n, margin in SETTINGS for name in RISES]
+
+
+def grid_cells(margin: float = 0.03) -> list[Cell]:
+    """Power over examples and discordance."""
+    return [Cell(World(n=n, discordance=d), margin) for d in DISCORDANCE for n in EXAMPLES]
+
+
+def onset_cells() -> list[Cell]:
+    """Onset intervals over examples and number of checkpoints; those of other shapes come from the power cells."""
+    return [
+        Cell(World(n=n, checkpoints=k), asks=("onset",))
+        for k in (5, 10, 20)
+        for n in (200, 1000)
+        if (k, n) != (10, 1000)
+    ]
+
+
+def pick_cells() -> list[Cell]:
+    """What each selection rule picks."""
+    return [Cell(World(name, n), asks=("picks",)) for n in (200, 1000) for name in shapes(World())]
+
+
+def baselines(python: str | None, runs: Sequence[Curves]) -> Mapping[str, list[int]]:
+    """The picks of the early-stopping rules, and of finetune-doctor where an interpreter has it."""
+    return early_stopping(runs) | (finetune_doctor(runs, python) if python else {})
+
+
+def rate(estimate: Estimate) -> str:
+    """A share as percent with its interval."""
+    if estimate.value is None:
+        return "–"
+    return f"{100 * estimate.value:.1f} ({100 * (estimate.low or 0):.1f}–{100 * (estimate.high or 0):.1f})"
+
+
+def of_world(tally: Tally) -> tuple[object, ...]:
+    """The cells of a row that name the world."""
+    world = tally.cell.world
+    name = "noisy" if world.shape == "flat" and world.noise > 0.3 else world.shape
+    return name, world.n, tally.cell.margin
+
+
+def null_table(found: Iterable[Tally]) -> str:
+    """False alarms: by the last checkpoint, and by any checkpoint that is truly not over-memorized."""
+    rows = [(*of_world(t), rate(t.rate(t.last.get("over-memorized", 0))), rate(t.rate(t.any_false))) for t in found]
+    return table(("run", "n", "margin", "run called over-memorized, %", "any checkpoint falsely, %"), rows)
+
+
+def limit_table(found: Iterable[Tally]) -> str:
+    """False alarms at the margin itself, by how accuracy's reference is made."""
+    found = list(found)
+    names = list(found[0].kept)
+    rows = [(t.cell.world.shape, f"{t.cell.world.loss:.3f}", *(rate(t.rate(t.kept[k])) for k in names)) for t in found]
+    return table(("run", "accuracy lost", *names), rows)
+
+
+def power_table(found: Iterable[Tally]) -> str:
+    """Power and onset coverage on over-memorized runs, and what other references would have had."""
+    found = list(found)
+    names = list(found[0].kept)
+    rows = [
+        (
+            *of_world(t),
+            rate(t.rate(t.last.get("over-memorized", 0))),
+            rate(t.rate(t.any_over_memorized)),
+            *(rate(t.rate(t.kept[k])) for k in names),
+        )
+        for t in found
+    ]
+    kept = tuple(f"kept: {k}" for k in names)
+    return table(("run", "n", "margin", "run called over-memorized, %", "some checkpoint, %", *kept), rows)
+
+
+def grid_table(found: Iterable[Tally]) -> str:
+    """Power, a row a discordance, a column an n."""
+    by_place = {(t.cell.world.discordance, t.cell.world.n): t for t in found}
+    rows = []
+    for d in DISCORDANCE:
+        here = [by_place[d, n] for n in EXAMPLES]
+        rows.append((f"{d:.2f}", *(rate(t.rate(t.last.get("over-memorized", 0))) for t in here)))
+    return table(("discordant answers", *(f"n = {n:,}" for n in EXAMPLES)), rows)
+
+
+def onset_table(found: Iterable[Tally]) -> str:
+    """How often the interval of the onset holds the truth, and how wide it is."""
+    rows = [
+        (
+            *of_world(t),
+            t.cell.world.checkpoints,
+            f"{t.intervals:,}",
+            rate(statistics.share(t.covered, t.intervals)),
+            f"{t.width:.0f}",
+        )
+        for t in found
+    ]
+    head = (
+        "run",
+        "n",
+        "margin",
+        "checkpoints",
+        "runs with an onset",
+        "interval holds the truth, %",
+        "mean width, steps",
+    )
+    return table(head, rows)
+
+
+def regret_table(found: Iterable[Tally]) -> str:
+    """Accuracy lost by each selection rule against the best checkpoint, in points, by the truth."""
+    found = list(found)
+    rules = list(found[0].regret)
+    rows = []
+    for t in found:
+        rows.append((*of_world(t)[:2], *(f"{100 * t.regret[r].mean():.2f}" for r in rules)))
+    for n in _examples(found):
+        rows.append((f"**mean of all, n = {n:,}**", n, *(f"**{_mean(found, n, r)}**" for r in rules)))
+    shares = [float(np.mean([t.healthy[r] for t in found])) for r in rules if r in found[0].healthy]
+    rows.append(("picked within 0.05 nats of the minimum, %", "", *(f"{100 * s:.0f}" for s in shares)))
+    return table(("run", "n", *rules), rows)
+
+
+def more_table(found: Iterable[Tally]) -> str:
+    """What each selection rule loses more than the recommended one, paired on the same runs, in points."""
+    found = list(found)
+    rules = [r for r in found[0].regret if r != "overmem"]
+    rows = [(f"n = {n:,}", *(_mean(found, n, r, "overmem") for r in rules)) for n in _examples(found)]
+    return table(("mean of all", *rules), rows)
+
+
+def _examples(found: Iterable[Tally]) -> list[int]:
+    return sorted({t.cell.world.n for t in found})
+
+
+def _mean(found: Sequence[Tally], n: int, rule: str, less: str | None = None) -> str:
+    """Mean regret over the kinds of run, less that of another rule, with its 95% interval."""
+    here = [t.regret[rule] - (t.regret[less] if less else 0.0) for t in found if t.cell.world.n == n]
+    error = np.sqrt(sum(r.var(ddof=1) / len(r) for r in here)) / len(here)
+    return f"{100 * np.mean([r.mean() for r in here]):.4f} ± {100 * statistics.Z * error:.4f}"
+
+
+def page(runs: int, processes: int, python: str | None, record: Callable[[int], str] | None = None) -> str:
+    """The whole page."""
+    groups = {
+        "nulls": null_cells(),
+        "limits": limit_cells(),
+        "powers": power_cells(),
+        "grid": grid_cells(),
+        "grid5": grid_cells(0.05),
+        "onsets": onset_cells(),
+        "picks": pick_cells(),
+    }
+    flat = [(name, cell) for name, cells in groups.items() for cell in cells]
+    counts = [_grid_runs(runs) if name.startswith("grid") else runs for name, _ in flat]
+    with ProcessPoolExecutor(processes) as pool:
+        found = list(pool.map(partial(_tally, python), [cell for _, cell in flat], counts))
+    by_group = {name: [t for (g, _), t in zip(flat, found, strict=True) if g == name] for name in groups}
+    text = TEMPLATE.format(
+        runs=f"{runs:,}",
+        grid_runs=f"{_grid_runs(runs):,}",
+        nulls=null_table(by_group["nulls"]),
+        limits=limit_table(by_group["limits"]),
+        powers=power_table(by_group["powers"]),
+        grid=grid_table(by_group["grid"]),
+        grid5=grid_table(by_group["grid5"]),
+        onsets=onset_table((*by_group["onsets"], *by_group["powers"])),
+        picks=regret_table(by_group["picks"]),
+        more=more_table(by_group["picks"]),
+        doctor=DOCTOR_RUN if python else "finetune-doctor was not run (`--finetune-doctor PYTHON`).",
+        forecast=record(runs) if record else "",
+    )
+    return text
+
+
+def _grid_runs(runs: int) -> int:
+    return max(2 * runs // 5, 1)
+
+
+def _tally(python: str | None, cell: Cell, runs: int) -> Tally:
+    return tally(cell, runs, partial(baselines, python))
+
+
+DOCTOR_RUN = (
+    "finetune-doctor is 0.2.2 on a `trainer_state.json` with the curves of the run and a training loss that falls to "
+    "nearly nothing: as it comes, and told to go by accuracy."
+)
+TEMPLATE = (Path(__file__).parent / "verdict.template.md").read_text(encoding="utf-8")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=1000, help="simulated runs a cell")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--finetune-doctor", metavar="PYTHON", help="an interpreter that has finetune-doctor 0.2.2")
+    parser.add_argument("--out", type=Path, default=Path("docs/results/verdict.md"))
+    given = parser.parse_args(argv)
+    from studies.foresight import record
+
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    text = page(given.runs, given.processes, given.finetune_doctor, record)
+    given.out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+import subprocess
+import sys
+import threading
+from fractions import Fraction
+
+import pytest
+
+from overmem.grading.mathematics import canonical, equal, number
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("7", Fraction(7)),
+        ("-7.", Fraction(-7)),
+        ("−7", Fraction(-7)),
+        ("$1,234.50", Fraction(2469, 2)),
+        ("50%", Fraction(50)),
+        ("3/4 of a mile", Fraction(3, 4)),
+        (r"\frac{1}{2}", Fraction(1, 2)),
+        (r"-\dfrac{1}{2}", Fraction(-1, 2)),
+        (r"90^\circ", Fraction(90)),
+        (r"10,\!080", Fraction(10080)),
+        ("72 clips", Fraction(72)),
+        ("x = 5", Fraction(5)),
+        (".5", Fraction(1, 2)),
+        ("1.5e3", Fraction(1500)),
+    ],
+)
+def test_a_plain_number_has_its_value_without_units_and_signs(text: str, value: Fraction) -> None:
+    assert number(text) == value
+
+
+@pytest.mark.parametrize("text", ["two", "1,2", "52_8", "1/0", "3, 5, 7", "x+1", "", "1e999999999", "(1,2)", "9" * 200])
+def test_anything_else_is_not_a_plain_number(text: str) -> None:
+    assert number(text) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "gold"),
+    [
+        ("1.0", "1"),
+        ("0.5", r"\frac{1}{2}"),
+        ("15.6", "15.600000000000001"),
+        (r"\frac12", "0.5"),
+        (r"(3,\pi/2)", r"\left( 3, \frac{\pi}{2} \right)"),
+        (r"2\sqrt2", r"\sqrt{8}"),
+        ("east", r"\text{east}"),
+        ("x^2+2x+1", "(x+1)^2"),
+    ],
+)
+def test_the_same_value_in_another_form_is_equal_both_ways(given: str, gold: str) -> None:
+    assert equal(given, gold)
+    assert equal(gold, given)
+
+
+@pytest.mark.parametrize(
+    ("given", "gold"),
+    [
+        ("9867630", "9867631"),
+        ("98676300000000", "98676300000001"),
+        ("9867630.5", "9867630.6"),
+        ("0.333", "1/3"),
+        (r"\sqrt{8}", r"\sqrt{9}"),
+        ("east", "west"),
+        ("(1,2)", "(2,1)"),
+        ("9^{9^{9^9}}", "5"),
+        ("10**1000000", "1"),
+        ("99999!", "1"),
+        (r"\sum_{k=1}^{10^9} k", "1"),
+    ],
+)
+def test_another_value_is_not_equal_and_takes_no_eternity(given: str, gold: str) -> None:
+    assert not equal(given, gold)
+    assert not equal(gold, given)
+
+
+def test_expressions_are_compared_in_a_thread_as_in_the_main_one() -> None:
+    said: list[bool] = []
+    thread = threading.Thread(target=lambda: said.append(equal(r"3\sqrt{12}", r"6\sqrt{3}")))
+    thread.start()
+    thread.join()
+    assert said == [True]
+
+
+def test_equal_numbers_look_equal_so_that_votes_can_be_counted() -> None:
+    assert {canonical(text) for text in ("18", "$18.00", "018", "+18", "18 dollars", "18%")} == {"18"}
+    assert {canonical(text) for text in ("0.50", ".5")} <= {"0.5", ".5"}
+
+
+def test_plain_numbers_are_compared_without_importing_sympy() -> None:
+    code = (
+        "import sys; from overmem.grading.answers import is_correct; assert is_correct('#### 1,000', '1000');"
+        "assert not is_correct('so 12', '13'); assert 'sympy' not in sys.modules and 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

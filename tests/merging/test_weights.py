@@ -1,0 +1,155 @@
+"""Weight files in and out: what is written by streaming is read by safetensors, and what is broken is named."""
+
+import json
+import weakref
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from overmem.errors import BadCheckpoint, BadRequest
+from overmem.merging.weights import DTYPES, Entry, index_of, model_folder, opened, shards, write_shard, write_weights
+
+
+def entries_of(tensors: dict[str, Tensor]) -> dict[str, Entry]:
+    return {name: Entry(tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors.items()}
+
+
+def every_type() -> dict[str, Tensor]:
+    made = {kind: torch.arange(7).reshape(7, 1).to(dtype) for kind, dtype in DTYPES.items()}
+    strided = torch.arange(12.0).reshape(3, 4).t()
+    return {**made, "scalar": torch.tensor(2.5), "empty": torch.zeros(0, 3), "strided": strided, "näme": torch.ones(1)}
+
+
+def test_every_type_and_shape_is_read_back_by_safetensors(tmp_path: Path) -> None:
+    tensors = every_type()
+    write_weights(tmp_path, entries_of(tensors), tensors.__getitem__, limit=10**6)
+    read = load_file(tmp_path / "model.safetensors")
+    assert read.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert read[name].dtype == tensor.dtype
+        assert torch.equal(read[name].float(), tensor.float())
+
+
+def test_every_tensor_starts_at_a_multiple_of_its_element_size(tmp_path: Path) -> None:
+    (shard,) = shards(entries_of(every_type()), 10**6)
+    described = json.loads(shard.header[8:])
+    assert len(shard.header) % 8 == 0
+    for name, entry in shard.entries.items():
+        assert described[name]["data_offsets"][0] % entry.dtype.itemsize == 0
+
+
+def test_shards_are_numbered_and_indexed_and_none_exceeds_the_limit(tmp_path: Path) -> None:
+    tensors = {f"t{i}": torch.full((10,), float(i)) for i in range(7)}
+    write_weights(tmp_path, entries_of(tensors), tensors.__getitem__, limit=100)
+    names = [f"model-0000{i}-of-00004.safetensors" for i in range(1, 5)]
+    assert sorted(p.name for p in tmp_path.glob("*.safetensors")) == names
+    index = json.loads((tmp_path / "model.safetensors.index.json").read_text())
+    assert index["metadata"]["total_size"] == 280
+    assert all(torch.equal(load_file(tmp_path / index["weight_map"][n])[n], t) for n, t in tensors.items())
+    with opened(tmp_path) as weights:
+        assert all(torch.equal(weights.read(n), t) for n, t in tensors.items())
+
+
+def test_a_tensor_above_the_limit_has_a_shard_of_its_own() -> None:
+    entries = {name: Entry(torch.float32, (count,)) for name, count in (("a", 1), ("b", 100), ("c", 1))}
+    assert [list(shard.entries) for shard in shards(entries, 40)] == [["a"], ["b"], ["c"]]
+    assert index_of(shards(entries, 10**6)) is None
+
+
+def test_one_tensor_at_a_time_is_in_memory(tmp_path: Path) -> None:
+    entries = {f"t{i}": Entry(torch.float32, (64,)) for i in range(20)}
+    alive: list[weakref.ref[Tensor]] = []
+    most = 0
+
+    def tensor(name: str) -> Tensor:
+        nonlocal most
+        made = torch.zeros(64)
+        most = max(most, sum(ref() is not None for ref in alive))
+        alive.append(weakref.ref(made))
+        return made
+
+    write_weights(tmp_path, entries, tensor, limit=10**6)
+    assert most <= 1
+
+
+def test_whole_shards_are_kept_and_cut_ones_written_again(tmp_path: Path) -> None:
+    tensors = {f"t{i}": torch.full((10,), float(i)) for i in range(6)}
+    write_weights(tmp_path, entries_of(tensors), tensors.__getitem__, limit=80)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    cut = tmp_path / "model-00002-of-00003.safetensors"
+    cut.write_bytes(cut.read_bytes()[:-4])
+    asked, told = [], []
+
+    def tensor(name: str) -> Tensor:
+        asked.append(name)
+        return tensors[name]
+
+    def progress(what: str, done: float, total: float) -> None:
+        told.append(done / total)
+
+    write_weights(tmp_path, entries_of(tensors), tensor, limit=80, progress=progress)
+    assert asked == ["t2", "t3"]
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_a_shard_that_fails_half_way_has_no_name_of_its_own(tmp_path: Path) -> None:
+    (shard,) = shards({"a": Entry(torch.float32, (2,)), "b": Entry(torch.float32, (2,))}, 10**6)
+
+    def tensor(name: str) -> Tensor:
+        if name == "b":
+            raise OSError(28, "No space left on device")
+        return torch.zeros(2)
+
+    with pytest.raises(OSError, match="No space"):
+        write_shard(tmp_path, shard, tensor)
+    assert not (tmp_path / shard.file).exists()
+    with pytest.raises(ValueError, match=r"a is \(3,\) torch.float32, planned \(2,\)"):
+        write_shard(tmp_path, shard, lambda name: torch.zeros(3))
+    assert not (tmp_path / shard.file).exists()
+
+
+def test_a_file_that_is_cut_short_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    save_file({"a": torch.zeros(100)}, file)
+    whole = file.read_bytes()
+    for cut in (whole[:-1], whole[:20], whole[:4], b""):
+        file.write_bytes(cut)
+        with pytest.raises(BadCheckpoint, match=r"model\.safetensors cannot be read"), opened(tmp_path):
+            pass
+
+
+def test_a_shard_that_the_index_names_and_is_not_there_is_named(tmp_path: Path) -> None:
+    tensors = {f"t{i}": torch.full((10,), float(i)) for i in range(4)}
+    write_weights(tmp_path, entries_of(tensors), tensors.__getitem__, limit=80)
+    (tmp_path / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(BadCheckpoint, match="lacks the shard model-00002-of-00002"), opened(tmp_path):
+        pass
+    (tmp_path / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(BadCheckpoint, match="not an index of shards"), opened(tmp_path):
+        pass
+
+
+def test_a_folder_of_pickles_is_refused_and_an_empty_one_too(tmp_path: Path) -> None:
+    with pytest.raises(BadCheckpoint, match="no weights"), opened(tmp_path):
+        pass
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(BadCheckpoint, match=r"pickled.*pytorch_model\.bin"), opened(tmp_path):
+        pass
+
+
+def test_a_tensor_that_is_not_there_is_named(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / "model.safetensors")
+    with opened(tmp_path) as weights, pytest.raises(BadCheckpoint, match="no tensor 'b'"):
+        weights.read("b")
+
+
+def test_a_model_that_is_neither_here_nor_on_the_hub_is_a_bad_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    for name in ("no-such-owner/no-such-model", "not a name!"):
+        with pytest.raises(BadRequest, match="neither a folder nor"):
+            model_folder(name)

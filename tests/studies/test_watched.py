@@ -1,0 +1,22 @@
+"""Judging at every checkpoint: few false warnings, and a warning where there is something to warn of."""
+
+import pytest
+
+from studies.trajectories import World
+from studies.watched import page, watched
+
+
+@pytest.mark.parametrize("shape", ["healthy, excess just below the limit", "under-trained", "over-fitted"])
+def test_warnings_are_rarely_false(shape):
+    assert watched(World(shape, 200, loss=0.07), 0.05, 30).false_ever <= 3
+
+
+def test_an_over_memorized_run_is_warned_of_after_its_onset_and_before_its_end():
+    found = watched(World(n=1000), 0.03, 20)
+    assert found.onset is not None
+    assert len(found.warned) >= 18
+    assert found.onset - 100 < sum(found.warned) / len(found.warned) < 900
+
+
+def test_the_page_has_a_row_for_every_kind_of_run():
+    assert page(2, ((100, 0.05),)).count("| 100 | 0.05 |") == 12

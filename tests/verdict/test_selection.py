@@ -1,0 +1,121 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from overmem.records import Checkpoint
+from overmem.verdict import regimes
+from overmem.verdict.selection import PICKERS, Standing, best_merge, choices, prunable, smoothed
+from studies.trajectories import World, simulated
+
+
+@pytest.fixture(scope="module")
+def splits():
+    return simulated(World(n=500), "advice", splits=2)
+
+
+def board(nll, accuracy, error=0.01):
+    count = len(nll)
+    return Standing(50.0 * np.arange(1, count + 1), np.array(nll), np.array(accuracy), np.eye(count) * error**2, 500)
+
+
+@pytest.mark.parametrize(
+    ("rule", "picked"), [("min-nll", 1), ("max-accuracy", 3), ("last", 4), ("paper", 2), ("one-se", 3)]
+)
+def test_each_rule_picks_what_its_name_says(rule, picked):
+    assert PICKERS[rule](board([0.5, 0.40, 0.42, 0.5, 0.6], [0.3, 0.5, 0.6, 0.8, 0.79], 0.005), 0.05) == picked
+
+
+def test_at_equal_accuracy_the_recommended_has_the_lowest_perplexity():
+    assert PICKERS["overmem"](board([0.6, 0.42, 0.40, 0.5, 0.6], [0.4, 0.80, 0.80, 0.80, 0.80]), 0.05) == 2
+
+
+def test_perplexity_alone_does_not_pick_too_early():
+    assert PICKERS["overmem"](board([0.40, 0.42, 0.47, 0.55, 0.6], [0.4, 0.60, 0.75, 0.80, 0.80]), 0.05) >= 3
+
+
+def test_smoothing_leaves_clear_differences_and_shrinks_noise():
+    clear = board([0.4] * 5, [0.2, 0.4, 0.6, 0.8, 0.9], 0.003)
+    np.testing.assert_allclose(smoothed(clear), clear.accuracy, atol=0.005)
+    noisy = board([0.4] * 6, [0.80, 0.82, 0.79, 0.81, 0.80, 0.81], 0.02)
+    assert np.ptp(smoothed(noisy)) < 0.3 * np.ptp(noisy.accuracy)
+
+
+def test_regret_is_counted_from_the_recommended_on_test(splits):
+    val, test = splits
+    recommended, others = choices(val, test, regimes(val))
+    at = {c.name: i for i, c in enumerate(test.checkpoints)}
+    accuracy = test.correct.mean(1)
+    for choice in (recommended, *others):
+        expected = accuracy[at[recommended.checkpoint]] - accuracy[at[choice.checkpoint]]
+        assert choice.regret.value == pytest.approx(expected)
+        assert choice.regret.n == 500
+    assert recommended.regret.value == 0.0
+
+
+def test_only_what_is_on_disk_is_chosen(splits):
+    val, test = splits
+    recommended, others = choices(val, test, regimes(val), on_disk={"checkpoint-200", "checkpoint-900"})
+    assert {c.checkpoint for c in (recommended, *others)} == {"checkpoint-200", "checkpoint-900"}
+    assert choices(val, test, regimes(val), on_disk=()) == (None, ())
+
+
+def test_without_test_the_numbers_are_marked_as_flattering(splits):
+    recommended, _ = choices(splits[0], None, regimes(splits[0]))
+    assert "flattering" in recommended.accuracy.note
+
+
+def test_a_checkpoint_that_diverged_is_not_chosen(splits):
+    val, test = splits
+    nll = val.nll_sums.copy()
+    nll[-1] = np.nan
+    broken = replace(val, nll_sums=nll)
+    _, others = choices(broken, test, regimes(broken))
+    assert next(c for c in others if c.rule == "last").checkpoint == "checkpoint-900"
+
+
+def test_pruning_needs_a_recommendation_and_spares_its_neighbours(splits):
+    verdicts = regimes(splits[0])
+    names = [v.checkpoint.name for v in verdicts]
+    assert prunable(verdicts, None, names) == ()
+    free = prunable(verdicts, names[4], names)
+    assert set(names) - set(free) == {names[3], names[4], names[5], names[-1]}
+    assert "checkpoint-7777" not in prunable(verdicts, names[4], [*names, "checkpoint-7777", "checkpoint-8888"])
+
+
+def with_merge(curves, correct, nll_shift):
+    """The same curves and one merge, as right as told and so much less likely a token than the first checkpoint."""
+    merge = Checkpoint("merged-linear-1-2", 0, merged_from=("checkpoint-1", "checkpoint-2"))
+    return replace(
+        curves,
+        checkpoints=(*curves.checkpoints, merge),
+        correct=np.vstack([curves.correct, correct]),
+        nll_sums=np.vstack([curves.nll_sums, curves.nll_sums.min(0) + nll_shift]),
+    )
+
+
+def test_a_merge_that_is_shown_to_be_better_is_recommended(splits):
+    val, test = splits
+    before, others = choices(val, test, regimes(val))
+    merged = [with_merge(c, np.ones(500), 0.0) for c in splits]
+    recommended, beside = best_merge(*merged, before, others)
+    assert (recommended.rule, recommended.checkpoint) == ("merge", "merged-linear-1-2")
+    assert before.checkpoint in {c.checkpoint for c in beside}
+    assert all(c.regret.value > 0 for c in beside)
+
+
+def test_a_merge_that_is_not_better_stands_beside_the_others_with_its_regret(splits):
+    val, test = splits
+    before, others = choices(val, test, regimes(val))
+    merged = [with_merge(c, np.zeros(500), 9.0) for c in splits]
+    recommended, beside = best_merge(*merged, before, others)
+    assert recommended == before
+    assert beside[:-1] == others
+    assert (beside[-1].rule, beside[-1].accuracy.value) == ("merge", 0.0)
+    assert beside[-1].regret.value == pytest.approx(before.accuracy.value)
+
+
+def test_without_a_merge_all_stays_as_it_was(splits):
+    val, test = splits
+    before, others = choices(val, test, regimes(val))
+    assert best_merge(val, test, before, others) == (before, others)
