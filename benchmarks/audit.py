@@ -31,7 +31,7 @@ from audit_job import BUDGET, Job, examples_of, loaded, split_of, spread
 from overmem.encoding import PLAIN, prompt_text
 from overmem.models.discovery import base_path
 from overmem.observe.engines.packed import packed
-from overmem.observe.engines.shared_prefill import observed
+from overmem.observe.engines.shared_prefill import score_and_sample
 from overmem.observe.plan import Split
 from overmem.records import Example, Samples, Scores
 
@@ -95,7 +95,7 @@ def timed(job: Job, model: Any, tokenizer: Any, examples: list[Example]) -> tupl
     split, decoding = split_of(job, tokenizer, examples)
     times.append(time.perf_counter())
     with packed(model):
-        scored, drawn = observed(model, tokenizer, split, decoding, BUDGET)
+        scored, drawn = score_and_sample(model, tokenizer, split, decoding, BUDGET)
     times.append(time.perf_counter())
     spans = [b - a for a, b in itertools.pairwise(times)]
     return dict(zip(("tokenize", "observe"), spans, strict=True)), split, scored, drawn

@@ -26,8 +26,8 @@ import transformers
 from transformers import AutoModelForCausalLM
 
 from overmem.callback.bound import memory_bound
-from overmem.callback.measure import figures, measured, undisturbed
-from overmem.callback.watch import Plan, examples_of, plan_of, watch_of
+from overmem.callback.measure import log_metrics, measured, preserve_model_state
+from overmem.callback.watch import EvaluationSet, examples_of, plan_of, watch_of
 from overmem.models.discovery import base_path, tokenizer_at
 from overmem.tasks import Data
 
@@ -50,7 +50,7 @@ def forget_highest() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def few(plan: Plan) -> Plan:
+def few(plan: EvaluationSet) -> EvaluationSet:
     """The same plan with two examples a split, to load whatever a first measurement loads."""
     return replace(plan, splits={name: replace(s, encoded=s.encoded[:2]) for name, s in plan.splits.items()})
 
@@ -65,7 +65,7 @@ def took(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
     }
 
 
-def step(model: Any, plan: Plan) -> None:
+def step(model: Any, plan: EvaluationSet) -> None:
     """One training step on the first rows of val, without the optimizer."""
     rows = [e.input_ids for e in plan.splits["val"].encoded[:STEP_ROWS]]
     width = max(map(len, rows))
@@ -93,7 +93,7 @@ def one(given: argparse.Namespace, token_budget: int, answers: bool) -> dict[str
         }
     )
     plan = plan_of(watch, *examples_of(watch.data), model, tokenizer_at(given.model))
-    with undisturbed(model):
+    with preserve_model_state(model):
         measured(model, watch, few(plan), token_budget=token_budget)
         gc.collect()
         before = resident()
@@ -104,7 +104,7 @@ def one(given: argparse.Namespace, token_budget: int, answers: bool) -> dict[str
         found, times = took(lambda: measured(model, watch, plan, token_budget=token_budget))
     peak = torch.cuda.max_memory_allocated() if given.device == "cuda" else highest()
     steps = [took(lambda: step(model, plan))[1] for _ in range(4)][1:]
-    numbers = figures(found.scores, found.samples)
+    numbers = log_metrics(found.scores, found.samples)
     return {
         "token_budget": token_budget,
         "answers": answers,

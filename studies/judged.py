@@ -12,7 +12,7 @@ from overmem.records import Curves, Estimate
 from overmem.verdict import onset, regimes
 from overmem.verdict.quantities import quantities
 from overmem.verdict.rule import judge
-from overmem.verdict.selection import PICKERS, standing
+from overmem.verdict.selection import SELECTION_RULES, selection_inputs
 from studies.trajectories import World, simulated, truth
 
 
@@ -79,8 +79,8 @@ def tally(cell: Cell, runs: int, extra: Callable[[Sequence[Curves]], Mapping[str
                 covered += step.low <= true.onset <= step.high
                 widths.append(step.high - step.low)
         if "picks" in cell.asks:
-            board = standing(val)
-            for rule, pick in PICKERS.items():
+            board = selection_inputs(val)
+            for rule, pick in SELECTION_RULES.items():
                 picked.setdefault(rule, []).append(pick(board, cell.d_nll))
             held.append(val)
         if "references" in cell.asks:

@@ -208,7 +208,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Cost:
+class Consequence:
     """One consequence of over-memorization, measured against the recommended checkpoint."""
 
     name: str
@@ -236,7 +236,7 @@ class Verdict:
     """`excess`, `scale_share`, `agree_share` as Estimate of the last over-memorized checkpoint, or {}."""
     recommended: Choice | None
     choices: tuple[Choice, ...]
-    costs: tuple[Cost, ...] = ()
+    costs: tuple[Consequence, ...] = ()
     warnings: tuple[str, ...] = ()
     evidence: str = "observations"
     """`observations`, or `curves only` where no model was at hand."""

@@ -13,7 +13,7 @@ from overmem.errors import BadRequest, unknown
 Table: TypeAlias = Mapping[str, Callable[..., Any]]
 
 
-def method(table: Table, name: str, kind: str) -> Callable[..., Any]:
+def resolve(table: Table, name: str, kind: str) -> Callable[..., Any]:
     """The function that `name` stands for in `table`, or the one that "module:function" names.
 
     Raises:

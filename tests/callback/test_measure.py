@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from overmem.callback import measure
 from overmem.callback.bound import memory_bound
-from overmem.callback.measure import figures, measured, undisturbed
+from overmem.callback.measure import log_metrics, measured, preserve_model_state
 from overmem.callback.watch import examples_of, plan_of, watch_of
 from overmem.models.discovery import base_path, tokenizer_at
 from overmem.observe.completions import samples
@@ -34,7 +34,7 @@ def asked(model, **more):
 
 def test_it_is_what_an_audit_observes_of_the_same_split(pebble):
     watch, plan = asked(pebble)
-    with undisturbed(pebble):
+    with preserve_model_state(pebble):
         found = measured(pebble, watch, plan, token_budget=300)
         for name, split in plan.splits.items():
             whole = scores(pebble, split.encoded, token_budget=10**6)
@@ -59,7 +59,7 @@ def test_what_is_measured_when_time_is_over_is_the_first_examples_and_their_n(pe
         return found
 
     monkeypatch.setattr(measure, "samples", answered)
-    with undisturbed(pebble):
+    with preserve_model_state(pebble):
         part = measured(pebble, watch, plan, token_budget=500, clock=lambda: float(len(done)))
         monkeypatch.undo()
         whole = measured(pebble, replace(watch, seconds=1e6), plan, token_budget=500)
@@ -68,7 +68,7 @@ def test_what_is_measured_when_time_is_over_is_the_first_examples_and_their_n(pe
     assert len(got) < 24
     assert got == whole.samples["val"].example_ids[: len(got)]
     assert part.notes == (f"val answers: {len(got)} of 24 examples, then the time was over",)
-    assert figures(part.scores, part.samples)["eval_overmem_val_accuracy_n"] == len(got)
+    assert log_metrics(part.scores, part.samples)["eval_overmem_val_accuracy_n"] == len(got)
 
 
 def test_time_is_over_in_the_middle_of_an_answer_too(pebble):
@@ -79,7 +79,7 @@ def test_time_is_over_in_the_middle_of_an_answer_too(pebble):
         calls.append(1)
         return 0.0 if len(calls) < 10 else 2.0
 
-    with undisturbed(pebble):
+    with preserve_model_state(pebble):
         part = measured(pebble, watch, plan, token_budget=10**6, clock=clock)
     assert part.samples == {}
     assert part.notes == ("val answers: 0 of 24 examples, then the time was over",)
@@ -97,7 +97,7 @@ def test_a_batch_that_does_not_fit_is_halved_for_good(pebble, monkeypatch):
         return scores(model, some, **more)
 
     monkeypatch.setattr(measure, "scores", small_device)
-    with undisturbed(pebble):
+    with preserve_model_state(pebble):
         found = measured(pebble, watch, plan, token_budget=10**6)
         sizes.clear()
         again = measured(pebble, watch, plan, token_budget=found.token_budget)
@@ -114,10 +114,10 @@ def test_a_single_row_that_does_not_fit_is_no_number_and_a_reason(pebble, monkey
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(measure, "scores", no_device)
-    with undisturbed(pebble):
+    with preserve_model_state(pebble):
         found = measured(pebble, watch, plan, token_budget=10**6)
     assert found.scores == {}
-    assert figures(found.scores, found.samples) == {}
+    assert log_metrics(found.scores, found.samples) == {}
     assert found.notes[-1] == "train nll: 0 of 12 examples, then a single one did not fit the device"
 
 
@@ -128,7 +128,7 @@ def test_it_leaves_no_trace_even_when_it_breaks(pebble):
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.random.get_rng_state()
 
     def broken():
-        with undisturbed(pebble):
+        with preserve_model_state(pebble):
             assert not any(module.training for module in pebble.modules())
             random.random(), np.random.rand(), torch.rand(1)
             raise RuntimeError
@@ -158,6 +158,6 @@ def peak_of(work):
 @pytest.mark.parametrize("answers", [False, True])
 def test_it_stays_inside_the_memory_that_it_states(pebble, token_budget, answers):
     watch, plan = asked(pebble, answers=answers, token_budget=token_budget, max_new_tokens=24)
-    with undisturbed(pebble):
+    with preserve_model_state(pebble):
         peak = peak_of(lambda: measured(pebble, watch, plan, token_budget=token_budget))
     assert memory_bound(watch, plan, pebble) / 5 < peak <= memory_bound(watch, plan, pebble)

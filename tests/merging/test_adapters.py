@@ -15,7 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from overmem.errors import BadCheckpoint, BadRequest
 from overmem.merging.adapters import combined_dora
 from overmem.merging.verb import Merge, merge
-from overmem.models.discovery import found_in
+from overmem.models.discovery import find_checkpoints
 
 PAIR = ("checkpoint-10", "checkpoint-50")
 IDS = torch.arange(20)[None] % 64
@@ -182,7 +182,7 @@ def test_trained_token_rows_are_averaged(base: Path) -> None:
 def test_the_merged_adapter_is_found_with_its_base(base: Path) -> None:
     train(base, 10), train(base, 50)
     merged = merge(Merge(str(base.parent / "run"), PAIR))
-    found = {one.checkpoint.name: one for one in found_in(base.parent / "run")}
+    found = {one.checkpoint.name: one for one in find_checkpoints(base.parent / "run")}
     assert found[merged.name].is_adapter
     assert found["base"].path == str(base)
     assert sorted(p.name for p in merged.iterdir()) == [

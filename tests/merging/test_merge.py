@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from overmem.errors import BadRequest
 from overmem.merging.verb import Merge, merge
-from overmem.models.discovery import found_in
+from overmem.models.discovery import find_checkpoints
 from overmem.records import Choice, Estimate, Verdict
 from overmem.rules import NEEDS_BASE, RULES
 from overmem.store import open_run, write_verdict
@@ -97,7 +97,7 @@ def test_progress_ends_at_all_bytes(run: Path) -> None:
 
 def test_an_audit_finds_the_merge_and_what_it_was_made_of(run: Path) -> None:
     merged_of(run)
-    found = {one.checkpoint.name: one.checkpoint for one in found_in(run)}
+    found = {one.checkpoint.name: one.checkpoint for one in find_checkpoints(run)}
     assert found["merged-linear-10-50"].merged_from == PAIR
     assert found["merged-linear-10-50"].step == 50
     note = json.loads((run / "merged-linear-10-50" / "overmem-merge.json").read_text())

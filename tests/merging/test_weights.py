@@ -10,7 +10,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from overmem.errors import BadCheckpoint, BadRequest
-from overmem.merging.weights import DTYPES, Entry, index_of, model_folder, opened, shards, write_shard, write_weights
+from overmem.merging.weights import (
+    DTYPES,
+    Entry,
+    index_of,
+    model_folder,
+    open_weights,
+    shards,
+    write_shard,
+    write_weights,
+)
 
 
 def entries_of(tensors: dict[str, Tensor]) -> dict[str, Entry]:
@@ -49,7 +58,7 @@ def test_shards_are_numbered_and_indexed_and_none_exceeds_the_limit(tmp_path: Pa
     index = json.loads((tmp_path / "model.safetensors.index.json").read_text())
     assert index["metadata"]["total_size"] == 280
     assert all(torch.equal(load_file(tmp_path / index["weight_map"][n])[n], t) for n, t in tensors.items())
-    with opened(tmp_path) as weights:
+    with open_weights(tmp_path) as weights:
         assert all(torch.equal(weights.read(n), t) for n, t in tensors.items())
 
 
@@ -119,7 +128,7 @@ def test_a_file_that_is_cut_short_is_named(tmp_path: Path) -> None:
     whole = file.read_bytes()
     for cut in (whole[:-1], whole[:20], whole[:4], b""):
         file.write_bytes(cut)
-        with pytest.raises(BadCheckpoint, match=r"model\.safetensors cannot be read"), opened(tmp_path):
+        with pytest.raises(BadCheckpoint, match=r"model\.safetensors cannot be read"), open_weights(tmp_path):
             pass
 
 
@@ -127,24 +136,24 @@ def test_a_shard_that_the_index_names_and_is_not_there_is_named(tmp_path: Path) 
     tensors = {f"t{i}": torch.full((10,), float(i)) for i in range(4)}
     write_weights(tmp_path, entries_of(tensors), tensors.__getitem__, limit=80)
     (tmp_path / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(BadCheckpoint, match="lacks the shard model-00002-of-00002"), opened(tmp_path):
+    with pytest.raises(BadCheckpoint, match="lacks the shard model-00002-of-00002"), open_weights(tmp_path):
         pass
     (tmp_path / "model.safetensors.index.json").write_text("{}")
-    with pytest.raises(BadCheckpoint, match="not an index of shards"), opened(tmp_path):
+    with pytest.raises(BadCheckpoint, match="not an index of shards"), open_weights(tmp_path):
         pass
 
 
 def test_a_folder_of_pickles_is_refused_and_an_empty_one_too(tmp_path: Path) -> None:
-    with pytest.raises(BadCheckpoint, match="no weights"), opened(tmp_path):
+    with pytest.raises(BadCheckpoint, match="no weights"), open_weights(tmp_path):
         pass
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
-    with pytest.raises(BadCheckpoint, match=r"pickled.*pytorch_model\.bin"), opened(tmp_path):
+    with pytest.raises(BadCheckpoint, match=r"pickled.*pytorch_model\.bin"), open_weights(tmp_path):
         pass
 
 
 def test_a_tensor_that_is_not_there_is_named(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "model.safetensors")
-    with opened(tmp_path) as weights, pytest.raises(BadCheckpoint, match="no tensor 'b'"):
+    with open_weights(tmp_path) as weights, pytest.raises(BadCheckpoint, match="no tensor 'b'"):
         weights.read("b")
 
 

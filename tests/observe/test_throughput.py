@@ -5,8 +5,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from overmem.encoding import Encoded
 from overmem.observe.engines.hf import Decoding
 from overmem.observe.plan import Split
-from overmem.observe.throughput import Pace
-from overmem.observe.warmup import warmed_up
+from overmem.observe.throughput import Throughput
+from overmem.observe.warmup import measure_throughput
 
 
 def split(count, prompt=4, solution=6):
@@ -15,7 +15,7 @@ def split(count, prompt=4, solution=6):
 
 
 def test_scoring_costs_by_the_token_and_completing_by_prompt_step_and_row():
-    pace = Pace(
+    pace = Throughput(
         Decoding(max_new_tokens=20), 10**6, scored=1.0, prefill=10.0, step=100.0, row=1000.0, length=5.0, longest=8
     )
     assert pace.seconds(split(3), ("scores",)) == pytest.approx(3 * 10)
@@ -27,7 +27,9 @@ def test_scoring_costs_by_the_token_and_completing_by_prompt_step_and_row():
 
 
 def test_rows_that_wait_for_a_place_take_more_steps():
-    pace = Pace(Decoding(max_new_tokens=20), 2 * 27, step=1.0, length=5.0, longest=8)  # room for two rows of 24 + 3
+    pace = Throughput(
+        Decoding(max_new_tokens=20), 2 * 27, step=1.0, length=5.0, longest=8
+    )  # room for two rows of 24 + 3
     assert pace.seconds(split(2), ("samples",)) == pytest.approx(8)
     assert pace.seconds(split(6), ("samples",)) == pytest.approx(8 + 5 * (6 / 2 - 1))
 
@@ -44,10 +46,12 @@ def test_a_warm_up_measures_all_of_it_and_counts_what_it_cut_short_as_long_as_it
         )  # fmt: skip
         model = LlamaForCausalLM(config).eval()
     how = {"token_budget": 4096, "seconds": 5.0}
-    pace = warmed_up(model, Tokenizer(), [split(12)], Decoding(draws=1, max_new_tokens=9), **how)
+    pace = measure_throughput(model, Tokenizer(), [split(12)], Decoding(draws=1, max_new_tokens=9), **how)
     assert min(pace.scored, pace.prefill, pace.step + pace.row, pace.spent) > 0
     assert (pace.length, pace.longest) == (9.0, 9)
     assert pace.memory > 2**20
-    cut = warmed_up(model, Tokenizer(), [split(12)], Decoding(max_new_tokens=999), token_budget=4096, seconds=0.0)
+    cut = measure_throughput(
+        model, Tokenizer(), [split(12)], Decoding(max_new_tokens=999), token_budget=4096, seconds=0.0
+    )
     assert cut.longest == 999
     assert 6 <= cut.length < 999

@@ -2,7 +2,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from overmem.observe.token_texts import pieces
+from overmem.observe.token_texts import token_texts
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def sentencepieces():
 def test_pieces_put_together_are_the_text(made, text, request):
     tokenizer = request.getfixturevalue(made)()
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    found = pieces(tokenizer, ids)
+    found = token_texts(tokenizer, ids)
     assert "".join(found[i] for i in ids) == text
     assert list(found) == sorted(set(ids))
 
@@ -28,9 +28,9 @@ def test_a_part_of_a_character_is_shown_as_one_that_cannot_be(byte_tokenizer):
     tokenizer = byte_tokenizer()
     ids = tokenizer("é", add_special_tokens=False)["input_ids"]
     assert len(ids) == 2
-    assert set(pieces(tokenizer, ids).values()) == {"\ufffd"}
+    assert set(token_texts(tokenizer, ids).values()) == {"\ufffd"}
 
 
 def test_a_special_token_is_shown_by_its_name(byte_tokenizer):
     tokenizer = byte_tokenizer()
-    assert pieces(tokenizer, [tokenizer.eos_token_id])[tokenizer.eos_token_id] == "<eos>"
+    assert token_texts(tokenizer, [tokenizer.eos_token_id])[tokenizer.eos_token_id] == "<eos>"

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import ttest_rel
 from statsmodels.stats.contingency_tables import mcnemar
 
-from overmem.probes.consequences import costs, p_of
+from overmem.probes.consequences import consequences, p_of
 from overmem.statistics import holm
 from overmem.statistics.estimates import Number, paired_drop
 
@@ -25,7 +25,7 @@ def compared(make_snapshot):
     def make(good, bad, **more):
         early = make_snapshot(**good, name="checkpoint-1", step=1)
         late = make_snapshot(**bad, name="checkpoint-9", step=9)
-        return {c.name: c for c in costs(early, late, **more)}
+        return {c.name: c for c in consequences(early, late, **more)}
 
     return make
 

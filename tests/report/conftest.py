@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from overmem.records import Checkpoint, CheckpointVerdict, Choice, Cost, Estimate, Measurement, Verdict
+from overmem.records import Checkpoint, CheckpointVerdict, Choice, Consequence, Estimate, Measurement, Verdict
 from overmem.report.findings import Findings
 
 REGIMES = ["under-trained", "under-trained", "healthy", "healthy", "over-memorized", "over-memorized", "over-memorized"]
@@ -69,10 +69,10 @@ def verdict(**changes):
             choice("max-accuracy", 4, Estimate(-0.005, -0.02, 0.01, 400)),
         ),
         "costs": (
-            Cost("robustness", "checkpoint-400", Estimate(0.085, 0.04, 0.13, 400), 0.0004, True),
-            Cost("ood-longer", "checkpoint-400", Estimate(0.06, 0.01, 0.11, 400), 0.03, True),
-            Cost("calibration", "checkpoint-400", Estimate(0.01, -0.02, 0.04, 400), 0.7, False),
-            Cost("membership", "checkpoint-400", Estimate(None, note="no train split was sampled"), None, False),
+            Consequence("robustness", "checkpoint-400", Estimate(0.085, 0.04, 0.13, 400), 0.0004, True),
+            Consequence("ood-longer", "checkpoint-400", Estimate(0.06, 0.01, 0.11, 400), 0.03, True),
+            Consequence("calibration", "checkpoint-400", Estimate(0.01, -0.02, 0.04, 400), 0.7, False),
+            Consequence("membership", "checkpoint-400", Estimate(None, note="no train split was sampled"), None, False),
         ),
         "warnings": ("At n = 200 a loss of accuracy below 3.1 points cannot be seen.",),
         "knobs": {"d_nll": 0.05, "margin": 0.03},

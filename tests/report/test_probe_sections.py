@@ -202,7 +202,7 @@ def run(tmp_path, make_scores):
 
 
 def test_the_story_of_the_tokens_is_read_from_the_run(run):
-    store.write_pieces(run, {4: " so", 5: " 3", 6: "."})
+    store.write_token_texts(run, {4: " so", 5: " 3", 6: "."})
     story = token_story(run, Checkpoint("checkpoint-2", 2), Checkpoint("checkpoint-1", 1), "val")
     assert story.carriers[0][0] == " so"
     assert story.carriers[0][1].share.value == pytest.approx(1.0)

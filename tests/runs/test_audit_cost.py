@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from overmem import store
-from overmem.audit import Audit, audit, cost
+from overmem.audit import Audit, audit, estimate_audit
 from overmem.audit.request import requested, seconds_of
-from overmem.audit.workload import load_of
+from overmem.audit.workload import workload_of
 from overmem.errors import BadRequest
-from overmem.observe.throughput import Pace
+from overmem.observe.throughput import Throughput
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def slow(monkeypatch):
     """A machine on which a token takes 10 ms to score, nothing else takes time, and measuring that took 10 s."""
     monkeypatch.setattr(
         "overmem.audit.estimate.pace_of",
-        lambda load: Pace(load.request.decoding, 16384, scored=0.01, nll_spread=1.0, spent=10.0),
+        lambda load: Throughput(load.request.decoding, 16384, scored=0.01, nll_spread=1.0, spent=10.0),
     )
 
 
@@ -48,7 +48,7 @@ def listing(folder):
 
 def test_a_dry_run_counts_the_tokens_and_writes_nothing(run, asked):
     before = listing(run)
-    found = cost(asked)
+    found = estimate_audit(asked)
     assert listing(run) == before
     assert found.checkpoints == ("base", "checkpoint-2", "checkpoint-4")
     assert (found.units, found.standing) == (len(found.splits) * 2 * 3, 0)
@@ -57,18 +57,18 @@ def test_a_dry_run_counts_the_tokens_and_writes_nothing(run, asked):
     assert found.memory_bytes > 2**20
     assert found.generated_tokens <= sum(s.examples for s in found.splits) * 2 * 8 * 3
     audit(asked)
-    splits = load_of(requested(asked, print)).splits.values()
+    splits = workload_of(requested(asked, print)).splits.values()
     assert found.scored_tokens == 3 * sum(len(e.input_ids) for s in splits for e in s.encoded)
 
 
 def test_what_stands_costs_nothing_and_a_new_checkpoint_costs_its_share(run, asked):
-    whole = cost(asked)
+    whole = estimate_audit(asked)
     audit(replace(asked, checkpoints=("base", "checkpoint-2")))
-    rest = cost(asked)
+    rest = estimate_audit(asked)
     assert rest.checkpoints == ("checkpoint-4",)
     assert rest.scored_tokens * 3 == whole.scored_tokens
     audit(asked)
-    nothing = cost(asked)
+    nothing = estimate_audit(asked)
     assert (nothing.units, nothing.seconds, nothing.standing) == (0, 0, whole.units)
 
 
@@ -89,9 +89,9 @@ def test_the_command_says_the_cost_in_words_and_as_json(overmem, run, asked):
 
 @pytest.mark.usefixtures("slow")
 def test_a_budget_takes_as_many_examples_as_there_is_time_for_and_says_what_they_buy(asked):
-    plenty = cost(replace(asked, budget="1h"))
+    plenty = estimate_audit(replace(asked, budget="1h"))
     assert (plenty.rows, plenty.side_rows) == (30, 10)
-    tight = cost(replace(asked, budget=f"{10 + 0.8 * plenty.seconds / 0.9:.1f}s"))
+    tight = estimate_audit(replace(asked, budget=f"{10 + 0.8 * plenty.seconds / 0.9:.1f}s"))
     assert 20 <= tight.rows < 30
     assert 1 <= tight.side_rows < 10
     assert 0.6 * plenty.seconds < tight.seconds <= 0.8 * plenty.seconds + 0.1
@@ -103,7 +103,7 @@ def test_a_budget_takes_as_many_examples_as_there_is_time_for_and_says_what_they
 @pytest.mark.usefixtures("slow")
 def test_what_was_chosen_for_a_budget_is_kept_by_the_same_command_and_chosen_anew_for_another(asked):
     said = []
-    some = replace(asked, budget=f"{10 + 0.8 * cost(asked).seconds / 0.9:.1f}s", data=None)
+    some = replace(asked, budget=f"{10 + 0.8 * estimate_audit(asked).seconds / 0.9:.1f}s", data=None)
     with pytest.raises(BadRequest):
         audit(some)  # the run is not known before it was audited once
     some = replace(some, data=asked.data)
@@ -114,7 +114,7 @@ def test_what_was_chosen_for_a_budget_is_kept_by_the_same_command_and_chosen_ane
     again = audit(replace(some, data=None))
     assert (again.computed, again.standing) == (0, done.computed)
     assert store.read_plan(done.run)["audit"]["rows"] == chosen
-    assert cost(replace(some, data=None, budget="2h")).rows == 30
+    assert estimate_audit(replace(some, data=None, budget="2h")).rows == 30
 
 
 @pytest.mark.usefixtures("slow")
@@ -138,4 +138,4 @@ def test_an_engine_that_is_not_there_or_whose_time_is_not_measured_is_refused(as
         audit(replace(asked, engine="vllm"))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     with pytest.raises(BadRequest, match="--dry-run measures the time of --engine hf"):
-        cost(replace(asked, engine="vllm"))
+        estimate_audit(replace(asked, engine="vllm"))

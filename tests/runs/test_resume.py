@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from overmem import store
 from overmem.audit import Audit, audit
 from overmem.errors import BadRequest, Locked
-from overmem.models.discovery import found_in, tokenizer_of
+from overmem.models.discovery import find_checkpoints, tokenizer_of
 from overmem.models.loading import Skeleton
 
 
@@ -45,7 +45,7 @@ def test_two_audits_of_one_run_do_not_mix(foreign_run, base, data_file, tmp_path
 
 
 def test_swapped_weights_equal_freshly_loaded_ones(foreign_run, base):
-    found = found_in(foreign_run, str(base))
+    found = find_checkpoints(foreign_run, str(base))
     swapped = Skeleton(str(base))
     for one in [*found, *reversed(found)]:
         fresh = Skeleton(str(base)).model(one).state_dict()
@@ -68,7 +68,7 @@ def adapters(base, tmp_path):
 
 
 def test_adapters_share_one_base_found_from_their_own_config(adapters, base):
-    found = found_in(adapters)
+    found = find_checkpoints(adapters)
     assert [f.checkpoint.name for f in found] == ["base", "checkpoint-1", "checkpoint-2"]
     assert found[0].path == str(base)
     tokenizer = tokenizer_of(adapters, found)

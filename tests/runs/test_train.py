@@ -85,7 +85,7 @@ def test_a_loss_and_a_method_of_ones_own_work_from_a_recipe_and_the_command_in_a
     (tmp_path / "mypackage" / "losses.py").write_text(code)
     method = "def half(model):\n    model.lm_head.requires_grad_(False)\n    return model\n"
     (tmp_path / "mypackage" / "methods.py").write_text(method)
-    content = store.plain(recipe(base, data_file, tmp_path / "run", epochs=1, method="mypackage.methods:half"))
+    content = store.to_jsonable(recipe(base, data_file, tmp_path / "run", epochs=1, method="mypackage.methods:half"))
     chosen = yaml.safe_load(keys)
     assert chosen["loss"].startswith("mypackage.losses:")
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(content | chosen))
@@ -149,7 +149,7 @@ def test_lora_leaves_adapters_that_know_their_base(base, data_file, tmp_path):
 
 def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(trained, base, data_file, tmp_path):
     path, output = tmp_path / "recipe.yaml", tmp_path / "run"
-    path.write_text(yaml.safe_dump(store.plain(recipe(base, data_file, output))))
+    path.write_text(yaml.safe_dump(store.to_jsonable(recipe(base, data_file, output))))
     process = subprocess.Popen([sys.executable, "-m", "overmem", "train", str(path)], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 240
     while not (output / "checkpoint-3" / "trainer_state.json").exists() and time.monotonic() < deadline:

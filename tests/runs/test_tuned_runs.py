@@ -14,7 +14,7 @@ from overmem.audit import Audit, audit
 from overmem.encoding import encode
 from overmem.errors import BadRequest
 from overmem.merging.verb import Merge, merge
-from overmem.models.discovery import found_in, tokenizer_at
+from overmem.models.discovery import find_checkpoints, tokenizer_at
 from overmem.models.loading import Skeleton
 from overmem.models.virtual import prefix_of
 from overmem.training.recipe import parsed
@@ -63,7 +63,7 @@ def trained(base, data_file, tmp_path_factory):
 
 
 def found(run, base):
-    return {one.checkpoint.name: one for one in found_in(run.root, str(base))}
+    return {one.checkpoint.name: one for one in find_checkpoints(run.root, str(base))}
 
 
 @torch.no_grad()

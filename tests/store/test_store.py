@@ -59,17 +59,17 @@ def test_nll_sums_are_per_example_sums_of_minus_logprob():
 
 def test_a_unit_stands_only_for_the_same_weights_and_request(run):
     store.write_scores(run, "c", "val", scores(), weights="w", request="r")
-    assert store.unit_stands(run, "c", "val", "scores", weights="w", request="r")
-    assert not store.unit_stands(run, "c", "val", "scores", weights="other", request="r")
-    assert not store.unit_stands(run, "c", "val", "scores", weights="w", request="other")
-    assert not store.unit_stands(run, "c", "test", "scores", weights="w", request="r")
+    assert store.is_unit_current(run, "c", "val", "scores", weights="w", request="r")
+    assert not store.is_unit_current(run, "c", "val", "scores", weights="other", request="r")
+    assert not store.is_unit_current(run, "c", "val", "scores", weights="w", request="other")
+    assert not store.is_unit_current(run, "c", "test", "scores", weights="w", request="r")
 
 
 def test_a_damaged_unit_does_not_stand(run):
     store.write_scores(run, "c", "val", scores(), weights="w", request="r")
     path = run.unit_path("c", "val", "scores")
     path.write_bytes(path.read_bytes()[:-20])
-    assert not store.unit_stands(run, "c", "val", "scores", weights="w", request="r")
+    assert not store.is_unit_current(run, "c", "val", "scores", weights="w", request="r")
 
 
 def test_a_file_of_another_schema_is_refused_with_both_versions(run):
@@ -148,7 +148,7 @@ def test_curves_pair_the_same_examples_and_mark_what_is_missing(run):
 
 
 def test_the_texts_of_tokens_come_back_whatever_they_are(run):
-    assert store.read_pieces(run) == {}
+    assert store.read_token_texts(run) == {}
     pieces = {7: " the", 3: "\n", 50000: "</script>", 9: ""}
-    store.write_pieces(run, pieces)
-    assert store.read_pieces(run) == pieces
+    store.write_token_texts(run, pieces)
+    assert store.read_token_texts(run) == pieces

@@ -6,18 +6,18 @@ from overmem.errors import BadRequest
 from overmem.observe.plan import first
 from overmem.records import Example
 from overmem.shifts import original_id
-from overmem.tasks.derived import NEIGHBOURS, SHOTS, given_otherwise, told_otherwise
+from overmem.tasks.derived import NEIGHBOURS, SHOTS, attack_splits, shifted_splits
 from overmem.tasks.wordproblems import splits as wordproblems
 
 SPLITS = wordproblems(train=30, val=30, test=30, ood=0, seed=1)
 
 
 def given(attack, splits=SPLITS, rows=20, **more):
-    return given_otherwise(splits, [attack], rows=rows, side_rows=12, seed=0, **more)
+    return attack_splits(splits, [attack], rows=rows, side_rows=12, seed=0, **more)
 
 
 def told(asked, splits=SPLITS, **more):
-    return told_otherwise(splits, asked, **({"rows": 20, "side_rows": 12, "seed": 0} | more))
+    return shifted_splits(splits, asked, **({"rows": 20, "side_rows": 12, "seed": 0} | more))
 
 
 def test_the_questions_told_otherwise_are_the_first_of_those_that_are_asked():

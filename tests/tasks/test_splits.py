@@ -8,7 +8,7 @@ import pytest
 
 from overmem.errors import BadRequest
 from overmem.records import Example
-from overmem.tasks import Data, Loaded, load
+from overmem.tasks import Data, LoadedData, load
 from overmem.tasks.duplicates import clusters
 from overmem.tasks.splits import divided, drawn, shares_for, without_duplicates
 
@@ -22,13 +22,13 @@ def row(n: int) -> dict[str, Any]:
     return {"question": f"{words}: {n} {one} and {n + 1} {other} make how many?", "answer": f"#### {2 * n + 1}"}
 
 
-def loaded(folder: Path, rows: list[dict[str, Any]], **data: Any) -> Loaded:
+def loaded(folder: Path, rows: list[dict[str, Any]], **data: Any) -> LoadedData:
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return load(Data(source=str(path), **data))
 
 
-def homes(found: Loaded) -> dict[str, str]:
+def homes(found: LoadedData) -> dict[str, str]:
     return {example.question: name for name, examples in found.splits.items() for example in examples}
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from overmem.records import Checkpoint
 from overmem.verdict import regimes
-from overmem.verdict.selection import PICKERS, Standing, best_merge, choices, prunable, smoothed
+from overmem.verdict.selection import SELECTION_RULES, SelectionInputs, best_merge, choices, prunable, smoothed
 from studies.trajectories import World, simulated
 
 
@@ -16,22 +16,24 @@ def splits():
 
 def board(nll, accuracy, error=0.01):
     count = len(nll)
-    return Standing(50.0 * np.arange(1, count + 1), np.array(nll), np.array(accuracy), np.eye(count) * error**2, 500)
+    return SelectionInputs(
+        50.0 * np.arange(1, count + 1), np.array(nll), np.array(accuracy), np.eye(count) * error**2, 500
+    )
 
 
 @pytest.mark.parametrize(
     ("rule", "picked"), [("min-nll", 1), ("max-accuracy", 3), ("last", 4), ("paper", 2), ("one-se", 3)]
 )
 def test_each_rule_picks_what_its_name_says(rule, picked):
-    assert PICKERS[rule](board([0.5, 0.40, 0.42, 0.5, 0.6], [0.3, 0.5, 0.6, 0.8, 0.79], 0.005), 0.05) == picked
+    assert SELECTION_RULES[rule](board([0.5, 0.40, 0.42, 0.5, 0.6], [0.3, 0.5, 0.6, 0.8, 0.79], 0.005), 0.05) == picked
 
 
 def test_at_equal_accuracy_the_recommended_has_the_lowest_perplexity():
-    assert PICKERS["overmem"](board([0.6, 0.42, 0.40, 0.5, 0.6], [0.4, 0.80, 0.80, 0.80, 0.80]), 0.05) == 2
+    assert SELECTION_RULES["overmem"](board([0.6, 0.42, 0.40, 0.5, 0.6], [0.4, 0.80, 0.80, 0.80, 0.80]), 0.05) == 2
 
 
 def test_perplexity_alone_does_not_pick_too_early():
-    assert PICKERS["overmem"](board([0.40, 0.42, 0.47, 0.55, 0.6], [0.4, 0.60, 0.75, 0.80, 0.80]), 0.05) >= 3
+    assert SELECTION_RULES["overmem"](board([0.40, 0.42, 0.47, 0.55, 0.6], [0.4, 0.60, 0.75, 0.80, 0.80]), 0.05) >= 3
 
 
 def test_smoothing_leaves_clear_differences_and_shrinks_noise():

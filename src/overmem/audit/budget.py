@@ -3,9 +3,9 @@
 from dataclasses import replace
 from math import ceil
 
-from overmem.audit.workload import Load, load_of
+from overmem.audit.workload import Workload, workload_of
 from overmem.errors import BadRequest
-from overmem.observe.throughput import Pace
+from overmem.observe.throughput import Throughput
 from overmem.observe.work import spoken
 
 FEWEST = 20
@@ -14,7 +14,7 @@ _AIM = 0.9
 """Share of the time that is planned for: a machine that others use is not always as fast as it was just now."""
 
 
-def fitted(load: Load, pace: Pace, budget: float) -> Load:
+def fit_to_budget(load: Workload, pace: Throughput, budget: float) -> Workload:
     """The load with as many examples of every split as there is time for, and no more than were asked for.
 
     Args:
@@ -40,11 +40,11 @@ def fitted(load: Load, pace: Pace, budget: float) -> Load:
             )
         share = max(least, share * max(0.1, min(0.95, aim / needed)))
         fewer = {name: max(1, int(share * count)) for name, count in most.items()}
-        load = load_of(replace(request, asked=dict(request.asked) | fewer))
+        load = workload_of(replace(request, asked=dict(request.asked) | fewer))
     return load
 
 
-def _there(load: Load) -> dict[str, int]:
+def _there(load: Workload) -> dict[str, int]:
     """`rows` and `side_rows` as asked for, or as there are examples."""
     asked, splits = load.request.asked, load.splits.values()
     rows = max((len(s.examples) for s in splits if s.name in ("val", "test")), default=asked["rows"])

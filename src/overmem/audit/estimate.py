@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from math import fsum, sqrt
 
 from overmem import store
-from overmem.audit.budget import fitted
+from overmem.audit.budget import fit_to_budget
 from overmem.audit.options import Audit
 from overmem.audit.request import Request, requested
-from overmem.audit.workload import Load, load_of, pace_of
+from overmem.audit.workload import Workload, throughput_of, workload_of
 from overmem.encoding import end_ids
 from overmem.errors import BadRequest
 from overmem.observe.plan import Split
-from overmem.observe.throughput import Pace
+from overmem.observe.throughput import Throughput
 from overmem.statistics import quantile, wilson
 
 
 @dataclass(frozen=True)
-class SplitCost:
+class SplitEstimate:
     """What one split costs, over all checkpoints that it is to be observed at, and what it buys at each of them."""
 
     split: str
@@ -49,7 +49,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Cost:
+class AuditEstimate:
     """What an audit costs. Nothing was written."""
 
     units: int
@@ -73,12 +73,12 @@ class Cost:
     device: str
     dtype: str
     warm_up_seconds: float
-    splits: tuple[SplitCost, ...]
+    splits: tuple[SplitEstimate, ...]
     shown: Shown | None
     """The first example; None where none fits the context."""
 
 
-def cost(config: Audit, *, say: Callable[[str], None] = lambda line: None) -> Cost:
+def estimate_audit(config: Audit, *, say: Callable[[str], None] = lambda line: None) -> AuditEstimate:
     """What this audit would cost, by a short warm-up on one checkpoint. Writes nothing.
 
     Raises:
@@ -86,20 +86,20 @@ def cost(config: Audit, *, say: Callable[[str], None] = lambda line: None) -> Co
     """
     request = requested(config, say)
     _refuse_what_is_not_measured(request, "--dry-run")
-    load = load_of(request)
+    load = workload_of(request)
     if not load.work:
-        return _cost(load, Pace(request.decoding, config.token_budget))
-    pace = pace_of(load)
+        return _cost(load, Throughput(request.decoding, config.token_budget))
+    pace = throughput_of(load)
     return _cost(_within(load, pace), pace)
 
 
-def sized(request: Request, say: Callable[[str], None]) -> tuple[Load, Pace | None]:
+def sized(request: Request, say: Callable[[str], None]) -> tuple[Workload, Throughput | None]:
     """What is to be done, in the time that there is; and the pace, where that had to be measured."""
-    load = load_of(request)
+    load = workload_of(request)
     if request.budget is None or not load.work:
         return load, None
     _refuse_what_is_not_measured(request, "--budget")
-    pace = pace_of(load)
+    pace = throughput_of(load)
     load = _within(load, pace)
     asked, buys = load.request.asked, widths(_cost(load, pace))
     say(
@@ -116,13 +116,13 @@ def _refuse_what_is_not_measured(request: Request, option: str) -> None:
         )
 
 
-def widths(cost: Cost) -> str:
+def widths(cost: AuditEstimate) -> str:
     """What the examples buy, in words."""
     kept = [s for s in cost.splits if s.split in ("val", "test")] or list(cost.splits)
     return "; ".join(_width(s) for s in kept)
 
 
-def _width(split: SplitCost) -> str:
+def _width(split: SplitEstimate) -> str:
     exact = []
     if split.accuracy_half_width is not None:
         exact.append(f"accuracy ± {split.accuracy_half_width:.3f} at {split.accuracy:.2f}")
@@ -131,15 +131,15 @@ def _width(split: SplitCost) -> str:
     return f"{split.split} {', '.join(exact)}"
 
 
-def _within(load: Load, pace: Pace) -> Load:
-    return load if load.request.budget is None else fitted(load, pace, load.request.budget)
+def _within(load: Workload, pace: Throughput) -> Workload:
+    return load if load.request.budget is None else fit_to_budget(load, pace, load.request.budget)
 
 
-def _cost(load: Load, pace: Pace) -> Cost:
+def _cost(load: Workload, pace: Throughput) -> AuditEstimate:
     request = load.request
     observed = _accuracies(request)
     splits = tuple(_split_cost(load, pace, split, observed) for split in load.splits.values())
-    return Cost(
+    return AuditEstimate(
         sum(len(one.kinds) for one in load.work),
         load.standing,
         tuple(load.checkpoints),
@@ -159,7 +159,7 @@ def _cost(load: Load, pace: Pace) -> Cost:
     )
 
 
-def _shown(load: Load) -> Shown | None:
+def _shown(load: Workload) -> Shown | None:
     tokenizer = load.request.tokenizer
     for encoded in (e for split in load.splits.values() for e in split.encoded):
         ends = tuple(tokenizer.decode([token]) for token in sorted(end_ids(tokenizer)))
@@ -167,7 +167,7 @@ def _shown(load: Load) -> Shown | None:
     return None
 
 
-def _split_cost(load: Load, pace: Pace, split: Split, observed: Mapping[str, float]) -> SplitCost:
+def _split_cost(load: Workload, pace: Throughput, split: Split, observed: Mapping[str, float]) -> SplitEstimate:
     work = [one for one in load.work if one.split.name == split.name]
     n = len(split.encoded)
     scored = sum("scores" in one.kinds for one in work) * sum(len(e.input_ids) for e in split.encoded)
@@ -176,7 +176,7 @@ def _split_cost(load: Load, pace: Pace, split: Split, observed: Mapping[str, flo
     p = observed.get(split.name, 0.5) if "samples" in split.kinds else None
     low, high = wilson((p or 0.0) * n, n)
     nll = quantile(0.975, n) * pace.nll_spread / sqrt(n) if n and pace.nll_spread else None
-    return SplitCost(split.name, n, scored, generated, seconds, p, None if p is None else (high - low) / 2, nll)
+    return SplitEstimate(split.name, n, scored, generated, seconds, p, None if p is None else (high - low) / 2, nll)
 
 
 def _accuracies(request: Request) -> dict[str, float]:

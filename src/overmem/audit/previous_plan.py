@@ -8,7 +8,7 @@ from overmem.errors import BadCheckpoint
 from overmem.models.files import fingerprint
 
 
-def with_earlier(
+def with_previous_plan(
     run: store.Run, plan: Mapping[str, Any], before: Mapping[str, Any], base: str | None
 ) -> dict[str, Any]:
     """The plan, with the splits and checkpoints of the one before it that go with it.
@@ -22,7 +22,7 @@ def with_earlier(
         before: the plan of the same data that stands in the run; empty for none.
         base: folder or hub id of the model that adapters change.
     """
-    now: dict[str, Any] = store.plain(plan)
+    now: dict[str, Any] = store.to_jsonable(plan)
     if not before:
         return now
     alike = all(before.get(key) == now[key] for key in ("decoding", "template"))
@@ -47,7 +47,7 @@ def _stands(run: store.Run, name: str, splits: Mapping[str, Any], base: str | No
     except BadCheckpoint:
         weights = None  # without its weights it is as good as gone
     return any(
-        store.unit_stands(run, name, split, kind, weights=weights, request=asked["request"])
+        store.is_unit_current(run, name, split, kind, weights=weights, request=asked["request"])
         for split, asked in splits.items()
         for kind in ("scores", "samples")
     )

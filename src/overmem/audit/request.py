@@ -13,14 +13,14 @@ from overmem.audit.options import Audit
 from overmem.audit.sources import data_of, held_out, kept_only_here
 from overmem.encoding import encode
 from overmem.errors import BadRequest, unknown
-from overmem.models.discovery import Found, found_in, tokenizer_of
+from overmem.models.discovery import CheckpointRef, find_checkpoints, tokenizer_of
 from overmem.models.loading import Skeleton, check_device
 from overmem.observe.engines.hf import Decoding
 from overmem.observe.engines.vllm import refuse_without_vllm
 from overmem.observe.plan import Split, context_of, longest_completion, planned
 from overmem.records import Example
 from overmem.tasks import Data, anchored
-from overmem.tasks.derived import companions
+from overmem.tasks.derived import derived_splits
 
 ENGINES = ("hf", "vllm")
 HOTTEST = 10.0
@@ -37,7 +37,7 @@ class Request:
     run: store.Run
     base: str | None
     """Name of the base model, where it is known."""
-    found: tuple[Found, ...]
+    found: tuple[CheckpointRef, ...]
     """The checkpoints to observe."""
     skeleton: Skeleton
     data: Data | None
@@ -73,7 +73,7 @@ class Request:
         """
         config, template, asked = self.config, self.template, self.asked
         side_rows = min(rows, side_rows)
-        beside = companions(
+        beside = derived_splits(
             self.held_out,
             asked["shifts"],
             asked["attacks"],
@@ -121,7 +121,7 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
     recipe = store.read_recipe(run)
     before = store.read_plan(run) if run.plan_path.is_file() else {}
     base = config.base or recipe.get("model") or before.get("base")
-    there = found_in(run.root, base)
+    there = find_checkpoints(run.root, base)
     found = _only(there, config.checkpoints) if config.checkpoints else there
     has_base = there[0].checkpoint.name == "base"
     if not has_base:
@@ -171,7 +171,7 @@ def seconds_of(budget: str) -> float:
     return found
 
 
-def _only(found: list[Found], names: tuple[str, ...]) -> list[Found]:
+def _only(found: list[CheckpointRef], names: tuple[str, ...]) -> list[CheckpointRef]:
     there = {one.checkpoint.name: one for one in found}
     for name in names:
         if name not in there:
@@ -243,7 +243,7 @@ def _decoding(config: Audit, asked: Mapping[str, Any], limit: int) -> Decoding:
     return Decoding(draws, temperatures, limit, config.seed, config.engine)
 
 
-def _limits(found: Iterable[Found]) -> tuple[int, int]:
+def _limits(found: Iterable[CheckpointRef]) -> tuple[int, int]:
     """Tokens that the model's positions allow (2048 where its configuration does not say), and that it knows."""
     from transformers import AutoConfig
 

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from overmem import store
 from overmem.audit.estimate import sized
 from overmem.audit.options import Audit
-from overmem.audit.previous_plan import with_earlier
+from overmem.audit.previous_plan import with_previous_plan
 from overmem.audit.request import requested
 from overmem.observe.plan import record
-from overmem.observe.token_texts import pieces
+from overmem.observe.token_texts import token_texts
 from overmem.observe.work import Progress, observe
 from overmem.probes.measure import measured
 from overmem.records import Measurement
@@ -59,7 +59,7 @@ def audit(
             if request.data is not None or split.name not in request.held_out:  # else the run has the only copy
                 store.write_examples(run, split.name, split.examples)
         seen = {token for split in splits.values() for e in split.encoded for token in e.solution_ids}
-        store.write_pieces(run, store.read_pieces(run) | pieces(request.tokenizer, seen))
+        store.write_token_texts(run, store.read_token_texts(run) | token_texts(request.tokenizer, seen))
         plan = record(
             asdict(config) | dict(request.asked),
             request.data,
@@ -70,7 +70,7 @@ def audit(
             splits,
             request.cut,
         )
-        store.write_json(run.plan_path, with_earlier(run, plan, request.before, request.skeleton.base))
+        store.write_json(run.plan_path, with_previous_plan(run, plan, request.before, request.skeleton.base))
         computed = observe(
             run,
             load.work,

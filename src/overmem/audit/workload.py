@@ -9,21 +9,21 @@ from overmem.audit.request import Request
 from overmem.errors import BadCheckpoint, BadRequest
 from overmem.observe.engines.packed import packed
 from overmem.observe.plan import Split
-from overmem.observe.throughput import Pace
-from overmem.observe.warmup import warmed_up
-from overmem.observe.work import Work, pending
+from overmem.observe.throughput import Throughput
+from overmem.observe.warmup import measure_throughput
+from overmem.observe.work import WorkUnit, pending
 
 _WARM_UP = 10.0
 """Seconds that scoring and completing are each tried for, so that what is said of the time can be relied on."""
 
 
 @dataclass(frozen=True)
-class Load:
+class Workload:
     """What a request comes to."""
 
     request: Request
     splits: Mapping[str, Split]
-    work: Sequence[Work]
+    work: Sequence[WorkUnit]
     """To be done."""
     standing: int
     """Units of work that are done already."""
@@ -35,22 +35,22 @@ class Load:
         """Those that have something to be done, in order."""
         return list(dict.fromkeys(one.found.checkpoint.name for one in self.work))
 
-    def seconds(self, pace: Pace) -> float:
+    def seconds(self, pace: Throughput) -> float:
         """All of it, and the weights of every checkpoint put in place."""
         return fsum(pace.seconds(one.split, one.kinds) for one in self.work) + pace.loading * len(self.checkpoints)
 
-    def most_seconds(self, pace: Pace) -> float:
+    def most_seconds(self, pace: Throughput) -> float:
         """The same, were every completion as long as it may be."""
         return fsum(pace.most_seconds(one.split, one.kinds) for one in self.work) + pace.loading * len(self.checkpoints)
 
 
-def load_of(request: Request) -> Load:
+def workload_of(request: Request) -> Workload:
     """What is to be done for a request. Reads no weights but for their fingerprints."""
     splits = request.splits(request.asked["rows"], request.asked["side_rows"])
-    return Load(request, splits, *pending(request.run, request.found, splits, request.skeleton.base))
+    return Workload(request, splits, *pending(request.run, request.found, splits, request.skeleton.base))
 
 
-def pace_of(load: Load) -> Pace:
+def throughput_of(load: Workload) -> Throughput:
     """The pace of this machine, by a warm-up on the last checkpoint that has something to be done and can be loaded.
 
     Raises:
@@ -67,7 +67,7 @@ def pace_of(load: Load) -> Pace:
             continue
         with packed(model):
             loading = time.perf_counter() - start
-            pace = warmed_up(
+            pace = measure_throughput(
                 model,
                 request.tokenizer,
                 list({one.split.name: one.split for one in load.work}.values()),

@@ -2,6 +2,6 @@
 
 from overmem.callback.bound import memory_bound
 from overmem.callback.hooks import OvermemCallback
-from overmem.callback.watch import Watch
+from overmem.callback.watch import CallbackConfig
 
-__all__ = ["OvermemCallback", "Watch", "memory_bound"]
+__all__ = ["CallbackConfig", "OvermemCallback", "memory_bound"]

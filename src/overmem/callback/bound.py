@@ -22,7 +22,7 @@ and values alone (state space models) is not counted.
 
 from typing import Any
 
-from overmem.callback.watch import Plan, Watch
+from overmem.callback.watch import CallbackConfig, EvaluationSet
 from overmem.models.device import logit_rows, tokens_at_once
 from overmem.observe.engines.kv_cache import bytes_a_token
 from overmem.observe.plan import Split
@@ -33,13 +33,13 @@ def rows_that_fit(token_budget: int, longest: int) -> int:
     return max(1, token_budget // max(1, longest))
 
 
-def memory_bound(watch: Watch, plan: Plan, model: Any) -> int:
+def memory_bound(watch: CallbackConfig, plan: EvaluationSet, model: Any) -> int:
     """Bytes beside the model at the peak of a measurement, by the formula above."""
     scored = (_scoring(watch, split, model) for split in plan.splits.values())
     return max(*scored, _answering(watch, plan, model) if watch.answers else 0)
 
 
-def _scoring(watch: Watch, split: Split, model: Any) -> int:
+def _scoring(watch: CallbackConfig, split: Split, model: Any) -> int:
     config: Any = model.config.get_text_config()
     hidden, vocabulary, size = int(config.hidden_size), int(config.vocab_size), _bytes_a_number(model)
     longest = max((len(e.input_ids) for e in split.encoded), default=0)
@@ -50,7 +50,7 @@ def _scoring(watch: Watch, split: Split, model: Any) -> int:
     return activations + logits + (vocabulary * hidden * 4 if model.device.type == "cpu" and size < 4 else 0)
 
 
-def _answering(watch: Watch, plan: Plan, model: Any) -> int:
+def _answering(watch: CallbackConfig, plan: EvaluationSet, model: Any) -> int:
     config: Any = model.config.get_text_config()
     vocabulary, size = int(config.vocab_size), _bytes_a_number(model)
     encoded = plan.splits["val"].encoded

@@ -7,7 +7,7 @@ from pathlib import Path
 from overmem import store
 from overmem.callback.judge import judged
 from overmem.callback.record import base_stands, earlier, keep, placed, put_back, write_plan, write_units
-from overmem.callback.watch import Plan, Watch
+from overmem.callback.watch import CallbackConfig, EvaluationSet
 from overmem.errors import BadCheckpoint, Locked
 from overmem.models.files import fingerprint
 from overmem.records import Checkpoint, Snapshot
@@ -17,11 +17,11 @@ BASE = Checkpoint("base", 0, 0.0, 0.0)
 
 
 @dataclass
-class Diary:
+class EvaluationHistory:
     """What was measured so far in one training."""
 
-    watch: Watch
-    plan: Plan
+    watch: CallbackConfig
+    plan: EvaluationSet
     say: Callable[[str], None]
     run: store.Run | None = None
     """Where it is written down; None where nothing is to be."""

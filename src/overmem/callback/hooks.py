@@ -11,10 +11,10 @@ from accelerate.utils import broadcast_object_list  # type: ignore[import-untype
 from transformers import Trainer, TrainerCallback
 
 from overmem.callback.bound import memory_bound
-from overmem.callback.diary import BASE, Diary
+from overmem.callback.diary import BASE, EvaluationHistory
 from overmem.callback.judge import too_few
-from overmem.callback.measure import figures, measured, same_randomness, undisturbed
-from overmem.callback.watch import Plan, base_name, examples_of, plan_of, watch_of
+from overmem.callback.measure import log_metrics, measured, preserve_model_state, preserve_rng
+from overmem.callback.watch import EvaluationSet, base_name, examples_of, plan_of, watch_of
 from overmem.errors import BadRequest
 from overmem.models.discovery import tokenizer_at
 from overmem.records import Checkpoint, Snapshot
@@ -57,17 +57,17 @@ class OvermemCallback(TrainerCallback):
         if trainer is not None and not isinstance(trainer, Trainer):
             raise BadRequest(f"OvermemCallback: a transformers Trainer is expected first, got {type(trainer).__name__}")
         self.watch = watch_of(asked)
-        with same_randomness():
+        with preserve_rng():
             self.data, self.examples, self.cut = examples_of(self.watch.data)
         self.trainer, self.say = trainer, say
         self.token_budget = self.watch.token_budget
-        self._plan: Plan | None = None
-        self._diary: Diary | None = None  # of the training under way, on the main process
+        self._plan: EvaluationSet | None = None
+        self._diary: EvaluationHistory | None = None  # of the training under way, on the main process
         self._training = False
         self._at: int | None = None
         self._numbers: dict[str, float] = {}
 
-    @same_randomness()
+    @preserve_rng()
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Measure the base model; or, where training is resumed, go on from what was observed before."""
         if args.report_to and self.trainer is None:
@@ -78,7 +78,7 @@ class OvermemCallback(TrainerCallback):
         self._training, self._at, step = True, None, state.global_step
         if state.is_world_process_zero:
             plan = self._planned(given)
-            self._diary = Diary(self.watch, plan, self.say)
+            self._diary = EvaluationHistory(self.watch, plan, self.say)
             if self.watch.record:
                 self._diary.open(Path(args.output_dir), step)
             counts = ", ".join(f"{len(split.encoded)} {name} examples" for name, split in plan.splits.items())
@@ -109,14 +109,14 @@ class OvermemCallback(TrainerCallback):
             metrics |= {f"eval_overmem_val_{name}": float("nan") for name in unknown_yet}
             metrics |= self._measure(args, state, control, given)
 
-    @same_randomness()
+    @preserve_rng()
     def on_save(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Keep the observations of the checkpoint that was written, by the fingerprint of its weights."""
         if self._is_due("save"):
             self._measure(args, state, control, given)
         self._save(state.global_step)
 
-    @same_randomness()
+    @preserve_rng()
     def on_train_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Put the kept checkpoint back where the Trainer has deleted it."""
         if self._diary is not None:
@@ -126,7 +126,7 @@ class OvermemCallback(TrainerCallback):
     def _is_due(self, moment: str) -> bool:
         return self.watch.when in (moment, "both")
 
-    def _planned(self, given: Mapping[str, Any]) -> Plan:
+    def _planned(self, given: Mapping[str, Any]) -> EvaluationSet:
         if self._plan is None:
             model, processing = given["model"], given["processing_class"]
             tokenizer = getattr(processing, "tokenizer", processing)
@@ -139,7 +139,7 @@ class OvermemCallback(TrainerCallback):
         if self._diary is not None:
             self._diary.save(step)
 
-    @same_randomness()
+    @preserve_rng()
     def _measure(self, args: Any, state: Any, control: Any, given: Mapping[str, Any]) -> dict[str, float]:
         """The numbers of this step, on every process; measured by the main one, once a step, logged and judged."""
         if self._training and self._at == state.global_step:
@@ -158,18 +158,18 @@ class OvermemCallback(TrainerCallback):
         """The numbers of this step, and whether training should stop."""
         model, plan, step = given["model"], self._planned(given), state.global_step
         if self._diary is not None and (stands := self._diary.at(step)) is not None:
-            return figures(stands.scores, stands.samples), False
+            return log_metrics(stands.scores, stands.samples), False
         if _is_sharded(model):
             self.say(
                 f"step {step}: nothing is measured, because the weights are sharded; audit the checkpoints instead"
             )
             return {}, False
-        with undisturbed(model), _precision(args, model.device):
+        with preserve_model_state(model), _precision(args, model.device):
             found = measured(model, self.watch, plan, token_budget=self.token_budget)
         self.token_budget = found.token_budget
         for note in found.notes:
             self.say(f"step {step}: {note}")
-        numbers = figures(found.scores, found.samples) | {"eval_overmem_seconds": found.seconds}
+        numbers = log_metrics(found.scores, found.samples) | {"eval_overmem_seconds": found.seconds}
         if self._diary is None:
             return numbers, False
         here = Checkpoint(f"checkpoint-{step}", step, state.epoch) if step else BASE

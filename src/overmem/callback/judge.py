@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from overmem import statistics
-from overmem.callback.watch import Watch
+from overmem.callback.watch import CallbackConfig
 from overmem.records import CheckpointVerdict, Choice, Snapshot
 from overmem.store import curves_of
 from overmem.verdict import onset, regimes
@@ -26,7 +26,7 @@ class Judged:
     """The one to ship of those on disk."""
 
 
-def judged(observed: Sequence[Snapshot], watch: Watch, on_disk: Collection[str]) -> Judged:
+def judged(observed: Sequence[Snapshot], watch: CallbackConfig, on_disk: Collection[str]) -> Judged:
     """The verdict on the measurements so far, in time order.
 
     Judging again at every checkpoint warns falsely hardly more often than judging once: docs/results/callback.md.

@@ -12,9 +12,9 @@ import torch
 
 from overmem import statistics
 from overmem.callback.bound import rows_that_fit
-from overmem.callback.watch import Plan, Watch
+from overmem.callback.watch import CallbackConfig, EvaluationSet
 from overmem.encoding import Encoded
-from overmem.observe.completions import fitting, samples
+from overmem.observe.completions import clamp_to_context, samples
 from overmem.observe.plan import Split
 from overmem.observe.score import scores
 from overmem.records import Estimate, Samples, Scores
@@ -40,7 +40,12 @@ class _OutOfTimeError(Exception):
 
 
 def measured(
-    model: Any, watch: Watch, plan: Plan, *, token_budget: int, clock: Callable[[], float] = time.monotonic
+    model: Any,
+    watch: CallbackConfig,
+    plan: EvaluationSet,
+    *,
+    token_budget: int,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Measured:
     """Scores of every split, then answers to the val questions, until `watch.seconds` are over.
 
@@ -71,7 +76,7 @@ def measured(
     answered: dict[str, Samples] = {}
     if watch.answers:
         val = plan.splits["val"]
-        decoding = fitting(model, val, plan.decoding)
+        decoding = clamp_to_context(model, val, plan.decoding)
         lengths = [len(e.prompt_ids) + decoding.max_new_tokens for e in val.encoded]
 
         def answer(some: Sequence[Encoded]) -> Samples:
@@ -147,7 +152,7 @@ def joined_samples(parts: Sequence[Samples]) -> Samples:
     return Samples(**columns)
 
 
-def figures(scored: Mapping[str, Scores], answered: Mapping[str, Samples]) -> dict[str, float]:
+def log_metrics(scored: Mapping[str, Scores], answered: Mapping[str, Samples]) -> dict[str, float]:
     """The numbers to log, by metric name: nll with its interval and n, token accuracy, entropy, answer accuracy."""
     found: dict[str, float] = {}
     for split, s in scored.items():
@@ -166,12 +171,12 @@ def _named(name: str, estimate: Estimate) -> dict[str, float]:
 
 
 @contextmanager
-def undisturbed(model: Any) -> Iterator[None]:
+def preserve_model_state(model: Any) -> Iterator[None]:
     """Evaluation mode inside; each module's own mode and every random state as before, after."""
     modes = {module: module.training for module in model.modules()}
     devices = {p.device for p in model.parameters()} - {torch.device("cpu"), torch.device("meta")}
     try:
-        with same_randomness(devices):
+        with preserve_rng(devices):
             model.train(False)
             yield
     finally:
@@ -182,7 +187,7 @@ def undisturbed(model: Any) -> Iterator[None]:
 
 
 @contextmanager
-def same_randomness(devices: Collection[torch.device] = ()) -> Iterator[None]:
+def preserve_rng(devices: Collection[torch.device] = ()) -> Iterator[None]:
     """The random states of Python, NumPy, torch's CPU and these devices are the same after as before."""
     python, numpy = random.getstate(), np.random.get_state()
     kind = next((device.type for device in devices), "cuda")

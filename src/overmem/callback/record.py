@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from overmem import store
-from overmem.callback.watch import Plan, Watch
+from overmem.callback.watch import CallbackConfig, EvaluationSet
 from overmem.errors import BadCheckpoint
-from overmem.models.discovery import found_in
+from overmem.models.discovery import find_checkpoints
 from overmem.models.files import fingerprint
 from overmem.observe.plan import record
 from overmem.records import SCHEMA, Checkpoint, Choice, Snapshot
 
 
-def write_plan(run: store.Run, watch: Watch, plan: Plan, checkpoints: Sequence[Checkpoint]) -> None:
+def write_plan(run: store.Run, watch: CallbackConfig, plan: EvaluationSet, checkpoints: Sequence[Checkpoint]) -> None:
     """Write the examples and what was asked of them, as an audit does."""
     asked = {
         "rows": watch.rows,
@@ -28,7 +28,7 @@ def write_plan(run: store.Run, watch: Watch, plan: Plan, checkpoints: Sequence[C
     store.write_json(run.plan_path, written)
 
 
-def write_units(run: store.Run, snapshot: Snapshot, weights: str, plan: Plan) -> None:
+def write_units(run: store.Run, snapshot: Snapshot, weights: str, plan: EvaluationSet) -> None:
     """Write the units of work that are whole, under the fingerprint of the checkpoint's weights.
 
     What stands there of other weights goes: nobody could tell it from what is of these.
@@ -44,7 +44,7 @@ def write_units(run: store.Run, snapshot: Snapshot, weights: str, plan: Plan) ->
             store.write_samples(run, name, split.name, samples, **asked)
 
 
-def base_stands(run: store.Run, plan: Plan, *, answers: bool) -> bool:
+def base_stands(run: store.Run, plan: EvaluationSet, *, answers: bool) -> bool:
     """Whether the base model was measured before, in full and as it is asked now."""
     units = [(split, "scores") for split in plan.splits.values()]
     units += [(plan.splits["val"], "samples")] if answers else []
@@ -52,10 +52,10 @@ def base_stands(run: store.Run, plan: Plan, *, answers: bool) -> bool:
         weights = fingerprint(plan.base or "")
     except BadCheckpoint:
         return False
-    return all(store.unit_stands(run, "base", s.name, k, weights=weights, request=s.request) for s, k in units)
+    return all(store.is_unit_current(run, "base", s.name, k, weights=weights, request=s.request) for s, k in units)
 
 
-def earlier(run: store.Run, plan: Plan, step: int, *, answers: bool) -> list[Snapshot]:
+def earlier(run: store.Run, plan: EvaluationSet, step: int, *, answers: bool) -> list[Snapshot]:
     """What was observed of the base and of the checkpoints up to `step`, in time order, if it was asked as it is now.
 
     Checkpoints that the trainer has deleted since are among them: their observations stand.
@@ -76,7 +76,7 @@ def earlier(run: store.Run, plan: Plan, step: int, *, answers: bool) -> list[Sna
 
 def placed(run: store.Run, name: str) -> Checkpoint:
     """A checkpoint on disk, where it stands in time."""
-    return next(one.checkpoint for one in found_in(run.root) if one.checkpoint.name == name)
+    return next(one.checkpoint for one in find_checkpoints(run.root) if one.checkpoint.name == name)
 
 
 def keep(run: store.Run, choice: Choice, step: int) -> None:
@@ -93,7 +93,7 @@ def keep(run: store.Run, choice: Choice, step: int) -> None:
     for other in run.kept_path.iterdir():
         if other != kept:
             shutil.rmtree(other)
-    store.write_json(run.recommended_path, {"schema": SCHEMA, "as_of_step": step, **store.plain(choice)})
+    store.write_json(run.recommended_path, {"schema": SCHEMA, "as_of_step": step, **store.to_jsonable(choice)})
 
 
 def _linked(source: str, target: str) -> None:

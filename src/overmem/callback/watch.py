@@ -18,7 +18,7 @@ Given: TypeAlias = Data | str | Path | Mapping[str, Any] | Sequence[Example]
 
 
 @dataclass(frozen=True)
-class Watch:
+class CallbackConfig:
     """The keywords of `OvermemCallback`."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -62,13 +62,13 @@ class Watch:
     where `overmem audit` finds it."""
 
 
-def watch_of(asked: Mapping[str, Any]) -> Watch:
+def watch_of(asked: Mapping[str, Any]) -> CallbackConfig:
     """A Watch of these keywords.
 
     Raises:
         BadRequest: a keyword that is missing, unknown, out of its range, or that goes with no other.
     """
-    watch = validated(Watch, asked, "OvermemCallback")
+    watch = validated(CallbackConfig, asked, "OvermemCallback")
     for name in ("stop", "keep"):
         if getattr(watch, name) and not watch.answers:
             raise BadRequest(f"OvermemCallback({name}=True) needs answers=True: perplexity alone judges no checkpoint")
@@ -107,7 +107,7 @@ def _are_examples(part: object) -> bool:
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationSet:
     """A Watch's examples, rendered for one model and its tokenizer."""
 
     data: Data | None
@@ -125,13 +125,13 @@ class Plan:
 
 
 def plan_of(
-    watch: Watch,
+    watch: CallbackConfig,
     data: Data | None,
     examples: Mapping[str, Sequence[Example]],
     cut: tuple[str, ...],
     model: Any,
     tokenizer: Any,
-) -> Plan:
+) -> EvaluationSet:
     """The same rows, token ids and decoding that `overmem audit` would have of the same request."""
     limit = watch.max_new_tokens or longest_completion(examples, tokenizer, watch.template)
     decoding = Decoding(max_new_tokens=limit)
@@ -144,7 +144,7 @@ def plan_of(
         raise BadRequest("OvermemCallback(answers=True): the val examples have no answers (kind: none)")
     if not splits["val"].encoded:
         raise BadRequest(f"OvermemCallback(data=): no val example fits the {context} tokens of the model's context")
-    return Plan(data, base_name(model), tokenizer, decoding, splits, dtype, cut)
+    return EvaluationSet(data, base_name(model), tokenizer, decoding, splits, dtype, cut)
 
 
 def dtype_of(model: Any) -> str:

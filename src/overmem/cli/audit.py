@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from overmem.audit import Audit, audit, cost
+from overmem.audit import Audit, audit, estimate_audit
 from overmem.cli import Arguments, parsed
 from overmem.cli.cost import show_cost
 from overmem.cli.screen import bar, print_json, quiet_libraries, say, show_verdict
@@ -27,7 +27,7 @@ def run(arguments: Arguments) -> int:
     quiet_libraries()
     config = parsed(AuditCommand, arguments, "audit", "run")
     if config.dry_run:
-        found = cost(config, say=say)
+        found = estimate_audit(config, say=say)
         print_json(found) if config.json else show_cost(found)
         return int(bool(found.failures))
     with bar() as progress:

@@ -3,12 +3,12 @@
 from rich.markup import escape
 from rich.table import Table
 
-from overmem.audit import Cost
+from overmem.audit import AuditEstimate
 from overmem.cli.screen import stdout
 from overmem.observe.work import spoken
 
 
-def show_cost(cost: Cost) -> None:
+def show_cost(cost: AuditEstimate) -> None:
     """The splits with what each costs and buys, then time and memory."""
     for name, reason in cost.failures.items():
         stdout.print(f"  [yellow]![/] {escape(name)}: {escape(reason)}", soft_wrap=True)

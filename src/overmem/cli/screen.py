@@ -111,5 +111,5 @@ def interval(estimate: Estimate) -> str:
 
 def print_json(value: object) -> None:
     """A result as JSON on stdout."""
-    json.dump(store.plain(value), sys.stdout, indent=2, allow_nan=False)
+    json.dump(store.to_jsonable(value), sys.stdout, indent=2, allow_nan=False)
     sys.stdout.write("\n")

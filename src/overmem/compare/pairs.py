@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from overmem import statistics, store
 from overmem.compare.sides import Side, Sides
-from overmem.probes.consequences import costs
+from overmem.probes.consequences import consequences
 from overmem.records import Estimate
 from overmem.verdict.limits import Limits
 from overmem.verdict.matching import Closest, Pair
@@ -58,7 +58,7 @@ def _pair(nll: Estimate, p: float, low: tuple[Side, int], high: tuple[Side, int]
         statistics.paired_shares(correct[0] == 1, correct[1] == 1),
         p,
         nll,
-        costs(snapshots[0], snapshots[1], base=low[0].base, alpha=alpha),
+        consequences(snapshots[0], snapshots[1], base=low[0].base, alpha=alpha),
     )
 
 

@@ -8,18 +8,18 @@ import numpy as np
 
 from overmem import store
 from overmem.errors import BadRequest
-from overmem.probes.consequences import costs
-from overmem.records import CheckpointVerdict, Choice, Cost, Curves, Estimate, Measurement, Verdict
+from overmem.probes.consequences import consequences
+from overmem.records import CheckpointVerdict, Choice, Consequence, Curves, Estimate, Measurement, Verdict
 from overmem.store.logs import Logged, read_logged
 from overmem.verdict import judge, onset, regimes, severity
-from overmem.verdict.assess import Known
+from overmem.verdict.assess import Assessment
 from overmem.verdict.forecast import forecast
 from overmem.verdict.logged_quantities import ENOUGH, onset_of_curve, quantities_of_curve
 from overmem.verdict.mismatch import mismatch
-from overmem.verdict.selection import best_merge, choices, difference, logged_choices, preferred
+from overmem.verdict.selection import best_merge, choices, difference, logged_choices, promote
 from overmem.wording.caveats import caveats
 from overmem.wording.headline import headline
-from overmem.wording.sentences import sentences
+from overmem.wording.sentences import verdict_sentences
 
 DRAWN = "Accuracy is the mean over a question's draws; costs are of greedy completions if not named otherwise."
 
@@ -91,7 +91,7 @@ def _from_curves(run: store.Run, config: Diagnose) -> Verdict:
     )
     late = _last_over_memorized(verdicts)
     grave = {"excess": next(v.excess for v in verdicts if v.checkpoint.name == late)} if late else {}
-    known = Known(
+    known = Assessment(
         verdicts,
         begun,
         grave,
@@ -157,13 +157,13 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
     beside = _beside(verdicts, recommended, others)
     harm = _costs(run, beside, late, config.alpha)
     if recommended is not None and beside and beside != recommended.checkpoint and any(c.confirmed for c in harm):
-        recommended, others = preferred(val, test, "healthy", beside, recommended, others)
+        recommended, others = promote(val, test, "healthy", beside, recommended, others)
     if recommended is not None:
         recommended, others = _with_merges(run, val_split, test is not None, draws, recommended, others)
     minimum = _minimum(verdicts)
     confirmed_on = test if test is not None else val
     grave = severity(confirmed_on, late, minimum, seed=config.seed) if late and minimum else {}
-    known = Known(
+    known = Assessment(
         verdicts,
         begun,
         grave,
@@ -195,12 +195,12 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
 
 
 def _verdict(
-    known: Known, config: Diagnose, more: Sequence[str], warned: tuple[str, ...], *, evidence: str = "observations"
+    known: Assessment, config: Diagnose, more: Sequence[str], warned: tuple[str, ...], *, evidence: str = "observations"
 ) -> Verdict:
     return Verdict(
         regime=known.regime,
         headline=headline(known),
-        sentences=(*sentences(known), *more),
+        sentences=(*verdict_sentences(known), *more),
         checkpoints=known.verdicts,
         onset=known.onset,
         severity=known.severity,
@@ -284,10 +284,10 @@ def _cut_off(run: store.Run, split: str) -> list[Measurement]:
     return [m for m in rows if m.metric == "cut_off" and m.split == split]
 
 
-def _costs(run: store.Run, beside: str | None, late: str | None, alpha: float) -> tuple[Cost, ...]:
+def _costs(run: store.Run, beside: str | None, late: str | None, alpha: float) -> tuple[Consequence, ...]:
     if beside is None or late is None or beside == late:
         return ()
     named = {c.name: c for c in store.read_checkpoints(run)}
     base = next((c for c in named.values() if c.step == 0), None)
     good, bad = (store.read_snapshot(run, named[name]) for name in (beside, late))
-    return costs(good, bad, base=None if base is None else store.read_snapshot(run, base), alpha=alpha)
+    return consequences(good, bad, base=None if base is None else store.read_snapshot(run, base), alpha=alpha)

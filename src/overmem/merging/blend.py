@@ -35,7 +35,7 @@ class Blend:
     """Settings of a merged adapter."""
 
 
-def wide(tensor: Tensor) -> Tensor:
+def upcast(tensor: Tensor) -> Tensor:
     """`tensor` in float32, or in float64 if it is that already: merges are summed in nothing less."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
@@ -80,8 +80,8 @@ def blend_full(
     def tensor(name: str) -> Tensor:
         if not last.entries[name].dtype.is_floating_point:
             return last.read(name)
-        below = wide(base.read(name)) if base is not None else None
-        merged = combine(name, [wide(one.read(name)) for one in sources], below)
+        below = upcast(base.read(name)) if base is not None else None
+        merged = combine(name, [upcast(one.read(name)) for one in sources], below)
         return merged.to(entries[name].dtype)
 
     return Blend(entries, tensor)
@@ -178,7 +178,7 @@ class _Lora:
     def tensor(self, name: str) -> Tensor:
         """One tensor of the sum."""
         kind, module = role(name)
-        parts = [wide(one.read(name)) for one in self.sources]
+        parts = [upcast(one.read(name)) for one in self.sources]
         taken = self._parts_taken(module) if kind in ("down", "up") else []
         if kind == "down":
             return stacked_down([*parts, *(down for _, _, down in taken)])
@@ -186,7 +186,7 @@ class _Lora:
             rest = 1.0 - sum(self.coefficients)
             if abs(rest) < 1e-9:
                 return weighted_sum(parts, self.coefficients)
-            return weighted_sum([*parts, wide(self.base().read(module))], [*self.coefficients, rest])
+            return weighted_sum([*parts, upcast(self.base().read(module))], [*self.coefficients, rest])
         scales = [scale for _, scale in self._scales(module)]
         if self.adapters[0].config.get("use_dora"):
             return self._dora(kind, module, scales)
@@ -215,7 +215,7 @@ class _Lora:
             self.known.clear()
             self.known[module] = []
             if parts := self.taken(module):
-                weight = wide(self.base().read(f"{module}.weight"))
+                weight = upcast(self.base().read(f"{module}.weight"))
                 matrix = weight.t() if self.adapters[0].config.get("fan_in_fan_out") else weight
                 self.known[module] = [(c, *part_taken(matrix, *part)) for part, c in parts.items()]
         return self.known[module]
@@ -223,9 +223,9 @@ class _Lora:
     def _dora(self, kind: str, module: str, scales: Sequence[float]) -> Tensor:
         if kind == "bias" or "embedding" in self.modules[module]["down"]:
             raise BadRequest(f"{module}: DoRA on an embedding, or with a bias of its own, is not merged")
-        values = {k: [wide(one.read(name)) for one in self.sources] for k, name in self.modules[module].items()}
+        values = {k: [upcast(one.read(name)) for one in self.sources] for k, name in self.modules[module].items()}
         made = combined_dora(
-            wide(self.base().read(f"{module}.weight")),
+            upcast(self.base().read(f"{module}.weight")),
             values["down"],
             values["up"],
             values["magnitude"],

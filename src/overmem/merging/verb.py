@@ -24,17 +24,17 @@ from overmem.merging.weights import (
     MODEL,
     Progress,
     Weights,
-    copy_companions,
+    copy_aux_files,
     model_folder,
-    opened,
+    open_weights,
     write_weights,
 )
-from overmem.models.discovery import MERGE_NOTE, Found, found_in
+from overmem.models.discovery import MERGE_NOTE, CheckpointRef, find_checkpoints
 from overmem.models.files import fingerprint
 from overmem.records import SCHEMA
 from overmem.rules import LINEAR, NEEDS_BASE, RULES
 from overmem.seeds import seed_of
-from overmem.tables import checked_knobs, knobs, method
+from overmem.tables import checked_knobs, knobs, resolve
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def merge(config: Merge, *, progress: Progress = lambda what, done, total: None)
     """
     run = store.open_run(config.run, config.out)
     rule = _rule(config)
-    found = found_in(run.root, config.base or store.read_recipe(run).get("model"))
+    found = find_checkpoints(run.root, config.base or store.read_recipe(run).get("model"))
     sources, base = _sources(config, run, found)
     if config.rule in RULES:  # a wrong knob or number of sources shows on two zeros as well
         rule(dict(config.knobs), [torch.zeros(2)] * len(sources), torch.zeros(2))
@@ -118,7 +118,7 @@ def _rule(config: Merge) -> Callable[[dict[str, Any], Sequence[Tensor], Tensor |
     Raises:
         BadRequest: an unknown rule or knob.
     """
-    function = method(RULES, config.rule, "rule")
+    function = resolve(RULES, config.rule, "rule")
     fixed: dict[str, Any] = {} if config.weights is None else {"weights": list(config.weights)}
     checked_knobs(function, {**config.knobs, **fixed}, "rule")
 
@@ -131,7 +131,9 @@ def _rule(config: Merge) -> Callable[[dict[str, Any], Sequence[Tensor], Tensor |
     return bound
 
 
-def _sources(config: Merge, run: store.Run, found: list[Found]) -> tuple[list[Found], Found | None]:
+def _sources(
+    config: Merge, run: store.Run, found: list[CheckpointRef]
+) -> tuple[list[CheckpointRef], CheckpointRef | None]:
     """The checkpoints to merge, and the base where it is known."""
     by_name = {one.checkpoint.name: one for one in found}
     names = config.checkpoints or _pair(run, found)
@@ -158,7 +160,7 @@ def _sources(config: Merge, run: store.Run, found: list[Found]) -> tuple[list[Fo
     return sources, base
 
 
-def _pair(run: store.Run, found: list[Found]) -> tuple[str, ...]:
+def _pair(run: store.Run, found: list[CheckpointRef]) -> tuple[str, ...]:
     """The paper's pair: the recommended checkpoint and the last.
 
     Raises:
@@ -181,7 +183,7 @@ def _pair(run: store.Run, found: list[Found]) -> tuple[str, ...]:
     return (str(early), trained[-1])
 
 
-def _name(config: Merge, sources: Sequence[Found]) -> str:
+def _name(config: Merge, sources: Sequence[CheckpointRef]) -> str:
     steps = "-".join(str(one.checkpoint.step) for one in sources)
     name = config.name or f"merged-{config.rule.replace(':', '.')}-{steps}"
     if not name.startswith("merged-") or Path(name).name != name:
@@ -191,9 +193,9 @@ def _name(config: Merge, sources: Sequence[Found]) -> str:
     return name
 
 
-def _note(config: Merge, sources: Sequence[Found], base: Found | None) -> dict[str, Any]:
+def _note(config: Merge, sources: Sequence[CheckpointRef], base: CheckpointRef | None) -> dict[str, Any]:
     """The recipe of the merge, which lies in its folder: equal recipes give equal bytes."""
-    takes_weights = "weights" in knobs(method(RULES, config.rule, "rule"))
+    takes_weights = "weights" in knobs(resolve(RULES, config.rule, "rule"))
     equal = [1.0 / len(sources)] * len(sources) if takes_weights else None
     note = {
         "schema": SCHEMA,
@@ -243,8 +245,8 @@ def _standing(path: Path, note: dict[str, Any]) -> Path:
 def _blend(
     config: Merge,
     rule: Callable[[dict[str, Any], Sequence[Tensor], Tensor | None], Tensor],
-    sources: Sequence[Found],
-    base: Found | None,
+    sources: Sequence[CheckpointRef],
+    base: CheckpointRef | None,
     stack: ExitStack,
 ) -> Blend:
     dtype = None if config.dtype == "source" else getattr(torch, config.dtype)
@@ -253,7 +255,7 @@ def _blend(
     def base_weights() -> Weights:
         if base is None:
             raise BadRequest("this merge needs the base model's weights, and it is not known; give --base")
-        return stack.enter_context(opened(model_folder(base.path)))
+        return stack.enter_context(open_weights(model_folder(base.path)))
 
     if any(one.is_adapter for one in sources):
         ours = [i for i, one in enumerate(sources) if one.is_adapter]
@@ -263,7 +265,7 @@ def _blend(
         )
         folders = [Path(sources[i].path) for i in ours]
         adapters = [adapter(folder) for folder in folders]
-        weights = [stack.enter_context(opened(folder)) for folder in folders]
+        weights = [stack.enter_context(open_weights(folder)) for folder in folders]
         return blend_adapters(adapters, weights, [float(merged[i]) for i in ours], base_weights, dtype=dtype)
     folders = [model_folder(one.path) for one in sources]
     for folder in folders:
@@ -272,11 +274,13 @@ def _blend(
 
     def combine(name: str, tensors: Sequence[Tensor], below: Tensor | None) -> Tensor:
         further = dict(config.knobs)
-        if "seed" in knobs(method(RULES, config.rule, "rule")):
+        if "seed" in knobs(resolve(RULES, config.rule, "rule")):
             further["seed"] = seed_of(further.get("seed", 0), "merge", name)
         return rule(further, tensors, below)
 
-    opened_all = [base_weights() if one is base else stack.enter_context(opened(Path(one.path))) for one in sources]
+    opened_all = [
+        base_weights() if one is base else stack.enter_context(open_weights(Path(one.path))) for one in sources
+    ]
     tied = bool(_settings(folders[-1]).get("tie_word_embeddings"))
     below = base_weights() if base is not None and _sees_base(config.rule) else None
     return blend_full(opened_all, below, combine, dtype=dtype, tied=tied)
@@ -289,7 +293,7 @@ def _settings(folder: Path) -> dict[str, Any]:
 
 def _accompany(partial: Path, last: Path, blend: Blend, dtype: str) -> None:
     """Configuration and tokenizer of the last trained source, and the settings that the merge changed."""
-    copy_companions(last, partial, leave=(MERGE_NOTE, CONFIG))
+    copy_aux_files(last, partial, leave=(MERGE_NOTE, CONFIG))
     if blend.config is not None:
         store.write_json(partial / CONFIG, blend.config)
     elif dtype != "source":

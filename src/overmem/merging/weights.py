@@ -85,7 +85,7 @@ class Weights:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Weights]:
+def open_weights(folder: Path) -> Iterator[Weights]:
     """The weights of a folder: those its index names, else model.safetensors, else the adapter's.
 
     Raises:
@@ -148,7 +148,7 @@ def _files(folder: Path) -> list[Path]:
     return weight_files(folder)
 
 
-def copy_companions(source: Path, target: Path, *, leave: Sequence[str] = ()) -> None:
+def copy_aux_files(source: Path, target: Path, *, leave: Sequence[str] = ()) -> None:
     """Copy configuration, tokenizer and templates, but no weights, no state of the trainer, and nothing of `leave`."""
     for file in sorted(source.iterdir()):
         wanted = file.suffix in _COMPANIONS and not file.name.endswith((".index.json", "trainer_state.json"))

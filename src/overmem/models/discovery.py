@@ -16,7 +16,7 @@ MERGE_NOTE = "overmem-merge.json"
 
 
 @dataclass(frozen=True)
-class Found:
+class CheckpointRef:
     """A checkpoint and the folder (or hub id, for the base) that holds its weights."""
 
     checkpoint: Checkpoint
@@ -28,7 +28,7 @@ class Found:
         return (Path(self.path) / "adapter_config.json").is_file()
 
 
-def found_in(root: Path, base: str | None = None) -> list[Found]:
+def find_checkpoints(root: Path, base: str | None = None) -> list[CheckpointRef]:
     """The run's checkpoints: the base (if known) as step 0, `checkpoint-<step>` by step, `merged-*` by name.
 
     Raises:
@@ -37,16 +37,18 @@ def found_in(root: Path, base: str | None = None) -> list[Found]:
     trained = []
     for folder in root.glob("checkpoint-*"):
         if folder.is_dir() and (match := re.fullmatch(r"checkpoint-(\d+)", folder.name)):
-            trained.append(Found(_placed(folder, int(match[1])), str(folder)))
+            trained.append(CheckpointRef(_placed(folder, int(match[1])), str(folder)))
     trained.sort(key=lambda f: f.checkpoint.step)
-    merged = [Found(_merged(folder), str(folder)) for folder in sorted(root.glob("merged-*")) if folder.is_dir()]
+    merged = [
+        CheckpointRef(_merged(folder), str(folder)) for folder in sorted(root.glob("merged-*")) if folder.is_dir()
+    ]
     if not trained and not merged:
         raise BadRequest(
             f"no checkpoints in {root}: folders named checkpoint-<step> are expected, as transformers and TRL write "
             f"them (save_strategy='epoch' or 'steps'); it holds {_listing(root)}"
         )
     base = base_path(base) if base else _base_of(trained + merged)
-    first = [Found(Checkpoint("base", 0, 0.0, 0.0), base)] if base else []
+    first = [CheckpointRef(Checkpoint("base", 0, 0.0, 0.0), base)] if base else []
     return first + trained + merged
 
 
@@ -67,7 +69,7 @@ def tokenizer_at(model: str) -> PreTrainedTokenizerBase:
         raise BadRequest(f"no tokenizer at {model!r}: {error}") from error
 
 
-def tokenizer_of(root: Path, found: list[Found], given: str | None = None) -> PreTrainedTokenizerBase:
+def tokenizer_of(root: Path, found: list[CheckpointRef], given: str | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer: the one given, else the run's, a checkpoint's, or the base model's.
 
     Raises:
@@ -94,7 +96,7 @@ def _listing(root: Path) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") if names else "nothing"
 
 
-def _base_of(found: list[Found]) -> str | None:
+def _base_of(found: list[CheckpointRef]) -> str | None:
     for one in found:
         if one.is_adapter:
             try:

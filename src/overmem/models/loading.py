@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM
 
 from overmem.errors import BadCheckpoint, BadRequest, unknown
-from overmem.models.discovery import Found
+from overmem.models.discovery import CheckpointRef
 from overmem.models.files import json_object, names_in, shape_of, weight_files
 from overmem.models.virtual import without_prompt_learning
 
@@ -45,7 +45,7 @@ class Skeleton:
     _holds: str = field(default="", repr=False)
     _restores: bool = field(default=False, repr=False)
 
-    def model(self, found: Found) -> Model:
+    def model(self, found: CheckpointRef) -> Model:
         """The model with this checkpoint's weights, in evaluation mode.
 
         Raises:
@@ -92,7 +92,7 @@ class Skeleton:
         self._config, self._holds = shape_of(Path(path)), path
         return self._model
 
-    def _with_adapter(self, found: Found) -> Model:
+    def _with_adapter(self, found: CheckpointRef) -> Model:
         from peft import PeftModel, get_peft_model_state_dict
 
         if self.base is None:

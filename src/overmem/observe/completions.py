@@ -31,7 +31,7 @@ def samples(
         model,
         [e.prompt_ids for e in split.encoded],
         names_of(split),
-        fitting(model, split, decoding),
+        clamp_to_context(model, split, decoding),
         stop_ids=stop_ids(model, tokenizer),
         token_budget=token_budget,
         advance=advance,
@@ -68,7 +68,7 @@ def names_of(split: Split) -> list[str]:
     return [f"{split.name} {e.example_id}" for e in split.encoded]
 
 
-def fitting(model: Any, split: Split, decoding: Decoding) -> Decoding:
+def clamp_to_context(model: Any, split: Split, decoding: Decoding) -> Decoding:
     """`decoding` with completions no longer than the context has room for after the split's longest prompt."""
     longest = max((len(e.prompt_ids) for e in split.encoded), default=0)
     return replace(decoding, max_new_tokens=max(1, min(decoding.max_new_tokens, context_of(model.config) - longest)))

@@ -44,7 +44,7 @@ def scores(
         truncated: examples left out by the caller because they do not fit; recorded.
         advance: called with the number of examples done after each batch.
     """
-    table = Table(encoded)
+    table = ScoreAccumulator(encoded)
     lengths = [len(e.prompt_ids) + len(e.solution_ids) for e in encoded]
     for batch in batches(lengths, 1, tokens_at_once(model, token_budget)):
         table.put(batch, _batch(model, [encoded[i] for i in batch]))
@@ -52,7 +52,7 @@ def scores(
     return table.scores(truncated)
 
 
-class Table:
+class ScoreAccumulator:
     """The statistics of solutions, put in batch by batch."""
 
     def __init__(self, encoded: Sequence[Encoded]) -> None:

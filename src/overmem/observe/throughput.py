@@ -13,14 +13,14 @@ where steps are those of the longest completion, and as many again as rows wait 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from overmem.observe.engines.hf import Decoding, room
+from overmem.observe.engines.hf import Decoding, cache_shape
 from overmem.observe.plan import Split
 
 _NEVER_NOTHING = 1e-9
 
 
 @dataclass(frozen=True)
-class Pace:
+class Throughput:
     """Seconds that each part of the work costs on this machine, and what else the warm-up saw."""
 
     decoding: Decoding
@@ -68,7 +68,7 @@ class Pace:
         """Seconds that the steps of a split's completions take at a mean and a greatest length."""
         prompts = [len(e.prompt_ids) for e in split.encoded]
         rows = len(prompts) * self.decoding.repeats
-        slots, _ = room(prompts, self.decoding, self.token_budget)
+        slots, _ = cache_shape(prompts, self.decoding, self.token_budget)
         steps = longest + length * max(0.0, rows / max(1, slots) - 1)
         return self.step * steps + self.row * rows * length
 

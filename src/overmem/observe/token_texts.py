@@ -7,7 +7,7 @@ _BEFORE = "a"
 """A token's space is only seen behind another token."""
 
 
-def pieces(tokenizer: Any, token_ids: Iterable[int]) -> dict[int, str]:
+def token_texts(tokenizer: Any, token_ids: Iterable[int]) -> dict[int, str]:
     """Token id -> its text with the space that belongs to it, in the order of ids.
 
     A token that is part of a character only is shown as the replacement character.

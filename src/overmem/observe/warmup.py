@@ -12,12 +12,12 @@ import torch
 
 from overmem.encoding import Encoded
 from overmem.models.loading import Model
-from overmem.observe.completions import fitting, stop_ids
-from overmem.observe.engines.hf import Completion, Decoding, completions, room
+from overmem.observe.completions import clamp_to_context, stop_ids
+from overmem.observe.engines.hf import Completion, Decoding, cache_shape, completions
 from overmem.observe.engines.kv_cache import bytes_a_token
 from overmem.observe.plan import Split
 from overmem.observe.score import scores
-from overmem.observe.throughput import Pace
+from overmem.observe.throughput import Throughput
 from overmem.statistics import ratio_stderr
 
 _FEW, _MANY = 8, 64
@@ -26,9 +26,9 @@ _ALONE = 8
 """Steps of a row alone, which tell what a step costs whatever its rows."""
 
 
-def warmed_up(
+def measure_throughput(
     model: Model, tokenizer: Any, splits: Sequence[Split], decoding: Decoding, *, token_budget: int, seconds: float
-) -> Pace:
+) -> Throughput:
     """The pace of scoring and of completing, each tried for about so many seconds.
 
     A completion that is cut short counts as long as the reference solutions, or half as long again as it was by then.
@@ -36,7 +36,7 @@ def warmed_up(
     start = time.perf_counter()
     if model.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(model.device)
-    pace = Pace(decoding, token_budget)
+    pace = Throughput(decoding, token_budget)
     if some := _spread([e for s in splits for e in s.encoded], _MANY):
         pace = _scored(pace, model, some, seconds)
     if asked := [s for s in splits if "samples" in s.kinds and s.encoded]:
@@ -53,7 +53,7 @@ def _spread(encoded: Sequence[Encoded], count: int) -> list[Encoded]:
     return [encoded[longest], *(encoded[i] for i in others if i != longest)][:count]
 
 
-def _scored(pace: Pace, model: Model, encoded: Sequence[Encoded], seconds: float) -> Pace:
+def _scored(pace: Throughput, model: Model, encoded: Sequence[Encoded], seconds: float) -> Throughput:
     scores(model, encoded[:1], token_budget=pace.token_budget)  # the first pass of all is slower
     start = time.perf_counter()
     observed = scores(model, encoded[:_FEW], token_budget=pace.token_budget)
@@ -67,9 +67,9 @@ def _scored(pace: Pace, model: Model, encoded: Sequence[Encoded], seconds: float
     return replace(pace, scored=took / sum(len(e.input_ids) for e in done), nll_spread=spread)
 
 
-def _completed(pace: Pace, model: Model, stops: Sequence[int], split: Split, seconds: float) -> Pace:
-    decoding = fitting(model, split, pace.decoding)
-    slots, columns = room([len(e.prompt_ids) for e in split.encoded], decoding, pace.token_budget)
+def _completed(pace: Throughput, model: Model, stops: Sequence[int], split: Split, seconds: float) -> Throughput:
+    decoding = clamp_to_context(model, split, pace.decoding)
+    slots, columns = cache_shape([len(e.prompt_ids) for e in split.encoded], decoding, pace.token_budget)
     reading = pace.scored * sum(len(e.prompt_ids) for e in split.encoded) / len(split.encoded)
     at_once = max(1, slots // decoding.repeats)
     some = _spread(split.encoded, max(1, min(at_once, int(seconds / 2 / max(reading, 1e-9)))))

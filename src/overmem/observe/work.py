@@ -11,19 +11,19 @@ from typing import Any
 
 from overmem import store
 from overmem.errors import BadCheckpoint
-from overmem.models.discovery import Found
+from overmem.models.discovery import CheckpointRef
 from overmem.models.files import fingerprint
 from overmem.models.loading import Skeleton
 from overmem.models.virtual import prefix_of
 from overmem.observe.completions import samples
 from overmem.observe.engines.hf import Decoding
 from overmem.observe.engines.packed import packed
-from overmem.observe.engines.shared_prefill import can_share, observed
+from overmem.observe.engines.shared_prefill import score_and_sample, supports_shared_prefill
 from overmem.observe.engines.vllm import Served, served_samples
 from overmem.observe.plan import Split
 from overmem.observe.score import scores
-from overmem.observe.throughput import Pace
-from overmem.observe.warmup import warmed_up
+from overmem.observe.throughput import Throughput
+from overmem.observe.warmup import measure_throughput
 from overmem.records import Samples, Scores
 
 _WARM_UP = 1.0
@@ -33,10 +33,10 @@ Progress = Callable[[str, float, float], None]
 
 
 @dataclass(frozen=True)
-class Work:
+class WorkUnit:
     """What is to be observed of one split at one checkpoint: a unit of work for each kind."""
 
-    found: Found
+    found: CheckpointRef
     weights: str
     """Fingerprint of the weights."""
     split: Split
@@ -45,8 +45,8 @@ class Work:
 
 
 def pending(
-    run: store.Run, found: Sequence[Found], splits: Mapping[str, Split], base: str | None
-) -> tuple[list[Work], int, dict[str, str]]:
+    run: store.Run, found: Sequence[CheckpointRef], splits: Mapping[str, Split], base: str | None
+) -> tuple[list[WorkUnit], int, dict[str, str]]:
     """What does not stand yet, how many units do, and the checkpoints whose weights cannot be read, with reasons.
 
     `base` is the folder or hub id of the model that adapters change.
@@ -61,16 +61,16 @@ def pending(
         for split in splits.values():
             asked = {"weights": weights, "request": split.request}
             name = one.checkpoint.name
-            kinds = tuple(k for k in split.kinds if not store.unit_stands(run, name, split.name, k, **asked))
+            kinds = tuple(k for k in split.kinds if not store.is_unit_current(run, name, split.name, k, **asked))
             standing += len(split.kinds) - len(kinds)
             if kinds:
-                work.append(Work(one, weights, split, kinds))
+                work.append(WorkUnit(one, weights, split, kinds))
     return work, standing, failures
 
 
 def observe(
     run: store.Run,
-    work: Sequence[Work],
+    work: Sequence[WorkUnit],
     skeleton: Skeleton,
     tokenizer: Any,
     decoding: Decoding,
@@ -79,7 +79,7 @@ def observe(
     failures: dict[str, str],
     say: Callable[[str], None],
     progress: Progress,
-    pace: Pace | None = None,
+    pace: Throughput | None = None,
 ) -> int:
     """Do the work, each unit written as soon as it is whole; returns how many units were done.
 
@@ -95,14 +95,14 @@ def observe(
                 model = skeleton.model(here[0].found)
                 with packed(model):
                     if pace is None:
-                        pace = warmed_up(
+                        pace = measure_throughput(
                             model, tokenizer, splits, decoding, token_budget=token_budget, seconds=_WARM_UP
                         )
                     if not clock.total:
                         clock.total = sum(pace.seconds(one.split, one.kinds) for one in work)
                         units = sum(len(one.kinds) for one in work)
                         say(f"{units} units of work, about {spoken(clock.total)} on {model.device} in {model.dtype}")
-                    shares = served is None and can_share(model)
+                    shares = served is None and supports_shared_prefill(model)
                     for one, kinds in _passes(here, together=shares):
                         each = pace.seconds(one.split, kinds) / max(1, len(one.split.encoded))
                         advance = clock.started(f"{name} {one.split.name} {' and '.join(kinds)}", each)
@@ -117,7 +117,7 @@ def observe(
     return computed
 
 
-def _passes(work: Sequence[Work], *, together: bool) -> list[tuple[Work, tuple[str, ...]]]:
+def _passes(work: Sequence[WorkUnit], *, together: bool) -> list[tuple[WorkUnit, tuple[str, ...]]]:
     """Each with the kinds that are made in one go."""
     if together:
         return [(one, one.kinds) for one in work]
@@ -145,7 +145,7 @@ class _Clock:
 
 def _do(
     run: store.Run,
-    work: Work,
+    work: WorkUnit,
     kinds: tuple[str, ...],
     model: Any,
     tokenizer: Any,
@@ -159,7 +159,7 @@ def _do(
     scored: Scores | None = None
     drawn: Samples | None = None
     if len(kinds) > 1:
-        scored, drawn = observed(model, tokenizer, split, decoding, token_budget, advance)
+        scored, drawn = score_and_sample(model, tokenizer, split, decoding, token_budget, advance)
     elif "scores" in kinds:
         scored = scores(model, split.encoded, token_budget=token_budget, truncated=split.truncated, advance=advance)
     elif served is None:
@@ -174,7 +174,7 @@ def _do(
 
 
 @contextmanager
-def _serving(work: Sequence[Work], skeleton: Skeleton, decoding: Decoding) -> Iterator[Served | None]:
+def _serving(work: Sequence[WorkUnit], skeleton: Skeleton, decoding: Decoding) -> Iterator[Served | None]:
     """The engine that completes, where it is not the model itself; it is let go of whatever happens."""
     if decoding.engine != "vllm":
         yield None
@@ -186,7 +186,7 @@ def _serving(work: Sequence[Work], skeleton: Skeleton, decoding: Decoding) -> It
         served.close()
 
 
-def _served(work: Sequence[Work], skeleton: Skeleton, decoding: Decoding) -> Served:
+def _served(work: Sequence[WorkUnit], skeleton: Skeleton, decoding: Decoding) -> Served:
     """An engine with room for the longest prompt and its completion, and for the adapters among the checkpoints."""
     longest = max((len(e.input_ids) for one in work for e in one.split.encoded), default=0)
     prompts = max((len(e.prompt_ids) for one in work for e in one.split.encoded), default=0)

@@ -14,19 +14,19 @@ from overmem.probes.membership import attacked, tokens_of
 from overmem.probes.memorization import extraction_strength
 from overmem.probes.rows import drawn_questions, greedy_rows, mean_logprobs, samples_or_note, scores_or_note
 from overmem.probes.variety import chain, difference_chance, vendi, words
-from overmem.records import Cost, Estimate, Samples, Scores, Snapshot
+from overmem.records import Consequence, Estimate, Samples, Scores, Snapshot
 from overmem.shifts import family, original_id
 from overmem.statistics.estimates import Number, mean, mean_difference, mean_of_independent, paired_drop
 from overmem.statistics.reliability import Judged, calibration_difference
 from overmem.statistics.roc import auroc_difference
 
-Found = tuple[str, Number, float]
+Comparison = tuple[str, Number, float]
 """Name, how much worse the late checkpoint is, two-sided p that it is not."""
 
 
-def costs(
+def consequences(
     recommended: Snapshot, late: Snapshot, *, base: Snapshot | None = None, alpha: float = 0.05
-) -> tuple[Cost, ...]:
+) -> tuple[Consequence, ...]:
     """Every cost that the observations allow, on the same examples, p Holm-adjusted over all; positive is worse.
 
     `robustness (<shift>)`, `ood-<name>`: greedy accuracy lost on those questions: Tango's interval, McNemar's exact
@@ -40,7 +40,7 @@ def costs(
     found = [cost for kind in KINDS for cost in kind(recommended, late, base) if cost[1].value is not None]
     adjusted = statistics.holm([p for _, _, p in found])
     return tuple(
-        Cost(
+        Consequence(
             name,
             late.checkpoint.name,
             Estimate(worse.value, worse.low, worse.high, worse.n, worse.note),
@@ -51,7 +51,7 @@ def costs(
     )
 
 
-def _robustness(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Found]:
+def _robustness(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Comparison]:
     forms: dict[str, list[str]] = {}
     for split in sorted(good.samples):
         if split.startswith("test+") and split in bad.samples:
@@ -71,7 +71,7 @@ def _robustness(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterato
         yield _mean_lost(f"robustness ({shift})", means, f"{len(splits)} wordings of a question")
 
 
-def _ood(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Found]:
+def _ood(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Comparison]:
     splits = [split for split in sorted(good.samples) if split.startswith("ood-") and split in bad.samples]
     each = [_accuracy_lost(split, good.samples[split], bad.samples[split]) for split in splits]
     yield from each
@@ -81,7 +81,7 @@ def _ood(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Found
         yield "ood (mean of sets)", together, p_of(together)
 
 
-def _accuracy_lost(name: str, good: Samples, bad: Samples) -> Found:
+def _accuracy_lost(name: str, good: Samples, bad: Samples) -> Comparison:
     left, right = _greedy(good), _greedy(bad)
     shared = [i for i in left if i in right]
     before, after = np.array([left[i] for i in shared], bool), np.array([right[i] for i in shared], bool)
@@ -92,7 +92,7 @@ def _greedy(samples: Samples) -> dict[str, bool]:
     return {name: bool(samples.correct[at]) for name, at in greedy_rows(samples).items()}
 
 
-def _draws(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Found]:
+def _draws(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Comparison]:
     tables = [_most_drawn(snapshot) for snapshot in (good, bad)]
     shared = sorted(set(tables[0]) & set(tables[1]))
     k = min((len(table[name][1]) for table in tables for name in shared), default=0)
@@ -139,7 +139,7 @@ _WORTHS: Mapping[str, Callable[[Samples, list[int], int], float | None]] = {
 }
 
 
-def _calibration(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Found]:
+def _calibration(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Comparison]:
     scores, scores_before = (scores_or_note(snapshot, "test") for snapshot in (bad, good))
     if isinstance(scores, Scores) and isinstance(scores_before, Scores):
         shared = _shared(scores.example_ids, scores_before.example_ids)
@@ -155,14 +155,14 @@ def _calibration(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterat
     yield _miscalibrated(name, judge(samples, shared), judge(samples_before, shared))
 
 
-def _miscalibrated(name: str, judged: Judged | str, before: Judged | str) -> Found:
+def _miscalibrated(name: str, judged: Judged | str, before: Judged | str) -> Comparison:
     if isinstance(judged, str) or isinstance(before, str):
         return name, Number(None, note=judged if isinstance(judged, str) else str(before)), 1.0
     worse = calibration_difference(judged, before)
     return f"calibration ({name})", worse, p_of(worse)
 
 
-def _memory(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Found]:
+def _memory(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Comparison]:
     scored = [_tokens(snapshot, base, split) for snapshot in (bad, good) for split in ("train", "val")]
     for attack in ("ratio", "loss"):
         high, low, high_before, low_before = (attacked(attack, tokens) for tokens in scored)
@@ -201,7 +201,7 @@ def _shared(ids: Sequence[str], others: Sequence[str]) -> list[str]:
     return sorted(set(ids) & set(others))
 
 
-def _mean_lost(name: str, lost: Float[np.ndarray, " examples"], note: str = "", *, bounded: bool = True) -> Found:
+def _mean_lost(name: str, lost: Float[np.ndarray, " examples"], note: str = "", *, bounded: bool = True) -> Comparison:
     worse = (mean_difference if bounded else mean)(lost, note)
     return name, worse, p_of(worse)
 

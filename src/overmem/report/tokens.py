@@ -42,7 +42,7 @@ def token_story(run: store.Run, late: Checkpoint, reference: Checkpoint, split: 
     tokens = token_excess(ours, theirs, split)
     if isinstance(tokens, str):
         return tokens
-    pieces = store.read_pieces(run)
+    pieces = store.read_token_texts(run)
     if not pieces:
         return "the texts of the tokens were not kept; audit again"
     found = tuple((pieces.get(c.token_id, f"token {c.token_id}"), c) for c in carriers(tokens))

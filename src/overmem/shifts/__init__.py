@@ -20,7 +20,7 @@ from overmem.shifts.reorder import reorder
 from overmem.shifts.suffix import suffix
 from overmem.shifts.template import template
 from overmem.shifts.typos import typos
-from overmem.tables import Table, method
+from overmem.tables import Table, resolve
 
 SHIFTS: Table = {
     "preamble": preamble,
@@ -58,7 +58,7 @@ def asked(text: str) -> tuple[str, int]:
     name, count = (counted[1], int(counted[2])) if counted else (text, 1)
     if count < 1:
         raise BadRequest(f"shift {text!r} asks for {count} tellings; allowed: 1 or more")
-    method(SHIFTS, name, "shift")
+    resolve(SHIFTS, name, "shift")
     return name, count
 
 
@@ -109,7 +109,7 @@ def tellings(examples: Sequence[Example], name: str, count: int, *, seed: int = 
     An unchanged copy would be one more greedy pass over the same prompt, and would hide part of the accuracy drop.
     A form depends on (seed, shift, number, example id) alone: neither on the other examples nor on their order.
     """
-    shift = method(SHIFTS, name, "shift")
+    shift = resolve(SHIFTS, name, "shift")
     made: dict[str, list[Example]] = {telling(name, number): [] for number in range(1, count + 1)}
     for example in examples:
         seen = {example.question}

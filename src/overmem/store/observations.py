@@ -52,7 +52,7 @@ def example_splits(run: Run) -> list[str]:
     return sorted(path.stem for path in run.examples_path("").parent.glob("*.parquet"))
 
 
-def write_pieces(run: Run, pieces: Mapping[int, str]) -> None:
+def write_token_texts(run: Run, pieces: Mapping[int, str]) -> None:
     """Keep the text of each token, so that whoever reads the scores needs no tokenizer."""
     frame = pl.DataFrame(
         {"token_id": list(pieces), "text": list(pieces.values())}, {"token_id": pl.Int32, "text": pl.String}
@@ -60,7 +60,7 @@ def write_pieces(run: Run, pieces: Mapping[int, str]) -> None:
     write_frame(run.pieces_path, frame)
 
 
-def read_pieces(run: Run) -> dict[int, str]:
+def read_token_texts(run: Run) -> dict[int, str]:
     """Token id -> its text; empty where it was not kept."""
     if frame_note(run.pieces_path) is None:
         return {}
@@ -68,7 +68,7 @@ def read_pieces(run: Run) -> dict[int, str]:
     return dict(zip(frame["token_id"], frame["text"], strict=True))
 
 
-def unit_stands(run: Run, checkpoint: str, split: str, kind: str, *, weights: str | None, request: str) -> bool:
+def is_unit_current(run: Run, checkpoint: str, split: str, kind: str, *, weights: str | None, request: str) -> bool:
     """Whether this unit of work was done for this request and these weights (None: whatever they were)."""
     note = frame_note(run.unit_path(checkpoint, split, kind)) or {}
     asked = {"schema": SCHEMA, "request": request} | ({} if weights is None else {"weights": weights})

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from overmem.errors import BadRequest
 from overmem.records import SCHEMA, Measurement, Verdict
-from overmem.store.files import plain, read_frame, write_frame, write_json, write_text
+from overmem.store.files import read_frame, to_jsonable, write_frame, write_json, write_text
 from overmem.store.paths import Run
 
 _MEASUREMENT_COLUMNS = {
@@ -23,7 +23,7 @@ _MEASUREMENT_COLUMNS = {
 
 def write_measurements(run: Run, rows: Sequence[Measurement]) -> None:
     """Replace the table of measurements."""
-    frame = pl.DataFrame([plain(r) for r in rows], schema=_MEASUREMENT_COLUMNS)
+    frame = pl.DataFrame([to_jsonable(r) for r in rows], schema=_MEASUREMENT_COLUMNS)
     write_frame(run.measurements_path, frame)
 
 
@@ -61,7 +61,7 @@ def read_verdict(run: Run) -> Verdict:
 
 def write_recipe(run: Run, recipe: object) -> None:
     """Keep what was asked of `train`."""
-    write_text(run.recipe_path, yaml.safe_dump(plain(recipe), sort_keys=False, allow_unicode=True))
+    write_text(run.recipe_path, yaml.safe_dump(to_jsonable(recipe), sort_keys=False, allow_unicode=True))
 
 
 def read_recipe(run: Run) -> dict[str, Any]:

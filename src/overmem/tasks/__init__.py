@@ -7,9 +7,9 @@ from typing import Any
 from overmem.errors import BadData, BadRequest, unknown
 from overmem.grading.answers import check_gold
 from overmem.records import Example
-from overmem.tables import method
+from overmem.tables import resolve
 from overmem.tasks import wordproblems
-from overmem.tasks.data import Data, Loaded, Row, Rows, Sourced
+from overmem.tasks.data import Data, LoadedData, Row, Rows, SourceResult
 from overmem.tasks.duplicates import clusters
 from overmem.tasks.files import anchored, file_rows, is_file_source
 from overmem.tasks.hub import hub_rows, is_hub_source
@@ -22,27 +22,27 @@ from overmem.tasks.tellings import check_name, paired
 __all__ = ["SOURCES", "Data", "Loaded", "anchored", "functions_of", "load", "not_held_out"]
 
 
-def generated_wordproblems(data: Data) -> Sourced:
+def generated_wordproblems(data: Data) -> SourceResult:
     """The built-in offline task: generated arithmetic word problems with worked solutions."""
     sizes = {name: getattr(data, name) for name in ("train", "val", "test") if getattr(data, name) is not None}
     for option in data.options:
         if option != "ood":
             raise unknown("option", option, ["ood"], "data.options of wordproblems")
     made = wordproblems.splits(**sizes, **data.options, seed=data.seed)
-    return Sourced({name: list(examples) for name, examples in made.items()}, separate=True)
+    return SourceResult({name: list(examples) for name, examples in made.items()}, separate=True)
 
 
-def own_function(data: Data) -> Sourced:
+def own_function(data: Data) -> SourceResult:
     """What the function "module:function" of one's own returns for this Data.
 
     It returns rows (mappings) or Examples, or a mapping from `train`, `val`, `test`, `ood-<name>` to such.
     """
-    given = method({}, data.source, "data source")(data, **data.options)
+    given = resolve({}, data.source, "data source")(data, **data.options)
     parts = given if isinstance(given, Mapping) else {"train": given}
-    return Sourced({name: _as_rows(part, f"{data.source} ({name})") for name, part in parts.items()})
+    return SourceResult({name: _as_rows(part, f"{data.source} ({name})") for name, part in parts.items()})
 
 
-SOURCES: dict[str, Callable[[Data], Sourced]] = {
+SOURCES: dict[str, Callable[[Data], SourceResult]] = {
     "wordproblems": generated_wordproblems,
     "file": file_rows,
     "hub": hub_rows,
@@ -52,7 +52,7 @@ SOURCES: dict[str, Callable[[Data], Sourced]] = {
 """Every source of examples. `Data.source` says which, by its name or by its form."""
 
 
-def load(data: Data) -> Loaded:
+def load(data: Data) -> LoadedData:
     """The examples of every split, and notes on what was dropped, added or found.
 
     Deterministic: the order of the rows does not matter. Adding rows does not move the others from split to split, but
@@ -87,7 +87,7 @@ def load(data: Data) -> Loaded:
         pairs, pair_notes = paired([e for part in found.values() for e in part], splits["test"], name)
         splits |= pairs
         notes += [*(f"test+{name}: {note}" for note in told_notes), *pair_notes]
-    return Loaded(splits, tuple(notes), cut)
+    return LoadedData(splits, tuple(notes), cut)
 
 
 def not_held_out(cut: Iterable[str], source: str) -> str:
@@ -110,7 +110,7 @@ def _is_function(source: str) -> bool:
     return ":" in source and not is_other
 
 
-def _sourced(data: Data) -> Sourced:
+def _sourced(data: Data) -> SourceResult:
     """What the source of `data` gives, by its name or its form; a preset's name is looked up before."""
     source, scheme = data.source, data.source.partition(":")[0]
     if source == "wordproblems":
@@ -125,7 +125,7 @@ def _sourced(data: Data) -> Sourced:
     raise unknown("data source", source, ["wordproblems", *PRESETS, *forms])
 
 
-def _with_test(data: Data) -> Sourced:
+def _with_test(data: Data) -> SourceResult:
     """What the source gives, with the test rows of `data.test_source` where there is one."""
     sourced = _sourced(data)
     if not data.test_source:

@@ -75,7 +75,7 @@ Rows: TypeAlias = list[Row] | list[Example]
 
 
 @dataclass(frozen=True)
-class Sourced:
+class SourceResult:
     """What a source gives: rows of `train`, and of `val`, `test` and `ood-<name>` where it keeps them apart."""
 
     parts: Mapping[str, Rows]
@@ -87,7 +87,7 @@ class Sourced:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedData:
     """Examples by split, and what was done to get them."""
 
     splits: Mapping[str, tuple[Example, ...]]

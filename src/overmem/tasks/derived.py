@@ -24,7 +24,7 @@ _PLAIN_WORD = re.compile(r"[a-z]{2,}")
 Splits = Mapping[str, Sequence[Example]]
 
 
-def companions(
+def derived_splits(
     splits: Splits,
     tellings: Sequence[str],
     attacks: Sequence[str],
@@ -36,11 +36,11 @@ def companions(
 ) -> dict[str, tuple[Example, ...]]:
     """Every split that goes with another, whole: what `told_otherwise` and `given_otherwise` make."""
     side_rows = min(rows, side_rows)
-    told = told_otherwise(splits, tellings, rows=rows, side_rows=side_rows, seed=seed)
-    return told | given_otherwise(splits, attacks, rows=rows, side_rows=side_rows, seed=seed, fits=fits)
+    told = shifted_splits(splits, tellings, rows=rows, side_rows=side_rows, seed=seed)
+    return told | attack_splits(splits, attacks, rows=rows, side_rows=side_rows, seed=seed, fits=fits)
 
 
-def told_otherwise(
+def shifted_splits(
     splits: Splits, asked: Sequence[str], *, rows: int, side_rows: int, seed: int
 ) -> dict[str, tuple[Example, ...]]:
     """The test questions told otherwise: by the shifts that were asked for, and by the sets that the data brings.
@@ -68,7 +68,7 @@ def told_otherwise(
     return made
 
 
-def given_otherwise(
+def attack_splits(
     splits: Splits,
     attacks: Sequence[str],
     *,

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from overmem.errors import BadData, BadRequest
-from overmem.tasks.data import Data, Row, Sourced
+from overmem.tasks.data import Data, Row, SourceResult
 
 _PART = {"train": "train", "training": "train", "test": "test", "val": "val", "valid": "val", "validation": "val"}
 _PART["dev"] = "val"
 
 
-def file_rows(data: Data) -> Sourced:
+def file_rows(data: Data) -> SourceResult:
     """The rows of `data.source`, a file or a folder.
 
     In a folder the word train, val (validation, dev) or test in a file's name says what it holds.
@@ -25,7 +25,7 @@ def file_rows(data: Data) -> Sourced:
         BadRequest: nothing there, no format that is read, or two files for one part.
         BadData: a file that cannot be read, or a row that is not an object; names the file and the row.
     """
-    return Sourced({part: read_rows(path) for part, path in _files(Path(data.source)).items()})
+    return SourceResult({part: read_rows(path) for part, path in _files(Path(data.source)).items()})
 
 
 def read_rows(path: Path) -> list[Row]:

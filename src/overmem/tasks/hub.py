@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from overmem.errors import BadRequest, unknown
-from overmem.tasks.data import Data, Row, Sourced
+from overmem.tasks.data import Data, Row, SourceResult
 
 _PARTS = {"train": ("train",), "val": ("validation", "valid", "val", "dev"), "test": ("test",)}
 
 
-def hub_rows(data: Data) -> Sourced:
+def hub_rows(data: Data) -> SourceResult:
     """The rows of `hub:org/name`, `hub:org/name:subset` or `hub:org/name:subset:split`.
 
     Its splits train, validation and test are taken as they are. A split that is named, here or by `data.split`, is
@@ -24,16 +24,16 @@ def hub_rows(data: Data) -> Sourced:
     if split:
         if split not in splits:
             raise unknown("split", split, splits, f"hub data set {name}")
-        return Sourced({"train": _rows(name, split, splits[split])})
+        return SourceResult({"train": _rows(name, split, splits[split])})
     if len(splits) == 1:
         only = next(iter(splits))
-        return Sourced({"train": _rows(name, only, splits[only])})
+        return SourceResult({"train": _rows(name, only, splits[only])})
     found = {part: next((n for n in names if n in splits), None) for part, names in _PARTS.items()}
     parts = {part: _rows(name, name_of, splits[name_of]) for part, name_of in found.items() if name_of}
     if "train" not in parts and "test" not in parts:
         raise BadRequest(f"hub data set {name} has no split train; name one of {', '.join(splits)} as split:")
     left = sorted(set(splits) - set(found.values()))
-    return Sourced(parts, notes=(f"splits of {name} that are not used: {', '.join(left)}",) if left else ())
+    return SourceResult(parts, notes=(f"splits of {name} that are not used: {', '.join(left)}",) if left else ())
 
 
 def is_hub_source(source: str) -> bool:

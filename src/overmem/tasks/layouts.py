@@ -46,7 +46,7 @@ _PLACE = re.compile(r"\{([^{}]+)\}")
 
 
 @dataclass(frozen=True)
-class Made:
+class ParsedRows:
     """Examples made of rows, and what it took."""
 
     examples: list[Example]
@@ -95,14 +95,14 @@ def places(columns: Sequence[str], given: Mapping[str, str], where: str) -> dict
     return found
 
 
-def examples_of(rows: Sequence[Row], data: Data, fields: Mapping[str, str], kind: str = "") -> Made:
+def examples_of(rows: Sequence[Row], data: Data, fields: Mapping[str, str], kind: str = "") -> ParsedRows:
     """The rows as examples.
 
     Raises:
         BadData: a broken row, unless `data.drop_broken`; the message names the file, the row and what is missing.
     """
     if not rows:
-        return Made([], kind=kind)
+        return ParsedRows([], kind=kind)
     shortened = sum(_has_more(row) for row in rows)
     rows = [_unfolded(row) for row in rows]
     where = places(list(rows[0].values), fields, rows[0].where)
@@ -118,7 +118,7 @@ def examples_of(rows: Sequence[Row], data: Data, fields: Mapping[str, str], kind
         else:
             examples.append(example)
             appended += added
-    return Made(examples, appended, tuple(broken), shortened, kind)
+    return ParsedRows(examples, appended, tuple(broken), shortened, kind)
 
 
 def _columns(layout: Mapping[str, str]) -> set[str]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from overmem.errors import BadRequest, unknown
 from overmem.seeds import seed_of
-from overmem.tasks.data import Data, Row, Sourced
+from overmem.tasks.data import Data, Row, SourceResult
 
 WORKED = ("answer_cot",)
 """Where a generator's metadata keeps a worked solution."""
@@ -12,7 +12,7 @@ _SIZES = {"train": 400, "val": 200, "test": 200}
 _PATIENCE = 20
 
 
-def generated_rows(data: Data) -> Sourced:
+def generated_rows(data: Data) -> SourceResult:
     """Rows of the generator `reasoning-gym:NAME`, as many of each split as asked for, no question twice.
 
     reasoning-gym seeds item i with seed + i, so that data sets of neighbouring seeds share nearly all their items.
@@ -45,7 +45,7 @@ def generated_rows(data: Data) -> Sourced:
     if name == "gsm_symbolic":
         notes.append("gsm_symbolic is made of GSM8K test questions: do not report GSM8K test after training on it")
     fields = {"question": "question", "answer": "answer", "solution": "solution"}
-    return Sourced(parts, tuple(notes), fields)
+    return SourceResult(parts, tuple(notes), fields)
 
 
 def _creator(name: str) -> Any:

@@ -24,7 +24,7 @@ from overmem.errors import BadRequest
 from overmem.losses import LOSSES
 from overmem.losses.driver import IGNORED, attach, labels_left, model_loss
 from overmem.losses.gate import TokenLoss, trait
-from overmem.tables import checked_knobs, method
+from overmem.tables import checked_knobs, resolve
 from overmem.training.reference import observed, reference_of
 
 _SEEN = ("nll", "token_accuracy", "label_probability")
@@ -52,7 +52,7 @@ def with_loss(kind: type[Any], loss: str | TokenLoss, /, **knobs: Any) -> type[A
     """
     if not (isinstance(kind, type) and issubclass(kind, Trainer)):
         raise BadRequest(f"with_loss wants a subclass of transformers.Trainer, got {kind!r}")
-    function = method(LOSSES, loss, "loss") if isinstance(loss, str) else loss
+    function = resolve(LOSSES, loss, "loss") if isinstance(loss, str) else loss
     name = loss if isinstance(loss, str) else str(getattr(loss, "__name__", loss))
     chosen = partial(function, **checked_knobs(function, knobs, f"loss {name!r}"))
     if name in LOSSES:  # a knob outside its range shows on one token as well

@@ -21,7 +21,7 @@ from overmem.losses import LOSSES
 from overmem.losses.driver import model_loss
 from overmem.models.discovery import base_path, tokenizer_at
 from overmem.records import Example
-from overmem.tables import checked_knobs, method
+from overmem.tables import checked_knobs, resolve
 from overmem.tasks import load
 from overmem.training.recipe import Recipe
 from overmem.training.trainers import with_loss
@@ -59,7 +59,7 @@ def train(
         BadRequest: the recipe names something that is not there, or the folder holds a run of another recipe.
     """
     kind = with_loss(_Whole, recipe.loss, **recipe.loss_knobs)
-    tune = method(TUNING, recipe.method, "method")
+    tune = resolve(TUNING, recipe.method, "method")
     tune = partial(tune, **checked_knobs(tune, recipe.method_knobs, f"method {recipe.method!r}"))
     check_quantized(recipe.quantize, recipe.method)
     arguments = _arguments(recipe)
@@ -141,7 +141,7 @@ def _arguments(recipe: Recipe) -> TrainingArguments:
 def _same_recipe(run: store.Run, recipe: Recipe) -> None:
     """Refuse to mix two recipes in one folder; where the checkpoints lie may change."""
     before = store.read_recipe(run)
-    now = store.plain(recipe)
+    now = store.to_jsonable(recipe)
     changed = sorted(k for k in now if k != "output" and k in before and before[k] != now[k])
     if before and changed:
         raise BadRequest(

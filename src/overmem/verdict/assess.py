@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from overmem.records import CheckpointVerdict, Choice, Cost, Estimate
+from overmem.records import CheckpointVerdict, Choice, Consequence, Estimate
 
 
 @dataclass(frozen=True)
-class Known:
+class Assessment:
     """Everything that the headline and the sentences are made from."""
 
     verdicts: tuple[CheckpointVerdict, ...]
@@ -17,7 +17,7 @@ class Known:
     severity: Mapping[str, Any] = field(default_factory=dict)
     recommended: Choice | None = None
     choices: tuple[Choice, ...] = ()
-    costs: tuple[Cost, ...] = ()
+    costs: tuple[Consequence, ...] = ()
     beside: str | None = None
     """What the costs are measured against."""
     late: str | None = None

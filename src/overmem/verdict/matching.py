@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from overmem.records import Cost, Estimate
+from overmem.records import Consequence, Estimate
 from overmem.verdict.limits import Limits
 
 
@@ -23,7 +23,7 @@ class Pair:
     """Holm-adjusted p that the accuracies differ by the margin or more (two one-sided tests)."""
     nll_difference: Estimate
     """Of high minus low, in nats per token, paired."""
-    behaviours: tuple[Cost, ...]
+    behaviours: tuple[Consequence, ...]
     """What the checkpoint of higher perplexity does worse (positive) or better; Holm-corrected within the pair."""
 
 

@@ -18,7 +18,7 @@ lies a little below the best checkpoint. docs/results/verdict.md shows what a lo
 
 
 @dataclass(frozen=True)
-class Facts:
+class CheckpointTests:
     """What is known of one checkpoint, before it has a name."""
 
     costly: bool
@@ -66,7 +66,7 @@ def judge(
     p_costly, p_lower = statistics.holm(costly), statistics.holm(lower)
     verdicts = []
     for i, checkpoint in enumerate(checkpoints):
-        facts = Facts(
+        facts = CheckpointTests(
             costly=_below(p_costly[i], alpha),
             cheap=_below(cheap[i], alpha),
             kept=_below(kept[i], alpha),
@@ -166,7 +166,9 @@ def _gap(q: Quantities, i: int) -> Estimate:
     return _estimate(q.gap[i], q.gap_stderr[i], q.n_accuracy)
 
 
-def _evidence(q: Quantities, i: int, facts: Facts, d_nll: float, margin: float, alpha: float) -> dict[str, Any]:
+def _evidence(
+    q: Quantities, i: int, facts: CheckpointTests, d_nll: float, margin: float, alpha: float
+) -> dict[str, Any]:
     """Every number that the decision rests on, and what would decide it where it is open."""
     found: dict[str, Any] = {
         "accuracy": _number(q.accuracy[i]),

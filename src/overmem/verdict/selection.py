@@ -27,7 +27,7 @@ TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
-class Standing:
+class SelectionInputs:
     """The candidates in time order, as a selection rule sees them."""
 
     steps: Float[np.ndarray, " checkpoints"]
@@ -74,7 +74,7 @@ def choices(
     val = _complete(val, candidates)
     if not val.nll_sums.shape[1]:
         return None, ()
-    board = standing(val)
+    board = selection_inputs(val)
     healthy = {v.checkpoint.name for v in verdicts if v.regime == "healthy"}
     picked = _picked(board, [c.name for c in val.checkpoints], healthy, d_nll)
     scored, note = _scored(val, test)
@@ -95,11 +95,11 @@ def _complete(curves: Curves, rows: Sequence[int]) -> Curves:
     return Curves(checkpoints, nll[:, kept], curves.token_counts[kept], correct[:, kept])
 
 
-def standing(curves: Curves) -> Standing:
+def selection_inputs(curves: Curves) -> SelectionInputs:
     """What the selection rules see of curves that are complete."""
     n = curves.correct.shape[1]
     noise = np.atleast_2d(np.cov(curves.correct)) / n if n > 1 else np.zeros((len(curves.correct),) * 2)
-    return Standing(
+    return SelectionInputs(
         np.array([c.step for c in curves.checkpoints], dtype=np.float64),
         curves.nll_sums.sum(1) / max(int(curves.token_counts.sum()), 1),
         curves.correct.mean(1),
@@ -108,7 +108,7 @@ def standing(curves: Curves) -> Standing:
     )
 
 
-def smoothed(board: Standing) -> Float[np.ndarray, " checkpoints"]:
+def smoothed(board: SelectionInputs) -> Float[np.ndarray, " checkpoints"]:
     """Accuracies with the noise that their covariance explains taken out: a random walk's mean given them.
 
     The true accuracy is a priori a random walk over the logarithm of the step, because models learn fast at first, and
@@ -132,23 +132,23 @@ def smoothed(board: Standing) -> Float[np.ndarray, " checkpoints"]:
     return np.asarray(likelihood @ np.array(smooth) / likelihood.sum())
 
 
-def _overmem(board: Standing, d_nll: float) -> int:
+def _overmem(board: SelectionInputs, d_nll: float) -> int:
     level = smoothed(board)
     best = int(level.argmax())
     near = level >= level[best] - TOLERANCE * np.median(board.paired_stderr(best))
     return int(np.where(near, board.nll, np.inf).argmin())
 
 
-def _paper(board: Standing, d_nll: float) -> int:
+def _paper(board: SelectionInputs, d_nll: float) -> int:
     return int(np.where(board.nll <= board.nll.min() + d_nll, board.accuracy, -np.inf).argmax())
 
 
-def _one_se(board: Standing, d_nll: float) -> int:
+def _one_se(board: SelectionInputs, d_nll: float) -> int:
     best = int(board.accuracy.argmax())
     return int((board.accuracy >= board.accuracy[best] - sqrt(max(board.noise[best, best], 0.0))).argmax())
 
 
-PICKERS: Mapping[str, Callable[[Standing, float], int]] = {
+SELECTION_RULES: Mapping[str, Callable[[SelectionInputs, float], int]] = {
     "overmem": _overmem,
     "paper": _paper,
     "one-se": _one_se,
@@ -160,9 +160,9 @@ PICKERS: Mapping[str, Callable[[Standing, float], int]] = {
 is known; d_nll is ours."""
 
 
-def _picked(board: Standing, names: Sequence[str], healthy: Collection[str], d_nll: float) -> dict[str, int]:
+def _picked(board: SelectionInputs, names: Sequence[str], healthy: Collection[str], d_nll: float) -> dict[str, int]:
     """What each rule picks, and the most accurate of the healthy ones where there is one."""
-    picked = {rule: pick(board, d_nll) for rule, pick in PICKERS.items()}
+    picked = {rule: pick(board, d_nll) for rule, pick in SELECTION_RULES.items()}
     sound = [i for i, name in enumerate(names) if name in healthy]
     return picked | ({"healthy": max(sound, key=lambda i: board.accuracy[i])} if sound else {})
 
@@ -186,7 +186,7 @@ def logged_choices(
     if not rows:
         return None, ()
     steps = np.array([checkpoints[i].step for i in rows], dtype=np.float64)
-    board = Standing(steps, nll[rows], accuracy[rows], np.eye(len(rows)) * stderr**2, 0)
+    board = SelectionInputs(steps, nll[rows], accuracy[rows], np.eye(len(rows)) * stderr**2, 0)
     picked = _picked(board, [checkpoints[i].name for i in rows], healthy, d_nll)
     note, held = "logged, on the examples it was chosen on: flattering, no interval", picked["overmem"]
     made = {
@@ -275,7 +275,7 @@ def best_merge(
     better, _, _, i = max(merges)
     best = val.checkpoints[i]
     if better:
-        return preferred(val, test, "merge", best.name, recommended, others)
+        return promote(val, test, "merge", best.name, recommended, others)
     scored, note = _scored(val, test)
     where = {c.name: i for i, c in enumerate(scored.checkpoints)}
     beside = _choice("merge", best, scored, where, where.get(recommended.checkpoint or ""), note)
@@ -286,7 +286,7 @@ def _scored(val: Curves, test: Curves | None) -> tuple[Curves, str]:
     return (test, "") if test is not None else (val, "on val, where it was chosen: flattering")
 
 
-def preferred(
+def promote(
     val: Curves, test: Curves | None, rule: str, checkpoint: str, recommended: Choice, others: tuple[Choice, ...]
 ) -> tuple[Choice, tuple[Choice, ...]]:
     """Another checkpoint in the recommended one's place, every regret counted from it."""

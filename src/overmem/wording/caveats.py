@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from overmem.records import Estimate, Measurement
-from overmem.verdict.assess import Known
-from overmem.wording.numbers import aside, capital, counted, span
+from overmem.verdict.assess import Assessment
+from overmem.wording.numbers import capital, format_interval, format_n, parenthetical
 
 BLIND = 0.5
 """A limit that is more than this share of the nll itself cannot be relied on to see it rise."""
@@ -14,7 +14,7 @@ CUT = 0.02
 
 
 def caveats(
-    known: Known,
+    known: Assessment,
     *,
     d_nll: float,
     unsure: str,
@@ -75,7 +75,7 @@ def _cut_off(shares: Sequence[Measurement], limit: int | None) -> list[str]:
         return []
     worst = max(known, key=lambda m: m.value or 0.0)
     asked = "" if limit is None else f"--max-new-tokens {limit}"
-    shown = aside(span(worst.low, worst.high, ".1f", 100), counted(worst.n), asked)
+    shown = parenthetical(format_interval(worst.low, worst.high, ".1f", 100), format_n(worst.n), asked)
     return [
         f"{100 * (worst.value or 0.0):.1f}% of the answers at {worst.checkpoint} on {worst.split} ran into the length "
         f"limit{shown} and were read as far as they came, which can look like lost accuracy; audit with a larger "
@@ -83,7 +83,7 @@ def _cut_off(shares: Sequence[Measurement], limit: int | None) -> list[str]:
     ]
 
 
-def _blind(known: Known, d_nll: float) -> list[str]:
+def _blind(known: Assessment, d_nll: float) -> list[str]:
     """Where the solutions are so predictable that the limit is most of their nll; and what it does not see then."""
     lowest = min((v.nll.value for v in known.verdicts if v.nll.value is not None), default=None)
     if not lowest or d_nll <= BLIND * lowest:
@@ -94,17 +94,17 @@ def _blind(known: Known, d_nll: float) -> list[str]:
     )
     last = known.trained[-1].excess if known.trained else None
     if last is not None and last.value is not None and last.low is not None and last.low > 0 and last.value < d_nll:
-        shown = aside(span(last.low, last.high), counted(last.n))
+        shown = parenthetical(format_interval(last.low, last.high), format_n(last.n))
         said += f" At {known.trained[-1].checkpoint.name} it has risen by {last.value:.3f}{shown}."
     return [said]
 
 
-def _no_better(known: Known, more: Estimate) -> list[str]:
+def _no_better(known: Assessment, more: Estimate) -> list[str]:
     """Where the training is not shown to have gained anything."""
     low, high = more.low, more.high
     if low is None or high is None or low > 0:
         return []
-    shown = aside(span(low, high, "+.1f", 100), counted(more.n))
+    shown = parenthetical(format_interval(low, high, "+.1f", 100), format_n(more.n))
     size = f"{100 * (more.value or 0.0):+.1f} points on {'test' if known.tested else 'val'}{shown}"
     if high < 0:
         return [

@@ -6,17 +6,19 @@ from overmem.records import Estimate
 from overmem.verdict.limits import Limits
 from overmem.verdict.matching import Closest, Pair
 from overmem.wording.harm import cost_clause
-from overmem.wording.numbers import aside, counted, percent, points, rounded, span
+from overmem.wording.numbers import format_count, format_interval, format_n, parenthetical, percent, points
 
 
 def pair_sentence(pair: Pair) -> str:
     """That two checkpoints solve equally much, how their perplexities differ, and what else does."""
     a, b, gap, nll = pair.accuracy_low, pair.accuracy_high, pair.accuracy_difference, pair.nll_difference
-    shown = aside(span(gap.low, gap.high, "+.1f", 100), f"equivalence p {_p(pair.p_equivalent)}", counted(a.n))
+    shown = parenthetical(
+        format_interval(gap.low, gap.high, "+.1f", 100), f"equivalence p {_p(pair.p_equivalent)}", format_n(a.n)
+    )
     text = (
         f"{pair.low} and {pair.high} solve equally much, {percent(a.value or 0.0)} and {percent(b.value or 0.0)}: "
         f"a difference of {100 * (gap.value or 0.0):+.1f} points{shown}. The nll of {pair.high} is "
-        f"{nll.value or 0.0:.3f} nats per token higher{aside(span(nll.low, nll.high))}."
+        f"{nll.value or 0.0:.3f} nats per token higher{parenthetical(format_interval(nll.low, nll.high))}."
     )
     if not pair.behaviours:
         return text + " No behaviour beside these was measured on both."
@@ -35,13 +37,17 @@ def across_sentence(found: Mapping[str, Estimate], matched: int, seeds: int, lim
     inside = gap.low is not None and gap.high is not None and max(-gap.low, gap.high) < limits.margin
     text = (
         f"Over {matched} of {seeds} seeds, the seed as a random effect: the nll is {nll.value or 0.0:.3f} nats per "
-        f"token higher{aside(span(nll.low, nll.high))} and accuracy {100 * (gap.value or 0.0):+.1f} points different"
-        f"{aside(span(gap.low, gap.high, '+.1f', 100))}, which "
+        f"token higher{parenthetical(format_interval(nll.low, nll.high))} and accuracy "
+        f"{100 * (gap.value or 0.0):+.1f} points different"
+        f"{parenthetical(format_interval(gap.low, gap.high, '+.1f', 100))}, which "
         f"{'stays within' if inside else 'is not shown to stay within'} {points(limits.margin)}"
     )
     rest = {k: v for k, v in found.items() if k not in ("accuracy", "nll") and v.low is not None and v.high is not None}
     worse = [name for name, v in rest.items() if (v.low or 0.0) > 0]
-    said = [f"{name} {v.value or 0.0:+.3f}{aside(span(v.low, v.high, '+.3f'))}" for name, v in rest.items()]
+    said = [
+        f"{name} {v.value or 0.0:+.3f}{parenthetical(format_interval(v.low, v.high, '+.3f'))}"
+        for name, v in rest.items()
+    ]
     if not said:
         return text + "."
     return f"{text}. Positive is worse: {'; '.join(said)}. Shown over seeds: {', '.join(worse) or 'none'}."
@@ -49,7 +55,7 @@ def across_sentence(found: Mapping[str, Estimate], matched: int, seeds: int, lim
 
 def none_sentence(near: Closest) -> str:
     """Why there is no matched pair, and what is closest."""
-    more = f"; about {rounded(near.needed)} examples would show it" if near.needed and near.needed > near.n else ""
+    more = f"; about {format_count(near.needed)} examples would show it" if near.needed and near.needed > near.n else ""
     return (
         f"No pair of checkpoints is shown to have equal accuracy (within {points(near.limits.margin)}) and different "
         f"perplexity (by more than {near.limits.d_nll:g} nats per token) with n = {near.n:,}. The closest accuracies "

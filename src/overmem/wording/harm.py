@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from overmem.records import Cost
-from overmem.wording.numbers import aside, counted, points, span
+from overmem.records import Consequence
+from overmem.wording.numbers import format_interval, format_n, parenthetical, points
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,22 @@ def meaning(name: str) -> Meaning:
     return next((m for start, m in MEANINGS.items() if name.startswith(start)), Meaning("worse by {}", share=False))
 
 
-def cost_size(cost: Cost, value: float) -> str:
+def cost_size(cost: Consequence, value: float) -> str:
     """The size of a cost: points where it is of a share."""
     return points(value) if meaning(cost.name).share else f"{abs(value):.3f}"
 
 
-def cost_clause(cost: Cost) -> str:
+def cost_clause(cost: Consequence) -> str:
     """A cost that is positive, by what it means, with its interval, p and n."""
     d, said = cost.difference, meaning(cost.name)
-    interval = span(d.low, d.high, ".1f" if said.share else ".3f", 100 if said.share else 1)
+    interval = format_interval(d.low, d.high, ".1f" if said.share else ".3f", 100 if said.share else 1)
     p = "" if cost.p is None else f"p {'< 0.001' if cost.p < 0.001 else f'= {cost.p:.3f}'}"
-    return f"{cost.name}: {said.text.format(cost_size(cost, d.value or 0.0))}{aside(interval, p, counted(d.n))}"
+    return (
+        f"{cost.name}: {said.text.format(cost_size(cost, d.value or 0.0))}{parenthetical(interval, p, format_n(d.n))}"
+    )
 
 
-def harm(costs: Sequence[Cost], beside: str | None, late: str | None) -> tuple[str, ...]:
+def harm(costs: Sequence[Consequence], beside: str | None, late: str | None) -> tuple[str, ...]:
     """Whether the rise does harm: what is confirmed, a sentence each, and what is not.
 
     `costs` are of checkpoint `late` against `beside`.
@@ -82,6 +84,6 @@ def _unknown(alone: bool) -> str:
     return f"Whether this does harm {why}. A rise of perplexity alone can be harmless."
 
 
-def _at_most(cost: Cost) -> str:
+def _at_most(cost: Consequence) -> str:
     high = cost.difference.high or 0.0
     return f"{cost.name}, {cost_size(cost, high)} worse at most" if high > 0 else f"{cost.name}, better if anything"

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from overmem.records import CheckpointVerdict
-from overmem.verdict.assess import Known
-from overmem.wording.numbers import points, rounded
+from overmem.verdict.assess import Assessment
+from overmem.wording.numbers import format_count, points
 from overmem.wording.reasons import hopeless
 
 
-def headline(known: Known) -> str:
+def headline(known: Assessment) -> str:
     """What to do, and why; where the data cannot tell, what is certain and what would decide."""
     name = known.shipped
     if not name:
@@ -38,14 +38,14 @@ def _judged(verdict: CheckpointVerdict) -> bool:
     return verdict.nll.value is not None and verdict.accuracy.value is not None
 
 
-def _since(known: Known) -> str:
+def _since(known: Assessment) -> str:
     step = known.onset.get("step")
     if step is not None and step.value is not None:
         return f"from about step {step.value:,.0f} on"
     return f"from {known.onset['checkpoint']} on"
 
 
-def _over_memorized(known: Known, last: CheckpointVerdict) -> str:
+def _over_memorized(known: Assessment, last: CheckpointVerdict) -> str:
     end = {"over-fitted": ", and over-fitted at its end", "undecided": " (at its very end undecided)"}.get(
         last.regime, ""
     )
@@ -61,7 +61,7 @@ def _over_memorized(known: Known, last: CheckpointVerdict) -> str:
     return f", although the run is over-memorized {_since(known)}{end}: {why}."
 
 
-def _harm(known: Known) -> str:
+def _harm(known: Assessment) -> str:
     confirmed = [c.name for c in known.costs if c.confirmed]
     if confirmed:
         more = f" and {len(confirmed) - 2} more" if len(confirmed) > 2 else ""
@@ -69,7 +69,7 @@ def _harm(known: Known) -> str:
     return ", though no harm is shown" if known.costs else ", though its harm was not measured"
 
 
-def _otherwise(known: Known, last: CheckpointVerdict) -> str:
+def _otherwise(known: Assessment, last: CheckpointVerdict) -> str:
     is_last = known.shipped == last.checkpoint.name
     if last.regime == "healthy":
         growing = len(known.trained) > 1 and known.trained[-2].regime == "under-trained"
@@ -103,6 +103,6 @@ def _undecided(e: Mapping[str, Any]) -> str:
     counts = [e[key] for key in ("examples_for_accuracy", "examples_for_nll") if key in e]
     few = f"{e['n']:,} examples" if e["n"] else "the logged curves"
     decide = bool(counts) and not any(hopeless(c, e["n"]) for c in counts)
-    could = f"; about {rounded(max(counts))} could" if decide else ""
+    could = f"; about {format_count(max(counts))} could" if decide else ""
     begin = f"at the end of the run {certain}, but" if certain else "at the end of the run"
     return f" for now: {begin} {few} cannot tell whether {' or whether '.join(asks)}{could}."

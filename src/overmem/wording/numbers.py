@@ -20,7 +20,7 @@ def points(value: float) -> str:
     return f"{size} point" if size == "1.0" else f"{size} points"
 
 
-def span(low: float | None, high: float | None, form: str = ".3f", scale: float | int = 1) -> str:
+def format_interval(low: float | None, high: float | None, form: str = ".3f", scale: float | int = 1) -> str:
     """The 95% interval in words; empty where there is none.
 
     >>> span(0.041, 0.059), span(None, None)
@@ -31,7 +31,7 @@ def span(low: float | None, high: float | None, form: str = ".3f", scale: float 
     return f"95% interval {scale * low:{form}} to {scale * high:{form}}"
 
 
-def aside(*parts: str) -> str:
+def parenthetical(*parts: str) -> str:
     """What is said in brackets: the parts that are not empty; nothing where all are.
 
     >>> aside("95% interval 1 to 2", "", "n = 10"), aside("")
@@ -41,7 +41,7 @@ def aside(*parts: str) -> str:
     return f" ({said})" if said else ""
 
 
-def counted(n: int) -> str:
+def format_n(n: int) -> str:
     """How many examples a number rests on; empty where it is not known.
 
     >>> counted(1200), counted(0)
@@ -50,7 +50,7 @@ def counted(n: int) -> str:
     return f"n = {n:,}" if n else ""
 
 
-def rounded(count: int) -> str:
+def format_count(count: int) -> str:
     """A count to two digits, rounded up, with thousands separated.
 
     >>> rounded(1934), rounded(87)

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from math import exp
 from typing import TYPE_CHECKING, Any
 
-from overmem.wording.numbers import aside, capital, counted, percent, points, rounded, span
+from overmem.wording.numbers import capital, format_count, format_interval, format_n, parenthetical, percent, points
 
 if TYPE_CHECKING:
-    from overmem.verdict.rule import Facts
+    pass
 
 
-def reason(facts: "Facts", evidence: Mapping[str, Any], note: str) -> str:
+def reason(facts: "CheckpointTests", evidence: Mapping[str, Any], note: str) -> str:
     """Why a checkpoint is in its regime: what is certain, what is not, and what would decide it."""
     if not facts.measured_nll and not facts.measured_accuracy:
         return f"Not judged: {note or 'not measured'}."
@@ -33,7 +33,7 @@ def reason(facts: "Facts", evidence: Mapping[str, Any], note: str) -> str:
     return _open(facts, accuracy, nll, evidence)
 
 
-def _open(facts: "Facts", accuracy: str, nll: str, evidence: Mapping[str, Any]) -> str:
+def _open(facts: "CheckpointTests", accuracy: str, nll: str, evidence: Mapping[str, Any]) -> str:
     sure_accuracy, sure_nll = facts.kept or facts.lower, facts.costly or facts.cheap or facts.before_minimum
     if sure_accuracy:
         text = f"It is certain that {accuracy}. It is open whether perplexity is costly: {nll}."
@@ -44,28 +44,28 @@ def _open(facts: "Facts", accuracy: str, nll: str, evidence: Mapping[str, Any]) 
     return text + _wanted(evidence)
 
 
-def accuracy_clause(facts: "Facts", e: Mapping[str, Any]) -> str:
+def accuracy_clause(facts: "CheckpointTests", e: Mapping[str, Any]) -> str:
     """Whether accuracy is kept, with what it is compared with; empty where it was not measured."""
     if not facts.measured_accuracy:
         return ""
     against = f"{percent(e['accuracy'])}, against {percent(e['reference_accuracy'])} at the best other checkpoints"
     if facts.lower and not facts.kept:
         place = "later" if facts.before_best else "before"
-        interval = span(e.get("gap_low"), e.get("gap_high"), "+.1f", 100)
-        shown = aside(f"difference {100 * e['gap']:+.1f} points", interval, counted(e["n"]))
+        interval = format_interval(e.get("gap_low"), e.get("gap_high"), "+.1f", 100)
+        shown = parenthetical(f"difference {100 * e['gap']:+.1f} points", interval, format_n(e["n"]))
         return f"accuracy is lower: {against}, which came {place}{shown}"
     allowed = f"at worst {100 * e['worst_gap']:+.1f}, allowed {-100 * e['margin']:+.1f}" if "worst_gap" in e else ""
-    shown = aside(f"difference {100 * e['gap']:+.1f} points", allowed, counted(e["n"]))
+    shown = parenthetical(f"difference {100 * e['gap']:+.1f} points", allowed, format_n(e["n"]))
     return f"{'accuracy is kept: ' if facts.kept else 'it is '}{against}{shown}"
 
 
-def nll_clause(facts: "Facts", e: Mapping[str, Any]) -> str:
+def nll_clause(facts: "CheckpointTests", e: Mapping[str, Any]) -> str:
     """Whether perplexity is costly, with what it is compared with; empty where it was not measured."""
     if not facts.measured_nll:
         return ""
     excess, limit = e["excess"], f"{e['d_nll']:g}"
     size = f"{abs(excess):.3f} nats per token {'above' if excess >= 0 else 'below'}"
-    shown = aside(span(e.get("excess_low"), e.get("excess_high")), f"limit {limit}")
+    shown = parenthetical(format_interval(e.get("excess_low"), e.get("excess_high")), f"limit {limit}")
     if facts.costly:
         return f"perplexity is costly: {exp(excess):.2f} times its minimum, {size} it{shown}"
     if facts.cheap:
@@ -90,7 +90,7 @@ def _wanted(e: Mapping[str, Any]) -> str:
     said = ""
     if counts:
         it = "it" if len(counts) == len(asked) else f"the {next(iter(counts))}"
-        said = f" About {rounded(max(counts.values()))} examples instead of {e['n']:,} would decide {it}"
+        said = f" About {format_count(max(counts.values()))} examples instead of {e['n']:,} would decide {it}"
         said += ", four times out of five."
     near = " and ".join(what for what in asked if what not in counts)
     if near:

@@ -5,9 +5,9 @@ from math import exp
 from typing import Any
 
 from overmem.records import CheckpointVerdict, Choice, Estimate
-from overmem.verdict.assess import Known
+from overmem.verdict.assess import Assessment
 from overmem.wording.harm import harm
-from overmem.wording.numbers import aside, counted, percent, points, span
+from overmem.wording.numbers import format_interval, format_n, parenthetical, percent, points
 
 MEANING = {
     "under-trained": "accuracy is still below what the run can reach",
@@ -18,7 +18,7 @@ MEANING = {
 }
 
 
-def sentences(known: Known) -> tuple[str, ...]:
+def verdict_sentences(known: Assessment) -> tuple[str, ...]:
     """Regime, onset, severity, costs and recommendation, a sentence or two each."""
     said = [known.mismatch] if known.mismatch else []
     if known.trained:
@@ -46,7 +46,8 @@ def onset_sentence(onset: Mapping[str, Any]) -> str:
     step, epoch, rate = (onset.get(name) for name in ("step", "epoch", "cumulative_lr"))
     if step is None or step.value is None:
         return f"{text}."
-    text += f"; it began near step {step.value:,.0f}{aside(span(step.low, step.high, ',.0f'), counted(step.n))}"
+    interval = format_interval(step.low, step.high, ",.0f")
+    text += f"; it began near step {step.value:,.0f}{parenthetical(interval, format_n(step.n))}"
     also = [
         f"{what} {at.value:{form}}{_between(at, form)}"
         for what, at, form in (
@@ -62,14 +63,14 @@ def _between(at: Estimate, form: str) -> str:
     return "" if at.low is None or at.high is None else f" ({at.low:{form}} to {at.high:{form}})"
 
 
-def _severity(known: Known) -> str:
+def _severity(known: Assessment) -> str:
     severity, excess = known.severity, known.severity["excess"]
     where = "On test" if known.tested else "On val" if excess.n else "As logged"
     text = (
         f"{where}, a token of the reference solutions is {excess.value:.3f} nats (log probability) less likely under "
         f"{known.late} than under {known.minimum}, where perplexity is lowest"
     )
-    text += aside(span(excess.low, excess.high), counted(excess.n))
+    text += parenthetical(format_interval(excess.low, excess.high), format_n(excess.n))
     said = [f"{text}: its perplexity is {exp(excess.value or 0.0):.2f} times as high."]
     scale, agree = severity.get("scale_share"), severity.get("agree_share")
     if scale is not None and scale.value is not None:
@@ -87,7 +88,11 @@ def _severity(known: Known) -> str:
 def _part(share: Estimate) -> str:
     value = share.value or 0.0
     size = "None" if value < 0.0005 else "All" if value > 0.9995 else percent(value)
-    return size if size in ("None", "All") else f"{size}{aside(span(share.low, share.high, '.1f', 100))}"
+    return (
+        size
+        if size in ("None", "All")
+        else f"{size}{parenthetical(format_interval(share.low, share.high, '.1f', 100))}"
+    )
 
 
 def _advice(recommended: Choice) -> str:
@@ -95,7 +100,7 @@ def _advice(recommended: Choice) -> str:
     text = f"Recommended is {recommended.checkpoint}: {recommended.reason}"
     if accuracy.value is None:
         return f"{text}. It was not measured on test."
-    shown = aside(span(accuracy.low, accuracy.high, ".1f", 100), counted(accuracy.n))
+    shown = parenthetical(format_interval(accuracy.low, accuracy.high, ".1f", 100), format_n(accuracy.n))
     if recommended.is_confirmed:
         return f"{text}. On test, which had no part in the choice, it solves {percent(accuracy.value)}{shown}."
     where = "On val, where it was chosen," if accuracy.n else "As logged,"
@@ -111,7 +116,7 @@ USUAL = {
 """The rules that people follow, of which it is said what they would have cost."""
 
 
-def _regrets(known: Known) -> list[str]:
+def _regrets(known: Assessment) -> list[str]:
     """What the usual rules would have cost, a sentence for each checkpoint that they pick."""
     picks: dict[str, list[Choice]] = {}
     for choice in known.choices:
@@ -138,7 +143,7 @@ def _regret(name: str, chosen: Sequence[Choice], held: Estimate) -> str:
 def _spread(regret: Estimate) -> str:
     if regret.low is None or regret.high is None:
         return ""
-    return aside(f"95% interval {_signed(regret.low)} to {_signed(regret.high)}", counted(regret.n))
+    return parenthetical(f"95% interval {_signed(regret.low)} to {_signed(regret.high)}", format_n(regret.n))
 
 
 def _nll(nll: Estimate, held: Estimate) -> str:
@@ -157,7 +162,7 @@ def _signed(value: float) -> str:
     return size if size == "0.0" else f"{size} {'lost' if value > 0 else 'gained'}"
 
 
-def _still_over_memorized(known: Known) -> list[str]:
+def _still_over_memorized(known: Assessment) -> list[str]:
     """What to do where the recommended checkpoint is itself over-memorized."""
     if known.regimes.get(known.shipped) != "over-memorized" or known.recommended is None:
         return []

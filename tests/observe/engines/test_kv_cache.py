@@ -16,7 +16,7 @@ from transformers import (
 
 from overmem.models.discovery import base_path
 from overmem.observe.engines.hf import Decoding, completions
-from overmem.observe.engines.kv_cache import Batch, Rows, cache_of
+from overmem.observe.engines.kv_cache import BatchKVCache, SlotKVCache, make_cache
 from overmem.tasks.wordproblems import splits as wordproblems
 
 STOPS = (2, 3, 4, 40)
@@ -87,7 +87,7 @@ def test_draws_are_the_same_however_many_rows_there_is_room_for(model, budget):
 
 def test_a_model_with_states_that_are_not_keys_and_values_is_completed_in_batches():
     model = made(recurrent)
-    assert isinstance(cache_of(model.config, 4, 32), Batch)
+    assert isinstance(make_cache(model.config, 4, 32), BatchKVCache)
     one_by_one = drawn(model, Decoding(draws=2, max_new_tokens=LIMIT), 1)
     together = drawn(model, Decoding(draws=2, max_new_tokens=LIMIT), 300)
     assert [c.token_ids for c in together] == [c.token_ids for c in one_by_one]
@@ -95,8 +95,8 @@ def test_a_model_with_states_that_are_not_keys_and_values_is_completed_in_batche
 
 
 def test_no_step_takes_new_memory_for_keys_and_values(model):
-    cache = cache_of(model.config, 3, 16)
-    assert isinstance(cache, Rows)
+    cache = make_cache(model.config, 3, 16)
+    assert isinstance(cache, SlotKVCache)
     states = torch.randn(3, 2, 1, 8)
     cache.buffers[0].lazy_initialization(states, states)
     cache.window.rows, cache.window.end = 3, 4
@@ -108,7 +108,7 @@ def test_no_step_takes_new_memory_for_keys_and_values(model):
 
 
 def test_the_last_row_takes_the_place_of_one_that_leaves():
-    cache = Rows(1, 4, 8)
+    cache = SlotKVCache(1, 4, 8)
     states = torch.arange(4.0)[:, None, None, None].expand(4, 1, 3, 1)
     cache.window.rows, cache.window.end = 4, 3
     cache.buffers[0].lazy_initialization(states, states)

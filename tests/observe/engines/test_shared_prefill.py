@@ -15,7 +15,7 @@ from overmem.encoding import Encoded
 from overmem.models.discovery import base_path
 from overmem.observe.completions import samples
 from overmem.observe.engines.hf import Decoding
-from overmem.observe.engines.shared_prefill import can_share, observed
+from overmem.observe.engines.shared_prefill import score_and_sample, supports_shared_prefill
 from overmem.observe.plan import Split
 from overmem.observe.score import scores
 from overmem.records import Example
@@ -53,7 +53,7 @@ def split_of(lengths):
 def test_both_in_one_go_are_what_each_is_alone(model, tokenizer, budget, draws):
     split, decoding = split_of(LENGTHS), Decoding(draws, max_new_tokens=16, seed=3)
     done = []
-    scored, drawn = observed(model, tokenizer, split, decoding, budget, done.append)
+    scored, drawn = score_and_sample(model, tokenizer, split, decoding, budget, done.append)
     alone = scores(model, split.encoded, token_budget=4096)
     assert sum(done) == len(LENGTHS)
     for name in COLUMNS:
@@ -72,16 +72,16 @@ def test_every_prompt_is_read_once(tokenizer):
     model.model.register_forward_pre_hook(
         lambda _, __, given: tokens.append(int(given["input_ids"].numel())), with_kwargs=True
     )
-    observed(model, tokenizer, split, Decoding(max_new_tokens=1), 1)
+    score_and_sample(model, tokenizer, split, Decoding(max_new_tokens=1), 1)
     prompts, solutions = (sum(pair[i] for pair in LENGTHS) for i in (0, 1))
     assert sum(tokens) == prompts + solutions - len(LENGTHS)  # the last token of a solution predicts nothing
 
 
 def test_a_model_that_forgets_tokens_is_asked_twice():
-    assert can_share(made(grouped))
-    assert not can_share(made(lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=6))))
+    assert supports_shared_prefill(made(grouped))
+    assert not supports_shared_prefill(made(lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=6))))
 
 
 def test_nothing_of_an_empty_split(tokenizer):
-    scored, drawn = observed(made(grouped), tokenizer, split_of(()), Decoding(), 4096)
+    scored, drawn = score_and_sample(made(grouped), tokenizer, split_of(()), Decoding(), 4096)
     assert (scored.example_ids, drawn.text) == ((), ())

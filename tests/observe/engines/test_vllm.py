@@ -12,7 +12,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from overmem.errors import BadCheckpoint
-from overmem.models.discovery import Found
+from overmem.models.discovery import CheckpointRef
 from overmem.models.loading import Skeleton
 from overmem.observe.engines.hf import Decoding, completions
 from overmem.observe.engines.vllm import Served
@@ -45,7 +45,7 @@ def found(tmp_path_factory):
                     torch.nn.init.normal_(weight, std=0.3)
             model.save_pretrained(root / name)
     names = ("base", "checkpoint-1", "checkpoint-2")
-    return {name: Found(Checkpoint(name, i), str(root / name)) for i, name in enumerate(names)}
+    return {name: CheckpointRef(Checkpoint(name, i), str(root / name)) for i, name in enumerate(names)}
 
 
 def by_transformers(found, one, decoding):
@@ -88,14 +88,14 @@ def test_weights_that_cannot_be_loaded_are_a_bad_checkpoint(tmp_path):
     with pytest.raises(BadCheckpoint, match="cannot be loaded by vLLM"):
         list(
             Served(None, torch.float32, 64, []).completions(
-                Found(Checkpoint("x", 1), str(tmp_path)), [[1]], ["a"], Decoding(), []
+                CheckpointRef(Checkpoint("x", 1), str(tmp_path)), [[1]], ["a"], Decoding(), []
             )
         )
 
 
 def test_an_adapter_that_is_not_low_rank_is_not_served(tmp_path):
     (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "IA3"}))
-    one = Found(Checkpoint("checkpoint-1", 1), str(tmp_path))
+    one = CheckpointRef(Checkpoint("checkpoint-1", 1), str(tmp_path))
     with pytest.raises(BadCheckpoint, match="IA3"):
         list(Served("base", torch.float32, 64, [one]).completions(one, [[1]], ["a"], Decoding(), []))
 

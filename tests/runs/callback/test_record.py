@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from overmem import store
 from overmem.audit import Audit, audit
 from overmem.callback import hooks
-from overmem.callback.hooks import Diary
+from overmem.callback.hooks import EvaluationHistory
 from overmem.diagnose import Diagnose, diagnose
 from overmem.encoding import PLAIN
 from overmem.tasks import load
@@ -36,7 +36,7 @@ def test_an_audit_with_nothing_said_finds_all_of_it_standing(base, data, tmp_pat
 
 def data_yaml(data, folder):
     path = folder / "data.yaml"
-    path.write_text(json.dumps(store.plain(data)))
+    path.write_text(json.dumps(store.to_jsonable(data)))
     return str(path)
 
 
@@ -71,7 +71,9 @@ def test_a_resumed_run_goes_on_and_measures_nothing_again(
     trainer = trainer_of(tmp_path / "run", **more)
     watched(trainer)
     opened = []
-    monkeypatch.setattr(Diary, "close", lambda diary: opened.append([s.checkpoint.step for s in diary.observed]))
+    monkeypatch.setattr(
+        EvaluationHistory, "close", lambda diary: opened.append([s.checkpoint.step for s in diary.observed])
+    )
     trainer.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-4"))
     assert len(count) == 1
     assert opened == [[0, 2, 4, 6]]

@@ -21,7 +21,7 @@ from overmem import seeds
 from overmem.models.device import tokens_at_once
 from overmem.models.head import base_of, head_of, logits_of
 from overmem.models.loading import Model
-from overmem.observe.engines.kv_cache import Batch, Rows, cache_of
+from overmem.observe.engines.kv_cache import BatchKVCache, SlotKVCache, make_cache
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def batches(lengths: Sequence[int], rows_per_item: int, token_budget: int) -> li
     return found
 
 
-def room(lengths: Sequence[int], decoding: Decoding, token_budget: int) -> tuple[int, int]:
+def cache_shape(lengths: Sequence[int], decoding: Decoding, token_budget: int) -> tuple[int, int]:
     """Rows that are completed at once and the columns of their cache, for prompts of these lengths."""
     repeats = decoding.repeats
     slots, columns = len(lengths) * repeats, max(lengths, default=0) + decoding.max_new_tokens
@@ -132,13 +132,13 @@ def completions(
     """
     repeats = decoding.repeats
     order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))
-    slots, columns = room([len(p) for p in prompts], decoding, token_budget)
-    work = _Work(model, decoding, frozenset(stop_ids), slots, cache_of(model.config, slots, columns), read)
+    slots, columns = cache_shape([len(p) for p in prompts], decoding, token_budget)
+    work = _GenerationState(model, decoding, frozenset(stop_ids), slots, make_cache(model.config, slots, columns), read)
     work.waiting.extend(_Prompt(i, names[i], prompts[i]) for i in order)
     left = dict.fromkeys(order, repeats)
     while work.waiting or work.rows:
         tick()
-        ended = _turn(work)
+        ended = _step(work)
         for row in ended:
             ids = row.token_ids
             stop = "eos" if ids[-1] in work.stops else "length"
@@ -176,23 +176,23 @@ class _Row:
 
 
 @dataclass
-class _Work:
+class _GenerationState:
     """The rows under way, in the cache's order, and the prompts that wait for a place."""
 
     model: Model
     decoding: Decoding
     stops: frozenset[int]
     slots: int
-    cache: Rows | Batch
+    cache: SlotKVCache | BatchKVCache
     read: Callable[[Prefilled], None] | None
     waiting: deque[_Prompt] = field(default_factory=deque)
     rows: list[_Row] = field(default_factory=list)
 
 
 @torch.inference_mode()
-def _turn(work: _Work) -> list[_Row]:
+def _step(work: _GenerationState) -> list[_Row]:
     """One forward pass: of prompts that come in, or of every row's next token. Returns the rows that it ended."""
-    coming = _coming(work)
+    coming = _admit_prompts(work)
     if coming:
         logits = _prefilled(work, coming)
         new = [_row(work.decoding, prompt, draw) for prompt in coming for draw in range(work.decoding.repeats)]
@@ -209,7 +209,7 @@ def _turn(work: _Work) -> list[_Row]:
     return gone
 
 
-def _coming(work: _Work) -> list[_Prompt]:
+def _admit_prompts(work: _GenerationState) -> list[_Prompt]:
     """The prompts that take free places now: none before an eighth of all is free, so that a pass is worth its cost."""
     repeats = work.decoding.repeats
     free = work.slots - len(work.rows)
@@ -226,7 +226,7 @@ def _row(decoding: Decoding, prompt: _Prompt, draw: int) -> _Row:
     return _Row(prompt, draw, uniforms)
 
 
-def _prefilled(work: _Work, coming: Sequence[_Prompt]) -> Float[Tensor, "rows vocab"]:
+def _prefilled(work: _GenerationState, coming: Sequence[_Prompt]) -> Float[Tensor, "rows vocab"]:
     """The logits after each prompt, once for each of its rows; the cache has them at its end."""
     device, repeats = work.model.device, work.decoding.repeats
     width = max(len(p.ids) for p in coming)
@@ -246,7 +246,7 @@ def _prefilled(work: _Work, coming: Sequence[_Prompt]) -> Float[Tensor, "rows vo
     return logits.repeat_interleave(repeats, 0)
 
 
-def _next(work: _Work) -> Float[Tensor, "rows vocab"]:
+def _next(work: _GenerationState) -> Float[Tensor, "rows vocab"]:
     """The logits after each row's last token."""
     device = work.model.device
     ids = torch.tensor([[row.token_ids[-1]] for row in work.rows], device=device)

@@ -23,8 +23,8 @@ from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 
-def cache_of(config: Any, slots: int, columns: int) -> "Rows | Batch":
-    """The cache for a model of this configuration: `Rows` where it has nothing but keys and values, else `Batch`.
+def make_cache(config: Any, slots: int, columns: int) -> "SlotKVCache | BatchKVCache":
+    """The cache for a model of this configuration: `SlotKVCache` where it has nothing but keys and values, else `BatchKVCache`.
 
     Args:
         config: the model's.
@@ -33,7 +33,7 @@ def cache_of(config: Any, slots: int, columns: int) -> "Rows | Batch":
     """
     layers = [type(layer) for layer in DynamicCache(config=config).layers]
     plain = set(layers) <= {DynamicLayer, DynamicSlidingWindowLayer} and not _is_chunked(config)
-    return Rows(len(layers), slots, columns) if plain else Batch(config=config)
+    return SlotKVCache(len(layers), slots, columns) if plain else BatchKVCache(config=config)
 
 
 def keeps_all(config: Any) -> bool:
@@ -122,7 +122,7 @@ class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]  # transformers' __
             buffer[: w.rows, :, : w.end - w.start] = buffer[: w.rows, :, w.start : w.end].clone()
 
 
-class Rows(Cache):
+class SlotKVCache(Cache):
     """The cache described above. Rows must come longest prompt first, so that a new one is never longer than all."""
 
     refills = True
@@ -143,7 +143,7 @@ class Rows(Cache):
         w = self.window
         if not w.rows:
             w.start, w.end = 0, width
-        new: Any  # its layers hold keys and values, or there would be no `Rows`
+        new: Any  # its layers hold keys and values, or there would be no `SlotKVCache`
         for buffer, new in zip(self.buffers, prefilled.layers, strict=True):
             buffer.join(new.keys, new.values, repeats)
         w.rows += prompts * repeats
@@ -173,7 +173,7 @@ class Rows(Cache):
         return order
 
 
-class Batch(DynamicCache):
+class BatchKVCache(DynamicCache):
     """transformers' own cache, for models with recurrent or compressed states: rows leave it, but none join others."""
 
     refills = False

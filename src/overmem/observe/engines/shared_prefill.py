@@ -18,19 +18,19 @@ from overmem.observe.completions import samples
 from overmem.observe.engines.hf import Decoding, Prefilled, batches
 from overmem.observe.engines.kv_cache import keeps_all
 from overmem.observe.plan import Split
-from overmem.observe.score import Statistics, Table, statistics
+from overmem.observe.score import ScoreAccumulator, Statistics, statistics
 from overmem.records import Samples, Scores
 
 _AT_ONCE = 4096
 """Padded solution tokens in one pass, at most: more would put rows of unlike length together."""
 
 
-def can_share(model: Model) -> bool:
+def supports_shared_prefill(model: Model) -> bool:
     """Whether a prompt that was read can be gone on with twice."""
     return keeps_all(model.config)
 
 
-def observed(
+def score_and_sample(
     model: Any,
     tokenizer: Any,
     split: Split,
@@ -39,21 +39,24 @@ def observed(
     advance: Callable[[int], None] = lambda examples: None,
 ) -> tuple[Scores, Samples]:
     """What `scores` and `samples` make of a split, up to rounding, for a model that `can_share`."""
-    table = Table(split.encoded)
+    table = ScoreAccumulator(split.encoded)
     most = min(tokens_at_once(model, token_budget), _AT_ONCE)
 
     def read(prefilled: Prefilled) -> None:
         some = [split.encoded[i] for i in prefilled.prompts]
         for rows in batches([len(e.solution_ids) for e in some], 1, most):
             table.put(
-                [prefilled.prompts[row] for row in rows], _gone_on(model, [some[r] for r in rows], prefilled, rows)
+                [prefilled.prompts[row] for row in rows],
+                _continue_from_cache(model, [some[r] for r in rows], prefilled, rows),
             )
 
     drawn = samples(model, tokenizer, split, decoding, token_budget, advance, read=read)
     return table.scores(split.truncated), drawn
 
 
-def _gone_on(model: Any, encoded: Sequence[Encoded], prefilled: Prefilled, rows: Sequence[int]) -> Statistics:
+def _continue_from_cache(
+    model: Any, encoded: Sequence[Encoded], prefilled: Prefilled, rows: Sequence[int]
+) -> Statistics:
     """Statistics of the solutions of some rows: their first token follows the prompt, the others are read."""
     inner: Any = base_of(model)
     device = prefilled.hidden.device

@@ -20,9 +20,9 @@ import torch
 
 from overmem import seeds
 from overmem.errors import BadCheckpoint, BadRequest
-from overmem.models.discovery import Found
+from overmem.models.discovery import CheckpointRef
 from overmem.models.loading import Model
-from overmem.observe.completions import fitting, graded, names_of, stop_ids
+from overmem.observe.completions import clamp_to_context, graded, names_of, stop_ids
 from overmem.observe.engines.hf import Completion, Decoding
 from overmem.observe.plan import Split
 from overmem.records import Samples
@@ -41,10 +41,10 @@ def refuse_without_vllm() -> None:
 
 
 def served_samples(
-    served: "Served", found: Found, model: Model, tokenizer: Any, split: Split, decoding: Decoding
+    served: "Served", found: CheckpointRef, model: Model, tokenizer: Any, split: Split, decoding: Decoding
 ) -> Samples:
     """Completions of one split, read and graded, as `overmem.observe.completions.samples` has them."""
-    how = fitting(model, split, decoding)
+    how = clamp_to_context(model, split, decoding)
     prompts = [e.prompt_ids for e in split.encoded]
     drawn = served.completions(found, prompts, names_of(split), how, stop_ids(model, tokenizer))
     return graded(drawn, tokenizer, split, decoding)
@@ -53,7 +53,7 @@ def served_samples(
 class Served:
     """A vLLM engine, kept from checkpoint to checkpoint as long as the base in it is the same."""
 
-    def __init__(self, base: str | None, dtype: torch.dtype, context: int, adapters: Sequence[Found]) -> None:
+    def __init__(self, base: str | None, dtype: torch.dtype, context: int, adapters: Sequence[CheckpointRef]) -> None:
         self.base, self.dtype, self.context = base, str(dtype).removeprefix("torch."), context
         self.adapters = [found.path for found in adapters]
         self.rank = max((_rank(path) for path in self.adapters), default=0)
@@ -62,7 +62,7 @@ class Served:
 
     def completions(
         self,
-        found: Found,
+        found: CheckpointRef,
         prompts: Sequence[Sequence[int]],
         names: Sequence[str],
         decoding: Decoding,
@@ -107,7 +107,7 @@ class Served:
             self._engine.llm_engine.engine_core.shutdown()
         self._engine, self._holds = None, ""
 
-    def _with(self, found: Found) -> Any:
+    def _with(self, found: CheckpointRef) -> Any:
         """An engine that has this checkpoint's weights, or those of its base."""
         if found.is_adapter and (kind := _kind(found.path)) != "LORA":
             raise BadCheckpoint(f"{found.path} is an adapter of kind {kind}: vLLM serves LORA only; use --engine hf")

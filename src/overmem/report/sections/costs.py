@@ -4,7 +4,7 @@ from typing import Any
 
 import altair as alt
 
-from overmem.records import Cost
+from overmem.records import Consequence
 from overmem.report.charts import data, domain_of, specification
 from overmem.report.findings import Findings, has_value
 from overmem.report.markup import Section, render
@@ -28,7 +28,7 @@ def costs(findings: Findings) -> Section:
     return Section("What it costs", body, charts, lead)
 
 
-def forest(drawn: list[Cost]) -> dict[str, Any]:
+def forest(drawn: list[Consequence]) -> dict[str, Any]:
     """Each difference with its interval about the line of no difference; confirmed ones are filled."""
     alone = len({c.checkpoint for c in drawn}) == 1
     rows = [
