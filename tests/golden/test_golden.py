@@ -39,7 +39,7 @@ def judged(run, options):
     verdict = diagnose(Diagnose(str(run.root), **options))
     estimate = lambda e: None if e is None else [e.value, e.low, e.high, e.n]  # noqa: E731
     choice = lambda c: None if c is None else [c.rule, c.checkpoint, *map(estimate, (c.accuracy, c.nll, c.regret))]  # noqa: E731
-    return store.plain(
+    return store.to_jsonable(
         {
             "regime": verdict.regime.split(" (")[0],
             "checkpoints": [
@@ -90,12 +90,12 @@ def expected(name):
 def test_every_measurement_is_the_same_to_the_last_digit(run):
     now = measurements(run)
     assert len(now) > 3000
-    assert store.plain(now) == expected("measurements")
+    assert store.to_jsonable(now) == expected("measurements")
 
 
 def test_the_kept_table_of_measurements_was_the_same():
     frame = pl.read_parquet(EXPECTED / "measurements.parquet")
-    assert store.plain([list(row) for row in frame.iter_rows()]) == expected("measurements")
+    assert store.to_jsonable([list(row) for row in frame.iter_rows()]) == expected("measurements")
 
 
 @pytest.mark.parametrize("name", VERDICTS)
@@ -116,7 +116,7 @@ if __name__ == "__main__":
         shutil.copytree(HERE / "run", Path(folder) / "run")
         kept = store.open_run(str(Path(folder) / "run"))
         wanted = sys.argv[1:] or ["measurements", *VERDICTS, "charts"]
-        made = {"measurements": lambda: store.plain(measurements(kept)), "charts": lambda: drawn(kept)}
+        made = {"measurements": lambda: store.to_jsonable(measurements(kept)), "charts": lambda: drawn(kept)}
         made |= {name: lambda name=name: judged(kept, VERDICTS[name]) for name in VERDICTS}
         for name in wanted:
             (EXPECTED / f"{name}.json").write_text(json.dumps(made[name]()) + "\n")

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from math import exp
 from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from overmem.verdict.rule import CheckpointTests
 from overmem.wording.numbers import capital, format_count, format_interval, format_n, parenthetical, percent, points
 
 if TYPE_CHECKING:

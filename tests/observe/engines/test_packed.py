@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from overmem.observe import packed as module
+from overmem.observe.engines import packed as module
 from overmem.observe.engines.packed import packed
 
 IDS = torch.arange(24).reshape(2, 12)

@@ -24,7 +24,7 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 
 def make_cache(config: Any, slots: int, columns: int) -> "SlotKVCache | BatchKVCache":
-    """The cache for a model of this configuration: `SlotKVCache` where it has nothing but keys and values, else `BatchKVCache`.
+    """The cache for a model of this configuration: by slot where it has only keys and values, else by batch.
 
     Args:
         config: the model's.
