@@ -1,9 +1,9 @@
 """One audited run that is kept whole: what is computed from its observations stays the same to the last digit.
 
-The run is a small `overmem demo` (14 epochs, five checkpoints and one merge kept) audited by overmem 0.1.0 with
-`overmem audit RUN --rows 120 --side-rows 50 --draws 3 --shifts preamble typos --attacks recall`. Its files are of schema 1.
-Words may change; numbers may not. `python tests/golden/test_golden.py` writes the expectations anew, for a change of the
-arithmetic that is meant: say in the commit what changed and why.
+The run is a small `overmem demo` (14 epochs, five checkpoints and one merge kept), audited by overmem 0.1.0 with
+`overmem audit RUN --rows 120 --side-rows 50 --draws 3 --shifts preamble typos --attacks recall`: files are schema 1.
+Words may change, numbers may not. `python tests/golden/test_golden.py` writes the expectations anew, for an intended
+change of the arithmetic: say in the commit what changed and why.
 """
 
 import json
@@ -43,8 +43,13 @@ def judged(run, options):
         {
             "regime": verdict.regime.split(" (")[0],
             "checkpoints": [
-                [c.checkpoint.name, c.regime, *map(estimate, (c.nll, c.accuracy, c.excess, c.accuracy_gap))]
-                + [c.p_costly, c.p_kept]
+                [
+                    c.checkpoint.name,
+                    c.regime,
+                    *map(estimate, (c.nll, c.accuracy, c.excess, c.accuracy_gap)),
+                    c.p_costly,
+                    c.p_kept,
+                ]
                 for c in verdict.checkpoints
             ],
             "onset": verdict.onset,

@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from math import exp
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from overmem.verdict.rule import CheckpointTests
 from overmem.wording.numbers import capital, format_count, format_interval, format_n, parenthetical, percent, points
 
 if TYPE_CHECKING:
-    pass
+    from overmem.verdict.rule import CheckpointTests
 
 
 def reason(facts: "CheckpointTests", evidence: Mapping[str, Any], note: str) -> str:

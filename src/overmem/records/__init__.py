@@ -1,0 +1,36 @@
+"""The nouns: frozen records that every room above speaks in. Plain Python and NumPy.
+
+Log probabilities are natural (<= 0); nll is in nats per token (>= 0); fractions are never percent.
+"""
+
+from overmem.records.measurements import Estimate, Measurement
+from overmem.records.observations import (
+    COMPANION,
+    SCHEMA,
+    TEMPERATURES,
+    Checkpoint,
+    Curves,
+    Example,
+    Samples,
+    Scores,
+    Snapshot,
+)
+from overmem.records.verdicts import CheckpointVerdict, Choice, Consequence, Verdict
+
+__all__ = [
+    "COMPANION",
+    "SCHEMA",
+    "TEMPERATURES",
+    "Checkpoint",
+    "CheckpointVerdict",
+    "Choice",
+    "Consequence",
+    "Curves",
+    "Estimate",
+    "Example",
+    "Measurement",
+    "Samples",
+    "Scores",
+    "Snapshot",
+    "Verdict",
+]

@@ -1,0 +1,33 @@
+"""Numbers with their uncertainty."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number with its uncertainty, or no number and the reason."""
+
+    checkpoint: str
+    step: int
+    split: str
+    probe: str
+    metric: str
+    value: float | None
+    stderr: float | None = None
+    low: float | None = None
+    """Lower end of the 95% interval."""
+    high: float | None = None
+    n: int = 0
+    """Examples behind the number."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95% interval and n."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    note: str = ""
