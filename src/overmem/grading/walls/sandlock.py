@@ -1,0 +1,69 @@
+"""The wall of Landlock and seccomp, for machines that forbid user namespaces (Linux 6.7 or newer)."""
+
+from contextlib import suppress
+from importlib.util import find_spec
+
+from overmem.grading.walls.program import (
+    ENDED_BY_TIME,
+    HARNESS,
+    Limits,
+    Outcome,
+    Program,
+    interpreter,
+    outcome_of,
+    read_until,
+    readable_folders,
+    request_of,
+)
+
+STARTING = 5.0
+"""Seconds that the wall itself may take to start on a busy machine, beyond a program's own."""
+DENIED = ("socketpair", "memfd_create", "shmget", "msgget", "semget", "mq_open")
+"""Calls denied on top of sandlock's own list. Processes and connections are its own business."""
+
+
+class Sandlock:
+    """Programs run by the `sandlock` package: nothing may be written, nothing outside of Python's files be read."""
+
+    name = "sandlock"
+
+    def missing(self) -> str:
+        """Why this wall cannot be used here; empty where it can."""
+        if find_spec("sandlock") is None:
+            return "pip install sandlock"
+        import sandlock
+
+        try:
+            found, least = sandlock.landlock_abi_version(), sandlock.min_landlock_abi()
+        except (OSError, RuntimeError, sandlock.SandlockError) as error:
+            return f"Landlock cannot be asked for its version: {error}"
+        return "" if found >= least else f"this kernel has Landlock version {found}, sandlock needs {least}"
+
+    def run(self, program: Program, limits: Limits) -> Outcome:
+        """Run one program under rules of its own."""
+        import sandlock
+
+        request, word = request_of(program, limits)
+        box = sandlock.Sandbox(
+            fs_readable=[*readable_folders(), str(HARNESS), "/dev/urandom"],
+            fs_writable=["/dev/null"],
+            extra_deny_syscalls=DENIED,
+            max_processes=1,
+            max_open_files=limits.open_files,
+            no_coredump=True,
+            clean_env=True,
+            cwd="/",
+        )
+        piped = sandlock.StdioMode.PIPED
+        command = [interpreter(), "-I", "-S", str(HARNESS)]
+        with box.popen(command, stdin=piped, stdout=piped, stderr=sandlock.StdioMode.NULL) as process:
+            try:
+                with suppress(BrokenPipeError):
+                    process.stdin.write(request)
+                    process.stdin.close()
+                output, timed_out = read_until(process.stdout, limits.most_seconds + STARTING)
+            finally:
+                with suppress(RuntimeError, ProcessLookupError, sandlock.SandlockError):
+                    process.kill()
+            ended = process.wait()
+        return outcome_of(output, word, timed_out=timed_out or ended.signal in ENDED_BY_TIME)
