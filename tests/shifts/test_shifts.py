@@ -6,12 +6,12 @@ import pytest
 from overmem.errors import BadRequest
 from overmem.records import Example
 from overmem.shifts import SHIFTS, asked, family, keeps_answer, original_id, shifted, shifted_id, tellings
-from overmem.shifts.irrelevant import PEOPLE, irrelevant
-from overmem.shifts.names import HERS, HIS, names
+from overmem.shifts.irrelevant import FACTS, irrelevant
+from overmem.shifts.names import NAMES, names
 from overmem.shifts.numbers import numbers
 from overmem.shifts.preamble import PREAMBLES
 from overmem.shifts.reorder import reorder
-from overmem.shifts.sentences import sentences, story
+from overmem.shifts.sentences import sentences, split_question
 from overmem.shifts.typos import typos
 from overmem.tasks.wordproblems import splits
 
@@ -118,14 +118,14 @@ def test_nobody_new_is_named_just_before_a_pronoun():
     for question in ("Ann has 3 pens. How many does she have?", "Ann lies. So who is a knight?"):
         for seed in range(20):
             new = irrelevant(told(question), random.Random(seed)).question
-            assert not any(person in new for person in PEOPLE)
+            assert not any(person in new for person in FACTS.people)
 
 
 CHOICES = "A man walks.  His dog runs. Which is faster?\n(A) The man. He walks.\n(B) The dog. It runs."
 
 
 def test_what_is_offered_to_choose_from_stays_behind_the_question():
-    assert story(CHOICES) == (
+    assert split_question(CHOICES) == (
         ["A man walks.", "His dog runs.", "Which is faster?"],
         ["  ", " ", ""],
         "\n(A) The man. He walks.\n(B) The dog. It runs.",
@@ -140,17 +140,17 @@ def test_what_is_offered_to_choose_from_stays_behind_the_question():
     [CHOICES, "One line", "Ask first? Then tell. And tell.", "", "  Space.  Around?  ", "A.\n\nB. How?\n\nC."],
 )
 def test_a_story_joined_again_is_the_question(question):
-    told, gaps, rest = story(question)
+    told, gaps, rest = split_question(question)
     assert "".join(part + gap for part, gap in zip(told, gaps, strict=True)) + rest == question
 
 
 def test_names_change_alike_in_question_solution_and_answer_and_keep_their_pronouns():
     example = Example("k1", "Ann is a knight, says Emma. Tom lies, she adds.", "Emma says so of Tom.", "Emma", "exact")
     changed = names(example, random.Random(0))
-    assert changed.answer in HERS
+    assert changed.answer in NAMES.women
     assert changed.answer != "Emma"
     new = changed.question.split()[6]
-    assert new in HIS
+    assert new in NAMES.men
     assert changed.solution == f"{changed.answer} says so of {new}."
 
 

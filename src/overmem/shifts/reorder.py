@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 
 from overmem.records import Example
-from overmem.shifts.sentences import story
+from overmem.shifts.sentences import split_question
 
 _TIED = re.compile(
     r"\b(?:then|next|after|afterwards|before|later|finally|first|second|third|last|also|instead|however|but|so|thus|"
@@ -15,19 +15,21 @@ _TIED = re.compile(
     r"yesterday|today|tomorrow|tonight|morning|noon|evening)\b|%|\?",
     re.IGNORECASE,
 )
-"""Words that tie a sentence to the one before it: moving it would change what it means."""
+"""Words that tie a sentence to the previous one: moving it would change its meaning."""
 
 
 def reorder(example: Example, random: random.Random) -> Example:
-    """Two neighbouring sentences swapped, where neither leans on the other. Keeps the answer.
+    """Two neighbouring sentences swapped, where neither depends on the other. Keeps the answer.
 
     The first sentence and the question at the end stay. A sentence with a pronoun, a word of sequence or a word of
-    comparison is not moved; a question in which no two neighbours may be swapped is returned as it is.
+    comparison is not moved; a question without two such neighbours is returned unchanged.
     """
-    told, gaps, rest = story(example.question)
-    free = [i for i in range(1, len(told) - 2) if not _TIED.search(told[i]) and not _TIED.search(told[i + 1])]
+    parts = split_question(example.question)
+    order = list(parts.sentences)
+    free = [i for i in range(1, len(order) - 2) if not _TIED.search(order[i]) and not _TIED.search(order[i + 1])]
     if not free:
         return example
-    at = random.choice(free)
-    told[at], told[at + 1] = told[at + 1], told[at]
-    return replace(example, question="".join(part + gap for part, gap in zip(told, gaps, strict=True)) + rest)
+    i = random.choice(free)
+    order[i], order[i + 1] = order[i + 1], order[i]
+    body = "".join(part + gap for part, gap in zip(order, parts.gaps, strict=True))
+    return replace(example, question=body + parts.choices)

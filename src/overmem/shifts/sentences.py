@@ -1,6 +1,7 @@
-"""A text as sentences: what the shifts that move or insert sentences share."""
+"""A text as sentences, for the shifts that move or insert sentences."""
 
 import re
+from typing import NamedTuple
 
 _END = re.compile(
     r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!Mr\.)(?<!Ms\.)(?<!Dr\.)(?<!Mrs\.)(?<!e\.g\.)(?<!i\.e\.)\s+(?=[A-Z\"'(\d$])"
@@ -8,8 +9,19 @@ _END = re.compile(
 _OPTION = re.compile(r"\s*(?:\(?[A-J1-9][).:]|(?:answer|option|choice)\s*[A-J1-9]?\s*:)", re.IGNORECASE)
 
 
+class Question(NamedTuple):
+    """A question in parts. Concatenated, they give the question back."""
+
+    sentences: list[str]
+    """The last one is the one that asks, if any does."""
+    gaps: list[str]
+    """The white space after each sentence."""
+    choices: str
+    """What follows the sentences: the answer choices, where the question offers some."""
+
+
 def sentences(text: str) -> list[str]:
-    """The sentences of `text`, each without the space around it.
+    """The sentences of `text`, each without surrounding white space.
 
     >>> sentences("Mr. Lee has 2.5 kg. He eats 1 kg! How much is left?")
     ['Mr. Lee has 2.5 kg.', 'He eats 1 kg!', 'How much is left?']
@@ -17,24 +29,22 @@ def sentences(text: str) -> list[str]:
     return [part for part in _END.split(text.strip()) if part]
 
 
-def story(question: str) -> tuple[list[str], list[str], str]:
-    r"""The sentences of a question, the space after each, and what follows them: the choices, where it offers some.
+def split_question(question: str) -> Question:
+    r"""The sentences of a question, the white space after each, and its answer choices.
 
-    Joined again they are the question. The last sentence is the one that asks, if any does.
-
-    >>> story("Ann is here.  Who is not?\nA) Ann\nB) Bob")
+    >>> tuple(split_question("Ann is here.  Who is not?\nA) Ann\nB) Bob"))
     (['Ann is here.', 'Who is not?'], ['  ', ''], '\nA) Ann\nB) Bob')
     """
     lines = question.splitlines(keepends=True)
     plain = [i for i, line in enumerate(lines) if not _OPTION.match(line)]
     asking = [i for i in plain if "?" in lines[i]] or plain[:1]
-    told = "".join(lines[: asking[-1] + 1]) if asking else question
-    kept = told.rstrip()
+    body = "".join(lines[: asking[-1] + 1]) if asking else question
+    kept = body.rstrip()
     ends = [m.span() for m in _END.finditer(kept)]
     starts = [0, *(end for _, end in ends)]
     parts = [kept[start:stop] for start, stop in zip(starts, [*(s for s, _ in ends), len(kept)], strict=True)]
     gaps = [*(kept[start:end] for start, end in ends), ""]
-    asks = max((i for i, part in enumerate(parts) if "?" in part), default=len(parts) - 1)
-    rest = "".join(part + gap for part, gap in zip(parts[asks + 1 :], gaps[asks + 1 :], strict=True))
-    tail = (gaps[asks] + rest if rest else "") + told[len(kept) :] + question[len(told) :]
-    return parts[: asks + 1], [*gaps[:asks], ""], tail
+    last = max((i for i, part in enumerate(parts) if "?" in part), default=len(parts) - 1)
+    rest = "".join(part + gap for part, gap in zip(parts[last + 1 :], gaps[last + 1 :], strict=True))
+    choices = (gaps[last] + rest if rest else "") + body[len(kept) :] + question[len(body) :]
+    return Question(parts[: last + 1], [*gaps[:last], ""], choices)

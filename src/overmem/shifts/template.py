@@ -1,20 +1,12 @@
-"""Another layout around the question."""
+"""A label or a frame around the question."""
 
 import random
 from dataclasses import replace
 
+from overmem.assets import read_asset
 from overmem.records import Example
 
-TEMPLATES = (
-    "Q: {question}",
-    "Question: {question}",
-    "Problem:\n{question}",
-    "### Question\n{question}",
-    "[Question]\n{question}\n[End of question]",
-    "Exercise.\n\n{question}",
-    '"{question}"',
-    "<question>{question}</question>",
-)
+TEMPLATES: tuple[str, ...] = read_asset("shifts/template.json", tuple[str, ...])
 """Layouts that say nothing about how to answer."""
 
 
