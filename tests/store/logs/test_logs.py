@@ -76,10 +76,10 @@ def test_llama_factorys_accuracy_counts_tokens_and_is_not_taken_for_answers(tmp_
     logged = read_logged(tmp_path)
     assert logged.source.name == "trainer_state.json"
     assert np.isnan(logged.accuracy).all()
-    assert any("not the accuracy of answers" in w for w in logged.warnings)
+    assert any("counts tokens" in w and "LLaMA-Factory" in w for w in logged.warnings)
 
 
-def test_the_reward_accuracy_of_llama_factorys_log_is_not_used(tmp_path):
+def test_an_accuracy_in_llama_factorys_own_log_is_not_used(tmp_path):
     entries = [{"current_steps": e["step"], "eval_loss": e["eval_loss"], "accuracy": 0.9} for e in rows()]
     (tmp_path / "trainer_log.jsonl").write_text("\n".join(map(json.dumps, entries)))
     logged = read_logged(tmp_path)
@@ -93,10 +93,11 @@ def test_a_csv_that_weights_and_biases_exported_is_read(tmp_path):
     np.testing.assert_allclose(read_logged(tmp_path).nll, NLL)
 
 
-def test_a_csv_of_several_runs_is_refused(tmp_path):
-    (tmp_path / "wandb_export.csv").write_text("Step,a - eval/loss,b - eval/loss\n50,0.4,0.5\n")
-    with pytest.raises(BadRequest, match="export one run a file"):
+def test_of_several_runs_in_one_csv_one_must_be_named(tmp_path):
+    (tmp_path / "wandb_export.csv").write_text("Step,a - eval/loss,b - eval/loss\n50,0.4,0.5\n100,0.3,0.6\n")
+    with pytest.raises(BadRequest, match=r"holds the logs of 2 runs: a, b\. Name one: --log-run a"):
         read_logged(tmp_path)
+    assert read_logged(tmp_path, run="b").nll.tolist() == [0.5, 0.6]
 
 
 def test_event_files_of_the_trainers_own_writer_are_read_with_epochs_and_learning_rates(tmp_path):
@@ -132,7 +133,9 @@ def test_of_several_evaluation_sets_one_is_judged_and_named(tmp_path, sets, take
     logged = read_logged(tmp_path)
     np.testing.assert_allclose(logged.nll, np.array(NLL) + sets.index(taken))
     np.testing.assert_allclose(logged.accuracy, 0.5)
-    assert logged.warnings == (f"The trainer evaluated on {', '.join(sets)}; judged is {taken}.",)
+    assert logged.evaluation_set == taken
+    assert {o.evaluation_set for o in logged.others} == set(sets) - {taken}
+    assert f"the verdict is on '{taken}'" in logged.warnings[0]
 
 
 def test_cumulative_learning_rate_is_summed_over_steps(tmp_path):
@@ -193,10 +196,10 @@ def test_settings_that_change_the_evaluation_loss_are_warned_of(tmp_path, name, 
 
 
 @pytest.mark.parametrize("content", [None, '{"log_history": [{"step": 5, "loss": 1.0}]}'])
-def test_a_folder_without_an_evaluation_is_refused_with_what_is_expected(tmp_path, content):
+def test_a_folder_without_an_evaluation_is_refused_with_what_to_do(tmp_path, content):
     if content:
         (tmp_path / "trainer_state.json").write_text(content)
-    with pytest.raises(BadRequest, match=r"no learning curves in .*expected trainer_state\.json"):
+    with pytest.raises(BadRequest, match=r"no learning curves in .*overmem audit .* --data"):
         read_logged(tmp_path)
 
 

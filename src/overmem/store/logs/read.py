@@ -1,254 +1,270 @@
-"""Learning curves of a run that nobody audited: what the trainer logged, in whichever format.
+"""Learning curves of a run that nobody audited: what the trainer logged, in whichever format."""
 
-Read are `trainer_state.json` (transformers, TRL), `trainer_log.jsonl` (LLaMA-Factory), CSV and TensorBoard event
-files; the first kind that holds an evaluation is taken.
-"""
-
-import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
-from overmem.errors import BadRequest, unknown
-from overmem.records import Checkpoint
-from overmem.store.logs.formats import Row, sources
-
-CHOSEN = {"nll": "chosen nll", "accuracy": "chosen accuracy"}
-"""Where a metric stands that the user named."""
-NLL = (
-    CHOSEN["nll"],
-    "eval_loss",
-    "eval/loss",
-    "eval_nll",
-    "val_loss",
-    "val/loss",
-    "validation_loss",
-    "valid_loss",
-    "nll",
-    "eval_val_loss",
+from overmem.errors import BadRequest
+from overmem.store.logs.curves import Logged, Source, curves, token_accuracies
+from overmem.store.logs.discovery import RunLog, folders_with_logs, logs_of
+from overmem.store.logs.evaluations import (
+    CHOSEN_ACCURACY,
+    CHOSEN_NLL,
+    Evaluation,
+    Names,
+    Timeline,
+    merged,
+    refuse_unknown,
+    timeline,
+    without_reloaded,
 )
-ACCURACY = (
-    CHOSEN["accuracy"],
-    "eval_accuracy",
-    "eval/accuracy",
-    "eval_acc",
-    "eval_exact_match",
-    "eval_answer_accuracy",
-    "val_accuracy",
-    "val/accuracy",
-    "val_acc",
-    "validation_accuracy",
-    "accuracy",
-    "acc",
-    "exact_match",
-)
-TOKEN_ACCURACY = ("eval_mean_token_accuracy", "eval/mean_token_accuracy", "eval_token_accuracy")
-STEP = ("step", "global_step", "current_steps", "steps")
-RATE = ("learning_rate", "lr", "train/learning_rate")
+from overmem.store.logs.files import shown
+from overmem.store.logs.formats.trainer_state import step_in
+from overmem.store.logs.metrics import DIRECTIONS
+from overmem.store.logs.rows import clean
+from overmem.store.logs.training_loss import not_nll
 
 HELD_OUT = ("val", "dev", "test")
-"""Of several evaluation sets the one whose name has the first of these in it is taken."""
-_LIKE_ACCURACY = re.compile(r"acc|exact|correct|solved|pass@|(^|[_/])em$", re.IGNORECASE)
-_SET = re.compile(r"eval[_/](.+)(?<!token)_(?:loss|accuracy|acc|exact_match)$")
+"""Of several evaluation sets the verdict is on the one whose name has the first of these in it."""
+_MOST_SHOWN = 30
 
 
 @dataclass(frozen=True)
-class Logged:
-    """One evaluation a step, in time order."""
+class Reading:
+    """What the user says of a log."""
 
-    source: Path
-    checkpoints: tuple[Checkpoint, ...]
-    nll: Float[np.ndarray, " checkpoints"]
-    """The logged evaluation loss; NaN where there is none."""
-    accuracy: Float[np.ndarray, " checkpoints"]
-    """The logged answer accuracy as a fraction; NaN where there is none."""
-    warnings: tuple[str, ...]
+    nll: str = ""
+    """Name of the evaluation loss; empty for the usual ones."""
+    accuracy: str = ""
+    """Name of the accuracy of answers, likewise."""
+    lower_is_better: bool = False
+    """Whether the metric named by `accuracy` falls as the model gets better."""
+    run: str = ""
+    """Which of the runs that lie in one folder or file."""
+    evaluation_set: str = ""
+    """Which of several evaluation sets the verdict is on."""
 
 
-def read_logged(root: Path, *, nll: str = "", accuracy: str = "") -> Logged:
+def read_logged(
+    root: Path, *, nll: str = "", accuracy: str = "", lower_is_better: bool = False, run: str = "", eval_set: str = ""
+) -> Logged:
     """The curves of the folder (or file) `root`.
 
     Args:
         root: where they are looked for.
         nll: name of the evaluation loss in them; empty for the usual ones.
         accuracy: name of the accuracy of answers in them, likewise.
+        lower_is_better: whether the metric named by `accuracy` falls as the model gets better.
+        run: which of the runs in one folder or file; needed where there are several.
+        eval_set: which of several evaluation sets the verdict is on; by default the one whose name says held-out.
 
     Raises:
-        BadRequest: nothing there can be read as curves with evaluations, or none of that name.
+        BadRequest: nothing there can be read as curves with evaluations, or none of that name, or of several runs.
     """
-    tried, there = [], set()
-    for path, read in sources(root):
-        rows = [r for r in read(path) if _step(r) is not None]
-        there |= {str(key) for r in rows for key in r if _number(r, [key]) is not None}
-        if any(name and not any(name in r for r in rows) for name in (nll, accuracy)):
-            continue
-        rows = [_named(r, {nll: CHOSEN["nll"], accuracy: CHOSEN["accuracy"]}) for r in rows]
-        rows, said = (rows, []) if nll and accuracy else _of_one_set(rows)
-        if _has_evaluations(rows):
-            logged = _logged(path, rows)
-            return replace(logged, warnings=(*said, *logged.warnings, *_overlooked(rows, logged)))
-        tried.append(path.name)
-    for name in (nll, accuracy):
-        if name and name not in there:
-            raise unknown("metric", name, there, f"the curves of {root}")
-    found = f"; {', '.join(tried)} hold no evaluation (eval_loss or an accuracy)" if tried else ""
-    raise BadRequest(
-        f"no learning curves in {root}: expected trainer_state.json, trainer_log.jsonl, a .csv with columns step and "
-        f"eval_loss, or TensorBoard event files{found}"
-    )
+    wanted = Reading(nll, accuracy, lower_is_better, run, eval_set)
+    names = Names(nll, accuracy)
+    logged: dict[str, str] = {}
+    tried: list[str] = []
+    notes: list[str] = []
+    for runs in logs_of(root):
+        notes += [note for log in runs for note in log.notes if note not in notes]
+        lines = [(log, timeline(log.parts, names)) for log in runs if log.parts]
+        for _, line in lines:
+            logged |= line.logged
+        judged = [(log, line) for log, line in lines if _judgeable(line, names)]
+        tried += [shown(part.path) for log, line in lines for part in log.parts if not _judgeable(line, names)]
+        if judged:
+            log, line = _chosen(judged, wanted, root)
+            return _judged(log, line, wanted, root, notes)
+    if root.is_dir() and not logged:
+        return _below(root, wanted)
+    if logged and (nll or accuracy):
+        refuse_unknown(names, logged, shown(root))
+    raise BadRequest(_nothing(root, tried, logged, notes))
 
 
-def _named(row: Row, names: Mapping[str, str]) -> Row:
-    """The row with some entries under other names too."""
-    return {**row, **{new: row[old] for old, new in names.items() if old in row}}
+def _judgeable(line: Timeline, names: Names) -> bool:
+    if names.accuracy and not any(CHOSEN_ACCURACY in e.values for rows in line.sets.values() for e in rows):
+        return False
+    if names.nll and not any(CHOSEN_NLL in e.values for rows in line.sets.values() for e in rows):
+        return False
+    return bool(_held_out_sets(line))
 
 
-def _overlooked(rows: list[Row], logged: Logged) -> list[str]:
-    """What may be an accuracy, where none was found."""
-    if not np.isnan(logged.accuracy).all():
-        return []
-    like = sorted({str(k) for r in rows for k in r if _LIKE_ACCURACY.search(str(k))})
-    named = [name for name in like if name not in ACCURACY and "token" not in name.lower()]
-    return [f"Is the accuracy of answers one of {', '.join(named)}? Then name it: --accuracy-metric."] if named else []
-
-
-def _has_evaluations(rows: list[Row]) -> bool:
-    return any(_number(r, NLL) is not None or _number(r, ACCURACY) is not None for r in rows)
-
-
-def _of_one_set(rows: list[Row]) -> tuple[list[Row], list[str]]:
-    """The rows as if only one evaluation set had been given, where the trainer had several; and which one that is."""
-    if _has_evaluations(rows):
-        return rows, []
-    found = sorted({m[1] for r in rows for key, v in r.items() if v is not None and (m := _SET.match(str(key)))})
-    if not found:
-        return rows, []
-    taken = next((name for held in HELD_OUT for name in found if held in name.lower()), found[0])
-    own = re.compile(rf"eval[_/]{re.escape(taken)}_")
-    said = f"The trainer evaluated on {', '.join(found)}; judged is {taken}."
-    return [{own.sub("eval_", str(key)): value for key, value in r.items()} for r in rows], [said]
-
-
-def _number(row: Row, names: Iterable[str]) -> float | None:
-    for name in names:
-        value = row.get(name)
-        if isinstance(value, str):
-            try:
-                value = float(value)
-            except ValueError:
-                continue
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-    return None
-
-
-def _step(row: Row) -> int | None:
-    step = _number(row, STEP)
-    return int(step) if step is not None and math.isfinite(step) else None
-
-
-def _logged(path: Path, rows: list[Row]) -> Logged:
-    merged: dict[int, dict[str, Any]] = {}
-    repeated: list[int] = []
-    for row in rows:
-        step = _step(row)
-        if step is None:
-            continue
-        at = merged.setdefault(step, {})
-        evaluated = {n: v for n in ("nll", "accuracy", "tokens") if (v := _number(row, _NAMES[n])) is not None}
-        if any(name in at for name in evaluated):
-            repeated.append(step)
-        at |= evaluated | {n: v for n in ("epoch", "rate") if (v := _number(row, _NAMES[n])) is not None}
-    steps = sorted(merged)
-    rate = _cumulative(steps, [merged[s].get("rate") for s in steps])
-    kept = [i for i, s in enumerate(steps) if "nll" in merged[s] or "accuracy" in merged[s]]
-    checkpoints = tuple(
-        Checkpoint(f"checkpoint-{steps[i]}", steps[i], merged[steps[i]].get("epoch"), rate[i]) for i in kept
-    )
-    columns = {
-        name: np.array([merged[steps[i]].get(name, np.nan) for i in kept], dtype=np.float64)
-        for name in ("nll", "accuracy", "tokens")
+def _held_out_sets(line: Timeline) -> dict[str, list[Evaluation]]:
+    """The evaluation sets that are not the training rows and have a loss or an accuracy."""
+    known = ("nll", "perplexity", "accuracy", "score", "token accuracy")
+    return {
+        name: rows
+        for name, rows in line.sets.items()
+        if name not in ("train", "training")
+        and any(k in (CHOSEN_NLL, CHOSEN_ACCURACY) or DIRECTIONS[k].kind in known for e in rows for k in e.values)
     }
-    for values in columns.values():
-        values[~np.isfinite(values)] = np.nan
-    said = [_repeated(repeated)] if repeated else []
-    named = any(CHOSEN["accuracy"] in row for row in rows)
-    if not named and (path.parent / "trainer_log.jsonl").is_file() and not np.isnan(columns["accuracy"]).all():
-        # LLaMA-Factory's eval_accuracy counts tokens, and `accuracy` in its own log is that of a reward
-        of_tokens = path.suffix == ".json"
-        columns["tokens"] = columns["accuracy"] if of_tokens else columns["tokens"]
-        columns["accuracy"] = np.full_like(columns["accuracy"], np.nan)
-        if not of_tokens:
-            said.append("The accuracy that LLaMA-Factory logs is not that of answers, so it was not used.")
-    if np.nanmax(columns["accuracy"], initial=0.0) > 1.0:
-        columns["accuracy"] = columns["accuracy"] / 100
-        said.append("Accuracies above 1 were read as percent.")
-    if np.isnan(columns["accuracy"]).all() and not np.isnan(columns["tokens"]).all():
-        said.append("Token accuracy was logged, but it is not the accuracy of answers, so it was not used.")
-    said += not_nll(path, columns["nll"], columns["tokens"])
-    return Logged(path, checkpoints, columns["nll"], columns["accuracy"], tuple(said))
 
 
-_NAMES = {"nll": NLL, "accuracy": ACCURACY, "tokens": TOKEN_ACCURACY, "epoch": ("epoch",), "rate": RATE}
+def _chosen(judged: Sequence[tuple[RunLog, Timeline]], wanted: Reading, root: Path) -> tuple[RunLog, Timeline]:
+    by_name = {log.name: (log, line) for log, line in judged}
+    if wanted.run:
+        if wanted.run not in by_name:
+            raise BadRequest(
+                f"no run {clean(wanted.run)!r} in the logs of {shown(root)}; allowed: {', '.join(sorted(by_name))}"
+            )
+        return by_name[wanted.run]
+    if len(judged) > 1:
+        listed = ", ".join(sorted(by_name)[:_MOST_SHOWN])
+        raise BadRequest(
+            f"{shown(root)} holds the logs of {len(judged)} runs: {listed}. Name one: --log-run {sorted(by_name)[0]}"
+        )
+    return judged[0]
 
 
-def _repeated(steps: list[int]) -> str:
-    shown = ", ".join(map(str, sorted(set(steps))[:5]))
-    return f"Evaluated more than once at step {shown} (a resumed run?); the last value was taken."
+def _below(root: Path, wanted: Reading) -> Logged:
+    """The log of the only run in the folders below `root`."""
+    folders = folders_with_logs(root)
+    if len(folders) == 1:
+        logged = _read_again(folders[0], wanted)
+        where = clean(folders[0].relative_to(root).as_posix())
+        return replace(
+            logged, warnings=(f"The log of {where} was read, the only one below this folder.", *logged.warnings)
+        )
+    if folders:
+        listed = ", ".join(clean(f.relative_to(root).as_posix()) for f in folders[:_MOST_SHOWN])
+        raise BadRequest(
+            f"{shown(root)} holds the logs of {len(folders)} runs: {listed}. Name one: "
+            f"overmem diagnose {shown(folders[0])}"
+        )
+    raise BadRequest(_nothing(root, [], {}, []))
 
 
-def _cumulative(steps: list[int], rates: list[float | None]) -> list[float | None]:
-    """Sum of the learning rates up to each step; a rate holds for the steps since the entry before."""
-    if all(r is None for r in rates):
-        return [None] * len(steps)
-    total, before, last, sums = 0.0, 0, next(r for r in rates if r is not None), []
-    for step, rate in zip(steps, rates, strict=True):
-        last = rate if rate is not None else last
+def _read_again(folder: Path, wanted: Reading) -> Logged:
+    return read_logged(
+        folder,
+        nll=wanted.nll,
+        accuracy=wanted.accuracy,
+        lower_is_better=wanted.lower_is_better,
+        run=wanted.run,
+        eval_set=wanted.evaluation_set,
+    )
+
+
+def _nothing(root: Path, tried: Sequence[str], logged: Mapping[str, str], notes: Sequence[str]) -> str:
+    """What to do where no evaluation was logged."""
+    text = f"no learning curves in {shown(root)}: "
+    if logged:
+        names = sorted(logged)
+        more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
+        text += (
+            f"{', '.join(dict.fromkeys(tried)) or 'its logs'} hold no evaluation (eval_loss or an accuracy), only "
+            f"{', '.join(names[:_MOST_SHOWN])}{more}. If one of these is an evaluation, name it: --nll-metric NAME or "
+            "--accuracy-metric NAME. "
+        )
+    else:
+        text += (
+            "expected trainer_state.json, trainer_log.jsonl, logging.jsonl, a CSV or model-card table with step and "
+            "eval_loss, TensorBoard event files, or a text log of torchtune, nanoGPT or mlx-lm. "
+        )
+    text += f"To measure the checkpoints themselves: overmem audit {shown(root)} --data YOUR_DATA"
+    return text + (f" ({' '.join(notes)})" if notes else "")
+
+
+def _judged(log: RunLog, line: Timeline, wanted: Reading, root: Path, notes: Sequence[str]) -> Logged:
+    sets = _held_out_sets(line)
+    order = sorted(sets, key=lambda name: _preference(name, sets[name], line))
+    if wanted.evaluation_set:
+        if wanted.evaluation_set not in sets:
+            raise BadRequest(
+                f"no evaluation set {clean(wanted.evaluation_set)!r} in the log; allowed: {', '.join(map(repr, order))}"
+            )
+        order.remove(wanted.evaluation_set)
+        order.insert(0, wanted.evaluation_set)
+    rows_in_order = dict(sets)
+    if order and order[0] != "" and any(c in e.values for e in sets.get("", []) for c in (CHOSEN_NLL, CHOSEN_ACCURACY)):
+        rows_in_order[order[0]] = sets[""] + sets[order[0]]
+    judged = [_one_set(name, rows_in_order[name], log, line, wanted, root) for name in order]
+    main, others = judged[0], tuple(j for j in judged[1:] if np.isfinite(j.nll).sum() > 1)
+    told = [*notes, *line.notes]
+    if len(order) > 1:
+        names = " and ".join(f"{_set_name(n)!r}" for n in order)
+        told.append(f"The trainer evaluated on {names}; the verdict is on {_set_name(order[0])!r}, the others follow.")
+    if line.broken_at is not None:
+        told.append(f"The training loss is not a number from step {line.broken_at:,} on.")
+    return replace(main, others=others, warnings=(*told, *main.warnings, *_unused(main, line, judged[1:])))
+
+
+def _set_name(name: str) -> str:
+    return name or "eval"
+
+
+def _preference(name: str, rows: Sequence[Evaluation], line: Timeline) -> tuple[object, ...]:
+    """Sorts first what the verdict should be on."""
+    keys = {k for e in rows for k in e.values}
+    kinds = {DIRECTIONS[k].kind for k in keys if k in DIRECTIONS}
+    held = next((i for i, word in enumerate(HELD_OUT) if word in name.lower()), len(HELD_OUT))
+    return (
+        not ("nll" in kinds or "perplexity" in kinds or CHOSEN_NLL in keys),
+        CHOSEN_ACCURACY not in keys,
+        not ("accuracy" in kinds and name in line.own),
+        name != "" and name not in line.own,
+        "accuracy" not in kinds,
+        name != "",
+        held,
+        name,
+    )
+
+
+def _one_set(name: str, rows: list[Evaluation], log: RunLog, line: Timeline, wanted: Reading, root: Path) -> Logged:
+    part = log.parts[0]
+    best = next((p.best_step for p in log.parts if p.best_step is not None), None)
+    kept, reloaded = without_reloaded(rows, best)
+    evaluations, repeated = merged(kept)
+    folder = part.path.parent
+    if folder.name.startswith("checkpoint-") and step_in(folder.name) is not None:
+        folder = folder.parent
+    source = Source(
+        path=part.path,
+        folder=folder,
+        best_step=best,
+        cumulative_rates=_cumulative([e.step for e in evaluations], line.rates),
+        own=name in line.own,
+        sizes={metric: n for (of, metric), n in line.sizes.items() if of == name},
+        lower_is_better=wanted.lower_is_better,
+        unit=line.unit,
+    )
+    found = curves(name, evaluations, source)
+    notes = [reloaded] if reloaded else []
+    if repeated:
+        steps = ", ".join(map(str, repeated[:5]))
+        notes.append(f"Evaluated more than once at step {steps} (a resumed run?); the last value was taken.")
+    plain = any("nll" in e.values for e in evaluations)
+    notes += not_nll(source.folder, found.nll, token_accuracies(evaluations), plain)
+    return replace(found, warnings=(*notes, *found.warnings))
+
+
+def _cumulative(evaluated: Sequence[int], rates: Mapping[int, float]) -> dict[int, float]:
+    """Learning rates summed over the steps up to each evaluation; a rate holds for the steps since the entry before."""
+    if not rates:
+        return {}
+    total, before, last = 0.0, 0, rates[min(rates)]
+    sums = {}
+    for step in sorted({*evaluated, *rates}):
+        last = rates.get(step, last)
         total += last * (step - before)
         before = step
-        sums.append(total)
-    return list(sums)
+        sums[step] = total
+    return {step: sums[step] for step in evaluated}
 
 
-def not_nll(
-    path: Path, nll: Float[np.ndarray, " checkpoints"], token_accuracy: Float[np.ndarray, " checkpoints"]
-) -> list[str]:
-    """Warnings that the logged evaluation loss is not plain nll, from the settings beside it and from arithmetic.
-
-    A token that is not the argmax has probability at most 1/2, so nll >= (1 - token accuracy) ln 2.
-    """
-    said = []
-    with np.errstate(invalid="ignore"):
-        if (nll < (1 - token_accuracy) * math.log(2) - 1e-6).any():
-            said.append(
-                "eval_loss is smaller than its token accuracy allows for plain nll: it was made with another training "
-                "loss, and its perplexity means nothing. Audit the checkpoints instead."
-            )
-    folder = path if path.is_dir() else path.parent
-    named = [
-        folder / n
-        for n in ("overmem/recipe.yaml", "recipe.yaml", "train_args.yaml", "training_args.yaml", "config.yaml")
-    ]
-    for file in named:
-        if file.is_file() and (found := _other_loss(file.read_text(encoding="utf-8", errors="replace"))):
-            said.append(
-                f"{file.name} says {found}: if the evaluation used it too, as TRL and LLaMA-Factory do, the logged "
-                "eval_loss is not nll and its perplexity means nothing. Audit the checkpoints instead."
-            )
-    return said
-
-
-def _other_loss(text: str) -> str | None:
-    for pattern in (
-        r"^\s*(use_(?:dft|asft|eaft)_loss:\s*true)",
-        r"^\s*(loss(?:_type)?:\s*(?!nll\b|null\b|~|none\b|\{|causal)['\"]?[a-z][\w]*)",
-        r"^\s*(label_smoothing_factor:\s*0*\.?0*[1-9]\d*)",
-    ):
-        if found := re.search(pattern, text, flags=re.MULTILINE | re.IGNORECASE):
-            return found[1].strip()
-    return None
+def _unused(main: Logged, line: Timeline, others: Sequence[Logged]) -> list[str]:
+    """What was logged and may be the accuracy of answers, where none was recognised."""
+    if np.isfinite(main.accuracy).any():
+        return []
+    like = ("acc", "exact", "correct", "solved", "pass@", "reward", "score", "win")
+    unknown = sorted(k for k, known in line.logged.items() if not known and any(word in k.lower() for word in like))
+    unknown = [k for k in unknown if "token" not in k.lower() and not k.lower().startswith("train")]
+    elsewhere = sorted(j.metric for j in others if j.metric and not np.isfinite(j.nll).any())
+    names = [*elsewhere, *unknown]
+    if not names:
+        return []
+    return [f"Is one of these the accuracy of answers: {', '.join(names[:10])}? Then name it: --accuracy-metric."]

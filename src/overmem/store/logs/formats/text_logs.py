@@ -1,0 +1,89 @@
+"""What trainers print: torchtune, nanoGPT, mlx-lm, transformers' own dictionaries, and `key: value` lines like them."""
+
+import ast
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from overmem.store.logs.files import text_of
+from overmem.store.logs.rows import LogPart, rows_of
+
+Entry: TypeAlias = dict[str, object]
+_NUMBER = r"[-+]?(?:\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf)"
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_NANOGPT = re.compile(rf"^step (\d+):? train loss ({_NUMBER}),? val loss ({_NUMBER})", re.IGNORECASE)
+_MLX = re.compile(rf"^Iter (\d+): Val loss ({_NUMBER})", re.IGNORECASE)
+_MLX_TRAIN = re.compile(rf"^Iter (\d+): Train loss ({_NUMBER})(?:, Learning Rate ({_NUMBER}))?", re.IGNORECASE)
+_TORCHTUNE = re.compile(r"^Step (\d+) \| (.+)$")
+_PAIR = re.compile(rf"([A-Za-z_][\w/@.\- ]*?)\s*[:=]\s*({_NUMBER})(?=[\s,|}}%]|$)")
+_DICTIONARY = re.compile(r"\{'[\w/@.\- ]+':.*\}")
+
+
+def read_text_log(path: Path) -> list[LogPart]:
+    """The lines that one of the known trainers prints; a page without any has no rows."""
+    entries = []
+    for line in text_of(path).splitlines():
+        bare = _ANSI.sub("", line).strip()
+        entry = next((found for read in LINES.values() if (found := read(bare[:4000])) is not None), None)
+        if entry is not None:
+            entries.append(entry)
+    return [LogPart(path, rows_of(entries))]
+
+
+def _nanogpt(line: str) -> Entry | None:
+    """`step 250: train loss 1.9721, val loss 2.0912`: both losses are means over evaluation batches."""
+    found = _NANOGPT.search(line)
+    return {"step": found[1], "train_loss": found[2], "val_loss": found[3]} if found else None
+
+
+def _mlx(line: str) -> Entry | None:
+    """`Iter 200: Val loss 1.234, Val took 3.1s`, and the training lines, which hold the learning rate."""
+    if found := _MLX.search(line):
+        return {"step": found[1], "val_loss": found[2]}
+    if found := _MLX_TRAIN.search(line):
+        rate = {"learning_rate": found[3]} if found[3] else {}
+        return {"step": found[1], "loss": found[2], **rate}
+    return None
+
+
+def _torchtune(line: str) -> Entry | None:
+    """`Step 12 | loss:1.23 lr:2e-05 tokens_per_second_per_gpu:812` of its disk logger."""
+    found = _TORCHTUNE.match(line)
+    return {"step": found[1], **dict(_PAIR.findall(found[2]))} if found else None
+
+
+def _dictionary(line: str) -> Entry | None:
+    """`{'eval_loss': 0.41, 'epoch': 2.0}` as transformers prints its logs: Python, never run, only read as values."""
+    found = _DICTIONARY.search(line)
+    if not found:
+        return None
+    try:
+        value = ast.literal_eval(re.sub(r"\b(nan|inf)\b", "None", found[0]) if "nan" in found[0] else found[0])
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    entry = {str(key): v for key, v in value.items()}
+    missing = {key for key, v in entry.items() if v is None and re.search(rf"'{re.escape(key)}': nan", found[0])}
+    return entry | dict.fromkeys(missing, float("nan"))
+
+
+def _pairs(line: str) -> Entry | None:
+    """`epoch: 3, step: 400, val_loss: 0.512`: two pairs at least, one of them a step or an epoch."""
+    pairs = {key.strip().lower(): value for key, value in _PAIR.findall(line)}
+    axis = any(key.split()[-1] in ("step", "epoch", "iter", "iteration") for key in pairs)
+    if len(pairs) < 2 or not axis or not any("loss" in key or "acc" in key for key in pairs):
+        return None
+    short = {k: k.split()[-1] if k.split()[-1] in ("step", "epoch", "iter", "iteration") else k for k in pairs}
+    return {short[key]: value for key, value in pairs.items()}
+
+
+LINES: dict[str, Callable[[str], Entry | None]] = {
+    "nanoGPT": _nanogpt,
+    "mlx-lm": _mlx,
+    "torchtune": _torchtune,
+    "transformers": _dictionary,
+    "pairs": _pairs,
+}
+"""What reads a line of which trainer; the first that knows it is taken."""

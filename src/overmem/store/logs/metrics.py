@@ -1,0 +1,138 @@
+"""Names of logged metrics: which evaluation set, which quantity, and which direction is better."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Kind: TypeAlias = Literal["nll", "perplexity", "accuracy", "token accuracy", "score", "other"]
+
+
+@dataclass(frozen=True)
+class Direction:
+    """What is known of a metric by its name."""
+
+    kind: Kind
+    lower_is_better: bool = False
+    is_share: bool = False
+    """Whether it is a share of examples, so that its digits tell how many there are."""
+
+
+_SHARE = Direction("accuracy", is_share=True)
+_SCORE = Direction("score")
+_ERROR = Direction("score", lower_is_better=True)
+
+DIRECTIONS: Mapping[str, Direction] = {
+    "loss": Direction("nll", lower_is_better=True),
+    "nll": Direction("nll", lower_is_better=True),
+    "nll_loss": Direction("nll", lower_is_better=True),
+    "perplexity": Direction("perplexity", lower_is_better=True),
+    "ppl": Direction("perplexity", lower_is_better=True),
+    "mean_token_accuracy": Direction("token accuracy"),
+    "token_accuracy": Direction("token accuracy"),
+    "token_acc": Direction("token accuracy"),
+    "accuracy": _SHARE,
+    "acc": _SHARE,
+    "answer_accuracy": _SHARE,
+    "sparse_categorical_accuracy": _SHARE,
+    "categorical_accuracy": _SHARE,
+    "exact_match": _SHARE,
+    "em": _SHARE,
+    "pass@1": _SHARE,
+    "f1": _SCORE,
+    "macro_f1": _SCORE,
+    "f1_macro": _SCORE,
+    "f1_score": _SCORE,
+    "wer": _ERROR,
+    "cer": _ERROR,
+    "ter": _ERROR,
+    "rougelsum": _SCORE,
+    "rougel": _SCORE,
+    "rouge-l": _SCORE,
+    "rouge1": _SCORE,
+    "rouge-1": _SCORE,
+    "rouge2": _SCORE,
+    "bleu": _SCORE,
+    "sacrebleu": _SCORE,
+    "bleu-4": _SCORE,
+    "meteor": _SCORE,
+    "chrf": _SCORE,
+    "matthews_correlation": _SCORE,
+}
+"""Every metric that is known by name; of several that a run logged, the first here is judged."""
+
+STEPS = (
+    "train_global_step",
+    "trainer_global_step",
+    "global_step",
+    "step",
+    "steps",
+    "current_steps",
+    "current_step",
+    "global_step_max_steps",
+    "iter",
+    "iteration",
+    "_step",
+)
+"""Names of the step, the surest first; W&B's own `_step` counts log calls and is the last resort."""
+RATES = ("learning_rate", "lr", "train_learning_rate", "train_lr")
+EPOCHS = ("epoch", "train_epoch", "epochs")
+
+_PREFIX = re.compile(r"^(eval|evaluation|validation|valid|val|dev|test)_(.+)$")
+_OWN = re.compile(r"^eval_overmem_(.+)_(nll|token_accuracy|accuracy)(?:_(low|high|n))?$")
+_LIGHTNING = re.compile(r"_(dataloader_idx_\d+)$")
+_BY_LENGTH = sorted(DIRECTIONS, key=len, reverse=True)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What one name in a log stands for."""
+
+    evaluation_set: str
+    """Name of the evaluation set; empty where the log has only one and does not name it."""
+    name: str
+    """As DIRECTIONS has it; else the name as logged."""
+    bound: str = ""
+    """`n`, `low` or `high` where it is the size or an end of the interval of a metric of our own callback."""
+    is_evaluation: bool = True
+    """Whether its prefix says that it comes from an evaluation; a bare name may also be of the training batches."""
+    own: bool = False
+    """Whether overmem logged it."""
+
+    @property
+    def direction(self) -> Direction:
+        """What is known of it."""
+        return DIRECTIONS.get(self.name, Direction("other"))
+
+
+def fold(name: str) -> str:
+    """The name without case, with `_` for spaces, slashes and dots.
+
+    >>> fold("Validation Loss"), fold("eval/gsm8k_pass@1")
+    ('validation_loss', 'eval_gsm8k_pass@1')
+    """
+    return re.sub(r"[\s/.]+", "_", name.strip().lower())
+
+
+def metric_of(name: str) -> Metric | None:
+    """What a logged name stands for; None for one of the training batches.
+
+    >>> metric_of("eval_math_accuracy").evaluation_set, metric_of("train/loss")
+    ('math', None)
+    """
+    folded = fold(name)
+    if own := _OWN.match(folded):
+        return Metric(own[1], own[2], own[3] or "", own=True)
+    if folded.startswith(("train_", "training_", "train-")) or folded in ("loss", "grad_norm"):
+        return None
+    prefixed = _PREFIX.match(folded)
+    rest = prefixed[2] if prefixed else folded
+    rest, part = rest.removesuffix("_epoch"), ""
+    if loader := _LIGHTNING.search(rest):
+        rest, part = rest[: loader.start()].removesuffix("_epoch"), loader[1]
+    known = next((n for n in _BY_LENGTH if rest == n or (prefixed and rest.endswith(f"_{n}"))), None)
+    if known is None:
+        return Metric("", name, is_evaluation=bool(prefixed))
+    inner = rest.removesuffix(known).rstrip("_")
+    outer = "test" if prefixed and prefixed[1] == "test" else ""
+    return Metric("_".join(p for p in (outer, inner, part) if p), known, is_evaluation=bool(prefixed))

@@ -1,0 +1,82 @@
+"""What a log is once it has been read: rows of numbers and short texts under clean names."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+Row: TypeAlias = Mapping[str, float | str]
+"""One entry of a log. A missing value is a missing key; NaN is a value that the trainer logged as NaN."""
+
+LONGEST = 120
+"""Characters of a name or text that are kept."""
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_MISSING = {"", "na", "n/a", "none", "null", "no log", "-", "--"}
+
+
+@dataclass(frozen=True)
+class LogPart:
+    """The rows of one run in one file."""
+
+    path: Path
+    rows: tuple[Row, ...]
+    run: str = ""
+    """Name of the run, where the file names it."""
+    best_step: int | None = None
+    """Step of the trainer's own best checkpoint (`best_model_checkpoint`)."""
+    last_step: int = -1
+    """Step at which the file was written, where it says so; else that of its last row."""
+    notes: tuple[str, ...] = ()
+    """What the reader should know of how it was read."""
+
+
+def clean(text: str) -> str:
+    r"""The text without characters that a terminal would obey, and not longer than LONGEST.
+
+    >>> clean("eval\x1b[31m_loss")
+    'eval?[31m_loss'
+    """
+    shown = _UNPRINTABLE.sub("?", text)
+    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}..."
+
+
+def number(value: object) -> float | None:
+    """The value as a number, also from text such as "0.5" or "88.1%"; None where it is none.
+
+    >>> number("0.25"), number(True), number("1e400"), number([1])
+    (0.25, None, inf, None)
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        text = value.strip().removesuffix("%").replace(",", "") if len(value) < LONGEST else "x"
+        try:
+            return float(text)
+        except ValueError:
+            return None
+    if isinstance(value, int | float):
+        try:
+            return float(value)
+        except OverflowError:
+            return math.copysign(math.inf, value)
+    return None
+
+
+def rows_of(entries: Iterable[object]) -> tuple[Row, ...]:
+    """The entries that are objects, with clean names; values that are neither numbers nor short texts are left out."""
+    return tuple(row for entry in entries if isinstance(entry, Mapping) and (row := _row(entry)))
+
+
+def _row(entry: Mapping[object, object]) -> dict[str, float | str]:
+    row: dict[str, float | str] = {}
+    for key, value in entry.items():
+        if isinstance(value, str) and value.strip().lower() in _MISSING:
+            continue
+        known = number(value)
+        if known is not None:
+            row[clean(str(key))] = known
+        elif isinstance(value, str):
+            row[clean(str(key))] = clean(value)
+    return row

@@ -1,0 +1,46 @@
+"""How many examples a logged accuracy was measured on, as the log itself gives it away."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from math import ceil, floor, isfinite
+
+import numpy as np
+
+from overmem.statistics.grid import smallest_denominator
+
+
+def rows_evaluated(entries: Sequence[Mapping[str, float | str]], prefix: str = "eval") -> int | None:
+    """Rows of the evaluation set, from its logged duration times its logged speed; None where they leave it open.
+
+    transformers rounds the duration to four decimals and the speed to three, which brackets the count.
+    """
+    low, high = 1.0, float("inf")
+    for entry in entries:
+        seconds, speed = entry.get(f"{prefix}_runtime"), entry.get(f"{prefix}_samples_per_second")
+        if isinstance(seconds, float) and isinstance(speed, float) and 0 < seconds < 1e9 and 0 < speed < 1e9:
+            low = max(low, (seconds - 6e-5) * (speed - 6e-4))
+            high = min(high, (seconds + 6e-5) * (speed + 6e-4))
+    if not isfinite(high) or ceil(low) != floor(high):
+        return None
+    return ceil(low)
+
+
+def printed_decimals(values: Sequence[float]) -> int:
+    """Digits after the point in the value that has most of them."""
+    finite = [v for v in values if isfinite(v) and abs(v) < 1e15]
+    return max((max(0, -int(Decimal(repr(v)).as_tuple().exponent)) for v in finite), default=0)
+
+
+def examples_behind(accuracies: Sequence[float], losses: Sequence[float], *, percent: bool = False) -> int | None:
+    """The smallest number of examples whose shares all these accuracies can be; None where the digits do not tell.
+
+    Args:
+        accuracies: as logged.
+        losses: logged with them. Trailing zeros are not printed, so an accuracy of 0.25 has at least as many digits as
+            its run's losses, but no more than four are assumed.
+        percent: whether the accuracies are percentages.
+    """
+    decimals = max(printed_decimals(accuracies), min(printed_decimals(losses), 4))
+    scale = 100.0 if percent else 1.0
+    shares = np.array([a / scale for a in accuracies if isfinite(a)])
+    return smallest_denominator(shares, decimals + (2 if percent else 0))
