@@ -30,9 +30,11 @@ from audit_job import BUDGET, Job, examples_of, loaded, split_of, spread
 
 from overmem.encoding import PLAIN, prompt_text
 from overmem.models.discovery import base_path
+from overmem.observe.engines.decoding import EngineSettings
+from overmem.observe.engines.hf import HuggingFace
 from overmem.observe.engines.packed import packed
-from overmem.observe.engines.shared_prefill import score_and_sample
 from overmem.observe.plan import Split
+from overmem.observe.shared_prefill import score_and_sample
 from overmem.records import Example, Samples, Scores
 
 Side = subprocess.Popen[str]
@@ -94,8 +96,9 @@ def timed(job: Job, model: Any, tokenizer: Any, examples: list[Example]) -> tupl
     times = [time.perf_counter()]
     split, decoding = split_of(job, tokenizer, examples)
     times.append(time.perf_counter())
+    engine = HuggingFace(EngineSettings(token_budget=BUDGET), model)
     with packed(model):
-        scored, drawn = score_and_sample(model, tokenizer, split, decoding, BUDGET)
+        scored, drawn = score_and_sample(engine, model, tokenizer, split, decoding, BUDGET)
     times.append(time.perf_counter())
     spans = [b - a for a, b in itertools.pairwise(times)]
     return dict(zip(("tokenize", "observe"), spans, strict=True)), split, scored, drawn

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from overmem.encoding import PLAIN
 from overmem.models.discovery import base_path
-from overmem.observe.engines.hf import Decoding
+from overmem.observe.engines.decoding import Decoding
 from overmem.observe.plan import Split, planned
 from overmem.records import Example
 from overmem.tasks import Data, load

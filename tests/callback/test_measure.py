@@ -16,6 +16,8 @@ from overmem.callback.measure import log_metrics, measured, preserve_model_state
 from overmem.callback.watch import examples_of, plan_of, watch_of
 from overmem.models.discovery import base_path, tokenizer_at
 from overmem.observe.completions import samples
+from overmem.observe.engines.decoding import EngineSettings
+from overmem.observe.engines.hf import HuggingFace
 from overmem.observe.score import scores
 from overmem.tasks import Data
 
@@ -42,7 +44,13 @@ def test_it_is_what_an_audit_observes_of_the_same_split(pebble):
             assert (found.scores[name].offsets == whole.offsets).all()
             assert np.allclose(found.scores[name].logprob, whole.logprob, atol=1e-4)
             assert (found.scores[name].token_id == whole.token_id).all()
-        whole = samples(pebble, plan.tokenizer, plan.splits["val"], plan.decoding, 10**6)
+        whole = samples(
+            HuggingFace(EngineSettings(token_budget=10**6), pebble),
+            pebble,
+            plan.tokenizer,
+            plan.splits["val"],
+            plan.decoding,
+        )
         assert found.samples["val"].text == whole.text
         assert (found.samples["val"].correct == whole.correct).all()
     assert found.notes == ()

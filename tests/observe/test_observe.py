@@ -6,7 +6,8 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from overmem.encoding import Encoded
-from overmem.observe.engines.hf import Decoding, batches, completions
+from overmem.observe.engines.decoding import Decoding, PromptBatch, batches
+from overmem.observe.engines.hf import completions
 from overmem.observe.score import scores
 from overmem.records import TEMPERATURES
 
@@ -36,7 +37,7 @@ def model(request):
 
 
 def drawn(model, prompts, names, decoding, budget=4096, stop=(2, 3, 4)):
-    found = completions(model, prompts, names, decoding, stop_ids=stop, token_budget=budget)
+    found = completions(model, PromptBatch(prompts, names, decoding, stop), token_budget=budget)
     return sorted(found, key=lambda c: (c.prompt, c.draw))
 
 

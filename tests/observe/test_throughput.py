@@ -3,7 +3,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from overmem.encoding import Encoded
-from overmem.observe.engines.hf import Decoding
+from overmem.observe.engines.decoding import Decoding
 from overmem.observe.plan import Split
 from overmem.observe.throughput import Throughput
 from overmem.observe.warmup import measure_throughput

@@ -37,7 +37,7 @@ def asked(run, base, many):
 def slow(monkeypatch):
     """A machine on which a token takes 10 ms to score, nothing else takes time, and measuring that took 10 s."""
     monkeypatch.setattr(
-        "overmem.audit.estimate.pace_of",
+        "overmem.audit.estimate.throughput_of",
         lambda load: Throughput(load.request.decoding, 16384, scored=0.01, nll_spread=1.0, spent=10.0),
     )
 
@@ -131,7 +131,7 @@ def test_a_budget_is_a_time():
 
 
 def test_an_engine_that_is_not_there_or_whose_time_is_not_measured_is_refused(asked, monkeypatch):
-    with pytest.raises(BadRequest, match="unknown engine 'tgi'; allowed: hf, vllm"):
+    with pytest.raises(BadRequest, match="unknown engine 'tgi'; allowed: hf, module:function, vllm"):
         audit(replace(asked, engine="tgi"))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(BadRequest, match="pip install vllm"):

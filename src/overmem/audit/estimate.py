@@ -11,6 +11,7 @@ from overmem.audit.request import Request, requested
 from overmem.audit.workload import Workload, throughput_of, workload_of
 from overmem.encoding import end_ids
 from overmem.errors import BadRequest
+from overmem.observe.engines import ENGINES, engine_of
 from overmem.observe.plan import Split
 from overmem.observe.throughput import Throughput
 from overmem.statistics import quantile, wilson
@@ -110,9 +111,11 @@ def sized(request: Request, say: Callable[[str], None]) -> tuple[Workload, Throu
 
 
 def _refuse_what_is_not_measured(request: Request, option: str) -> None:
-    if request.config.engine != "hf":
+    if not engine_of(request.config.engine).has_throughput:
+        measured = [name for name, engine in ENGINES.items() if engine.has_throughput]
         raise BadRequest(
-            f"{option} measures the time of --engine hf, not of {request.config.engine}; leave out one of them"
+            f"{option} measures the time of --engine {', '.join(measured)}, not of {request.config.engine}; "
+            "leave out one of them"
         )
 
 

@@ -15,14 +15,13 @@ from overmem.encoding import encode
 from overmem.errors import BadRequest, unknown
 from overmem.models.discovery import CheckpointRef, find_checkpoints, tokenizer_of
 from overmem.models.loading import Skeleton, check_device
-from overmem.observe.engines.hf import Decoding
-from overmem.observe.engines.vllm import refuse_without_vllm
+from overmem.observe.engines import engine_of
+from overmem.observe.engines.decoding import Decoding
 from overmem.observe.plan import Split, context_of, longest_completion, planned
 from overmem.records import Example
 from overmem.tasks import Data, anchored
 from overmem.tasks.derived import derived_splits
 
-ENGINES = ("hf", "vllm")
 HOTTEST = 10.0
 """The highest temperature that is drawn at."""
 DTYPES = ("float32", "bfloat16", "float16")
@@ -126,10 +125,7 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
     has_base = there[0].checkpoint.name == "base"
     if not has_base:
         say("the base model is not known (give --base): no step 0")
-    if config.engine not in ENGINES:
-        raise unknown("engine", config.engine, ENGINES)
-    if config.engine == "vllm":
-        refuse_without_vllm()
+    engine_of(config.engine)
     seconds = None if config.budget is None else seconds_of(config.budget)
     data = data_of(config, recipe, before)
     earlier = before if before and before["data"] == (data and asdict(anchored(data))) else {}

@@ -15,6 +15,8 @@ from overmem.callback.bound import rows_that_fit
 from overmem.callback.watch import CallbackConfig, EvaluationSet
 from overmem.encoding import Encoded
 from overmem.observe.completions import clamp_to_context, samples
+from overmem.observe.engines.decoding import EngineSettings, Hooks
+from overmem.observe.engines.hf import HuggingFace
 from overmem.observe.plan import Split
 from overmem.observe.score import scores
 from overmem.records import Estimate, Samples, Scores
@@ -78,9 +80,11 @@ def measured(
         val = plan.splits["val"]
         decoding = clamp_to_context(model, val, plan.decoding)
         lengths = [len(e.prompt_ids) + decoding.max_new_tokens for e in val.encoded]
+        engine = HuggingFace(EngineSettings(token_budget=2**62), model)
 
         def answer(some: Sequence[Encoded]) -> Samples:
-            return samples(model, plan.tokenizer, replace(val, encoded=tuple(some)), decoding, 2**62, tick=tick)
+            part = replace(val, encoded=tuple(some))
+            return samples(engine, model, plan.tokenizer, part, decoding, Hooks(tick=tick))
 
         answers, token_budget = _by_batches(answer, val, lengths, token_budget, "val answers", notes)
         if answers:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import ConfigDict, Field, SkipValidation
 
 from overmem.errors import BadRequest, unknown
-from overmem.observe.engines.hf import Decoding
+from overmem.observe.engines.decoding import Decoding
 from overmem.observe.plan import Split, context_of, longest_completion, planned
 from overmem.records import Example
 from overmem.tasks import Data, load

@@ -1,6 +1,6 @@
-"""Completions of a split, their answers read and compared with the reference's."""
+"""Completions of a split, by an engine, as text."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -8,42 +8,38 @@ import numpy as np
 
 from overmem.encoding import completion_text, end_ids
 from overmem.grading import answers
-from overmem.observe.engines.hf import Completion, Decoding, Prefilled, completions
+from overmem.models.loading import Model
+from overmem.observe.engines import Engine
+from overmem.observe.engines.decoding import Completion, Decoding, Hooks, PromptBatch
 from overmem.observe.plan import Split, context_of
 from overmem.records import Samples
 
 
 def samples(
-    model: Any,
-    tokenizer: Any,
-    split: Split,
-    decoding: Decoding,
-    token_budget: int,
-    advance: Callable[[int], None] = lambda examples: None,
-    tick: Callable[[], None] = lambda: None,
-    read: Callable[[Prefilled], None] | None = None,
+    engine: Engine, model: Model, tokenizer: Any, split: Split, decoding: Decoding, hooks: Hooks | None = None
 ) -> Samples:
-    """Completions of one split, read and graded, in the order of its examples and draws.
+    """Completions of one split, graded, in the order of its examples and draws.
 
-    `advance`, `tick` and `read` are those of `completions`.
+    Args:
+        engine: what completes; it is open on the checkpoint.
+        model: the Hugging Face model of the checkpoint: its configuration says how long a completion may be.
+        tokenizer: turns token ids into text.
+        split: the prompts.
+        decoding: how many completions, and how they are sampled.
+        hooks: what to call on the way.
     """
-    drawn = completions(
-        model,
+    batch = PromptBatch(
         [e.prompt_ids for e in split.encoded],
-        names_of(split),
+        [f"{split.name} {e.example_id}" for e in split.encoded],
         clamp_to_context(model, split, decoding),
-        stop_ids=stop_ids(model, tokenizer),
-        token_budget=token_budget,
-        advance=advance,
-        tick=tick,
-        read=read,
+        stop_ids(model, tokenizer),
     )
-    return graded(drawn, tokenizer, split, decoding)
+    return _graded(engine.complete(batch, hooks or Hooks()), tokenizer, split, decoding)
 
 
-def graded(drawn: Iterable[Completion], tokenizer: Any, split: Split, decoding: Decoding) -> Samples:
+def _graded(completions: Iterable[Completion], tokenizer: Any, split: Split, decoding: Decoding) -> Samples:
     """Completions of one split as they are recorded, in the order of its examples and draws."""
-    ordered = sorted(drawn, key=lambda c: (c.prompt, c.draw))
+    ordered = sorted(completions, key=lambda c: (c.prompt, c.draw))
     golds = {e.id: e for e in split.examples}
     texts = [completion_text(tokenizer, c.token_ids) for c in ordered]
     ids = [split.encoded[c.prompt].example_id for c in ordered]
@@ -63,18 +59,13 @@ def graded(drawn: Iterable[Completion], tokenizer: Any, split: Split, decoding: 
     )
 
 
-def names_of(split: Split) -> list[str]:
-    """What names each prompt, whatever else is completed beside it: its split and its example."""
-    return [f"{split.name} {e.example_id}" for e in split.encoded]
-
-
-def clamp_to_context(model: Any, split: Split, decoding: Decoding) -> Decoding:
+def clamp_to_context(model: Model, split: Split, decoding: Decoding) -> Decoding:
     """`decoding` with completions no longer than the context has room for after the split's longest prompt."""
     longest = max((len(e.prompt_ids) for e in split.encoded), default=0)
     return replace(decoding, max_new_tokens=max(1, min(decoding.max_new_tokens, context_of(model.config) - longest)))
 
 
-def stop_ids(model: Any, tokenizer: Any) -> list[int]:
+def stop_ids(model: Model, tokenizer: Any) -> list[int]:
     """Tokens that end a completion: the tokenizer's, its chat template's and those of the model's generation config."""
     configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     listed = configured if isinstance(configured, list) else [configured]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from overmem.encoding import Encoded, encode
-from overmem.observe.engines.hf import Decoding
+from overmem.observe.engines.decoding import Decoding
 from overmem.records import COMPANION, SCHEMA, TEMPERATURES, Checkpoint, Example
 from overmem.tasks import Data, anchored
 from overmem.tasks.splits import first
@@ -71,7 +71,7 @@ def planned(
         asked = [
             [asdict(e) for e in chosen],
             [(e.prompt_ids, e.solution_ids) for e in kept],
-            {name: value for name, value in asdict(decoding).items() if (name, value) != ("engine", "hf")},
+            {name: value for name, value in asdict(decoding).items() if (name, value) != ("engine", Decoding.engine)},
             TEMPERATURES,
             *[dtype] * (dtype != "float32"),
         ]

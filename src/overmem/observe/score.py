@@ -17,7 +17,7 @@ from overmem.encoding import Encoded
 from overmem.models.device import logit_rows, tokens_at_once
 from overmem.models.head import base_of, head_of, logits_of
 from overmem.models.loading import Model
-from overmem.observe.engines.hf import batches
+from overmem.observe.engines.decoding import batches
 from overmem.records import TEMPERATURES, Scores
 
 _BLOCK = 2**18

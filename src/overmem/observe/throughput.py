@@ -13,7 +13,7 @@ where steps are those of the longest completion, and as many again as rows wait 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from overmem.observe.engines.hf import Decoding, cache_shape
+from overmem.observe.engines.decoding import Decoding, cache_shape
 from overmem.observe.plan import Split
 
 _NEVER_NOTHING = 1e-9

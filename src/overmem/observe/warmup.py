@@ -13,7 +13,8 @@ import torch
 from overmem.encoding import Encoded
 from overmem.models.loading import Model
 from overmem.observe.completions import clamp_to_context, stop_ids
-from overmem.observe.engines.hf import Completion, Decoding, cache_shape, completions
+from overmem.observe.engines.decoding import Completion, Decoding, PromptBatch, cache_shape
+from overmem.observe.engines.hf import completions
 from overmem.observe.engines.kv_cache import bytes_a_token
 from overmem.observe.plan import Split
 from overmem.observe.score import scores
@@ -126,7 +127,8 @@ class _Watched:
         ended = []
         names = [str(i) for i in range(len(prompts))]
         try:
-            for one in completions(self, prompts, names, decoding, stop_ids=stops, token_budget=token_budget):
+            batch = PromptBatch(prompts, names, decoding, stops)
+            for one in completions(self, batch, token_budget=token_budget):
                 ended.append(one)
         except _Enough:
             return ended

@@ -16,12 +16,12 @@ from overmem.models.files import fingerprint
 from overmem.models.loading import Skeleton
 from overmem.models.virtual import prefix_of
 from overmem.observe.completions import samples
-from overmem.observe.engines.hf import Decoding
+from overmem.observe.engines import Engine, engine_of
+from overmem.observe.engines.decoding import Decoding, EngineSettings, Hooks
 from overmem.observe.engines.packed import packed
-from overmem.observe.engines.shared_prefill import score_and_sample, supports_shared_prefill
-from overmem.observe.engines.vllm import Served, served_samples
 from overmem.observe.plan import Split
 from overmem.observe.score import scores
+from overmem.observe.shared_prefill import score_and_sample, supports_shared_prefill
 from overmem.observe.throughput import Throughput
 from overmem.observe.warmup import measure_throughput
 from overmem.records import Samples, Scores
@@ -87,7 +87,7 @@ def observe(
     """
     splits = list({one.split.name: one.split for one in work}.values())
     computed, clock = 0, _Clock(progress)
-    with _serving(work, skeleton, decoding) as served:
+    with _engine(work, skeleton, decoding, token_budget) as engine:
         for name, group in groupby(work, key=lambda one: one.found.checkpoint.name):
             here = list(group)
             store.drop_other_weights(run, name, here[0].weights)
@@ -102,11 +102,12 @@ def observe(
                         clock.total = sum(pace.seconds(one.split, one.kinds) for one in work)
                         units = sum(len(one.kinds) for one in work)
                         say(f"{units} units of work, about {spoken(clock.total)} on {model.device} in {model.dtype}")
-                    shares = served is None and supports_shared_prefill(model)
+                    engine.open(here[0].found, model)
+                    shares = supports_shared_prefill(engine, model)
                     for one, kinds in _passes(here, together=shares):
                         each = pace.seconds(one.split, kinds) / max(1, len(one.split.encoded))
                         advance = clock.started(f"{name} {one.split.name} {' and '.join(kinds)}", each)
-                        _do(run, one, kinds, model, tokenizer, decoding, token_budget, advance, served)
+                        _do(run, one, kinds, engine, model, tokenizer, decoding, token_budget, advance)
                         computed += len(kinds)
             except BadCheckpoint as error:
                 failures[name] = str(error)
@@ -147,26 +148,24 @@ def _do(
     run: store.Run,
     work: WorkUnit,
     kinds: tuple[str, ...],
+    engine: Engine,
     model: Any,
     tokenizer: Any,
     decoding: Decoding,
     token_budget: int,
     advance: Callable[[int], None],
-    served: Served | None,
 ) -> None:
     name, split = work.found.checkpoint.name, _after(prefix_of(model), work.split)
     asked = {"weights": work.weights, "request": split.request}
     scored: Scores | None = None
     drawn: Samples | None = None
+    hooks = Hooks(advance)
     if len(kinds) > 1:
-        scored, drawn = score_and_sample(model, tokenizer, split, decoding, token_budget, advance)
+        scored, drawn = score_and_sample(engine, model, tokenizer, split, decoding, token_budget, hooks)
     elif "scores" in kinds:
         scored = scores(model, split.encoded, token_budget=token_budget, truncated=split.truncated, advance=advance)
-    elif served is None:
-        drawn = samples(model, tokenizer, split, decoding, token_budget, advance)
     else:
-        drawn = served_samples(served, work.found, model, tokenizer, split, decoding)
-        advance(len(split.encoded))
+        drawn = samples(engine, model, tokenizer, split, decoding, hooks)
     if scored is not None:
         store.write_scores(run, name, split.name, scored, **asked)
     if drawn is not None:
@@ -174,25 +173,18 @@ def _do(
 
 
 @contextmanager
-def _serving(work: Sequence[WorkUnit], skeleton: Skeleton, decoding: Decoding) -> Iterator[Served | None]:
-    """The engine that completes, where it is not the model itself; it is let go of whatever happens."""
-    if decoding.engine != "vllm":
-        yield None
-        return
-    served = _served(work, skeleton, decoding)
-    try:
-        yield served
-    finally:
-        served.close()
-
-
-def _served(work: Sequence[WorkUnit], skeleton: Skeleton, decoding: Decoding) -> Served:
-    """An engine with room for the longest prompt and its completion, and for the adapters among the checkpoints."""
+def _engine(work: Sequence[WorkUnit], skeleton: Skeleton, decoding: Decoding, token_budget: int) -> Iterator[Engine]:
+    """The engine that completes, with room for the longest prompt and its completion; closed whatever happens."""
     longest = max((len(e.input_ids) for one in work for e in one.split.encoded), default=0)
     prompts = max((len(e.prompt_ids) for one in work for e in one.split.encoded), default=0)
     adapters = {one.found.path: one.found for one in work if one.found.is_adapter}
-    room = max(longest, prompts + decoding.max_new_tokens)
-    return Served(skeleton.base, skeleton.dtype, room, list(adapters.values()))
+    context = max(longest, prompts + decoding.max_new_tokens)
+    settings = EngineSettings(skeleton.base, skeleton.dtype, context, tuple(adapters.values()), token_budget)
+    engine = engine_of(decoding.engine)(settings)
+    try:
+        yield engine
+    finally:
+        engine.close()
 
 
 def _after(prefix: tuple[int, ...], split: Split) -> Split:

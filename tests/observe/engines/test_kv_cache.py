@@ -15,7 +15,8 @@ from transformers import (
 )
 
 from overmem.models.discovery import base_path
-from overmem.observe.engines.hf import Decoding, completions
+from overmem.observe.engines.decoding import Decoding, Hooks, PromptBatch
+from overmem.observe.engines.hf import completions
 from overmem.observe.engines.kv_cache import BatchKVCache, SlotKVCache, make_cache
 from overmem.tasks.wordproblems import splits as wordproblems
 
@@ -46,8 +47,9 @@ def model(request):
     return made(request.param)
 
 
-def drawn(model, decoding, budget, prompts=PROMPTS, names=NAMES, **more):
-    found = completions(model, prompts, names, decoding, **({"stop_ids": STOPS} | more), token_budget=budget)
+def drawn(model, decoding, budget, prompts=PROMPTS, names=NAMES, stop_ids=STOPS, **hooks):
+    batch = PromptBatch(prompts, names, decoding, stop_ids)
+    found = completions(model, batch, token_budget=budget, hooks=Hooks(**hooks))
     return sorted(found, key=lambda c: (c.prompt, c.draw))
 
 
@@ -118,7 +120,7 @@ def test_the_last_row_takes_the_place_of_one_that_leaves():
     assert (cache.window.rows, cache.width) == (2, 2)
 
 
-def test_every_prompt_is_said_to_be_done_once_and_a_tick_can_end_the_work(model):
+def test_every_prompt_is_reported_done_once_and_a_tick_can_stop_the_work(model):
     done = []
     drawn(model, Decoding(draws=1, max_new_tokens=LIMIT), 200, advance=done.append)
     assert sum(done) == len(PROMPTS)

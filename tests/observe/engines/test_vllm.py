@@ -14,8 +14,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from overmem.errors import BadCheckpoint
 from overmem.models.discovery import CheckpointRef
 from overmem.models.loading import Skeleton
-from overmem.observe.engines.hf import Decoding, completions
-from overmem.observe.engines.vllm import Served
+from overmem.observe.engines.decoding import Decoding, EngineSettings, Hooks, PromptBatch
+from overmem.observe.engines.hf import completions
+from overmem.observe.engines.vllm import VLLM
 from overmem.observe.plan import planned
 from overmem.records import Checkpoint
 
@@ -50,57 +51,58 @@ def found(tmp_path_factory):
 
 def by_transformers(found, one, decoding):
     model = Skeleton(found["base"].path).model(one)
-    drawn = completions(model, PROMPTS, NAMES, decoding, stop_ids=STOPS, token_budget=4096)
+    drawn = completions(model, PromptBatch(PROMPTS, NAMES, decoding, STOPS), token_budget=4096)
     return sorted(drawn, key=lambda c: (c.prompt, c.draw))
+
+
+def by_vllm(engine, found, decoding, stops=STOPS):
+    engine.open(found, None)
+    return list(engine.complete(PromptBatch(PROMPTS, NAMES, decoding, stops), Hooks()))
 
 
 @pytest.mark.slow
 @needs_vllm
-def test_greedy_completions_of_a_base_and_its_adapters_are_those_of_transformers_by_one_engine(found):
-    adapters = [found["checkpoint-1"], found["checkpoint-2"]]
-    served = Served(found["base"].path, torch.float32, 64, adapters)
+def test_greedy_completions_of_a_base_and_its_adapters_are_those_of_transformers_by_one_instance(found):
+    adapters = (found["checkpoint-1"], found["checkpoint-2"])
+    engine = VLLM(EngineSettings(found["base"].path, torch.float32, 64, adapters))
     decoding = Decoding(max_new_tokens=16)
-    engines = set()
+    instances = set()
     seen = []
     for one in found.values():
-        theirs = list(served.completions(one, PROMPTS, NAMES, decoding, STOPS))
+        theirs = by_vllm(engine, one, decoding)
         ours = by_transformers(found, one, decoding)
         assert [(c.token_ids, c.stop) for c in theirs] == [(c.token_ids, c.stop) for c in ours]
         assert [c.logprob for c in theirs] == pytest.approx([c.logprob for c in ours], abs=1e-3)
-        engines.add(id(served._engine))
+        instances.add(id(engine._llm))
         seen.append([c.token_ids for c in ours])
-    assert len(engines) == 1
+    assert len(instances) == 1
     assert seen[0] != seen[1] != seen[2]
     draws = Decoding(draws=40, temperatures=(0.7,), max_new_tokens=1, seed=3)
-    first, again = (list(served.completions(found["base"], PROMPTS, NAMES, draws, ())) for _ in range(2))
+    first, again = (by_vllm(engine, found["base"], draws, ()) for _ in range(2))
     assert first == again
     ours = by_transformers(found, found["base"], Decoding(max_new_tokens=1))
     for prompt, greedy in enumerate(ours):
         of_prompt = [c for c in first if c.prompt == prompt]
         assert of_prompt[0].token_ids in (greedy.token_ids, (2,), (3,), (40,), (41,))
         assert len({c.token_ids for c in of_prompt[1:]}) > 1
-    served.close()
+    engine.close()
 
 
 @pytest.mark.slow
 @needs_vllm
 def test_weights_that_cannot_be_loaded_are_a_bad_checkpoint(tmp_path):
     with pytest.raises(BadCheckpoint, match="cannot be loaded by vLLM"):
-        list(
-            Served(None, torch.float32, 64, []).completions(
-                CheckpointRef(Checkpoint("x", 1), str(tmp_path)), [[1]], ["a"], Decoding(), []
-            )
-        )
+        VLLM(EngineSettings()).open(CheckpointRef(Checkpoint("x", 1), str(tmp_path)), None)
 
 
 def test_an_adapter_that_is_not_low_rank_is_not_served(tmp_path):
     (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "IA3"}))
     one = CheckpointRef(Checkpoint("checkpoint-1", 1), str(tmp_path))
     with pytest.raises(BadCheckpoint, match="IA3"):
-        list(Served("base", torch.float32, 64, [one]).completions(one, [[1]], ["a"], Decoding(), []))
+        VLLM(EngineSettings("base", adapters=(one,))).open(one, None)
 
 
-def test_the_engine_is_part_of_what_is_asked():
+def test_the_engine_is_part_of_the_request():
     class Tokenizer:
         eos_token_id = None
 

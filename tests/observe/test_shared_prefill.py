@@ -1,4 +1,4 @@
-"""Scores and completions in one go: those of each alone, and every prompt is read once."""
+"""Scores and completions from one prefill: the same as each alone, and every prompt is read once."""
 
 import numpy as np
 import pytest
@@ -14,10 +14,11 @@ from transformers import (
 from overmem.encoding import Encoded
 from overmem.models.discovery import base_path
 from overmem.observe.completions import samples
-from overmem.observe.engines.hf import Decoding
-from overmem.observe.engines.shared_prefill import score_and_sample, supports_shared_prefill
+from overmem.observe.engines.decoding import Decoding, EngineSettings, Hooks
+from overmem.observe.engines.hf import HuggingFace
 from overmem.observe.plan import Split
 from overmem.observe.score import scores
+from overmem.observe.shared_prefill import score_and_sample, supports_shared_prefill
 from overmem.records import Example
 
 LENGTHS = ((9, 4), (3, 1), (1, 12), (12, 2), (5, 5), (5, 30), (2, 3), (20, 7), (8, 1))
@@ -48,19 +49,23 @@ def split_of(lengths):
     return Split("val", tuple(Example(e.example_id, "?", "1", "1") for e in encoded), encoded, "")
 
 
+def on(model, token_budget):
+    return HuggingFace(EngineSettings(token_budget=token_budget), model)
+
+
 @pytest.mark.parametrize("budget", [1, 60, 200, 4096])
 @pytest.mark.parametrize("draws", [0, 2])
-def test_both_in_one_go_are_what_each_is_alone(model, tokenizer, budget, draws):
+def test_scores_and_samples_from_one_prefill_are_those_of_each_alone(model, tokenizer, budget, draws):
     split, decoding = split_of(LENGTHS), Decoding(draws, max_new_tokens=16, seed=3)
     done = []
-    scored, drawn = score_and_sample(model, tokenizer, split, decoding, budget, done.append)
+    scored, drawn = score_and_sample(on(model, budget), model, tokenizer, split, decoding, budget, Hooks(done.append))
     alone = scores(model, split.encoded, token_budget=4096)
     assert sum(done) == len(LENGTHS)
     for name in COLUMNS:
         np.testing.assert_allclose(getattr(scored, name), getattr(alone, name), rtol=1e-4, atol=2e-5, err_msg=name)
     for name in ("example_ids", "offsets", "token_id", "is_argmax"):
         np.testing.assert_array_equal(getattr(scored, name), getattr(alone, name), err_msg=name)
-    completed = samples(model, tokenizer, split, decoding, 4096)
+    completed = samples(on(model, 4096), model, tokenizer, split, decoding)
     assert (drawn.text, drawn.stop, drawn.answer) == (completed.text, completed.stop, completed.answer)
     np.testing.assert_array_equal(drawn.draw, completed.draw)
     np.testing.assert_allclose(drawn.logprob, completed.logprob, rtol=1e-4, atol=1e-4)
@@ -72,16 +77,25 @@ def test_every_prompt_is_read_once(tokenizer):
     model.model.register_forward_pre_hook(
         lambda _, __, given: tokens.append(int(given["input_ids"].numel())), with_kwargs=True
     )
-    score_and_sample(model, tokenizer, split, Decoding(max_new_tokens=1), 1)
+    score_and_sample(on(model, 1), model, tokenizer, split, Decoding(max_new_tokens=1), 1)
     prompts, solutions = (sum(pair[i] for pair in LENGTHS) for i in (0, 1))
     assert sum(tokens) == prompts + solutions - len(LENGTHS)  # the last token of a solution predicts nothing
 
 
-def test_a_model_that_forgets_tokens_is_asked_twice():
-    assert supports_shared_prefill(made(grouped))
-    assert not supports_shared_prefill(made(lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=6))))
+def test_a_model_that_forgets_tokens_shares_no_prefill():
+    engine = on(None, 1)
+    assert supports_shared_prefill(engine, made(grouped))
+    sliding = made(lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=6)))
+    assert not supports_shared_prefill(engine, sliding)
+
+
+def test_an_engine_that_does_not_offer_its_prefill_shares_none():
+    engine = on(None, 1)
+    engine.shares_prefill = False
+    assert not supports_shared_prefill(engine, made(grouped))
 
 
 def test_nothing_of_an_empty_split(tokenizer):
-    scored, drawn = score_and_sample(made(grouped), tokenizer, split_of(()), Decoding(), 4096)
+    model = made(grouped)
+    scored, drawn = score_and_sample(on(model, 4096), model, tokenizer, split_of(()), Decoding(), 4096)
     assert (scored.example_ids, drawn.text) == ((), ())
