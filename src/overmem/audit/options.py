@@ -45,7 +45,7 @@ class Audit:
     tokenizer: str | None = None
     """Folder or hub id; by default the run's."""
     engine: str = "hf"
-    """What completes prompts: hf, vllm (where it is installed), or "module:Class". Solutions are scored by hf anyway."""
+    """What completes prompts: hf, vllm (where installed), or "module:Class". Solutions are scored by hf anyway."""
     token_budget: int = 16384
     """Padded tokens in one batch, prompt and completion: what bounds the memory."""
     device: str = "auto"
