@@ -1,6 +1,9 @@
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -53,6 +56,56 @@ def test_samples_come_back_as_they_went_in(run):
         np.testing.assert_array_equal(getattr(read, name), getattr(samples(), name), err_msg=name)
 
 
+def test_grades_are_a_file_beside_the_samples_and_name_their_grader(run):
+    store.write_samples(run, "base", "val", samples(), weights="w", request="r", grader="math 1")
+    assert "correct" not in pl.read_parquet(run.unit_path("base", "val", "samples")).columns
+    unit = (run, "base", "val", "grades")
+    assert store.is_unit_current(*unit, weights="w", request="r", grader="math 1")
+    assert not store.is_unit_current(*unit, weights="w", request="r", grader="math 2")
+    again = replace(store.read_grades(run, "base", "val"), answer=("5", ""), correct=np.array([False, False]))
+    store.write_grades(run, "base", "val", again, weights="w", request="r", grader="math 2")
+    read = store.read_samples(run, "base", "val")
+    assert read.answer == ("5", "")
+    assert not read.correct.any()
+    assert read.text == samples().text
+
+
+def test_completions_without_grades_are_samples_that_are_missing(run):
+    store.write_examples(run, "val", [Example("e0", "q", "s", "4")])
+    plan = {"schema": 1, "splits": {"val": {"request": "r"}}, "checkpoints": [{"name": "base", "step": 0}]}
+    store.write_json(run.plan_path, plan)
+    store.write_samples(run, "base", "val", samples(), weights="w", request="r")
+    run.unit_path("base", "val", "grades").unlink()
+    assert store.read_completions(run, "base", "val").text == samples().text
+    (snapshot,) = store.snapshots(run)
+    assert snapshot.notes["val", "samples"] == "not graded"
+    (undrawn,) = store.read_curves(run, "val").correct
+    assert np.isnan(undrawn).all()
+
+
+def test_grades_of_other_completions_are_refused(run):
+    store.write_samples(run, "base", "val", samples(), weights="w", request="r")
+    other = replace(samples().grades, draw=np.array([0, 2], np.int32))
+    store.write_grades(run, "base", "val", other, weights="w", request="r", grader="")
+    with pytest.raises(BadRequest, match="grades other completions"):
+        store.read_samples(run, "base", "val")
+
+
+def test_schema_1_samples_are_read_with_the_grades_inside_them(tmp_path):
+    shutil.copytree(Path(__file__).parents[1] / "golden" / "run", tmp_path / "run")
+    old = store.open_run(tmp_path / "run")
+    stored = pl.read_parquet(old.unit_path("base", "val", "samples"))
+    read = store.read_samples(old, "base", "val")
+    assert read.answer == tuple(stored["answer"])
+    assert read.correct.tolist() == stored["correct"].to_list()
+    note = {"weights": None, "request": store.read_plan(old)["splits"]["val"]["request"]}
+    assert store.is_unit_current(old, "base", "val", "samples", **note)
+    assert not store.is_unit_current(old, "base", "val", "grades", **note)
+    regraded = replace(read.grades, correct=~read.correct)
+    store.write_grades(old, "base", "val", regraded, weights="w", request=note["request"], grader="math 2")
+    assert store.read_samples(old, "base", "val").correct.tolist() == [not c for c in stored["correct"]]
+
+
 def test_nll_sums_are_per_example_sums_of_minus_logprob():
     np.testing.assert_allclose(scores().nll_sums, [1 + 2, 3 + 4 + 5])
 
@@ -77,7 +130,7 @@ def test_a_file_of_another_schema_is_refused_with_both_versions(run):
     pl.DataFrame({"id": ["x"]}).write_parquet(
         run.examples_path("val"), metadata={"overmem": json.dumps({"schema": 99})}
     )
-    with pytest.raises(BadRequest, match=r"schema 99.*reads 1"):
+    with pytest.raises(BadRequest, match=r"schema 99.*reads 1 and 2"):
         store.read_examples(run, "val")
 
 

@@ -6,11 +6,14 @@ Log probabilities are natural (<= 0); nll is in nats per token (>= 0); fractions
 from overmem.records.measurements import Estimate, Measurement
 from overmem.records.observations import (
     COMPANION,
+    READABLE_SCHEMAS,
     SCHEMA,
     TEMPERATURES,
     Checkpoint,
+    Completions,
     Curves,
     Example,
+    Grades,
     Samples,
     Scores,
     Snapshot,
@@ -19,15 +22,18 @@ from overmem.records.verdicts import CheckpointVerdict, Choice, Consequence, Ver
 
 __all__ = [
     "COMPANION",
+    "READABLE_SCHEMAS",
     "SCHEMA",
     "TEMPERATURES",
     "Checkpoint",
     "CheckpointVerdict",
     "Choice",
+    "Completions",
     "Consequence",
     "Curves",
     "Estimate",
     "Example",
+    "Grades",
     "Measurement",
     "Samples",
     "Scores",

@@ -12,8 +12,11 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-SCHEMA = 1
-"""Version of every file that overmem writes. A file of another version is refused, never guessed at."""
+SCHEMA = 2
+"""Version of every file that overmem writes."""
+
+READABLE_SCHEMAS = (1, 2)
+"""Versions that overmem reads; the older ones are converted while they are read. Any other version is refused."""
 
 TEMPERATURES = (0.5, 0.7, 0.85, 1.0, 1.2, 1.45, 1.75, 2.1, 2.6, 3.2)
 """The grid at which solution nll is also scored (temperature recovery, scale share)."""
@@ -88,8 +91,8 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Samples:
-    """Sampled completions of one split: one row a completion."""
+class Completions:
+    """Sampled completions of one split, not yet graded: one row per completion."""
 
     example_ids: tuple[str, ...]
     draw: Int[np.ndarray, " completions"]
@@ -101,9 +104,33 @@ class Samples:
     """Summed log probability of the completion's tokens at temperature 1."""
     stop: tuple[str, ...]
     """`eos`, or `length`: it ran into the limit."""
+
+
+@dataclass(frozen=True)
+class Grades:
+    """A grader's result for the completions of one split: one row per completion, in the order of the completions."""
+
+    example_ids: tuple[str, ...]
+    draw: Int[np.ndarray, " completions"]
     answer: tuple[str, ...]
-    """The answer read from the text; empty if none was found."""
+    """The answer read from the text; empty if there is none."""
     correct: Bool[np.ndarray, " completions"]
+    note: tuple[str, ...]
+    """Why a completion could not be graded as usual (a program that timed out, say); usually empty."""
+
+
+@dataclass(frozen=True)
+class Samples(Completions):
+    """Graded completions of one split: what probes read."""
+
+    answer: tuple[str, ...]
+    """The answer read from the text; empty if there is none."""
+    correct: Bool[np.ndarray, " completions"]
+
+    @property
+    def grades(self) -> Grades:
+        """The grades alone."""
+        return Grades(self.example_ids, self.draw, self.answer, self.correct, ("",) * len(self.answer))
 
 
 @dataclass(frozen=True)

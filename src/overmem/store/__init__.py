@@ -4,34 +4,21 @@
       recipe.yaml  plan.json                                     what was asked
       reference.parquet                                          what the base model says of the training labels
       examples/<split>.parquet                                   the text that was scored
-      observations/<checkpoint>/<split>.{scores,samples}.parquet one file a unit of work
+      observations/<checkpoint>/<split>.{scores,samples,grades}.parquet
       measurements.parquet  verdict.json  report.html            what came of it
 
 A unit is written under a temporary name and renamed when whole. Its Parquet metadata says of which weights and
 which request it is, so a unit that stands is never computed again unless one of them changed.
 """
 
-from overmem.store.files import locked, replacing, to_jsonable, write_json, write_text
-from overmem.store.observations import (
-    curves_of,
-    drop_other_weights,
+from overmem.store.examples import (
     example_splits,
-    is_unit_current,
-    read_checkpoints,
-    read_curves,
     read_examples,
-    read_plan,
-    read_samples,
-    read_scores,
-    read_snapshot,
     read_token_texts,
-    snapshots,
     write_examples,
-    write_failure,
-    write_samples,
-    write_scores,
     write_token_texts,
 )
+from overmem.store.files import locked, replacing, to_jsonable, write_json, write_text
 from overmem.store.paths import Run, open_run
 from overmem.store.results import (
     read_log_history,
@@ -44,6 +31,19 @@ from overmem.store.results import (
     write_reference,
     write_verdict,
 )
+from overmem.store.snapshots import curves_of, read_checkpoints, read_curves, read_plan, read_snapshot, snapshots
+from overmem.store.units import (
+    drop_other_weights,
+    is_unit_current,
+    read_completions,
+    read_grades,
+    read_samples,
+    read_scores,
+    write_failure,
+    write_grades,
+    write_samples,
+    write_scores,
+)
 
 __all__ = [
     "Run",
@@ -54,8 +54,10 @@ __all__ = [
     "locked",
     "open_run",
     "read_checkpoints",
+    "read_completions",
     "read_curves",
     "read_examples",
+    "read_grades",
     "read_log_history",
     "read_measurements",
     "read_plan",
@@ -71,6 +73,7 @@ __all__ = [
     "to_jsonable",
     "write_examples",
     "write_failure",
+    "write_grades",
     "write_json",
     "write_measurements",
     "write_recipe",

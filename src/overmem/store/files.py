@@ -3,7 +3,7 @@
 import json
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -14,7 +14,7 @@ import polars as pl
 from filelock import FileLock, Timeout
 
 from overmem.errors import BadRequest, Locked
-from overmem.records import SCHEMA
+from overmem.records import READABLE_SCHEMAS, SCHEMA
 from overmem.store.paths import Run
 
 
@@ -91,20 +91,30 @@ def write_frame(path: Path, frame: pl.DataFrame, **note: str) -> None:
 def frame_note(path: Path) -> dict[str, Any] | None:
     """What `write_frame` noted; None where there is no readable table."""
     try:
-        return json.loads(pl.read_parquet_metadata(path)["overmem"])  # type: ignore[no-any-return]
-    except (FileNotFoundError, KeyError, ValueError, pl.exceptions.PolarsError):
+        note = json.loads(pl.read_parquet_metadata(path)["overmem"])
+    except (OSError, KeyError, ValueError, RecursionError, pl.exceptions.PolarsError):
         return None
+    return note if isinstance(note, dict) else None
 
 
-def read_frame(path: Path, hint: str) -> pl.DataFrame:
-    """A table of this schema version; `hint` tells what to do where there is none.
+def read_frame(path: Path, hint: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """A table of a schema version that overmem reads.
+
+    Args:
+        path: the Parquet file.
+        hint: what to do if it cannot be read, in words.
+        columns: those to read; all by default.
 
     Raises:
-        BadRequest: missing, unreadable, or of another schema version.
+        BadRequest: missing, damaged, without one of `columns`, or of another schema version.
     """
     note = frame_note(path)
     if note is None:
-        raise BadRequest(f"{path} is missing or not a file of overmem's; {hint}")
-    if note["schema"] != SCHEMA:
-        raise BadRequest(f"{path} has schema {note['schema']}, this overmem reads {SCHEMA}; {hint}")
-    return pl.read_parquet(path)
+        raise BadRequest(f"{path} is {'damaged' if path.is_file() else 'missing'}; {hint}")
+    if note.get("schema") not in READABLE_SCHEMAS:
+        allowed = " and ".join(map(str, READABLE_SCHEMAS))
+        raise BadRequest(f"{path} has schema {note.get('schema')}, this overmem reads {allowed}; {hint}")
+    try:
+        return pl.read_parquet(path, columns=None if columns is None else list(columns))
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise BadRequest(f"{path} is damaged ({str(error).splitlines()[0]}); {hint}") from error

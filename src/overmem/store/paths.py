@@ -61,12 +61,13 @@ class Run:
         return self.home / "examples" / f"{split}.parquet"
 
     @property
-    def pieces_path(self) -> Path:
-        """The text of every token of the reference solutions."""
-        return self.home / "pieces.parquet"
+    def token_texts_path(self) -> Path:
+        """The text of every token of the reference solutions; `pieces.parquet` where only schema 1 wrote it."""
+        old, new = self.home / "pieces.parquet", self.home / "token_texts.parquet"
+        return old if old.is_file() and not new.is_file() else new
 
     def unit_path(self, checkpoint: str, split: str, kind: str) -> Path:
-        """One unit of work; `kind` is `scores` or `samples`."""
+        """One unit of work; `kind` is `scores`, `samples` or `grades`."""
         return self.home / "observations" / checkpoint / f"{split}.{kind}.parquet"
 
     def failure_path(self, checkpoint: str) -> Path:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from overmem.errors import BadRequest
-from overmem.records import SCHEMA, Measurement, Verdict
+from overmem.records import READABLE_SCHEMAS, Measurement, Verdict
 from overmem.store.files import read_frame, to_jsonable, write_frame, write_json, write_text
 from overmem.store.paths import Run
 
@@ -54,8 +54,8 @@ def read_verdict(run: Run) -> Verdict:
         verdict = TypeAdapter(Verdict).validate_json(run.verdict_path.read_bytes())
     except ValidationError as error:
         raise BadRequest(f"{run.verdict_path} cannot be read: {error}") from error
-    if verdict.schema != SCHEMA:
-        raise BadRequest(f"{run.verdict_path} has schema {verdict.schema}, this overmem reads {SCHEMA}")
+    if verdict.schema not in READABLE_SCHEMAS:
+        raise BadRequest(f"{run.verdict_path} has schema {verdict.schema}, this overmem reads 1 and 2")
     return verdict
 
 

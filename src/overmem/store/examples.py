@@ -1,0 +1,48 @@
+"""The text that was observed: the examples of every split, and the text of every token of their solutions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+
+import polars as pl
+
+from overmem.records import Example
+from overmem.store.files import frame_note, read_frame, write_frame
+from overmem.store.paths import Run
+
+HINT = "run `overmem audit` first"
+
+
+def write_examples(run: Run, split: str, examples: Sequence[Example]) -> None:
+    """Keep the text of one split."""
+    schema = {f.name: pl.String for f in fields(Example)}
+    write_frame(run.examples_path(split), pl.DataFrame([asdict(e) for e in examples], schema=schema))
+
+
+def read_examples(run: Run, split: str) -> tuple[Example, ...]:
+    """The examples of one split, in the order in which they were drawn.
+
+    Raises:
+        BadRequest: missing or damaged.
+    """
+    frame = read_frame(run.examples_path(split), HINT)
+    return tuple(Example(**row) for row in frame.iter_rows(named=True))
+
+
+def example_splits(run: Run) -> list[str]:
+    """The splits whose text the run keeps, sorted by name."""
+    return sorted(path.stem for path in run.examples_path("").parent.glob("*.parquet"))
+
+
+def write_token_texts(run: Run, texts: Mapping[int, str]) -> None:
+    """Keep the text of each token, so that scores can be shown without a tokenizer."""
+    columns = {"token_id": list(texts), "text": list(texts.values())}
+    write_frame(run.token_texts_path, pl.DataFrame(columns, {"token_id": pl.Int32, "text": pl.String}))
+
+
+def read_token_texts(run: Run) -> dict[int, str]:
+    """Token id -> its text; empty where it was not kept."""
+    path = run.token_texts_path
+    if frame_note(path) is None:
+        return {}
+    frame = read_frame(path, HINT)
+    return dict(zip(frame["token_id"], frame["text"], strict=True))

@@ -1,0 +1,201 @@
+"""Units of work: the scores, the completions and the grades of one split at one checkpoint, one Parquet file each.
+
+A unit is written under a temporary name and renamed when it is whole. Its metadata names the weights and the request
+that it was made for, and grades name their grader, so a unit is made again only when one of these has changed.
+
+In schema 1 the grades were two columns of the samples. They are read as grades of no named grader, so the first audit
+of such a run grades its completions again; no model is needed for that.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from overmem.errors import BadRequest
+from overmem.records import READABLE_SCHEMAS, TEMPERATURES, Completions, Grades, Samples, Scores
+from overmem.store.files import frame_note, read_frame, write_frame, write_json
+from overmem.store.paths import Run
+
+HINT = "run `overmem audit` to make it again"
+
+_TOKEN_COLUMNS = {
+    "token_id": pl.Int32,
+    "logprob": pl.Float32,
+    "entropy": pl.Float32,
+    "is_argmax": pl.Boolean,
+    "top1_logprob": pl.Float32,
+    "mean_logprob": pl.Float32,
+    "std_logprob": pl.Float32,
+}
+_COMPLETION_COLUMNS = {
+    "draw": pl.Int32,
+    "temperature": pl.Float32,
+    "text": pl.String,
+    "token_count": pl.Int32,
+    "logprob": pl.Float32,
+    "stop": pl.String,
+}
+_GRADE_COLUMNS = {"answer": pl.String, "correct": pl.Boolean}
+
+
+def is_unit_current(
+    run: Run, checkpoint: str, split: str, kind: str, *, weights: str | None, request: str, grader: str | None = None
+) -> bool:
+    """Whether this unit was made for this request and these weights, and graded by this grader.
+
+    Args:
+        run: the run.
+        checkpoint: name of the checkpoint.
+        split: name of the split.
+        kind: `scores`, `samples` or `grades`.
+        weights: fingerprint of the checkpoint's weights; None accepts any.
+        request: hash of the request.
+        grader: name and version of the grader; None accepts any. Only grades have one.
+    """
+    note = frame_note(run.unit_path(checkpoint, split, kind)) or {}
+    wanted = {"request": request, "weights": weights, "grader": grader}
+    matches = all(note.get(key) == value for key, value in wanted.items() if value is not None)
+    return note.get("schema") in READABLE_SCHEMAS and matches
+
+
+def drop_other_weights(run: Run, checkpoint: str, weights: str) -> None:
+    """Delete every unit of a checkpoint that was made from other weights."""
+    for path in run.failure_path(checkpoint).parent.glob("*.parquet"):
+        if (frame_note(path) or {}).get("weights") != weights:
+            path.unlink()
+    run.failure_path(checkpoint).unlink(missing_ok=True)
+
+
+def write_failure(run: Run, checkpoint: str, reason: str) -> None:
+    """Note why a checkpoint could not be observed now. Units that it already has are kept."""
+    write_json(run.failure_path(checkpoint), {"reason": reason})
+
+
+def write_scores(run: Run, checkpoint: str, split: str, scores: Scores, *, weights: str, request: str) -> None:
+    """Write one unit of scores, whole or not at all."""
+    ends = scores.offsets[1:-1]
+    columns: dict[str, Any] = {"example_id": list(scores.example_ids)}
+    for name, dtype in _TOKEN_COLUMNS.items():
+        parts = np.split(getattr(scores, name), ends) if len(scores.example_ids) else []
+        columns[name] = pl.Series(name, [p.tolist() for p in parts], dtype=pl.List(dtype))
+    columns["tempered_nll"] = pl.Series("tempered_nll", scores.tempered_nll.tolist(), dtype=pl.List(pl.Float64))
+    frame = pl.DataFrame(columns, schema_overrides={"example_id": pl.String})
+    path = run.unit_path(checkpoint, split, "scores")
+    write_frame(path, frame, weights=weights, request=request, truncated=str(scores.truncated))
+
+
+def read_scores(run: Run, checkpoint: str, split: str) -> Scores:
+    """One unit of scores.
+
+    Raises:
+        BadRequest: missing or damaged.
+    """
+    path = run.unit_path(checkpoint, split, "scores")
+    frame = read_frame(path, HINT)
+    counts = frame["token_id"].list.len().to_numpy()
+    flat = {name: frame[name].explode(empty_as_null=False).to_numpy() for name in _TOKEN_COLUMNS}
+    tempered = np.array(frame["tempered_nll"].to_list(), dtype=np.float64).reshape(len(frame), len(TEMPERATURES))
+    return Scores(
+        tuple(frame["example_id"]),
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        **flat,
+        tempered_nll=tempered,
+        truncated=int((frame_note(path) or {}).get("truncated", 0)),
+    )
+
+
+def write_samples(
+    run: Run, checkpoint: str, split: str, samples: Completions, *, weights: str, request: str, grader: str = ""
+) -> None:
+    """Write one unit of completions, whole or not at all; where they are graded already, their grades after them.
+
+    Args:
+        run: the run.
+        checkpoint: name of the checkpoint.
+        split: name of the split.
+        samples: the completions.
+        weights: fingerprint of the checkpoint's weights.
+        request: hash of the request.
+        grader: name and version of the grader that graded them.
+    """
+    path = run.unit_path(checkpoint, split, "samples")
+    write_frame(path, _frame(samples, _COMPLETION_COLUMNS), weights=weights, request=request)
+    if isinstance(samples, Samples):
+        write_grades(run, checkpoint, split, samples.grades, weights=weights, request=request, grader=grader)
+
+
+def write_grades(
+    run: Run, checkpoint: str, split: str, grades: Grades, *, weights: str, request: str, grader: str
+) -> None:
+    """Write the grades of one unit of completions, whole or not at all.
+
+    Args:
+        run: the run.
+        checkpoint: name of the checkpoint.
+        split: name of the split.
+        grades: of every completion of the unit, in its order.
+        weights: fingerprint of the weights that the completions were drawn from.
+        request: hash of the request that they were drawn for.
+        grader: name and version of the grader.
+    """
+    frame = _frame(grades, {"draw": pl.Int32, **_GRADE_COLUMNS, "note": pl.String})
+    path = run.unit_path(checkpoint, split, "grades")
+    write_frame(path, frame, weights=weights, request=request, grader=grader)
+
+
+def read_completions(run: Run, checkpoint: str, split: str) -> Completions:
+    """One unit of completions, graded or not.
+
+    Raises:
+        BadRequest: missing or damaged.
+    """
+    frame = read_frame(run.unit_path(checkpoint, split, "samples"), HINT)
+    return Completions(**_columns(frame, _COMPLETION_COLUMNS))
+
+
+def read_grades(run: Run, checkpoint: str, split: str) -> Grades:
+    """The grades of one unit of completions; of a schema 1 run that was never graded again, those in its samples.
+
+    Raises:
+        BadRequest: missing or damaged.
+    """
+    path = run.unit_path(checkpoint, split, "grades")
+    if not path.is_file():
+        samples_path = run.unit_path(checkpoint, split, "samples")
+        if has_grades_inside(frame_note(samples_path)):
+            columns = _columns(read_frame(samples_path, HINT), {"draw": pl.Int32, **_GRADE_COLUMNS})
+            return Grades(**columns, note=("",) * len(columns["answer"]))
+    return Grades(**_columns(read_frame(path, HINT), {"draw": pl.Int32, **_GRADE_COLUMNS, "note": pl.String}))
+
+
+def has_grades_inside(note: Mapping[str, Any] | None) -> bool:
+    """Whether a unit of samples, by its metadata, holds its own grades, as schema 1 wrote them."""
+    return note is not None and note.get("schema") == 1
+
+
+def read_samples(run: Run, checkpoint: str, split: str) -> Samples:
+    """One unit of completions with their grades.
+
+    Raises:
+        BadRequest: either is missing or damaged, or the grades are of other completions.
+    """
+    completions, grades = read_completions(run, checkpoint, split), read_grades(run, checkpoint, split)
+    same_draws = np.array_equal(completions.draw, grades.draw)
+    if completions.example_ids != grades.example_ids or not same_draws:
+        path = run.unit_path(checkpoint, split, "grades")
+        raise BadRequest(f"{path} grades other completions than those of the samples; {HINT}")
+    columns = {name: getattr(completions, name) for name in Completions.__dataclass_fields__}
+    return Samples(**columns, answer=grades.answer, correct=grades.correct)
+
+
+def _frame(record: Completions | Grades, columns: Mapping[str, Any]) -> pl.DataFrame:
+    ids = pl.Series("example_id", list(record.example_ids), dtype=pl.String)
+    return pl.DataFrame([ids, *(pl.Series(n, list(getattr(record, n)), dtype=t) for n, t in columns.items())])
+
+
+def _columns(frame: pl.DataFrame, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a table as a record's fields: text as tuples, numbers as arrays."""
+    found: dict[str, Any] = {"example_ids": tuple(frame["example_id"])}
+    return found | {n: tuple(frame[n]) if t is pl.String else frame[n].to_numpy() for n, t in columns.items()}
