@@ -3,19 +3,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+WORKERS ?= 2
+PARALLEL := -n $(WORKERS) --dist worksteal
 
 .PHONY: demo test test-slow check docs clean
 
 demo: $(READY)  ## Fine-tune, audit, judge, merge and draw on the embedded model.
 	$(BIN)/overmem demo
 
-test: $(READY)  ## The default suite.
-	$(BIN)/pytest -m "not slow"
+test: $(READY)  ## The default suite, on two processes unless WORKERS says otherwise.
+	$(BIN)/pytest $(PARALLEL) -m "not slow"
 
 test-slow: $(READY)  ## What takes minutes: real trainers, killed processes, two-process training.
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest $(PARALLEL) -m slow
 
-check: $(READY)  ## Format, lint, types, the floors.
+check: $(READY)  ## Format, lint, types, the import contract.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

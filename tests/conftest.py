@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before transformers is imported
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the suite runs one worker per core
+os.environ.setdefault("COLUMNS", "160")  # messages wrap at the same place wherever the tests run
 
 import numpy as np
 import pytest

@@ -1,12 +1,15 @@
 """A tiny real base model, a data file and a run that the transformers Trainer alone made of them."""
 
+import io
 import json
-import subprocess
-import sys
+from contextlib import redirect_stderr, redirect_stdout
+from subprocess import CompletedProcess
 
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Trainer, TrainingArguments
+
+from overmem.cli import main
 
 ROWS = [
     {"question": f"What is {a} plus {b}?", "solution": f"{a} + {b} = {a + b}\n#### {a + b}"}
@@ -17,11 +20,13 @@ ROWS = [
 
 @pytest.fixture(scope="session")
 def overmem():
-    """Runs the real command; returns the finished process."""
+    """Runs the command in this process, which has torch loaded already; returns what a finished process would say."""
 
-    def run(*arguments, **more):
-        command = [sys.executable, "-m", "overmem", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=300, **more)
+    def run(*arguments):
+        stdout, stderr = io.StringIO(), io.StringIO()
+        with redirect_stdout(stdout), redirect_stderr(stderr), pytest.raises(SystemExit) as exit_of:
+            main([*map(str, arguments)])
+        return CompletedProcess(arguments, exit_of.value.code, stdout.getvalue(), stderr.getvalue())
 
     return run
 
