@@ -7,7 +7,8 @@ from pathlib import Path
 from overmem import store
 from overmem.audit import Audit, audit
 from overmem.diagnose import Diagnose, diagnose
-from overmem.merging.verb import Merge, merge
+from overmem.merging.options import Merge
+from overmem.merging.verb import merge
 from overmem.observe.work import Progress
 from overmem.records import Verdict
 from overmem.report import Report, report

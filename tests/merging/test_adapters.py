@@ -14,7 +14,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from overmem.errors import BadCheckpoint, BadRequest
 from overmem.merging.adapters import combined_dora
-from overmem.merging.verb import Merge, merge
+from overmem.merging.options import Merge
+from overmem.merging.verb import merge
 from overmem.models.discovery import find_checkpoints
 
 PAIR = ("checkpoint-10", "checkpoint-50")

@@ -12,7 +12,8 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from overmem.errors import BadRequest
-from overmem.merging.verb import Merge, merge
+from overmem.merging.options import Merge
+from overmem.merging.verb import merge
 from overmem.models.discovery import find_checkpoints
 from overmem.records import Choice, Estimate, Verdict
 from overmem.rules import NEEDS_BASE, RULES

@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from overmem.errors import BadCheckpoint, BadRequest, Locked
-from overmem.merging.verb import Merge, merge
+from overmem.merging.options import Merge
+from overmem.merging.verb import merge
 from overmem.store import locked, open_run
 
 PAIR = ("checkpoint-10", "checkpoint-50")
@@ -88,7 +89,8 @@ def test_a_run_that_another_process_writes_to_is_left_alone(run: Path) -> None:
 
 PROGRAM = """
 import os, resource, signal, sys, time
-from overmem.merging.verb import Merge, merge
+from overmem.merging.options import Merge
+from overmem.merging.verb import merge
 root, mode = sys.argv[1:]
 def progress(what, done, total):
     if mode == "slow":

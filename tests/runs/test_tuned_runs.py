@@ -13,7 +13,8 @@ from overmem import store
 from overmem.audit import Audit, audit
 from overmem.encoding import encode
 from overmem.errors import BadRequest
-from overmem.merging.verb import Merge, merge
+from overmem.merging.options import Merge
+from overmem.merging.verb import merge
 from overmem.models.discovery import find_checkpoints, tokenizer_at
 from overmem.models.loading import Skeleton
 from overmem.models.virtual import prefix_of

@@ -2,7 +2,8 @@
 
 from overmem.cli import Arguments, parsed
 from overmem.cli.screen import bar, say
-from overmem.merging.verb import Merge, merge
+from overmem.merging.options import Merge
+from overmem.merging.verb import merge
 
 
 def run(arguments: Arguments) -> int:
