@@ -161,3 +161,5 @@ class Curves:
     tempered_nll: Float[np.ndarray, "checkpoints examples temperatures"] | None = None
     agree_nll_sums: Float[np.ndarray, "checkpoints examples"] | None = None
     """The part of nll_sums on tokens where the label is the argmax."""
+    groups: Int[np.ndarray, " examples"] | None = None
+    """Number of the question that each example belongs to, where several are rephrasings of one; None: all differ."""

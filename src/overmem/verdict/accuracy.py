@@ -1,0 +1,174 @@
+"""Whether accuracy is kept or lost: a checkpoint's stretch against every other stretch of the run.
+
+*Kept* is an intersection of tests: accuracy is shown to lie no more than the margin below **each** stretch of one, two
+or three neighbouring blocks of checkpoints. None of them is chosen, so there is no winner's curse, and the error rate
+holds for whichever is truly the best. A single block leads its neighbours by luck of sampling in every run: its lead
+counts only where it stands out. *Lost* needs one stretch that is shown to be better, and pays for the search.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.special import chdtrc, ndtri, stdtr
+
+from overmem.verdict.luck import ACCURACY_GRID, ACCURACY_PRIOR, Luck, luck
+from overmem.verdict.windows import around, stretches, unit
+
+STANDS_OUT = 0.18
+"""Share of flat runs in which some single block would stand out."""
+HOMOGENEOUS = 0.05
+"""Neighbours are pooled unless Cochran's Q is less probable than this."""
+SEARCHED = 3.0
+"""Independent stretches, about, among which a better one is looked for."""
+HANDICAP = (1.0, 0.5, 0.25)
+"""Standard errors taken off a stretch of one, two and three blocks when the plateau is weighted."""
+SOFTNESS = 0.5
+"""Of the plateau's weights: a stretch this many standard errors below the best weighs exp(-1)."""
+
+
+@dataclass(frozen=True)
+class AccuracyTests:
+    """One row per trained checkpoint, in time order."""
+
+    pooled: Float[np.ndarray, " checkpoints"]
+    """Accuracy of the checkpoint's stretch."""
+    gap: Float[np.ndarray, " checkpoints"]
+    """`pooled` minus the plateau of the run."""
+    gap_stderr: Float[np.ndarray, " checkpoints"]
+    p_kept: Float[np.ndarray, " checkpoints"]
+    """One-sided p of a loss of the margin or more."""
+    p_lower: Float[np.ndarray, " checkpoints"]
+    """One-sided p of no loss."""
+    p_lost: Float[np.ndarray, " checkpoints"]
+    """One-sided p of a loss of no more than the margin."""
+    p_climbing: Float[np.ndarray, " checkpoints"]
+    """One-sided p of not having gained more than the margin since half the time from the trough."""
+    later: Float[np.ndarray, " checkpoints"]
+    """Share of the plateau that comes later."""
+    plateau: Float[np.ndarray, " checkpoints"]
+    """Weight of each checkpoint in the plateau; sums to 1."""
+    level: float
+    """Accuracy of the plateau."""
+    level_stderr: float
+    margin: float
+    luck: Luck
+
+
+def accuracy_tests(
+    means: Float[np.ndarray, " checkpoints"],
+    covariance: Float[np.ndarray, "checkpoints checkpoints"],
+    freedom: int,
+    margin: float,
+    trough: int = 0,
+    step: float = 1.0,
+    least: int | None = None,
+) -> AccuracyTests:
+    """The tests of every checkpoint, luck averaged over what is known of it.
+
+    Args:
+        means: accuracies of the trained checkpoints.
+        covariance: of their sampling errors.
+        freedom: clusters of examples, less one.
+        margin: the loss that does not matter; a tenth of the plateau where that is less.
+        trough: the checkpoint of least nll, from which climbing is counted.
+        step: the smallest difference that one example can show.
+        least: examples, where a true loss of the margin needs some discordant answers; None where unknown.
+    """
+    count = len(means)
+    known = luck(means, covariance, ACCURACY_GRID, ACCURACY_PRIOR)
+    rows, blocks = stretches(count)
+    own = _own(means, covariance, known)
+    pooled, other = own @ means, rows @ means
+    plateau, level, level_stderr = _plateau(rows, blocks, means, covariance, known)
+    margin = min(margin, 0.1 * max(level, 1e-9))
+    gap = pooled[:, None] - other[None]
+    sampling, lucky = _variance(own, rows, covariance), _variance(own, rows, np.eye(count))
+    if least:
+        sampling = np.maximum(sampling, max(margin * step / 3 - margin**2, 0.0) / least * (lucky > 1e-9))
+    alone = (blocks == 1)[None]
+    outlier = float(ndtri(1 - STANDS_OUT / min(count, 3 * count / unit(count))))
+    p_kept, p_lower, p_lost, p_climbing = (np.zeros(count) for _ in range(4))
+    half = np.clip((np.arange(count) + trough + 1) // 2, 0, count - 1)
+    climb = around(count)[half]
+    for value, weight in zip(known.values, known.weights, strict=True):
+        if weight < 1e-4:
+            continue
+        error = np.sqrt(np.maximum(sampling + value**2 * lucky, 1e-12))
+        z = gap / error
+        same = lucky < 1e-9
+        kept = np.where(alone, np.maximum(z + margin / error, z + outlier + 1.645), z + margin / error)
+        p_kept += weight * stdtr(freedom, -np.where(same, np.inf, kept).min(1))
+        lower = np.where(same, -np.inf, -z - outlier * alone)
+        p_lower += weight * np.minimum(1, SEARCHED * stdtr(freedom, -lower.max(1)))
+        lost = np.where(same, -np.inf, -z - np.where(alone, np.maximum(margin / error, outlier), margin / error))
+        p_lost += weight * np.minimum(1, SEARCHED * stdtr(freedom, -lost.max(1)))
+        rise = own - climb
+        spread = np.einsum("ij,jk,ik->i", rise, covariance, rise) + value**2 * (rise**2).sum(1)
+        p_climbing += weight * stdtr(freedom, -(rise @ means - margin) / np.sqrt(np.maximum(spread, 1e-12)))
+    against = own - plateau
+    total = np.einsum("ij,jk,ik->i", against, covariance, against) + known.deviation**2 * (against**2).sum(1)
+    order = np.arange(count)
+    later = np.array([plateau[order > i].sum() for i in order])
+    return AccuracyTests(
+        pooled,
+        pooled - level,
+        np.sqrt(np.maximum(total, 1e-12)),
+        p_kept,
+        p_lower,
+        p_lost,
+        p_climbing,
+        later,
+        plateau,
+        level,
+        level_stderr,
+        margin,
+        known,
+    )
+
+
+def _variance(
+    left: Float[np.ndarray, "checkpoints c"], right: Float[np.ndarray, "stretches c"], covariance: np.ndarray
+) -> Float[np.ndarray, "checkpoints stretches"]:
+    """Variance of every difference between a row of `left` and a row of `right`."""
+    a, b = left @ covariance, right @ covariance
+    own, other = (a * left).sum(1), (b * right).sum(1)
+    return np.asarray(np.maximum(own[:, None] + other[None] - 2 * a @ right.T, 0.0))
+
+
+def _own(
+    means: Float[np.ndarray, " checkpoints"], covariance: np.ndarray, known: Luck
+) -> Float[np.ndarray, "checkpoints checkpoints"]:
+    """Each checkpoint's stretch: three blocks where they agree, else its own."""
+    wide, narrow = around(len(means)), around(len(means), 1)
+    total = covariance + (known.deviation**2 + 1e-9) * np.eye(len(means))
+    return np.where(_alike(means, total, wide)[:, None], wide, narrow)
+
+
+def _alike(
+    means: Float[np.ndarray, " checkpoints"], total: np.ndarray, rows: np.ndarray
+) -> Bool[np.ndarray, " checkpoints"]:
+    """Whether Cochran's Q lets the checkpoints of each row be pooled."""
+    alike = np.ones(len(rows), dtype=bool)
+    for i, row in enumerate(rows):
+        place = np.flatnonzero(row)
+        if len(place) < 2:
+            continue
+        change = np.diff(np.eye(len(place)), axis=0)
+        seen = change @ means[place]
+        q = seen @ np.linalg.solve(change @ total[np.ix_(place, place)] @ change.T, seen)
+        alike[i] = chdtrc(len(place) - 1, q) >= HOMOGENEOUS
+    return alike
+
+
+def _plateau(
+    rows: np.ndarray, blocks: np.ndarray, means: Float[np.ndarray, " checkpoints"], covariance: np.ndarray, known: Luck
+) -> tuple[Float[np.ndarray, " checkpoints"], float, float]:
+    """Weights of the plateau: stretches by how near they come to the best of them, short ones handicapped."""
+    total = covariance + known.deviation**2 * np.eye(len(means))
+    d = rows - rows.mean(0)
+    error = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", d, total, d), 1e-10))
+    values = rows @ means - np.array(HANDICAP)[blocks.astype(int) - 1] * error
+    weights = np.exp((values - values.max()) / (SOFTNESS * float(np.median(error))))
+    weights = weights / weights.sum() @ rows
+    return weights, float(weights @ means), float(np.sqrt(max(weights @ total @ weights, 0.0)))
