@@ -99,8 +99,9 @@ def make_snapshot():
 
 @pytest.fixture
 def value_of():
-    def found(rows, metric, split=None):
-        (one,) = [r for r in rows if r.metric == metric and (split is None or r.split == split)]
-        return one
+    def found(rows, metric, split=None, **at):
+        same = [r for r in rows if r.metric == metric and (split is None or r.split == split)]
+        (only,) = [r for r in same if at.items() <= r.at.items()]
+        return only
 
     return found

@@ -32,8 +32,28 @@ def measurements(run):
     """Every number of the run, keyed by what it is of."""
     rows = measured(store.read_checkpoints(run), lambda c: store.read_snapshot(run, c))
     return [
-        [m.checkpoint, m.step, m.split, m.probe, m.metric, m.value, m.stderr, m.low, m.high, m.n, m.note] for m in rows
+        [m.checkpoint, m.step, m.split, m.probe, name, m.value, m.stderr, m.low, m.high, m.n, note]
+        for m in rows
+        for name, note in [as_in_0_1_0(m)]
     ]
+
+
+def as_in_0_1_0(m):
+    """Metric and note of a measurement as 0.1.0 wrote them, where `at` says today what a name or a note said then."""
+    at, notes = m.at, [m.note] if m.note else []
+    if m.probe == "diversity":
+        name = m.metric.replace("@k", f"@{at.get('k')}").replace("^k", f"^{at.get('k')}")
+        notes += [f"temperature {at['temperature']:g}"] if "temperature" in at else []
+        return name, "; ".join(notes)
+    if "bin" in at:
+        return f"{m.metric}_{at['bin']:02d}", m.note
+    if "rank" in at:
+        name = f"{m.metric.removesuffix('_exposed')}_{at['rank']:02d}"
+        words = [at.get("example", ""), f"by {at['by']}" if "by" in at else "", m.note]
+        return name, " ".join(word for word in words if word)
+    if "example" in at:
+        return f"{m.metric}/{at['example']}", m.note
+    return m.metric, "; ".join([*notes, *([f"against {at['reference']}"] if "reference" in at else [])])
 
 
 def judged(run, options):

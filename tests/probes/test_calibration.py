@@ -103,8 +103,8 @@ def test_brier_and_overconfidence_by_hand(make_scores, make_snapshot, value_of):
     rows = calibration(make_snapshot(scores={"val": scores}))
     assert value_of(rows, "token_brier").value == pytest.approx(np.mean([0.01, 0.36, 0.25, 0.64]))
     assert value_of(rows, "token_overconfidence").value == pytest.approx(0.7 - 0.5)
-    assert value_of(rows, "token_confidence_bin_00").value == pytest.approx(0.7)
-    assert value_of(rows, "token_accuracy_bin_00").value == pytest.approx(0.5)
+    assert value_of(rows, "token_confidence_bin", bin=0).value == pytest.approx(0.7)
+    assert value_of(rows, "token_accuracy_bin", bin=0).value == pytest.approx(0.5)
 
 
 def test_agreement_is_the_share_of_draws_with_the_commonest_answer(make_samples, make_snapshot, value_of):
@@ -112,8 +112,8 @@ def test_agreement_is_the_share_of_draws_with_the_commonest_answer(make_samples,
     rows += [("q", d, a, a == "7") for d, a in enumerate(["7", "7", "7", "8"], 1)]
     rows += [("r", d, a, a == "5") for d, a in enumerate(["4", "4", "", "5"], 1)]
     found = calibration(make_snapshot(samples={"val": make_samples(*rows)}))
-    assert value_of(found, "answer_confidence_bin_00").value == pytest.approx((0.75 + 0.5) / 2)
-    assert value_of(found, "answer_accuracy_bin_00").value == pytest.approx(0.5)
+    assert value_of(found, "answer_confidence_bin", bin=0).value == pytest.approx((0.75 + 0.5) / 2)
+    assert value_of(found, "answer_accuracy_bin", bin=0).value == pytest.approx(0.5)
     assert value_of(found, "answer_brier").value == pytest.approx((0.25**2 + 0.5**2) / 2)
 
 
@@ -163,7 +163,7 @@ def test_the_token_that_ends_a_completion_is_one_of_its_tokens(make_samples, mak
 
 def test_a_bin_that_is_all_right_is_as_uncertain_as_the_examples_in_it(make_samples, make_snapshot, value_of):
     rows = [(f"q{i:03d}", 0, "A", i >= 360 or i % 2 == 0, {"logprob": -5.0 + i / 100}) for i in range(400)]
-    found = value_of(calibration(make_snapshot(samples={"val": make_samples(*rows)})), "completion_accuracy_bin_09")
+    found = value_of(calibration(make_snapshot(samples={"val": make_samples(*rows)})), "completion_accuracy_bin", bin=9)
     assert (found.value, found.n) == (1.0, 40)
     assert found.low == pytest.approx(0.912, abs=1e-3)
 

@@ -149,9 +149,9 @@ def snapshot(make_samples, make_snapshot):
 
 def test_means_are_over_questions_and_greedy_is_no_draw(snapshot, value_of):
     rows = diversity(snapshot)
-    assert (value_of(rows, "pass@1").value, value_of(rows, "pass@1").n) == (pytest.approx(0.75 / 2), 2)
-    assert value_of(rows, "pass@4").value == 0.5
-    assert value_of(rows, "pass^4").value == 0.0
+    assert (value_of(rows, "pass@k", k=1).value, value_of(rows, "pass@k", k=1).n) == (pytest.approx(0.75 / 2), 2)
+    assert value_of(rows, "pass@k", k=4).value == 0.5
+    assert value_of(rows, "pass^k", k=4).value == 0.0
     assert value_of(rows, "distinct_answers").value == 1.5
 
 
@@ -168,16 +168,16 @@ def test_temperatures_are_kept_apart(make_samples, make_snapshot, value_of):
     rows = [("q", d, "8", True, {"temperature": 0.7}) for d in (1, 2)]
     rows += [("q", d, "9", False, {"temperature": 1.2}) for d in (3, 4)]
     found = diversity(make_snapshot(samples={"test": make_samples(*rows)}))
-    assert value_of(found, "pass@2").value == 1.0
-    assert value_of(found, "pass@2/t=1.2").value == 0.0
-    assert "temperature 0.7" in value_of(found, "pass@2").note
+    assert value_of(found, "pass@k", k=2, temperature=0.7).value == 1.0
+    assert value_of(found, "pass@k", k=2, temperature=1.2).value == 0.0
+    assert [r.at["temperature"] for r in found if r.metric == "pass@k"] == [0.7, 0.7, 1.2, 1.2]
 
 
 def test_a_question_with_fewer_draws_is_left_out_of_larger_k_and_said(make_samples, make_snapshot, value_of):
     rows = [("q", 1, "8", True), ("q", 2, "8", True), ("r", 1, "9", False)]
     found = diversity(make_snapshot(samples={"test": make_samples(*rows)}))
-    assert (value_of(found, "pass@2").value, value_of(found, "pass@2").n) == (1.0, 1)
-    assert "1 questions with fewer draws" in value_of(found, "pass@2").note
+    assert (value_of(found, "pass@k", k=2).value, value_of(found, "pass@k", k=2).n) == (1.0, 1)
+    assert "1 questions with fewer draws" in value_of(found, "pass@k", k=2).note
 
 
 def test_best_of_k_goes_by_mean_log_probability_not_by_the_sum(make_samples, make_snapshot, value_of):
@@ -186,8 +186,8 @@ def test_best_of_k_goes_by_mean_log_probability_not_by_the_sum(make_samples, mak
     found = diversity(
         make_snapshot(samples={"test": make_samples(("q", 1, "8", True, long), ("q", 2, "9", False, short))})
     )
-    assert value_of(found, "best@2").value == 1.0
-    assert value_of(found, "best_gain@2").value == 0.5
+    assert value_of(found, "best@k", k=2).value == 1.0
+    assert value_of(found, "best_gain@k", k=2).value == 0.5
 
 
 def test_draws_in_which_no_answer_was_read_do_not_agree(make_samples, make_snapshot, value_of):

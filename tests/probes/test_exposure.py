@@ -28,18 +28,18 @@ def test_a_range_is_the_interquartile_range_of_the_nll_per_token_over_the_checkp
 
 def test_the_most_exposed_are_named_and_the_rows_are_of_the_last_checkpoint(course, value_of):
     rows = exposure(course)
-    first = value_of(rows, "lt_iqr_01")
+    first = value_of(rows, "lt_iqr_exposed", rank=1)
     assert (first.checkpoint, first.step, first.split) == ("checkpoint-2", 2, "train")
-    assert first.note == "e000 over 3 checkpoints"
-    assert value_of(rows, "lt_iqr_02").note.startswith("e001")
+    assert (first.at["example"], first.note) == ("e000", "over 3 checkpoints")
+    assert value_of(rows, "lt_iqr_exposed", rank=2).at["example"] == "e001"
     assert value_of(rows, "lt_iqr_auroc").value == 0.75
 
 
 def test_every_training_example_has_a_row_where_the_whole_is_asked_for(course, value_of):
-    assert not [r for r in exposure(course) if "/" in r.metric]
+    assert not [r for r in exposure(course) if r.metric == "lt_iqr"]
     rows = exposure(course, whole=True)
-    assert {r.metric for r in rows if "/" in r.metric} == {"lt_iqr/e000", "lt_iqr/e001"}
-    assert value_of(rows, "lt_iqr/e000").value == value_of(rows, "lt_iqr_01").value
+    assert [r.at["example"] for r in rows if r.metric == "lt_iqr"] == ["e000", "e001"]
+    assert value_of(rows, "lt_iqr", example="e000").value == value_of(rows, "lt_iqr_exposed", rank=1).value
 
 
 def test_one_checkpoint_is_no_range_and_a_reason(course, value_of):
@@ -55,7 +55,7 @@ def test_an_example_that_one_checkpoint_lacks_is_left_out(course, make_scores):
 
 def test_a_checkpoint_that_was_not_scored_does_not_count(course, value_of):
     course[1] = dataclasses.replace(course[1], scores={})
-    assert value_of(exposure(course), "lt_iqr_01").note == "e000 over 2 checkpoints"
+    assert value_of(exposure(course), "lt_iqr_exposed", rank=1).note == "over 2 checkpoints"
 
 
 def test_a_last_checkpoint_that_was_not_scored_has_its_own_reason(course, value_of):

@@ -27,7 +27,7 @@ def rows_of(run):
 
 def test_every_probe_measures_every_checkpoint_and_no_number_comes_twice(run):
     rows = rows_of(run)
-    keys = [(r.checkpoint, r.split, r.probe, r.metric) for r in rows]
+    keys = [(r.checkpoint, r.split, r.probe, r.metric, *r.at.items()) for r in rows]
     assert len(set(keys)) == len(keys)
     assert {(r.checkpoint, r.probe) for r in rows} == {(name, probe) for name in run for probe in PROBES}
 
@@ -35,21 +35,21 @@ def test_every_probe_measures_every_checkpoint_and_no_number_comes_twice(run):
 def test_the_excess_is_over_the_trained_or_base_checkpoint_of_the_lowest_nll(run):
     found = {r.checkpoint: r for r in rows_of(run) if (r.split, r.metric) == ("test", "excess")}
     assert found["checkpoint-2"].value == pytest.approx(0.4)
-    assert all(r.note == "against checkpoint-1" for r in found.values())
+    assert all(r.at == {"reference": "checkpoint-1"} for r in found.values())
     assert found["checkpoint-1"].value == 0.0
 
 
 def test_attacks_are_against_the_base_model(run):
-    found = {r.checkpoint: r for r in rows_of(run) if r.metric == "exposed_01"}
+    found = {r.checkpoint: r for r in rows_of(run) if (r.metric, r.at.get("rank")) == ("exposed", 1)}
     assert found["checkpoint-1"].value == pytest.approx(1.5)
-    assert found["checkpoint-1"].note.endswith("by diff")
+    assert found["checkpoint-1"].at["by"] == "diff"
 
 
 def test_exposure_grows_along_the_run_and_leaves_merged_checkpoints_out(run):
-    rows = [r for r in rows_of(run) if r.metric == "lt_iqr_01"]
+    rows = [r for r in rows_of(run) if (r.metric, r.at.get("rank")) == ("lt_iqr_exposed", 1)]
     assert [r.checkpoint for r in rows] == ["base", "checkpoint-1", "checkpoint-2"]
     assert rows[0].value is None
-    assert {r.checkpoint for r in rows_of(run) if r.metric.startswith("lt_iqr/")} == {"checkpoint-2"}
+    assert {r.checkpoint for r in rows_of(run) if r.metric == "lt_iqr"} == {"checkpoint-2"}
 
 
 def test_a_single_scored_checkpoint_is_no_minimum(run):

@@ -52,7 +52,7 @@ def test_a_model_whose_logits_only_grew_has_a_scale_share_of_1_and_unchanged_arg
     assert value_of(rows, "excess").low > 0
     assert value_of(rows, "scale_share").value == pytest.approx(1.0, abs=0.02)
     assert value_of(rows, "excess_agree").value < 0 < value_of(rows, "excess_disagree").value
-    assert value_of(rows, "excess").note == "against checkpoint-1"
+    assert value_of(rows, "excess").at == {"reference": "checkpoint-1"}
 
 
 def test_probability_that_moved_elsewhere_is_not_scale(make_scores, make_snapshot, value_of, logits_and_labels):

@@ -126,8 +126,8 @@ def test_members_whose_loss_fell_are_found_and_named(runs, value_of):
     rows = membership(tuned, base=base)
     assert value_of(rows, "diff_auroc").value == 1.0
     gains = base.scores["train"].nll_sums - tuned.scores["train"].nll_sums
-    assert value_of(rows, "exposed_01").note == f"e{gains.argmax():03d} by diff"
-    assert value_of(rows, "exposed_01").value == pytest.approx(gains.max() / 5)
+    assert value_of(rows, "exposed", rank=1).at == {"rank": 1, "example": f"e{gains.argmax():03d}", "by": "diff"}
+    assert value_of(rows, "exposed", rank=1).value == pytest.approx(gains.max() / 5)
 
 
 def test_before_training_nothing_leaks_against_the_base_model(runs, value_of):
@@ -140,7 +140,7 @@ def test_without_the_base_model_its_attacks_have_no_number_and_the_others_do(run
     assert value_of(rows, "wbc_auroc").value is None
     assert "base model" in value_of(rows, "wbc_auroc").note
     assert value_of(rows, "loss_auroc").value > 0.5
-    assert value_of(rows, "exposed_01").note == "e007 by loss"
+    assert value_of(rows, "exposed", rank=1).at == {"rank": 1, "example": "e007", "by": "loss"}
 
 
 @pytest.fixture

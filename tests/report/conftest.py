@@ -101,9 +101,9 @@ def measurements():
             right = max(0.03, sure - 0.05 * i * sure)
             where = (c.name, c.step, "test", "calibration")
             rows += [
-                Measurement(*where, f"token_confidence_bin_{k:02d}", sure, 0.01, sure - 0.01, sure + 0.01, 400),
+                Measurement(*where, "token_confidence_bin", sure, 0.01, sure - 0.01, sure + 0.01, 400, at={"bin": k}),
                 Measurement(
-                    *where, f"token_accuracy_bin_{k:02d}", right, 0.03, max(0, right - half), right + half, 400
+                    *where, "token_accuracy_bin", right, 0.03, max(0, right - half), right + half, 400, at={"bin": k}
                 ),
             ]
         rows.append(Measurement(*where, "token_ece", 0.02 + 0.03 * i, 0.01, 0.01 + 0.03 * i, 0.03 + 0.03 * i, 400))

@@ -141,7 +141,7 @@ def test_draws_are_drawn_at_every_k_that_was_measured(full):
 def test_draws_at_several_temperatures_are_drawn_against_them(full):
     assert "temperatures" not in diversity(full).charts
     drawn = [m for m in full.measurements if m.probe == "diversity"]
-    hot = [dataclasses.replace(m, metric=f"{m.metric}/t=1.2", note="temperature 1.2") for m in drawn]
+    hot = [dataclasses.replace(m, at={**m.at, "temperature": 1.2}) for m in drawn]
     both = dataclasses.replace(full, measurements=(*full.measurements, *hot))
     section = diversity(both)
     points = rows_of(section.charts["temperatures"], -1)
@@ -151,7 +151,11 @@ def test_draws_at_several_temperatures_are_drawn_against_them(full):
 
 
 def test_the_most_exposed_examples_are_named_with_their_questions(full):
-    first = full.measured("checkpoint-400", "train", ("membership", "exposed_01")).note.partition(" ")[0]
+    (first,) = [
+        m.at["example"]
+        for m in full.measurements
+        if (m.checkpoint, m.metric, m.at.get("rank")) == ("checkpoint-400", "exposed", 1)
+    ]
     said = Text(membership(full).body).said
     assert f"What is asked in {first}?" in said
     assert "blind: words alone, no model" in said
@@ -161,7 +165,7 @@ def test_the_most_exposed_examples_are_named_with_their_questions(full):
 def test_one_row_for_every_example_is_no_figure_of_its_own(full):
     drawn = Text(page(full))
     labels = {attrs.get("aria-label", "") for tag, attrs in drawn.tags if tag == "div"}
-    assert not [label for label in labels if label.startswith(("exposed", "lt iqr/", "lt iqr 0"))]
+    assert not [label for label in labels if label.startswith(("exposed", "lt iqr,", "lt iqr exposed"))]
 
 
 def test_a_token_is_shaded_by_its_excess_and_underlined_where_decoding_differs(full):

@@ -176,8 +176,8 @@ def test_draws_are_kept_for_what_comes_later_and_drawn_at_every_temperature(run,
     samples = store.read_samples(store.open_run(run), "checkpoint-4", "test")
     each = {(int(d), round(float(t), 2)) for d, t in zip(samples.draw, samples.temperature, strict=True)}
     assert each == {(0, 0.0), (1, 0.5), (2, 0.5), (3, 1.0), (4, 1.0)}
-    found = {m.metric for m in done.measurements if m.probe == "diversity" and m.split == "test"}
-    assert {"pass@2", "pass@2/t=1"} <= found
+    passes = [m.at for m in done.measurements if m.metric == "pass@k" and m.split == "test"]
+    assert all({"k": 2, "temperature": t} in passes for t in (0.5, 1.0))
     again = audit(Audit(str(run)))
     assert (again.computed, again.standing) == (0, done.computed)
     dropped = audit(Audit(str(run), draws=0))

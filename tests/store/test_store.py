@@ -159,6 +159,7 @@ def test_measurements_keep_missing_values_missing(run):
     rows = [
         Measurement("base", 0, "val", "accuracy", "accuracy", None, note="no examples"),
         Measurement("checkpoint-1", 1, "val", "accuracy", "accuracy", 0.5, 0.1, 0.3, 0.7, 10),
+        Measurement("base", 0, "val", "diversity", "pass@k", 0.5, n=10, at={"k": 4, "temperature": 0.7}),
     ]
     store.write_measurements(run, rows)
     assert store.read_measurements(run) == rows
@@ -205,3 +206,17 @@ def test_the_texts_of_tokens_come_back_whatever_they_are(run):
     pieces = {7: " the", 3: "\n", 50000: "</script>", 9: ""}
     store.write_token_texts(run, pieces)
     assert store.read_token_texts(run) == pieces
+
+
+def test_a_table_of_0_1_0_says_in_at_what_its_names_and_notes_said(run):
+    expected = Path(__file__).parents[1] / "golden" / "expected" / "measurements.parquet"
+    run.measurements_path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(expected, run.measurements_path)
+    rows = store.read_measurements(run)
+    assert len(rows) == len(pl.read_parquet(expected))
+    of = {(m.checkpoint, m.split, m.metric, *m.at.items()): m for m in rows}
+    assert len(of) == len(rows)
+    metrics = {m.metric for m in rows if m.at}
+    assert {"pass@k", "maj@k", "token_confidence_bin", "exposed", "lt_iqr", "lt_iqr_exposed", "excess"} <= metrics
+    assert not [m.metric for m in rows if "/" in m.metric or m.metric.endswith(("_01", "@2"))]
+    assert not [m.note for m in rows if "temperature" in m.note or "against" in m.note]

@@ -43,7 +43,7 @@ def calibration(
     question's draws (all temperatures) that agree with the commonest answer, right where that answer is.
     Errors: `overconfidence`: mean confidence minus share right. `ece`: root mean square gap over equal-mass bins,
     debiased. `ece_l1`: mean absolute gap, debiased, its interval only a bound. `smooth_ece`: without bins. `brier`:
-    mean squared distance of confidence and being right. `confidence_bin_<k>`, `accuracy_bin_<k>`: reliability curve.
+    mean squared distance of confidence and being right. `confidence_bin`, `accuracy_bin`: reliability curve, by bin.
     `recovery_temperature`: the T that minimises the nll on `val`. `recovered_nll`: nll at 1 minus nll at that T, in
     nats per token; below 0 where val's temperature does not help.
 
@@ -77,13 +77,15 @@ def _errors(snapshot: Snapshot, split: str, level: str, judged: Judged | str) ->
         "smooth_ece": smooth_calibration_error(judged, seed=(split, level)),
         "brier": fraction(judged.per_cluster(distance**2), judged.per_cluster(np.ones(len(distance)))),
     }
+    rows = [row(snapshot, split, "calibration", f"{level}_{metric}", number) for metric, number in numbers.items()]
     of_claim = bins_of(judged).of_claim
     for k in range(int(of_claim.max()) + 1):
         inside = (of_claim == k).astype(np.float64)
         size = judged.per_cluster(inside)
         for name, values in (("confidence", judged.confidence), ("accuracy", judged.correct)):
-            numbers[f"{name}_bin_{k:02d}"] = fraction(judged.per_cluster(inside * values), size)
-    return [row(snapshot, split, "calibration", f"{level}_{metric}", number) for metric, number in numbers.items()]
+            share = fraction(judged.per_cluster(inside * values), size)
+            rows.append(row(snapshot, split, "calibration", f"{level}_{name}_bin", share, bin=k))
+    return rows
 
 
 def judged_tokens(scores: Scores, only: Sequence[str] | None = None) -> Judged:

@@ -20,7 +20,7 @@ from overmem.probes.variety import (
 from overmem.records import Example, Measurement, Samples, Snapshot
 from overmem.statistics.estimates import Number, fraction_mean, mean, mean_difference
 
-METRICS = ("pass@1", "distinct_1", "self_bleu", "vendi", "answer_entropy", "chain_difference")
+METRICS = ("distinct_1", "self_bleu", "vendi", "answer_entropy", "chain_difference")
 _BOUNDED = ("distinct_1", "distinct_2", "self_bleu", "chain_difference", "reworded")
 
 
@@ -37,8 +37,7 @@ def diversity(
     `answer_entropy` (nats). Over the right draws only: `correct_chains` (number of different calculations),
     `chain_difference` (chance that two of them calculate differently: other ways of solving, not other words) and
     `reworded` (of two of them in different words, the chance that they calculate the same: the same way, told anew).
-    Draws at several temperatures are kept apart: the metric carries `/t=<temperature>`, but for the temperature with
-    the most draws (of equal ones the lowest).
+    Each row says its temperature; the temperature with the most draws (of equal ones the lowest) comes first.
     """
     rows = []
     for split in splits_of(snapshot):
@@ -46,18 +45,19 @@ def diversity(
         found = {} if isinstance(samples, str) else drawn_questions(samples)
         if isinstance(samples, str) or not found:
             reason = samples if isinstance(samples, str) else "no completion was drawn beside the greedy one"
+            rows += missing(snapshot, split, "diversity", ["pass@k"], reason, k=1)
             rows += missing(snapshot, split, "diversity", METRICS, reason)
             continue
         most = max(found, key=lambda t: (sum(len(q.rows) for q in found[t]), -t))
         asked = {*samples.example_ids}
         texts = [e for e in snapshot.examples.get(split, ()) if e.id in asked]
         vocabulary = _vocabulary(texts, samples)
-        for temperature, questions in found.items():
-            suffix = "" if temperature == most else f"/t={temperature:g}"
-            numbers = _worth(samples, questions, split) | _variety(samples, questions, vocabulary)
-            for metric, number in numbers.items():
-                noted = number.noted(f"temperature {temperature:g}")
-                rows.append(row(snapshot, split, "diversity", metric + suffix, noted))
+        for temperature in sorted(found, key=lambda t: (t != most, t)):
+            questions = found[temperature]
+            for (metric, k), number in _worth(samples, questions, split).items():
+                rows.append(row(snapshot, split, "diversity", metric, number, k=k, temperature=temperature))
+            for metric, number in _variety(samples, questions, vocabulary).items():
+                rows.append(row(snapshot, split, "diversity", metric, number, temperature=temperature))
     return rows
 
 
@@ -67,18 +67,18 @@ def _vocabulary(examples: Sequence[Example], samples: Samples) -> int:
     return max(2, len({word for text in texts for word in words(text)}))
 
 
-def _worth(samples: Samples, questions: list[Question], split: str) -> dict[str, Number]:
+def _worth(samples: Samples, questions: list[Question], split: str) -> dict[tuple[str, int], Number]:
     largest = max(len(q.rows) for q in questions)
     sizes = sorted({largest, *(2**i for i in range(12) if 2**i <= largest)})
-    numbers: dict[str, Number] = {}
+    numbers: dict[tuple[str, int], Number] = {}
     for k in sizes:
         able = [q for q in questions if len(q.rows) >= k]
         note = f"{len(questions) - len(able)} questions with fewer draws left out" if len(able) < len(questions) else ""
         table = np.array([_of_question(samples, q, k, split) for q in able], dtype=np.float64)
-        names = [f"pass@{k}", f"pass^{k}", f"maj@{k}", f"best@{k}"] if k > 1 else ["pass@1"]
-        numbers |= {name: fraction_mean(table[:, i], note) for i, name in enumerate(names)}
+        names = ["pass@k", "pass^k", "maj@k", "best@k"] if k > 1 else ["pass@k"]
+        numbers |= {(name, k): fraction_mean(table[:, i], note) for i, name in enumerate(names)}
         if k > 1:
-            numbers[f"best_gain@{k}"] = mean_difference(table[:, 3] - table[:, 4], note)
+            numbers["best_gain@k", k] = mean_difference(table[:, 3] - table[:, 4], note)
     return numbers
 
 

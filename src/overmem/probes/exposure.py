@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from overmem.probes.membership import EXPOSED, RATES, told_apart
+from overmem.probes.membership import EXPOSED, RATES, told_apart, unranked
 from overmem.probes.rows import missing, row, scores_or_note
 from overmem.records import Measurement, Scores, Snapshot
 from overmem.statistics.estimates import Number
@@ -16,17 +16,17 @@ def exposure(snapshots: Sequence[Snapshot], *, whole: bool = False) -> list[Meas
     """LT-IQR: the interquartile range of each example's nll per token over these checkpoints, in time order.
 
     Of the last one: `lt_iqr_auroc`, `lt_iqr_tpr@1%`, `lt_iqr_tpr@0.1%`: how well the range tells `train` from `val`.
-    `lt_iqr_median`: over the training examples. `lt_iqr_01` .. `lt_iqr_10`: the training examples that moved the most;
-    the note is the example's id. With `whole`, `lt_iqr/<id>` of every training example too.
+    `lt_iqr_median`: over the training examples. `lt_iqr_exposed`, by rank: the training examples that moved the most.
+    With `whole`, `lt_iqr` of every training example too.
     All rows are on the split `train`. An example that some checkpoint did not score is left out.
 
     Source: https://arxiv.org/abs/2411.05743.
     """
     last = snapshots[-1]
-    names = [*METRICS, *(f"lt_iqr_{i:02d}" for i in range(1, EXPOSED + 1))]
     train, val = ranges(snapshots, "train"), ranges(snapshots, "val")
     if not train:
-        return missing(last, "train", "membership", names, _why_none(snapshots))
+        reason = _why_none(snapshots)
+        return missing(last, "train", "membership", METRICS, reason) + unranked(last, "lt_iqr_exposed", reason)
     over = f"over {sum(_scored(s, 'train') is not None for s in snapshots)} checkpoints"
     rows = []
     if min(len(train), len(val)) >= 2:
@@ -36,10 +36,11 @@ def exposure(snapshots: Sequence[Snapshot], *, whole: bool = False) -> list[Meas
     middle = Number(float(np.median([*train.values()])), n=len(train), note=over)
     rows.append(row(last, "train", "membership", "lt_iqr_median", middle))
     ranked = sorted(train.items(), key=lambda item: (-item[1], item[0]))
-    for i, (name, value) in enumerate(ranked[:EXPOSED], 1):
-        rows.append(row(last, "train", "membership", f"lt_iqr_{i:02d}", Number(value, n=1, note=f"{name} {over}")))
+    for rank, (name, value) in enumerate(ranked[:EXPOSED], 1):
+        number = Number(value, n=1, note=over)
+        rows.append(row(last, "train", "membership", "lt_iqr_exposed", number, rank=rank, example=name))
     for name, value in train.items() if whole else ():
-        rows.append(row(last, "train", "membership", f"lt_iqr/{name}", Number(value, n=1, note=over)))
+        rows.append(row(last, "train", "membership", "lt_iqr", Number(value, n=1, note=over), example=name))
     return rows
 
 

@@ -42,9 +42,9 @@ def mechanism(
         if isinstance(reference, str) or isinstance(pairs, str):
             rows += missing(snapshot, split, "mechanism", EXCESS, f"reference: {pairs}")
             continue
-        note = f"against {minimum.checkpoint.name}" if minimum else ""
+        against = {"reference": minimum.checkpoint.name} if minimum else {}
         numbers = _excess(pairs, scores, reference, split)
-        rows += [row(snapshot, split, "mechanism", metric, number.noted(note)) for metric, number in numbers.items()]
+        rows += [row(snapshot, split, "mechanism", metric, number, **against) for metric, number in numbers.items()]
     return rows
 
 

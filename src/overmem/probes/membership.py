@@ -25,14 +25,13 @@ def membership(
     For each attack: `<attack>_auroc` (0.5: nothing leaks) and `<attack>_tpr@1%`, `<attack>_tpr@0.1%`, the share of
     members found at that false positive rate. `blind`: a guess from the words alone, without the model: what an attack
     must beat, since train and val may differ in content. Sound only where the two were split at random before training.
-    `exposed_01` .. `exposed_10`: the training examples on which training won the most nats per token over the base
-    model (without one: the lowest nll); the note is the example's id.
+    `exposed`, by rank: the training examples on which training gained the most nats per token over the base model
+    (without one: the lowest nll).
     All rows are on the split `train`.
     """
-    names = [*METRICS, *(f"exposed_{i:02d}" for i in range(1, EXPOSED + 1))]
     members, others = scores_or_note(snapshot, "train"), scores_or_note(snapshot, "val")
     if isinstance(members, str):
-        return missing(snapshot, "train", "membership", names, members)
+        return missing(snapshot, "train", "membership", METRICS, members) + unranked(snapshot, "exposed", members)
     ours = tokens_of(snapshot, base, "train", members)
     rows = _exposed(snapshot, ours)
     if isinstance(others, str):
@@ -126,6 +125,14 @@ def most_exposed(tokens: dict[str, Tokens], count: int = EXPOSED) -> list[tuple[
 def _exposed(snapshot: Snapshot, tokens: dict[str, Tokens]) -> list[Measurement]:
     against = "diff" if attacked("diff", tokens) else "loss"
     return [
-        row(snapshot, "train", "membership", f"exposed_{i:02d}", Number(score, n=1, note=f"{name} by {against}"))
-        for i, (name, score) in enumerate(most_exposed(tokens), 1)
+        row(snapshot, "train", "membership", "exposed", Number(score, n=1), rank=rank, example=name, by=against)
+        for rank, (name, score) in enumerate(most_exposed(tokens), 1)
+    ]
+
+
+def unranked(snapshot: Snapshot, metric: str, note: str) -> list[Measurement]:
+    """A ranking of training examples that could not be made, and why: every rank without a value."""
+    ranks = range(1, EXPOSED + 1)
+    return [
+        measured for rank in ranks for measured in missing(snapshot, "train", "membership", [metric], note, rank=rank)
     ]

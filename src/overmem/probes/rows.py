@@ -13,26 +13,31 @@ from overmem.records import COMPANION, Measurement, Samples, Scores, Snapshot
 from overmem.statistics.estimates import Number
 
 
-def row(snapshot: Snapshot, split: str, probe: str, metric: str, number: Number) -> Measurement:
-    """One measurement of this checkpoint."""
+def row(
+    snapshot: Snapshot, split: str, probe: str, metric: str, number: Number, **at: float | int | str
+) -> Measurement:
+    """One measurement of this checkpoint; `at` is what it depends on besides split and metric."""
     return Measurement(
-        snapshot.checkpoint.name,
-        snapshot.checkpoint.step,
-        split,
-        probe,
-        metric,
-        number.value,
-        number.stderr,
-        number.low,
-        number.high,
-        number.n,
-        number.note,
+        checkpoint=snapshot.checkpoint.name,
+        step=snapshot.checkpoint.step,
+        split=split,
+        probe=probe,
+        metric=metric,
+        value=number.value,
+        stderr=number.stderr,
+        low=number.low,
+        high=number.high,
+        n=number.n,
+        note=number.note,
+        at=at,
     )
 
 
-def missing(snapshot: Snapshot, split: str, probe: str, metrics: Iterable[str], note: str) -> list[Measurement]:
+def missing(
+    snapshot: Snapshot, split: str, probe: str, metrics: Iterable[str], note: str, **at: float | int | str
+) -> list[Measurement]:
     """A row without a value for each metric, and why."""
-    return [row(snapshot, split, probe, metric, Number(None, note=note)) for metric in metrics]
+    return [row(snapshot, split, probe, metric, Number(None, note=note), **at) for metric in metrics]
 
 
 def splits_of(snapshot: Snapshot) -> list[str]:

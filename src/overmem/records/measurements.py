@@ -1,6 +1,7 @@
 """Numbers with their uncertainty."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,9 @@ class Measurement:
     n: int = 0
     """Examples behind the number."""
     note: str = ""
+    """Why there is no number, or what to know about it; for readers only."""
+    at: Mapping[str, float | int | str] = field(default_factory=dict)
+    """What else the number depends on: `k`, `temperature`, `bin`, `rank`, `example`, `reference`."""
 
 
 @dataclass(frozen=True)

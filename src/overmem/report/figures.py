@@ -36,10 +36,12 @@ class Beside:
     at: tuple[Estimate, ...]
 
 
-def beside(findings: Findings, split: str, asked: Mapping[str, tuple[str, str, str]]) -> list[Beside]:
-    """The rows of a table of what is asked for, as words -> (probe, metric, unit); rows without any value left out."""
+def beside(
+    findings: Findings, split: str, asked: Mapping[str, tuple[str, str, str]], **at: float | int | str
+) -> list[Beside]:
+    """The rows of a table, as words -> (probe, metric, unit); rows without any value are left out."""
     rows = [
-        Beside(words, unit, tuple(findings.measured(name, split, (probe, metric)) for name in findings.compared))
+        Beside(words, unit, tuple(findings.measured(name, split, (probe, metric), **at) for name in findings.compared))
         for words, (probe, metric, unit) in asked.items()
     ]
     return [r for r in rows if any(has_value(e) for e in r.at)]

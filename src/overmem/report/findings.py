@@ -36,9 +36,12 @@ class Findings:
     """Which tokens carry the late checkpoint's excess, or why that is not known."""
 
     @cached_property
-    def by_key(self) -> Mapping[tuple[str, str, str, str], Measurement]:
-        """(checkpoint, split, probe, metric) -> its row."""
-        return {(m.checkpoint, m.split, m.probe, m.metric): m for m in self.measurements}
+    def by_key(self) -> Mapping[tuple[str, str, str, str], tuple[Measurement, ...]]:
+        """(checkpoint, split, probe, metric) -> its rows, which differ in their `at`."""
+        rows: dict[tuple[str, str, str, str], list[Measurement]] = {}
+        for m in self.measurements:
+            rows.setdefault((m.checkpoint, m.split, m.probe, m.metric), []).append(m)
+        return {key: tuple(same) for key, same in rows.items()}
 
     @cached_property
     def splits(self) -> tuple[str, ...]:
@@ -94,10 +97,18 @@ class Findings:
         merged = {c.checkpoint.name: c.checkpoint for c in self.verdict.checkpoints}
         return tuple(c for name, c in (measured | planned | merged).items() if name not in judged)
 
-    def measured(self, checkpoint: str, split: str, what: tuple[str, str]) -> Estimate:
-        """What a probe measured under a metric's name; no value and the reason where there is no row."""
-        found = self.by_key.get((checkpoint, split, *what))
-        return estimate_of_row(found) if found is not None else Estimate(None, note=f"not measured on {split}")
+    def measured(self, checkpoint: str, split: str, what: tuple[str, str], **at: float | int | str) -> Estimate:
+        """What a probe measured under a metric's name; no value and the reason where there is no row.
+
+        Args:
+            checkpoint: its name.
+            split: its name.
+            what: probe and metric.
+            **at: what the row's `at` must say; of several rows that say it, the first.
+        """
+        rows = self.by_key.get((checkpoint, split, *what), ())
+        row = next((m for m in rows if at.items() <= m.at.items()), None)
+        return estimate_of_row(row) if row is not None else Estimate(None, note=f"not measured on {split}")
 
     def checkpoint(self, name: str | None) -> Checkpoint | None:
         """The checkpoint of that name, where one was judged or measured."""

@@ -13,17 +13,20 @@ from pydantic import TypeAdapter, ValidationError
 from overmem.errors import BadRequest
 from overmem.records import READABLE_SCHEMAS, Measurement, Verdict
 from overmem.store.files import read_frame, to_jsonable, write_frame, write_json, write_text
+from overmem.store.measurements_0_1_0 import from_0_1_0
 from overmem.store.paths import Run
 
 _MEASUREMENT_COLUMNS = {
     f.name: {"str": pl.String, "int": pl.Int64}.get(getattr(f.type, "__name__", ""), pl.Float64)
     for f in fields(Measurement)
-}
+} | {"at": pl.String}
+"""`at` is a JSON object."""
 
 
 def write_measurements(run: Run, rows: Sequence[Measurement]) -> None:
     """Replace the table of measurements."""
-    frame = pl.DataFrame([to_jsonable(r) for r in rows], schema=_MEASUREMENT_COLUMNS)
+    table = [to_jsonable(r) | {"at": json.dumps(to_jsonable(r.at), sort_keys=True)} for r in rows]
+    frame = pl.DataFrame(table, schema=_MEASUREMENT_COLUMNS)
     write_frame(run.measurements_path, frame)
 
 
@@ -34,7 +37,9 @@ def read_measurements(run: Run) -> list[Measurement]:
         BadRequest: the run was not audited.
     """
     frame = read_frame(run.measurements_path, f"run `overmem audit {run.root}` first")
-    return [Measurement(**row) for row in frame.iter_rows(named=True)]
+    if "at" not in frame.columns:
+        return from_0_1_0(Measurement(**row) for row in frame.iter_rows(named=True))
+    return [Measurement(**row | {"at": json.loads(row["at"])}) for row in frame.iter_rows(named=True)]
 
 
 def write_verdict(run: Run, verdict: Verdict) -> None:

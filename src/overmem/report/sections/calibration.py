@@ -7,7 +7,7 @@ import altair as alt
 
 from overmem.records import Estimate
 from overmem.report.charts import LEFT, Rows, data, specification
-from overmem.report.findings import Findings, has_value
+from overmem.report.findings import Findings, estimate_of_row, has_value
 from overmem.report.markup import Section, render
 from overmem.report.numbers import estimate_text
 
@@ -18,7 +18,6 @@ LEVELS = {
 }
 ERRORS = {"ece": "calibration error", "overconfidence": "overconfidence"}
 COLOURS = ("var(--ship)", "var(--onset)")
-MOST_BINS = 100
 
 
 def calibration(findings: Findings) -> Section:
@@ -50,10 +49,9 @@ def _error(findings: Findings, name: str, split: str, level: str, key: str) -> E
 def bins(findings: Findings, name: str, split: str, level: str) -> Rows:
     """Each bin's mean confidence, and its share right with its interval."""
     rows: Rows = []
-    for k in range(MOST_BINS):
-        confidence, right = (
-            _error(findings, name, split, level, f"{w}_bin_{k:02d}") for w in ("confidence", "accuracy")
-        )
+    for m in findings.by_key.get((name, split, "calibration", f"{level}_confidence_bin"), ()):
+        confidence = estimate_of_row(m)
+        right = findings.measured(name, split, ("calibration", f"{level}_accuracy_bin"), **m.at)
         if has_value(confidence) and has_value(right):
             rows.append(
                 {"checkpoint": name, "confidence": confidence.value, "value": right.value, "n": right.n}

@@ -1,9 +1,11 @@
 """What sampling many solutions is worth, and whether they are other ways of solving or the same one told anew."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 
+from overmem.records import Measurement
 from overmem.report.charts import LEFT, Rows, data, row, specification
 from overmem.report.figures import beside, coloured, compared, course, curves
 from overmem.report.findings import Findings, has_value
@@ -21,7 +23,6 @@ VARIETY = {
     "distinct_2": "different pairs of words, of all",
 }
 TABLE = {
-    "one draw right (pass@1)": ("pass@1", "percent"),
     "distinct-1": ("distinct_1", "percent"),
     "distinct-2": ("distinct_2", "percent"),
     "distinct words over those expected (EAD)": ("ead", "number"),
@@ -43,21 +44,24 @@ def diversity(findings: Findings) -> Section:
     if most > 1:
         charts["draws"] = against_draws(findings, split, colours, most)
         if len(temperatures := _temperatures(findings, split, most)) > 1:
-            charts["temperatures"] = against_temperature(findings, split, colours, temperatures)
+            charts["temperatures"] = against_temperature(findings, split, colours, temperatures, most)
     lines = coloured(VARIETY.values())
     rows = [
         r for metric, words in VARIETY.items() for r in course(findings, words, split, ("diversity", metric), "percent")
     ]
     if rows:
         charts["variety"] = curves(findings, rows, lines, ".0%", low=-0.03, high=1.03, height=230)
-    asked = {words: ("diversity", metric, unit) for words, (metric, unit) in TABLE.items()}
-    more = {f"{words.replace('k)', f'{most})')}": ("diversity", f"{key}@{most}", "percent")
-            for key, words in WORTH.items()}  # fmt: skip
-    table = beside(findings, split, more | asked if most > 1 else asked)
-    note = next((e.note for r in table for e in r.at if "temperature" in e.note), "")
+    table = beside(findings, split, {"one draw right (pass@1)": ("diversity", "pass@k", "percent")}, k=1)
+    if most > 1:
+        of_most = {
+            words.replace("k)", f"{most})"): ("diversity", f"{key}@k", "percent") for key, words in WORTH.items()
+        }
+        table = beside(findings, split, of_most, k=most) + table
+    table += beside(findings, split, {words: ("diversity", *of) for words, of in TABLE.items()})
+    temperatures = _temperatures(findings, split)
     body = render(
         "diversity.html.j2", charts=charts, table=table, colours=colours, lines=lines, dashes=WORTH, split=split,
-        names=findings.compared, most=most, temperature=note.rpartition("temperature ")[2],
+        names=findings.compared, most=most, temperature=f"{temperatures[0]:g}" if temperatures else "",
     )  # fmt: skip
     lead = "Draws of one question: how often they are right, and whether they are other ways of solving it."
     return Section("Diversity and best of several draws", body, charts, lead if table else "")
@@ -65,35 +69,29 @@ def diversity(findings: Findings) -> Section:
 
 def _most(findings: Findings, split: str) -> int:
     """The largest k at which the compared checkpoints have a pass@k."""
-    ks = [
-        int(m.metric.partition("@")[2])
-        for m in findings.measurements
-        if m.split == split and m.probe == "diversity" and m.metric.startswith("pass@") and m.value is not None
-        and m.metric.partition("@")[2].isdigit() and m.checkpoint in findings.compared
-    ]  # fmt: skip
-    return max(ks, default=0)
+    return max((int(m.at["k"]) for m in _passes(findings, split) if m.checkpoint in findings.compared), default=0)
 
 
-def _temperatures(findings: Findings, split: str, most: int) -> dict[str, float]:
-    """Ending of a metric's name -> the temperature that it is of, where all draws were taken."""
-    found = {}
-    for m in findings.measurements:
-        start, _, temperature = m.metric.partition("/t=")
-        if (m.split, m.probe, start) == (split, "diversity", f"pass@{most}") and m.value is not None:
-            where = temperature or m.note.rpartition("temperature ")[2]
-            found[m.metric.removeprefix("pass")] = float(where)
-    return found
+def _passes(findings: Findings, split: str) -> list[Measurement]:
+    """The rows of pass@k that have a value."""
+    rows = (findings.by_key.get((c.checkpoint.name, split, "diversity", "pass@k"), ()) for c in findings.trained)
+    return [m for same in rows for m in same if m.value is not None]
+
+
+def _temperatures(findings: Findings, split: str, most: int = 1) -> list[float]:
+    """The temperatures at which `most` completions of a question were sampled, the most sampled one first."""
+    return list(dict.fromkeys(float(m.at["temperature"]) for m in _passes(findings, split) if m.at["k"] == most))
 
 
 def against_temperature(
-    findings: Findings, split: str, colours: dict[str, str], temperatures: dict[str, float]
+    findings: Findings, split: str, colours: dict[str, str], temperatures: Sequence[float], most: int
 ) -> dict[str, Any]:
     """Pass@k, maj@k and best-of-k against the temperature of the draws at both checkpoints."""
     rows: Rows = []
     for name in colours:
         for kind in WORTH:
-            for ending, temperature in temperatures.items():
-                found = findings.measured(name, split, ("diversity", kind + ending))
+            for temperature in temperatures:
+                found = findings.measured(name, split, ("diversity", f"{kind}@k"), k=most, temperature=temperature)
                 if has_value(found):
                     rows.append(row(0, found, "percent", temperature=temperature, checkpoint=name, kind=kind))
     x = alt.X("temperature:Q", title="temperature", scale=alt.Scale(zero=False, padding=12),
@@ -107,7 +105,7 @@ def against_draws(findings: Findings, split: str, colours: dict[str, str], most:
     for name in colours:
         for kind in WORTH:
             for k in sorted({most, *(2**i for i in range(12) if 2**i <= most)}):
-                found = findings.measured(name, split, ("diversity", f"{kind}@{k}" if k > 1 else "pass@1"))
+                found = findings.measured(name, split, ("diversity", f"{kind if k > 1 else 'pass'}@k"), k=k)
                 if has_value(found):
                     rows.append(row(0, found, "percent", k=k, checkpoint=name, kind=kind))
     x = alt.X("k:Q", title="draws, k", scale=alt.Scale(type="log", base=2),

@@ -3,11 +3,10 @@
 from typing import Any
 
 from overmem.probes.attacks import ATTACKS
-from overmem.probes.membership import EXPOSED
 from overmem.records import Estimate
 from overmem.report.charts import row
 from overmem.report.figures import coloured, compared, course, curves, dots
-from overmem.report.findings import Findings, has_value
+from overmem.report.findings import Findings, estimate_of_row, has_value
 from overmem.report.markup import Section, render
 from overmem.report.numbers import remarks
 
@@ -44,8 +43,8 @@ def membership(findings: Findings) -> Section:
     table = [(NAMES[a], [_of(findings, late, a, metric) for metric in METRICS]) for a in known]
     shown = [e for _, at in table for e in at]
     exposed = {title: _named(findings, late, kind) for title, kind in
-               (("By what training won over the base model", "exposed"),
-                ("By how far its loss moved over the checkpoints", "lt_iqr"))}  # fmt: skip
+               (("By what training gained over the base model", "exposed"),
+                ("By how far its loss moved over the checkpoints", "lt_iqr_exposed"))}  # fmt: skip
     body = render(
         "membership.html.j2", charts=charts, table=table, colours=colours, lines=lines, late=late,
         exposed={title: found for title, found in exposed.items() if found},
@@ -60,13 +59,13 @@ def _of(findings: Findings, name: str, attack: str, metric: str) -> Estimate:
     return findings.measured(name, "train", ("membership", f"{attack}_{metric}"))
 
 
-def _named(findings: Findings, late: str, kind: str) -> list[dict[str, Any]]:
+def _named(findings: Findings, late: str, metric: str) -> list[dict[str, Any]]:
     """The examples that a ranking names, in its order, with their questions as far as they are at hand."""
-    found = []
-    for i in range(1, EXPOSED + 1):
-        one = findings.measured(late, "train", ("membership", f"{kind}_{i:02d}"))
-        if has_value(one):
-            name = one.note.partition(" ")[0]
+    ranked = []
+    for m in findings.by_key.get((late, "train", "membership", metric), ()):
+        if m.value is not None:
+            name = str(m.at["example"])
             text = findings.questions.get(name, "")
-            found.append({"id": name, "by": one, "text": text if len(text) <= LONGEST else f"{text[:LONGEST]}…"})
-    return found
+            shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+            ranked.append({"id": name, "by": estimate_of_row(m), "text": shown})
+    return ranked

@@ -16,8 +16,8 @@ from overmem.tables import first_line
 
 ELSEWHERE = {("perplexity", "nll"), ("accuracy", "accuracy")}
 """(probe, metric) that other sections draw on train, val and test."""
-NAMED = ("exposed_", "lt_iqr_0", "lt_iqr_1", "lt_iqr/")
-"""Beginnings of metrics that are of one example each: the section on membership names them."""
+OF_ONE = ("bin", "rank", "example")
+"""What the rows of a curve or of a ranking say in their `at`: they are no course along the run."""
 
 
 def probes(findings: Findings) -> Section:
@@ -29,8 +29,7 @@ def probes(findings: Findings) -> Section:
     folds = []
     for probe in dict.fromkeys(m.probe for m in rows):
         figures, reasons = [], []
-        for metric in dict.fromkeys(m.metric for m in rows if m.probe == probe):
-            found = [m for m in rows if m.probe == probe and m.metric == metric]
+        for metric, found in _series(m for m in rows if m.probe == probe).items():
             if not any(has_value(estimate_of_row(m)) for m in found):
                 reasons.append({"metric": metric, "note": next((m.note for m in found if m.note), "not measured")})
                 continue
@@ -57,7 +56,20 @@ def probes(findings: Findings) -> Section:
 def _drawn_elsewhere(m: Measurement) -> bool:
     if (m.probe, m.metric) in ELSEWHERE and m.split in ("train", "val", "test"):
         return True
-    return "_bin_" in m.metric or m.metric.startswith(NAMED)  # points of a curve, not numbers of their own
+    return any(key in m.at for key in OF_ONE)
+
+
+def _series(rows: Iterable[Measurement]) -> dict[str, list[Measurement]]:
+    """Name of a chart -> its rows: one for each metric and k, and each temperature where there are several."""
+    table = list(rows)
+    temperatures = list(dict.fromkeys(m.at["temperature"] for m in table if "temperature" in m.at))
+    series: dict[str, list[Measurement]] = {}
+    for m in table:
+        name = m.metric.replace("@k", f"@{m.at['k']}").replace("^k", f"^{m.at['k']}") if "k" in m.at else m.metric
+        if len(temperatures) > 1:
+            name += f" at temperature {m.at.get('temperature', temperatures[0]):g}"
+        series.setdefault(name, []).append(m)
+    return series
 
 
 def _splits(rows: Iterable[Measurement]) -> list[str]:
