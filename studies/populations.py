@@ -9,21 +9,13 @@ from jaxtyping import Float
 from scipy.special import beta, ndtr, ndtri
 
 from overmem.probes.draws import pass_at
-from overmem.statistics.estimates import (
-    Number,
-    difference,
-    fraction_mean,
-    mean_difference,
-    mean_of_independent,
-    paired_drop,
-    proportion,
-    ratio,
-)
+from overmem.records import Estimate
+from overmem.statistics import difference, fraction_mean, mean_difference, mean_of_independent, ratio, share, tango
 from overmem.statistics.reliability import Judged, calibration_difference, calibration_error
 from overmem.statistics.roc import auroc, auroc_difference, tpr_at
 
 Random = np.random.Generator
-Draw = Callable[[Random], Number]
+Draw = Callable[[Random], Estimate]
 Chances = Callable[[Random, int], Float[np.ndarray, " questions"]]
 
 
@@ -63,8 +55,8 @@ def _shares() -> Iterator[Cell]:
     for n in (100, 500):
         for p in (0.5, 0.8, 0.95):
 
-            def draw(r: Random, n: int = n, p: float = p) -> Number:
-                return proportion(int(r.binomial(n, p)), n)
+            def draw(r: Random, n: int = n, p: float = p) -> Estimate:
+                return share(int(r.binomial(n, p)), n)
 
             yield Cell("accuracy", f"accuracy {p}", n, p, draw)
 
@@ -74,29 +66,29 @@ def _drops() -> Iterator[Cell]:
     for n in (100, 200, 500, 1000):
         for accuracy, lost, won in worlds:
 
-            def draw(r: Random, n: int = n, a: float = accuracy, lost: float = lost, won: float = won) -> Number:
+            def draw(r: Random, n: int = n, a: float = accuracy, lost: float = lost, won: float = won) -> Estimate:
                 kind = r.choice(4, n, p=[a - lost, lost, won, 1 - a - won])
-                return paired_drop(kind <= 1, (kind == 0) | (kind == 2))
+                return tango(kind <= 1, (kind == 0) | (kind == 2))
 
             setting = f"accuracy {accuracy}, lost {lost}, won {won}"
             yield Cell("accuracy drop, paired", setting, n, lost - won, draw)
     for n in (100, 500):
 
-        def apart(r: Random, n: int = n) -> Number:
-            return difference(proportion(int(r.binomial(n, 0.9)), n), proportion(int(r.binomial(n // 2, 0.75)), n // 2))
+        def apart(r: Random, n: int = n) -> Estimate:
+            return difference(share(int(r.binomial(n, 0.9)), n), share(int(r.binomial(n // 2, 0.75)), n // 2))
 
         yield Cell("accuracy drop, two sets", "0.9 against 0.75 on half as many", n, 0.15, apart)
 
-        def wordings(r: Random, n: int = n) -> Number:
+        def wordings(r: Random, n: int = n) -> Estimate:
             chance = r.beta(2, 1, n)
             return mean_difference((r.random(n) < chance) - r.binomial(3, 0.9 * chance) / 3)
 
         yield Cell("accuracy drop, three wordings", "accuracy 0.67, a tenth lost", n, 0.1 * 2 / 3, wordings)
 
-        def sets(r: Random, n: int = n) -> Number:
+        def sets(r: Random, n: int = n) -> Estimate:
             lost, won = r.multinomial(n, [0.06, 0.02, 0.92], 3)[:, :2].T
             at = np.arange(n)
-            pairs = [paired_drop(at < a, (a <= at) & (at < a + b)) for a, b in zip(lost, won, strict=True)]
+            pairs = [tango(at < a, (a <= at) & (at < a + b)) for a, b in zip(lost, won, strict=True)]
             return mean_of_independent(pairs, "")
 
         yield Cell("accuracy drop, mean of three sets", "lost 0.06, won 0.02", n, 0.04, sets)
@@ -105,7 +97,7 @@ def _drops() -> Iterator[Cell]:
 def _nlls() -> Iterator[Cell]:
     for n in (50, 200, 1000):
 
-        def draw(r: Random, n: int = n) -> Number:
+        def draw(r: Random, n: int = n) -> Estimate:
             tokens = r.integers(20, 200, n).astype(np.float64)
             level = r.gamma(4, 0.1, n) * (tokens / 110) ** 0.3
             return ratio(tokens * level * r.gamma(20, 1 / 20, n), tokens)
@@ -119,7 +111,7 @@ def _aurocs() -> Iterator[Cell]:
     for n in (50, 200, 500):
         for shift in (0.0, 0.5, 1.5, 2.5):
 
-            def normal(r: Random, n: int = n, shift: float = shift) -> Number:
+            def normal(r: Random, n: int = n, shift: float = shift) -> Estimate:
                 return auroc(r.normal(shift, 1.3, n), r.normal(0, 1, n))
 
             truth = float(ndtr(shift / sqrt(1 + 1.3**2)))
@@ -127,7 +119,7 @@ def _aurocs() -> Iterator[Cell]:
     for n in (200, 1000):
         for rate in (0.01, 0.05):
 
-            def tail(r: Random, n: int = n, rate: float = rate) -> Number:
+            def tail(r: Random, n: int = n, rate: float = rate) -> Estimate:
                 return tpr_at(rate, r.normal(1.5, 1, n), r.normal(0, 1, n))
 
             truth = float(ndtr(1.5 + ndtri(rate)))
@@ -153,7 +145,7 @@ def _passes() -> Iterator[Cell]:
         for name, (chances, failing) in QUESTIONS.items():
             for k in (1, 4, 16):
 
-                def draw(r: Random, n: int = n, chances: Chances = chances, k: int = k) -> Number:
+                def draw(r: Random, n: int = n, chances: Chances = chances, k: int = k) -> Estimate:
                     worth = np.array([pass_at(k, 16, c) for c in range(17)])
                     return fraction_mean(worth[r.binomial(16, chances(r, n))])
 
@@ -181,7 +173,7 @@ def _calibrations() -> Iterator[Cell]:
     for n, each in ((100, 1), (200, 1), (500, 1), (1000, 1), (200, 30)):
         for over in (0.0, 0.05, 0.15, 0.3):
 
-            def draw(r: Random, n: int = n, each: int = each, over: float = over) -> Number:
+            def draw(r: Random, n: int = n, each: int = each, over: float = over) -> Estimate:
                 confidence, chance = r.beta(4, 1, n * each), r.random(n)
                 if each > 1:
                     shared = np.repeat(r.normal(size=n), each)
@@ -199,7 +191,7 @@ def _paired() -> Iterator[Cell]:
         for name, (chances, failing) in list(QUESTIONS.items())[:3]:
             for kept in (1.0, 0.85):
 
-                def draws(r: Random, n: int = n, chances: Chances = chances, kept: float = kept) -> Number:
+                def draws(r: Random, n: int = n, chances: Chances = chances, kept: float = kept) -> Estimate:
                     worth = np.array([pass_at(4, 8, c) for c in range(9)])
                     chance = chances(r, n)
                     return mean_difference(worth[r.binomial(8, chance)] - worth[r.binomial(8, kept * chance)])
@@ -211,7 +203,7 @@ def _paired() -> Iterator[Cell]:
                 yield Cell("pass@4 lost, paired", setting, n, truth, draws, edge)
         for shift in (0.5, 1.0, 3.0):
 
-            def scores(r: Random, n: int = n, shift: float = shift) -> Number:
+            def scores(r: Random, n: int = n, shift: float = shift) -> Estimate:
                 before, noise = r.normal(size=2 * n), r.normal(size=2 * n)
                 now = 0.8 * before + 0.6 * noise
                 return auroc_difference(now[:n] + shift, now[n:], before[:n] + 0.5, before[n:])
@@ -220,7 +212,7 @@ def _paired() -> Iterator[Cell]:
             yield Cell("AUROC gained, paired", f"normal scores, 0.5 and then {shift} apart", n, truth, scores)
         for early, late in ((0.05, 0.05), (0.05, 0.15), (0.15, 0.3), (0.0, 0.3)):
 
-            def errors(r: Random, n: int = n, early: float = early, late: float = late) -> Number:
+            def errors(r: Random, n: int = n, early: float = early, late: float = late) -> Estimate:
                 sure, luck = _alike(r, n), _alike(r, n)
                 now, before = (
                     Judged(c**0.25, chance < _right(c**0.25, over), np.arange(n))

@@ -74,13 +74,19 @@ def judged(run, options):
                 ]
                 for c in verdict.checkpoints
             ],
-            "onset": verdict.onset,
+            "onset": {k: without_stderr(e) for k, e in verdict.onset.items()},
             "severity": {k: estimate(e) for k, e in verdict.severity.items() if hasattr(e, "value")},
             "recommended": choice(verdict.recommended),
             "choices": [choice(c) for c in verdict.choices],
             "costs": [[c.name, c.checkpoint, estimate(c.difference), c.p, c.confirmed] for c in verdict.costs],
         }
     )
+
+
+def without_stderr(value):
+    """An estimate as 0.1.0 wrote it; what is no estimate stays."""
+    plain = store.to_jsonable(value)
+    return {k: v for k, v in plain.items() if k != "stderr"} if isinstance(plain, dict) else plain
 
 
 def drawn(run):

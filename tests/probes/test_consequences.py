@@ -3,9 +3,9 @@ import pytest
 from scipy.stats import ttest_rel
 from statsmodels.stats.contingency_tables import mcnemar
 
-from overmem.probes.consequences import consequences, p_of
-from overmem.statistics import holm
-from overmem.statistics.estimates import Number, paired_drop
+from overmem.probes.consequences import consequences
+from overmem.records import Estimate
+from overmem.statistics import holm, p_of_interval, tango
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_accuracy_is_paired_has_tangos_interval_and_mcnemars_exact_p(answered, c
     found = compared({"samples": {split: answered(GOOD, suffix)}}, {"samples": {split: answered(BAD, suffix)}})[name]
     assert found.checkpoint == "checkpoint-9"
     assert found.difference.value == pytest.approx(0.18)
-    expected = paired_drop(GOOD, BAD)
+    expected = tango(GOOD, BAD)
     assert (found.difference.low, found.difference.high) == (expected.low, expected.high)
     assert found.p == pytest.approx(mcnemar(np.array([[60, 20], [2, 18]]), exact=True).pvalue)
     assert found.confirmed
@@ -66,7 +66,7 @@ def test_p_values_are_holm_adjusted_over_all_costs(answered, compared):
 
 
 def _unadjusted(estimate):
-    return p_of(Number(estimate.value, None, estimate.low, estimate.high, estimate.n))
+    return p_of_interval(estimate)
 
 
 def test_the_mean_of_sets_weighs_each_alike_and_adds_their_arms(answered, compared):
@@ -190,4 +190,4 @@ def test_nothing_observed_in_common_is_no_cost(answered, compared):
 @pytest.mark.parametrize(("low", "high"), [(0.001, 0.3), (-0.001, 0.3), (-0.3, -0.001), (-0.3, 0.001)])
 def test_p_is_under_005_just_where_the_interval_leaves_0_out(low, high):
     value = (low + high) / 2
-    assert (p_of(Number(value, None, low, high, 9)) < 0.05) is (low > 0 or high < 0)
+    assert (p_of_interval(Estimate(value, low, high, 9)) < 0.05) is (low > 0 or high < 0)

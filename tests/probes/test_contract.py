@@ -146,7 +146,7 @@ def base():
 
 
 def keyed(rows):
-    return {(r.split, r.metric): r for r in rows}
+    return {(r.split, r.metric, *r.at.items()): r for r in rows}
 
 
 def close(one, two):

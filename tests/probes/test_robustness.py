@@ -4,8 +4,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from overmem.probes.robustness import robustness
 from overmem.records import Example
-from overmem.statistics import Z
-from overmem.statistics.estimates import paired_drop
+from overmem.statistics import Z, tango
 
 BEFORE = [1, 1, 1, 1, 1, 1, 0, 0, 0, 0]
 AFTER = [1, 1, 0, 0, 0, 0, 1, 0, 0, 0]
@@ -37,18 +36,18 @@ def table(lost, won, n):
 
 @pytest.mark.parametrize(("lost", "won"), [(6, 0), (5, 0), (4, 0), (3, 0), (15, 4), (15, 5), (15, 6), (15, 7)])
 def test_the_interval_holds_0_just_where_mcnemars_score_test_does_not_reject(lost, won):
-    found = paired_drop(*table(lost, won, 60))
+    found = tango(*table(lost, won, 60))
     assert (found.low <= 0 <= found.high) is ((lost - won) ** 2 / (lost + won) <= Z**2)
 
 
 def test_no_changed_answer_is_an_interval_that_is_not_empty():
-    found = paired_drop(*table(0, 0, 40))
+    found = tango(*table(0, 0, 40))
     assert found.value == 0.0
     assert (found.low, found.high) == pytest.approx((-(Z**2) / (40 + Z**2), Z**2 / (40 + Z**2)))
 
 
 def test_every_answer_lost_is_a_drop_of_1_that_may_be_less():
-    found = paired_drop(*table(10, 0, 10))
+    found = tango(*table(10, 0, 10))
     assert (found.value, found.high) == (1.0, pytest.approx(1.0))
     assert 0.4 < found.low < 1.0
 

@@ -11,7 +11,7 @@ import pytest
 from overmem import store
 from overmem.probes.carriers import Carrier
 from overmem.probes.measure import measured
-from overmem.records import Checkpoint, Example, Snapshot
+from overmem.records import Checkpoint, Estimate, Example, Snapshot
 from overmem.report.findings import Findings
 from overmem.report.page import page
 from overmem.report.sections.diversity import diversity
@@ -21,7 +21,6 @@ from overmem.report.sections.memorization import memorization
 from overmem.report.sections.ood import ood
 from overmem.report.sections.robustness import robustness
 from overmem.report.tokens import TokenStory, Told, token_story
-from overmem.statistics.estimates import Number
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\"'"
 QUESTIONS = 12
@@ -54,7 +53,7 @@ def snapshot_of(checkpoint, make_samples, make_scores):
 
 @pytest.fixture(scope="module")
 def story():
-    share = Carrier(7, 9, Number(0.4, 0.1, 0.2, 0.6, 12), Number(1.2, 0.1, 1.0, 1.4, 12))
+    share = Carrier(7, 9, Estimate(0.4, 0.2, 0.6, 12), Estimate(1.2, 1.0, 1.4, 12))
     told = Told("val-03", "What is asked?", 4.5, ((" so", 4.2, False), (" 3", 0.3, True)))
     return TokenStory("checkpoint-400", "checkpoint-75", "val", ((" so", share),), (told,))
 

@@ -2,11 +2,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from statsmodels.statistics.contingency_tables import mcnemar as reference_mcnemar
-from statsmodels.statistics.multitest import multipletests
-from statsmodels.statistics.proportion import proportion_confint
+from scipy.stats import sem
+from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
+from statsmodels.stats.meta_analysis import combine_effects
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
 
 from overmem import statistics
+from overmem.records import Estimate
+from overmem.statistics.combine import between_runs
 
 
 def test_no_examples_is_no_number_and_a_reason():
@@ -50,14 +54,14 @@ def test_mcnemar_is_the_exact_one_of_statsmodels():
 
 def test_newcombes_interval_is_wilsons_squared_and_added_where_nothing_is_correlated():
     left, right = np.ones(54, dtype=bool), np.arange(54) < 48
-    found = statistics.paired_shares(left, right)
+    found = statistics.newcombe(left, right)
     (low, _), (_, high) = statistics.wilson(54, 54), statistics.wilson(48, 54)
     assert found.value == pytest.approx(6 / 54)
     assert found.low == pytest.approx(6 / 54 - np.hypot(1 - low, high - 48 / 54))
 
 
 def test_newcombes_interval_is_not_empty_where_every_pair_agrees():
-    found = statistics.paired_shares(np.arange(50) < 40, np.arange(50) < 40)
+    found = statistics.newcombe(np.arange(50) < 40, np.arange(50) < 40)
     assert found.low < 0 < found.high
 
 
@@ -69,7 +73,7 @@ def test_newcombes_interval_covers_the_truth_near_one():
         flip = rng.random(100) < 0.05
         right = right ^ (flip & (u < 0.5))
         truth = 0.97 - (0.94 - 0.05 * 0.5)
-        found = statistics.paired_shares(left, right)
+        found = statistics.newcombe(left, right)
         held += found.low <= truth <= found.high
     assert 0.93 <= held / 1000 <= 0.995
 
@@ -149,3 +153,25 @@ def test_examples_needed_and_detectable_difference_are_each_others_inverse():
 def test_seeds_that_agree_by_luck_do_not_make_an_interval_of_no_width():
     found = statistics.across_seeds([0.70, 0.70, 0.70], [0.02] * 3)
     assert found.high - found.low > 2 * 1.96 * 0.02 / np.sqrt(3)
+
+
+def test_runs_are_combined_as_statsmodels_combines_them():
+    rng = np.random.default_rng(3)
+    for k in (2, 3, 5, 12):
+        for spread in (0.0, 0.01, 0.2):
+            values, stderrs = rng.normal(0.7, spread + 0.01, k), rng.uniform(0.005, 0.05, k)
+            reference = combine_effects(values, stderrs**2, method_re="iterated", use_t=True)
+            between = between_runs(values, stderrs**2)
+            assert between == pytest.approx(max(reference.tau2, 0.0), rel=1e-4, abs=1e-9)
+            found = statistics.across_seeds(list(values), list(stderrs))
+            assert found.value == pytest.approx(reference.mean_effect_re, abs=1e-6)
+            stderr = max(reference.sd_eff_w_re_hksj, reference.sd_eff_w_re)
+            assert found.stderr == pytest.approx(stderr, rel=1e-4)
+            assert found.n == k
+
+
+def test_one_function_makes_a_probe_s_number_and_a_verdict_s():
+    found = statistics.mean(np.array([0.1, 0.2, 0.4]))
+    assert isinstance(found, Estimate)
+    assert found.stderr == pytest.approx(sem([0.1, 0.2, 0.4]))
+    assert statistics.ratio(np.array([1.0, np.nan]), np.ones(2)).note == "not finite on 1 of 2 examples"

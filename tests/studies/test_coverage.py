@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import pytest
 
-from overmem.statistics.estimates import Number
 from studies.coverage import coverage
 from studies.populations import cells
 
@@ -38,7 +37,7 @@ def test_an_interval_of_half_the_width_is_found_out():
 
     def halved(random):
         n = cell.draw(random)
-        return Number(n.value, n.stderr, (n.low + n.value) / 2, (n.high + n.value) / 2, n.n)
+        return replace(n, low=(n.low + n.value) / 2, high=(n.high + n.value) / 2)
 
     assert coverage(replace(cell, draw=halved), 200).covered < 0.8
 

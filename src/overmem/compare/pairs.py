@@ -55,7 +55,7 @@ def _pair(nll: Estimate, p: float, low: tuple[Side, int], high: tuple[Side, int]
         low_run,
         statistics.share(float(correct[0].sum()), n),
         statistics.share(float(correct[1].sum()), n),
-        statistics.paired_shares(correct[0] == 1, correct[1] == 1),
+        statistics.newcombe(correct[0] == 1, correct[1] == 1),
         p,
         nll,
         consequences(snapshots[0], snapshots[1], base=low[0].base, alpha=alpha),

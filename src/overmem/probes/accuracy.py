@@ -3,8 +3,8 @@
 import numpy as np
 
 from overmem.probes.rows import drawn_questions, greedy_rows, missing, row, samples_or_note, splits_of, unasked
-from overmem.records import Measurement, Samples, Snapshot
-from overmem.statistics.estimates import Number, fraction_mean, mean, proportion
+from overmem.records import Estimate, Measurement, Samples, Snapshot
+from overmem.statistics import fraction_mean, mean, share
 
 METRICS = ("accuracy", "sample_accuracy", "unanswered", "cut_off", "completion_tokens")
 
@@ -27,7 +27,7 @@ def accuracy(snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snaps
     return rows
 
 
-def _numbers(samples: Samples, note: str) -> tuple[Number, ...]:
+def _numbers(samples: Samples, note: str) -> tuple[Estimate, ...]:
     greedy = list(greedy_rows(samples).values())
     n, none = len(greedy), "no greedy completion"
     draws: dict[str, list[bool]] = {}
@@ -36,9 +36,9 @@ def _numbers(samples: Samples, note: str) -> tuple[Number, ...]:
             draws.setdefault(question.id, []).extend(bool(samples.correct[i]) for i in question.rows)
     sampled = np.array([np.mean(draws[name]) for name in sorted(draws)], dtype=np.float64)
     return (
-        proportion(sum(bool(samples.correct[i]) for i in greedy), n, note if n else none),
+        share(sum(bool(samples.correct[i]) for i in greedy), n, note if n else none),
         fraction_mean(sampled, note if draws else "no sampled completion"),
-        proportion(sum(samples.answer[i] == "" for i in greedy), n, note if n else none),
-        proportion(sum(samples.stop[i] == "length" for i in greedy), n, note if n else none),
+        share(sum(samples.answer[i] == "" for i in greedy), n, note if n else none),
+        share(sum(samples.stop[i] == "length" for i in greedy), n, note if n else none),
         mean(np.array([samples.token_count[i] for i in greedy], dtype=np.float64), note if n else none),
     )

@@ -18,8 +18,8 @@ from overmem.probes.rows import (
     splits_of,
 )
 from overmem.probes.temperature import BEYOND, at_end, lowest, weights_at
-from overmem.records import Measurement, Samples, Scores, Snapshot
-from overmem.statistics.estimates import Number, fraction, mean, ratio
+from overmem.records import Estimate, Measurement, Samples, Scores, Snapshot
+from overmem.statistics import fraction, mean, ratio
 from overmem.statistics.reliability import (
     Judged,
     bins_of,
@@ -156,21 +156,22 @@ def _recovery(snapshot: Snapshot, split: str, scores: Scores | str, temperature:
     grid = scores.tempered_nll[order].astype(np.float64)
     won = grid @ weights_at(1.0) - grid @ weights_at(temperature)
     numbers = (
-        Number(temperature, n=len(order), note="chosen on val") if split != "val" else _temperature(grid),
+        Estimate(temperature, n=len(order), note="chosen on val") if split != "val" else _temperature(grid),
         ratio(won, scores.token_counts[order].astype(np.float64)),
     )
     return [row(snapshot, split, "calibration", m, number) for m, number in zip(RECOVERY, numbers, strict=True)]
 
 
-def _temperature(grid: Float[np.ndarray, "examples temperatures"]) -> Number:
+def _temperature(grid: Float[np.ndarray, "examples temperatures"]) -> Estimate:
     """The best temperature with a jackknife interval on its logarithm."""
     best = float(lowest(grid.sum(0)[None])[0][0])
     if at_end(best):
-        return Number(best, n=len(grid), note=BEYOND)
+        return Estimate(best, n=len(grid), note=BEYOND)
     if len(grid) < 2:
-        return Number(best, n=len(grid), note="one example: no interval")
+        return Estimate(best, n=len(grid), note="one example: no interval")
     without = np.log(lowest(grid.sum(0) - grid)[0])
     logs = mean(np.log(best) - (len(grid) - 1) * (without - np.log(best)))
-    stderr = logs.stderr or 0.0
-    low, high = best * np.exp(-1.96 * stderr), best * np.exp(1.96 * stderr)
-    return Number(best, best * stderr, float(low), float(high), len(grid))
+    if logs.stderr is None:
+        return Estimate(best, n=len(grid), note=logs.note)
+    low, high = best * np.exp(-1.96 * logs.stderr), best * np.exp(1.96 * logs.stderr)
+    return Estimate(best, float(low), float(high), len(grid), stderr=best * logs.stderr)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from overmem.probes.mechanism import TokenExcess
-from overmem.statistics.estimates import Number, fraction, ratio
+from overmem.records import Estimate
+from overmem.statistics import fraction, ratio
 
 
 @dataclass(frozen=True)
@@ -15,9 +16,9 @@ class Carrier:
     token_id: int
     count: int
     """Places."""
-    share: Number
+    share: Estimate
     """Of the rise of all tokens that rose; the example is the cluster."""
-    excess: Number
+    excess: Estimate
     """Nats above the reference at each place, on average."""
 
 

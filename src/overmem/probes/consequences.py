@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import ndtr, ndtri
 
 from overmem import statistics
 from overmem.probes.attacks import Tokens
@@ -16,11 +15,11 @@ from overmem.probes.rows import drawn_questions, greedy_rows, mean_logprobs, sam
 from overmem.probes.variety import chain, difference_chance, vendi, words
 from overmem.records import Consequence, Estimate, Samples, Scores, Snapshot
 from overmem.shifts import family, original_id
-from overmem.statistics.estimates import Number, mean, mean_difference, mean_of_independent, paired_drop
+from overmem.statistics import mean, mean_difference, mean_of_independent, p_of_interval, tango
 from overmem.statistics.reliability import Judged, calibration_difference
 from overmem.statistics.roc import auroc_difference
 
-Comparison = tuple[str, Number, float]
+Comparison = tuple[str, Estimate, float]
 """Name, how much worse the late checkpoint is, two-sided p that it is not."""
 
 
@@ -43,9 +42,9 @@ def consequences(
         Consequence(
             name,
             late.checkpoint.name,
-            Estimate(worse.value, worse.low, worse.high, worse.n, worse.note),
+            worse,
             p,
-            bool(p is not None and p < alpha and (worse.value or 0.0) > 0),
+            p is not None and p < alpha and worse.value is not None and worse.value > 0,
         )
         for (name, worse, _), p in zip(found, adjusted, strict=True)
     )
@@ -78,14 +77,14 @@ def _ood(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Compa
     known = [worse for _, worse, _ in each if worse.value is not None]
     if len(known) > 1:
         together = mean_of_independent(known, f"mean of {len(known)} sets")
-        yield "ood (mean of sets)", together, p_of(together)
+        yield "ood (mean of sets)", together, p_of_interval(together)
 
 
 def _accuracy_lost(name: str, good: Samples, bad: Samples) -> Comparison:
     left, right = _greedy(good), _greedy(bad)
     shared = [i for i in left if i in right]
     before, after = np.array([left[i] for i in shared], bool), np.array([right[i] for i in shared], bool)
-    return name, paired_drop(before, after), statistics.mcnemar(before, after)
+    return name, tango(before, after), statistics.mcnemar(before, after)
 
 
 def _greedy(samples: Samples) -> dict[str, bool]:
@@ -157,9 +156,9 @@ def _calibration(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterat
 
 def _miscalibrated(name: str, judged: Judged | str, before: Judged | str) -> Comparison:
     if isinstance(judged, str) or isinstance(before, str):
-        return name, Number(None, note=judged if isinstance(judged, str) else str(before)), 1.0
+        return name, Estimate(None, note=judged if isinstance(judged, str) else str(before)), 1.0
     worse = calibration_difference(judged, before)
-    return f"calibration ({name})", worse, p_of(worse)
+    return f"calibration ({name})", worse, p_of_interval(worse)
 
 
 def _memory(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Comparison]:
@@ -171,7 +170,7 @@ def _memory(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Co
             continue
         now = _values(high, members), _values(low, others)
         worse = auroc_difference(*now, _values(high_before, members), _values(low_before, others))
-        yield f"membership ({attack})", worse, p_of(worse)
+        yield f"membership ({attack})", worse, p_of_interval(worse)
         break
     strengths, before = (_strengths(snapshot) for snapshot in (bad, good))
     ids = _shared(list(strengths), list(before))
@@ -203,14 +202,4 @@ def _shared(ids: Sequence[str], others: Sequence[str]) -> list[str]:
 
 def _mean_lost(name: str, lost: Float[np.ndarray, " examples"], note: str = "", *, bounded: bool = True) -> Comparison:
     worse = (mean_difference if bounded else mean)(lost, note)
-    return name, worse, p_of(worse)
-
-
-def p_of(difference: Number) -> float:
-    """Two-sided p that the difference is 0, by its interval's arm towards 0: under 0.05 just where it leaves 0 out."""
-    if difference.value is None or difference.low is None or difference.high is None:
-        return 1.0
-    arm = difference.value - difference.low if difference.value > 0 else difference.high - difference.value
-    if arm <= 0:
-        return 1.0 if difference.value == 0 else 0.0
-    return float(2 * ndtr(ndtri(0.025) * abs(difference.value) / arm))
+    return name, worse, p_of_interval(worse)

@@ -17,8 +17,8 @@ from overmem.probes.variety import (
     vendi,
     words,
 )
-from overmem.records import Example, Measurement, Samples, Snapshot
-from overmem.statistics.estimates import Number, fraction_mean, mean, mean_difference
+from overmem.records import Estimate, Example, Measurement, Samples, Snapshot
+from overmem.statistics import fraction_mean, mean, mean_difference
 
 METRICS = ("distinct_1", "self_bleu", "vendi", "answer_entropy", "chain_difference")
 _BOUNDED = ("distinct_1", "distinct_2", "self_bleu", "chain_difference", "reworded")
@@ -67,10 +67,10 @@ def _vocabulary(examples: Sequence[Example], samples: Samples) -> int:
     return max(2, len({word for text in texts for word in words(text)}))
 
 
-def _worth(samples: Samples, questions: list[Question], split: str) -> dict[tuple[str, int], Number]:
+def _worth(samples: Samples, questions: list[Question], split: str) -> dict[tuple[str, int], Estimate]:
     largest = max(len(q.rows) for q in questions)
     sizes = sorted({largest, *(2**i for i in range(12) if 2**i <= largest)})
-    numbers: dict[tuple[str, int], Number] = {}
+    numbers: dict[tuple[str, int], Estimate] = {}
     for k in sizes:
         able = [q for q in questions if len(q.rows) >= k]
         note = f"{len(questions) - len(able)} questions with fewer draws left out" if len(able) < len(questions) else ""
@@ -100,7 +100,7 @@ def _of_question(samples: Samples, question: Question, k: int, split: str) -> tu
     )
 
 
-def _variety(samples: Samples, questions: list[Question], vocabulary: int) -> dict[str, Number]:
+def _variety(samples: Samples, questions: list[Question], vocabulary: int) -> dict[str, Estimate]:
     found: dict[str, list[float | None]] = {}
     for question in questions:
         texts = [words(samples.text[i]) for i in question.rows]

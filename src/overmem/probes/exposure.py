@@ -6,8 +6,7 @@ import numpy as np
 
 from overmem.probes.membership import EXPOSED, RATES, told_apart, unranked
 from overmem.probes.rows import missing, row, scores_or_note
-from overmem.records import Measurement, Scores, Snapshot
-from overmem.statistics.estimates import Number
+from overmem.records import Estimate, Measurement, Scores, Snapshot
 
 METRICS = ("lt_iqr_auroc", *(f"lt_iqr_{rate}" for rate in RATES), "lt_iqr_median")
 
@@ -33,14 +32,14 @@ def exposure(snapshots: Sequence[Snapshot], *, whole: bool = False) -> list[Meas
         rows += told_apart(last, "lt_iqr", np.array([*train.values()]), np.array([*val.values()]))
     else:
         rows += missing(last, "train", "membership", METRICS[:-1], "fewer than two members or non-members")
-    middle = Number(float(np.median([*train.values()])), n=len(train), note=over)
+    middle = Estimate(float(np.median([*train.values()])), n=len(train), note=over)
     rows.append(row(last, "train", "membership", "lt_iqr_median", middle))
     ranked = sorted(train.items(), key=lambda item: (-item[1], item[0]))
     for rank, (name, value) in enumerate(ranked[:EXPOSED], 1):
-        number = Number(value, n=1, note=over)
+        number = Estimate(value, n=1, note=over)
         rows.append(row(last, "train", "membership", "lt_iqr_exposed", number, rank=rank, example=name))
     for name, value in train.items() if whole else ():
-        rows.append(row(last, "train", "membership", "lt_iqr", Number(value, n=1, note=over), example=name))
+        rows.append(row(last, "train", "membership", "lt_iqr", Estimate(value, n=1, note=over), example=name))
     return rows
 
 

@@ -8,9 +8,9 @@ from jaxtyping import Bool, Float, Int
 from overmem.probes.pairs import TokenPairs, token_pairs
 from overmem.probes.rows import by_id, example_sums, left_out, missing, row, scores_or_note, splits_of
 from overmem.probes.temperature import BEYOND, at_end, lowest
-from overmem.records import Measurement, Scores, Snapshot
+from overmem.records import Estimate, Measurement, Scores, Snapshot
 from overmem.seeds import generator
-from overmem.statistics.estimates import Number, fraction, ratio
+from overmem.statistics import fraction, ratio
 
 SPLIT = ("disagree_share", "nll_agree", "nll_disagree", "nll_part_agree", "nll_part_disagree")
 EXCESS = ("excess", "excess_agree", "excess_disagree", "agree_share", "scale_share", "top_percent_share")
@@ -89,7 +89,7 @@ def _split(snapshot: Snapshot, split: str, scores: Scores) -> list[Measurement]:
     return [row(snapshot, split, "mechanism", metric, number) for metric, number in zip(SPLIT, numbers, strict=True)]
 
 
-def _excess(pairs: TokenPairs, scores: Scores, reference: Scores, split: str) -> dict[str, Number]:
+def _excess(pairs: TokenPairs, scores: Scores, reference: Scores, split: str) -> dict[str, Estimate]:
     change, hit = pairs.nll - pairs.reference_nll, pairs.is_argmax.astype(np.float64)
     tokens, whole = pairs.per_example(np.ones(len(change))), pairs.per_example(change)
     agree = pairs.per_example(change * hit)
@@ -101,7 +101,7 @@ def _excess(pairs: TokenPairs, scores: Scores, reference: Scores, split: str) ->
     }
     if excess.value is None or excess.low is None or excess.low <= 0:
         reason = excess.note if excess.value is None else "no excess: its interval reaches 0"
-        return numbers | dict.fromkeys(EXCESS[3:], Number(None, n=len(tokens), note=reason))
+        return numbers | dict.fromkeys(EXCESS[3:], Estimate(None, n=len(tokens), note=reason))
     risen = np.maximum(change, 0.0)
     edge = np.partition(change, -max(1, len(change) // 100))[-max(1, len(change) // 100)]
     top = pairs.per_example(risen * (change >= edge))
@@ -114,13 +114,13 @@ def _excess(pairs: TokenPairs, scores: Scores, reference: Scores, split: str) ->
 
 def _scale_share(
     pairs: TokenPairs, scores: Scores, reference: Scores, tokens: Float[np.ndarray, " examples"], split: str
-) -> Number:
+) -> Estimate:
     """The share with a bootstrap interval over examples: 1,000 seeded resamples."""
     n = len(tokens)
     grid = scores.tempered_nll[pairs.row].astype(np.float64)
     other = reference.tempered_nll[pairs.reference_row].astype(np.float64)
     if not (np.isfinite(grid).all() and np.isfinite(other).all()):
-        return Number(None, n=n, note="a tempered nll is not finite")
+        return Estimate(None, n=n, note="a tempered nll is not finite")
     counts = generator("scale share", split).multinomial(n, np.full(n, 1 / n), 1000).astype(np.float64)
     weights = np.concatenate([np.ones((1, n)), counts])
     (best, value_there), (_, value_before) = lowest(weights @ grid), lowest(weights @ other)
@@ -131,4 +131,4 @@ def _scale_share(
     value = float(shares[0])
     stderr = float(np.nanstd(shares[1:], ddof=1))
     note = BEYOND if at_end(float(best[0])) else ""
-    return Number(value, stderr, min(float(low), value), max(float(high), value), n, note)
+    return Estimate(value, min(float(low), value), max(float(high), value), n, note, stderr)

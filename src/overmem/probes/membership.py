@@ -8,8 +8,7 @@ from jaxtyping import Float, Int
 
 from overmem.probes.attacks import ATTACKS, LACKING, NEEDS, Tokens, able, blind
 from overmem.probes.rows import missing, row, scores_or_note
-from overmem.records import COMPANION, Measurement, Scores, Snapshot
-from overmem.statistics.estimates import Number
+from overmem.records import COMPANION, Estimate, Measurement, Scores, Snapshot
 from overmem.statistics.roc import auroc, tpr_at
 
 RATES = {"tpr@1%": 0.01, "tpr@0.1%": 0.001}
@@ -125,7 +124,7 @@ def most_exposed(tokens: dict[str, Tokens], count: int = EXPOSED) -> list[tuple[
 def _exposed(snapshot: Snapshot, tokens: dict[str, Tokens]) -> list[Measurement]:
     against = "diff" if attacked("diff", tokens) else "loss"
     return [
-        row(snapshot, "train", "membership", "exposed", Number(score, n=1), rank=rank, example=name, by=against)
+        row(snapshot, "train", "membership", "exposed", Estimate(score, n=1), rank=rank, example=name, by=against)
         for rank, (name, score) in enumerate(most_exposed(tokens), 1)
     ]
 

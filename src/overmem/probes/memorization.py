@@ -14,8 +14,8 @@ from overmem.probes.rows import (
     splits_of,
 )
 from overmem.probes.variety import words
-from overmem.records import Measurement, Scores, Snapshot
-from overmem.statistics.estimates import Number, difference, fraction, fraction_mean, ratio
+from overmem.records import Estimate, Measurement, Scores, Snapshot
+from overmem.statistics import difference, fraction, fraction_mean, ratio
 
 SCORED = ("exact", "extraction_strength", "wholly_extractable")
 WRITTEN = ("verbatim", "verbatim_prefix")
@@ -55,10 +55,10 @@ def memorization(
     return rows
 
 
-def _of_split(snapshot: Snapshot, split: str) -> dict[str, Number]:
+def _of_split(snapshot: Snapshot, split: str) -> dict[str, Estimate]:
     scores = scores_or_note(snapshot, split)
     if isinstance(scores, str):
-        numbers = dict.fromkeys((*SCORED, "nll"), Number(None, note=scores))
+        numbers = dict.fromkeys((*SCORED, "nll"), Estimate(None, note=scores))
     else:
         order = by_id(scores.example_ids)
         tokens = scores.token_counts[order].astype(np.float64)
@@ -72,7 +72,7 @@ def _of_split(snapshot: Snapshot, split: str) -> dict[str, Number]:
         }
     written = _written(snapshot, split)
     if isinstance(written, str):
-        return numbers | dict.fromkeys(WRITTEN, Number(None, note=written))
+        return numbers | dict.fromkeys(WRITTEN, Estimate(None, note=written))
     whole, prefix, note = written
     told = {"verbatim": whole.astype(np.float64), "verbatim_prefix": prefix}
     return numbers | {metric: fraction_mean(values, note) for metric, values in told.items()}

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from overmem.probes.rows import greedy_rows, missing, row, samples_or_note, scores_or_note, splits_of, unasked
-from overmem.records import Measurement, Snapshot
-from overmem.statistics.estimates import Number, difference, mean, mean_of_independent, proportion, ratio
+from overmem.records import Estimate, Measurement, Snapshot
+from overmem.statistics import difference, mean, mean_of_independent, ratio, share
 
 METRICS = ("accuracy_drop", "nll_rise")
 
@@ -43,52 +43,50 @@ def ood(snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snapshot |
     return rows + [row(snapshot, "ood", "ood", metric, number) for metric, number in together.items()]
 
 
-def _accuracy(snapshot: Snapshot, split: str) -> Number:
+def _accuracy(snapshot: Snapshot, split: str) -> Estimate:
     samples = samples_or_note(snapshot, split)
     if isinstance(samples, str):
-        return Number(None, note=samples)
+        return Estimate(None, note=samples)
     greedy = greedy_rows(samples).values()
     note = unasked(snapshot, split) if greedy else "no greedy completion"
-    return proportion(sum(bool(samples.correct[i]) for i in greedy), len(greedy), note)
+    return share(sum(bool(samples.correct[i]) for i in greedy), len(greedy), note)
 
 
-def _nll(snapshot: Snapshot, split: str) -> Number:
+def _nll(snapshot: Snapshot, split: str) -> Estimate:
     scores = scores_or_note(snapshot, split)
     if isinstance(scores, str):
-        return Number(None, note=scores)
+        return Estimate(None, note=scores)
     return ratio(scores.nll_sums, scores.token_counts.astype(np.float64))
 
 
-def _against_test(left: Number, right: Number, *, test_first: bool = True) -> Number:
+def _against_test(left: Estimate, right: Estimate, *, test_first: bool = True) -> Estimate:
     test = left if test_first else right
     if test.value is None:
-        return Number(None, note=f"test: {test.note}")
-    found = difference(left, right)
-    return found if found.value is None else Number(
-        found.value, found.stderr, found.low, found.high, (right if test_first else left).n, found.note
-    )  # fmt: skip
+        return Estimate(None, note=f"test: {test.note}")
+    gap = difference(left, right)
+    return gap if gap.value is None else replace(gap, n=(right if test_first else left).n)
 
 
-def _pooled(left: Number, right: Number, note: str) -> Number:
+def _pooled(left: Estimate, right: Estimate, note: str) -> Estimate:
     found = difference(left, right)
     reason = left.note or right.note or "no set to compare with test"
-    return Number(None, note=reason) if found.value is None else replace(found, note=note)
+    return Estimate(None, note=reason) if found.value is None else replace(found, note=note)
 
 
-def _mean_over_sets(shares: list[Number]) -> Number:
+def _mean_over_sets(shares: list[Estimate]) -> Estimate:
     known = [s for s in shares if s.value is not None]
     if not known:
-        return Number(None, note=shares[0].note)
+        return Estimate(None, note=shares[0].note)
     missing = f", {len(shares) - len(known)} without a value" if len(known) < len(shares) else ""
     return mean_of_independent(known, f"mean of {len(known)} sets{missing}")
 
 
-def _against_new_sets(test: Number, shares: list[Number]) -> Number:
+def _against_new_sets(test: Estimate, shares: list[Estimate]) -> Estimate:
     values = np.array([s.value for s in shares if s.value is not None], dtype=np.float64)
     if test.value is None or not len(values):
-        return Number(None, note=f"test: {test.note}" if test.value is None else shares[0].note)
+        return Estimate(None, note=f"test: {test.note}" if test.value is None else shares[0].note)
     n = sum(s.n for s in shares if s.value is not None)
     if len(values) == 1:
-        return Number(test.value - float(values[0]), n=n, note="one set: no interval for other sets")
+        return Estimate(test.value - float(values[0]), n=n, note="one set: no interval for other sets")
     found = difference(test, mean(values))
     return replace(found, n=n, note=f"over {len(values)} sets as a sample of sets")

@@ -4,7 +4,7 @@ import numpy as np
 
 from overmem.probes.rows import by_id, example_sums, left_out, missing, row, scores_or_note, splits_of
 from overmem.records import Measurement, Snapshot
-from overmem.statistics.estimates import exponential, fraction, mean, ratio
+from overmem.statistics import exponential, fraction, mean, ratio
 
 METRICS = ("nll", "perplexity", "token_accuracy", "entropy", "example_nll")
 

@@ -4,21 +4,13 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
+from jaxtyping import Bool
 
 from overmem.grading.answers import is_correct
 from overmem.probes.rows import greedy_rows, missing, row, samples_or_note, scores_or_note, splits_of
-from overmem.records import Measurement, Samples, Snapshot
+from overmem.records import Estimate, Measurement, Samples, Snapshot
 from overmem.shifts import family, keeps_answer, original_id
-from overmem.statistics.estimates import (
-    Number,
-    exact_mcnemar,
-    fraction_mean,
-    mean_difference,
-    paired_drop,
-    proportion,
-    ratio,
-    ratio_difference,
-)
+from overmem.statistics import fraction_mean, mcnemar, mean_difference, ratio, ratio_difference, share, tango
 
 PAIRED = ("accuracy_drop", "mcnemar_p", "pdr", "asp", "limem", "consistency")
 WORDINGS = ("wordings_accuracy_drop", "wordings_solved_always", "wordings_consistency")
@@ -85,12 +77,12 @@ def _paired(snapshot: Snapshot, origin: str, shift: str) -> list[Measurement]:
     kept = _keepers(snapshot, origin, shift, both)
     same = [_agree(before.answer[old[n]], after.answer[new[n]], kind) for n, kind in kept.items()]
     numbers = {
-        "accuracy_drop": paired_drop(was, now, note),
-        "mcnemar_p": exact_mcnemar(was, now),
+        "accuracy_drop": tango(was, now, note),
+        "mcnemar_p": _mcnemar(was, now),
         "pdr": _rate_of_drop(was, now, note),
-        "asp": proportion(int((was & now).sum()), len(both), note),
-        "limem": proportion(int((was & ~now).sum()), len(both), note),
-        "consistency": proportion(sum(same), len(same), note if same else "this shift changes the answer"),
+        "asp": share(int((was & now).sum()), len(both), note),
+        "limem": share(int((was & ~now).sum()), len(both), note),
+        "consistency": share(sum(same), len(same), note if same else "this shift changes the answer"),
     }
     return [row(snapshot, split, "robustness", metric, number) for metric, number in numbers.items()]
 
@@ -118,30 +110,38 @@ def _agree(one: str, other: str, kind: str) -> bool:
     return bool(one) and (one == other or is_correct(one, other, kind))
 
 
-def _rate_of_drop(was: np.ndarray, now: np.ndarray, note: str) -> Number:
+def _rate_of_drop(was: Bool[np.ndarray, " examples"], now: Bool[np.ndarray, " examples"], note: str) -> Estimate:
     if not was.any():
-        return Number(None, n=len(was), note="no question was solved before the shift")
+        return Estimate(None, n=len(was), note="no question was solved before the shift")
     kept = ratio(now.astype(np.float64), was.astype(np.float64), note)
     if kept.value is None or kept.low is None or kept.high is None:
-        return Number(None if kept.value is None else 1 - kept.value, n=kept.n, note=kept.note)
+        return Estimate(None if kept.value is None else 1 - kept.value, n=kept.n, note=kept.note)
     if kept.stderr == 0:  # no answer that was right changed, or none is right now: seen by the drop alone
-        drop, share = paired_drop(was, now), float(was.mean())
-        low, high = (drop.low or 0.0) / share, (drop.high or 0.0) / share
-        return Number(1 - kept.value, None, max(low, -1.0 / share), min(1.0, high), kept.n, kept.note)
-    return Number(1 - kept.value, kept.stderr, 1 - kept.high, min(1.0, 1 - kept.low), kept.n, kept.note)
+        drop, solved = tango(was, now), float(was.mean())
+        if drop.low is None or drop.high is None:
+            return Estimate(1 - kept.value, n=kept.n, note=kept.note)
+        low, high = max(drop.low / solved, -1.0 / solved), min(1.0, drop.high / solved)
+        return Estimate(1 - kept.value, low, high, kept.n, kept.note)
+    return Estimate(1 - kept.value, 1 - kept.high, min(1.0, 1 - kept.low), kept.n, kept.note, kept.stderr)
 
 
-def _nll_rise(snapshot: Snapshot, origin: str, shift: str) -> Number:
+def _mcnemar(was: Bool[np.ndarray, " examples"], now: Bool[np.ndarray, " examples"]) -> Estimate:
+    return Estimate(
+        mcnemar(was, now), n=len(was), note=f"{int((was & ~now).sum())} lost, {int((~was & now).sum())} won"
+    )
+
+
+def _nll_rise(snapshot: Snapshot, origin: str, shift: str) -> Estimate:
     before, after = scores_or_note(snapshot, origin), scores_or_note(snapshot, f"{origin}+{shift}")
     if isinstance(after, str):
-        return Number(None, note=after)
+        return Estimate(None, note=after)
     if isinstance(before, str):
-        return Number(None, note=f"{origin}: {before}")
+        return Estimate(None, note=f"{origin}: {before}")
     old = {name: at for at, name in enumerate(before.example_ids)}
     new = {original_id(name, shift): at for at, name in enumerate(after.example_ids)}
     both = sorted(name for name in old if name in new)
     if not both:
-        return Number(None, note=f"no example is paired with one of {origin}")
+        return Estimate(None, note=f"no example is paired with one of {origin}")
     a, b = [new[name] for name in both], [old[name] for name in both]
     now, was = after.token_counts[a].astype(np.float64), before.token_counts[b].astype(np.float64)
     return ratio_difference(after.nll_sums[a], now, before.nll_sums[b], was)

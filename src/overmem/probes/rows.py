@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from overmem.records import COMPANION, Measurement, Samples, Scores, Snapshot
-from overmem.statistics.estimates import Number
+from overmem.records import COMPANION, Estimate, Measurement, Samples, Scores, Snapshot
 
 
 def row(
-    snapshot: Snapshot, split: str, probe: str, metric: str, number: Number, **at: float | int | str
+    snapshot: Snapshot, split: str, probe: str, metric: str, number: Estimate, **at: float | int | str
 ) -> Measurement:
     """One measurement of this checkpoint; `at` is what it depends on besides split and metric."""
     return Measurement(
@@ -37,7 +36,7 @@ def missing(
     snapshot: Snapshot, split: str, probe: str, metrics: Iterable[str], note: str, **at: float | int | str
 ) -> list[Measurement]:
     """A row without a value for each metric, and why."""
-    return [row(snapshot, split, probe, metric, Number(None, note=note), **at) for metric in metrics]
+    return [row(snapshot, split, probe, metric, Estimate(None, note=note), **at) for metric in metrics]
 
 
 def splits_of(snapshot: Snapshot) -> list[str]:

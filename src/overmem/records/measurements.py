@@ -28,10 +28,11 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95% interval and n."""
+    """A value with its 95% interval and n, or no value and the reason."""
 
     value: float | None
     low: float | None = None
     high: float | None = None
     n: int = 0
     note: str = ""
+    stderr: float | None = None

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from overmem.records import Estimate
 from overmem.report.findings import has_value
+from overmem.statistics import exponential
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,10 @@ def signed(value: float, digits: int) -> str:
 
 def perplexity_of(nll: Estimate) -> Estimate:
     """Perplexity with its interval, from nats per token."""
-    value, low, high = (None if x is None else math.exp(min(x, 700.0)) for x in (nll.value, nll.low, nll.high))
-    return Estimate(value, low, high, nll.n, nll.note)
+    return exponential(nll)
 
 
-def exponential(nll: float) -> str:
+def perplexity_text(nll: float) -> str:
     """Perplexity, from nats per token."""
     return three_digits(math.exp(min(nll, 700.0)))
 
@@ -52,7 +52,7 @@ def exponential(nll: float) -> str:
 UNITS: Mapping[str, Unit] = {
     "percent": Unit(lambda x: f"{100 * x:.1f}", "%"),
     "points": Unit(lambda x: signed(100 * x, 1), " points", " to "),
-    "ppl": Unit(exponential),
+    "ppl": Unit(perplexity_text),
     "perplexity": Unit(three_digits),
     "nll": Unit(lambda x: f"{x:.3f}"),
     "excess": Unit(lambda x: signed(x, 3), "", " to "),

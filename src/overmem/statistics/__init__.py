@@ -1,46 +1,66 @@
-"""Paired tests, intervals, error control and the bootstrap: what every comparison of two checkpoints rests on.
+"""Intervals, paired differences, tests, error control and the bootstrap: what every number of a run rests on.
 
-Values, never sentences. Where scipy has a method it is used; what stands here is paired, clustered or vectorised in a
-way that scipy's is not.
+Values, never sentences. Where scipy has a method it is used; what is written here is paired, clustered or vectorised in
+a way that scipy's is not.
 """
 
 from overmem.statistics.bootstrap import bootstrap_weights, percentiles
-from overmem.statistics.combine import across_seeds
+from overmem.statistics.combine import across_seeds, difference, mean_of_independent
 from overmem.statistics.intervals import (
     Z,
+    exponential,
+    fraction,
+    fraction_mean,
     mean,
     negated,
-    paired_shares,
     quantile,
     ratio,
     ratio_stderr,
     share,
-    share_difference,
     student,
     wilson,
 )
-from overmem.statistics.tests import detectable, examples_needed, holm, least_stderr, mcnemar, noninferior, tail
+from overmem.statistics.paired import mean_difference, newcombe, ratio_difference, share_difference, tango
+from overmem.statistics.tests import (
+    detectable,
+    examples_needed,
+    holm,
+    least_stderr,
+    mcnemar,
+    noninferior,
+    p_of_interval,
+    tail,
+)
 
 __all__ = [
     "Z",
     "across_seeds",
     "bootstrap_weights",
     "detectable",
+    "difference",
     "examples_needed",
+    "exponential",
+    "fraction",
+    "fraction_mean",
     "holm",
     "least_stderr",
     "mcnemar",
     "mean",
+    "mean_difference",
+    "mean_of_independent",
     "negated",
+    "newcombe",
     "noninferior",
-    "paired_shares",
+    "p_of_interval",
     "percentiles",
     "quantile",
     "ratio",
+    "ratio_difference",
     "ratio_stderr",
     "share",
     "share_difference",
     "student",
     "tail",
+    "tango",
     "wilson",
 ]

@@ -1,28 +1,91 @@
-"""Estimates of several runs combined, the run as a random effect."""
+"""Several estimates combined: differences and means of independent ones, and runs that differ in their seed."""
 
 from collections.abc import Sequence
+from math import sqrt
 
 import numpy as np
-from scipy.special import stdtrit
+from jaxtyping import Float
+from scipy.optimize import brentq
 
 from overmem.records import Estimate
+from overmem.statistics.intervals import Z, quantile
+
+
+def difference(left: Estimate, right: Estimate, correlation: float = 0.0) -> Estimate:
+    """The difference left - right of two estimates, from the arms of their intervals (Newcombe's hybrid).
+
+    Source: Zou and Donner 2008, https://doi.org/10.1002/sim.3095 (with a correlation).
+    """
+    if left.value is None or right.value is None:
+        return Estimate(None, note=left.note or right.note)
+    value = left.value - right.value
+    if left.low is None or left.high is None or right.low is None or right.high is None:
+        return Estimate(value, n=left.n, note="no interval")
+    stderr = None
+    if left.stderr is not None and right.stderr is not None:
+        stderr = _joint_arm(left.stderr, right.stderr, correlation)
+    return Estimate(
+        value=value,
+        low=value - _joint_arm(left.value - left.low, right.high - right.value, correlation),
+        high=value + _joint_arm(left.high - left.value, right.value - right.low, correlation),
+        n=left.n,
+        note=left.note or right.note,
+        stderr=stderr,
+    )
+
+
+def _joint_arm(one: float, other: float, correlation: float) -> float:
+    return sqrt(max(0.0, one**2 + other**2 - 2 * correlation * one * other))
+
+
+def mean_of_independent(estimates: Sequence[Estimate], note: str) -> Estimate:
+    """The unweighted mean of independent estimates that have a value; its arms are theirs, added in quadrature."""
+    known = [e for e in estimates if e.value is not None]
+    values = [e.value for e in known if e.value is not None]
+    k, n = len(values), sum(e.n for e in known)
+    value = sum(values) / k
+    arms = [
+        (v - e.low, e.high - v) for v, e in zip(values, known, strict=True) if e.low is not None and e.high is not None
+    ]
+    if len(arms) < k:
+        return Estimate(value, n=n, note=f"{note}, one of them without an interval")
+    below, above = (sqrt(sum(arm**2 for arm in side)) / k for side in zip(*arms, strict=True))
+    return Estimate(value, value - below, value + above, n, note, (below + above) / (2 * Z))
 
 
 def across_seeds(values: Sequence[float], stderrs: Sequence[float]) -> Estimate:
     """The mean over runs that differ in their seed, the seed being a random effect, with a 95% interval.
 
     Random-effects mean with Paule and Mandel's variance between runs and Hartung, Knapp, Sidik and Jonkman's t
-    interval, never narrower than its examples alone allow, as runs that agree by luck would make it (Knapp and
-    Hartung's modification); one run has no interval, because it says nothing about another seed. n counts runs.
+    interval, never narrower than the runs' own standard errors allow, as runs that agree by luck would make it (Knapp
+    and Hartung's modification). One run has no interval, because it says nothing about another seed. n counts runs.
+
+    Source: Paule and Mandel 1982, https://doi.org/10.6028/jres.087.022; Hartung and Knapp 2001,
+    https://doi.org/10.1002/sim.791.
     """
     if not values:
         return Estimate(None, note="no runs")
     if len(values) == 1:
         return Estimate(float(values[0]), n=1, note="one seed: no interval over seeds")
-    from statsmodels.stats.meta_analysis import combine_effects
+    effects = np.asarray(values, float)
+    within = np.maximum(np.square(np.asarray(stderrs, float)), 1e-12)
+    weights = 1 / (within + between_runs(effects, within))
+    value = float(weights @ effects / weights.sum())
+    plain = 1 / weights.sum()
+    scatter = weights @ (effects - value) ** 2 / (len(effects) - 1)
+    stderr = sqrt(plain * max(1.0, float(scatter)))
+    half = quantile(0.975, len(effects)) * stderr
+    return Estimate(value, value - half, value + half, len(effects), stderr=stderr)
 
-    variances = np.maximum(np.square(np.asarray(stderrs, float)), 1e-12)
-    found = combine_effects(np.asarray(values, float), variances, method_re="iterated", use_t=True)
-    value, spread = float(found.mean_effect_re), max(float(found.sd_eff_w_re_hksj), float(found.sd_eff_w_re))
-    half = float(stdtrit(len(values) - 1, 0.975)) * spread
-    return Estimate(value, value - half, value + half, len(values))
+
+def between_runs(effects: Float[np.ndarray, " runs"], within: Float[np.ndarray, " runs"]) -> float:
+    """Paule and Mandel's variance between runs: where the weighted scatter is as large as its degrees of freedom."""
+
+    def surplus(between: float) -> float:
+        weights = 1 / (within + between)
+        return float(weights @ (effects - weights @ effects / weights.sum()) ** 2) - (len(effects) - 1)
+
+    if surplus(0.0) <= 0:
+        return 0.0
+    most = float(np.sum((effects - effects.mean()) ** 2))  # there every weight is small enough that nothing is left
+    return float(brentq(surplus, 0.0, most))

@@ -9,8 +9,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import chndtr, erf
 
+from overmem.records import Estimate
 from overmem.seeds import generator
-from overmem.statistics.estimates import Number, difference, ratio
+from overmem.statistics.combine import difference
+from overmem.statistics.intervals import bisected, ratio
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Judged:
         """Sums over each example's claims."""
         return np.bincount(self.cluster, values, self.clusters)
 
-    def mean(self, values: Float[np.ndarray, " claims"]) -> Number:
+    def mean(self, values: Float[np.ndarray, " claims"]) -> Estimate:
         """The mean over claims, the example being the cluster."""
         return ratio(self.per_cluster(values), self.per_cluster(np.ones(len(values))))
 
@@ -70,7 +72,7 @@ def bins_of(judged: Judged, count: int = 10) -> Bins:
     return Bins(of_claim, size / size.sum(), gap, influence)
 
 
-def calibration_error(judged: Judged, count: int = 10) -> Number:
+def calibration_error(judged: Judged, count: int = 10) -> Estimate:
     """Root of the mean squared gap over equal-mass bins, debiased, in [0, 1].
 
     The mean of gap^2 - var(gap) estimates the square without bias; it is cut at 0 before the root is taken. The mean of
@@ -83,7 +85,7 @@ def calibration_error(judged: Judged, count: int = 10) -> Number:
     Differs from the paper: variances are clustered by example; the interval is our own, its coverage simulated.
     """
     if judged.clusters < 2:
-        return Number(None, n=judged.clusters, note="fewer than two examples")
+        return Estimate(None, n=judged.clusters, note="fewer than two examples")
     bins = bins_of(judged, count)
     note, plug_in = _plural(len(bins.weight)), float(bins.weight @ bins.gap**2)
     root = np.sqrt(bins.weight)
@@ -91,13 +93,13 @@ def calibration_error(judged: Judged, count: int = 10) -> Number:
     noise, noise_square = float(spread.trace()), float((spread @ spread).trace())
     value = sqrt(min(1.0, max(0.0, plug_in - noise)))
     if noise == 0:
-        return Number(value, 0.0, value, value, judged.clusters, note)
+        return Estimate(value, value, value, judged.clusters, note, 0.0)
     seen = float(root * bins.gap @ spread @ (root * bins.gap)) / max(plug_in, 1e-300)
     narrow, wide = max(noise_square / noise, seen), float(np.linalg.eigvalsh(spread)[-1])
     small = sqrt(noise_square)
     low = sqrt(narrow * _noncentrality(plug_in / narrow, noise / narrow, lambda x: 0.95 + _tail(x * narrow / small)))
     high = sqrt(wide * _noncentrality(plug_in / wide, noise / wide, lambda x: _tail(x * wide / small)))
-    return Number(value, None, min(low, value), min(1.0, max(high, value)), judged.clusters, note)
+    return Estimate(value, min(low, value), min(1.0, max(high, value)), judged.clusters, note)
 
 
 def _tail(size: float) -> float:
@@ -107,46 +109,43 @@ def _tail(size: float) -> float:
 
 def _noncentrality(x: float, freedom: float, chance: Callable[[float], float]) -> float:
     """The noncentrality at which a chi-square variable lies below x with the chance for it; 0 if none is as small."""
-    low, high = 0.0, x + 10 * sqrt(x) + 20
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if float(chndtr(x, freedom, middle)) > chance(middle) else (low, middle)
-    return low
+    highest = x + 10 * sqrt(x) + 20
+    return bisected(lambda size: float(chndtr(x, freedom, size)) > chance(size), 0.0, highest, steps=60)[0]
 
 
-def calibration_difference(judged: Judged, before: Judged, count: int = 10) -> Number:
+def calibration_difference(judged: Judged, before: Judged, count: int = 10) -> Estimate:
     """Calibration error of these claims minus that of earlier ones on the same examples, by their intervals' arms.
 
     The two errors move together as far as the examples' influences on them do.
     """
     late, early = calibration_error(judged, count), calibration_error(before, count)
     if late.value is None or early.value is None:
-        return Number(None, n=judged.clusters, note=late.note or early.note)
-    one, other = (
+        return Estimate(None, n=judged.clusters, note=late.note or early.note)
+    late_influence, early_influence = (
         bins.influence @ (bins.weight * bins.gap) for bins in (bins_of(judged, count), bins_of(before, count))
     )
-    size = float(np.linalg.norm(one) * np.linalg.norm(other))
-    together = difference(late, early, max(0.0, float(one @ other) / size) if size > 0 else 0.0)
-    return replace(together, stderr=None, note=f"{late.note}, before {early.note}")
+    size = float(np.linalg.norm(late_influence) * np.linalg.norm(early_influence))
+    correlation = max(0.0, float(late_influence @ early_influence) / size) if size > 0 else 0.0
+    return replace(difference(late, early, correlation), stderr=None, note=f"{late.note}, before {early.note}")
 
 
 def _plural(bins: int) -> str:
     return f"{bins} bins" if bins > 1 else "1 bin"
 
 
-def mean_absolute_gap(judged: Judged, count: int = 10) -> Number:
+def mean_absolute_gap(judged: Judged, count: int = 10) -> Estimate:
     """The usual ECE, mean |gap| over equal-mass bins, debiased, in [0, 1], with an interval that is only a bound.
 
     Its lower end is that of |overconfidence|, its upper end that of `calibration_error`: the mean absolute gap lies
     between the absolute mean and the root mean square. No interval of its own covered 95% in simulation.
     """
     whole, root = judged.mean(judged.confidence - judged.correct), calibration_error(judged, count)
-    if root.value is None or whole.low is None or whole.high is None:
-        return Number(None, n=judged.clusters, note=root.note or whole.note)
+    if root.value is None or root.high is None or whole.low is None or whole.high is None:
+        return Estimate(None, n=judged.clusters, note=root.note or whole.note)
     bins = bins_of(judged, count)
     value = _debiased(bins.gap, np.sqrt(np.diag(bins.covariance)), bins.weight)
     low, high = max(0.0, whole.low, -whole.high), root.high
-    return Number(value, None, min(low, value), max(high or 0.0, value), judged.clusters, f"{root.note}; a bound")
+    return Estimate(value, min(low, value), max(high, value), judged.clusters, f"{root.note}; a bound")
 
 
 def _debiased(
@@ -158,7 +157,7 @@ def _debiased(
     return float(np.clip((2 * size - folded) @ weight, 0.0, 1.0))
 
 
-def smooth_calibration_error(judged: Judged, *, seed: Sequence[object] = (), resamples: int = 200) -> Number:
+def smooth_calibration_error(judged: Judged, *, seed: Sequence[object] = (), resamples: int = 200) -> Estimate:
     """Calibration error without bins, in [0, 1]: the mean absolute value of the smoothed distance to being right.
 
     The distance confidence - correct is smoothed over confidence by a Gaussian reflected at 0 and 1, of the one width
@@ -167,14 +166,11 @@ def smooth_calibration_error(judged: Judged, *, seed: Sequence[object] = (), res
     Source: Blasiok and Nakkiran 2023, https://arxiv.org/abs/2309.12236.
     """
     if judged.clusters < 2:
-        return Number(None, n=judged.clusters, note="fewer than two examples")
+        return Estimate(None, n=judged.clusters, note="fewer than two examples")
     distance = (judged.confidence - judged.correct) / len(judged.confidence)
     cell = np.minimum((judged.confidence * _CELLS).astype(np.int64), _CELLS - 1)
     mass = np.bincount(cell, distance, _CELLS)
-    narrow, wide = 1e-3, 1.0
-    for _ in range(20):
-        middle = (narrow + wide) / 2
-        narrow, wide = (middle, wide) if _smoothed(mass, middle) > middle else (narrow, middle)
+    _, wide = bisected(lambda width: bool(_smoothed(mass, width) > width), 1e-3, 1.0, steps=20)
     value = min(1.0, float(_smoothed(mass, wide)))
     rows = np.zeros((judged.clusters, _CELLS))
     np.add.at(rows, (judged.cluster, cell), distance)
@@ -184,7 +180,7 @@ def smooth_calibration_error(judged: Judged, *, seed: Sequence[object] = (), res
     above, below = np.quantile(again, [0.975, 0.025])
     low, high = max(0.0, 2 * value - float(above)), min(1.0, 2 * value - float(below))
     note = f"smoothed over {wide:.3f}"
-    return Number(value, float(again.std()), min(low, value), max(high, value), judged.clusters, note)
+    return Estimate(value, min(low, value), max(high, value), judged.clusters, note, float(again.std()))
 
 
 _CELLS = 500

@@ -1,5 +1,6 @@
 """Two samples of scores told apart: AUROC and the true positive rate at a low false positive rate, with intervals."""
 
+from dataclasses import replace
 from functools import lru_cache
 from math import exp, log, sqrt
 
@@ -8,11 +9,11 @@ from jaxtyping import Float
 from scipy.special import betainc
 from scipy.stats import rankdata
 
-from overmem.statistics.estimates import Number, proportion
-from overmem.statistics.intervals import Z, wilson
+from overmem.records import Estimate
+from overmem.statistics.intervals import Z, bisected, share, wilson
 
 
-def auroc(members: Float[np.ndarray, " members"], others: Float[np.ndarray, " others"]) -> Number:
+def auroc(members: Float[np.ndarray, " members"], others: Float[np.ndarray, " others"]) -> Estimate:
     """Chance that a member scores above a non-member, ties counting half, with DeLong's variance on the logit scale.
 
     Where the two do not overlap at all the variance is 0; the interval then ends where one pair in conflict would lie.
@@ -21,17 +22,17 @@ def auroc(members: Float[np.ndarray, " members"], others: Float[np.ndarray, " ot
     """
     m, n = len(members), len(others)
     if min(m, n) < 2:
-        return Number(None, n=m + n, note="fewer than two members or non-members")
+        return Estimate(None, n=m + n, note="fewer than two members or non-members")
     if not (np.isfinite(members).all() and np.isfinite(others).all()):
-        return Number(None, n=m + n, note="a score is not finite")
+        return Estimate(None, n=m + n, note="a score is not finite")
     above, below = _placements(members, others)
     value = float(above.mean())
     stderr = sqrt(float(above.var(ddof=1)) / m + float(below.var(ddof=1)) / n)
     if value in (0.0, 1.0):
-        edge = proportion(round(value * min(m, n)), min(m, n))
-        return Number(value, stderr, edge.low, edge.high, m + n)
+        edge = share(round(value * min(m, n)), min(m, n))
+        return replace(edge, value=value, n=m + n, stderr=stderr)
     logit, half = log(value / (1 - value)), Z * stderr / (value * (1 - value))
-    return Number(value, stderr, _expit(logit - half), _expit(logit + half), m + n)
+    return Estimate(value, _expit(logit - half), _expit(logit + half), m + n, stderr=stderr)
 
 
 def auroc_difference(
@@ -39,7 +40,7 @@ def auroc_difference(
     others: Float[np.ndarray, " others"],
     members_before: Float[np.ndarray, " members"],
     others_before: Float[np.ndarray, " others"],
-) -> Number:
+) -> Estimate:
     """AUROC of these scores minus that of earlier scores of the same examples, with DeLong's paired variance.
 
     Where both tell every member from every other, the interval is as wide as one of a share of no failures.
@@ -48,15 +49,15 @@ def auroc_difference(
     """
     m, n = len(members), len(others)
     if min(m, n) < 2:
-        return Number(None, n=m + n, note="fewer than two members or non-members")
+        return Estimate(None, n=m + n, note="fewer than two members or non-members")
     if not all(np.isfinite(x).all() for x in (members, others, members_before, others_before)):
-        return Number(None, n=m + n, note="a score is not finite")
+        return Estimate(None, n=m + n, note="a score is not finite")
     above, below = _placements(members, others)
     above_before, below_before = _placements(members_before, others_before)
     value = float(above.mean() - above_before.mean())
     variance = (above - above_before).var(ddof=1) / m + (below - below_before).var(ddof=1) / n
     half = Z * sqrt(float(variance)) or Z**2 / (min(m, n) + Z**2)
-    return Number(value, sqrt(float(variance)), max(-1.0, value - half), min(1.0, value + half), m + n)
+    return Estimate(value, max(-1.0, value - half), min(1.0, value + half), m + n, stderr=sqrt(float(variance)))
 
 
 def _placements(
@@ -72,10 +73,10 @@ def _expit(x: float) -> float:
     return 1 / (1 + exp(-min(max(x, -700.0), 700.0)))
 
 
-def tpr_at(rate: float, members: Float[np.ndarray, " members"], others: Float[np.ndarray, " others"]) -> Number:
+def tpr_at(rate: float, members: Float[np.ndarray, " members"], others: Float[np.ndarray, " others"]) -> Estimate:
     """Share of members above the threshold that at most `rate` of the non-members exceed.
 
-    The interval is for the share at a true rate of `rate`. Its arms add in quadrature what is not known of the members
+    The interval is for the share at a true rate of `rate`. Its arms add in quadrature the uncertainty of the members
     (Wilson's) and of the threshold: the chance that a non-member exceeds the j-th largest of n is Beta(j, n + 1 - j).
     In simulation that covers where a bootstrap, which cannot look beyond the largest ones, does not.
     Fewer than 1/rate non-members cannot resolve the rate: the threshold is then their maximum, the value stands for a
@@ -83,9 +84,9 @@ def tpr_at(rate: float, members: Float[np.ndarray, " members"], others: Float[np
     """
     m, n = len(members), len(others)
     if min(m, n) < 2:
-        return Number(None, n=m + n, note="fewer than two members or non-members")
+        return Estimate(None, n=m + n, note="fewer than two members or non-members")
     if not (np.isfinite(members).all() and np.isfinite(others).all()):
-        return Number(None, n=m + n, note="a score is not finite")
+        return Estimate(None, n=m + n, note="a score is not finite")
     thresholds = np.sort(others)[::-1]
     above = np.concatenate([[0.0], 1 - np.searchsorted(np.sort(members), thresholds, side="right") / m])
     least, middle, most = (float(np.interp(rank, np.arange(n + 1), above)) for rank in _ranks(rate, n))
@@ -95,7 +96,8 @@ def tpr_at(rate: float, members: Float[np.ndarray, " members"], others: Float[np
     allowed = int(rate * n + 1e-9)
     value = float(above[allowed + 1])
     note = "" if allowed else f"{n} non-members cannot resolve a rate of {rate:g}: no false positive is allowed"
-    return Number(value, (high - low) / (2 * Z), max(0.0, min(low, value)), min(1.0, max(high, value)), m + n, note)
+    stderr = (high - low) / (2 * Z)
+    return Estimate(value, max(0.0, min(low, value)), min(1.0, max(high, value)), m + n, note, stderr)
 
 
 @lru_cache
@@ -109,8 +111,4 @@ def _ranks(rate: float, n: int) -> tuple[float, float, float]:
 
 
 def _rank(rate: float, n: int, chance: float) -> float:
-    low, high = 1e-9, float(n)
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if betainc(middle, n + 1 - middle, rate) > chance else (low, middle)
-    return low
+    return bisected(lambda rank: bool(betainc(rank, n + 1 - rank, rate) > chance), 1e-9, float(n), steps=60)[0]

@@ -5,11 +5,13 @@ from math import ceil, inf, sqrt
 
 import numpy as np
 from jaxtyping import Bool
-from scipy.special import ndtri, stdtr
+from scipy.special import ndtr, ndtri, stdtr
+
+from overmem.records import Estimate
 
 
 def tail(value: float, threshold: float, stderr: float, n: int) -> float:
-    """One-sided p of `true value <= threshold`, by Student's t; 1 where nothing is known."""
+    """One-sided p of `true value <= threshold`, by Student's t; 1 where a number is not finite."""
     if not np.isfinite(value) or not np.isfinite(stderr):
         return 1.0
     if stderr == 0:
@@ -43,14 +45,23 @@ def mcnemar(left: Bool[np.ndarray, " examples"], right: Bool[np.ndarray, " examp
     return float(binomtest(only, only + other, 0.5).pvalue) if only + other else 1.0
 
 
+def p_of_interval(difference: Estimate) -> float:
+    """Two-sided p that the difference is 0, from its interval's arm towards 0: below 0.05 just where 0 is outside."""
+    if difference.value is None or difference.low is None or difference.high is None:
+        return 1.0
+    arm = difference.value - difference.low if difference.value > 0 else difference.high - difference.value
+    if arm <= 0:
+        return 1.0 if difference.value == 0 else 0.0
+    return float(2 * ndtr(ndtri(0.025) * abs(difference.value) / arm))
+
+
 def holm(p: Sequence[float | None]) -> list[float | None]:
     """Holm-adjusted p values in the order given; None stays None and does not count."""
-    known = [i for i, value in enumerate(p) if value is not None]
-    order = sorted(known, key=lambda i: p[i])  # type: ignore[arg-type,return-value]
+    ascending = sorted((value, i) for i, value in enumerate(p) if value is not None)
     adjusted: list[float | None] = [None] * len(p)
     running = 0.0
-    for rank, i in enumerate(order):
-        running = max(running, min(1.0, (len(order) - rank) * p[i]))  # type: ignore[operator]
+    for rank, (value, i) in enumerate(ascending):
+        running = max(running, min(1.0, (len(ascending) - rank) * value))
         adjusted[i] = running
     return adjusted
 

@@ -7,6 +7,7 @@ from hashlib import blake2b
 
 import numpy as np
 from jaxtyping import Int, UInt64
+from scipy.cluster.hierarchy import DisjointSet
 
 from overmem.records import Example
 
@@ -22,37 +23,21 @@ def clusters(examples: Sequence[Example], threshold: float = 0.8) -> Int[np.ndar
     Shingles that a tenth of the questions share (and more than 20, or half of a small set) are the task's boilerplate
     and do not count.
     """
-    chain = _Chain(len(examples))
+    same = DisjointSet(range(len(examples)))
     first: dict[str, int] = {}
     for position, example in enumerate(examples):
         for key in (f"id {example.id}", f"group {example.group}" if example.group else ""):
             if key:
-                chain.join(first.setdefault(key, position), position)
+                same.merge(first.setdefault(key, position), position)
     if threshold < 1 and len(examples) > 1:
-        _join_similar([example.question for example in examples], threshold, chain)
-    return np.array([chain.root(position) for position in range(len(examples))], dtype=np.int64)
+        _join_similar([example.question for example in examples], threshold, same)
+    labels = np.empty(len(examples), dtype=np.int64)
+    for problem in same.subsets():
+        labels[list(problem)] = min(problem)
+    return labels
 
 
-class _Chain:
-    """Union of positions (path halving)."""
-
-    def __init__(self, size: int) -> None:
-        self._parent = list(range(size))
-
-    def root(self, position: int) -> int:
-        """The smallest position that is chained to this one."""
-        while self._parent[position] != position:
-            self._parent[position] = self._parent[self._parent[position]]
-            position = self._parent[position]
-        return position
-
-    def join(self, one: int, other: int) -> None:
-        """Chain two positions."""
-        low, high = sorted((self.root(one), self.root(other)))
-        self._parent[high] = low
-
-
-def _join_similar(questions: Sequence[str], threshold: float, chain: _Chain) -> None:
+def _join_similar(questions: Sequence[str], threshold: float, same: DisjointSet) -> None:
     from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped]
 
     shingles = _shingles(questions)
@@ -64,11 +49,11 @@ def _join_similar(questions: Sequence[str], threshold: float, chain: _Chain) -> 
     for position, signature in enumerate(hashed):
         mine = shingles[position]
         for other in index.query(signature):
-            if chain.root(position) != chain.root(other):
+            if not same.connected(position, other):
                 theirs = shingles[other]
                 shared = np.intersect1d(mine, theirs, assume_unique=True).size
                 if shared >= threshold * (mine.size + theirs.size - shared):
-                    chain.join(position, other)
+                    same.merge(position, other)
         index.insert(position, signature, check_duplication=False)
 
 

@@ -231,7 +231,7 @@ def difference(curves: Curves, left: int, right: int) -> Estimate:
     both = np.isfinite(curves.correct[left]) & np.isfinite(curves.correct[right])
     a, b = curves.correct[left, both], curves.correct[right, both]
     if np.isin(a, (0, 1)).all() and np.isin(b, (0, 1)).all():
-        return statistics.paired_shares(a == 1, b == 1)
+        return statistics.newcombe(a == 1, b == 1)
     return statistics.mean(a - b)
 
 
