@@ -201,6 +201,37 @@ def test_curves_pair_the_same_examples_and_mark_what_is_missing(run):
     assert notes["val", "scores"] == "not observed"
 
 
+def test_curves_read_from_columns_equal_those_of_whole_snapshots(tmp_path):
+    shutil.copytree(Path(__file__).parents[1] / "golden" / "run", tmp_path / "run")
+    old = store.open_run(tmp_path / "run")
+    whole = list(store.snapshots(old))
+    for split, draws in (("val", False), ("val", True), ("train", False)):
+        read = store.read_curves(old, split, merged=True, draws=draws)
+        made = store.curves_of(whole, split, draws=draws)
+        assert read.checkpoints == made.checkpoints
+        for name in ("nll_sums", "token_counts", "correct", "tempered_nll", "agree_nll_sums"):
+            np.testing.assert_array_equal(getattr(read, name), getattr(made, name), err_msg=name)
+    trained = store.read_curves(old, "val", merged=True).without_merged
+    assert [c.name for c in trained.checkpoints] == [c.name for c in store.read_curves(old, "val").checkpoints]
+    (base,) = store.read_curves(old, "train", checkpoints=["base"]).checkpoints
+    assert base.step == 0
+
+
+def test_a_damaged_unit_is_missing_from_curves_with_a_note(tmp_path):
+    shutil.copytree(Path(__file__).parents[1] / "golden" / "run", tmp_path / "run")
+    old = store.open_run(tmp_path / "run")
+    path = old.unit_path("checkpoint-50", "val", "scores")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + bytes(len(whole) // 2) + whole[4 + len(whole) // 2 :])
+    old.unit_path("checkpoint-100", "val", "samples").unlink()
+    curves = store.read_curves(old, "val")
+    notes = {("checkpoint-50", "scores"): "damaged file", ("checkpoint-100", "samples"): "not observed"}
+    assert curves.notes == notes
+    assert np.isnan(curves.nll_sums[1]).all()
+    assert np.isfinite(curves.nll_sums[2]).all()
+    assert np.isnan(curves.correct[2]).all()
+
+
 def test_the_texts_of_tokens_come_back_whatever_they_are(run):
     assert store.read_token_texts(run) == {}
     pieces = {7: " the", 3: "\n", 50000: "</script>", 9: ""}

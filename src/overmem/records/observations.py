@@ -163,3 +163,25 @@ class Curves:
     """The part of nll_sums on tokens where the label is the argmax."""
     groups: Int[np.ndarray, " examples"] | None = None
     """Number of the question that each example belongs to, where several are rephrasings of one; None: all differ."""
+    notes: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """(checkpoint, `scores` or `samples`) -> why that unit is missing, for units that are NaN as a whole."""
+
+    @property
+    def without_merged(self) -> "Curves":
+        """The base and the trained checkpoints alone, on the examples that one of them was scored on."""
+        rows = np.flatnonzero([not c.merged_from for c in self.checkpoints])
+        kept = np.isfinite(self.nll_sums[rows]).any(0)
+        if len(rows) == len(self.checkpoints) and kept.all():
+            return self
+        cells = np.ix_(rows, np.flatnonzero(kept))
+        names = {self.checkpoints[i].name for i in rows}
+        return Curves(
+            tuple(self.checkpoints[i] for i in rows),
+            self.nll_sums[cells],
+            self.token_counts[kept],
+            self.correct[cells],
+            None if self.tempered_nll is None else self.tempered_nll[cells],
+            None if self.agree_nll_sums is None else self.agree_nll_sums[cells],
+            None if self.groups is None else self.groups[kept],
+            {unit: note for unit, note in self.notes.items() if unit[0] in names},
+        )

@@ -11,6 +11,7 @@ A unit is written under a temporary name and renamed when whole. Its Parquet met
 which request it is, so a unit that stands is never computed again unless one of them changed.
 """
 
+from overmem.store.curves import curves_of, read_curves
 from overmem.store.examples import (
     example_splits,
     read_examples,
@@ -31,7 +32,7 @@ from overmem.store.results import (
     write_reference,
     write_verdict,
 )
-from overmem.store.snapshots import curves_of, read_checkpoints, read_curves, read_plan, read_snapshot, snapshots
+from overmem.store.snapshots import read_checkpoints, read_plan, read_snapshot, snapshots
 from overmem.store.units import (
     drop_other_weights,
     is_unit_current,

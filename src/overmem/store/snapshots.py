@@ -1,14 +1,13 @@
-"""What was observed of a run, as probes read it: whole snapshots of checkpoints, or the curves of one split."""
+"""Snapshots: everything that was observed of one checkpoint, as probes read it."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 from pydantic import TypeAdapter
 
 from overmem.errors import BadRequest
-from overmem.records import READABLE_SCHEMAS, TEMPERATURES, Checkpoint, Curves, Snapshot
+from overmem.records import READABLE_SCHEMAS, Checkpoint, Snapshot
 from overmem.store.examples import read_examples
 from overmem.store.files import frame_note
 from overmem.store.paths import Run
@@ -41,13 +40,12 @@ def read_snapshot(run: Run, checkpoint: Checkpoint) -> Snapshot:
     it came there) is missing too: its numbers are not to be compared with the others'.
     """
     splits = read_plan(run)["splits"]
-    failure = run.failure_path(checkpoint.name)
-    reason = json.loads(failure.read_text())["reason"] if failure.is_file() else "not observed"
+    failure = why_not_observed(run, checkpoint.name)
     readers: dict[str, Any] = {"scores": read_scores, "samples": read_samples}
     read: dict[str, dict[str, Any]] = {kind: {} for kind in readers}
     missing = {}
     for split, kind in [(s, k) for s in splits for k in readers]:
-        why = _why_missing(run, checkpoint.name, split, kind, splits[split]["request"], reason)
+        why = why_missing(run, checkpoint.name, split, kind, splits[split]["request"], failure)
         if not why:
             try:
                 read[kind][split] = readers[kind](run, checkpoint.name, split)
@@ -58,7 +56,15 @@ def read_snapshot(run: Run, checkpoint: Checkpoint) -> Snapshot:
     return Snapshot(checkpoint, {s: read_examples(run, s) for s in splits}, read["scores"], read["samples"], missing)
 
 
-def _why_missing(run: Run, checkpoint: str, split: str, kind: str, request: str, failure: str) -> str:
+def why_not_observed(run: Run, checkpoint: str) -> str:
+    """Why a checkpoint has no units: the failure that was noted, else that nobody observed it."""
+    try:
+        return str(json.loads(run.failure_path(checkpoint).read_text(encoding="utf-8"))["reason"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return "not observed"
+
+
+def why_missing(run: Run, checkpoint: str, split: str, kind: str, request: str, failure: str) -> str:
     """Why a unit is not to be read; empty where it is.
 
     Args:
@@ -86,37 +92,3 @@ def snapshots(run: Run) -> Iterator[Snapshot]:
     """Every audited checkpoint's observations, one at a time."""
     for checkpoint in read_checkpoints(run):
         yield read_snapshot(run, checkpoint)
-
-
-def read_curves(run: Run, split: str, *, merged: bool = False, draws: bool = False) -> Curves:
-    """Per-example nll and correctness of one split on the base and trained checkpoints (`merged`: all).
-
-    Correctness is that of the greedy completion, or with `draws` the mean over the draws, of all temperatures. Examples
-    that some checkpoint lacks are NaN there; ones that no checkpoint was scored on are left out.
-    """
-    return curves_of([s for s in snapshots(run) if merged or not s.checkpoint.merged_from], split, draws=draws)
-
-
-def curves_of(kept: Sequence[Snapshot], split: str, *, draws: bool = False) -> Curves:
-    """As `read_curves`, of snapshots that are at hand, in the order given."""
-    ids = list(dict.fromkeys(i for s in kept if split in s.scores for i in s.scores[split].example_ids))
-    row = {identity: index for index, identity in enumerate(ids)}
-    shape = (len(kept), len(ids))
-    nll, agree, correct = (np.full(shape, np.nan) for _ in range(3))
-    tempered = np.full((*shape, len(TEMPERATURES)), np.nan)
-    counts = np.zeros(len(ids), dtype=np.int64)
-    for index, snapshot in enumerate(kept):
-        if (scores := snapshot.scores.get(split)) is not None and scores.example_ids:
-            where = [row[i] for i in scores.example_ids]
-            nll[index, where] = scores.nll_sums
-            right = np.where(scores.is_argmax, -scores.logprob.astype(np.float64), 0.0)
-            agree[index, where] = np.diff(np.concatenate([[0.0], np.cumsum(right)])[scores.offsets])
-            tempered[index, where] = scores.tempered_nll
-            counts[where] = scores.token_counts
-        if (samples := snapshot.samples.get(split)) is not None:
-            at = np.array([row.get(identity, -1) for identity in samples.example_ids], dtype=np.int64)
-            counted = ((samples.draw > 0) == draws) & (at >= 0)
-            total = np.bincount(at[counted], minlength=len(ids))
-            hits = np.bincount(at[counted], samples.correct[counted], minlength=len(ids))
-            correct[index, total > 0] = hits[total > 0] / total[total > 0]
-    return Curves(tuple(s.checkpoint for s in kept), nll, counts, correct, tempered, agree)

@@ -1,0 +1,176 @@
+"""Curves: the results of one split at every checkpoint, from the few columns that they need.
+
+Of a unit of scores three columns are read, of its grades three more; texts, entropies and token ids stay on disk.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Float, Int
+
+from overmem.errors import BadRequest
+from overmem.records import TEMPERATURES, Checkpoint, Curves, Scores, Snapshot
+from overmem.store.files import frame_note, read_frame
+from overmem.store.paths import Run
+from overmem.store.snapshots import read_checkpoints, read_plan, why_missing, why_not_observed
+from overmem.store.units import HINT, has_grades_inside
+
+
+@dataclass(frozen=True)
+class _Solutions:
+    """What curves need of one unit of scores."""
+
+    example_ids: tuple[str, ...]
+    token_counts: Int[np.ndarray, " examples"]
+    nll_sums: Float[np.ndarray, " examples"]
+    agree_nll_sums: Float[np.ndarray, " examples"]
+    tempered_nll: Float[np.ndarray, "examples temperatures"]
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What curves need of one unit of graded completions."""
+
+    example_ids: Sequence[str]
+    draw: Int[np.ndarray, " completions"]
+    correct: Bool[np.ndarray, " completions"]
+
+
+@dataclass(frozen=True)
+class _Results:
+    """What curves need of one checkpoint; None where it was not observed."""
+
+    checkpoint: Checkpoint
+    solutions: _Solutions | None
+    answers: _Answers | None
+    notes: dict[tuple[str, str], str]
+    """(checkpoint, kind) -> why it is missing."""
+
+
+def read_curves(
+    run: Run, split: str, *, merged: bool = False, draws: bool = False, checkpoints: Collection[str] | None = None
+) -> Curves:
+    """Per-example nll and correctness of one split at the base and the trained checkpoints.
+
+    Examples that some checkpoint lacks are NaN there; ones that no checkpoint was scored on are left out. A unit that
+    is missing or damaged is NaN as a whole, with a note.
+
+    Args:
+        run: the run.
+        split: its name.
+        merged: include the merged checkpoints.
+        draws: correctness is the mean over the draws, of all temperatures, instead of that of the greedy completion.
+        checkpoints: names of those to read; all by default.
+    """
+    wanted = [c for c in read_checkpoints(run) if merged or not c.merged_from]
+    if checkpoints is not None:
+        wanted = [c for c in wanted if c.name in checkpoints]
+    return _curves(list(_read_results(run, split, wanted)), draws=draws)
+
+
+def curves_of(snapshots: Sequence[Snapshot], split: str, *, draws: bool = False) -> Curves:
+    """As `read_curves`, of snapshots in memory, in the order given."""
+    return _curves([_results_of(snapshot, split) for snapshot in snapshots], draws=draws)
+
+
+def _results_of(snapshot: Snapshot, split: str) -> _Results:
+    scores, samples = snapshot.scores.get(split), snapshot.samples.get(split)
+    notes = {(snapshot.checkpoint.name, kind): note for (name, kind), note in snapshot.notes.items() if name == split}
+    return _Results(
+        snapshot.checkpoint,
+        None if scores is None else _solutions_of(scores),
+        None if samples is None else _Answers(samples.example_ids, samples.draw, samples.correct),
+        notes,
+    )
+
+
+def _solutions_of(scores: Scores) -> _Solutions:
+    agree = _agree_sums(scores.logprob, scores.is_argmax, scores.offsets)
+    return _Solutions(scores.example_ids, scores.token_counts, scores.nll_sums, agree, scores.tempered_nll)
+
+
+def _agree_sums(
+    logprob: Float[np.ndarray, " tokens"], is_argmax: Bool[np.ndarray, " tokens"], offsets: Int[np.ndarray, " ends"]
+) -> Float[np.ndarray, " examples"]:
+    """The nll of each example on the tokens where the label is the argmax."""
+    agreeing = np.where(is_argmax, -logprob.astype(np.float64), 0.0)
+    return np.diff(np.concatenate([[0.0], np.cumsum(agreeing)])[offsets])
+
+
+def _read_results(run: Run, split: str, checkpoints: Sequence[Checkpoint]) -> Iterator[_Results]:
+    request = read_plan(run)["splits"].get(split, {}).get("request", "")
+    for checkpoint in checkpoints:
+        name, notes = checkpoint.name, {}
+        failure = why_not_observed(run, name)
+        for kind in ("scores", "samples"):
+            if why := why_missing(run, name, split, kind, request, failure):
+                notes[name, kind] = why
+        solutions, answers = None, None
+        if (name, "scores") not in notes:
+            try:
+                solutions = _read_solutions(run, name, split)
+            except BadRequest:
+                notes[name, "scores"] = "damaged file"
+        if (name, "samples") not in notes:
+            try:
+                answers = _read_answers(run, name, split)
+            except BadRequest:
+                notes[name, "samples"] = "damaged file"
+        yield _Results(checkpoint, solutions, answers, notes)
+
+
+def _read_solutions(run: Run, checkpoint: str, split: str) -> _Solutions:
+    columns = ("example_id", "logprob", "is_argmax", "tempered_nll")
+    frame = read_frame(run.unit_path(checkpoint, split, "scores"), HINT, columns)
+    counts = frame["logprob"].list.len().to_numpy().astype(np.int64)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    logprob, is_argmax, tempered = (_flat(frame[name]) for name in columns[1:])
+    if len(is_argmax) != len(logprob) or len(tempered) != len(frame) * len(TEMPERATURES):
+        raise BadRequest(f"{run.unit_path(checkpoint, split, 'scores')} has columns of different lengths; {HINT}")
+    row = np.repeat(np.arange(len(frame)), counts)
+    return _Solutions(
+        tuple(frame["example_id"]),
+        counts,
+        np.bincount(row, weights=-logprob.astype(np.float64), minlength=len(frame)).astype(np.float64),
+        _agree_sums(logprob, is_argmax, offsets),
+        tempered.reshape(len(frame), len(TEMPERATURES)),
+    )
+
+
+def _flat(lists: pl.Series) -> np.ndarray:
+    """The elements of a column of lists, end to end."""
+    return lists.explode(empty_as_null=False).to_numpy()
+
+
+def _read_answers(run: Run, checkpoint: str, split: str) -> _Answers:
+    path = run.unit_path(checkpoint, split, "grades")
+    if not path.is_file() and has_grades_inside(frame_note(run.unit_path(checkpoint, split, "samples"))):
+        path = run.unit_path(checkpoint, split, "samples")
+    frame = read_frame(path, HINT, ("example_id", "draw", "correct"))
+    return _Answers(frame["example_id"].to_list(), frame["draw"].to_numpy(), frame["correct"].to_numpy())
+
+
+def _curves(results: Sequence[_Results], *, draws: bool) -> Curves:
+    ids = list(dict.fromkeys(i for r in results if r.solutions is not None for i in r.solutions.example_ids))
+    row = {identity: index for index, identity in enumerate(ids)}
+    shape = (len(results), len(ids))
+    nll, agree, correct = (np.full(shape, np.nan) for _ in range(3))
+    tempered = np.full((*shape, len(TEMPERATURES)), np.nan)
+    counts = np.zeros(len(ids), dtype=np.int64)
+    for index, result in enumerate(results):
+        if (solutions := result.solutions) is not None and solutions.example_ids:
+            where = [row[i] for i in solutions.example_ids]
+            nll[index, where] = solutions.nll_sums
+            agree[index, where] = solutions.agree_nll_sums
+            tempered[index, where] = solutions.tempered_nll
+            counts[where] = solutions.token_counts
+        if (answers := result.answers) is not None:
+            rows = np.array([row.get(i, -1) for i in answers.example_ids], dtype=np.int64)
+            counted = ((answers.draw > 0) == draws) & (rows >= 0)
+            total = np.bincount(rows[counted], minlength=len(ids))
+            hits = np.bincount(rows[counted], answers.correct[counted], minlength=len(ids))
+            correct[index, total > 0] = hits[total > 0] / total[total > 0]
+    notes = {unit: note for result in results for unit, note in result.notes.items()}
+    return Curves(tuple(r.checkpoint for r in results), nll, counts, correct, tempered, agree, notes=notes)
