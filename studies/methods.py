@@ -19,7 +19,7 @@ from overmem.tuning import TUNING
 FAMILIES: dict[str, Table] = {
     "Token losses": LOSSES,
     "Fine-tuning methods": TUNING,
-    "Probes": PROBES,
+    "Probes": {name: probe.measure for name, probe in PROBES.items()},
     "Merge rules": RULES,
     "Shifts": SHIFTS,
 }

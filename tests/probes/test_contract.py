@@ -132,7 +132,7 @@ def emptied(snapshot):
 
 @pytest.fixture(params=sorted(PROBES))
 def probe(request):
-    return PROBES[request.param]
+    return PROBES[request.param].measure
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +175,7 @@ def test_every_split_and_metric_is_one_row_of_this_checkpoint_and_probe(probe, s
     rows = probe(snapshot, base=base, minimum=base)
     assert len(rows) == len(keyed(rows)) > 0
     assert {(r.checkpoint, r.step) for r in rows} == {("checkpoint-10", 10)}
-    assert {PROBES[r.probe] for r in rows} == {probe}
+    assert {PROBES[r.probe].measure for r in rows} == {probe}
 
 
 def test_a_split_without_observations_is_no_number_and_a_reason(probe, snapshot, base):

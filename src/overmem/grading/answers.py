@@ -90,6 +90,11 @@ def is_correct(given: str, gold: str, kind: str = "math", *, after: str = "") ->
     return bool(read) and rules.equal(read, gold)
 
 
+def same_answer(one: str, other: str, kind: str = "math") -> bool:
+    """Whether two answers read from completions agree; one that could not be read agrees with nothing."""
+    return bool(one) and (one == other or is_correct(one, other, kind))
+
+
 def check_gold(examples: Iterable[Example], where: str = "the data") -> None:
     """Nothing, if every reference solution and every reference answer scores 1.
 

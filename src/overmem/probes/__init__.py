@@ -1,24 +1,26 @@
-"""Probes: pure functions from one checkpoint's observations to measurements. One file a probe, one literal table."""
+"""Probes: pure functions from one checkpoint's observations to measurements. One file per probe, one literal table."""
+
+from collections.abc import Mapping
 
 from overmem.probes.accuracy import accuracy
-from overmem.probes.calibration import calibration
-from overmem.probes.diversity import diversity
+from overmem.probes.calibration import calibration, miscalibration
+from overmem.probes.diversity import diversity, diversity_lost
 from overmem.probes.mechanism import mechanism
-from overmem.probes.membership import membership
-from overmem.probes.memorization import memorization
-from overmem.probes.ood import ood
+from overmem.probes.membership import membership, membership_gained
+from overmem.probes.memorization import extraction_gained, memorization
+from overmem.probes.ood import ood, ood_lost
 from overmem.probes.perplexity import perplexity
-from overmem.probes.robustness import robustness
-from overmem.tables import Table
+from overmem.probes.probe import Probe
+from overmem.probes.robustness import robustness, robustness_lost
 
-PROBES: Table = {
-    "perplexity": perplexity,
-    "accuracy": accuracy,
-    "robustness": robustness,
-    "ood": ood,
-    "calibration": calibration,
-    "mechanism": mechanism,
-    "diversity": diversity,
-    "membership": membership,
-    "memorization": memorization,
+PROBES: Mapping[str, Probe] = {
+    "perplexity": Probe(perplexity),
+    "accuracy": Probe(accuracy),
+    "robustness": Probe(robustness, robustness_lost),
+    "ood": Probe(ood, ood_lost),
+    "calibration": Probe(calibration, miscalibration),
+    "mechanism": Probe(mechanism),
+    "diversity": Probe(diversity, diversity_lost),
+    "membership": Probe(membership, membership_gained),
+    "memorization": Probe(memorization, extraction_gained),
 }

@@ -1,11 +1,13 @@
 """Whether a checkpoint is as often right as it is sure."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
+from overmem.probes.paired import both_sampled, most_sampled, shared
+from overmem.probes.probe import Comparison
 from overmem.probes.rows import (
     by_id,
     drawn_questions,
@@ -19,10 +21,11 @@ from overmem.probes.rows import (
 )
 from overmem.probes.temperature import BEYOND, at_end, lowest, weights_at
 from overmem.records import Estimate, Measurement, Samples, Scores, Snapshot
-from overmem.statistics import fraction, mean, ratio
+from overmem.statistics import fraction, mean, p_of_interval, ratio
 from overmem.statistics.reliability import (
     Judged,
     bins_of,
+    calibration_difference,
     calibration_error,
     mean_absolute_gap,
     smooth_calibration_error,
@@ -62,6 +65,33 @@ def calibration(
             rows += _errors(snapshot, split, level, judged)
         rows += _recovery(snapshot, split, scores, temperature)
     return rows
+
+
+def miscalibration(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Comparison]:
+    """Calibration error gained on test, of tokens and of answers.
+
+    Answers are judged by the agreement of sampled completions, without those by the greedy completion.
+    """
+    scores, scores_before = (scores_or_note(snapshot, "test") for snapshot in (bad, good))
+    if isinstance(scores, Scores) and isinstance(scores_before, Scores):
+        both = shared(scores.example_ids, scores_before.example_ids)
+        yield from _worse("tokens", judged_tokens(scores, both), judged_tokens(scores_before, both))
+    if (sampled := both_sampled(bad, good, "test")) is None:
+        return
+    several = [[name for name, q in most_sampled(side).items() if len(q.rows) > 1] for side in sampled]
+    name, judge, both = "answers", judged_answers, shared(*several)
+    if not both:
+        name, judge = "completions", judged_completions
+        both = shared(*(list(greedy_rows(side)) for side in sampled))
+    late, early = (judge(side, both) for side in sampled)
+    yield from _worse(name, late, early)
+
+
+def _worse(name: str, judged: Judged | str, before: Judged | str) -> Iterator[Comparison]:
+    if not isinstance(judged, str) and not isinstance(before, str):
+        gained = calibration_difference(judged, before)
+        sentence = "its confidence is {} further from how often it is right"
+        yield Comparison(f"calibration ({name})", gained, p_of_interval(gained), sentence)
 
 
 def _errors(snapshot: Snapshot, split: str, level: str, judged: Judged | str) -> list[Measurement]:

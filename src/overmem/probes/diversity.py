@@ -1,10 +1,13 @@
 """What sampling many solutions is worth, and how unlike one another they are."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from overmem.probes.draws import best_of, majority_of, pass_all, pass_at
+from overmem.probes.paired import both_sampled, most_sampled, shared
+from overmem.probes.probe import Comparison
 from overmem.probes.rows import Question, drawn_questions, mean_logprobs, missing, row, samples_or_note, splits_of
 from overmem.probes.variety import (
     chain,
@@ -18,7 +21,7 @@ from overmem.probes.variety import (
     words,
 )
 from overmem.records import Estimate, Example, Measurement, Samples, Snapshot
-from overmem.statistics import fraction_mean, mean, mean_difference
+from overmem.statistics import fraction_mean, mean, mean_difference, p_of_interval
 
 METRICS = ("distinct_1", "self_bleu", "vendi", "answer_entropy", "chain_difference")
 _BOUNDED = ("distinct_1", "distinct_2", "self_bleu", "chain_difference", "reworded")
@@ -59,6 +62,57 @@ def diversity(
             for metric, number in _variety(samples, questions, vocabulary).items():
                 rows.append(row(snapshot, split, "diversity", metric, number, temperature=temperature))
     return rows
+
+
+def diversity_lost(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Comparison]:
+    """`pass@k` and `best-of-k` lost on test, different texts lost, and different calculations lost.
+
+    k is the number of completions that every question has; means over questions, by Student's t.
+    """
+    sampled = both_sampled(good, bad, "test")
+    sides = [(samples, most_sampled(samples)) for samples in sampled or ()]
+    names = shared(*(list(questions) for _, questions in sides)) if sides else []
+    k = min((len(questions[name].rows) for _, questions in sides for name in names), default=0)
+    for kind in _WORTHS if k >= 2 else ():
+        pairs = [[kind.worth(samples, list(questions[name].rows), k) for samples, questions in sides] for name in names]
+        lost = np.array([a - b for a, b in pairs if a is not None and b is not None], dtype=np.float64)
+        worse = (mean_difference if kind.is_share else mean)(lost)
+        yield Comparison(kind.name.format(k=k), worse, p_of_interval(worse), kind.sentence, kind.is_share)
+
+
+def _pass(samples: Samples, rows: list[int], k: int) -> float:
+    return pass_at(k, len(rows), int(samples.correct[rows].sum()))
+
+
+def _best(samples: Samples, rows: list[int], k: int) -> float:
+    score = mean_logprobs(samples, rows)
+    return best_of(k, np.nan_to_num(score, nan=-np.inf), samples.correct[rows].astype(bool))
+
+
+def _texts(samples: Samples, rows: list[int], k: int) -> float | None:
+    return vendi([words(samples.text[i]) for i in rows[:k]])
+
+
+def _solutions(samples: Samples, rows: list[int], k: int) -> float | None:
+    return difference_chance([chain(samples.text[i]) for i in rows if samples.correct[i]])
+
+
+@dataclass(frozen=True)
+class _Worth:
+    """What the sampled completions of one question are worth."""
+
+    name: str
+    worth: Callable[[Samples, list[int], int], float | None]
+    sentence: str
+    is_share: bool = True
+
+
+_WORTHS = (
+    _Worth("pass@{k}", _pass, "a question is solved by at least one of several sampled completions {} less often"),
+    _Worth("best-of-{k}", _best, "the likeliest of several sampled completions is right {} less often"),
+    _Worth("diversity (texts)", _texts, "a question's sampled completions are worth {} fewer different texts", False),
+    _Worth("diversity (solutions)", _solutions, "two right completions calculate differently {} less often"),
+)
 
 
 def _vocabulary(examples: Sequence[Example], samples: Samples) -> int:

@@ -1,20 +1,26 @@
 """Every measurement of a run: the probes of each checkpoint, and what only several together can say."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isfinite
 
 from overmem.probes import PROBES
 from overmem.probes.exposure import exposure
+from overmem.probes.probe import Probe
 from overmem.probes.rows import scores_or_note
 from overmem.records import Checkpoint, Measurement, Scores, Snapshot
 
 
-def measured(checkpoints: Sequence[Checkpoint], read: Callable[[Checkpoint], Snapshot]) -> Iterator[Measurement]:
-    """One row a number, checkpoint by checkpoint. Observations are read twice, three whole snapshots held at a time.
+def measured(
+    checkpoints: Sequence[Checkpoint],
+    read: Callable[[Checkpoint], Snapshot],
+    probes: Mapping[str, Probe] = PROBES,
+) -> Iterator[Measurement]:
+    """One row per number, checkpoint by checkpoint. Observations are read twice, three whole snapshots held at a time.
 
     Args:
         checkpoints: in time order, merged ones anywhere.
         read: the observations of one of them.
+        probes: the table of probes.
     """
     scored = [_scores_only(read(c)) for c in checkpoints if not c.merged_from]
     base = next((read(s.checkpoint) for s in scored if s.checkpoint.step == 0), None)
@@ -22,8 +28,8 @@ def measured(checkpoints: Sequence[Checkpoint], read: Callable[[Checkpoint], Sna
     minimum = read(lowest) if lowest is not None else None
     for checkpoint in checkpoints:
         snapshot = read(checkpoint)
-        for probe in PROBES.values():
-            yield from probe(snapshot, base=base, minimum=minimum)
+        for probe in probes.values():
+            yield from probe.measure(snapshot, base=base, minimum=minimum)
         if checkpoint.merged_from:
             continue
         place = next(i for i, s in enumerate(scored) if s.checkpoint == checkpoint)

@@ -1,15 +1,18 @@
 """Whether training examples can be told from others, and which ones are the most exposed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from overmem.probes.attacks import ATTACKS, LACKING, NEEDS, Tokens, able, blind
+from overmem.probes.paired import shared, values_of
+from overmem.probes.probe import Comparison
 from overmem.probes.rows import missing, row, scores_or_note
 from overmem.records import COMPANION, Estimate, Measurement, Scores, Snapshot
-from overmem.statistics.roc import auroc, tpr_at
+from overmem.statistics import p_of_interval
+from overmem.statistics.roc import auroc, auroc_difference, tpr_at
 
 RATES = {"tpr@1%": 0.01, "tpr@0.1%": 0.001}
 METRICS = tuple(f"{attack}_{metric}" for attack in (*ATTACKS, "blind") for metric in ("auroc", *RATES))
@@ -47,6 +50,25 @@ def membership(
     if min(map(len, texts)) < 2:
         return rows + missing(snapshot, "train", "membership", METRICS[-3:], LACKING["text"])
     return rows + told_apart(snapshot, "blind", *blind(*texts))
+
+
+def membership_gained(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Comparison]:
+    """AUROC gained by `ratio` against the base model, without one by `loss`; DeLong's paired variance."""
+    sides = [_tokens(snapshot, base, split) for snapshot in (bad, good) for split in ("train", "val")]
+    for attack in ("ratio", "loss"):
+        high, low, high_before, low_before = (attacked(attack, tokens) for tokens in sides)
+        members, others = shared(list(high), list(high_before)), shared(list(low), list(low_before))
+        if min(len(members), len(others)) >= 2:
+            now = values_of(high, members), values_of(low, others)
+            worse = auroc_difference(*now, values_of(high_before, members), values_of(low_before, others))
+            sentence = "training rows are told from unseen ones better: AUROC (0.5 is chance) is {} higher"
+            yield Comparison(f"membership ({attack})", worse, p_of_interval(worse), sentence, is_share=False)
+            return
+
+
+def _tokens(snapshot: Snapshot, base: Snapshot | None, split: str) -> dict[str, Tokens]:
+    scores = scores_or_note(snapshot, split)
+    return {} if isinstance(scores, str) else tokens_of(snapshot, base, split, scores)
 
 
 def attacked(attack: str, side: Mapping[str, Tokens]) -> dict[str, float]:

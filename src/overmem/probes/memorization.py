@@ -1,8 +1,12 @@
 """How much of the reference solutions a checkpoint knows by heart."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Bool, Float
 
+from overmem.probes.paired import shared, values_of
+from overmem.probes.probe import Comparison
 from overmem.probes.rows import (
     by_id,
     example_sums,
@@ -15,7 +19,7 @@ from overmem.probes.rows import (
 )
 from overmem.probes.variety import words
 from overmem.records import Estimate, Measurement, Scores, Snapshot
-from overmem.statistics import difference, fraction, fraction_mean, ratio
+from overmem.statistics import difference, fraction, fraction_mean, mean_difference, p_of_interval, ratio
 
 SCORED = ("exact", "extraction_strength", "wholly_extractable")
 WRITTEN = ("verbatim", "verbatim_prefix")
@@ -53,6 +57,23 @@ def memorization(
         left, right = (val, train) if metric == "nll" else (train, val)
         rows.append(row(snapshot, "train", "memorization", gap, difference(left[metric], right[metric])))
     return rows
+
+
+def extraction_gained(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Comparison]:
+    """`extraction`: gain in the share of a training solution that needs no prefix, by Student's t."""
+    strengths, before = (_strengths(snapshot) for snapshot in (bad, good))
+    names = shared(list(strengths), list(before))
+    worse = mean_difference(values_of(strengths, names) - values_of(before, names))
+    yield Comparison(
+        "extraction", worse, p_of_interval(worse), "it completes {} more of a training solution word for word"
+    )
+
+
+def _strengths(snapshot: Snapshot) -> dict[str, float]:
+    scores = scores_or_note(snapshot, "train")
+    if isinstance(scores, str):
+        return {}
+    return dict(zip(scores.example_ids, extraction_strength(scores).tolist(), strict=True))
 
 
 def _of_split(snapshot: Snapshot, split: str) -> dict[str, Estimate]:

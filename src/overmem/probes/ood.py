@@ -1,12 +1,15 @@
 """How far a checkpoint gets from its training distribution."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
+from overmem.probes.paired import accuracy_lost
+from overmem.probes.probe import Comparison
 from overmem.probes.rows import greedy_rows, missing, row, samples_or_note, scores_or_note, splits_of, unasked
 from overmem.records import Estimate, Measurement, Snapshot
-from overmem.statistics import difference, mean, mean_of_independent, ratio, share
+from overmem.statistics import difference, mean, mean_of_independent, p_of_interval, ratio, share
 
 METRICS = ("accuracy_drop", "nll_rise")
 
@@ -41,6 +44,22 @@ def ood(snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snapshot |
         "nll_rise": _pooled(nll, test_nll, nll.note),
     }
     return rows + [row(snapshot, "ood", "ood", metric, number) for metric, number in together.items()]
+
+
+def ood_lost(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Comparison]:
+    """`ood-<name>`: greedy accuracy lost on each set, with Tango's interval and McNemar's exact p.
+
+    `ood (mean of sets)`: the unweighted mean, for new examples of these same sets.
+    """
+    sentence = "accuracy on questions of another kind than it was trained on is {} lower"
+    splits = [split for split in sorted(good.samples) if split.startswith("ood-") and split in bad.samples]
+    each = [accuracy_lost(good.samples[split], bad.samples[split]) for split in splits]
+    for split, (worse, p) in zip(splits, each, strict=True):
+        yield Comparison(split, worse, p, sentence)
+    with_value = [worse for worse, _ in each if worse.value is not None]
+    if len(with_value) > 1:
+        together = mean_of_independent(with_value, f"mean of {len(with_value)} sets")
+        yield Comparison("ood (mean of sets)", together, p_of_interval(together), sentence)
 
 
 def _accuracy(snapshot: Snapshot, split: str) -> Estimate:

@@ -1,16 +1,27 @@
 """What a harmless change of the question costs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
 from jaxtyping import Bool
 
-from overmem.grading.answers import is_correct
+from overmem.grading.answers import same_answer
+from overmem.probes.paired import accuracy_lost, greedy_correct
+from overmem.probes.probe import Comparison
 from overmem.probes.rows import greedy_rows, missing, row, samples_or_note, scores_or_note, splits_of
 from overmem.records import Estimate, Measurement, Samples, Snapshot
 from overmem.shifts import family, keeps_answer, original_id
-from overmem.statistics import fraction_mean, mcnemar, mean_difference, ratio, ratio_difference, share, tango
+from overmem.statistics import (
+    fraction_mean,
+    mcnemar,
+    mean_difference,
+    p_of_interval,
+    ratio,
+    ratio_difference,
+    share,
+    tango,
+)
 
 PAIRED = ("accuracy_drop", "mcnemar_p", "pdr", "asp", "limem", "consistency")
 WORDINGS = ("wordings_accuracy_drop", "wordings_solved_always", "wordings_consistency")
@@ -60,6 +71,37 @@ def robustness(
     return rows
 
 
+def robustness_lost(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Comparison]:
+    """`robustness (<shift>)`: greedy accuracy lost under each shift of test, with Tango's interval and McNemar's p.
+
+    A shift with several wordings is the mean over a question's wordings, by Student's t.
+    """
+    forms: dict[str, list[str]] = {}
+    for split in sorted(good.samples):
+        origin, _, shift = split.partition("+")
+        if origin == "test" and shift and split in bad.samples:
+            forms.setdefault(family(shift), []).append(split)
+    for shift, splits in forms.items():
+        if len(splits) == 1:
+            worse, p = accuracy_lost(good.samples[splits[0]], bad.samples[splits[0]])
+        else:
+            worse = _lost_over_wordings(good, bad, splits)
+            p = p_of_interval(worse)
+        yield Comparison(f"robustness ({shift})", worse, p, "accuracy on rephrased test questions is {} lower")
+
+
+def _lost_over_wordings(good: Snapshot, bad: Snapshot, splits: Sequence[str]) -> Estimate:
+    lost: dict[str, list[float]] = {}
+    for split in splits:
+        left, right = greedy_correct(good.samples[split]), greedy_correct(bad.samples[split])
+        for name in left:
+            if name in right:
+                question = original_id(name, split.removeprefix("test+"))
+                lost.setdefault(question, []).append(float(left[name]) - float(right[name]))
+    means = np.array([np.mean(each) for _, each in sorted(lost.items())], dtype=np.float64)
+    return mean_difference(means, f"{len(splits)} wordings of a question")
+
+
 def _paired(snapshot: Snapshot, origin: str, shift: str) -> list[Measurement]:
     split = f"{origin}+{shift}"
     before, after = samples_or_note(snapshot, origin), samples_or_note(snapshot, split)
@@ -75,7 +117,7 @@ def _paired(snapshot: Snapshot, origin: str, shift: str) -> list[Measurement]:
     was = np.array([bool(before.correct[old[name]]) for name in both])
     now = np.array([bool(after.correct[new[name]]) for name in both])
     kept = _keepers(snapshot, origin, shift, both)
-    same = [_agree(before.answer[old[n]], after.answer[new[n]], kind) for n, kind in kept.items()]
+    same = [same_answer(before.answer[old[n]], after.answer[new[n]], kind) for n, kind in kept.items()]
     numbers = {
         "accuracy_drop": tango(was, now, note),
         "mcnemar_p": _mcnemar(was, now),
@@ -104,10 +146,6 @@ def _keepers(snapshot: Snapshot, origin: str, shift: str, names: list[str]) -> d
         if old[name].answer == new[name].answer if known else keeps_answer(shift):
             kept[name] = old[name].kind if known else "exact"
     return kept
-
-
-def _agree(one: str, other: str, kind: str) -> bool:
-    return bool(one) and (one == other or is_correct(one, other, kind))
 
 
 def _rate_of_drop(was: Bool[np.ndarray, " examples"], now: Bool[np.ndarray, " examples"], note: str) -> Estimate:
@@ -170,9 +208,11 @@ def _over(
         always.append(bool(before.correct[at]) and all(solved))
         answers = [(forms[s].answer[i], kept[s][name]) for s, i in told.items() if name in kept[s]]
         if metrics is POOLED and answers:
-            agree.append(float(bool(before.answer[at]) and all(_agree(before.answer[at], a, k) for a, k in answers)))
+            agree.append(
+                float(bool(before.answer[at]) and all(same_answer(before.answer[at], a, k) for a, k in answers))
+            )
         elif metrics is not POOLED and len(answers) > 1:
-            pairs = [_agree(a, b, kind) for (a, kind), (b, _) in combinations(answers, 2)]
+            pairs = [same_answer(a, b, kind) for (a, kind), (b, _) in combinations(answers, 2)]
             agree.append(float(np.mean(pairs)))
     numbers = (
         mean_difference(np.array(drops, dtype=np.float64), note),

@@ -53,13 +53,17 @@ class Consequence:
     """One consequence of over-memorization, measured against the recommended checkpoint."""
 
     name: str
-    """`robustness (<shift>)`, `ood-<name>`, `pass@k`, ...: as `overmem.probes.consequences.costs` lists them."""
+    """`robustness (<shift>)`, `ood-<name>`, `pass@k`, ...: as the probe names it."""
     checkpoint: str
     difference: Estimate
     """In the metric's own unit; positive is worse."""
     p: float | None
     """Two-sided, Holm-adjusted over all costs."""
     confirmed: bool
+    sentence: str = "it is worse by {}"
+    """What the difference says; `{}` takes its size."""
+    is_share: bool = False
+    """Whether it is a difference of shares, shown in points; else it has a unit of its own."""
 
 
 @dataclass(frozen=True)

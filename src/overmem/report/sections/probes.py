@@ -37,7 +37,7 @@ def probes(findings: Findings) -> Section:
             charts[key] = small_multiple(findings, found, colours)
             known = [m for m in found if m.value is not None]
             figures.append({"key": key, "metric": metric, "n": sorted({m.n for m in known})})
-        about = first_line(PROBES[probe]) if probe in PROBES else ""
+        about = first_line(PROBES[probe].measure) if probe in PROBES else ""
         folds.append(
             {
                 "probe": probe,
