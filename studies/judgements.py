@@ -9,8 +9,9 @@ from jaxtyping import Float
 from overmem import statistics
 from overmem.records import Estimate
 from overmem.verdict.facts import Facts, facts
-from overmem.verdict.leaning import leanings
+from overmem.verdict.leaning import leanings, probabilities
 from overmem.verdict.naming import names
+from overmem.verdict.stretches import settled
 from studies.worlds import Truth, World, drawn, truth
 
 
@@ -60,7 +61,7 @@ def judgements(world: World, runs: int) -> Judgements:
     false, kept, back = 0, 0, 0
     for seed in range(runs):
         tests = judged(world, seed)
-        named = names(tests)
+        named, _ = settled(names(tests), probabilities(tests))
         last[named[-1]] += 1
         if named[-1] == "undecided":
             leant[leanings(tests)[-1][0]] += 1
@@ -73,7 +74,7 @@ def judgements(world: World, runs: int) -> Judgements:
 
 def alternates(named: tuple[str, ...]) -> bool:
     """Whether a decided regime is left for another decided one and comes back."""
-    decided = [n for n in named if n != "undecided"]
+    decided = ["healthy" if n.startswith("healthy") else n for n in named if n != "undecided"]
     runs = [n for i, n in enumerate(decided) if i == 0 or decided[i - 1] != n]
     return len(runs) != len(set(runs))
 

@@ -61,8 +61,9 @@ def truth(world: World, *, rise: float = 0.15, nats: float = 0.5, margin: float 
         first = len(both) - int((~both[::-1]).argmax()) if (~both).any() else 0
         onset = float(fine[first] * STEPS)
     later = np.maximum.accumulate(right[::-1])[::-1]
+    falling = costs(surprise) & (t < t[trough])
     names = tuple(
-        _named(c, k, m, bool(later[i] > right[i] + margin))
+        _named(c, k, m, bool(later[i] > right[i] + margin), bool(falling[i]))
         for i, (c, k, m) in enumerate(zip(costly, kept, memorized, strict=True))
     )
     relative = np.where(t > t[trough], surprise / surprise[trough] - 1, 0.0)
@@ -71,11 +72,13 @@ def truth(world: World, *, rise: float = 0.15, nats: float = 0.5, margin: float 
     )
 
 
-def _named(costly: bool, kept: bool, memorized: bool, better_to_come: bool) -> str:
+def _named(costly: bool, kept: bool, memorized: bool, better_to_come: bool, falling: bool) -> str:
     if not kept and better_to_come:
         return "still-learning" if costly else "under-trained"
     if not kept:
         return "over-fitted" if costly else "undecided"
+    if falling:
+        return "under-trained"
     if costly:
         return "over-memorized" if memorized else "risen-not-memorized"
     return "healthy-memorizing" if memorized else "healthy"

@@ -13,9 +13,9 @@ from overmem.verdict.facts import Facts
 from overmem.verdict.memory import MEMORY
 from overmem.verdict.naming import NAMES
 
-KEPT = (0.0, 1.0)
-COSTLY = (0.0, 1.0)
-MEMORIZED = (0.0, 1.7)
+KEPT = (0.52, 1.09)
+COSTLY = (-0.69, 1.92)
+MEMORIZED = (0.0, 1.68)
 """Intercept and slope of the log odds of each question, over its z score."""
 
 
@@ -37,14 +37,15 @@ def probabilities(facts: Facts) -> Float[np.ndarray, "checkpoints regimes"]:
     kept, costly, memorized = (expit(a + b * z[:, k]) for k, (a, b) in enumerate((KEPT, COSTLY, MEMORIZED)))
     memorized = np.where(np.isnan(memorized), 1.0, memorized)
     after = np.arange(len(kept)) > facts.rise.trough
+    falling = np.where(after, 0.0, costly)
     costly = np.where(after, costly, 0.0)
     later = facts.accuracy.later
     climbing = np.where(costly > 0.5, 1 - facts.accuracy.p_climbing, 0.0)
     columns = {
-        "under-trained": (1 - kept) * later * (1 - costly),
+        "under-trained": (1 - kept) * later * (1 - costly) + kept * falling,
         "still-learning": (1 - kept) * later * costly + kept * costly * climbing,
-        "healthy": kept * (1 - costly) * (1 - memorized),
-        "healthy-memorizing": kept * (1 - costly) * memorized,
+        "healthy": kept * (1 - costly - falling) * (1 - memorized),
+        "healthy-memorizing": kept * (1 - costly - falling) * memorized,
         "over-memorized": kept * costly * memorized * (1 - climbing),
         "risen-not-memorized": kept * costly * (1 - memorized) * (1 - climbing),
         "over-fitted": (1 - kept) * (1 - later) * costly,

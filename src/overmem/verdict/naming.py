@@ -32,8 +32,9 @@ def _name(facts: Facts, i: int, alpha: float) -> str:
             return "over-memorized" if memorized else "risen-not-memorized" if not_memorized else "undecided"
         if cheap:
             return "healthy-memorizing" if memorized and facts.memory is not None else "healthy"
-        return "under-trained" if i < risen.trough and held.later[i] > 0.5 else "undecided"
-    if held.p_lower[i] < alpha and held.later[i] > 0.5:
+        falling = i < risen.trough and risen.p_cheap[i] > 1 - alpha
+        return "under-trained" if falling else "undecided"
+    if held.p_lower[i] < alpha and held.later[i] > 0.5 and held.gap[i] < -held.margin:
         return "still-learning" if costly else "under-trained"
     return "over-fitted" if held.p_lost[i] < alpha and costly else "undecided"
 

@@ -1,0 +1,156 @@
+"""What the rule must hold, line by line, and what it does: simulated worlds against stated limits."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from overmem.records import Estimate
+from studies.judgements import Judgements, judgements, right
+from studies.page import table
+from studies.worlds import World, truth
+from studies.worlds.kinds import CONDITIONS, HEALTHY, OVER, SHAPES
+
+NULLS = (
+    "flat",
+    "healthy, rise just below the limit",
+    "under-trained",
+    "over-fitted",
+    "over-fitted, steadily",
+    "over-fitted, gathering speed",
+    "over-fitted after a peak",
+    "only worse",
+    "over-memorized",
+)
+"""Kinds of run laid over every condition: none may be called over-memorized where it is not."""
+MANY = 50
+"""Checkpoints from which a cell gets a quarter of the runs."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A share of the runs of a world, and what it must be."""
+
+    what: str
+    world: World
+    count: Callable[[Judgements], int]
+    most: float | None = None
+    least: float | None = None
+
+
+def _right(world: World) -> tuple[str, ...]:
+    return right(truth(world))
+
+
+def decided(what: str, world: World, least: float) -> Promise:
+    """The last checkpoint is named rightly."""
+    return Promise(f"{what}: decided rightly", world, lambda j: j.decided(*_right(world)), least=least)
+
+
+def leant(what: str, world: World, least: float) -> Promise:
+    """The last checkpoint is named rightly, or leans so."""
+    return Promise(
+        f"{what}: decided or leaning rightly", world, lambda j: j.decided_or_leaning(*_right(world)), least=least
+    )
+
+
+def called(what: str, world: World, name: str, most: float) -> Promise:
+    """The last checkpoint is called what it is not."""
+    return Promise(f"{what}: called {name}", world, lambda j: j.decided(name), most=most)
+
+
+def promises() -> list[Promise]:
+    """The lines."""
+    one, two = replace(OVER, accuracy_luck=0.01), replace(OVER, accuracy_luck=0.02)
+    risen, template = replace(OVER, memory=0.0), World(level=0.03, rise=0.5, tokens=100.0, n=500)
+    free = replace(HEALTHY, level=2.2, rise=0.04, n=500)
+    found = [
+        decided("over-memorized, n = 1,000", OVER, 0.93),
+        decided("over-memorized, n = 500", replace(OVER, n=500), 0.75),
+        leant("over-memorized, n = 300", replace(OVER, n=300), 0.85),
+        decided("over-memorized, nll luck of 0.02 nats", replace(OVER, nll_luck=0.05), 0.80),
+        leant("over-memorized, accuracy luck of 1 point", one, 0.80),
+        leant("over-memorized, accuracy luck of 2 points", two, 0.65),
+        called("over-memorized, accuracy luck of 1 point", one, "over-fitted", 0.05),
+        called("over-memorized, accuracy luck of 2 points", two, "over-fitted", 0.10),
+        called("risen without memory", risen, "over-memorized", 0.02),
+        called("risen without memory, n = 300", replace(risen, n=300), "over-memorized", 0.02),
+        called("risen with memory of 0.35", replace(OVER, memory=0.35), "over-memorized", 0.02),
+        decided("template of 0.03 nats, risen by half, n = 500", template, 0.80),
+        decided("free text of 2.2 nats, risen by 4%, n = 500", free, 0.80),
+    ]
+    for n in (500, 1000):
+        for decline in ("soon", "steady", "gathering", "peak"):
+            limit = World(n=n, loss=0.03, decline=decline, learning=0.03)
+            what = f"loss of exactly the margin, {decline}, n = {n:,}: accuracy called kept"
+            found.append(Promise(what, limit, lambda j: j.kept, most=0.06))
+    return found
+
+
+def promise_table(runs: int) -> str:
+    """Each line, measured."""
+    rows = []
+    for promise in promises():
+        share = _share(promise, runs)
+        limit = (
+            f"at most {100 * promise.most:.0f}"
+            if promise.most is not None
+            else f"at least {100 * (promise.least or 0):.0f}"
+        )
+        rows.append((promise.what, limit, shown(share), "yes" if _held(promise, share) else "**no**"))
+    return table(("line", "limit, %", "measured, % (95% interval)", "held"), rows)
+
+
+def _share(promise: Promise, runs: int) -> Estimate:
+    found = judgements(promise.world, runs)
+    return found.rate(promise.count(found))
+
+
+def _held(promise: Promise, share: Estimate) -> bool:
+    value = share.value or 0.0
+    return (promise.most is None or value <= promise.most) and (promise.least is None or value >= promise.least)
+
+
+def shown(share: Estimate) -> str:
+    """A share as percent with its interval."""
+    return f"{100 * (share.value or 0):.1f} ({100 * (share.low or 0):.1f}–{100 * (share.high or 0):.1f})"
+
+
+def laid_over(kind: str, condition: str) -> World:
+    """A kind of run under a condition."""
+    changes = dict(CONDITIONS[condition])
+    if SHAPES[kind].growth == "early":
+        changes.pop("growth", None)
+    return replace(SHAPES[kind], **changes)  # type: ignore[arg-type]
+
+
+def alarm_table(runs: int, kinds: Sequence[str] = NULLS, conditions: Sequence[str] = tuple(CONDITIONS)) -> str:
+    """False alarms in every world: of the run, of any checkpoint, and whether a regime comes back."""
+    rows = []
+    for condition in conditions:
+        for kind in kinds:
+            world = laid_over(kind, condition)
+            count = max(runs // 4, 5) if world.checkpoints >= MANY else runs
+            found = judgements(world, count)
+            false = 0 if truth(world).over_memorized[-1] else found.decided("over-memorized")
+            named = found.rate(found.decided(*_right(world))), found.rate(found.decided_or_leaning(*_right(world)))
+            rows.append(
+                (
+                    condition,
+                    kind,
+                    count,
+                    shown(found.rate(false)),
+                    shown(found.rate(found.any_false)),
+                    *(f"{100 * (s.value or 0):.0f}" for s in named),
+                    f"{100 * found.alternating / count:.0f}",
+                )
+            )
+    head = (
+        "world",
+        "run",
+        "runs",
+        "falsely over-memorized, %",
+        "any checkpoint falsely, %",
+        "decided rightly, %",
+        "or leaning rightly, %",
+        "regime comes back, %",
+    )
+    return table(head, rows)

@@ -1,0 +1,30 @@
+"""The lines that the rule must hold, in a quick mode; docs/results/verdict.md has them at full size."""
+
+import pytest
+
+from studies import calibration, promises
+from studies.judgements import alternates
+
+
+def test_every_line_is_measured():
+    text = promises.promise_table(2)
+    assert text.count("\n") == len(promises.promises()) + 1
+
+
+def test_false_alarms_are_a_table_with_a_row_per_world():
+    text = promises.alarm_table(3, kinds=("flat",), conditions=("as it comes", "warm restarts"))
+    assert text.count("\n") == 3
+
+
+def test_probabilities_are_worth_what_they_say():
+    found = calibration.sample(150, "test")
+    top, hit = found.probability.max(1), found.probability.argmax(1) == found.true
+    sure = top > 0.9
+    assert sure.sum() > 60
+    assert hit[sure].mean() == pytest.approx(top[sure].mean(), abs=0.08)
+    assert "| 0.97–1.00 |" in calibration.reliability(found)
+
+
+def test_a_regime_that_comes_back_alternates():
+    assert alternates(("healthy", "over-memorized", "healthy"))
+    assert not alternates(("under-trained", "healthy", "undecided", "healthy-memorizing", "healthy"))
