@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from overmem import statistics
-from overmem.records import Checkpoint, Curves, Estimate
+from overmem.records import Checkpoint, Curves, Estimate, Limits
 from overmem.seeds import generator
 from overmem.verdict import regimes
 from studies.page import table
@@ -55,7 +55,7 @@ def kept(questions: int, draws: int, lost: float, runs: int) -> Estimate:
     called = 0
     for run in range(runs):
         curves = simulated(questions, draws, lost, generator("draws", questions, draws, lost, run))
-        called += bool(regimes(curves, d_nll=0.05, margin=MARGIN, alpha=0.05)[-1].evidence["kept"])
+        called += bool(regimes(curves, Limits(margin=MARGIN))[-1].tests.kept)
     return statistics.share(called, runs)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from overmem import statistics
-from overmem.records import Curves, Estimate
+from overmem.records import Curves, Estimate, Limits
 from overmem.verdict import onset, regimes
 from overmem.verdict.quantities import quantities
 from overmem.verdict.rule import judge
@@ -68,13 +68,15 @@ def tally(cell: Cell, runs: int, extra: Callable[[Sequence[Curves]], Mapping[str
     held: list[Curves] = []
     for seed in range(runs):
         (val,) = simulated(cell.world, "judged", seed)
-        verdicts = regimes(val, margin=cell.margin, d_nll=cell.d_nll)
+        limits = Limits(margin=cell.margin, d_nll=cell.d_nll)
+        verdicts = regimes(val, limits)
         last[verdicts[-1].regime] = last.get(verdicts[-1].regime, 0) + 1
         called = np.array([v.regime == "over-memorized" for v in verdicts])
         any_ += bool(called.any())
         any_false += bool((called & false).any())
         if "onset" in cell.asks and true.onset is not None:
-            step = onset(val, verdicts, margin=cell.margin, d_nll=cell.d_nll, draws=400).get("step")
+            start = onset(val, verdicts, limits, draws=400)
+            step = None if start is None else start.step
             if step is not None and step.low is not None and step.high is not None:
                 covered += step.low <= true.onset <= step.high
                 widths.append(step.high - step.low)
@@ -114,11 +116,11 @@ def references(curves: Curves, margin: float, alpha: float = 0.05) -> dict[str, 
         return statistics.noninferior(float(d.mean()), float(d.std(ddof=1)) / sqrt(n), margin, n)
 
     q = quantities(curves)
-    verdict = judge(q, curves.checkpoints, d_nll=0.05, margin=margin, alpha=alpha)[-1]
+    verdict = judge(q, curves.checkpoints, Limits(margin=margin, alpha=alpha))[-1]
     return {
         "the best of all, on the same examples": against(best) < alpha,
         "the best on nine folds, measured on the tenth": _crossfitted_best(correct, margin) < alpha,
-        "the plateau, cross-fitted (ours)": bool(verdict.evidence["kept"]),
+        "the plateau, cross-fitted (ours)": bool(verdict.tests.kept),
     }
 
 

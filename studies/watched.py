@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from overmem import statistics
-from overmem.records import Curves
+from overmem.records import Curves, Limits
 from overmem.verdict import regimes
 from overmem.verdict.onset import first_shown
 from studies.page import table
@@ -55,7 +55,7 @@ def _shown(val: Curves, known: int, margin: float, d_nll: float) -> int | None:
     so_far = replace(
         val, checkpoints=val.checkpoints[:known], nll_sums=val.nll_sums[:known], correct=val.correct[:known]
     )
-    return first_shown(regimes(so_far, margin=margin, d_nll=d_nll))
+    return first_shown(regimes(so_far, Limits(margin=margin, d_nll=d_nll)))
 
 
 def _is_true(true: Truth, at: int, known: int, margin: float, d_nll: float) -> bool:

@@ -86,7 +86,8 @@ def demo(
         "Judge: which checkpoints are healthy, since when is the model over-memorized, which to ship?",
         f"overmem diagnose {run}",
     )
-    verdict = _judged(where, config)
+    judge = Diagnose(config.output, seed=config.seed)
+    verdict = diagnose(judge)
     show(where, verdict)
     if verdict.recommended is not None and verdict.recommended.checkpoint is not None:
         last = verdict.checkpoints[-1].checkpoint.name
@@ -99,14 +100,8 @@ def demo(
             folder = merge(Merge(run, checkpoints=(verdict.recommended.checkpoint, last)), progress=progress())
             say(f"written: {folder}")
             audit(asked, say=say, progress=progress())
-            for sentence in _judged(where, config).sentences:
+            for sentence in diagnose(judge).sentences:
                 if folder.name in sentence:
                     say(sentence)
     tell("Draw it.", f"overmem report {run}")
     return report(Report(run))
-
-
-def _judged(run: store.Run, config: Demo) -> Verdict:
-    verdict = diagnose(Diagnose(config.output, seed=config.seed))
-    store.write_verdict(run, verdict)
-    return verdict

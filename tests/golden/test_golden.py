@@ -11,6 +11,7 @@ import math
 import re
 import shutil
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import polars as pl
@@ -20,11 +21,13 @@ from threadpoolctl import threadpool_limits
 from overmem import store
 from overmem.diagnose import Diagnose, diagnose
 from overmem.probes.measure import measured
+from overmem.records import Onset
 from overmem.report import Report, report
 
 HERE = Path(__file__).parent
 EXPECTED = HERE / "expected"
 VERDICTS = {"verdict": {}, "verdict-margin-0.1": {"margin": 0.1}}
+SHARES = ("excess", "scale_share", "agree_share")
 NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?|-?\d+")
 
 
@@ -61,9 +64,11 @@ def judged(run, options):
     verdict = diagnose(Diagnose(str(run.root), **options))
     estimate = lambda e: None if e is None else [e.value, e.low, e.high, e.n]  # noqa: E731
     choice = lambda c: None if c is None else [c.rule, c.checkpoint, *map(estimate, (c.accuracy, c.nll, c.regret))]  # noqa: E731
+    onset = lambda o: {f.name: without_stderr(getattr(o, f.name)) for f in fields(Onset)} if o else {}  # noqa: E731
+    severity = lambda s: {k: estimate(getattr(s, k)) for k in SHARES} if s else {}  # noqa: E731
     return store.to_jsonable(
         {
-            "regime": verdict.regime.split(" (")[0],
+            "regime": verdict.regime,
             "checkpoints": [
                 [
                     c.checkpoint.name,
@@ -74,8 +79,8 @@ def judged(run, options):
                 ]
                 for c in verdict.checkpoints
             ],
-            "onset": {k: without_stderr(e) for k, e in verdict.onset.items()},
-            "severity": {k: estimate(e) for k, e in verdict.severity.items() if hasattr(e, "value")},
+            "onset": onset(verdict.onset),
+            "severity": severity(verdict.severity),
             "recommended": choice(verdict.recommended),
             "choices": [choice(c) for c in verdict.choices],
             "costs": sorted([c.name, c.checkpoint, estimate(c.difference), c.p, c.confirmed] for c in verdict.costs),

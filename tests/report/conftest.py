@@ -2,7 +2,17 @@ import math
 
 import pytest
 
-from overmem.records import Checkpoint, CheckpointVerdict, Choice, Consequence, Estimate, Measurement, Verdict
+from overmem.records import (
+    Checkpoint,
+    CheckpointVerdict,
+    Choice,
+    Consequence,
+    Estimate,
+    Measurement,
+    Onset,
+    Severity,
+    Verdict,
+)
 from overmem.report.findings import Findings
 
 REGIMES = ["under-trained", "under-trained", "healthy", "healthy", "over-memorized", "over-memorized", "over-memorized"]
@@ -55,12 +65,8 @@ def verdict(**changes):
             "Two costs are confirmed on held-out data: neutral preambles and longer problems hurt it more.",
         ),
         "checkpoints": tuple(judged(i, c) for i, c in enumerate(checkpoints())),
-        "onset": {
-            "checkpoint": "checkpoint-200",
-            "step": {"value": 200.0, "low": 125.0, "high": 300.0, "n": 200},
-            "epoch": {"value": 8.0, "low": 5.0, "high": 12.0, "n": 200},
-        },
-        "severity": {"excess": nats(0.35), "scale_share": Estimate(0.62, 0.5, 0.71, 200)},
+        "onset": Onset("checkpoint-200", Estimate(200.0, 125.0, 300.0, 200), Estimate(8.0, 5.0, 12.0, 200)),
+        "severity": Severity("checkpoint-400", "checkpoint-75", nats(0.35), Estimate(0.62, 0.5, 0.71, 200)),
         "recommended": choice("overmem", 3, Estimate(0.0, 0.0, 0.0, 400)),
         "choices": (
             choice("paper", 3, Estimate(0.0, 0.0, 0.0, 400)),
@@ -75,6 +81,7 @@ def verdict(**changes):
             Consequence("membership", "checkpoint-400", Estimate(None, note="no train split was sampled"), None, False),
         ),
         "warnings": ("At n = 200 a loss of accuracy below 3.1 points cannot be seen.",),
+        "harm_confirmed": True,
         "knobs": {"d_nll": 0.05, "margin": 0.03},
     }
     return Verdict(**(fields | changes))

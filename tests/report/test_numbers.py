@@ -3,15 +3,13 @@ import doctest
 import pytest
 
 from overmem.records import Estimate
-from overmem.report import charts, numbers
-from overmem.report.findings import estimate_of
+from overmem.report import numbers
 from overmem.report.markup import script_json
 from overmem.report.numbers import estimate_html, estimate_text, interval_text, perplexity_of, shared_n
 
 
-@pytest.mark.parametrize("module", [numbers, charts])
-def test_printed_examples_hold(module):
-    result = doctest.testmod(module)
+def test_printed_examples_hold():
+    result = doctest.testmod(numbers)
     assert result.attempted
     assert not result.failed
 
@@ -47,13 +45,6 @@ def test_n_is_shared_only_where_every_number_has_the_same():
 
 def test_perplexity_without_a_value_keeps_the_reason():
     assert perplexity_of(Estimate(None, note="why")) == Estimate(None, note="why")
-
-
-@pytest.mark.parametrize("raw", [Estimate(2.0, 1.0, 3.0), {"value": 2.0, "low": 1.0, "high": 3.0, "note": None}])
-def test_an_estimate_is_read_back_from_the_verdicts_free_mappings(raw):
-    assert estimate_of(raw) == Estimate(2.0, 1.0, 3.0)
-    assert estimate_of(2) == Estimate(2.0)
-    assert estimate_of(None).value is None
 
 
 def test_json_in_the_page_cannot_end_its_script():

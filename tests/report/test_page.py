@@ -58,7 +58,7 @@ def bare(make_verdict):
     """A verdict of curves alone that could not decide anything."""
     missing = Estimate(None, note="no validation split was scored")
     verdict = make_verdict(
-        regime="undecided", headline="The data cannot tell.", sentences=(), onset={}, severity={}, recommended=None,
+        regime="undecided", headline="The data cannot tell.", sentences=(), onset=None, severity=None, recommended=None,
         choices=(), costs=(), warnings=(), knobs={}, evidence="curves only",
     )  # fmt: skip
     blank = {"nll": missing, "accuracy": missing, "excess": missing, "accuracy_gap": missing, "p_costly": None}
@@ -116,7 +116,7 @@ def test_text_from_models_and_data_is_escaped_everywhere(html, findings):
         sentences=(HOSTILE,),
         warnings=(HOSTILE,),
         evidence=HOSTILE,
-        onset=verdict.onset | {"checkpoint": HOSTILE},
+        onset=dataclasses.replace(verdict.onset, checkpoint=HOSTILE),
         checkpoints=tuple(
             dataclasses.replace(c, checkpoint=named(c.checkpoint), reason=HOSTILE, regime=HOSTILE)
             for c in verdict.checkpoints

@@ -251,3 +251,25 @@ def test_a_table_of_0_1_0_says_in_at_what_its_names_and_notes_said(run):
     assert {"pass@k", "maj@k", "token_confidence_bin", "exposed", "lt_iqr", "lt_iqr_exposed", "excess"} <= metrics
     assert not [m.metric for m in rows if "/" in m.metric or m.metric.endswith(("_01", "@2"))]
     assert not [m.note for m in rows if "temperature" in m.note or "against" in m.note]
+
+
+def test_a_verdict_that_0_1_wrote_is_read_as_a_regime_and_whether_harm_is_confirmed(tmp_path):
+    value = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 10, "note": ""}
+    evidence = {"kept": True, "costly": True, "reference_accuracy": 0.5, "accuracy": 0.5, "d_nll": 0.1}
+    last = {"checkpoint": {"name": "checkpoint-5", "step": 5}, "regime": "over-memorized", "evidence": evidence}
+    last |= dict.fromkeys(("nll", "accuracy", "excess", "accuracy_gap"), value)
+    last |= {"p_costly": 0.01, "p_kept": 0.01, "reason": "why"}
+    old = {"regime": "over-memorized (signature only)", "headline": "h", "sentences": [], "checkpoints": [last]}
+    old |= {"onset": {"checkpoint": "checkpoint-5", "step": value}, "severity": {"excess": value}, "costs": []}
+    old |= {"recommended": None, "choices": [], "knobs": {"d_nll": 0.1, "seed": 0}, "schema": 1}
+    run = store.open_run(str(tmp_path))
+    store.write_json(run.verdict_path, old)
+    verdict = store.read_verdict(run)
+    assert (verdict.regime, verdict.harm_confirmed) == ("over-memorized", False)
+    assert verdict.checkpoints[0].tests.kept
+    assert verdict.checkpoints[0].tests.measured_nll
+    assert verdict.onset.step.value == verdict.severity.excess.value == 0.5
+    assert (verdict.severity.checkpoint, verdict.severity.minimum) == ("checkpoint-5", "checkpoint-5")
+    assert verdict.limits.d_nll == 0.1
+    store.write_verdict(run, verdict)
+    assert store.read_verdict(run) == verdict

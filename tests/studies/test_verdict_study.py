@@ -58,7 +58,7 @@ def test_too_few_examples_are_said_to_be_too_few():
         return [v for v in verdicts if v.regime == "undecided"]
 
     few = undecided(100, 3)
-    asked = [v.evidence["examples_for_accuracy"] for v in few if v.evidence.get("examples_for_accuracy")]
+    asked = [v.tests.examples_for_accuracy for v in few if v.tests.examples_for_accuracy]
     assert asked
     counts = [len(undecided(max(asked), seed)) for seed in range(10)]
     assert sum(counts) < 0.5 * 10 * len(few)  # with as many as were asked for, most are decided
@@ -107,10 +107,10 @@ def test_severity_shares_out_the_excess():
     tempered[-1, :, 0] -= 0.5 * (curves.nll_sums[-1] - curves.nll_sums[2])
     whole = replace(curves, tempered_nll=tempered, agree_nll_sums=0.25 * curves.nll_sums)
     found = severity(whole, "checkpoint-1000", "checkpoint-300")
-    assert found["excess"].low < truth(world).nll[-1] - truth(world).nll[2] < found["excess"].high
-    assert found["scale_share"].value == pytest.approx(0.5, abs=0.01)
-    assert found["agree_share"].value == pytest.approx(0.25, abs=0.01)
-    assert severity(whole, "checkpoint-300", "checkpoint-300")["scale_share"].value is None
+    assert found.excess.low < truth(world).nll[-1] - truth(world).nll[2] < found.excess.high
+    assert found.scale_share.value == pytest.approx(0.5, abs=0.01)
+    assert found.agree_share.value == pytest.approx(0.25, abs=0.01)
+    assert severity(whole, "checkpoint-300", "checkpoint-300").scale_share.value is None
 
 
 def test_every_shape_is_simulated():

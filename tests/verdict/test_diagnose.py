@@ -27,19 +27,19 @@ def test_a_confirmed_cost_makes_the_run_over_memorized(harmful):
     assert verdict.headline.endswith("and that is shown to do harm: ood-far.")
 
 
-def test_without_a_cost_there_is_the_signature_only(tmp_path, write_run, world):
+def test_without_a_cost_no_harm_is_confirmed(tmp_path, write_run, world):
     verdict = diagnose(Diagnose(str(write_run(tmp_path, world).root)))
-    assert verdict.regime == "over-memorized (signature only)"
+    assert (verdict.regime, verdict.harm_confirmed) == ("over-memorized", False)
     assert any(s.startswith("No harm is shown") or "harm was not measured" in s for s in verdict.sentences)
     assert "though" in verdict.headline
 
 
 def test_onset_and_severity_have_intervals_and_a_verdict_survives_the_disk(harmful):
     run, verdict = harmful
-    assert verdict.onset["step"].low < verdict.onset["step"].value < verdict.onset["step"].high
-    assert set(verdict.onset) == {"checkpoint", "step", "epoch", "cumulative_lr"}
-    for share in ("excess", "scale_share", "agree_share"):
-        assert verdict.severity[share].low <= verdict.severity[share].value <= verdict.severity[share].high
+    assert verdict.onset.step.low < verdict.onset.step.value < verdict.onset.step.high
+    assert None not in (verdict.onset.epoch.value, verdict.onset.cumulative_lr.value)
+    for part in (verdict.severity.excess, verdict.severity.scale_share, verdict.severity.agree_share):
+        assert part.low <= part.value <= part.high
     store.write_verdict(run, verdict)
     assert store.read_verdict(run).headline == verdict.headline
 
@@ -126,7 +126,7 @@ def test_a_shifted_val_split_is_not_called_memorization(tmp_path, write_run, wor
     run = write_run(tmp_path, world, train_shift=0.2)
     verdict = diagnose(Diagnose(str(run.root)))
     assert verdict.regime == "undecided"
-    assert verdict.onset == {}
+    assert verdict.onset is None
     assert verdict.sentences[0].startswith("Val and train are not one distribution: at the base model")
     assert "over-memorized" not in {v.regime for v in verdict.checkpoints}
     assert "not called memorization" in verdict.headline
@@ -158,8 +158,8 @@ def test_exit_codes_follow_the_verdict(harmful):
     _, verdict = harmful
     assert exit_code(verdict, ()) == exit_code(verdict, ("never",)) == exit_code(verdict, ("over-fitted",)) == 0
     assert exit_code(verdict, ("over-memorized",)) == exit_code(verdict, ("confirmed",)) == 1
-    signature = replace(verdict, regime="over-memorized (signature only)")
-    assert (exit_code(signature, ("confirmed",)), exit_code(signature, ("over-memorized",))) == (0, 1)
+    unconfirmed = replace(verdict, regime="over-memorized", harm_confirmed=False)
+    assert (exit_code(unconfirmed, ("confirmed",)), exit_code(unconfirmed, ("over-memorized",))) == (0, 1)
     with pytest.raises(BadRequest, match="confirmed"):
         exit_code(verdict, ("sometimes",))
     assert set(FAIL_ON) >= {"never", "unhealthy"}

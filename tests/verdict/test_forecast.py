@@ -3,6 +3,7 @@ from math import inf
 import numpy as np
 
 from overmem.verdict.forecast import FEWEST, forecast
+from overmem.wording.forecast import forecast_sentence
 from studies.foresight import costly_step, seen
 from studies.trajectories import World, simulated
 
@@ -16,7 +17,7 @@ def test_the_onset_is_foretold_with_an_interval_before_it_comes():
     assert not found.begun
     assert found.step.low <= onset <= found.step.high
     assert found.cumulative_lr.low <= onset * RISING.learning_rate <= found.cumulative_lr.high
-    assert "95% interval, n = 1,000" in found.sentence
+    assert "95% interval, n = 1,000" in forecast_sentence(found)
 
 
 def test_what_has_come_is_called_come():
@@ -24,21 +25,21 @@ def test_what_has_come_is_called_come():
     found = forecast(curves)
     assert found.begun
     assert abs(found.step.value - costly_step(RISING)) < 80
-    assert "already" in found.sentence
+    assert "already" in forecast_sentence(found)
 
 
 def test_a_flat_run_foretells_nothing():
     (curves,) = simulated(World("flat", 1000, checkpoints=10), "flat")
     found = forecast(curves)
     assert found.step.high == inf
-    assert "does not tell yet" in found.sentence or "would not be" in found.sentence
+    assert "does not tell yet" in forecast_sentence(found) or "would not be" in forecast_sentence(found)
 
 
 def test_too_few_checkpoints_are_no_number_and_a_reason():
     (curves,) = simulated(World(n=50, checkpoints=FEWEST - 1), "few")
     found = forecast(curves)
     assert found.step.value is None
-    assert found.sentence.startswith("A forecast needs")
+    assert forecast_sentence(found).startswith("A forecast needs")
 
 
 def test_more_training_seen_narrows_the_interval():

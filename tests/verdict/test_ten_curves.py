@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from overmem.records import Checkpoint, Curves
+from overmem.records import Checkpoint, Curves, Limits
 from overmem.seeds import generator
 from overmem.verdict import onset, regimes
+from overmem.wording.reasons import reason
 
 N = 1000
+LIMITS = Limits()
 
 
 def curves(nll, accuracy, *, steps=None, n=N, noise=0.05, flips=0.05):
@@ -44,12 +46,12 @@ def test_a_healthy_run_is_healthy_and_has_no_onset():
     seen = curves([0.60, 0.45, 0.41, 0.40, 0.40, 0.41], [0.40, 0.70, 0.80, 0.80, 0.80, 0.80])
     verdicts = regimes(seen)
     assert named(verdicts) == ["under-trained", "under-trained", *["healthy"] * 4]
-    assert verdicts[-1].reason == (
+    assert reason(verdicts[-1], LIMITS) == (
         "Accuracy is kept: 80.0%, against 79.4% at the best other checkpoints (difference +0.6 points, at worst -1.1, "
         "allowed -3.0, n = 1,000), and perplexity is near its minimum: 0.007 nats per token above it (95% interval "
         "0.003 to 0.012, limit 0.05)."
     )
-    assert onset(seen, verdicts) == {}
+    assert onset(seen, verdicts) is None
 
 
 def test_an_over_memorized_run_is_told_from_where_it_begins():
@@ -57,8 +59,8 @@ def test_an_over_memorized_run_is_told_from_where_it_begins():
     verdicts = regimes(seen)
     assert named(verdicts)[-2:] == ["over-memorized"] * 2
     found = onset(seen, verdicts)
-    assert found["checkpoint"] == "checkpoint-250"
-    assert found["step"].low <= 208.3 <= found["step"].high
+    assert found.checkpoint == "checkpoint-250"
+    assert found.step.low <= 208.3 <= found.step.high
 
 
 def test_a_flat_run_is_healthy_throughout():
@@ -73,24 +75,24 @@ def test_a_noisy_run_is_undecided_and_says_how_many_examples_would_decide():
     assert "over-memorized" not in named(verdicts)
     last = verdicts[-1]
     assert last.regime == "undecided"
-    assert "It is open whether accuracy is kept" in last.reason
-    assert "examples instead of 100 would decide it" in last.reason
-    assert last.evidence["examples_for_accuracy"] > 100
+    assert "It is open whether accuracy is kept" in reason(last, LIMITS)
+    assert "examples instead of 100 would decide it" in reason(last, LIMITS)
+    assert last.tests.examples_for_accuracy > 100
 
 
 def test_perplexity_that_rises_from_the_first_step_while_accuracy_climbs_is_over_memorized_only_once_it_is_kept():
     seen = curves([0.40, 0.50, 0.60, 0.70, 0.80, 0.90], [0.40, 0.60, 0.75, 0.80, 0.80, 0.80])
     verdicts = regimes(seen)
     assert named(verdicts) == [*["under-trained"] * 3, *["over-memorized"] * 3]
-    assert "perplexity is costly" in verdicts[1].reason
+    assert "perplexity is costly" in reason(verdicts[1], LIMITS)
 
 
 def test_accuracy_at_zero_is_not_kept_but_absent():
     verdicts = regimes(curves([0.60, 0.45, 0.40, 0.45, 0.55, 0.65], [0.0] * 6))
     assert named(verdicts) == ["undecided"] * 6
-    assert "there is no accuracy that could be kept or lost" in verdicts[-1].reason
-    assert "Perplexity is costly" in verdicts[-1].reason
-    assert "Check first that answers are read correctly" in verdicts[-1].reason
+    assert "there is no accuracy that could be kept or lost" in reason(verdicts[-1], LIMITS)
+    assert "Perplexity is costly" in reason(verdicts[-1], LIMITS)
+    assert "Check first that answers are read correctly" in reason(verdicts[-1], LIMITS)
 
 
 def test_accuracy_at_one_is_kept():
@@ -116,8 +118,8 @@ def test_nan_in_the_middle_costs_that_checkpoint_and_no_other():
     verdicts = regimes(curves(nll, [0.40, 0.78, 0.80, 0.80, 0.80, 0.80]))
     assert verdicts[3].regime == "undecided"
     assert verdicts[3].nll.value is None
-    assert verdicts[3].reason.startswith("Perplexity is not judged here")
-    assert "Accuracy is kept: 80.0%" in verdicts[3].reason
+    assert reason(verdicts[3], LIMITS).startswith("Perplexity is not judged here")
+    assert "Accuracy is kept: 80.0%" in reason(verdicts[3], LIMITS)
     assert named(verdicts)[-2:] == ["over-memorized"] * 2
 
 
@@ -125,15 +127,15 @@ def test_missing_evaluations_leave_what_is_certain_certain():
     accuracy = [0.40, float("nan"), 0.80, float("nan"), 0.80, float("nan")]
     verdicts = regimes(curves([0.60, 0.42, 0.40, 0.44, 0.50, 0.56], accuracy))
     assert verdicts[-1].regime == "undecided"
-    assert verdicts[-1].reason.startswith("Accuracy is not judged here")
-    assert "Perplexity is costly" in verdicts[-1].reason
+    assert reason(verdicts[-1], LIMITS).startswith("Accuracy is not judged here")
+    assert "Perplexity is costly" in reason(verdicts[-1], LIMITS)
     assert verdicts[4].regime == "over-memorized"
 
 
 def test_duplicated_steps_count_once_and_the_last_one_counts():
     nll, accuracy = [0.60, 0.42, 0.90, 0.40, 0.50, 0.56], [0.40, 0.78, 0.10, 0.80, 0.80, 0.80]
     verdicts = regimes(curves(nll, accuracy, steps=[50, 100, 150, 150, 200, 250]))
-    assert verdicts[2].reason == "Not judged: measured again later."
+    assert reason(verdicts[2], LIMITS) == "Not judged: measured again later."
     assert verdicts[3].regime == "healthy"
     assert named(verdicts)[-2:] == ["over-memorized"] * 2
 
@@ -141,20 +143,20 @@ def test_duplicated_steps_count_once_and_the_last_one_counts():
 def test_a_run_that_only_gets_worse_is_over_fitted_from_the_start():
     verdicts = regimes(curves([0.40, 0.50, 0.60, 0.70], [0.80, 0.70, 0.60, 0.50]))
     assert named(verdicts) == ["healthy", *["over-fitted"] * 3]
-    assert "the best other checkpoints, which came before" in verdicts[-1].reason
+    assert "the best other checkpoints, which came before" in reason(verdicts[-1], LIMITS)
 
 
 def test_accuracy_that_falls_without_perplexity_is_not_called_over_fitted():
     verdicts = regimes(curves([0.50, 0.40, 0.40, 0.40], [0.70, 0.80, 0.80, 0.60]))
     assert verdicts[-1].regime == "undecided"
-    assert "accuracy fell without the perplexity that over-fitting brings" in verdicts[-1].reason
+    assert "accuracy fell without the perplexity that over-fitting brings" in reason(verdicts[-1], LIMITS)
 
 
 def test_a_good_base_model_is_a_checkpoint_like_the_others():
     seen = curves([0.90, 0.50, 0.42, 0.40, 0.47, 0.55], [0.97] * 6, steps=[0, 50, 100, 150, 200, 250])
     verdicts = regimes(seen)
     assert verdicts[0].regime == "under-trained"
-    assert "perplexity is still falling" in verdicts[0].reason
+    assert "perplexity is still falling" in reason(verdicts[0], LIMITS)
     assert named(verdicts)[3:] == ["healthy", "over-memorized", "over-memorized"]
 
 
@@ -179,4 +181,4 @@ def test_nothing_measured_is_undecided_everywhere(missing):
     nll, accuracy = (nothing, [0.8] * 3) if missing == "nll" else ([0.4] * 3, nothing)
     verdicts = regimes(curves(nll, accuracy))
     assert named(verdicts) == ["undecided"] * 3
-    assert all("not judged here" in v.reason for v in verdicts)
+    assert all("not judged here" in reason(v, LIMITS) for v in verdicts)

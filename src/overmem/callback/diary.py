@@ -50,7 +50,7 @@ class EvaluationHistory:
         self.observed.append(snapshot)
         if len(self.observed) < 2:
             return False
-        found = judged(self.observed, self.watch, ())
+        found = judged(self.observed, self.watch)
         if found.warning and not self.warned:
             self.say(found.warning)
             self.warned = True

@@ -1,16 +1,16 @@
-"""What the checkpoints so far say, while training goes on: by the rules that `overmem diagnose` follows afterwards."""
+"""The verdict so far, while training goes on: by the same rules as `overmem diagnose` afterwards."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from overmem import statistics
 from overmem.callback.watch import CallbackConfig
-from overmem.records import CheckpointVerdict, Choice, Snapshot
+from overmem.records import CheckpointVerdict, Choice, Limits, Snapshot
 from overmem.store import curves_of
-from overmem.verdict import onset, regimes
-from overmem.verdict.mismatch import mismatch
+from overmem.verdict.assess import Assessment, assess
+from overmem.verdict.evidence import Evidence
 from overmem.verdict.rule import STRICTER
-from overmem.verdict.selection import choices
+from overmem.wording.numbers import format_interval, format_n, parenthetical
 from overmem.wording.sentences import onset_sentence
 
 
@@ -23,29 +23,33 @@ class Judged:
     stops: bool
     """Over-memorization has begun, and the newest checkpoint is not the one to ship: accuracy no longer pays for it."""
     recommended: Choice | None
-    """The one to ship of those on disk."""
+    """The one to ship of those that may be recommended."""
 
 
-def judged(observed: Sequence[Snapshot], watch: CallbackConfig, on_disk: Collection[str]) -> Judged:
-    """The verdict on the measurements so far, in time order.
+def judged(observed: Sequence[Snapshot], watch: CallbackConfig, on_disk: Collection[str] | None = None) -> Judged:
+    """The verdict on the measurements so far, in time order; only checkpoints in `on_disk` (None: all) are recommended.
 
     Judging again at every checkpoint warns falsely hardly more often than judging once: docs/results/callback.md.
     """
-    val = curves_of(observed, "val")
-    verdicts = regimes(val, d_nll=watch.d_nll, margin=watch.margin)
-    compared = [s for s in observed if "train" in s.scores]
-    differs, _ = mismatch(curves_of(compared, "train") if compared else None, val, d_nll=watch.d_nll)
+    with_train = [s for s in observed if "train" in s.scores]
+    evidence = Evidence(
+        val=curves_of(observed, "val"), train=curves_of(with_train, "train") if with_train else None, on_disk=on_disk
+    )
+    assessment = assess(evidence, Limits(d_nll=watch.d_nll, margin=watch.margin))
     if not watch.answers:
-        return Judged("" if differs else _costly(verdicts), False, None)
-    begun = {} if differs else onset(val, verdicts, d_nll=watch.d_nll, margin=watch.margin)
-    kept, _ = choices(val, None, verdicts, d_nll=watch.d_nll, on_disk=on_disk)
-    if not begun:
-        return Judged("", False, kept)
-    best, _ = choices(val, None, verdicts, d_nll=watch.d_nll)
-    name = best.checkpoint if best is not None else None
-    newest = observed[-1].checkpoint
-    warning = f"{onset_sentence(begun)} Now at step {newest.step:,}; of all so far, {name} is the one to ship."
-    return Judged(warning, name is not None and name != newest.name, kept)
+        return Judged("" if assessment.mismatch.differs else _costly(assessment.verdicts), False, None)
+    if assessment.onset is None:
+        return Judged("", False, assessment.recommended)
+    return _begun(assessment)
+
+
+def _begun(assessment: Assessment) -> Judged:
+    """Over-memorization has begun."""
+    newest, shipped = assessment.verdicts[-1].checkpoint, assessment.shipped
+    assert assessment.onset is not None
+    warning = f"{onset_sentence(assessment.onset)} Now at step {newest.step:,}"
+    warning += f"; of all so far, {shipped} is the one to ship." if shipped else "."
+    return Judged(warning, bool(shipped) and shipped != newest.name, assessment.recommended)
 
 
 def too_few(n: int, margin: float, alpha: float = 0.05) -> str:
@@ -62,11 +66,12 @@ def too_few(n: int, margin: float, alpha: float = 0.05) -> str:
 def _costly(verdicts: Sequence[CheckpointVerdict]) -> str:
     """That perplexity has grown costly at the newest checkpoint; without answers nothing more can be said."""
     newest = verdicts[-1]
-    if not newest.evidence["costly"]:
-        return ""
     excess = newest.excess
+    if not newest.tests.costly or excess.value is None:
+        return ""
+    shown = parenthetical(format_interval(excess.low, excess.high), format_n(excess.n))
     return (
         f"At step {newest.checkpoint.step:,} the perplexity of val is costly: {excess.value:.3f} nats per token above "
-        f"its minimum (95% interval {excess.low:.3f} to {excess.high:.3f}, n = {excess.n:,}). Whether that is "
+        f"its minimum{shown}. Whether that is "
         "over-memorization or over-fitting only answers can tell: OvermemCallback(answers=True), or `overmem audit`."
     )

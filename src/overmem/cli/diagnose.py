@@ -28,12 +28,11 @@ class DiagnoseCommand(Diagnose):
 
 
 def run(arguments: Arguments) -> int:
-    """Judge, keep the verdict, show it; 1 where a --fail-on condition is met."""
+    """Judge and show; 1 where a --fail-on condition is met."""
     config = parsed(DiagnoseCommand, arguments, "diagnose", "run")
     _check(config)
     verdict = diagnose(Diagnose(**{f.name: getattr(config, f.name) for f in fields(Diagnose)}))
     where = store.open_run(config.run, config.out)
-    store.write_verdict(where, verdict)
     if config.prune:
         _prune(where, verdict, config.yes)
     elif config.json:

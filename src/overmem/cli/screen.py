@@ -11,19 +11,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from overmem import store
-from overmem.records import Estimate, Verdict
+from overmem.records import REGIMES, Estimate, Verdict
 
 stderr = Console(stderr=True, highlight=False)
 stdout = Console(highlight=False)
 if not stdout.is_terminal:
     stdout.width = 160  # a file or a pipe has no width of its own
-COLOURS = {
-    "under-trained": "bright_black",
-    "healthy": "yellow",
-    "over-memorized": "magenta",
-    "over-fitted": "red",
-    "undecided": "white",
-}
 
 
 def say(line: str) -> None:
@@ -74,7 +67,7 @@ def show_verdict(run: store.Run, verdict: Verdict) -> None:
             interval(one.excess),
             interval(one.accuracy),
             str(one.accuracy.n or one.nll.n),
-            f"[{COLOURS.get(one.regime, 'white')}]{escape(one.regime)}[/]",
+            f"[{REGIMES[one.regime].colour}]{escape(one.regime)}[/]",
         )
     stdout.print()
     stdout.print(table)

@@ -8,10 +8,9 @@ from overmem.compare.pairs import closest, matched
 from overmem.compare.seeds import across
 from overmem.compare.sides import sides
 from overmem.errors import BadRequest
-from overmem.records import Estimate
-from overmem.verdict.limits import Limits
+from overmem.records import Estimate, Limits
 from overmem.verdict.matching import Pair
-from overmem.wording.comparison import across_sentence, none_sentence, pair_sentence
+from overmem.wording.comparison import across_sentence, no_pair_sentence, pair_sentence
 
 __all__ = ["Compare", "Comparison", "Pair", "compare"]
 
@@ -25,7 +24,7 @@ class Compare:
     run_b: str
     """Another audited run directory, on the same examples and with the same tokenizer."""
     seeds_a: tuple[str, ...] = ()
-    """Runs like RUN_A that differ in their seed only; what holds over seeds is then told from what is luck."""
+    """Runs like RUN_A that differ in their seed only: what holds over seeds is told apart from luck."""
     seeds_b: tuple[str, ...] = ()
     """The same of RUN_B, as many and in the same order."""
     split: str = "test"
@@ -69,18 +68,18 @@ def compare(config: Compare) -> Comparison:
             f"--seeds-a names {len(config.seeds_a)} runs and --seeds-b {len(config.seeds_b)}; each seed of RUN_A is "
             "compared with one of RUN_B, so give as many, in the same order"
         )
-    limits = Limits(config.margin, config.d_nll, config.alpha)
+    limits = Limits(d_nll=config.d_nll, margin=config.margin, alpha=config.alpha)
     runs = (store.open_run(config.run_a, config.out_a), store.open_run(config.run_b, config.out_b))
     both = sides(runs, config.split)
     pairs = matched(both, limits, config.pairs)
     if not pairs:
-        return Comparison((), (none_sentence(closest(both, limits)),))
-    said = tuple(pair_sentence(pair) for pair in pairs)
+        return Comparison((), (no_pair_sentence(closest(both, limits)),))
+    sentences = tuple(pair_sentence(pair) for pair in pairs)
     if not config.seeds_a:
-        return Comparison(tuple(pairs), said)
+        return Comparison(tuple(pairs), sentences)
     more: list[Pair] = []
     for a, b in zip(config.seeds_a, config.seeds_b, strict=True):
         more += matched(sides((store.open_run(a), store.open_run(b)), config.split), limits, 1, pairs[0].low_run)
-    found = across([pairs[0], *more])
-    summed = across_sentence(found, 1 + len(more), 1 + len(config.seeds_a), limits)
-    return Comparison((*pairs, *more), (*said, summed), found)
+    over_seeds = across([pairs[0], *more])
+    summary = across_sentence(over_seeds, 1 + len(more), 1 + len(config.seeds_a), limits)
+    return Comparison((*pairs, *more), (*sentences, summary), over_seeds)

@@ -8,8 +8,7 @@ from jaxtyping import Float
 from overmem import statistics, store
 from overmem.compare.sides import Side, Sides
 from overmem.probes.consequences import consequences
-from overmem.records import Estimate
-from overmem.verdict.limits import Limits
+from overmem.records import Estimate, Limits
 from overmem.verdict.matching import Closest, Pair
 
 
@@ -17,18 +16,18 @@ def matched(both: Sides, limits: Limits, most: int, low_run: str = "") -> list[P
     """Matched pairs, the largest difference of perplexity first; with `low_run` only those of that direction."""
     places = [(i, j) for i in range(len(both.a.checkpoints)) for j in range(len(both.b.checkpoints))]
     adjusted = statistics.holm([equivalence(both.a.correct[i], both.b.correct[j], limits.margin) for i, j in places])
-    found = []
+    pairs = []
     for (i, j), p in zip(places, adjusted, strict=True):
         nll = statistics.ratio(both.b.nll[j] - both.a.nll[i], both.tokens)
         if p is None or p >= limits.alpha or nll.low is None or nll.high is None or nll.value is None:
             continue
         if nll.low > limits.d_nll:
-            found.append((nll, p, (both.a, i), (both.b, j), "a"))
+            pairs.append((nll.value, nll, p, (both.a, i), (both.b, j), "a"))
         elif nll.high < -limits.d_nll:
-            found.append((statistics.negated(nll), p, (both.b, j), (both.a, i), "b"))
-    found.sort(key=lambda one: -(one[0].value or 0.0))
-    kept = [one for one in found if low_run in ("", one[-1])][:most]
-    return [_pair(nll, p, low, high, name, limits.alpha) for nll, p, low, high, name in kept]
+            pairs.append((-nll.value, statistics.negated(nll), p, (both.b, j), (both.a, i), "b"))
+    pairs.sort(key=lambda pair: -pair[0])
+    kept = [pair for pair in pairs if low_run in ("", pair[-1])][:most]
+    return [_pair(nll, p, low, high, name, limits.alpha) for _, nll, p, low, high, name in kept]
 
 
 def equivalence(left: Float[np.ndarray, " examples"], right: Float[np.ndarray, " examples"], margin: float) -> float:
@@ -50,15 +49,15 @@ def _pair(nll: Estimate, p: float, low: tuple[Side, int], high: tuple[Side, int]
         correct.append(side.correct[row])
     n = len(correct[0])
     return Pair(
-        names[0],
-        names[1],
-        low_run,
-        statistics.share(float(correct[0].sum()), n),
-        statistics.share(float(correct[1].sum()), n),
-        statistics.newcombe(correct[0] == 1, correct[1] == 1),
-        p,
-        nll,
-        consequences(snapshots[0], snapshots[1], base=low[0].base, alpha=alpha),
+        low=names[0],
+        high=names[1],
+        low_run=low_run,
+        accuracy_low=statistics.share(float(correct[0].sum()), n),
+        accuracy_high=statistics.share(float(correct[1].sum()), n),
+        accuracy_difference=statistics.newcombe(correct[0] == 1, correct[1] == 1),
+        p_equivalent=p,
+        nll_difference=nll,
+        behaviours=consequences(snapshots[0], snapshots[1], base=low[0].base, alpha=alpha),
     )
 
 

@@ -22,6 +22,9 @@ def across(pairs: Sequence[Pair]) -> dict[str, Estimate]:
 
 
 def _over(values: Sequence[Estimate]) -> Estimate:
-    known = [v for v in values if v.value is not None and v.low is not None and v.high is not None]
-    errors = [((v.high or 0.0) - (v.low or 0.0)) / (2 * statistics.Z) for v in known]
-    return statistics.across_seeds([v.value or 0.0 for v in known], errors)
+    measured = [
+        (v.value, (v.high - v.low) / (2 * statistics.Z))
+        for v in values
+        if v.value is not None and v.low is not None and v.high is not None
+    ]
+    return statistics.across_seeds([value for value, _ in measured], [stderr for _, stderr in measured])

@@ -14,7 +14,7 @@ from overmem.records import Checkpoint, Snapshot
 
 @dataclass(frozen=True)
 class Side:
-    """One run: its checkpoints, and what each example cost and whether it was solved there."""
+    """One run: its checkpoints, with the nll and the correctness of every example at each."""
 
     run: store.Run
     name: str
@@ -27,8 +27,8 @@ class Side:
     @cached_property
     def base(self) -> Snapshot | None:
         """The base model's observations, where it was audited."""
-        found = next((c for c in store.read_checkpoints(self.run) if c.step == 0), None)
-        return None if found is None else store.read_snapshot(self.run, found)
+        base = next((c for c in store.read_checkpoints(self.run) if c.step == 0), None)
+        return None if base is None else store.read_snapshot(self.run, base)
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from overmem.errors import unknown
-from overmem.records import Verdict
+from overmem.records import REGIMES, Verdict
 
 FAIL_ON: Mapping[str, Callable[[Verdict], bool]] = {
     "never": lambda verdict: False,
-    "confirmed": lambda verdict: verdict.regime == "over-memorized",
-    "over-memorized": lambda verdict: "over-memorized" in verdict.regime,
+    "confirmed": lambda verdict: verdict.regime == "over-memorized" and verdict.harm_confirmed,
+    "over-memorized": lambda verdict: verdict.regime == "over-memorized",
     "over-fitted": lambda verdict: verdict.regime == "over-fitted",
-    "unhealthy": lambda verdict: verdict.regime not in ("healthy", "under-trained", "undecided"),
+    "unhealthy": lambda verdict: REGIMES[verdict.regime].is_unhealthy,
     "undecided": lambda verdict: verdict.regime == "undecided",
 }
 """What may fail a pipeline: `confirmed` is over-memorization with a confirmed cost."""

@@ -3,6 +3,7 @@
 Log probabilities are natural (<= 0); nll is in nats per token (>= 0); fractions are never percent.
 """
 
+from overmem.records.limits import Limits
 from overmem.records.measurements import Estimate, Measurement
 from overmem.records.observations import (
     COMPANION,
@@ -18,14 +19,26 @@ from overmem.records.observations import (
     Scores,
     Snapshot,
 )
-from overmem.records.verdicts import CheckpointVerdict, Choice, Consequence, Verdict
+from overmem.records.regimes import REGIMES, Regime
+from overmem.records.verdicts import (
+    CheckpointTests,
+    CheckpointVerdict,
+    Choice,
+    Consequence,
+    Leaning,
+    Onset,
+    Severity,
+    Verdict,
+)
 
 __all__ = [
     "COMPANION",
     "READABLE_SCHEMAS",
+    "REGIMES",
     "SCHEMA",
     "TEMPERATURES",
     "Checkpoint",
+    "CheckpointTests",
     "CheckpointVerdict",
     "Choice",
     "Completions",
@@ -34,9 +47,14 @@ __all__ = [
     "Estimate",
     "Example",
     "Grades",
+    "Leaning",
+    "Limits",
     "Measurement",
+    "Onset",
+    "Regime",
     "Samples",
     "Scores",
+    "Severity",
     "Snapshot",
     "Verdict",
 ]

@@ -4,8 +4,64 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from overmem.records.limits import Limits
 from overmem.records.measurements import Estimate
 from overmem.records.observations import SCHEMA, Checkpoint
+
+NOT_MEASURED = Estimate(None, note="not measured")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointTests:
+    """What the tests show at one checkpoint: its regime follows from this and from nothing else."""
+
+    measured_nll: bool = False
+    measured_accuracy: bool = False
+    costly: bool = False
+    """The nll is more than `d_nll` above its minimum, and later than it."""
+    cheap: bool = False
+    """The nll is within `d_nll` of its minimum."""
+    kept: bool = False
+    """Accuracy is within the margin of the plateau of the other checkpoints."""
+    lower: bool = False
+    """Accuracy is below that plateau."""
+    before_best: bool = False
+    """Most of the plateau comes later."""
+    before_minimum: bool = False
+    """The minimum of the nll comes later."""
+    solvable: bool = True
+    """The plateau is above the margin: there is an accuracy to keep."""
+    reference_accuracy: float | None = None
+    """Accuracy of the plateau of the other checkpoints."""
+    worst_gap: float | None = None
+    """Lower bound of `accuracy_gap` at the level of the test: accuracy is kept where it is above -margin."""
+    detectable_gap: float | None = None
+    """Smallest loss of accuracy that as many examples show four times out of five."""
+    examples_for_accuracy: int | None = None
+    """How many would decide whether accuracy is kept, four times out of five; None: it is decided, or none would."""
+    examples_for_nll: int | None = None
+    """The same of perplexity."""
+    note: str = ""
+    """Why something was not measured or not judged."""
+
+    @property
+    def accuracy_is_open(self) -> bool:
+        """Whether accuracy is neither shown to be kept nor shown to be lower."""
+        return self.measured_accuracy and not (self.kept or self.lower)
+
+    @property
+    def nll_is_open(self) -> bool:
+        """Whether perplexity is neither shown to be costly nor shown not to be."""
+        return self.measured_nll and not (self.costly or self.cheap)
+
+
+@dataclass(frozen=True)
+class Leaning:
+    """The regime that is likeliest where the tests decide none."""
+
+    regime: str
+    probability: float
+    """Calibrated: of the checkpoints that lean with probability p, a share p is in that regime."""
 
 
 @dataclass(frozen=True)
@@ -14,20 +70,55 @@ class CheckpointVerdict:
 
     checkpoint: Checkpoint
     regime: str
-    """under-trained, healthy, over-memorized, over-fitted, or undecided."""
+    """One of `overmem.records.REGIMES`."""
     nll: Estimate
     accuracy: Estimate
     excess: Estimate
-    """E(c): nats per token above the perplexity minimum."""
+    """Nats per token above the perplexity minimum."""
     accuracy_gap: Estimate
-    """A(c) minus the reference accuracy."""
+    """Accuracy minus that of the plateau of the other checkpoints."""
     p_costly: float | None
     """One-sided p, Holm-adjusted over checkpoints, of `excess <= d_nll`."""
     p_kept: float | None
     """One-sided p of `accuracy_gap <= -margin`, adjusted for a reference that was learned from the same run."""
-    reason: str
-    """The decision in one sentence."""
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    """The decision in one sentence; empty until it is put into words."""
+    tests: CheckpointTests = CheckpointTests()
+    leaning: Leaning | None = None
+    """Where the regime is `undecided`: the likeliest one, if any is likely enough to be named."""
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether both perplexity and accuracy were measured."""
+        return self.nll.value is not None and self.accuracy.value is not None
+
+
+@dataclass(frozen=True)
+class Onset:
+    """When over-memorization begins: where it is first shown, and when the limits were crossed."""
+
+    checkpoint: str
+    """The first over-memorized checkpoint that no healthy one follows."""
+    step: Estimate = NOT_MEASURED
+    """Of the crossing, between checkpoints, in optimizer steps."""
+    epoch: Estimate = NOT_MEASURED
+    cumulative_lr: Estimate = NOT_MEASURED
+    """In the sum of the learning rates of all optimizer steps so far."""
+
+
+@dataclass(frozen=True)
+class Severity:
+    """How bad the last over-memorized checkpoint is, against the checkpoint of lowest perplexity."""
+
+    checkpoint: str
+    minimum: str
+    """The checkpoint of lowest perplexity."""
+    excess: Estimate
+    """Nats per token above it."""
+    scale_share: Estimate = NOT_MEASURED
+    """Share of the excess that one temperature for all tokens would undo."""
+    agree_share: Estimate = NOT_MEASURED
+    """Share of the excess on tokens where the label is the argmax; negative where these grew likelier."""
 
 
 @dataclass(frozen=True)
@@ -71,19 +162,24 @@ class Verdict:
     """The answer: which regime, since when, how bad, what to ship."""
 
     regime: str
-    """Of the run: that of its last trained checkpoint, with `signature only` where no cost is confirmed."""
+    """Of the run: that of its last trained checkpoint, one of `overmem.records.REGIMES`."""
     headline: str
     sentences: tuple[str, ...]
     checkpoints: tuple[CheckpointVerdict, ...]
-    onset: Mapping[str, Any]
-    """`checkpoint`, `step`, `epoch`, `cumulative_lr` with `low`/`high` each, or {} where there is none."""
-    severity: Mapping[str, Any]
-    """`excess`, `scale_share`, `agree_share` as Estimate of the last over-memorized checkpoint, or {}."""
+    onset: Onset | None
+    """None where no checkpoint is over-memorized at the end of the run."""
+    severity: Severity | None
+    """None where no checkpoint is over-memorized."""
     recommended: Choice | None
     choices: tuple[Choice, ...]
+    """What the other rules pick."""
     costs: tuple[Consequence, ...] = ()
+    harm_confirmed: bool = False
+    """Whether at least one of `costs` is confirmed."""
     warnings: tuple[str, ...] = ()
     evidence: str = "observations"
     """`observations`, or `curves only` where no model was at hand."""
+    limits: Limits = field(default_factory=Limits)
     knobs: Mapping[str, Any] = field(default_factory=dict)
+    """Every option of `diagnose` that the verdict was made with."""
     schema: int = SCHEMA

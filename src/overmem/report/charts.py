@@ -10,17 +10,13 @@ from typing import Any, TypeAlias
 
 import altair as alt
 
-from overmem.records import Estimate
+from overmem.records import REGIMES, Estimate
 from overmem.report.findings import Findings, has_value
 from overmem.report.numbers import estimate_text
-from overmem.wording.sentences import MEANING
 
 Rows: TypeAlias = list[dict[str, Any]]
 Domain: TypeAlias = tuple[float, float]
 Layer: TypeAlias = alt.Chart | alt.LayerChart
-
-REGIMES: Mapping[str, str] = MEANING
-"""Every regime that has a colour, and what it means."""
 
 LEFT = 54
 """Width in pixels of every vertical axis, so that charts above each other line up."""
@@ -49,17 +45,6 @@ THEME: Mapping[str, Any] = {
     "text": {"color": "var(--ink)", "fontSize": 12},
     "line": {"strokeJoin": "round"},
 }
-
-
-def regime_key(regime: str) -> str:
-    """The regime that a text names, so that `over-memorized (signature only)` has its colour.
-
-    >>> regime_key("signature only"), regime_key("unheard of")
-    ('over-memorized', 'undecided')
-    """
-    if "signature" in regime:
-        return "over-memorized"
-    return next((key for key in REGIMES if key in regime), "undecided")
 
 
 def step_domain(findings: Findings) -> Domain:
@@ -106,7 +91,7 @@ def spans(findings: Findings) -> Rows:
     steps = [c.checkpoint.step for c in trained]
     edges = [first, *((a + b) / 2 for a, b in pairwise(steps)), last]
     return [
-        {"name": c.checkpoint.name, "regime": regime_key(c.regime), "step": edges[i], "end": edges[i + 1]}
+        {"name": c.checkpoint.name, "regime": c.regime, "step": edges[i], "end": edges[i + 1]}
         for i, c in enumerate(trained)
     ]
 

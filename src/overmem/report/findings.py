@@ -65,7 +65,7 @@ class Findings:
         """The recommended checkpoint, and the late one it is held against: the last over-memorized, else the last."""
         good = self.verdict.recommended.checkpoint if self.verdict.recommended else None
         names = [c.checkpoint.name for c in self.trained if c.checkpoint.step > 0]
-        bad = [c.checkpoint.name for c in self.trained if c.regime.startswith("over-memorized")] or names
+        bad = [c.checkpoint.name for c in self.trained if c.regime == "over-memorized"] or names
         return tuple(dict.fromkeys(name for name in (good, *bad[-1:]) if name))
 
     @property
@@ -144,16 +144,6 @@ def read_findings(run: store.Run) -> Findings:
 def estimate_of_row(row: Measurement) -> Estimate:
     """A measurement as value, interval and n."""
     return Estimate(row.value, row.low, row.high, row.n, row.note)
-
-
-def estimate_of(raw: Any) -> Estimate:
-    """An Estimate out of a verdict's free mappings, where JSON made it an object or a bare number."""
-    if isinstance(raw, Estimate):
-        return raw
-    if isinstance(raw, Mapping):
-        value, low, high = (None if raw.get(k) is None else float(raw[k]) for k in ("value", "low", "high"))
-        return Estimate(value, low, high, int(raw.get("n") or 0), str(raw.get("note") or ""))
-    return Estimate(float(raw)) if isinstance(raw, int | float) else Estimate(None, note="not measured")
 
 
 def has_value(estimate: Estimate) -> bool:

@@ -8,6 +8,7 @@ from functools import cache
 import vl_convert
 
 import overmem
+from overmem.records import REGIMES
 from overmem.report.charts import THEME
 from overmem.report.findings import Findings
 from overmem.report.markup import file_text, render, script_json
@@ -24,12 +25,22 @@ def page(findings: Findings) -> str:
         name=findings.name,
         headline=findings.verdict.headline,
         sections=sections,
-        style=file_text("style.css"),
+        style=file_text("style.css") + regime_style(),
         charts=script_json({"config": THEME, "charts": charts}),
         scripts=scripts,
         hashes=[_digest(text) for text in scripts],
         version=overmem.__version__,
     )
+
+
+def regime_style() -> str:
+    """The colours of the regimes in the light scheme, in the dark one and on paper, as CSS."""
+    light, dark = (
+        "".join(f"--{r.name}:{colour};" for r, colour in zip(REGIMES.values(), colours, strict=True))
+        for colours in ([r.light for r in REGIMES.values()], [r.dark for r in REGIMES.values()])
+    )
+    schemes = f":root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}@media print{{:root{{{light}}}}}"
+    return schemes + "".join(f".{name}{{background:var(--{name})}}" for name in REGIMES)
 
 
 @cache

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from overmem.errors import BadRequest
 from overmem.records import READABLE_SCHEMAS, Measurement, Verdict
 from overmem.store.files import read_frame, to_jsonable, write_frame, write_json, write_text
 from overmem.store.measurements_0_1_0 import from_0_1_0
+from overmem.store.old_verdicts import upgraded
 from overmem.store.paths import Run
 
 _MEASUREMENT_COLUMNS = {
@@ -56,8 +57,8 @@ def read_verdict(run: Run) -> Verdict:
     if not run.verdict_path.is_file():
         raise BadRequest(f"{run.root} has no verdict yet; run `overmem diagnose {run.root}` first")
     try:
-        verdict = TypeAdapter(Verdict).validate_json(run.verdict_path.read_bytes())
-    except ValidationError as error:
+        verdict = TypeAdapter(Verdict).validate_python(upgraded(json.loads(run.verdict_path.read_bytes())))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # a ValidationError is a ValueError
         raise BadRequest(f"{run.verdict_path} cannot be read: {error}") from error
     if verdict.schema not in READABLE_SCHEMAS:
         raise BadRequest(f"{run.verdict_path} has schema {verdict.schema}, this overmem reads 1 and 2")

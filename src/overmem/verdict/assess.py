@@ -1,35 +1,50 @@
-"""What is known of a run when it is put into words."""
+"""The judgement of a run: one function from evidence to assessment, for audits, logged curves and the callback."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
-from overmem.records import CheckpointVerdict, Choice, Consequence, Estimate
+import numpy as np
+
+from overmem.records import CheckpointVerdict, Choice, Consequence, Curves, Estimate, Limits, Onset, Severity
+from overmem.verdict.evidence import Evidence, LoggedCurve
+from overmem.verdict.forecast import Forecast, forecast
+from overmem.verdict.logged_quantities import onset_of_curve, quantities_of_curve
+from overmem.verdict.mismatch import Mismatch, mismatch
+from overmem.verdict.onset import onset
+from overmem.verdict.quantities import Quantities, quantities
+from overmem.verdict.rule import judge
+from overmem.verdict.selection import best_merge, choices, difference, logged_choices, promote
+from overmem.verdict.severity import severity
+
+DEFAULT = Limits()
+NO_MISMATCH = Mismatch(False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Assessment:
-    """Everything that the headline and the sentences are made from."""
+    """Everything that a verdict is put into words from."""
 
     verdicts: tuple[CheckpointVerdict, ...]
-    onset: Mapping[str, Any] = field(default_factory=dict)
-    severity: Mapping[str, Any] = field(default_factory=dict)
+    limits: Limits = DEFAULT
+    onset: Onset | None = None
+    severity: Severity | None = None
     recommended: Choice | None = None
     choices: tuple[Choice, ...] = ()
     costs: tuple[Consequence, ...] = ()
-    beside: str | None = None
-    """What the costs are measured against."""
-    late: str | None = None
-    """The last over-memorized checkpoint: that of the severity and the costs."""
-    minimum: str | None = None
-    """The checkpoint of lowest perplexity: what the severity is counted from."""
-    tested: bool = False
-    """Severity and choices were confirmed on test."""
+    cost_reference: str | None = None
+    """The checkpoint that the costs are measured against."""
+    last_over_memorized: str | None = None
+    """The checkpoint of the severity and the costs."""
     over_base: Estimate | None = None
-    """Accuracy of the recommended checkpoint minus that of the base model, paired, where both were measured."""
-    mismatch: str = ""
-    """Why val and train are taken not to be one distribution; empty where they are."""
+    """Accuracy of the recommended checkpoint minus that of the base model, paired; None where one was not measured."""
+    mismatch: Mismatch = NO_MISMATCH
+    forecast: Forecast | None = None
+    """When perplexity will be costly; None where a checkpoint is over-memorized, or where only a curve is known."""
+    is_confirmed: bool = False
+    """Severity and choices were confirmed on test."""
+    from_curves: bool = False
+    """Only the trainer's log is known: reduced evidence."""
 
     @cached_property
     def trained(self) -> tuple[CheckpointVerdict, ...]:
@@ -53,8 +68,130 @@ class Assessment:
 
     @property
     def regime(self) -> str:
-        """Of the run: that of its last trained checkpoint, with `signature only` where no cost is confirmed."""
-        last = self.trained[-1].regime if self.trained else "undecided"
-        if last == "over-memorized" and not any(c.confirmed for c in self.costs):
-            return "over-memorized (signature only)"
-        return last
+        """Of the run: that of its last trained checkpoint."""
+        return self.trained[-1].regime if self.trained else "undecided"
+
+    @property
+    def harm_confirmed(self) -> bool:
+        """Whether at least one consequence of over-memorization is confirmed."""
+        return any(c.confirmed for c in self.costs)
+
+
+def assess(evidence: Evidence, limits: Limits = DEFAULT, *, seed: int = 0) -> Assessment:
+    """The regime of every checkpoint, onset and severity, what it costs, and which checkpoint to ship.
+
+    Checkpoints are judged and chosen on `evidence.val`; severity, costs and choices are measured on `evidence.test`.
+    """
+    val = evidence.val
+    q = _quantities(val, seed)
+    verdicts = judge(q, val.checkpoints, limits)
+    recommended, others = _chosen(evidence, verdicts, q, limits)
+    shift = _mismatch(evidence, limits)
+    if shift.differs:
+        verdicts = _without_memorization(verdicts)
+    last = _last_over_memorized(verdicts)
+    reference = _cost_reference(verdicts, recommended, others)
+    costs: tuple[Consequence, ...] = ()
+    if evidence.consequences is not None and reference and last and reference != last:
+        costs = evidence.consequences(reference, last)
+    if isinstance(val, Curves) and recommended is not None:
+        if reference and reference != recommended.checkpoint and any(c.confirmed for c in costs):
+            recommended, others = promote(val, evidence.test, "healthy", reference, recommended, others)
+        if evidence.merged_val is not None:
+            recommended, others = best_merge(evidence.merged_val, evidence.merged_test, recommended, others)
+    return Assessment(
+        verdicts=verdicts,
+        limits=limits,
+        onset=None if shift.differs else _onset(val, verdicts, q, limits, seed),
+        severity=_severity(evidence, verdicts, last, seed),
+        recommended=recommended,
+        choices=others,
+        costs=costs,
+        cost_reference=reference,
+        last_over_memorized=last,
+        over_base=_over_base(evidence, recommended),
+        mismatch=shift,
+        forecast=forecast(val, d_nll=limits.d_nll, seed=seed) if isinstance(val, Curves) and last is None else None,
+        is_confirmed=evidence.test is not None,
+        from_curves=isinstance(val, LoggedCurve),
+    )
+
+
+def _quantities(val: Curves | LoggedCurve, seed: int) -> Quantities:
+    if isinstance(val, Curves):
+        return quantities(val, seed=seed)
+    return quantities_of_curve(val.checkpoints, val.nll, val.accuracy, val.n)
+
+
+def _onset(
+    val: Curves | LoggedCurve, verdicts: Sequence[CheckpointVerdict], q: Quantities, limits: Limits, seed: int
+) -> Onset | None:
+    if isinstance(val, Curves):
+        return onset(val, verdicts, limits, seed=seed)
+    return onset_of_curve(val.checkpoints, verdicts, q, limits, seed=seed)
+
+
+def _chosen(
+    evidence: Evidence, verdicts: Sequence[CheckpointVerdict], q: Quantities, limits: Limits
+) -> tuple[Choice | None, tuple[Choice, ...]]:
+    """The recommended trained checkpoint, and what every other rule picks."""
+    val = evidence.val
+    if isinstance(val, Curves):
+        return choices(val, evidence.test, verdicts, limits, on_disk=evidence.on_disk)
+    error = float(np.nanmax(q.gap_stderr, initial=0.0)) / 2**0.5
+    healthy = {v.checkpoint.name for v in verdicts if v.regime == "healthy"}
+    return logged_choices(
+        val.checkpoints, val.nll, val.accuracy, error, limits, on_disk=evidence.on_disk, healthy=healthy
+    )
+
+
+def _mismatch(evidence: Evidence, limits: Limits) -> Mismatch:
+    if evidence.same_distribution != "check":
+        return Mismatch(evidence.same_distribution == "no")
+    if isinstance(evidence.val, LoggedCurve):
+        return NO_MISMATCH
+    return mismatch(evidence.train, evidence.val, limits)
+
+
+def _without_memorization(verdicts: Sequence[CheckpointVerdict]) -> tuple[CheckpointVerdict, ...]:
+    """No checkpoint is called over-memorized where val does not come from the distribution of the training rows."""
+    return tuple(replace(v, regime="undecided") if v.regime == "over-memorized" else v for v in verdicts)
+
+
+def _severity(
+    evidence: Evidence, verdicts: Sequence[CheckpointVerdict], last: str | None, seed: int
+) -> Severity | None:
+    measured = [(v.nll.value, v.checkpoint.name) for v in verdicts if v.nll.value is not None]
+    if last is None or not measured:
+        return None
+    minimum = min(measured)[1]
+    if isinstance(evidence.val, Curves):
+        return severity(evidence.test or evidence.val, last, minimum, seed=seed)
+    return Severity(last, minimum, next(v.excess for v in verdicts if v.checkpoint.name == last))
+
+
+def _last_over_memorized(verdicts: Sequence[CheckpointVerdict]) -> str | None:
+    return next((v.checkpoint.name for v in reversed(verdicts) if v.regime == "over-memorized"), None)
+
+
+def _cost_reference(
+    verdicts: Sequence[CheckpointVerdict], recommended: Choice | None, others: Sequence[Choice]
+) -> str | None:
+    """What costs are measured against: the recommended checkpoint, or, if that is over-memorized, the best healthy."""
+    if recommended is None:
+        return None
+    regime = {v.checkpoint.name: v.regime for v in verdicts}
+    healthy = next((c.checkpoint for c in others if c.rule == "healthy"), None)
+    is_over_memorized = regime.get(recommended.checkpoint or "") == "over-memorized"
+    return healthy if is_over_memorized and healthy else recommended.checkpoint
+
+
+def _over_base(evidence: Evidence, recommended: Choice | None) -> Estimate | None:
+    """Accuracy of the recommended checkpoint minus that of the base model, on the same examples."""
+    curves = evidence.test or evidence.val
+    if isinstance(curves, LoggedCurve):
+        return None
+    rows = {c.name: i for i, c in enumerate(curves.checkpoints)}
+    base = next((i for i, c in enumerate(curves.checkpoints) if c.step == 0), None)
+    shipped = None if recommended is None else rows.get(recommended.checkpoint or "")
+    return None if base is None or shipped is None else difference(curves, shipped, base)

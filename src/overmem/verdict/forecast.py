@@ -4,8 +4,8 @@ The model: nll(s) = a + b exp(-s / tau) + g max(0, s - h)^p over cumulative lear
 is not known): what is still being learned, and a growth that begins at h. Nothing in a curve tells of a growth that has
 not begun, so h, g, p and tau are not fitted but averaged over: every start up to HORIZON, slow and fast growth,
 straight or bent, each weighted by how well it agrees with the checkpoints so far. Before a rise shows, the interval
-therefore reaches from soon to never, and it closes as the rise shows. Its record on simulated runs stands in
-docs/results/verdict.md.
+therefore reaches from soon to never, and it closes as the rise shows. docs/results/verdict.md shows its record on
+simulated runs.
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,9 @@ class Forecast:
     cumulative_lr: Estimate
     begun: bool
     """It has been passed already."""
-    sentence: str
+    now: int
+    """Step of the last checkpoint."""
+    d_nll: float
 
 
 def forecast(curves: Curves, *, d_nll: float = 0.05, draws: int = 2000, seed: int = 0) -> Forecast:
@@ -53,13 +55,14 @@ def forecast(curves: Curves, *, d_nll: float = 0.05, draws: int = 2000, seed: in
     n = int(kept.sum())
     if len(rows) < FEWEST or n < 2:
         why = f"a forecast needs {FEWEST} evaluated checkpoints, there are {len(rows)}"
-        return Forecast(Estimate(None, n=n, note=why), Estimate(None, n=n, note=why), False, _capital(why) + ".")
+        now = max((c.step for c in curves.checkpoints), default=0)
+        return Forecast(Estimate(None, n=n, note=why), Estimate(None, n=n, note=why), False, now, d_nll)
     steps = np.array([curves.checkpoints[i].step for i in rows], dtype=np.float64)
     rates = [curves.checkpoints[i].cumulative_lr for i in rows]
-    known = all(r is not None for r in rates)
-    progress = np.array(rates, dtype=np.float64) if known else steps
+    has_rates = all(r is not None for r in rates)
+    progress = np.array(rates, dtype=np.float64) if has_rates else steps
     if not (np.diff(progress) > 0).all():
-        progress, known = steps, False
+        progress, has_rates = steps, False
     sums, tokens = curves.nll_sums[rows][:, kept], curves.token_counts[kept].astype(np.float64)
     noise = ratio_covariance(sums, tokens)
     crossed = crossing(progress / progress[-1], sums.sum(1) / tokens.sum(), noise, d_nll, draws, seed)
@@ -71,8 +74,10 @@ def forecast(curves: Curves, *, d_nll: float = 0.05, draws: int = 2000, seed: in
         steps[-1] + (crossed - 1) * progress[-1] / per_step,
     )
     step = _interval(at_step, n)
-    rate = _interval(crossed * progress[-1], n) if known else Estimate(None, n=n, note="learning rates are not known")
-    return Forecast(step, rate, begun, _sentence(step, begun, int(steps[-1]), d_nll))
+    rate = (
+        _interval(crossed * progress[-1], n) if has_rates else Estimate(None, n=n, note="learning rates are not known")
+    )
+    return Forecast(step, rate, begun, int(steps[-1]), d_nll)
 
 
 def crossing(
@@ -128,27 +133,3 @@ def _interval(values: Float[np.ndarray, " draws"], n: int) -> Estimate:
     low, middle, high = np.quantile(values, (0.025, 0.5, 0.975), method="nearest")
     note = "" if isfinite(high) else "the interval has no upper end: it may not come"
     return Estimate(float(middle) if isfinite(middle) else None, float(low), float(high), n, note)
-
-
-def _sentence(step: Estimate, begun: bool, now: int, d_nll: float) -> str:
-    rise = f"{d_nll:g} nats per token above its minimum"
-    if begun and step.value is not None:
-        return f"Perplexity has already been {rise} since about step {step.value:,.0f}."
-    if step.low is None or not isfinite(step.low):
-        return f"If training went on as it did, perplexity would not be {rise} before step {HORIZON * now:,.0f}."
-    soon = step.low <= now
-    if step.high is None or not isfinite(step.high):
-        when = "at any time" if soon else f"as early as step {step.low:,.0f}"
-        return (
-            f"If training went on as it did, perplexity could be {rise} {when}; when it will be, or whether at all, "
-            f"the curve does not tell yet (95% interval without an upper end, n = {step.n:,})."
-        )
-    start = f"now (step {now:,})" if soon else f"step {step.low:,.0f}"
-    return (
-        f"If training went on as it did, perplexity would come to be {rise} between {start} and step {step.high:,.0f} "
-        f"(95% interval, n = {step.n:,})."
-    )
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]

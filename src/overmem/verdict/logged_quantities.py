@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from math import sqrt
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from overmem import statistics
-from overmem.records import Checkpoint, CheckpointVerdict
+from overmem.records import Checkpoint, CheckpointVerdict, Estimate, Limits, Onset
 from overmem.seeds import generator
 from overmem.verdict.onset import UNITS, crossings, first_shown
 from overmem.verdict.quantities import SOFTNESS, TROUGH_SOFTNESS, Quantities, soft_weights
@@ -86,32 +85,31 @@ def onset_of_curve(
     checkpoints: Sequence[Checkpoint],
     verdicts: Sequence[CheckpointVerdict],
     q: Quantities,
+    limits: Limits,
     *,
-    d_nll: float,
-    margin: float,
     draws: int = 1000,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> Onset | None:
     """As `onset`, the interval from noise of the size of the scatter added to the curve."""
     first = first_shown(verdicts)
     if first is None:
-        return {}
-    found: dict[str, Any] = {"checkpoint": checkpoints[first].name}
+        return None
+    crossed_at: dict[str, Estimate] = {}
     usable = np.flatnonzero(np.isfinite(q.nll) & np.isfinite(q.accuracy)).tolist()
     rng = generator("onset of a curve", seed)
     noise = rng.standard_normal((2, draws, len(usable)))
     noise[:, 0] = 0
     nll = q.nll[usable] + noise[0] * q.nll_stderr[usable]
     trough = soft_weights(q.excess[usable] - q.excess[usable].min(), TROUGH_SOFTNESS * q.excess_stderr[usable])
-    over = nll - (nll @ trough)[:, None] - d_nll
-    held = q.accuracy[usable] + noise[1] * q.gap_stderr[usable] / sqrt(2) - q.reference + margin
+    over = nll - (nll @ trough)[:, None] - limits.d_nll
+    held = q.accuracy[usable] + noise[1] * q.gap_stderr[usable] / sqrt(2) - q.reference + limits.margin
     for name, unit in UNITS.items():
-        at = [unit(checkpoints[i]) for i in usable]
-        if any(x is None for x in at) or len(at) < 2:
+        progress = [unit(checkpoints[i]) for i in usable]
+        if any(x is None for x in progress) or len(progress) < 2:
             continue
-        times = np.array(at, dtype=np.float64)
+        times = np.array(progress, dtype=np.float64)
         if (np.diff(times) > 0).all():
             crossed = crossings(times, over, held, int(trough.argmax()))
             shown = statistics.percentiles(crossed[1:], float(crossed[0]), 0, "interval from the scatter of the curve")
-            found[name] = shown
-    return found
+            crossed_at[name] = shown
+    return Onset(checkpoints[first].name, **crossed_at)

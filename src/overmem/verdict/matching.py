@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from overmem.records import Consequence, Estimate
-from overmem.verdict.limits import Limits
+from overmem.records import Consequence, Estimate, Limits
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,39 @@
 """Whether train and val come from one distribution: where they do not, a rise of perplexity is not memorization."""
 
+from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
 
 from overmem import statistics
-from overmem.records import Curves, Estimate
+from overmem.records import Checkpoint, Curves, Estimate, Limits
+from overmem.records.verdicts import NOT_MEASURED
+
+DEFAULT = Limits()
 
 
-def mismatch(train: Curves | None, val: Curves, *, d_nll: float = 0.05, alpha: float = 0.05) -> tuple[bool, str]:
-    """Whether the two splits differ before anything could be memorized, and the sentence that says so.
+@dataclass(frozen=True)
+class Mismatch:
+    """Whether val and train differ before anything could have been memorized."""
 
-    Compared at the base model, which has seen neither; without it at the first checkpoint, but only if that lies
-    within the first half epoch. They differ where |nll(train) - nll(val)| is shown to exceed d_nll nats per token.
-    An empty sentence: compared, and no difference was shown.
+    differs: bool | None
+    """None: they could not be compared."""
+    checkpoint: Checkpoint | None = None
+    """Where they were compared; None where they were not, or where the user declared the answer."""
+    gap: Estimate = NOT_MEASURED
+    """The nll of val minus that of train there, in nats per token."""
+    note: str = ""
+    """Why they could not be compared."""
+
+
+def mismatch(train: Curves | None, val: Curves, limits: Limits = DEFAULT) -> Mismatch:
+    """Whether the two splits differ at the base model, which has seen neither.
+
+    Without a base model they are compared at the first checkpoint, but only if that lies within the first half epoch.
+    They differ where |nll(train) - nll(val)| is shown to exceed d_nll nats per token.
     """
     if train is None:
-        return False, "Train and val could not be compared: no training rows were scored."
+        return Mismatch(None, note="no training rows were scored")
     named = {c.name: i for i, c in enumerate(train.checkpoints)}
     for i, checkpoint in enumerate(val.checkpoints):
         early = checkpoint.step == 0 or (checkpoint.epoch is not None and checkpoint.epoch <= 0.5)
@@ -26,20 +43,10 @@ def mismatch(train: Curves | None, val: Curves, *, d_nll: float = 0.05, alpha: f
         gap = _gap(train, j, val, i)
         if gap.value is None or gap.low is None or gap.high is None:
             continue
-        where = "the base model" if checkpoint.step == 0 else checkpoint.name
         stderr = (gap.high - gap.low) / (2 * statistics.Z)
-        if statistics.tail(abs(gap.value), d_nll, stderr, gap.n) < alpha / 2:
-            side = "higher" if gap.value > 0 else "lower"
-            return True, (
-                f"Val and train are not one distribution: at {where}, before anything was memorized, the nll of val is "
-                f"{abs(gap.value):.3f} nats per token {side} than that of train "
-                f"(95% interval {gap.low:+.3f} to {gap.high:+.3f}; limit {d_nll:g})."
-            )
-        return False, ""
-    return (
-        False,
-        "Train and val could not be compared: neither the base model nor an early checkpoint was scored on both.",
-    )
+        differs = statistics.tail(abs(gap.value), limits.d_nll, stderr, gap.n) < limits.alpha / 2
+        return Mismatch(differs, checkpoint, gap)
+    return Mismatch(None, note="neither the base model nor an early checkpoint was scored on both")
 
 
 def _gap(train: Curves, j: int, val: Curves, i: int) -> Estimate:

@@ -6,16 +6,16 @@ interval would count the same noise twice, and be too wide and too early.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from overmem import statistics
-from overmem.records import Checkpoint, CheckpointVerdict, Curves, Estimate
+from overmem.records import Checkpoint, CheckpointVerdict, Curves, Estimate, Limits, Onset
 from overmem.verdict.quantities import plateau_weights, trough_weights
 
 DRAWS = 1000
+DEFAULT = Limits()
 SUBSTEPS = 8
 """Parts into which the time between two checkpoints is cut where a crossing is looked for."""
 
@@ -23,45 +23,44 @@ SUBSTEPS = 8
 def onset(
     curves: Curves,
     verdicts: Sequence[CheckpointVerdict],
+    limits: Limits = DEFAULT,
     *,
-    d_nll: float = 0.05,
-    margin: float = 0.03,
     draws: int = DRAWS,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> Onset | None:
     """The first over-memorized checkpoint that no healthy one follows, and when the limits were crossed.
 
-    `checkpoint` is the first one for which it is shown. `step`, `epoch` and `cumulative_lr` are estimates of the
-    crossing itself, between checkpoints, each with a 95% interval from a bootstrap over examples. Empty where no
-    checkpoint is over-memorized at the end of the run.
+    `step`, `epoch` and `cumulative_lr` are estimates of the crossing itself, between checkpoints, each with a 95%
+    interval from a bootstrap over examples. None where no checkpoint is over-memorized at the end of the run.
     """
     first = first_shown(verdicts)
     if first is None:
-        return {}
+        return None
     usable = [i for i, v in enumerate(verdicts) if v.nll.value is not None and v.accuracy.value is not None]
-    found: dict[str, Any] = {"checkpoint": verdicts[first].checkpoint.name}
+    shown = verdicts[first].checkpoint
     examples = np.isfinite(curves.nll_sums[usable]).all(0) & np.isfinite(curves.correct[usable]).all(0)
     n = int(examples.sum())
     if n < 2:
-        return found | {"step": Estimate(float(verdicts[first].checkpoint.step), n=n, note="no interval")}
+        return Onset(shown.name, Estimate(float(shown.step), n=n, note="no interval: too few examples"))
     sums, correct = curves.nll_sums[np.ix_(usable, examples)], curves.correct[np.ix_(usable, examples)]
     tokens = curves.token_counts[examples].astype(np.float64)
     weights = statistics.bootstrap_weights(n, draws, "onset", seed).astype(np.float64)
     nll = np.vstack([sums.sum(1) / tokens.sum(), (weights @ sums.T) / (weights @ tokens)[:, None]])
     accuracy = np.vstack([correct.mean(1), weights @ correct.T / n])
     trough, plateau = trough_weights(sums, tokens), plateau_weights(correct)
-    over = nll - (nll @ trough)[:, None] - d_nll
-    held = accuracy - (accuracy @ plateau)[:, None] + margin
+    over = nll - (nll @ trough)[:, None] - limits.d_nll
+    held = accuracy - (accuracy @ plateau)[:, None] + limits.margin
     checkpoints = [curves.checkpoints[i] for i in usable]
+    crossed_at: dict[str, Estimate] = {}
     for name, unit in UNITS.items():
-        at = [unit(c) for c in checkpoints]
-        if any(x is None for x in at):
+        progress = [unit(c) for c in checkpoints]
+        if any(x is None for x in progress):
             continue
-        times = np.array(at, dtype=np.float64)
+        times = np.array(progress, dtype=np.float64)
         if len(times) > 1 and (np.diff(times) > 0).all():
             crossed = crossings(times, over, held, int(trough.argmax()))
-            found[name] = statistics.percentiles(crossed[1:], float(crossed[0]), n, _unfinished(crossed[1:]))
-    return found
+            crossed_at[name] = statistics.percentiles(crossed[1:], float(crossed[0]), n, _unfinished(crossed[1:]))
+    return Onset(shown.name, **crossed_at)
 
 
 UNITS: Mapping[str, Callable[[Checkpoint], float | None]] = {

@@ -1,97 +1,73 @@
 """The decision rule: from the quantities of a run to a regime for each of its checkpoints."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from math import isfinite, sqrt
 from typing import Any
 
 import numpy as np
 
 from overmem import statistics
-from overmem.records import Checkpoint, CheckpointVerdict, Estimate
+from overmem.records import Checkpoint, CheckpointTests, CheckpointVerdict, Estimate, Limits
 from overmem.verdict.quantities import Quantities
-from overmem.wording.reasons import reason
 
 STRICTER = 0.3
 """Accuracy is called kept at this share of alpha: the plateau it is compared with was learned from the same run, and
 lies a little below the best checkpoint. docs/results/verdict.md shows what a loss of just the margin then risks."""
 
 
-@dataclass(frozen=True)
-class CheckpointTests:
-    """What is known of one checkpoint, before it has a name."""
-
-    costly: bool
-    """Perplexity is above the minimum by more than d_nll, and later than it."""
-    cheap: bool
-    """Perplexity is shown to be within d_nll of the minimum."""
-    kept: bool
-    """Accuracy is shown to be within the margin of the plateau."""
-    lower: bool
-    """Accuracy is shown to be below the plateau."""
-    before_best: bool
-    """Most of the plateau comes later."""
-    before_minimum: bool
-    measured_nll: bool
-    measured_accuracy: bool
-    solvable: bool
-    """The plateau is above the margin: there is an accuracy to keep."""
-
-    @property
-    def regime(self) -> str:
-        """The name that these facts earn; `undecided` where they earn none."""
-        if not (self.measured_nll and self.measured_accuracy and self.solvable):
-            return "undecided"
-        if self.kept:
-            if self.costly:
-                return "over-memorized"
-            if self.cheap:
-                return "healthy"
-            return "under-trained" if self.before_minimum else "undecided"
-        if self.lower and self.before_best:
-            return "under-trained"
-        return "over-fitted" if self.lower and self.costly else "undecided"
+def named(tests: CheckpointTests) -> str:
+    """The regime that follows from the tests; `undecided` where none does."""
+    if not (tests.measured_nll and tests.measured_accuracy and tests.solvable):
+        return "undecided"
+    if tests.kept:
+        if tests.costly:
+            return "over-memorized"
+        if tests.cheap:
+            return "healthy"
+        return "under-trained" if tests.before_minimum else "undecided"
+    if tests.lower and tests.before_best:
+        return "under-trained"
+    return "over-fitted" if tests.lower and tests.costly else "undecided"
 
 
-def judge(
-    q: Quantities, checkpoints: Sequence[Checkpoint], *, d_nll: float, margin: float, alpha: float
-) -> tuple[CheckpointVerdict, ...]:
-    """One verdict a checkpoint, in the order given."""
-    count = len(checkpoints)
+def judge(q: Quantities, checkpoints: Sequence[Checkpoint], limits: Limits) -> tuple[CheckpointVerdict, ...]:
+    """One verdict for each checkpoint, in the same order."""
+    count, d_nll = len(checkpoints), limits.d_nll
     after = [q.minimum is not None and i > q.minimum for i in range(count)]
     costly = _each(count, lambda i: _tail(q.excess[i], d_nll, q.excess_stderr[i], q.n_nll) if after[i] else None)
     cheap = _each(count, lambda i: _tail(-q.excess[i], -d_nll, q.excess_stderr[i], q.n_nll))
-    kept = _each(count, lambda i: _kept(q, i, margin))
+    kept = _each(count, lambda i: _kept(q, i, limits.margin))
     lower = _each(count, lambda i: _tail(-q.gap[i], 0.0, _gap_stderr(q, i), q.n_accuracy))
     p_costly, p_lower = statistics.holm(costly), statistics.holm(lower)
     verdicts = []
     for i, checkpoint in enumerate(checkpoints):
-        facts = CheckpointTests(
-            costly=_below(p_costly[i], alpha),
-            cheap=_below(cheap[i], alpha),
-            kept=_below(kept[i], alpha),
-            lower=_below(p_lower[i], alpha),
-            before_best=bool(q.plateau[i + 1 :].sum() > q.plateau[:i].sum()),
-            before_minimum=q.minimum is not None and i < q.minimum,
+        tests = CheckpointTests(
             measured_nll=isfinite(q.excess[i]),
             measured_accuracy=isfinite(q.gap[i]),
-            solvable=bool(q.reference > margin) and _solvable(q, margin),
+            costly=_below(p_costly[i], limits.alpha),
+            cheap=_below(cheap[i], limits.alpha),
+            kept=_below(kept[i], limits.alpha),
+            lower=_below(p_lower[i], limits.alpha),
+            before_best=bool(q.plateau[i + 1 :].sum() > q.plateau[:i].sum()),
+            before_minimum=q.minimum is not None and i < q.minimum,
+            solvable=bool(q.reference > limits.margin) and _solvable(q, limits.margin),
+            reference_accuracy=_number(q.accuracy[i] - q.gap[i]),
+            worst_gap=_worst(q, i, limits) if isfinite(q.gap[i]) else None,
+            note=q.notes[i],
         )
-        excess, gap = _estimate(q.excess[i], q.excess_stderr[i], q.n_nll), _gap(q, i)
-        evidence = _evidence(q, i, facts, d_nll, margin, alpha)
-        evidence |= {"excess_low": excess.low, "excess_high": excess.high, "gap_low": gap.low, "gap_high": gap.high}
+        tests = _with_examples_needed(tests, q, i, limits)
         verdicts.append(
             CheckpointVerdict(
                 checkpoint,
-                facts.regime,
+                named(tests),
                 nll=_estimate(q.nll[i], q.nll_stderr[i], q.n_nll),
                 accuracy=_accuracy(q, i),
-                excess=excess,
-                accuracy_gap=gap,
+                excess=_estimate(q.excess[i], q.excess_stderr[i], q.n_nll),
+                accuracy_gap=_gap(q, i),
                 p_costly=p_costly[i],
                 p_kept=kept[i],
-                reason=reason(facts, evidence, q.notes[i]),
-                evidence=evidence,
+                tests=tests,
             )
         )
     return tuple(verdicts)
@@ -120,12 +96,12 @@ def _kept(q: Quantities, i: int, margin: float) -> float | None:
     return min(1.0, p / STRICTER)
 
 
-def _worst(q: Quantities, i: int, margin: float, alpha: float) -> float:
+def _worst(q: Quantities, i: int, limits: Limits) -> float:
     """The lower bound of the gap, at the level of the test: `kept` is where it lies above -margin."""
     stderr = float(q.gap_stderr[i])
     if q.n_accuracy:
-        stderr = max(stderr, statistics.least_stderr(margin, q.n_accuracy, q.step))
-    return float(q.gap[i]) - statistics.quantile(1 - alpha * STRICTER, q.n_accuracy or 1000) * stderr
+        stderr = max(stderr, statistics.least_stderr(limits.margin, q.n_accuracy, q.step))
+    return float(q.gap[i]) - statistics.quantile(1 - limits.alpha * STRICTER, q.n_accuracy or 1000) * stderr
 
 
 def _gap_stderr(q: Quantities, i: int) -> float:
@@ -166,42 +142,24 @@ def _gap(q: Quantities, i: int) -> Estimate:
     return _estimate(q.gap[i], q.gap_stderr[i], q.n_accuracy)
 
 
-def _evidence(
-    q: Quantities, i: int, facts: CheckpointTests, d_nll: float, margin: float, alpha: float
-) -> dict[str, Any]:
-    """Every number that the decision rests on, and what would decide it where it is open."""
-    found: dict[str, Any] = {
-        "accuracy": _number(q.accuracy[i]),
-        "gap": _number(q.gap[i]),
-        "excess": _number(q.excess[i]),
-        "reference_accuracy": _number(q.accuracy[i] - q.gap[i]),
-        "costly": facts.costly,
-        "cheap": facts.cheap,
-        "kept": facts.kept,
-        "lower": facts.lower,
-        "before_best": facts.before_best,
-        "before_minimum": facts.before_minimum,
-        "solvable": facts.solvable,
-        "d_nll": d_nll,
-        "margin": margin,
-        "n": q.n_accuracy or q.n_nll,
-    }
-    if isfinite(q.gap[i]):
-        found["worst_gap"] = _worst(q, i, margin, alpha)
+def _with_examples_needed(tests: CheckpointTests, q: Quantities, i: int, limits: Limits) -> CheckpointTests:
+    """The tests with the loss of accuracy that they can detect, and what would decide what is open."""
+    level, detectable, for_accuracy, for_nll = limits.alpha * STRICTER, None, None, None
     if q.n_accuracy and isfinite(q.gap_stderr[i]):
-        deviation = max(q.gap_stderr[i] * sqrt(q.n_accuracy), sqrt(max(margin * q.step - margin**2, 0.0)))
-        found["detectable_gap"] = statistics.detectable(deviation, q.n_accuracy, alpha=alpha * STRICTER)
-        if not facts.kept and not facts.lower:
+        least = sqrt(max(limits.margin * q.step - limits.margin**2, 0.0))
+        deviation = max(q.gap_stderr[i] * sqrt(q.n_accuracy), least)
+        detectable = float(statistics.detectable(deviation, q.n_accuracy, alpha=level))
+        if tests.accuracy_is_open:
             ways = (
-                statistics.examples_needed(deviation, margin + q.gap[i], alpha=alpha * STRICTER),
-                statistics.examples_needed(deviation, -q.gap[i], alpha=alpha),
+                statistics.examples_needed(deviation, limits.margin + q.gap[i], alpha=level),
+                statistics.examples_needed(deviation, -q.gap[i], alpha=limits.alpha),
             )
-            found["examples_for_accuracy"] = _more(ways, q.n_accuracy)
-    if q.n_nll and isfinite(q.excess_stderr[i]) and not facts.costly and not facts.cheap:
+            for_accuracy = _more(ways, q.n_accuracy)
+    if q.n_nll and isfinite(q.excess_stderr[i]) and tests.nll_is_open:
         deviation = q.excess_stderr[i] * sqrt(q.n_nll)
-        way = statistics.examples_needed(deviation, abs(float(q.excess[i]) - d_nll), alpha=alpha)
-        found["examples_for_nll"] = _more([way], q.n_nll)
-    return found
+        way = statistics.examples_needed(deviation, abs(float(q.excess[i]) - limits.d_nll), alpha=limits.alpha)
+        for_nll = _more([way], q.n_nll)
+    return replace(tests, detectable_gap=detectable, examples_for_accuracy=for_accuracy, examples_for_nll=for_nll)
 
 
 def _number(value: float) -> float | None:

@@ -8,7 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from overmem import statistics
-from overmem.records import Checkpoint, CheckpointVerdict, Choice, Curves, Estimate
+from overmem.records import Checkpoint, CheckpointVerdict, Choice, Curves, Estimate, Limits
+
+DEFAULT = Limits()
 
 REASONS = {
     "overmem": "it has the lowest perplexity of those whose accuracy, smoothed over the run, is level with the best",
@@ -49,8 +51,8 @@ def choices(
     val: Curves,
     test: Curves | None,
     verdicts: Sequence[CheckpointVerdict] = (),
+    limits: Limits = DEFAULT,
     *,
-    d_nll: float = 0.05,
     on_disk: Collection[str] | None = None,
 ) -> tuple[Choice | None, tuple[Choice, ...]]:
     """The recommended choice, and what every other rule picks; each chosen on `val` and scored on `test`.
@@ -76,7 +78,7 @@ def choices(
         return None, ()
     board = selection_inputs(val)
     healthy = {v.checkpoint.name for v in verdicts if v.regime == "healthy"}
-    picked = _picked(board, [c.name for c in val.checkpoints], healthy, d_nll)
+    picked = _picked(board, [c.name for c in val.checkpoints], healthy, limits.d_nll)
     scored, note = _scored(val, test)
     where = {c.name: i for i, c in enumerate(scored.checkpoints)}
     recommended = val.checkpoints[picked["overmem"]].name
@@ -172,8 +174,8 @@ def logged_choices(
     nll: Float[np.ndarray, " checkpoints"],
     accuracy: Float[np.ndarray, " checkpoints"],
     stderr: float,
+    limits: Limits = DEFAULT,
     *,
-    d_nll: float = 0.05,
     on_disk: Collection[str] | None = None,
     healthy: Collection[str] = (),
 ) -> tuple[Choice | None, tuple[Choice, ...]]:
@@ -187,7 +189,7 @@ def logged_choices(
         return None, ()
     steps = np.array([checkpoints[i].step for i in rows], dtype=np.float64)
     board = SelectionInputs(steps, nll[rows], accuracy[rows], np.eye(len(rows)) * stderr**2, 0)
-    picked = _picked(board, [checkpoints[i].name for i in rows], healthy, d_nll)
+    picked = _picked(board, [checkpoints[i].name for i in rows], healthy, limits.d_nll)
     note, held = "logged, on the examples it was chosen on: flattering, no interval", picked["overmem"]
     made = {
         rule: Choice(

@@ -1,14 +1,12 @@
 """How bad it is: the excess, how much of it one temperature undoes, and on which tokens it lies."""
 
-from typing import Any
-
 import numpy as np
 
 from overmem import statistics
-from overmem.records import Curves, Estimate
+from overmem.records import Curves, Estimate, Severity
 
 
-def severity(curves: Curves, checkpoint: str, minimum: str, *, draws: int = 1000, seed: int = 0) -> dict[str, Any]:
+def severity(curves: Curves, checkpoint: str, minimum: str, *, draws: int = 1000, seed: int = 0) -> Severity | None:
     """`excess`, `scale_share` and `agree_share` of a checkpoint over the perplexity minimum, with 95% intervals.
 
     excess: nats per token above the checkpoint `minimum`. scale_share: the part of it that one temperature for the
@@ -17,29 +15,29 @@ def severity(curves: Curves, checkpoint: str, minimum: str, *, draws: int = 1000
     """
     names = [c.name for c in curves.checkpoints]
     if checkpoint not in names or minimum not in names:
-        return {}
-    late, early = names.index(checkpoint), names.index(minimum)
-    rows = np.isfinite(curves.nll_sums[[late, early]]).all(0)
+        return None
+    last, lowest = names.index(checkpoint), names.index(minimum)
+    rows = np.isfinite(curves.nll_sums[[last, lowest]]).all(0)
     n = int(rows.sum())
     if n < 2:
-        return {}
+        return None
     tokens = curves.token_counts[rows].astype(np.float64)
-    rise = curves.nll_sums[late, rows] - curves.nll_sums[early, rows]
+    rise = curves.nll_sums[last, rows] - curves.nll_sums[lowest, rows]
     excess = statistics.ratio(rise, tokens)
-    found: dict[str, Any] = {"excess": excess}
+    shares: dict[str, Estimate] = {}
     unsure = excess.low is None or excess.low <= 0
     weights = np.vstack([np.ones(n), statistics.bootstrap_weights(n, draws, "severity", seed)])
     whole = weights @ rise
     if curves.tempered_nll is not None:
-        tempered = curves.tempered_nll[[late, early]][:, rows]
+        tempered = curves.tempered_nll[[last, lowest]][:, rows]
         if np.isfinite(tempered).all():
             best = np.stack([weights @ tempered[0], weights @ tempered[1]]).min(-1)
-            found["scale_share"] = _share(whole - (best[0] - best[1]), whole, n, unsure)
+            shares["scale_share"] = _share(whole - (best[0] - best[1]), whole, n, unsure)
     if curves.agree_nll_sums is not None:
-        agree = curves.agree_nll_sums[late, rows] - curves.agree_nll_sums[early, rows]
+        agree = curves.agree_nll_sums[last, rows] - curves.agree_nll_sums[lowest, rows]
         if np.isfinite(agree).all():
-            found["agree_share"] = _share(weights @ agree, whole, n, unsure)
-    return found
+            shares["agree_share"] = _share(weights @ agree, whole, n, unsure)
+    return Severity(checkpoint, minimum, excess, **shares)
 
 
 def _share(part: np.ndarray, whole: np.ndarray, n: int, unsure: bool) -> Estimate:

@@ -22,16 +22,16 @@ def cost_clause(cost: Consequence) -> str:
     return f"{cost.name}: {cost.sentence.replace('{}', size)}{parenthetical(interval, p, format_n(d.n))}"
 
 
-def harm(costs: Sequence[Consequence], beside: str | None, late: str | None) -> tuple[str, ...]:
+def harm(costs: Sequence[Consequence], reference: str | None, checkpoint: str | None) -> tuple[str, ...]:
     """Whether the rise does harm: what is confirmed, a sentence each, and what is not.
 
-    `costs` are of checkpoint `late` against `beside`.
+    `costs` are those of `checkpoint` against `reference`.
     """
     if not costs:
-        return (_unknown(beside in (None, late)),)
+        return (_unknown(reference in (None, checkpoint)),)
     confirmed = [c for c in costs if c.confirmed]
     several = f"{len(costs)} possible costs were tested" if len(costs) > 1 else "one possible cost was tested"
-    tested = f"{late} was compared with {beside} on the same examples, {several}, and"
+    tested = f"{checkpoint} was compared with {reference} on the same examples, {several}, and"
     rest = "; ".join(_at_most(c) for c in costs if not c.confirmed and c.difference.high is not None)
     if not confirmed:
         return (
@@ -39,19 +39,23 @@ def harm(costs: Sequence[Consequence], beside: str | None, late: str | None) -> 
             + (f" What the 95% intervals do not exclude: {rest}." if rest else ""),
         )
     count = f"{len(confirmed)} {'is' if len(confirmed) == 1 else 'are'} confirmed"
-    said = [f"It does harm: {tested} {count}{HOLM}.", *(f"{cost_clause(c)}." for c in confirmed)]
-    return (*said, f"Not shown to be worse (by the 95% intervals): {rest}.") if rest else tuple(said)
+    sentences = [f"It does harm: {tested} {count}{HOLM}.", *(f"{cost_clause(c)}." for c in confirmed)]
+    if rest:
+        sentences.append(f"Not shown to be worse (by the 95% intervals): {rest}.")
+    return tuple(sentences)
 
 
-def _unknown(alone: bool) -> str:
+def _unknown(has_no_reference: bool) -> str:
     why = (
         "cannot be told: there is no healthy checkpoint on disk to compare with"
-        if alone
+        if has_no_reference
         else "was not measured: no shifted, out-of-distribution or sampled answers were observed"
     )
     return f"Whether this does harm {why}. A rise of perplexity alone can be harmless."
 
 
 def _at_most(cost: Consequence) -> str:
-    high = cost.difference.high or 0.0
-    return f"{cost.name}, {cost_size(cost, high)} worse at most" if high > 0 else f"{cost.name}, better if anything"
+    high = cost.difference.high
+    if high is None or high <= 0:
+        return f"{cost.name}, better if anything"
+    return f"{cost.name}, {cost_size(cost, high)} worse at most"

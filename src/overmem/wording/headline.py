@@ -1,108 +1,123 @@
 """The verdict in one sentence: what to ship, and why."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from overmem.records import CheckpointVerdict
 from overmem.verdict.assess import Assessment
 from overmem.wording.numbers import format_count, points
-from overmem.wording.reasons import hopeless
+from overmem.wording.reasons import examples_needed, is_hopeless
 
 
-def headline(known: Assessment) -> str:
+def headline(assessment: Assessment) -> str:
     """What to do, and why; where the data cannot tell, what is certain and what would decide."""
-    name = known.shipped
-    if not name:
-        unseen = not any(_judged(v) for v in known.trained)
-        why = "none has both perplexity and accuracy" if unseen else "none that was judged is on disk"
-        since = f"; {_since(known)} the run is over-memorized" if known.onset else ""
-        return f"No checkpoint can be recommended, because {why}{since}."
-    last = known.trained[-1] if known.trained else None
-    ship = f"Ship {name}"
-    if known.recommended is not None and known.recommended.rule == "merge":
+    shipped = assessment.shipped
+    if not shipped:
+        return _nothing_to_ship(assessment)
+    last = assessment.trained[-1] if assessment.trained else None
+    ship = f"Ship {shipped}"
+    if assessment.recommended is not None and assessment.recommended.rule == "merge":
         ship += ", a merge that is better than every single checkpoint"
-    elif last is not None and name == last.checkpoint.name:
+    elif last is not None and shipped == last.checkpoint.name:
         ship += ", the last checkpoint"
     if last is None:
         return f"{ship}."
-    if known.mismatch and last.evidence.get("costly"):
+    if assessment.mismatch.differs and last.tests.costly:
         return (
             f"{ship}: perplexity rises, but val and train are not one distribution, so it is not called memorization."
         )
-    if known.onset:
-        return f"{ship}{_over_memorized(known, last)}"
-    return f"{ship}{_otherwise(known, last)}"
+    if assessment.onset is not None:
+        return f"{ship}{_over_memorized(assessment, last)}"
+    if last.regime == "undecided" and len(assessment.trained) == 1:
+        return f"{ship}: it is the only one, so there is nothing to compare it with."
+    if not last.is_judged:
+        return (
+            f"{ship}: the end of the run ({last.checkpoint.name}) was not judged, because something is missing there."
+        )
+    return f"{ship}{ENDINGS[last.regime](assessment, last)}"
 
 
-def _judged(verdict: CheckpointVerdict) -> bool:
-    return verdict.nll.value is not None and verdict.accuracy.value is not None
+def _nothing_to_ship(assessment: Assessment) -> str:
+    is_judged = any(v.is_judged for v in assessment.trained)
+    why = "none that was judged is on disk" if is_judged else "none has both perplexity and accuracy"
+    since = f"; {_since(assessment)} the run is over-memorized" if assessment.onset else ""
+    return f"No checkpoint can be recommended, because {why}{since}."
 
 
-def _since(known: Assessment) -> str:
-    step = known.onset.get("step")
-    if step is not None and step.value is not None:
-        return f"from about step {step.value:,.0f} on"
-    return f"from {known.onset['checkpoint']} on"
+def _since(assessment: Assessment) -> str:
+    onset = assessment.onset
+    if onset is None:
+        return ""
+    if onset.step.value is not None:
+        return f"from about step {onset.step.value:,.0f} on"
+    return f"from {onset.checkpoint} on"
 
 
-def _over_memorized(known: Assessment, last: CheckpointVerdict) -> str:
-    end = {"over-fitted": ", and over-fitted at its end", "undecided": " (at its very end undecided)"}.get(
-        last.regime, ""
-    )
-    if known.regimes.get(known.shipped) != "over-memorized":
-        return f": {_since(known)} the run is over-memorized{end}{_harm(known)}."
-    healthy = known.healthy
+def _over_memorized(assessment: Assessment, last: CheckpointVerdict) -> str:
+    """Of a run that has an onset, whatever its last checkpoint is called."""
+    ends = {"over-memorized": "", "undecided": " (at its very end undecided)"}
+    end = ends.get(last.regime, f", and {last.regime} at its end")
+    if assessment.regimes.get(assessment.shipped) != "over-memorized":
+        return f": {_since(assessment)} the run is over-memorized{end}{_harm(assessment)}."
+    healthy = assessment.healthy
     if healthy is None:
         why = "no healthy checkpoint is as accurate"
-    elif (less := healthy.regret.value or 0.0) >= 0.0005:
-        why = f"the best healthy one, {healthy.checkpoint}, solves {points(less)} less"
+    elif healthy.regret.value is not None and healthy.regret.value >= 0.0005:
+        why = f"the best healthy one, {healthy.checkpoint}, solves {points(healthy.regret.value)} less"
     else:
         why = f"on val the best healthy one, {healthy.checkpoint}, looks less accurate"
-    return f", although the run is over-memorized {_since(known)}{end}: {why}."
+    return f", although the run is over-memorized {_since(assessment)}{end}: {why}."
 
 
-def _harm(known: Assessment) -> str:
-    confirmed = [c.name for c in known.costs if c.confirmed]
+def _harm(assessment: Assessment) -> str:
+    confirmed = [c.name for c in assessment.costs if c.confirmed]
     if confirmed:
         more = f" and {len(confirmed) - 2} more" if len(confirmed) > 2 else ""
         return f", and that is shown to do harm: {', '.join(confirmed[:2])}{more}"
-    return ", though no harm is shown" if known.costs else ", though its harm was not measured"
+    return ", though no harm is shown" if assessment.costs else ", though its harm was not measured"
 
 
-def _otherwise(known: Assessment, last: CheckpointVerdict) -> str:
-    is_last = known.shipped == last.checkpoint.name
-    if last.regime == "healthy":
-        growing = len(known.trained) > 1 and known.trained[-2].regime == "under-trained"
-        if growing and is_last:
-            return ": the run is healthy and was still improving when it ended, so more training may help."
-        end = ", so the last one would do as well"
-        return f": the run is healthy to its end{'' if is_last else end}."
-    if last.regime == "over-fitted":
-        return ": by the end of the run accuracy has fallen and perplexity has risen (over-fitted)."
-    if len(known.trained) == 1:
-        return ": it is the only one, so there is nothing to compare it with."
-    if not _judged(last):
-        return f": the end of the run ({last.checkpoint.name}) was not judged, because something is missing there."
-    return f"{',' if is_last else ''}{_undecided(last.evidence)}"
+def _healthy(assessment: Assessment, last: CheckpointVerdict) -> str:
+    is_last = assessment.shipped == last.checkpoint.name
+    if is_last and len(assessment.trained) > 1 and assessment.trained[-2].regime == "under-trained":
+        return ": the run is healthy and was still improving when it ended, so more training may help."
+    return f": the run is healthy to its end{'' if is_last else ', so the last one would do as well'}."
 
 
-def _undecided(e: Mapping[str, Any]) -> str:
-    if not e.get("solvable", True):
+def _undecided(assessment: Assessment, last: CheckpointVerdict) -> str:
+    tests, n = last.tests, last.accuracy.n or last.nll.n
+    if not tests.solvable:
         return ", if any: almost nothing is solved, so check first that answers are read correctly."
-    if e["lower"] and e["cheap"]:
+    if tests.lower and tests.cheap:
         return ": by the end of the run accuracy has fallen, although perplexity has not risen."
-    sure = {
-        "perplexity is costly": e["costly"],
-        "perplexity is near its minimum": e["cheap"],
-        "accuracy is kept": e["kept"],
-        "accuracy is lower": e["lower"],
+    is_certain = {
+        "perplexity is costly": tests.costly,
+        "perplexity is near its minimum": tests.cheap,
+        "accuracy is kept": tests.kept,
+        "accuracy is lower": tests.lower and not tests.kept,
     }
-    certain = " and ".join(words for words, is_sure in sure.items() if is_sure)
-    asks = [] if e["kept"] or e["lower"] else ["accuracy is kept"]
-    asks += [] if e["costly"] or e["cheap"] else ["perplexity is costly"]
-    counts = [e[key] for key in ("examples_for_accuracy", "examples_for_nll") if key in e]
-    few = f"{e['n']:,} examples" if e["n"] else "the logged curves"
-    decide = bool(counts) and not any(hopeless(c, e["n"]) for c in counts)
-    could = f"; about {format_count(max(counts))} could" if decide else ""
+    certain = " and ".join(words for words, certain in is_certain.items() if certain)
+    is_open = {"accuracy is kept": tests.accuracy_is_open, "perplexity is costly": tests.nll_is_open}
+    open_questions = " or whether ".join(words for words, is_asked in is_open.items() if is_asked)
+    counts = list(examples_needed(last).values())
+    could = ""
+    if counts and not any(is_hopeless(count, n) for count in counts):
+        could = f"; about {format_count(max(c for c in counts if c is not None))} could"
     begin = f"at the end of the run {certain}, but" if certain else "at the end of the run"
-    return f" for now: {begin} {few} cannot tell whether {' or whether '.join(asks)}{could}."
+    examples = f"{n:,} examples" if n else "the logged curves"
+    leaning = "" if last.leaning is None else f"; it leans to {last.leaning.regime} ({last.leaning.probability:.2f})"
+    comma = "," if assessment.shipped == last.checkpoint.name else ""
+    return f"{comma} for now: {begin} {examples} cannot tell whether {open_questions}{leaning}{could}."
+
+
+ENDINGS: Mapping[str, Callable[[Assessment, CheckpointVerdict], str]] = {
+    "under-trained": lambda assessment, last: (
+        ": by the end of the run accuracy had not reached its best, so more training may help."
+    ),
+    "healthy": _healthy,
+    "over-memorized": _over_memorized,
+    "over-fitted": lambda assessment, last: (
+        ": by the end of the run accuracy has fallen and perplexity has risen (over-fitted)."
+    ),
+    "undecided": _undecided,
+}
+"""Regime of the last checkpoint -> how the headline goes on after what to ship."""

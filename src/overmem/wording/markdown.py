@@ -1,8 +1,6 @@
 """A verdict as Markdown, for a pull request."""
 
-from overmem.records import Estimate, Verdict
-
-MARKS = {"healthy": "🟢", "under-trained": "⚪", "over-memorized": "🟣", "over-fitted": "🔴", "undecided": "❔"}
+from overmem.records import REGIMES, Estimate, Verdict
 
 
 def markdown(verdict: Verdict) -> str:
@@ -16,9 +14,8 @@ def markdown(verdict: Verdict) -> str:
     for v in verdict.checkpoints:
         name = _safe(v.checkpoint.name)
         name = f"**{name}** (ship)" if v.checkpoint.name == shipped else name
-        mark = MARKS.get(v.regime, "")
         numbers = (_share(v.accuracy), _number(v.nll), _number(v.excess))
-        lines.append(f"| {name} | {mark} {v.regime} | {' | '.join(numbers)} |")
+        lines.append(f"| {name} | {REGIMES[v.regime].mark} {v.regime} | {' | '.join(numbers)} |")
     n = max((v.accuracy.n for v in verdict.checkpoints), default=0)
     lines += ["", f"n = {n:,}; intervals are 95%; excess in nats per token." if n else "Intervals are 95%."]
     if verdict.warnings:

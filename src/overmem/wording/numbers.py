@@ -1,12 +1,14 @@
 """Numbers as text: percentages, points, intervals, counts."""
 
 
-def percent(value: float) -> str:
-    """A fraction as percent, with one digit.
+def percent(value: float | None) -> str:
+    """A fraction as percent, with one digit; a dash where there is none.
 
     >>> percent(0.7149)
     '71.5%'
     """
+    if value is None:
+        return "–"
     return f"{round(100 * value, 1) + 0.0:.1f}%"
 
 
@@ -23,7 +25,7 @@ def points(value: float) -> str:
 def format_interval(low: float | None, high: float | None, form: str = ".3f", scale: float | int = 1) -> str:
     """The 95% interval in words; empty where there is none.
 
-    >>> span(0.041, 0.059), span(None, None)
+    >>> format_interval(0.041, 0.059), format_interval(None, None)
     ('95% interval 0.041 to 0.059', '')
     """
     if low is None or high is None:
@@ -32,19 +34,19 @@ def format_interval(low: float | None, high: float | None, form: str = ".3f", sc
 
 
 def parenthetical(*parts: str) -> str:
-    """What is said in brackets: the parts that are not empty; nothing where all are.
+    """The parts that are not empty, in brackets; nothing where all are.
 
-    >>> aside("95% interval 1 to 2", "", "n = 10"), aside("")
+    >>> parenthetical("95% interval 1 to 2", "", "n = 10"), parenthetical("")
     (' (95% interval 1 to 2, n = 10)', '')
     """
-    said = ", ".join(p for p in parts if p)
-    return f" ({said})" if said else ""
+    text = ", ".join(p for p in parts if p)
+    return f" ({text})" if text else ""
 
 
 def format_n(n: int) -> str:
     """How many examples a number rests on; empty where it is not known.
 
-    >>> counted(1200), counted(0)
+    >>> format_n(1200), format_n(0)
     ('n = 1,200', '')
     """
     return f"n = {n:,}" if n else ""
@@ -53,7 +55,7 @@ def format_n(n: int) -> str:
 def format_count(count: int) -> str:
     """A count to two digits, rounded up, with thousands separated.
 
-    >>> rounded(1934), rounded(87)
+    >>> format_count(1934), format_count(87)
     ('2,000', '87')
     """
     size = 10 ** max(len(str(count)) - 2, 0)

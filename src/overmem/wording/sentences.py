@@ -1,98 +1,94 @@
 """The verdict on a run in sentences that a person understands at first reading."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import exp
-from typing import Any
 
-from overmem.records import CheckpointVerdict, Choice, Estimate
+from overmem.records import CheckpointVerdict, Choice, Estimate, Onset, Severity
 from overmem.verdict.assess import Assessment
 from overmem.wording.harm import harm
+from overmem.wording.mismatch import mismatch_sentence
 from overmem.wording.numbers import format_interval, format_n, parenthetical, percent, points
 
-MEANING = {
-    "under-trained": "accuracy is still below what the run can reach",
-    "healthy": "accuracy is kept and perplexity is near its minimum",
-    "over-memorized": "accuracy is kept, but the model has grown much less likely to write the reference solutions",
-    "over-fitted": "accuracy has fallen and perplexity has risen",
-    "undecided": "the examples cannot tell",
-}
 
-
-def verdict_sentences(known: Assessment) -> tuple[str, ...]:
+def verdict_sentences(assessment: Assessment) -> tuple[str, ...]:
     """Regime, onset, severity, costs and recommendation, a sentence or two each."""
-    said = [known.mismatch] if known.mismatch else []
-    if known.trained:
-        said.append(_end(known.trained[-1]))
-    if known.onset:
-        said.append(onset_sentence(known.onset))
-    if known.severity:
-        said.append(_severity(known))
-    if known.onset:
-        said += harm(known.costs, known.beside, known.late)
-    if known.recommended is not None and known.shipped:
-        said.append(_advice(known.recommended))
-        said += _regrets(known)
-        said += _still_over_memorized(known)
-    return tuple(said)
+    differs = mismatch_sentence(assessment.mismatch, assessment.limits)
+    sentences = [differs] if differs else []
+    if assessment.trained:
+        sentences.append(_end(assessment.trained[-1]))
+    if assessment.onset is not None:
+        sentences.append(onset_sentence(assessment.onset))
+    if assessment.severity is not None:
+        sentences.append(_severity(assessment, assessment.severity))
+    if assessment.onset is not None:
+        sentences += harm(assessment.costs, assessment.cost_reference, assessment.last_over_memorized)
+    if assessment.recommended is not None and assessment.shipped:
+        sentences.append(_advice(assessment.recommended))
+        sentences += _regrets(assessment, assessment.recommended)
+        sentences += _still_over_memorized(assessment, assessment.recommended)
+    return tuple(sentences)
 
 
 def _end(last: CheckpointVerdict) -> str:
     return f"At its end ({last.checkpoint.name}) the run is {last.regime}. {last.reason}"
 
 
-def onset_sentence(onset: Mapping[str, Any]) -> str:
+def onset_sentence(onset: Onset) -> str:
     """Where over-memorization is first shown, and when it began."""
-    text = f"Over-memorization is first shown at {onset['checkpoint']}"
-    step, epoch, rate = (onset.get(name) for name in ("step", "epoch", "cumulative_lr"))
-    if step is None or step.value is None:
+    text = f"Over-memorization is first shown at {onset.checkpoint}"
+    step = onset.step
+    if step.value is None:
         return f"{text}."
     interval = format_interval(step.low, step.high, ",.0f")
     text += f"; it began near step {step.value:,.0f}{parenthetical(interval, format_n(step.n))}"
     also = [
-        f"{what} {at.value:{form}}{_between(at, form)}"
-        for what, at, form in (
-            ("epoch", epoch, ".1f"),
-            ("a cumulative learning rate (summed over the steps) of", rate, ".3g"),
+        f"{unit} {crossing.value:{form}}{_between(crossing, form)}"
+        for unit, crossing, form in (
+            ("epoch", onset.epoch, ".1f"),
+            ("a cumulative learning rate (summed over the steps) of", onset.cumulative_lr, ".3g"),
         )
-        if at is not None and at.value is not None
+        if crossing.value is not None
     ]
     return f"{text}, that is {' and '.join(also)}." if also else f"{text}."
 
 
-def _between(at: Estimate, form: str) -> str:
-    return "" if at.low is None or at.high is None else f" ({at.low:{form}} to {at.high:{form}})"
+def _between(estimate: Estimate, form: str) -> str:
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f" ({estimate.low:{form}} to {estimate.high:{form}})"
 
 
-def _severity(known: Assessment) -> str:
-    severity, excess = known.severity, known.severity["excess"]
-    where = "On test" if known.tested else "On val" if excess.n else "As logged"
-    text = (
+def _severity(assessment: Assessment, severity: Severity) -> str:
+    excess = severity.excess
+    if excess.value is None:
+        return f"How much less likely the reference solutions have become was not measured at {severity.checkpoint}."
+    where = "As logged" if assessment.from_curves else "On test" if assessment.is_confirmed else "On val"
+    shown = parenthetical(format_interval(excess.low, excess.high), format_n(excess.n))
+    sentences = [
         f"{where}, a token of the reference solutions is {excess.value:.3f} nats (log probability) less likely under "
-        f"{known.late} than under {known.minimum}, where perplexity is lowest"
-    )
-    text += parenthetical(format_interval(excess.low, excess.high), format_n(excess.n))
-    said = [f"{text}: its perplexity is {exp(excess.value or 0.0):.2f} times as high."]
-    scale, agree = severity.get("scale_share"), severity.get("agree_share")
-    if scale is not None and scale.value is not None:
-        said.append(f"{_part(scale)} of the rise is overconfidence that one temperature for all tokens would undo.")
-    if agree is not None and agree.value is not None:
+        f"{severity.checkpoint} than under {severity.minimum}, where perplexity is lowest{shown}: its perplexity is "
+        f"{exp(excess.value):.2f} times as high."
+    ]
+    scale, agree = severity.scale_share, severity.agree_share
+    if scale.value is not None:
+        part = _part(scale, scale.value)
+        sentences.append(f"{part} of the rise is overconfidence that one temperature for all tokens would undo.")
+    if agree.value is not None:
         other = "lies on tokens where the model would have written another word"
         if agree.value < -0.0005:
-            said.append(f"All of the rise {other}; the other tokens have even grown likelier.")
+            sentences.append(f"All of the rise {other}; the other tokens have even grown likelier.")
         else:
-            low, high = (None if x is None else 1 - x for x in (agree.high, agree.low))
-            said.append(f"{_part(Estimate(1 - agree.value, low, high))} of the rise {other}.")
-    return " ".join(said)
+            low, high = (None if end is None else 1 - end for end in (agree.high, agree.low))
+            sentences.append(f"{_part(Estimate(1 - agree.value, low, high), 1 - agree.value)} of the rise {other}.")
+    return " ".join(sentences)
 
 
-def _part(share: Estimate) -> str:
-    value = share.value or 0.0
-    size = "None" if value < 0.0005 else "All" if value > 0.9995 else percent(value)
-    return (
-        size
-        if size in ("None", "All")
-        else f"{size}{parenthetical(format_interval(share.low, share.high, '.1f', 100))}"
-    )
+def _part(share: Estimate, value: float) -> str:
+    if value < 0.0005:
+        return "None"
+    if value > 0.9995:
+        return "All"
+    return f"{percent(value)}{parenthetical(format_interval(share.low, share.high, '.1f', 100))}"
 
 
 def _advice(recommended: Choice) -> str:
@@ -113,31 +109,29 @@ USUAL = {
     "max-accuracy": "the most accurate one on val",
     "merge": "the best merge on val",
 }
-"""The rules that people follow, of which it is said what they would have cost."""
+"""The rules that people follow; the verdict says what each would have cost."""
 
 
-def _regrets(known: Assessment) -> list[str]:
+def _regrets(assessment: Assessment, recommended: Choice) -> list[str]:
     """What the usual rules would have cost, a sentence for each checkpoint that they pick."""
     picks: dict[str, list[Choice]] = {}
-    for choice in known.choices:
-        if choice.rule in USUAL and choice.checkpoint not in (None, known.shipped) and choice.regret.value is not None:
+    for choice in assessment.choices:
+        is_other = choice.checkpoint not in (None, recommended.checkpoint)
+        if choice.rule in USUAL and is_other and choice.regret.value is not None:
             picks.setdefault(choice.checkpoint or "", []).append(choice)
-    held = known.recommended.nll if known.recommended is not None else Estimate(None)
-    return [_regret(name, chosen, held) for name, chosen in picks.items()]
+    return [_regret(name, chosen, recommended.nll) for name, chosen in picks.items()]
 
 
-def _regret(name: str, chosen: Sequence[Choice], held: Estimate) -> str:
-    regret, nll = chosen[0].regret, chosen[0].nll
-    value, low, high = regret.value or 0.0, regret.low, regret.high
+def _regret(name: str, chosen: Sequence[Choice], shipped_nll: Estimate) -> str:
+    regret = chosen[0].regret
     text = f"Shipping {name} instead ({' and '.join(USUAL[c.rule] for c in chosen)}) would "
-    if abs(value) < 0.0005:
-        text += "leave accuracy as it is"
+    if regret.value is None or abs(regret.value) < 0.0005:
+        text += f"leave accuracy as it is{_spread(regret)}"
     else:
-        text += f"{'cost' if value > 0 else 'gain'} {points(value)} of accuracy"
-    text += _spread(regret)
-    if low is not None and high is not None and low <= 0 <= high and abs(value) >= 0.0005:
-        text += ", which is within noise"
-    return f"{text}{_nll(nll, held)}."
+        text += f"{'cost' if regret.value > 0 else 'gain'} {points(regret.value)} of accuracy{_spread(regret)}"
+        if regret.low is not None and regret.high is not None and regret.low <= 0 <= regret.high:
+            text += ", which is within noise"
+    return f"{text}{_nll(chosen[0].nll, shipped_nll)}."
 
 
 def _spread(regret: Estimate) -> str:
@@ -146,10 +140,10 @@ def _spread(regret: Estimate) -> str:
     return parenthetical(f"95% interval {_signed(regret.low)} to {_signed(regret.high)}", format_n(regret.n))
 
 
-def _nll(nll: Estimate, held: Estimate) -> str:
-    if nll.value is None or held.value is None:
+def _nll(nll: Estimate, shipped: Estimate) -> str:
+    if nll.value is None or shipped.value is None:
         return ""
-    return f"; its nll is {nll.value:.3f} nats per token, against {held.value:.3f}"
+    return f"; its nll is {nll.value:.3f} nats per token, against {shipped.value:.3f}"
 
 
 def _signed(value: float) -> str:
@@ -162,18 +156,18 @@ def _signed(value: float) -> str:
     return size if size == "0.0" else f"{size} {'lost' if value > 0 else 'gained'}"
 
 
-def _still_over_memorized(known: Assessment) -> list[str]:
+def _still_over_memorized(assessment: Assessment, recommended: Choice) -> list[str]:
     """What to do where the recommended checkpoint is itself over-memorized."""
-    if known.regimes.get(known.shipped) != "over-memorized" or known.recommended is None:
+    shipped, healthy = assessment.shipped, assessment.healthy
+    if assessment.regimes.get(shipped) != "over-memorized":
         return []
     cure = "Merging it with an earlier one, or training with another loss or a smaller learning rate, may give both."
-    healthy = known.healthy
     if healthy is None or healthy.regret.value is None:
-        return [f"{known.shipped} is itself over-memorized, and there is no healthy one to ship in its place. {cure}"]
-    regret = healthy.regret
-    size = f"{points(regret.value or 0.0)} {'less' if (regret.value or 0.0) >= 0 else 'more'}"
+        return [f"{shipped} is itself over-memorized, and there is no healthy one to ship in its place. {cure}"]
+    regret = healthy.regret.value
+    size = f"{points(regret)} {'less' if regret >= 0 else 'more'}"
     where = "on val" if healthy.accuracy.note else "on test"
     return [
-        f"{known.shipped} is itself over-memorized. The most accurate healthy checkpoint, {healthy.checkpoint}, solves "
-        f"{size} {where}{_spread(regret)}{_nll(healthy.nll, known.recommended.nll)}. {cure}"
+        f"{shipped} is itself over-memorized. The most accurate healthy checkpoint, {healthy.checkpoint}, solves "
+        f"{size} {where}{_spread(healthy.regret)}{_nll(healthy.nll, recommended.nll)}. {cure}"
     ]

@@ -214,10 +214,10 @@ def test_curves_alone_give_the_same_words_marked_as_reduced(tmp_path):
     as_trainer_state(tmp_path, rows())
     verdict = diagnose(Diagnose(str(tmp_path), eval_rows=1000))
     assert verdict.evidence == "curves only"
-    assert verdict.regime == "over-memorized (signature only)"
+    assert (verdict.regime, verdict.harm_confirmed) == ("over-memorized", False)
     assert verdict.checkpoints[0].regime == "under-trained"
     assert verdict.recommended.checkpoint in ("checkpoint-150", "checkpoint-200", "checkpoint-250")
-    assert verdict.onset["step"].low <= 212 <= verdict.onset["step"].high + 20
+    assert verdict.onset.step.low <= 212 <= verdict.onset.step.high + 20
     assert any("no example was seen" in w for w in verdict.warnings)
     assert "no interval" in verdict.recommended.accuracy.note
 

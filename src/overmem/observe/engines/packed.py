@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeGuard
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import torch
 from torch import Tensor, nn
 

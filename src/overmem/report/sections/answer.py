@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 
-from overmem.records import Choice, Estimate
-from overmem.report.charts import regime_key
-from overmem.report.findings import Findings, estimate_of, has_value
+from overmem.records import Choice, Estimate, Severity
+from overmem.report.findings import Findings, has_value
 from overmem.report.markup import Section, render
 from overmem.report.numbers import interval_text, value_text
 
@@ -28,7 +27,6 @@ def answer(findings: Findings) -> Section:
     body = render(
         "answer.html.j2",
         verdict=verdict,
-        regime=regime_key(verdict.regime),
         shipped=shipped,
         shipped_checkpoint=findings.checkpoint(shipped.checkpoint) if shipped else None,
         shipped_regime=_regime_of(findings, shipped.checkpoint) if shipped else "",
@@ -37,8 +35,8 @@ def answer(findings: Findings) -> Section:
         where=findings.confirmed_on,
         rules=RULES,
         onset=_onset(findings),
-        excess=estimate_of(verdict.severity["excess"]) if "excess" in verdict.severity else None,
-        shares={k: estimate_of(v) for k, v in verdict.severity.items() if k.endswith("_share")},
+        excess=verdict.severity.excess if verdict.severity else None,
+        shares=_shares(verdict.severity),
     )
     return Section(verdict.headline, body)
 
@@ -57,16 +55,18 @@ def _by_checkpoint(choices: Iterable[Choice]) -> list[tuple[str, list[Choice]]]:
 
 def _onset(findings: Findings) -> dict[str, str]:
     onset = findings.verdict.onset
-    if not onset:
+    if onset is None:
         return {}
-    step, epoch = (onset_estimate(findings, key) for key in ("step", "epoch"))
-    words = {"checkpoint": str(onset.get("checkpoint") or "")}
-    for key, found in (("step", step), ("epoch", epoch)):
-        if has_value(found):
-            words |= {key: value_text(found, key), f"{key}_interval": interval_text(found, key)}
+    words = {"checkpoint": onset.checkpoint}
+    for unit, crossing in (("step", onset.step), ("epoch", onset.epoch)):
+        if has_value(crossing):
+            words |= {unit: value_text(crossing, unit), f"{unit}_interval": interval_text(crossing, unit)}
     return words
 
 
-def onset_estimate(findings: Findings, key: str) -> Estimate:
-    """The onset in steps, epochs or cumulative learning rate, with its interval."""
-    return estimate_of(findings.verdict.onset.get(key))
+def _shares(severity: Severity | None) -> dict[str, Estimate]:
+    """The parts of the excess that were measured."""
+    if severity is None:
+        return {}
+    shares = {"scale share": severity.scale_share, "agree share": severity.agree_share}
+    return {name: share for name, share in shares.items() if has_value(share)}

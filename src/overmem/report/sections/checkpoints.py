@@ -1,6 +1,5 @@
 """Every checkpoint: what was measured, which regime it is in, and why."""
 
-from overmem.report.charts import regime_key
 from overmem.report.findings import NLL, Findings
 from overmem.report.markup import Section, render
 from overmem.report.numbers import remarks, shared_n
@@ -10,7 +9,7 @@ def checkpoints(findings: Findings) -> Section:
     """One row a checkpoint, merged ones last."""
     verdict = findings.verdict
     rows = [
-        {"checkpoint": c.checkpoint, "regime": c.regime, "key": regime_key(c.regime), "reason": c.reason}
+        {"checkpoint": c.checkpoint, "regime": c.regime, "reason": c.reason}
         | {"accuracy": c.accuracy, "nll": c.nll, "excess": c.excess, "p_costly": c.p_costly, "p_kept": c.p_kept}
         for c in findings.trained
     ]
@@ -24,7 +23,7 @@ def checkpoints(findings: Findings) -> Section:
         rows=rows,
         merged=merged,
         shipped=verdict.recommended.checkpoint if verdict.recommended else None,
-        onset=str(verdict.onset.get("checkpoint") or ""),
+        onset=verdict.onset.checkpoint if verdict.onset else "",
         remarks=remarks(e for c in findings.trained for e in (c.accuracy, c.nll, c.excess)),
         n_accuracy=shared_n(c.accuracy for c in findings.trained),
         n_nll=shared_n(c.nll for c in findings.trained),

@@ -20,11 +20,11 @@ def costs(findings: Findings) -> Section:
         "costs.html.j2",
         costs=verdict.costs,
         charts=charts,
-        unpriced=not any(c.regime.startswith("over-memorized") for c in verdict.checkpoints),
+        unpriced=not any(c.regime == "over-memorized" for c in verdict.checkpoints),
         confirmed=sum(c.confirmed for c in verdict.costs),
         recommended=verdict.recommended.checkpoint if verdict.recommended else None,
     )
-    lead = "A rising perplexity is a signature. It is harm only where something that matters gets worse."
+    lead = "A rising perplexity alone can be harmless. It is harm only where something that matters gets worse."
     return Section("What it costs", body, charts, lead)
 
 

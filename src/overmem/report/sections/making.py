@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import overmem
-from overmem.report.charts import REGIMES
+from overmem.records import REGIMES
 from overmem.report.findings import Findings
 from overmem.report.markup import Section, render
 
@@ -15,7 +15,7 @@ def making(findings: Findings) -> Section:
     body = render(
         "making.html.j2",
         name=findings.name,
-        regimes=REGIMES,
+        regimes=REGIMES.values(),
         version=overmem.__version__,
         tables={
             "The rule's knobs (verdict.json)": list(flat(findings.verdict.knobs)),

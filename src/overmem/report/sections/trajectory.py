@@ -5,9 +5,8 @@ from typing import Any, TypeAlias
 
 import altair as alt
 
-from overmem.records import Estimate
+from overmem.records import REGIMES, Estimate
 from overmem.report.charts import (
-    REGIMES,
     Domain,
     Layer,
     Rows,
@@ -26,7 +25,6 @@ from overmem.report.charts import (
 from overmem.report.findings import ACCURACY, NLL, Findings, has_value
 from overmem.report.markup import Section, render
 from overmem.report.numbers import estimate_text, perplexity_of
-from overmem.report.sections.answer import onset_estimate
 
 Estimates: TypeAlias = Mapping[str, Estimate]
 """By checkpoint name."""
@@ -56,7 +54,7 @@ def trajectory(findings: Findings) -> Section:
     body = render(
         "trajectory.html.j2",
         charts=charts,
-        regimes={k: REGIMES[k] for k in REGIMES if k in present},
+        regimes=[regime for regime in REGIMES.values() if regime.name in present],
         shipped=findings.verdict.recommended.checkpoint if findings.verdict.recommended else None,
         onset=bool(findings.verdict.onset),
         has_test="test" in findings.splits and findings.chosen_on != "test",
@@ -64,8 +62,8 @@ def trajectory(findings: Findings) -> Section:
         beside=[c.name for c in findings.beside],
         accuracy_limit=_accuracy_limit(findings) is not None,
         perplexity_limit=_perplexity_limit(findings) is not None,
-        d_nll=findings.verdict.knobs.get("d_nll"),
-        margin=findings.verdict.knobs.get("margin"),
+        d_nll=findings.verdict.limits.d_nll,
+        margin=findings.verdict.limits.margin,
         n=max((e.n for e in [*accuracies.values(), *perplexities.values()]), default=0),
         notes=notes,
     )
@@ -108,21 +106,18 @@ def _on_test(findings: Findings, what: tuple[str, str]) -> Estimates:
 
 def _perplexity_limit(findings: Findings) -> float | None:
     """The perplexity above which a checkpoint is costly: the minimum plus the allowed excess."""
-    bound, known = findings.verdict.knobs.get("d_nll"), [c for c in findings.trained if has_value(c.excess)]
+    judged = [c for c in findings.trained if has_value(c.excess)]
     nlls = [c.nll.value for c in findings.trained if has_value(c.nll) and c.nll.value is not None]
-    if not isinstance(bound, int | float) or not known or not nlls:
+    if not judged or not nlls:
         return None
-    return perplexity_of(Estimate(min(nlls) + bound)).value
+    return perplexity_of(Estimate(min(nlls) + findings.verdict.limits.d_nll)).value
 
 
 def _accuracy_limit(findings: Findings) -> float | None:
     """The accuracy below which it is not kept: the reference minus the margin."""
-    margin = findings.verdict.knobs.get("margin")
-    if not isinstance(margin, int | float):
-        return None
     for c in findings.trained:
         if c.accuracy.value is not None and c.accuracy_gap.value is not None:
-            return c.accuracy.value - c.accuracy_gap.value - margin
+            return c.accuracy.value - c.accuracy_gap.value - findings.verdict.limits.margin
     return None
 
 
@@ -221,7 +216,7 @@ def _side(findings: Findings, step: int | float) -> tuple[Any, int]:
 
 def _onset(findings: Findings, x: alt.X, height: int, *, labelled: bool) -> list[Layer]:
     """Where over-memorization begins: a dashed line, and its interval as a bar on the axis."""
-    onset = onset_estimate(findings, "step")
+    onset = findings.verdict.onset.step if findings.verdict.onset else Estimate(None)
     if onset.value is None:
         return []
     first, last = step_domain(findings)

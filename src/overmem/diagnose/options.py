@@ -1,0 +1,43 @@
+"""What to judge and within which limits."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from overmem.records import Limits
+
+
+@dataclass(frozen=True)
+class Diagnose:
+    """Which run to judge, and where the limits lie."""
+
+    run: str
+    """Run directory that was audited; or a folder that has only curves (trainer_state.json, trainer_log.jsonl, a CSV,
+    TensorBoard event files)."""
+    d_nll: float = 0.05
+    """Perplexity is costly when the nll lies more than this above its minimum, in nats per token."""
+    margin: float = 0.03
+    """Accuracy is kept when it lies no more than this below the best, as a fraction."""
+    accuracy: Literal["greedy", "draws"] = "greedy"
+    """What accuracy is: that of greedy completions, or the mean over a question's draws, which needs fewer questions
+    to decide; it takes an audit with --draws."""
+    alpha: float = 0.05
+    """Error rate of each claim; Holm-corrected over checkpoints and over costs."""
+    same_distribution: Literal["check", "yes", "no"] = "check"
+    """Whether val comes from the distribution of the training rows: checked at the base model, or declared."""
+    eval_rows: int | None = None
+    """Curves only: how many examples the logged accuracy was measured on, for its interval."""
+    nll_metric: str = ""
+    """Curves only: the name under which the evaluation loss was logged, where it is none of the usual ones."""
+    accuracy_metric: str = ""
+    """Curves only: the name under which the accuracy of answers was logged (eval_gsm8k_pass@1, ...), likewise."""
+    seed: int = 0
+    """Fixes the folds and the bootstrap."""
+    out: str | None = None
+    """Where overmem's files are; by default RUN/overmem."""
+    save: bool = True
+    """Whether the verdict is written to verdict.json among them."""
+
+    @property
+    def limits(self) -> Limits:
+        """When perplexity is costly and accuracy kept."""
+        return Limits(d_nll=self.d_nll, margin=self.margin, alpha=self.alpha)

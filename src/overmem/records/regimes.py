@@ -1,0 +1,82 @@
+"""The regimes: what each is called, how it is shown, what it means and what to do about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Regime:
+    """One regime of a checkpoint or of a run."""
+
+    name: str
+    """As it is printed; also its class in the report's style sheet."""
+    colour: str
+    """In the terminal, as rich names it."""
+    light: str
+    """In the report: background in the light scheme and on paper."""
+    dark: str
+    """In the report: background in the dark scheme."""
+    mark: str
+    """In Markdown."""
+    meaning: str
+    """A clause without a full stop."""
+    advice: str
+    """What to do about it, in one sentence."""
+    is_unhealthy: bool = False
+    """Whether `--fail-on unhealthy` fails a run that ends in it."""
+
+
+REGIMES: Mapping[str, Regime] = {
+    regime.name: regime
+    for regime in (
+        Regime(
+            "under-trained",
+            colour="bright_black",
+            light="#d9d8d6",
+            dark="#38373e",
+            mark="⚪",
+            meaning="accuracy is still below what the run can reach",
+            advice="Train longer.",
+        ),
+        Regime(
+            "healthy",
+            colour="yellow",
+            light="#fdeab0",
+            dark="#5c4a13",
+            mark="🟢",
+            meaning="accuracy is kept and perplexity is near its minimum",
+            advice="Ship the recommended checkpoint.",
+        ),
+        Regime(
+            "over-memorized",
+            colour="magenta",
+            light="#e0d2f4",
+            dark="#44306a",
+            mark="🟣",
+            meaning="accuracy is kept, but the model has grown much less likely to write the reference solutions",
+            advice="Ship an earlier checkpoint, merge two, or train with another loss or a smaller learning rate.",
+            is_unhealthy=True,
+        ),
+        Regime(
+            "over-fitted",
+            colour="red",
+            light="#f3c3b3",
+            dark="#642c20",
+            mark="🔴",
+            meaning="accuracy has fallen and perplexity has risen",
+            advice="Ship an earlier checkpoint, and train for fewer epochs.",
+            is_unhealthy=True,
+        ),
+        Regime(
+            "undecided",
+            colour="white",
+            light="#f3f2ef",
+            dark="#232228",
+            mark="❔",
+            meaning="the examples cannot tell",
+            advice="Audit with more examples.",
+        ),
+    )
+}
+"""In the order in which a run may pass through them; what cannot be told comes last. A regime is one entry here and
+one sentence in `overmem.wording.headline.ENDINGS`."""

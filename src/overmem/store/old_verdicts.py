@@ -1,0 +1,44 @@
+"""A verdict.json as overmem 0.1 wrote it, brought to today's fields."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from overmem.records import CheckpointTests, Limits
+
+UNCONFIRMED = "over-memorized (signature only)"
+"""How 0.1 named an over-memorized run of which no harm was confirmed."""
+
+
+def upgraded(raw: dict[str, Any]) -> dict[str, Any]:
+    """The same verdict in today's fields; one that has them already is returned as it is."""
+    if "harm_confirmed" in raw:
+        return raw
+    checkpoints = [_checkpoint(c) for c in raw["checkpoints"]]
+    options = raw.get("knobs", {})
+    return raw | {
+        "regime": "over-memorized" if raw["regime"] == UNCONFIRMED else raw["regime"],
+        "harm_confirmed": any(c["confirmed"] for c in raw.get("costs", ())),
+        "checkpoints": checkpoints,
+        "onset": raw.get("onset") or None,
+        "severity": _severity(raw, checkpoints),
+        "limits": {f.name: options[f.name] for f in fields(Limits) if f.name in options},
+    }
+
+
+def _checkpoint(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The mapping `evidence` becomes the record `tests`."""
+    evidence = raw.get("evidence", {})
+    tests = {f.name: evidence[f.name] for f in fields(CheckpointTests) if f.name in evidence}
+    tests["measured_nll"] = raw["excess"]["value"] is not None
+    tests["measured_accuracy"] = raw["accuracy_gap"]["value"] is not None
+    return {key: value for key, value in raw.items() if key != "evidence"} | {"tests": tests}
+
+
+def _severity(raw: Mapping[str, Any], checkpoints: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """0.1 did not name the checkpoints of a severity: they follow from the regimes and the nll."""
+    measured = [(c["nll"]["value"], c["checkpoint"]["name"]) for c in checkpoints if c["nll"]["value"] is not None]
+    last = [c["checkpoint"]["name"] for c in checkpoints if c["regime"] == "over-memorized"]
+    if not raw.get("severity") or not measured or not last:
+        return None
+    return {"checkpoint": last[-1], "minimum": min(measured)[1], **raw["severity"]}

@@ -1,0 +1,46 @@
+"""What a run is judged from: curves of its examples, or only the curve that its trainer logged."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Float
+
+from overmem.records import Checkpoint, Consequence, Curves
+
+SameDistribution: TypeAlias = Literal["check", "yes", "no"]
+
+
+@dataclass(frozen=True)
+class LoggedCurve:
+    """One evaluation per checkpoint, in time order; no example was seen."""
+
+    checkpoints: tuple[Checkpoint, ...]
+    nll: Float[np.ndarray, " checkpoints"]
+    """The logged evaluation loss, in nats per token; NaN where there is none."""
+    accuracy: Float[np.ndarray, " checkpoints"]
+    """The logged accuracy as a fraction; NaN where there is none."""
+    n: int | None = None
+    """Examples behind the accuracy, where it is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Everything that one run is judged from."""
+
+    val: Curves | LoggedCurve
+    """What checkpoints are judged and chosen on."""
+    test: Curves | None = None
+    """What the choice is confirmed on."""
+    train: Curves | None = None
+    """The fixed sample of training rows."""
+    merged_val: Curves | None = None
+    """`val` with the merged checkpoints; None where no merge was audited."""
+    merged_test: Curves | None = None
+    on_disk: Collection[str] | None = None
+    """Names of the checkpoints that may be recommended; None: all."""
+    same_distribution: SameDistribution = "check"
+    """Whether val comes from the distribution of the training rows: checked, or declared by the user."""
+    consequences: Callable[[str, str], tuple[Consequence, ...]] | None = None
+    """What the second of two checkpoints does worse than the first; None where nothing but curves was observed."""

@@ -1,0 +1,30 @@
+"""Whether val and train come from one distribution, in sentences."""
+
+from overmem.records import Limits
+from overmem.verdict.mismatch import Mismatch
+from overmem.wording.numbers import format_interval, parenthetical
+
+
+def mismatch_sentence(shift: Mismatch, limits: Limits) -> str:
+    """Why a rise of perplexity is not called memorization; empty where val and train are not shown to differ."""
+    if not shift.differs:
+        return ""
+    gap, checkpoint = shift.gap, shift.checkpoint
+    if checkpoint is None or gap.value is None:
+        return (
+            "You declared that val does not come from the distribution of the training rows, so a rise of its "
+            "perplexity is not called memorization."
+        )
+    where = "the base model" if checkpoint.step == 0 else checkpoint.name
+    side = "higher" if gap.value > 0 else "lower"
+    shown = parenthetical(f"{format_interval(gap.low, gap.high, '+.3f')}; limit {limits.d_nll:g}")
+    return (
+        f"Val and train are not one distribution: at {where}, before anything was memorized, the nll of val is "
+        f"{abs(gap.value):.3f} nats per token {side} than that of train{shown}. A rise of perplexity can then come "
+        "from that difference, so it is not called memorization."
+    )
+
+
+def not_compared(shift: Mismatch) -> str:
+    """That val and train could not be compared, and why; empty where they were."""
+    return "" if shift.differs is not None else f"Train and val could not be compared: {shift.note}."

@@ -1,0 +1,42 @@
+"""An assessment put into words: the one place where a `Verdict` is made."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from overmem.records import Verdict
+from overmem.verdict.assess import Assessment
+from overmem.wording.headline import headline
+from overmem.wording.reasons import reason
+from overmem.wording.sentences import verdict_sentences
+
+
+def worded(
+    assessment: Assessment, *, more: Sequence[str] = (), warnings: Sequence[str] = (), options: Mapping[str, Any]
+) -> Verdict:
+    """The verdict on a run.
+
+    Args:
+        assessment: the judgement, in numbers.
+        more: sentences that follow those of the verdict.
+        warnings: what the reader must know before believing the rest.
+        options: everything that `diagnose` was called with.
+    """
+    verdicts = tuple(replace(v, reason=reason(v, assessment.limits)) for v in assessment.verdicts)
+    assessment = replace(assessment, verdicts=verdicts)
+    return Verdict(
+        regime=assessment.regime,
+        headline=headline(assessment),
+        sentences=(*verdict_sentences(assessment), *more),
+        checkpoints=verdicts,
+        onset=assessment.onset,
+        severity=assessment.severity,
+        recommended=assessment.recommended,
+        choices=assessment.choices,
+        costs=assessment.costs,
+        harm_confirmed=assessment.harm_confirmed,
+        warnings=tuple(warnings),
+        evidence="curves only" if assessment.from_curves else "observations",
+        limits=assessment.limits,
+        knobs=options,
+    )
