@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 PARALLEL := -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test test-slow check docs clean
+.PHONY: demo test test-slow check docs vega test-light clean
 
 demo: $(READY)  ## Fine-tune, audit, judge, merge and draw on the embedded model.
 	$(BIN)/overmem demo
@@ -26,6 +26,13 @@ check: $(READY)  ## Format, lint, types, the import contract.
 docs: $(READY)  ## The methods page, made from the docstrings.
 	$(BIN)/python -m studies.methods docs/methods.md
 
+vega: $(READY)  ## The chart library that reports carry, as one script.
+	$(BIN)/python -c "import vl_convert; print(vl_convert.javascript_bundle('window.vegaEmbed = vegaEmbed;'), end='')" \
+		> src/overmem/assets/vega/vega-embed.js
+
+test-light: $(READY)  ## The built wheel in an empty environment, without torch: logs are read, judged and drawn.
+	$(BIN)/python tests/light/light.py
+
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
@@ -35,5 +42,5 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt | cut -d+ -f1)"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[audit,dev]'
 	touch $(READY)

@@ -77,6 +77,10 @@ class Scores:
     truncated: int = 0
     """Examples left out because they do not fit the context window."""
 
+    def __repr__(self) -> str:
+        """Counts instead of arrays."""
+        return f"Scores({len(self.example_ids)} examples, {len(self.token_id)} tokens)"
+
     @cached_property
     def token_counts(self) -> Int[np.ndarray, " examples"]:
         """Solution tokens of each example."""
@@ -105,6 +109,10 @@ class Completions:
     stop: tuple[str, ...]
     """`eos`, or `length`: it ran into the limit."""
 
+    def __repr__(self) -> str:
+        """Counts instead of arrays."""
+        return f"Completions({len(self.text)} of {len(set(self.example_ids))} examples)"
+
 
 @dataclass(frozen=True)
 class Grades:
@@ -126,6 +134,10 @@ class Samples(Completions):
     answer: tuple[str, ...]
     """The answer read from the text; empty if there is none."""
     correct: Bool[np.ndarray, " completions"]
+
+    def __repr__(self) -> str:
+        """Counts instead of arrays."""
+        return f"Samples({len(self.text)} of {len(set(self.example_ids))} examples, {int(self.correct.sum())} correct)"
 
     @property
     def grades(self) -> Grades:
@@ -185,3 +197,7 @@ class Curves:
             None if self.groups is None else self.groups[kept],
             {unit: note for unit, note in self.notes.items() if unit[0] in names},
         )
+
+    def __repr__(self) -> str:
+        """Counts instead of arrays."""
+        return f"Curves({len(self.checkpoints)} checkpoints, {len(self.token_counts)} examples)"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from overmem.records.limits import Limits
 from overmem.records.measurements import Estimate
@@ -183,3 +183,50 @@ class Verdict:
     knobs: Mapping[str, Any] = field(default_factory=dict)
     """Every option of `diagnose` that the verdict was made with."""
     schema: int = SCHEMA
+
+    HEADINGS: ClassVar[tuple[str, ...]] = ("checkpoint", "nll per token", "accuracy", "n", "regime")
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """One row of text per checkpoint, under `HEADINGS`; the recommended one has an arrow."""
+        chosen = self.recommended.checkpoint if self.recommended else None
+        return [
+            (
+                f"{v.checkpoint.name}{' ←' if v.checkpoint.name == chosen else ''}",
+                _interval(v.nll),
+                _interval(v.accuracy),
+                str(v.accuracy.n or v.nll.n or "–"),
+                v.regime,
+            )
+            for v in self.checkpoints
+        ]
+
+    def __str__(self) -> str:
+        """Headline, sentences, warnings and the table of checkpoints, as plain text."""
+        table = [self.HEADINGS, *self.rows()]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
+        said = [f"- {sentence}" for sentence in self.sentences] + [f"! {warning}" for warning in self.warnings]
+        return "\n".join([self.headline, *said, "", *(line.rstrip() for line in lines)])
+
+    def _repr_markdown_(self) -> str:
+        """The same for a notebook."""
+        table = [self.HEADINGS, ("---",) * len(self.HEADINGS), *self.rows()]
+        said = [*self.sentences, *(f"Warning: {warning}" for warning in self.warnings)]
+        lines = ["| " + " | ".join(map(_escaped, row)) + " |" for row in table]
+        return "\n".join([f"**{_escaped(self.headline)}**", "", *(f"- {_escaped(s)}" for s in said), "", *lines, ""])
+
+
+def _interval(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return "–"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.3f}"
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+
+
+def _escaped(text: str) -> str:
+    if text == "---":
+        return text
+    for mark in "\\`*_[]<>|#$":
+        text = text.replace(mark, "\\" + mark)
+    return text.replace("\n", " ")

@@ -4,8 +4,7 @@ import base64
 import hashlib
 import re
 from functools import cache
-
-import vl_convert
+from importlib import resources
 
 import overmem
 from overmem.records import REGIMES
@@ -46,7 +45,7 @@ def regime_style() -> str:
 @cache
 def bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script that can stand inside a script tag."""
-    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    script = (resources.files("overmem") / "assets" / "vega" / "vega-embed.js").read_text(encoding="utf-8")
     return re.sub(r"<(?=/script|script|!--)", r"\\x3C", script, flags=re.IGNORECASE)
 
 
