@@ -10,7 +10,7 @@ from audit_job import BUDGET, Job, examples_of, loaded, split_of, spread
 
 from overmem import store
 from overmem.observe import score
-from overmem.observe.completions import samples
+from overmem.observe.completions import complete
 from overmem.observe.engines.decoding import EngineSettings
 from overmem.observe.engines.hf import HuggingFace
 from overmem.observe.score import scores
@@ -85,7 +85,7 @@ def recording(job: Job, folder: Path, repeats: int) -> dict[str, Any]:
     score._statistics = whole
     run = store.open_run(folder)
     store.write_scores(run, "checkpoint-1", "test", kept, weights="", request="")
-    drawn = samples(HuggingFace(EngineSettings(token_budget=BUDGET), model), model, tokenizer, split, decoding)
+    drawn = complete(HuggingFace(EngineSettings(token_budget=BUDGET), model), model, tokenizer, split, decoding)
     store.write_samples(run, "checkpoint-1", "test", drawn, weights="", request="")
     bytes_of = {k: run.unit_path("checkpoint-1", "test", k).stat().st_size for k in ("scores", "samples")}
     return {

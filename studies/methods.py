@@ -8,7 +8,9 @@ import re
 import sys
 from pathlib import Path
 
+from overmem.grading import GRADERS
 from overmem.losses import LOSSES
+from overmem.observe.engines import ENGINES
 from overmem.probes import PROBES
 from overmem.rules import RULES
 from overmem.shifts import SHIFTS
@@ -22,6 +24,8 @@ FAMILIES: dict[str, Table] = {
     "Probes": {name: probe.measure for name, probe in PROBES.items()},
     "Merge rules": RULES,
     "Shifts": SHIFTS,
+    "Engines": ENGINES,
+    "Graders": {kind: grader.grade for kind, grader in GRADERS.items()},
 }
 
 

@@ -14,8 +14,9 @@ from overmem.callback import measure
 from overmem.callback.bound import memory_bound
 from overmem.callback.measure import log_metrics, measured, preserve_model_state
 from overmem.callback.watch import examples_of, plan_of, watch_of
+from overmem.grading import grade
 from overmem.models.discovery import base_path, tokenizer_at
-from overmem.observe.completions import samples
+from overmem.observe.completions import complete
 from overmem.observe.engines.decoding import EngineSettings
 from overmem.observe.engines.hf import HuggingFace
 from overmem.observe.score import scores
@@ -44,7 +45,7 @@ def test_it_is_what_an_audit_observes_of_the_same_split(pebble):
             assert (found.scores[name].offsets == whole.offsets).all()
             assert np.allclose(found.scores[name].logprob, whole.logprob, atol=1e-4)
             assert (found.scores[name].token_id == whole.token_id).all()
-        whole = samples(
+        whole = complete(
             HuggingFace(EngineSettings(token_budget=10**6), pebble),
             pebble,
             plan.tokenizer,
@@ -52,7 +53,7 @@ def test_it_is_what_an_audit_observes_of_the_same_split(pebble):
             plan.decoding,
         )
         assert found.samples["val"].text == whole.text
-        assert (found.samples["val"].correct == whole.correct).all()
+        assert (found.samples["val"].correct == grade(whole, plan.splits["val"].examples).correct).all()
     assert found.notes == ()
     assert list(found.samples) == ["val"]
 
@@ -62,11 +63,11 @@ def test_what_is_measured_when_time_is_over_is_the_first_examples_and_their_n(pe
     done = []
 
     def answered(*given, **more):
-        found = samples(*given, **more)
+        found = complete(*given, **more)
         done.append(found)
         return found
 
-    monkeypatch.setattr(measure, "samples", answered)
+    monkeypatch.setattr(measure, "complete", answered)
     with preserve_model_state(pebble):
         part = measured(pebble, watch, plan, token_budget=500, clock=lambda: float(len(done)))
         monkeypatch.undo()

@@ -13,7 +13,7 @@ from transformers import (
 
 from overmem.encoding import Encoded
 from overmem.models.discovery import base_path
-from overmem.observe.completions import samples
+from overmem.observe.completions import complete
 from overmem.observe.engines.decoding import Decoding, EngineSettings, Hooks
 from overmem.observe.engines.hf import HuggingFace
 from overmem.observe.plan import Split
@@ -65,8 +65,8 @@ def test_scores_and_samples_from_one_prefill_are_those_of_each_alone(model, toke
         np.testing.assert_allclose(getattr(scored, name), getattr(alone, name), rtol=1e-4, atol=2e-5, err_msg=name)
     for name in ("example_ids", "offsets", "token_id", "is_argmax"):
         np.testing.assert_array_equal(getattr(scored, name), getattr(alone, name), err_msg=name)
-    completed = samples(on(model, 4096), model, tokenizer, split, decoding)
-    assert (drawn.text, drawn.stop, drawn.answer) == (completed.text, completed.stop, completed.answer)
+    completed = complete(on(model, 4096), model, tokenizer, split, decoding)
+    assert (drawn.text, drawn.stop) == (completed.text, completed.stop)
     np.testing.assert_array_equal(drawn.draw, completed.draw)
     np.testing.assert_allclose(drawn.logprob, completed.logprob, rtol=1e-4, atol=1e-4)
 

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from overmem import tasks
 from overmem.errors import BadData, BadRequest
-from overmem.grading.answers import check_gold
+from overmem.grading.golds import check_gold
 from overmem.records import Example
 from overmem.tasks import Data, load
 from overmem.tasks.presets import PRESETS, with_preset

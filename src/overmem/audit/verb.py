@@ -8,11 +8,13 @@ from overmem.audit.estimate import sized
 from overmem.audit.options import Audit
 from overmem.audit.previous_plan import with_previous_plan
 from overmem.audit.request import requested
+from overmem.observe.grades import update_grades
 from overmem.observe.plan import record
 from overmem.observe.token_texts import token_texts
 from overmem.observe.work import Progress, observe
 from overmem.probes.measure import measured
 from overmem.records import Measurement
+from overmem.tasks import functions_of
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,13 @@ def audit(
         )
         for name, reason in failures.items():
             say(f"{name}: {reason}")
+        update_grades(
+            run,
+            [checkpoint.name for checkpoint in store.read_checkpoints(run)],
+            {name: split["request"] for name, split in store.read_plan(run)["splits"].items()},
+            trusted=functions_of(request.data) if request.data else (),
+            say=say,
+        )
         rows = tuple(measured(store.read_checkpoints(run), lambda c: store.read_snapshot(run, c)))
         store.write_measurements(run, rows)
     return Audited(run, rows, computed, load.standing, failures)

@@ -14,7 +14,8 @@ from overmem import statistics
 from overmem.callback.bound import rows_that_fit
 from overmem.callback.watch import CallbackConfig, EvaluationSet
 from overmem.encoding import Encoded
-from overmem.observe.completions import clamp_to_context, samples
+from overmem.grading import graded
+from overmem.observe.completions import clamp_to_context, complete
 from overmem.observe.engines.decoding import EngineSettings, Hooks
 from overmem.observe.engines.hf import HuggingFace
 from overmem.observe.plan import Split
@@ -84,7 +85,8 @@ def measured(
 
         def answer(some: Sequence[Encoded]) -> Samples:
             part = replace(val, encoded=tuple(some))
-            return samples(engine, model, plan.tokenizer, part, decoding, Hooks(tick=tick))
+            completions = complete(engine, model, plan.tokenizer, part, decoding, Hooks(tick=tick))
+            return graded(completions, val.examples)
 
         answers, token_budget = _by_batches(answer, val, lengths, token_budget, "val answers", notes)
         if answers:

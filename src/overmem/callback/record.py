@@ -7,6 +7,7 @@ from pathlib import Path
 from overmem import store
 from overmem.callback.watch import CallbackConfig, EvaluationSet
 from overmem.errors import BadCheckpoint
+from overmem.grading import graders_of
 from overmem.models.discovery import find_checkpoints
 from overmem.models.files import fingerprint
 from overmem.observe.plan import record
@@ -41,7 +42,7 @@ def write_units(run: store.Run, snapshot: Snapshot, weights: str, plan: Evaluati
         if scores is not None and len(scores.example_ids) == len(split.encoded):
             store.write_scores(run, name, split.name, scores, **asked)
         if samples is not None and len(samples.example_ids) == len(split.encoded):
-            store.write_samples(run, name, split.name, samples, **asked)
+            store.write_samples(run, name, split.name, samples, **asked, grader=graders_of(split.examples))
 
 
 def base_stands(run: store.Run, plan: EvaluationSet, *, answers: bool) -> bool:

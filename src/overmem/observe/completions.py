@@ -1,24 +1,22 @@
 """Completions of a split, by an engine, as text."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from overmem.encoding import completion_text, end_ids
-from overmem.grading import answers
 from overmem.models.loading import Model
 from overmem.observe.engines import Engine
-from overmem.observe.engines.decoding import Completion, Decoding, Hooks, PromptBatch
+from overmem.observe.engines.decoding import Decoding, Hooks, PromptBatch
 from overmem.observe.plan import Split, context_of
-from overmem.records import Samples
+from overmem.records import Completions
 
 
-def samples(
+def complete(
     engine: Engine, model: Model, tokenizer: Any, split: Split, decoding: Decoding, hooks: Hooks | None = None
-) -> Samples:
-    """Completions of one split, graded, in the order of its examples and draws.
+) -> Completions:
+    """Completions of one split, not yet graded, in the order of its examples and draws.
 
     Args:
         engine: what completes; it is open on the checkpoint.
@@ -34,28 +32,16 @@ def samples(
         clamp_to_context(model, split, decoding),
         stop_ids(model, tokenizer),
     )
-    return _graded(engine.complete(batch, hooks or Hooks()), tokenizer, split, decoding)
-
-
-def _graded(completions: Iterable[Completion], tokenizer: Any, split: Split, decoding: Decoding) -> Samples:
-    """Completions of one split as they are recorded, in the order of its examples and draws."""
-    ordered = sorted(completions, key=lambda c: (c.prompt, c.draw))
-    golds = {e.id: e for e in split.examples}
-    texts = [completion_text(tokenizer, c.token_ids) for c in ordered]
-    ids = [split.encoded[c.prompt].example_id for c in ordered]
-    read = [answers.answer_in(text, golds[i].kind) for text, i in zip(texts, ids, strict=True)]
-    return Samples(
-        tuple(ids),
+    drawn = engine.complete(batch, hooks or Hooks())
+    ordered = sorted(drawn, key=lambda c: (c.prompt, c.draw))
+    return Completions(
+        tuple(split.encoded[c.prompt].example_id for c in ordered),
         np.array([c.draw for c in ordered], dtype=np.int32),
         np.array([decoding.temperature_of(c.draw) for c in ordered], dtype=np.float32),
-        tuple(texts),
+        tuple(completion_text(tokenizer, c.token_ids) for c in ordered),
         np.array([len(c.token_ids) for c in ordered], dtype=np.int32),
         np.array([c.logprob for c in ordered], dtype=np.float32),
         tuple(c.stop for c in ordered),
-        tuple(read),
-        np.array(
-            [answers.is_correct(a, golds[i].answer, golds[i].kind) for a, i in zip(read, ids, strict=True)], dtype=bool
-        ),
     )
 
 

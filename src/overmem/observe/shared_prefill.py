@@ -14,13 +14,13 @@ from overmem.encoding import Encoded
 from overmem.models.device import tokens_at_once
 from overmem.models.head import base_of
 from overmem.models.loading import Model
-from overmem.observe.completions import samples
+from overmem.observe.completions import complete
 from overmem.observe.engines import Engine
 from overmem.observe.engines.decoding import Decoding, Hooks, Prefill, batches
 from overmem.observe.engines.kv_cache import keeps_all
 from overmem.observe.plan import Split
 from overmem.observe.score import ScoreAccumulator, Statistics, statistics
-from overmem.records import Samples, Scores
+from overmem.records import Completions, Scores
 
 _LARGEST_PASS = 4096
 """Padded solution tokens in one pass, at most: more would put rows of unlike length together."""
@@ -39,8 +39,8 @@ def score_and_sample(
     decoding: Decoding,
     token_budget: int,
     hooks: Hooks | None = None,
-) -> tuple[Scores, Samples]:
-    """What `scores` and `samples` return for a split, up to rounding, where `supports_shared_prefill` holds.
+) -> tuple[Scores, Completions]:
+    """What `scores` and `complete` return for a split, up to rounding, where `supports_shared_prefill` holds.
 
     Args:
         engine: what completes; it is open on the checkpoint.
@@ -63,7 +63,7 @@ def score_and_sample(
                 _continue_from_cache(model, [encoded[row] for row in rows], prefill, rows),
             )
 
-    drawn = samples(engine, model, tokenizer, split, decoding, Hooks(hooks.advance, hooks.tick, score))
+    drawn = complete(engine, model, tokenizer, split, decoding, Hooks(hooks.advance, hooks.tick, score))
     return accumulator.scores(split.truncated), drawn
 
 

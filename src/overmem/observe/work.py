@@ -15,7 +15,7 @@ from overmem.models.discovery import CheckpointRef
 from overmem.models.files import fingerprint
 from overmem.models.loading import Skeleton
 from overmem.models.virtual import prefix_of
-from overmem.observe.completions import samples
+from overmem.observe.completions import complete
 from overmem.observe.engines import Engine, engine_of
 from overmem.observe.engines.decoding import Decoding, EngineSettings, Hooks
 from overmem.observe.engines.packed import packed
@@ -24,7 +24,7 @@ from overmem.observe.score import scores
 from overmem.observe.shared_prefill import score_and_sample, supports_shared_prefill
 from overmem.observe.throughput import Throughput
 from overmem.observe.warmup import measure_throughput
-from overmem.records import Samples, Scores
+from overmem.records import Completions, Scores
 
 _WARM_UP = 1.0
 """Seconds that scoring and completing are each tried for where nobody asked for the time."""
@@ -158,14 +158,14 @@ def _do(
     name, split = work.found.checkpoint.name, _after(prefix_of(model), work.split)
     asked = {"weights": work.weights, "request": split.request}
     scored: Scores | None = None
-    drawn: Samples | None = None
+    drawn: Completions | None = None
     hooks = Hooks(advance)
     if len(kinds) > 1:
         scored, drawn = score_and_sample(engine, model, tokenizer, split, decoding, token_budget, hooks)
     elif "scores" in kinds:
         scored = scores(model, split.encoded, token_budget=token_budget, truncated=split.truncated, advance=advance)
     else:
-        drawn = samples(engine, model, tokenizer, split, decoding, hooks)
+        drawn = complete(engine, model, tokenizer, split, decoding, hooks)
     if scored is not None:
         store.write_scores(run, name, split.name, scored, **asked)
     if drawn is not None:

@@ -6,7 +6,6 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Bool
 
-from overmem.grading.answers import same_answer
 from overmem.probes.paired import accuracy_lost, greedy_correct
 from overmem.probes.probe import Comparison
 from overmem.probes.rows import greedy_rows, missing, row, samples_or_note, scores_or_note, splits_of
@@ -117,7 +116,7 @@ def _paired(snapshot: Snapshot, origin: str, shift: str) -> list[Measurement]:
     was = np.array([bool(before.correct[old[name]]) for name in both])
     now = np.array([bool(after.correct[new[name]]) for name in both])
     kept = _keepers(snapshot, origin, shift, both)
-    same = [same_answer(before.answer[old[n]], after.answer[new[n]], kind) for n, kind in kept.items()]
+    same = [_agree(before.answer[old[n]], after.answer[new[n]]) for n in kept]
     numbers = {
         "accuracy_drop": tango(was, now, note),
         "mcnemar_p": _mcnemar(was, now),
@@ -133,19 +132,24 @@ def _by_origin(samples: Samples, shift: str) -> dict[str, int]:
     return {original_id(name, shift): at for name, at in greedy_rows(samples).items()}
 
 
-def _keepers(snapshot: Snapshot, origin: str, shift: str, names: list[str]) -> dict[str, str]:
-    """Of these examples, the ones whose right answer the shift keeps, and how their answers are compared.
+def _keepers(snapshot: Snapshot, origin: str, shift: str, names: list[str]) -> list[str]:
+    """Of these examples, the ones whose right answer the shift keeps.
 
     By the reference answers where both texts are at hand (a changed name may be the answer), else by the shift.
     """
     old = {e.id: e for e in snapshot.examples.get(origin, ())}
     new = {original_id(e.id, shift): e for e in snapshot.examples.get(f"{origin}+{shift}", ())}
-    kept = {}
+    kept = []
     for name in names:
         known = name in old and name in new
         if old[name].answer == new[name].answer if known else keeps_answer(shift):
-            kept[name] = old[name].kind if known else "exact"
+            kept.append(name)
     return kept
+
+
+def _agree(one: str, other: str) -> bool:
+    """Whether two completions give one answer: graders write equal answers alike."""
+    return bool(one) and one == other
 
 
 def _rate_of_drop(was: Bool[np.ndarray, " examples"], now: Bool[np.ndarray, " examples"], note: str) -> Estimate:
@@ -196,7 +200,7 @@ def _over(
         reason = before if isinstance(before, str) else "no shifted split was sampled"
         return missing(snapshot, split, "robustness", metrics, reason)
     old, new = greedy_rows(before), {shift: _by_origin(samples, shift) for shift, samples in forms.items()}
-    kept = {shift: _keepers(snapshot, origin, shift, list(at)) for shift, at in new.items()}
+    kept = {shift: set(_keepers(snapshot, origin, shift, list(at))) for shift, at in new.items()}
     note = f"over {', '.join(forms)}"
     drops, always, agree = [], [], []
     for name, at in old.items():
@@ -206,13 +210,11 @@ def _over(
         solved = [bool(forms[shift].correct[i]) for shift, i in told.items()]
         drops.append(float(before.correct[at]) - float(np.mean(solved)))
         always.append(bool(before.correct[at]) and all(solved))
-        answers = [(forms[s].answer[i], kept[s][name]) for s, i in told.items() if name in kept[s]]
+        answers = [forms[s].answer[i] for s, i in told.items() if name in kept[s]]
         if metrics is POOLED and answers:
-            agree.append(
-                float(bool(before.answer[at]) and all(same_answer(before.answer[at], a, k) for a, k in answers))
-            )
+            agree.append(float(bool(before.answer[at]) and all(_agree(before.answer[at], a) for a in answers)))
         elif metrics is not POOLED and len(answers) > 1:
-            pairs = [same_answer(a, b, kind) for (a, kind), (b, _) in combinations(answers, 2)]
+            pairs = [_agree(a, b) for a, b in combinations(answers, 2)]
             agree.append(float(np.mean(pairs)))
     numbers = (
         mean_difference(np.array(drops, dtype=np.float64), note),

@@ -38,7 +38,8 @@ class Example:
     answer: str
     """The final value alone."""
     kind: str = "math"
-    """How answers are compared: `math`, `choice` or `exact`; `none` where there is none, and `answer` is empty."""
+    """How answers are graded: a name in `overmem.grading.GRADERS` or "module:function"; `none` where there is no
+    answer, and `answer` is empty."""
     group: str = ""
     """Examples of one non-empty group (rephrasings of one problem, say) never lie in two splits."""
 

@@ -121,6 +121,7 @@ def write_samples(
         grader: name and version of the grader that graded them.
     """
     path = run.unit_path(checkpoint, split, "samples")
+    run.unit_path(checkpoint, split, "grades").unlink(missing_ok=True)  # of the completions that are replaced
     write_frame(path, _frame(samples, _COMPLETION_COLUMNS), weights=weights, request=request)
     if isinstance(samples, Samples):
         write_grades(run, checkpoint, split, samples.grades, weights=weights, request=request, grader=grader)

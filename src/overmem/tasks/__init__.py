@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from overmem.errors import BadData, BadRequest, unknown
-from overmem.grading.answers import check_gold
+from overmem.grading.golds import check_gold
 from overmem.records import Example
 from overmem.tables import resolve
 from overmem.tasks import wordproblems
@@ -101,7 +101,7 @@ def not_held_out(cut: Iterable[str], source: str) -> str:
 
 def functions_of(data: Data) -> set[str]:
     """The functions of one's own, "module:function", that loading this data would call."""
-    named = {s for s in (data.source, data.test_source) if _is_function(s)}
+    named = {s for s in (data.source, data.test_source) if _is_function(s)} | {k for k in (data.kind,) if ":" in k}
     return named.union(*(functions_of(d) for d in (*data.ood.values(), *data.shifted.values())))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from overmem.records import Example
 
@@ -33,9 +33,10 @@ class Data:
     shifted: Mapping[str, "Data"] = field(default_factory=dict)
     """The test questions told otherwise, by name (paraphrases, GSM-Plus): each set becomes the split `test+<name>`. The
     `group` field of its rows says of which question they are: by that question, or by its value of `group` here."""
-    kind: Literal["auto", "math", "choice", "exact", "none"] = "auto"
-    """How answers are compared. `auto` looks at the answers: letters are a choice, numbers are mathematics. `none`:
-    solutions have no answer, so they are scored (perplexity, membership, memorization) and nothing is completed."""
+    kind: str = "auto"
+    """How answers are graded: `math`, `choice`, `exact`, or a grader of one's own, "module:function". `auto` looks at
+    the answers: letters are a choice, numbers are mathematics. `none`: solutions have no answer, so they are scored
+    (perplexity, membership, memorization) and nothing is completed."""
     answer_after: str = "####"
     """What stands before the answer in a solution, where no column gives the answer. A boxed answer and 'the answer is'
     are understood too."""

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from overmem.errors import BadData, unknown
-from overmem.grading.answers import gold_scores, is_correct, marked_answer
+from overmem.grading import GRADERS
+from overmem.grading.answers import marked_answer
+from overmem.grading.golds import gold_scores, is_right
 from overmem.grading.mathematics import number
 from overmem.records import Example
 from overmem.tasks.data import Data, Row
@@ -100,12 +102,15 @@ def examples_of(rows: Sequence[Row], data: Data, fields: Mapping[str, str], kind
 
     Raises:
         BadData: a broken row, unless `data.drop_broken`; the message names the file, the row and what is missing.
+        BadRequest: a kind of answer that has no grader.
     """
     if not rows:
         return ParsedRows([], kind=kind)
     shortened = sum(_has_more(row) for row in rows)
     rows = [_unfolded(row) for row in rows]
     where = places(list(rows[0].values), fields, rows[0].where)
+    if data.kind not in ("auto", "none", *GRADERS) and ":" not in data.kind:
+        raise unknown("kind of answer", data.kind, ["auto", "none", *GRADERS, "module:function"], "data.kind")
     kind = kind or (data.kind if data.kind != "auto" else "") or _kind_of(rows[:500], where, data)
     examples, broken, appended = [], [], 0
     for row in rows:
@@ -162,7 +167,7 @@ def _answered(solution: str, answer: str, kind: str, data: Data, at: str, expect
             f"{at}: no answer; expected {expected}, or a solution in which it stands after {data.answer_after!r}, in "
             "\\boxed{} or after 'the answer is'; or kind: none, to score solutions that have none"
         )
-    if not is_correct(read or answer, answer, kind):
+    if not is_right(read or answer, answer, kind):
         raise BadData(f"{at}: the solution ends in {read!r}, which is not the answer {answer!r} (compared as {kind})")
     return solution, answer
 
