@@ -1,4 +1,4 @@
-"""The evidence on a run: read from its audit, or from the curve that its trainer logged."""
+"""The evidence on a run that was audited."""
 
 from collections.abc import Callable
 
@@ -9,9 +9,7 @@ from overmem.diagnose.options import Diagnose
 from overmem.errors import BadRequest
 from overmem.probes.consequences import consequences
 from overmem.records import Consequence, Curves
-from overmem.store.logs import Logged
-from overmem.verdict.evidence import Evidence, LoggedCurve
-from overmem.verdict.logged_quantities import ENOUGH
+from overmem.verdict.evidence import Evidence
 from overmem.wording.caveats import AuditContext
 
 
@@ -71,28 +69,3 @@ def _consequences(run: store.Run, alpha: float) -> Callable[[str, str], tuple[Co
         return consequences(good, bad, base=None if base is None else store.read_snapshot(run, base), alpha=alpha)
 
     return measured
-
-
-def logged_evidence(run: store.Run, logged: Logged, config: Diagnose) -> Evidence:
-    """The evidence of a run that nobody audited."""
-    on_disk = {c.name for c in logged.checkpoints if (run.root / c.name).is_dir()} or None
-    curve = LoggedCurve(logged.checkpoints, logged.nll, logged.accuracy, config.eval_rows)
-    return Evidence(val=curve, on_disk=on_disk, same_distribution=config.same_distribution)
-
-
-def logged_warnings(logged: Logged, evidence: Evidence, config: Diagnose) -> tuple[str, ...]:
-    """What is missing where only a curve is known."""
-    warnings = [
-        f"Judged from {logged.source.name} alone: no example was seen, so noise is read off the scatter of the curve, "
-        "no cost is measured, and nothing is confirmed on other examples. `overmem audit` sees more."
-    ]
-    if not np.isfinite(logged.accuracy).any():
-        warnings.append(
-            "No answer accuracy was logged, and perplexity alone cannot tell over-memorization from over-fitting, so "
-            "no checkpoint is recommended."
-        )
-    elif config.eval_rows is None and len(logged.checkpoints) < ENOUGH:
-        warnings.append("Too few evaluations to see their noise; give --eval-rows, the examples behind the accuracy.")
-    if evidence.on_disk is None:
-        warnings.append("There is no checkpoint folder next to the log; steps are named as if there were one.")
-    return (*logged.warnings, *warnings)

@@ -1,6 +1,6 @@
 """What to judge and within which limits."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from overmem.records import Limits
@@ -11,8 +11,8 @@ class Diagnose:
     """Which run to judge, and where the limits lie."""
 
     run: str
-    """Run directory that was audited; or a folder that has only curves (trainer_state.json, trainer_log.jsonl, a CSV,
-    TensorBoard event files)."""
+    """Run directory that was audited; or a folder or file that has only curves: trainer_state.json, JSON lines, a CSV,
+    TensorBoard events, a model card's table, or what torchtune, nanoGPT and mlx-lm print."""
     d_nll: float = 0.05
     """Perplexity is costly when the nll lies more than this above its minimum, in nats per token."""
     margin: float = 0.03
@@ -30,6 +30,12 @@ class Diagnose:
     """Curves only: the name under which the evaluation loss was logged, where it is none of the usual ones."""
     accuracy_metric: str = ""
     """Curves only: the name under which the accuracy of answers was logged (eval_gsm8k_pass@1, ...), likewise."""
+    lower_is_better: bool = False
+    """Curves only: the metric named by --accuracy-metric falls as the model gets better, as a word error rate does."""
+    log_run: str = ""
+    """Curves only: which of several runs whose logs lie in one folder or file."""
+    eval_set: str = ""
+    """Curves only: which of several evaluation sets the verdict is on; the others are judged in a sentence each."""
     seed: int = 0
     """Fixes the folds and the bootstrap."""
     out: str | None = None
@@ -41,3 +47,8 @@ class Diagnose:
     def limits(self) -> Limits:
         """When perplexity is costly and accuracy kept."""
         return Limits(d_nll=self.d_nll, margin=self.margin, alpha=self.alpha)
+
+
+def options_of(config: Diagnose) -> dict[str, object]:
+    """What a verdict says it was made with."""
+    return {name: value for name, value in asdict(config).items() if name not in ("run", "out", "save")}

@@ -1,13 +1,13 @@
 """The verdict on a run, from its observations or, where it has none, from the curves that its trainer logged."""
 
-from dataclasses import asdict
+from pathlib import Path
 
 from overmem import store
-from overmem.diagnose.evidence import audited, logged_evidence, logged_warnings
-from overmem.diagnose.options import Diagnose
+from overmem.diagnose.evidence import audited
+from overmem.diagnose.from_log import from_log
+from overmem.diagnose.options import Diagnose, options_of
 from overmem.errors import BadRequest
 from overmem.records import Verdict
-from overmem.store.logs import read_logged
 from overmem.verdict.assess import assess
 from overmem.wording.caveats import caveats
 from overmem.wording.forecast import forecast_sentence
@@ -24,7 +24,8 @@ def diagnose(config: Diagnose) -> Verdict:
     """
     _check(config)
     run = store.open_run(config.run, config.out)
-    verdict = _from_observations(run, config) if run.plan_path.is_file() else _from_curves(run, config)
+    is_audited = run.plan_path.is_file() and not Path(config.run).is_file()
+    verdict = _from_observations(run, config) if is_audited else from_log(run, config)
     if config.save:
         store.write_verdict(run, verdict)
     return verdict
@@ -43,15 +44,4 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
     more = [] if assessment.forecast is None else [forecast_sentence(assessment.forecast)]
     if config.accuracy == "draws":
         more.append(DRAWS)
-    return worded(assessment, more=more, warnings=caveats(assessment, context), options=_options(config))
-
-
-def _from_curves(run: store.Run, config: Diagnose) -> Verdict:
-    logged = read_logged(run.root, nll=config.nll_metric, accuracy=config.accuracy_metric)
-    evidence = logged_evidence(run, logged, config)
-    assessment = assess(evidence, config.limits, seed=config.seed)
-    return worded(assessment, warnings=logged_warnings(logged, evidence, config), options=_options(config))
-
-
-def _options(config: Diagnose) -> dict[str, object]:
-    return {name: value for name, value in asdict(config).items() if name not in ("run", "out", "save")}
+    return worded(assessment, more=more, warnings=caveats(assessment, context), options=options_of(config))

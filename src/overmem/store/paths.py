@@ -1,5 +1,6 @@
 """Every path of a run directory."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,12 +77,14 @@ class Run:
 
 
 def open_run(root: Path | str, out: Path | str | None = None) -> Run:
-    """The run at `root`, its notes in `root/overmem` or `out`.
+    """The run at `root`, a folder or a log in it; its notes in `root/overmem` or `out`.
 
     Raises:
         BadRequest: `root` is not a folder.
     """
     root = Path(root)
+    if root.is_file():  # a log, whose folder is the run
+        root = root.parent.parent if re.fullmatch(r"checkpoint-\d+", root.parent.name) else root.parent
     if not root.is_dir():
         raise BadRequest(f"no run at {str(root)!r}: a folder with checkpoint-<step> folders is expected")
     return Run(root, Path(out) if out is not None else root / HOME)

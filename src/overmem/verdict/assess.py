@@ -120,7 +120,7 @@ def assess(evidence: Evidence, limits: Limits = DEFAULT, *, seed: int = 0) -> As
 def _quantities(val: Curves | LoggedCurve, seed: int) -> Quantities:
     if isinstance(val, Curves):
         return quantities(val, seed=seed)
-    return quantities_of_curve(val.checkpoints, val.nll, val.accuracy, val.n)
+    return quantities_of_curve(val.checkpoints, val.nll, val.accuracy, val.n, n_is_inferred=val.n_is_inferred)
 
 
 def _onset(

@@ -23,6 +23,8 @@ class LoggedCurve:
     """The logged accuracy as a fraction; NaN where there is none."""
     n: int | None = None
     """Examples behind the accuracy, where it is known."""
+    n_is_inferred: bool = False
+    """Whether `n` was read off the digits of the accuracies."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,17 +27,23 @@ def quantities_of_curve(
     nll: Float[np.ndarray, " checkpoints"],
     accuracy: Float[np.ndarray, " checkpoints"],
     n: int | None = None,
+    *,
+    n_is_inferred: bool = False,
 ) -> Quantities:
-    """Every quantity of every checkpoint; n: how many examples the accuracy was measured on, where it is known.
+    """Every quantity of every checkpoint.
 
     The standard error of a point is the robust scatter of the curve around a local line; for the accuracy it is at
-    least what n examples with a tenth of the answers discordant would give.
+    least that of n examples.
+
+    Args:
+        checkpoints: in time order.
+        nll: logged, in nats per token.
+        accuracy: logged, as a fraction.
+        n: how many examples the accuracy was measured on, where it is known.
+        n_is_inferred: whether n was read off the digits, so that nothing is known of the examples: the error is then
+            the binomial one, without credit for the same examples being answered at every checkpoint.
     """
-    nll_error = max(scatter(nll) or ASSUMED_NLL, ASSUMED_NLL / 2)
-    by_n = sqrt(DISCORDANCE / 2 / n) if n else None
-    by_scatter = scatter(accuracy)
-    known = [e for e in (by_n, by_scatter) if e is not None]
-    accuracy_error = max(known) if known else ASSUMED_ACCURACY
+    nll_error, accuracy_error = nll_noise(nll), accuracy_noise(accuracy, n, n_is_inferred)
     count = len(nll)
     here_nll, here_accuracy = np.isfinite(nll), np.isfinite(accuracy)
     minimum = int(np.nanargmin(nll)) if here_nll.any() else None
@@ -67,10 +73,27 @@ def quantities_of_curve(
         plateau=plateau,
         minimum=minimum,
         n_nll=0,
-        n_accuracy=0,
+        n_accuracy=n or 0,
         step=1.0,
         notes=tuple(f"no {' and no '.join(m)} was logged" if m else "" for m in missing),
     )
+
+
+def nll_noise(nll: Float[np.ndarray, " checkpoints"]) -> float:
+    """Standard error of a logged nll."""
+    return max(scatter(nll) or ASSUMED_NLL, ASSUMED_NLL / 2)
+
+
+def accuracy_noise(accuracy: Float[np.ndarray, " checkpoints"], n: int | None, n_is_inferred: bool) -> float:
+    """Standard error of a logged accuracy; a curve without any scatter shows no error, which is not an error of 0."""
+    by_scatter = scatter(accuracy) or 0.0
+    if not n:
+        return by_scatter or ASSUMED_ACCURACY
+    known = accuracy[np.isfinite(accuracy)]
+    if not n_is_inferred or not len(known):
+        return max(by_scatter, sqrt(DISCORDANCE / 2 / n))
+    share = (float(known.mean()) * n + 1) / (n + 2)  # the rule of succession: never certain
+    return max(by_scatter, sqrt(share * (1 - share) / n))
 
 
 def scatter(values: Float[np.ndarray, " checkpoints"]) -> float | None:

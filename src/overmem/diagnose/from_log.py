@@ -1,0 +1,86 @@
+"""The verdict on a run that nobody audited, from what its trainer logged."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from overmem import store
+from overmem.diagnose.options import Diagnose, options_of
+from overmem.records import Verdict
+from overmem.store.logs import Logged, read_logged
+from overmem.verdict.assess import Assessment, assess
+from overmem.verdict.evidence import Evidence, LoggedCurve
+from overmem.verdict.logged_quantities import ENOUGH
+from overmem.verdict.turning_point import turning_point
+from overmem.wording.logged import (
+    other_set_sentence,
+    sample_size_sentence,
+    trainers_choice_sentence,
+    turning_sentences,
+)
+from overmem.wording.verdict import worded
+
+
+def from_log(run: store.Run, config: Diagnose) -> Verdict:
+    """The verdict on the main evaluation set, with a sentence on each of the others.
+
+    Raises:
+        BadRequest: nothing that was logged there can be judged.
+    """
+    log = Path(config.run) if Path(config.run).is_file() else run.root
+    logged = read_logged(
+        log,
+        nll=config.nll_metric,
+        accuracy=config.accuracy_metric,
+        lower_is_better=config.lower_is_better,
+        run=config.log_run,
+        eval_set=config.eval_set,
+    )
+    assessment = _assessed(run, logged, config)
+    more: list[str] = []
+    if not np.isfinite(logged.accuracy).any():
+        more += turning_sentences(turning_point(logged.checkpoints, logged.nll))
+    for other in logged.others:
+        judged = _assessed(run, other, replace(config, eval_rows=None))
+        if judged.trained:
+            turn = turning_point(other.checkpoints, other.nll)
+            more.append(other_set_sentence(other.evaluation_set or "eval", judged.trained[-1], turn))
+    return worded(
+        assessment, more=more, warnings=_warnings(logged, run, assessment, config), options=options_of(config)
+    )
+
+
+def _assessed(run: store.Run, logged: Logged, config: Diagnose) -> Assessment:
+    n = config.eval_rows if config.eval_rows is not None else logged.accuracy_n
+    inferred = config.eval_rows is None and logged.n_source == "digits"
+    curve = LoggedCurve(logged.checkpoints, logged.nll, logged.accuracy, n, inferred)
+    evidence = Evidence(val=curve, on_disk=_on_disk(run, logged), same_distribution=config.same_distribution)
+    return assess(evidence, config.limits, seed=config.seed)
+
+
+def _on_disk(run: store.Run, logged: Logged) -> set[str] | None:
+    return {c.name for c in logged.checkpoints if (run.root / c.name).is_dir()} or None
+
+
+def _warnings(logged: Logged, run: store.Run, assessment: Assessment, config: Diagnose) -> tuple[str, ...]:
+    """How the log was read, and what is missing where only a curve is known."""
+    has_accuracy = bool(np.isfinite(logged.accuracy).any())
+    best = next((v for v in assessment.verdicts if v.checkpoint.name == logged.best_checkpoint), None)
+    warnings = [
+        *logged.warnings,
+        sample_size_sentence(logged.metric, logged.accuracy_n, logged.n_source, config.eval_rows),
+        trainers_choice_sentence(best, logged.best_checkpoint),
+        f"Judged from {logged.source.name} alone: no example was seen, so noise is read off the scatter of the curve, "
+        "no cost is measured, and nothing is confirmed on other examples. `overmem audit` sees more.",
+    ]
+    if not has_accuracy:
+        warnings.append(
+            "No answer accuracy was logged, and perplexity alone cannot tell over-memorization from over-fitting, so "
+            "no checkpoint is recommended, only a provisional one named."
+        )
+    elif config.eval_rows is None and logged.accuracy_n is None and len(logged.checkpoints) < ENOUGH:
+        warnings.append("Too few evaluations to see their noise; give --eval-rows, the examples behind the accuracy.")
+    if _on_disk(run, logged) is None:
+        warnings.append("There is no checkpoint folder next to the log; steps are named as if there were one.")
+    return tuple(w for w in warnings if w)

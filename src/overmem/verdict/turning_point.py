@@ -1,0 +1,62 @@
+"""Where a logged loss turned, when nothing but the loss was logged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from jaxtyping import Float
+
+from overmem.records import Checkpoint, Estimate
+from overmem.verdict.logged_quantities import nll_noise
+
+LEVEL = 1.645
+"""Standard errors above the lowest loss up to which an evaluation cannot be told from it (one-sided 5%)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TurningPoint:
+    """The lowest point of a loss curve, and what followed it."""
+
+    lowest: Checkpoint
+    last: Checkpoint
+    nll: float
+    """At the lowest point, in nats per token."""
+    step: Estimate
+    """Of the turn, with the interval between the evaluations that enclose all that cannot be told from the lowest."""
+    rise: Estimate
+    """From the lowest point to the last evaluation, in nats per token."""
+
+    @property
+    def has_turned(self) -> bool:
+        """Whether a rise after the lowest point is shown."""
+        return self.rise.low is not None and self.rise.low > 0
+
+
+def turning_point(checkpoints: Sequence[Checkpoint], nll: Float[np.ndarray, " checkpoints"]) -> TurningPoint | None:
+    """Where the loss turned; None for fewer than two evaluations.
+
+    The noise of an evaluation is read off the scatter of the curve, or assumed where too few points show it.
+    """
+    rows = np.flatnonzero(np.isfinite(nll)).tolist()
+    if len(rows) < 2:
+        return None
+    values = nll[rows]
+    error = sqrt(2) * nll_noise(nll)
+    place = int(values.argmin())
+    level = [i for i, value in enumerate(values) if value - values[place] <= LEVEL * error]
+    first, last = max(min(level) - 1, 0), min(max(level) + 1, len(rows) - 1)
+    rise = float(values[-1] - values[place])
+    note = "interval from the scatter of the curve"
+    return TurningPoint(
+        lowest=checkpoints[rows[place]],
+        last=checkpoints[rows[-1]],
+        nll=float(values[place]),
+        step=Estimate(
+            float(checkpoints[rows[place]].step),
+            float(checkpoints[rows[first]].step),
+            float(checkpoints[rows[last]].step),
+            note=note,
+        ),
+        rise=Estimate(rise, rise - 1.96 * error, rise + 1.96 * error, note=note),
+    )

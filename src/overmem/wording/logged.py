@@ -1,0 +1,82 @@
+"""What is to be said where only a trainer's log is known."""
+
+from math import expm1
+
+from overmem.records import CheckpointVerdict, Estimate
+from overmem.verdict.turning_point import TurningPoint
+from overmem.wording.numbers import percent
+
+_SOURCES = {
+    "logged": "as logged with it",
+    "evaluation speed": "from the duration and the speed of the evaluations",
+    "digits": "the smallest number whose shares they can all be",
+}
+
+
+def turning_sentences(turn: TurningPoint | None) -> tuple[str, ...]:
+    """Where the loss turned, what that can mean and what it cannot, and a provisional choice."""
+    if turn is None:
+        return ("One evaluation alone shows no trend: nothing can be chosen.",)
+    low, high = turn.step.low or 0.0, turn.step.high or 0.0
+    where = f"{turn.lowest.name} ({turn.nll:.4g} nats per token)"
+    if turn.last.name == turn.lowest.name:
+        return (
+            f"The evaluation loss is lowest at the last evaluation, {where}: no turn was seen, so more training may "
+            "still lower it.",
+            f"Provisional choice, by the loss alone: {turn.lowest.name}.",
+        )
+    if not turn.has_turned:
+        return (
+            f"The evaluation loss is lowest at {where}; what follows cannot be told from noise ({_rise(turn.rise)}).",
+            f"Provisional choice, by the loss alone: {turn.lowest.name}.",
+        )
+    return (
+        f"The evaluation loss turned at {where}, between steps {low:,.0f} and {high:,.0f} allowing for its scatter, "
+        f"and has risen since ({_rise(turn.rise)}: a perplexity {_grown(turn.rise)}% higher).",
+        "That shows that the model grows less likely to write the reference texts. It does not show that answers get "
+        "worse: after this point accuracy often still rises (over-memorization), or falls (over-fitting), and the loss "
+        "looks the same.",
+        f"Provisional choice, by the loss alone: {turn.lowest.name}. Before shipping, measure the answers of "
+        f"{turn.lowest.name} and {turn.last.name}: `overmem audit RUN --data YOUR_DATA`.",
+    )
+
+
+def _rise(rise: Estimate) -> str:
+    if rise.value is None or rise.low is None or rise.high is None:
+        return "rise unknown"
+    return f"{rise.value:+.3f} nats per token, 95% interval {rise.low:+.3f} to {rise.high:+.3f}"
+
+
+def _grown(rise: Estimate) -> str:
+    return f"{100 * expm1(min(rise.value or 0.0, 20.0)):,.0f}"
+
+
+def sample_size_sentence(metric: str, n: int | None, source: str, eval_rows: int | None) -> str:
+    """How many examples are behind a logged accuracy, and how that is known; empty where it is not."""
+    if eval_rows is not None or n is None:
+        return ""
+    text = f"{metric} is of {n:,} examples, {_SOURCES[source]}"
+    if source == "digits":
+        return f"{text}, with the binomial error of that many; if there are more, give --eval-rows."
+    return f"{text}; --eval-rows overrides that."
+
+
+def other_set_sentence(name: str, last: CheckpointVerdict, turn: TurningPoint | None) -> str:
+    """The verdict on one more evaluation set, in one sentence."""
+    parts = [f"On {name!r} the run is {last.regime} at its end ({last.checkpoint.name})"]
+    if turn is not None:
+        parts.append(f"loss lowest at {turn.lowest.name} ({turn.nll:.4g}), since then {_rise(turn.rise)}")
+    if last.accuracy.value is not None:
+        parts.append(f"accuracy {percent(last.accuracy.value)} at the end")
+    return f"{'; '.join(parts)}."
+
+
+def trainers_choice_sentence(best: CheckpointVerdict | None, name: str | None) -> str:
+    """Which checkpoint the trainer itself holds to be the best, with its figures; empty where it names none."""
+    if name is None:
+        return ""
+    if best is None:
+        return f"The trainer's own best checkpoint is {name}, which has no evaluation in this log."
+    figures = [f"loss {best.nll.value:.4g}"] if best.nll.value is not None else []
+    figures += [f"accuracy {percent(best.accuracy.value)}"] if best.accuracy.value is not None else []
+    return f"The trainer's own best checkpoint (best_model_checkpoint) is {name}: {', '.join(figures) or 'no figures'}."
