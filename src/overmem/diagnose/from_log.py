@@ -54,7 +54,7 @@ def from_log(run: store.Run, config: Diagnose) -> Verdict:
 def _assessed(run: store.Run, logged: Logged, config: Diagnose) -> Assessment:
     n = config.eval_rows if config.eval_rows is not None else logged.accuracy_n
     inferred = config.eval_rows is None and logged.n_source == "digits"
-    curve = LoggedCurve(logged.checkpoints, logged.nll, logged.accuracy, n, inferred)
+    curve = LoggedCurve(logged.checkpoints, logged.nll, logged.accuracy, n, inferred, logged.diverged)
     evidence = Evidence(val=curve, on_disk=_on_disk(run, logged), same_distribution=config.same_distribution)
     return assess(evidence, config.limits, seed=config.seed)
 

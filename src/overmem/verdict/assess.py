@@ -9,6 +9,7 @@ import numpy as np
 from overmem.records import CheckpointVerdict, Choice, Consequence, Curves, Estimate, Limits, Onset, Severity
 from overmem.verdict.evidence import Evidence, LoggedCurve
 from overmem.verdict.forecast import Forecast, forecast
+from overmem.verdict.logged_last import with_last
 from overmem.verdict.logged_quantities import onset_of_curve, quantities_of_curve
 from overmem.verdict.mismatch import Mismatch, mismatch
 from overmem.verdict.onset import onset
@@ -86,6 +87,7 @@ def assess(evidence: Evidence, limits: Limits = DEFAULT, *, seed: int = 0) -> As
     q = _quantities(val, seed)
     verdicts = judge(q, val.checkpoints, limits)
     recommended, others = _chosen(evidence, verdicts, q, limits)
+    others = with_last(others, recommended, evidence)
     shift = _mismatch(evidence, limits)
     if shift.differs:
         verdicts = _without_memorization(verdicts)
@@ -120,7 +122,15 @@ def assess(evidence: Evidence, limits: Limits = DEFAULT, *, seed: int = 0) -> As
 def _quantities(val: Curves | LoggedCurve, seed: int) -> Quantities:
     if isinstance(val, Curves):
         return quantities(val, seed=seed)
-    return quantities_of_curve(val.checkpoints, val.nll, val.accuracy, val.n, n_is_inferred=val.n_is_inferred)
+    q = quantities_of_curve(val.checkpoints, val.nll, val.accuracy, val.n, n_is_inferred=val.n_is_inferred)
+    if val.diverged is None:
+        return q
+    names = [c.name for c in val.checkpoints]
+    broken = range(names.index(val.diverged), len(names))
+    notes = [
+        "the run had diverged: the loss is not a number" if i in broken else note for i, note in enumerate(q.notes)
+    ]
+    return replace(q, notes=tuple(notes))
 
 
 def _onset(

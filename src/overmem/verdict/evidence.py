@@ -25,6 +25,8 @@ class LoggedCurve:
     """Examples behind the accuracy, where it is known."""
     n_is_inferred: bool = False
     """Whether `n` was read off the digits of the accuracies."""
+    diverged: str | None = None
+    """Checkpoint from which on the loss is not a number; None where the run did not diverge."""
 
 
 @dataclass(frozen=True, kw_only=True)

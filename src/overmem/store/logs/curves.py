@@ -99,7 +99,7 @@ def curves(name: str, evaluations: Sequence[Evaluation], source: Source) -> Logg
             )
             tokens, accuracy = np.where(np.isfinite(tokens), tokens, accuracy), np.full(len(nll), np.nan)
             n, told_by, shown = None, "", ""
-    if not np.isfinite(accuracy).any() and np.isfinite(tokens).any() and not any("count tokens" in x for x in notes):
+    if not np.isfinite(accuracy).any() and np.isfinite(tokens).any() and not any("counts tokens" in x for x in notes):
         notes.append("Token accuracy was logged, but it is not the accuracy of answers, so it was not used.")
     return Logged(
         source.path,

@@ -40,6 +40,7 @@ def logs_of(root: Path) -> Iterator[list[RunLog]]:
     taken: set[Path] = set()
     for name, form in FORMATS.items():
         paths = [p for pattern in form.patterns for p in sorted(root.glob(pattern)) if p.is_file() and p not in taken]
+        paths = list(dict.fromkeys(paths))
         taken |= set(paths)
         parts: list[list[LogPart]] = []
         order = _newest_first(paths) if name == "trainer state" else paths

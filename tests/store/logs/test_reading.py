@@ -1,0 +1,311 @@
+"""What is an evaluation, of which set, at which step, in logs of our own making."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from overmem.diagnose import Diagnose, diagnose, exit_code
+from overmem.errors import BadRequest
+from overmem.store.logs import read_logged
+
+NLL = [0.90, 0.70, 0.62, 0.66, 0.75, 0.88]
+SHARES = [0.41, 0.55, 0.63, 0.64, 0.63, 0.64]
+
+
+def evaluations(nll=NLL, shares=SHARES, **more):
+    return [
+        {"step": 30 * i, "epoch": float(i), "eval_loss": loss, "eval_accuracy": share, **more}
+        for i, (loss, share) in enumerate(zip(nll, shares, strict=True), 1)
+    ]
+
+
+def write_state(folder, entries, **more):
+    folder.mkdir(exist_ok=True, parents=True)
+    (folder / "trainer_state.json").write_text(json.dumps({"log_history": entries, **more}))
+
+
+def test_rows_of_training_batches_are_no_evaluations_whatever_metrics_they_have(tmp_path):
+    batches = [
+        {"step": 10 * i, "loss": 0.5, "nll": 0.01, "accuracy": 0.99, "mean_token_accuracy": 1.0} for i in range(1, 19)
+    ]
+    write_state(tmp_path, [*batches, *evaluations()])
+    logged = read_logged(tmp_path)
+    assert logged.nll.tolist() == NLL
+    assert logged.accuracy.tolist() == SHARES
+
+
+def test_our_own_trainers_val_is_judged_and_its_train_rows_are_not(tmp_path):
+    entries = [
+        row
+        for i, nll in enumerate(NLL, 1)
+        for row in (
+            {"step": 30 * i, "loss": 0.4, "nll": 0.3},
+            {"step": 30 * i, "eval_train_nll": 0.1, "eval_val_nll": nll, "eval_val_token_accuracy": 0.9},
+        )
+    ]
+    write_state(tmp_path, entries)
+    logged = read_logged(tmp_path)
+    assert (logged.evaluation_set, logged.nll.tolist(), logged.others) == ("val", NLL, ())
+
+
+def test_the_callbacks_accuracy_comes_with_its_own_n_and_its_bounds_are_no_metrics(tmp_path):
+    own = [
+        {
+            "step": 30 * i,
+            "eval_overmem_val_nll": nll,
+            "eval_overmem_val_nll_low": nll - 0.1,
+            "eval_overmem_train_nll": 0.2,
+            "eval_overmem_val_accuracy": share,
+            "eval_overmem_val_accuracy_n": 160.0,
+            "eval_overmem_seconds": 3.0,
+        }
+        for i, (nll, share) in enumerate(zip(NLL, SHARES, strict=True), 1)
+    ]
+    write_state(tmp_path, [*own, *({"step": 30 * i, "eval_loss": 3.0 + i} for i in range(1, 7))])
+    logged = read_logged(tmp_path)
+    assert logged.nll.tolist() == NLL
+    assert (logged.accuracy_n, logged.n_source) == (160, "logged")
+    assert [o.evaluation_set for o in logged.others] == [""]
+
+
+def test_the_last_evaluation_after_a_reload_belongs_to_the_best_checkpoint(tmp_path):
+    entries = [*evaluations(), {"step": 180, "train_runtime": 5.0, "train_loss": 0.3}]
+    final = {**entries[2], "step": 180, "epoch": 6.0}
+    write_state(tmp_path, [*entries, final], best_model_checkpoint="out/checkpoint-90")
+    logged = read_logged(tmp_path)
+    assert logged.nll.tolist() == NLL
+    assert logged.best_checkpoint == "checkpoint-90"
+    assert any("reloaded its best model" in w and "checkpoint-90" in w for w in logged.warnings)
+
+
+def test_an_evaluation_after_training_of_the_last_weights_stays_at_the_end(tmp_path):
+    entries = [*evaluations(), {**evaluations()[-1]}]
+    write_state(tmp_path, entries, best_model_checkpoint="out/checkpoint-90")
+    logged = read_logged(tmp_path)
+    assert logged.nll.tolist() == NLL
+    assert not any("reloaded" in w for w in logged.warnings)
+
+
+def test_a_run_that_is_over_memorized_before_the_reload_fails_the_build(tmp_path):
+    nll = [0.50, 0.30, 0.24, 0.30, 0.38, 0.46, 0.55, 0.63]
+    shares = [0.600, 0.780, 0.800, 0.802, 0.801, 0.803, 0.802, 0.804]
+    entries = evaluations(nll, shares)
+    write_state(tmp_path, [*entries, {**entries[2], "step": 240}], best_model_checkpoint="x/checkpoint-90")
+    verdict = diagnose(Diagnose(str(tmp_path), eval_rows=2000, save=False))
+    assert exit_code(verdict, ("over-memorized",)) == 1
+
+
+def test_the_newest_of_the_states_is_read_and_a_damaged_one_is_noted(tmp_path):
+    write_state(tmp_path, evaluations()[:2], global_step=60)
+    write_state(tmp_path / "checkpoint-180", evaluations(), global_step=180)
+    assert len(read_logged(tmp_path).checkpoints) == 6
+    (tmp_path / "trainer_state.json").write_text("version https://example.org/pointer\nsize 3\n")
+    logged = read_logged(tmp_path)
+    assert len(logged.checkpoints) == 6
+    assert any("not JSON" in w and "passed over" in w for w in logged.warnings)
+
+
+@pytest.mark.parametrize("name", ["trainer_state.json", "checkpoint-180/trainer_state.json"])
+def test_a_log_file_is_as_good_as_its_folder(tmp_path, name):
+    write_state((tmp_path / name).parent, evaluations())
+    verdict = diagnose(Diagnose(str(tmp_path / name), save=False))
+    assert len(verdict.checkpoints) == 6
+    assert verdict.headline == diagnose(Diagnose(str(tmp_path), save=False)).headline
+
+
+def test_a_loss_that_is_no_number_to_the_end_is_a_divergence_with_its_step(tmp_path):
+    write_state(tmp_path, evaluations([*NLL[:4], math.nan, math.nan], [*SHARES[:4], 0.0, 0.0]))
+    logged = read_logged(tmp_path)
+    assert logged.diverged == "checkpoint-150"
+    assert any("diverged: from step 150" in w for w in logged.warnings)
+    last = next(c for c in diagnose(Diagnose(str(tmp_path), save=False)).choices if c.rule == "last")
+    assert (last.checkpoint, last.accuracy.value) == ("checkpoint-180", 0.0)
+
+
+@pytest.mark.parametrize("broken", [1e30, 400.0, math.inf])
+def test_a_loss_beyond_any_model_is_a_divergence_too(tmp_path, broken):
+    write_state(tmp_path, evaluations([*NLL[:5], broken]))
+    assert read_logged(tmp_path).diverged == "checkpoint-180"
+    assert diagnose(Diagnose(str(tmp_path), save=False)).checkpoints[-1].nll.value is None
+
+
+def test_several_runs_below_one_folder_are_listed_and_one_alone_is_read(tmp_path):
+    write_state(tmp_path / "lr-a", evaluations())
+    assert "lr-a" in read_logged(tmp_path).warnings[0]
+    write_state(tmp_path / "lr-b", evaluations())
+    with pytest.raises(BadRequest, match="logs of 2 runs: lr-a, lr-b"):
+        read_logged(tmp_path)
+
+
+def test_charts_of_one_run_are_joined_by_step_and_two_runs_never(tmp_path):
+    for name, column, values in (("l", "eval/loss", NLL), ("a", "eval/accuracy", SHARES)):
+        lines = [f"Step,r1 - {column}", *(f"{30 * i},{v}" for i, v in enumerate(values, 1))]
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines))
+    logged = read_logged(tmp_path)
+    assert (logged.nll.tolist(), logged.accuracy.tolist()) == (NLL, SHARES)
+    (tmp_path / "other.csv").write_text((tmp_path / "l.csv").read_text().replace("0.9", "0.8"))
+    with pytest.raises(BadRequest, match=r"logs of \d runs: a\.csv/r1, l\.csv/r1, other\.csv.*--log-run"):
+        read_logged(tmp_path)
+
+
+def test_every_evaluation_set_is_judged_and_one_is_chosen_by_name(tmp_path):
+    entries = [
+        {"step": 30 * i, f"eval_{name}_loss": nll + shift, f"eval_{name}_accuracy": share}
+        for i, (nll, share) in enumerate(zip(NLL, SHARES, strict=True), 1)
+        for name, shift in (("algebra", 0.0), ("essays", 1.0))
+    ]
+    write_state(tmp_path, entries)
+    verdict = diagnose(Diagnose(str(tmp_path), save=False))
+    assert any(s.startswith("On 'essays' the run is") for s in verdict.sentences)
+    assert read_logged(tmp_path, eval_set="essays").nll.tolist() == [x + 1 for x in NLL]
+    with pytest.raises(BadRequest, match="allowed: 'algebra', 'essays'"):
+        read_logged(tmp_path, eval_set="law")
+
+
+def test_a_fraction_a_hair_above_one_is_no_percentage(tmp_path):
+    write_state(tmp_path, evaluations(shares=[0.9, 0.95, 0.97, 0.98, 0.99, 1.0000001192]))
+    logged = read_logged(tmp_path)
+    assert logged.accuracy[0] == 0.9
+    assert logged.accuracy[-1] == 1.0
+    assert not any("percent" in w for w in logged.warnings)
+
+
+def test_what_is_neither_fraction_nor_percentage_is_not_used_and_listed(tmp_path):
+    write_state(tmp_path, evaluations(shares=[120.0, 300.0, 410.0, 500.0, 510.0, 505.0]))
+    logged = read_logged(tmp_path)
+    assert np.isnan(logged.accuracy).all()
+    assert any("neither a fraction nor a percentage" in w for w in logged.warnings)
+
+
+def test_an_error_rate_known_by_name_or_declared_falls_as_the_model_gets_better(tmp_path):
+    rates = [0.6, 0.4, 0.3, 0.29, 0.28, 0.28]
+    entries = [
+        {"step": e["step"], "eval_loss": e["eval_loss"], "eval_wer": 100 * r}
+        for e, r in zip(evaluations(), rates, strict=True)
+    ]
+    write_state(tmp_path, entries)
+    logged = read_logged(tmp_path)
+    assert logged.accuracy.tolist() == pytest.approx([1 - r for r in rates])
+    assert any("eval_wer is an error rate" in w for w in logged.warnings)
+    assert logged.accuracy_n is None
+    renamed = [{**e, "slips": r} for e, r in zip(entries, rates, strict=True)]
+    write_state(tmp_path, renamed)
+    declared = read_logged(tmp_path, accuracy="slips", lower_is_better=True)
+    assert declared.accuracy.tolist() == pytest.approx([1 - r for r in rates])
+
+
+def test_a_score_stands_in_for_an_accuracy_and_is_named(tmp_path):
+    entries = [
+        {"step": e["step"], "eval_loss": e["eval_loss"], "eval_rougeL": 31.0 + i} for i, e in enumerate(evaluations())
+    ]
+    write_state(tmp_path, entries)
+    logged = read_logged(tmp_path)
+    assert logged.metric == "eval_rougeL"
+    assert logged.accuracy[0] == pytest.approx(0.31)
+    assert any("judged in its place" in w for w in logged.warnings)
+
+
+def test_perplexity_serves_where_no_loss_was_logged(tmp_path):
+    write_state(tmp_path, [{"step": 30 * i, "eval_perplexity": math.exp(x)} for i, x in enumerate(NLL, 1)])
+    assert read_logged(tmp_path).nll.tolist() == pytest.approx(NLL)
+
+
+@pytest.mark.parametrize("beside", ["trainer_log.jsonl", "logging.jsonl"])
+def test_the_accuracy_of_trainers_that_count_tokens_is_not_judged_unless_insisted_on(tmp_path, beside):
+    entries = [{"step": e["step"], "eval_loss": e["eval_loss"], "eval_acc": e["eval_accuracy"]} for e in evaluations()]
+    write_state(tmp_path, entries)
+    (tmp_path / beside).write_text(json.dumps({"global_step/max_steps": "30/180", "current_steps": 30, "loss": 1.0}))
+    logged = read_logged(tmp_path)
+    assert np.isnan(logged.accuracy).all()
+    assert any("--accuracy-metric eval_acc" in w for w in logged.warnings)
+    assert read_logged(tmp_path, accuracy="eval_acc").accuracy.tolist() == SHARES
+
+
+def test_an_accuracy_that_is_no_share_of_the_rows_is_of_tokens(tmp_path):
+    nll, shares = [2.1, 2.25, 2.4], [0.5312345678, 0.5187654321, 0.5023456789]
+    write_state(tmp_path, evaluations(nll, shares, eval_runtime=100.0, eval_samples_per_second=2.5))
+    logged = read_logged(tmp_path)
+    assert np.isnan(logged.accuracy).all()
+    assert any("no share of the 250 rows" in w for w in logged.warnings)
+
+
+def test_an_accuracy_that_follows_a_high_loss_is_of_tokens_and_one_of_few_answers_is_not(tmp_path):
+    nll = np.linspace(2.9, 3.6, 30)
+    tokens = np.round(np.exp(-nll) * 0.7, 4)
+    write_state(tmp_path, evaluations(nll.round(4).tolist(), tokens.tolist()))
+    assert any("follows exp(-loss)" in w for w in read_logged(tmp_path).warnings)
+    answers = np.round(np.round(np.exp(-nll) * 61) / 61, 4)
+    write_state(tmp_path, evaluations(nll.round(4).tolist(), answers.tolist()))
+    logged = read_logged(tmp_path)
+    assert logged.accuracy_n == 61
+    assert np.isfinite(logged.accuracy).all()
+
+
+def test_a_log_without_an_evaluation_lists_what_there_is_and_leads_to_an_audit(tmp_path):
+    write_state(tmp_path, [{"step": 10, "loss": 1.2, "grad_norm": 0.3, "odd\x1b[31mname": 2.0}])
+    with pytest.raises(BadRequest) as refused:
+        read_logged(tmp_path)
+    text = str(refused.value)
+    assert "grad_norm" in text
+    assert "--nll-metric NAME" in text
+    assert "overmem audit" in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"log_history": "none"}',
+        b'{"log_history": [3, "x", null, [1], {"step": "many", "eval_loss": {}}]}',
+        b'{"log_history": [{"step": 1e400, "eval_loss": [1, 2]}]}',
+        b'{"log_history": [{"step": ' + b"9" * 5000 + b', "eval_loss": 0.5}]}',
+        b"[" * 100_000,
+        b"\xff\xfe\x00\xd8",
+        b"\x80\x81{",
+        b"",
+        b"null",
+        b'{"log_history": [{"step": true, "eval_loss": "\\ud800"}]}',
+    ],
+)
+def test_a_log_of_any_other_content_is_one_clear_line(tmp_path, content):
+    (tmp_path / "trainer_state.json").write_bytes(content)
+    for operand in (tmp_path, tmp_path / "trainer_state.json"):
+        with pytest.raises(BadRequest) as refused:
+            diagnose(Diagnose(str(operand), save=False))
+        assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-8-sig", "latin-1"])
+def test_logs_of_other_encodings_are_read(tmp_path, encoding):
+    text = json.dumps({"note": "é", "log_history": evaluations()}, ensure_ascii=False)
+    (tmp_path / "trainer_state.json").write_bytes(text.encode(encoding))
+    assert read_logged(tmp_path).nll.tolist() == NLL
+
+
+def test_values_of_wrong_types_cost_only_themselves(tmp_path):
+    odd = [{"step": 30, "eval_loss": "high"}, {"step": [60], "eval_loss": 0.1}, 7, {"step": 90, "eval_loss": True}]
+    write_state(tmp_path, [*odd, *evaluations()])
+    logged = read_logged(tmp_path)
+    assert logged.nll.tolist() == NLL
+    assert any("no objects" in w for w in logged.warnings)
+
+
+def test_a_loss_alone_says_where_it_turned_what_that_cannot_mean_and_names_a_provisional_choice(tmp_path):
+    nll = [0.90, 0.70, 0.60, 0.58, 0.66, 0.75, 0.86]
+    write_state(tmp_path, [{"step": 30 * i, "eval_loss": x} for i, x in enumerate(nll, 1)])
+    verdict = diagnose(Diagnose(str(tmp_path), save=False))
+    text = " ".join(verdict.sentences)
+    assert verdict.recommended is None
+    assert "turned at checkpoint-120" in text
+    assert "allowing for its scatter" in text
+    assert "Provisional choice, by the loss alone: checkpoint-120" in text
+    assert "does not show that answers get worse" in text
+
+
+def test_a_loss_that_only_falls_has_no_turn(tmp_path):
+    write_state(tmp_path, [{"step": 30 * i, "eval_loss": 1.0 / i} for i in range(1, 9)])
+    text = " ".join(diagnose(Diagnose(str(tmp_path), save=False)).sentences)
+    assert "no turn was seen" in text
+    assert "checkpoint-240" in text
