@@ -109,11 +109,11 @@ def test_what_was_chosen_for_a_budget_is_kept_by_the_same_command_and_chosen_ane
     some = replace(some, data=asked.data)
     done = audit(some, say=said.append)
     assert any("there is time for" in line and "accuracy ±" in line for line in said)
-    chosen = store.read_plan(done.run)["audit"]["rows"]
+    chosen = store.read_plan(done.run).options["rows"]
     assert 20 <= chosen < 30
     again = audit(replace(some, data=None))
     assert (again.computed, again.standing) == (0, done.computed)
-    assert store.read_plan(done.run)["audit"]["rows"] == chosen
+    assert store.read_plan(done.run).options["rows"] == chosen
     assert estimate_audit(replace(some, data=None, budget="2h")).rows == 30
 
 

@@ -146,7 +146,7 @@ def test_shifted_questions_are_paired_with_the_ones_that_were_asked(run, base, d
     assert all(plain[e.id.removesuffix("+preamble")].question in e.question for e in told)
     drops = [m for m in done.measurements if m.split == "test+preamble" and m.metric == "accuracy_drop"]
     assert [m.checkpoint for m in drops] == ["base", "checkpoint-2", "checkpoint-4"]
-    fitting = len(told) - store.read_plan(store.open_run(run))["splits"]["test+preamble"]["truncated"]
+    fitting = len(told) - store.read_plan(store.open_run(run)).splits["test+preamble"].truncated
     assert fitting > 0
     assert all(m.n == fitting for m in drops)
 
@@ -165,7 +165,7 @@ def test_an_audit_with_nothing_said_goes_on_as_the_last_one_did(run, base, data_
     said = []
     again = audit(Audit(str(run)), say=said.append)
     assert (again.computed, again.standing) == (0, first.computed)
-    assert "rows as the run was measured before: 6 (--rows)" in said
+    assert "rows as in the previous audit: 6 (--rows changes it)" in said
     more = audit(Audit(str(run), rows=8))
     assert more.standing == first.computed // 3  # val and test have more rows now, train has not
 
@@ -235,7 +235,7 @@ def test_the_same_command_again_keeps_to_what_was_left_out_too(run, base, data_f
     first = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, shifts=("preamble",)))
     again = audit(Audit(str(run), str(data_file), str(base)))
     assert (again.computed, again.standing) == (0, first.computed)
-    assert "test+preamble" in store.read_plan(again.run)["splits"]
+    assert "test+preamble" in store.read_plan(again.run).splits
 
 
 def test_what_is_gone_or_was_not_asked_for_again_stays_part_of_the_run(run, base, data_file):
@@ -250,7 +250,7 @@ def test_what_is_gone_or_was_not_asked_for_again_stays_part_of_the_run(run, base
 def test_other_data_begins_another_plan(run, base, data_file):
     audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
     audit(Audit(str(run), "wordproblems", str(base), rows=6, max_new_tokens=8, splits=("val",)))
-    assert list(store.read_plan(store.open_run(run))["splits"]) == ["val"]
+    assert list(store.read_plan(store.open_run(run)).splits) == ["val"]
 
 
 def test_units_of_another_request_are_not_put_beside_those_of_this_one(run, base, data_file, monkeypatch):
@@ -312,12 +312,12 @@ def test_splits_that_were_cut_out_of_training_rows_are_named(run, base, data_fil
     said = []
     done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8), say=said.append)
     assert any("val and test: no rows of their own" in line for line in said)
-    assert store.read_plan(done.run)["cut"] == ["val", "test"]
+    assert store.read_plan(done.run).carved_splits == ("val", "test")
     for part, rows in (("train", slice(0, 40)), ("val", slice(40, 60)), ("test", slice(60, 81))):
         lines = data_file.read_text().splitlines(keepends=True)[rows]
         (tmp_path / f"{part}.jsonl").write_text("".join(lines))
     audit(Audit(str(run), str(tmp_path), str(base), rows=6, max_new_tokens=8))
-    assert store.read_plan(done.run)["cut"] == []
+    assert store.read_plan(done.run).carved_splits == ()
 
 
 def test_an_error_of_the_system_is_one_line_that_names_the_file(overmem, run, base, data_file):

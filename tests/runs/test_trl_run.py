@@ -32,7 +32,7 @@ def test_one_command_audits_and_judges_it_and_finds_the_base_by_itself(overmem, 
     assert done.returncode == 0, done.stderr
     run = store.open_run(trl_run)
     assert [c.name for c in store.read_checkpoints(run)] == ["base", "checkpoint-2", "checkpoint-4"]
-    assert store.read_plan(run)["base"] is None
+    assert store.read_plan(run).base is None
     verdict = store.read_verdict(run)
     assert [v.nll.n for v in verdict.checkpoints] == [6, 6, 6]
     nll = [v.nll.value for v in verdict.checkpoints]

@@ -98,7 +98,7 @@ def test_schema_1_samples_are_read_with_the_grades_inside_them(tmp_path):
     read = store.read_samples(old, "base", "val")
     assert read.answer == tuple(stored["answer"])
     assert read.correct.tolist() == stored["correct"].to_list()
-    note = {"weights": None, "request": store.read_plan(old)["splits"]["val"]["request"]}
+    note = {"weights": None, "request": store.read_plan(old).requests["val"]}
     assert store.is_unit_current(old, "base", "val", "samples", **note)
     assert not store.is_unit_current(old, "base", "val", "grades", **note)
     regraded = replace(read.grades, correct=~read.correct)

@@ -73,13 +73,13 @@ def test_answers_that_were_cut_are_told_of_at_the_checkpoint_with_the_most(tmp_p
         "12.0% of the answers at checkpoint-200 on val ran into the length limit (95% interval 9.0 to"
     )
     assert "n = 400) and were read as far as they came" in said
-    store.write_json(run.plan_path, store.read_plan(run) | {"decoding": {"max_new_tokens": 64}})
+    store.write_plan(run, replace(store.read_plan(run), decoding={"max_new_tokens": 64}))
     assert any("n = 400, --max-new-tokens 64)" in w for w in diagnose(Diagnose(str(run.root))).warnings)
 
 
 def test_splits_that_were_cut_out_of_training_rows_are_warned_of(tmp_path, write_run, world):
     run = write_run(tmp_path, world)
-    store.write_json(run.plan_path, store.read_plan(run) | {"cut": ["val", "test"]})
+    store.write_plan(run, replace(store.read_plan(run), carved_splits=("val", "test")))
     assert diagnose(Diagnose(str(run.root))).warnings[0].startswith("Val and test were cut out of the training rows")
 
 

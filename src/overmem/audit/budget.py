@@ -31,7 +31,7 @@ def fit_to_budget(load: Workload, pace: Throughput, budget: float) -> Workload:
     while (needed := load.seconds(pace)) > aim:
         if share <= least:
             shortest = f"{ceil((needed / _AIM + pace.spent) / 60)}m"
-            rows = min(most["rows"], load.request.asked["rows"])
+            rows = min(most["rows"], load.request.options["rows"])
             raise BadRequest(
                 f"--budget {load.request.config.budget} is too short: {rows} examples of val and of test, at "
                 f"{len(load.checkpoints)} checkpoints, take about {spoken(needed)} on this machine, after "
@@ -40,13 +40,13 @@ def fit_to_budget(load: Workload, pace: Throughput, budget: float) -> Workload:
             )
         share = max(least, share * max(0.1, min(0.95, aim / needed)))
         fewer = {name: max(1, int(share * count)) for name, count in most.items()}
-        load = workload_of(replace(request, asked=dict(request.asked) | fewer))
+        load = workload_of(replace(request, options=dict(request.options) | fewer))
     return load
 
 
 def _there(load: Workload) -> dict[str, int]:
     """`rows` and `side_rows` as asked for, or as there are examples."""
-    asked, splits = load.request.asked, load.splits.values()
+    asked, splits = load.request.options, load.splits.values()
     rows = max((len(s.examples) for s in splits if s.name in ("val", "test")), default=asked["rows"])
     beside = max((len(s.examples) for s in splits if s.name not in ("val", "test")), default=asked["side_rows"])
     return {"rows": min(rows, asked["rows"]), "side_rows": min(beside, asked["side_rows"])}

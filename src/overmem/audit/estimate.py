@@ -102,7 +102,7 @@ def sized(request: Request, say: Callable[[str], None]) -> tuple[Workload, Throu
     _refuse_what_is_not_measured(request, "--budget")
     pace = throughput_of(load)
     load = _within(load, pace)
-    asked, buys = load.request.asked, widths(_cost(load, pace))
+    asked, buys = load.request.options, widths(_cost(load, pace))
     say(
         f"in {request.config.budget} there is time for {asked['rows']} examples of val and of test and "
         f"{asked['side_rows']} of every other split, at {len(load.checkpoints)} checkpoints: {buys}"
@@ -147,8 +147,8 @@ def _cost(load: Workload, pace: Throughput) -> AuditEstimate:
         load.standing,
         tuple(load.checkpoints),
         load.failures,
-        request.asked["rows"],
-        request.asked["side_rows"],
+        request.options["rows"],
+        request.options["side_rows"],
         sum(s.scored_tokens for s in splits),
         sum(s.generated_tokens for s in splits),
         load.seconds(pace),

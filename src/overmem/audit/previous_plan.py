@@ -1,53 +1,54 @@
-"""What a run was audited for before and is not asked for now, but still stands: it stays in the plan."""
+"""The part of a run's previous plan that is still valid though it is not asked for now: it stays in the plan."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 from overmem import store
 from overmem.errors import BadCheckpoint
 from overmem.models.files import fingerprint
+from overmem.records import Checkpoint, Plan
 
 
-def with_previous_plan(
-    run: store.Run, plan: Mapping[str, Any], before: Mapping[str, Any], base: str | None
-) -> dict[str, Any]:
-    """The plan, with the splits and checkpoints of the one before it that go with it.
+def with_previous_plan(run: store.Run, plan: Plan, previous: Plan | None, base: str | None) -> Plan:
+    """The plan, with the splits and checkpoints of the previous one that are comparable with it.
 
-    A split goes with it if it was completed and rendered as the others are now. A checkpoint does if one of its units
-    stands: it may have been deleted since, and what was observed of it is part of the trajectory all the same.
+    A split is comparable if it was completed and rendered as the others are now. A checkpoint is kept if one of its
+    units is current: it may have been deleted since, but its observations are part of the trajectory.
 
     Args:
         run: the run.
         plan: what is asked for now.
-        before: the plan of the same data that stands in the run; empty for none.
+        previous: the run's plan of the same data; None for none.
         base: folder or hub id of the model that adapters change.
     """
-    now: dict[str, Any] = store.to_jsonable(plan)
-    if not before:
-        return now
-    alike = all(before.get(key) == now[key] for key in ("decoding", "template"))
-    alike = alike and before["audit"].get("dtype") == now["audit"]["dtype"]
-    splits = {name: split for name, split in before["splits"].items() if alike or name in now["splits"]}
-    splits |= now["splits"]
-    asked = {one["name"] for one in now["checkpoints"]}
-    kept = [
-        one for one in before["checkpoints"] if one["name"] not in asked and _stands(run, one["name"], splits, base)
-    ]
-    checkpoints = sorted(
-        [*now["checkpoints"], *kept],
-        key=lambda one: (True, 0, one["name"]) if one["merged_from"] else (False, one["step"], ""),
+    if previous is None:
+        return plan
+    same_request = (previous.decoding, previous.template, previous.options.get("dtype")) == (
+        plan.decoding,
+        plan.template,
+        plan.options.get("dtype"),
     )
-    return {**now, "splits": splits, "checkpoints": checkpoints}
+    kept_splits = {name: split for name, split in previous.splits.items() if same_request or name in plan.splits}
+    splits = {**kept_splits, **plan.splits}
+    requests = {name: split.request for name, split in splits.items()}
+    planned = {checkpoint.name for checkpoint in plan.checkpoints}
+    kept = [c for c in previous.checkpoints if c.name not in planned and _has_current_unit(run, c.name, requests, base)]
+    return replace(plan, splits=splits, checkpoints=tuple(sorted([*plan.checkpoints, *kept], key=_order)))
 
 
-def _stands(run: store.Run, name: str, splits: Mapping[str, Any], base: str | None) -> bool:
+def _order(checkpoint: Checkpoint) -> tuple[bool, int, str]:
+    """Trained checkpoints in time order, then merged ones by name."""
+    return (True, 0, checkpoint.name) if checkpoint.merged_from else (False, checkpoint.step, "")
+
+
+def _has_current_unit(run: store.Run, name: str, requests: Mapping[str, str], base: str | None) -> bool:
     folder = run.root / name
     try:
         weights = fingerprint(str(folder), base) if folder.is_dir() else None
     except BadCheckpoint:
-        weights = None  # without its weights it is as good as gone
+        weights = None  # its weights cannot be read: treated like a deleted checkpoint
     return any(
-        store.is_unit_current(run, name, split, kind, weights=weights, request=asked["request"])
-        for split, asked in splits.items()
+        store.is_unit_current(run, name, split, kind, weights=weights, request=request)
+        for split, request in requests.items()
         for kind in ("scores", "samples")
     )

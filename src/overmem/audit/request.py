@@ -3,14 +3,14 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from overmem import store
 from overmem.audit.options import Audit
-from overmem.audit.sources import data_of, held_out, kept_only_here
+from overmem.audit.sources import data_of, examples_of_run, held_out
 from overmem.encoding import encode
 from overmem.errors import BadRequest, unknown
 from overmem.models.discovery import CheckpointRef, find_checkpoints, tokenizer_of
@@ -18,7 +18,7 @@ from overmem.models.loading import Skeleton, check_device
 from overmem.observe.engines import engine_of
 from overmem.observe.engines.decoding import Decoding
 from overmem.observe.plan import Split, context_of, longest_completion, planned
-from overmem.records import Example
+from overmem.records import Example, Plan
 from overmem.tasks import Data, anchored
 from overmem.tasks.derived import derived_splits
 
@@ -41,14 +41,14 @@ class Request:
     skeleton: Skeleton
     data: Data | None
     """Where the examples come from; None where the run itself holds the only copy of them."""
-    asked: Mapping[str, Any]
-    """The options that a later audit of the same data keeps to, given or not."""
+    options: Mapping[str, Any]
+    """Every option that a later audit of the same data keeps to, filled in."""
     held_out: Mapping[str, Sequence[Example]]
     """All examples of every split that there is."""
-    cut: tuple[str, ...]
-    """Splits that were cut out of the training rows of a source which the run may have been trained on whole."""
-    before: Mapping[str, Any]
-    """The plan that stands in the run, where it is of the same data; else empty."""
+    carved_splits: tuple[str, ...]
+    """Splits that were carved out of the training rows of a source which the run may have been trained on whole."""
+    previous_plan: Plan | None
+    """The run's plan so far, where it is of the same data."""
     tokenizer: Any
     decoding: Decoding
     context: int
@@ -61,7 +61,7 @@ class Request:
     @property
     def template(self) -> str | None:
         """Prompt with {question} in it; None for the tokenizer's own."""
-        found: str | None = self.asked["template"]
+        found: str | None = self.options["template"]
         return found
 
     def splits(self, rows: int, side_rows: int) -> dict[str, Split]:
@@ -70,25 +70,25 @@ class Request:
         Raises:
             BadRequest: a split, shift or attack that there is not, no rows, or a tokenizer of another model.
         """
-        config, template, asked = self.config, self.template, self.asked
+        config, template, options = self.config, self.template, self.options
         side_rows = min(rows, side_rows)
-        beside = derived_splits(
+        derived = derived_splits(
             self.held_out,
-            asked["shifts"],
-            asked["attacks"],
+            options["shifts"],
+            options["attacks"],
             rows=rows,
             side_rows=side_rows,
             seed=config.seed,
             fits=lambda e: encode(self.tokenizer, e, max_length=self.context, template=template) is not None,
         )
-        there = {**self.held_out, **beside}
+        there = {**self.held_out, **derived}
         for name in config.splits:
             if name not in there:
                 raise unknown("split", name, there)
         chosen = {name: there[name] for name in there if not config.splits or name in config.splits}
         if not any(chosen.values()):
             raise BadRequest(f"no example to observe in {', '.join(chosen)}: the data holds no rows")
-        most = defaultdict(lambda: side_rows, {name: len(examples) for name, examples in beside.items()})
+        most = defaultdict(lambda: side_rows, {name: len(examples) for name, examples in derived.items()})
         most |= {"val": rows, "test": rows}
         made = planned(
             self.tokenizer,
@@ -97,7 +97,7 @@ class Request:
             rows=most,
             context=self.context,
             template=template,
-            dtype=asked["dtype"],
+            dtype=options["dtype"],
         )
         largest = max((token for split in made.values() for e in split.encoded for token in e.input_ids), default=0)
         if largest >= self.vocabulary:
@@ -118,8 +118,8 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
     device = config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     check_device(device)
     recipe = store.read_recipe(run)
-    before = store.read_plan(run) if run.plan_path.is_file() else {}
-    base = config.base or recipe.get("model") or before.get("base")
+    existing_plan = store.find_plan(run)
+    base = config.base or recipe.get("model") or (existing_plan.base if existing_plan else None)
     there = find_checkpoints(run.root, base)
     found = _only(there, config.checkpoints) if config.checkpoints else there
     has_base = there[0].checkpoint.name == "base"
@@ -127,30 +127,36 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
         say("the base model is not known (give --base): no step 0")
     engine_of(config.engine)
     seconds = None if config.budget is None else seconds_of(config.budget)
-    data = data_of(config, recipe, before)
-    earlier = before if before and before["data"] == (data and asdict(anchored(data))) else {}
-    chosen = bool(earlier) and config.budget is not None and earlier["audit"].get("budget") == config.budget
-    asked = _asked(config, recipe, earlier, chosen, device, say)
-    examples, cut = (kept_only_here(run, before), ()) if data is None else held_out(config, recipe, data, say)
+    data = data_of(config, recipe, existing_plan)
+    described = None if data is None else store.to_jsonable(anchored(data))
+    previous_plan = existing_plan if existing_plan is not None and existing_plan.data == described else None
+    previous = {} if previous_plan is None else previous_plan.options
+    is_sized = config.budget is not None and previous.get("budget") == config.budget
+    options = _options(config, recipe, previous, is_sized, device, say)
+    carved_splits: tuple[str, ...] = ()
+    if data is None:
+        examples = examples_of_run(run, existing_plan)
+    else:
+        examples, carved_splits = held_out(config, recipe, data, say)
     tokenizer = tokenizer_of(run.root, there, config.tokenizer)
     context, vocabulary = _limits(there)
-    limit = asked["max_new_tokens"] or longest_completion(examples, tokenizer, asked["template"])
+    limit = options["max_new_tokens"] or longest_completion(examples, tokenizer, options["template"])
     return Request(
         config,
         run,
         base,
         tuple(found),
-        Skeleton(there[0].path if has_base else None, device, getattr(torch, asked["dtype"])),
+        Skeleton(there[0].path if has_base else None, device, getattr(torch, options["dtype"])),
         data,
-        asked,
+        options,
         examples,
-        cut,
-        earlier,
+        carved_splits,
+        previous_plan,
         tokenizer,
-        _decoding(config, asked, limit),
+        _decoding(config, options, limit),
         context,
         vocabulary,
-        None if chosen else seconds,
+        None if is_sized else seconds,
     )
 
 
@@ -175,28 +181,28 @@ def _only(found: list[CheckpointRef], names: tuple[str, ...]) -> list[Checkpoint
     return [one for one in found if one.checkpoint.name in names]
 
 
-def _asked(
+def _options(
     config: Audit,
     recipe: Mapping[str, Any],
-    before: Mapping[str, Any],
-    chosen: bool,
+    previous: Mapping[str, Any],
+    is_sized: bool,
     device: str,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """The options that were left out, as the plan of the same data that stands in the run has them.
+    """Every option: as given, else as in the previous audit of the same data, else the default.
 
     Args:
-        config: the options.
+        config: the options as given.
         recipe: the run's own.
-        before: the plan; empty where it is of other data.
-        chosen: whether its rows were chosen for the budget that is given now; those for another one are not taken.
+        previous: options of the previous audit; empty where it was of other data.
+        is_sized: whether its rows were chosen for this same budget; rows chosen for another budget are not reused.
         device: where the model is.
-        say: told what is as before.
+        say: told which options are reused.
 
     Raises:
         BadRequest: a number or a precision that is not allowed.
     """
-    usual: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "rows": 500,
         "side_rows": 200,
         "draws": 0,
@@ -207,22 +213,22 @@ def _asked(
         "attacks": [],
         "dtype": "bfloat16" if device.startswith("cuda") else "float32",
     }
-    kept = {name: _left_out(before["audit"].get(name)) if before else None for name in usual}
-    found: dict[str, Any] = {}
-    for name, default in usual.items():
+    chosen: dict[str, Any] = {}
+    for name, default in defaults.items():
         is_rows = name in ("rows", "side_rows")
-        given = None if is_rows and chosen else _left_out(getattr(config, name))
-        standing = None if is_rows and config.budget is not None and not chosen else kept[name]
-        found[name] = next((v for v in (given, standing) if v is not None), default)
-        if given is None and found[name] != default:
-            shown = " ".join(map(str, found[name])) if isinstance(found[name], list) else found[name]
-            say(f"{name.replace('_', ' ')} as the run was measured before: {shown} (--{name.replace('_', '-')})")
+        explicit = None if is_rows and is_sized else _left_out(getattr(config, name))
+        reused = None if is_rows and config.budget is not None and not is_sized else _left_out(previous.get(name))
+        chosen[name] = next((v for v in (explicit, reused) if v is not None), default)
+        if explicit is None and chosen[name] != default:
+            shown = " ".join(map(str, chosen[name])) if isinstance(chosen[name], list) else chosen[name]
+            flag = name.replace("_", "-")
+            say(f"{name.replace('_', ' ')} as in the previous audit: {shown} (--{flag} changes it)")
     for name, least in (("rows", 1), ("side_rows", 0), ("draws", 0), ("max_new_tokens", 1)):
-        if found[name] is not None and found[name] < least:
-            raise BadRequest(f"--{name.replace('_', '-')} {found[name]}; allowed: {least} or more")
-    if found["dtype"] not in DTYPES:
-        raise unknown("dtype", found["dtype"], ["auto", *DTYPES])
-    return found
+        if chosen[name] is not None and chosen[name] < least:
+            raise BadRequest(f"--{name.replace('_', '-')} {chosen[name]}; allowed: {least} or more")
+    if chosen["dtype"] not in DTYPES:
+        raise unknown("dtype", chosen["dtype"], ["auto", *DTYPES])
+    return chosen
 
 
 def _left_out(value: Any) -> Any:
@@ -231,8 +237,8 @@ def _left_out(value: Any) -> Any:
     return None if value in ([], "auto") else value
 
 
-def _decoding(config: Audit, asked: Mapping[str, Any], limit: int) -> Decoding:
-    draws, temperatures = asked["draws"], tuple(asked["temperature"])
+def _decoding(config: Audit, options: Mapping[str, Any], limit: int) -> Decoding:
+    draws, temperatures = options["draws"], tuple(options["temperature"])
     if len(set(temperatures)) < len(temperatures) or not all(0 < t <= HOTTEST for t in temperatures):
         given = " ".join(f"{t:g}" for t in temperatures)
         raise BadRequest(f"--temperature {given}; allowed: different numbers above 0 and up to {HOTTEST:g}")

@@ -6,29 +6,30 @@ from typing import Any
 from overmem import store
 from overmem.audit.options import Audit
 from overmem.errors import BadRequest
-from overmem.records import COMPANION, Example
+from overmem.records import Example, Plan, SplitName
 from overmem.tasks import Data, functions_of, load, not_held_out
 from overmem.training.recipe import read_data
 
 
-def data_of(config: Audit, recipe: Mapping[str, Any], before: Mapping[str, Any]) -> Data | None:
+def data_of(config: Audit, recipe: Mapping[str, Any], existing_plan: Plan | None) -> Data | None:
     """Where the examples come from; None where the run itself holds the only copy of them."""
     if config.data is not None:
         return read_data(config.data)
     if "data" in recipe:
         return _trusted(read_data(recipe["data"]), None, config)
-    if before:
-        return None if before["data"] is None else _trusted(read_data(before["data"]), None, config)
+    if existing_plan is not None:
+        return None if existing_plan.data is None else _trusted(read_data(dict(existing_plan.data)), None, config)
     raise BadRequest(
         f"{config.run} was not trained by overmem, so its data is not known; give --data: a task "
         "(wordproblems, gsm8k, ...), a .jsonl, .csv or .parquet file, a hub id, or a YAML file of a recipe's data keys"
     )
 
 
-def kept_only_here(run: store.Run, before: Mapping[str, Any]) -> dict[str, Sequence[Example]]:
-    """The examples that the run's callback was given as they are, and that only the run keeps."""
-    names = dict.fromkeys([*before["splits"], *store.example_splits(run)])
-    return {name: store.read_examples(run, name) for name in names if not {"+", COMPANION} & {*name}}
+def examples_of_run(run: store.Run, existing_plan: Plan | None) -> dict[str, Sequence[Example]]:
+    """The examples that were passed to the run's callback, of which the run has the only copy."""
+    planned = () if existing_plan is None else existing_plan.splits
+    names = dict.fromkeys([*planned, *store.example_splits(run)])
+    return {name: store.read_examples(run, name) for name in names if not SplitName.parse(name).is_derived}
 
 
 def held_out(

@@ -9,7 +9,7 @@ from overmem.audit.options import Audit
 from overmem.audit.previous_plan import with_previous_plan
 from overmem.audit.request import requested
 from overmem.observe.grades import update_grades
-from overmem.observe.plan import record
+from overmem.observe.plan import plan_of
 from overmem.observe.token_texts import token_texts
 from overmem.observe.work import Progress, observe
 from overmem.probes.measure import measured
@@ -62,17 +62,17 @@ def audit(
                 store.write_examples(run, split.name, split.examples)
         seen = {token for split in splits.values() for e in split.encoded for token in e.solution_ids}
         store.write_token_texts(run, store.read_token_texts(run) | token_texts(request.tokenizer, seen))
-        plan = record(
-            asdict(config) | dict(request.asked),
+        plan = plan_of(
+            asdict(config) | dict(request.options),
             request.data,
             request.decoding,
             request.template,
             request.base,
             [one.checkpoint for one in request.found],
             splits,
-            request.cut,
+            request.carved_splits,
         )
-        store.write_json(run.plan_path, with_previous_plan(run, plan, request.before, request.skeleton.base))
+        store.write_plan(run, with_previous_plan(run, plan, request.previous_plan, request.skeleton.base))
         computed = observe(
             run,
             load.work,

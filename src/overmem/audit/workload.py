@@ -46,7 +46,7 @@ class Workload:
 
 def workload_of(request: Request) -> Workload:
     """What is to be done for a request. Reads no weights but for their fingerprints."""
-    splits = request.splits(request.asked["rows"], request.asked["side_rows"])
+    splits = request.splits(request.options["rows"], request.options["side_rows"])
     return Workload(request, splits, *pending(request.run, request.found, splits, request.skeleton.base))
 
 

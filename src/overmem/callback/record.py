@@ -10,7 +10,7 @@ from overmem.errors import BadCheckpoint
 from overmem.grading import graders_of
 from overmem.models.discovery import find_checkpoints
 from overmem.models.files import fingerprint
-from overmem.observe.plan import record
+from overmem.observe.plan import plan_of
 from overmem.records import SCHEMA, Checkpoint, Choice, Snapshot
 
 
@@ -25,8 +25,8 @@ def write_plan(run: store.Run, watch: CallbackConfig, plan: EvaluationSet, check
     }
     for split in plan.splits.values():
         store.write_examples(run, split.name, split.examples)
-    written = record(asked, plan.data, plan.decoding, watch.template, plan.base, checkpoints, plan.splits, plan.cut)
-    store.write_json(run.plan_path, written)
+    written = plan_of(asked, plan.data, plan.decoding, watch.template, plan.base, checkpoints, plan.splits, plan.cut)
+    store.write_plan(run, written)
 
 
 def write_units(run: store.Run, snapshot: Snapshot, weights: str, plan: EvaluationSet) -> None:
@@ -63,8 +63,8 @@ def earlier(run: store.Run, plan: EvaluationSet, step: int, *, answers: bool) ->
     """
     if not run.plan_path.is_file():
         return []
-    asked = store.read_plan(run)["splits"]
-    if any(asked.get(name, {}).get("request") != split.request for name, split in plan.splits.items()):
+    requests = store.read_plan(run).requests
+    if any(requests.get(name) != split.request for name, split in plan.splits.items()):
         return []
     found = []
     for checkpoint in store.read_checkpoints(run):

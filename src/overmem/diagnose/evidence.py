@@ -8,7 +8,7 @@ from overmem import store
 from overmem.diagnose.options import Diagnose
 from overmem.errors import BadRequest
 from overmem.probes.consequences import consequences
-from overmem.records import Consequence, Curves
+from overmem.records import Consequence
 from overmem.verdict.evidence import Evidence
 from overmem.wording.caveats import AuditContext
 
@@ -20,30 +20,27 @@ def audited(run: store.Run, config: Diagnose) -> tuple[Evidence, AuditContext]:
         BadRequest: draws were asked for and none were taken.
     """
     plan = store.read_plan(run)
-    splits = list(plan["splits"])
+    splits = list(plan.splits)
     selected_on = "val" if "val" in splits else "test"
     draws = config.accuracy == "draws"
 
-    def curves(split: str, *, merged: bool = False) -> Curves | None:
-        if split not in splits:
-            return None
-        return store.read_curves(run, split, merged=merged, draws=draws)
-
-    val = store.read_curves(run, selected_on, draws=draws)
+    merged_val = store.read_curves(run, selected_on, merged=True, draws=draws)
+    val = merged_val.without_merged
     if draws and not np.isfinite(val.correct).any():
         raise BadRequest(
             f"--accuracy draws, but no completion of {selected_on} was sampled besides the greedy one; allowed: "
             "greedy, or audit with --draws 8 first"
         )
-    confirmed_on = "test" if selected_on == "val" else ""
-    has_merge = any(c.merged_from and (run.root / c.name).is_dir() for c in store.read_checkpoints(run))
+    has_test = selected_on == "val" and "test" in splits
+    merged_test = store.read_curves(run, "test", merged=True, draws=draws) if has_test else None
+    has_merge = any(c.merged_from and (run.root / c.name).is_dir() for c in plan.checkpoints)
     on_disk = {c.name for c in val.checkpoints if (run.root / c.name).is_dir()}
     evidence = Evidence(
         val=val,
-        test=curves(confirmed_on),
+        test=None if merged_test is None else merged_test.without_merged,
         train=store.read_curves(run, "train") if "train" in splits else None,
-        merged_val=curves(selected_on, merged=True) if has_merge else None,
-        merged_test=curves(confirmed_on, merged=True) if has_merge else None,
+        merged_val=merged_val if has_merge else None,
+        merged_test=merged_test if has_merge else None,
         on_disk=on_disk,
         same_distribution=config.same_distribution,
         consequences=_consequences(run, config.alpha),
@@ -52,9 +49,9 @@ def audited(run: store.Run, config: Diagnose) -> tuple[Evidence, AuditContext]:
     context = AuditContext(
         selected_on=selected_on,
         not_on_disk=[c.name for c in val.checkpoints if c.step > 0 and c.name not in on_disk],
-        carved_splits=plan.get("cut", ()),
+        carved_splits=plan.carved_splits,
         truncated=[m for m in rows if m.metric == "cut_off" and m.split == selected_on],
-        max_new_tokens=plan.get("decoding", {}).get("max_new_tokens"),
+        max_new_tokens=plan.decoding.get("max_new_tokens"),
     )
     return evidence, context
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from overmem.encoding import Encoded, encode
 from overmem.observe.engines.decoding import Decoding
-from overmem.records import COMPANION, SCHEMA, TEMPERATURES, Checkpoint, Example
+from overmem.records import TEMPERATURES, Checkpoint, Example, Plan, PlannedSplit, SplitName
+from overmem.store import to_jsonable
 from overmem.tasks import Data, anchored
 from overmem.tasks.splits import first
 
@@ -29,7 +30,7 @@ class Split:
     def kinds(self) -> tuple[str, ...]:
         """What is observed of it: what a membership attack compares with, and what has no answer, is scored only."""
         has_answers = not self.examples or any(e.kind != "none" for e in self.examples)
-        return ("scores", "samples") if has_answers and COMPANION not in self.name else ("scores",)
+        return ("scores", "samples") if has_answers and not SplitName.parse(self.name).attack else ("scores",)
 
     @property
     def truncated(self) -> int:
@@ -85,43 +86,39 @@ def context_of(config: Any) -> int:
     return int(getattr(config.get_text_config(), "max_position_embeddings", None) or 2048)
 
 
-def record(
-    asked: Mapping[str, Any],
+def plan_of(
+    options: Mapping[str, Any],
     data: Data | None,
     decoding: Decoding,
     template: str | None,
     base: str | None,
     checkpoints: Sequence[Checkpoint],
     splits: Mapping[str, Split],
-    cut: Sequence[str] = (),
-) -> dict[str, Any]:
-    """What was asked, as it is kept in the run for whoever reads it or goes on from there.
+    carved_splits: Sequence[str] = (),
+) -> Plan:
+    """The record of what is observed.
 
     Args:
-        asked: the options of the verb.
-        data: where the examples come from; None where they were given as they are and only the run has them.
+        options: the options of the verb.
+        data: where the examples come from; None where they were passed in and only the run has them.
         decoding: how completions are drawn.
         template: prompt with {question} in it; None for the tokenizer's own.
         base: folder or hub id of the base model, where it is known.
         checkpoints: those that are observed.
         splits: those that are observed.
-        cut: those of them that the run may have been trained on.
+        carved_splits: those of them that the run may have been trained on.
     """
-    versions = {name: importlib.metadata.version(name) for name in ("overmem", "torch", "transformers")}
-    return {
-        "schema": SCHEMA,
-        "audit": dict(asked),
-        "base": base,
-        "data": None if data is None else asdict(anchored(data)),
-        "decoding": asdict(decoding),
-        "template": template,
-        "versions": versions,
-        "splits": {
-            s.name: {"n": len(s.examples), "truncated": s.truncated, "request": s.request} for s in splits.values()
-        },
-        "cut": list(cut),
-        "checkpoints": [asdict(one) for one in checkpoints],
-    }
+    return Plan(
+        splits={s.name: PlannedSplit(s.request, len(s.examples), s.truncated) for s in splits.values()},
+        checkpoints=tuple(checkpoints),
+        options=to_jsonable(options),
+        base=base,
+        data=None if data is None else to_jsonable(anchored(data)),
+        decoding=to_jsonable(decoding),
+        template=template,
+        versions={name: importlib.metadata.version(name) for name in ("overmem", "torch", "transformers")},
+        carved_splits=tuple(carved_splits),
+    )
 
 
 def longest_completion(splits: Mapping[str, Sequence[Example]], tokenizer: Any, template: str | None) -> int:

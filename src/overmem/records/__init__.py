@@ -19,7 +19,9 @@ from overmem.records.observations import (
     Scores,
     Snapshot,
 )
+from overmem.records.plan import Plan, PlannedSplit
 from overmem.records.regimes import REGIMES, Regime
+from overmem.records.splits import SplitName
 from overmem.records.verdicts import (
     CheckpointTests,
     CheckpointVerdict,
@@ -51,10 +53,13 @@ __all__ = [
     "Limits",
     "Measurement",
     "Onset",
+    "Plan",
+    "PlannedSplit",
     "Regime",
     "Samples",
     "Scores",
     "Severity",
     "Snapshot",
+    "SplitName",
     "Verdict",
 ]

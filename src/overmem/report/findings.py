@@ -130,7 +130,7 @@ def read_findings(run: store.Run) -> Findings:
         measurements=tuple(store.read_measurements(run)) if run.measurements_path.is_file() else (),
         log=tuple(store.read_log_history(run)),
         checkpoints=store.read_checkpoints(run) if planned else (),
-        plan=store.read_plan(run) if planned else {},
+        plan=store.to_jsonable(store.read_plan(run)) if planned else {},
         recipe=store.read_recipe(run),
         questions={e.id: e.question for e in store.read_examples(run, "train")} if train.is_file() else {},
     )

@@ -21,6 +21,7 @@ from overmem.store.examples import (
 )
 from overmem.store.files import locked, replacing, to_jsonable, write_json, write_text
 from overmem.store.paths import Run, open_run
+from overmem.store.plan import find_plan, read_checkpoints, read_plan, write_plan
 from overmem.store.results import (
     read_log_history,
     read_measurements,
@@ -32,7 +33,7 @@ from overmem.store.results import (
     write_reference,
     write_verdict,
 )
-from overmem.store.snapshots import read_checkpoints, read_plan, read_snapshot, snapshots
+from overmem.store.snapshots import read_snapshot, snapshots
 from overmem.store.units import (
     drop_other_weights,
     is_unit_current,
@@ -51,6 +52,7 @@ __all__ = [
     "curves_of",
     "drop_other_weights",
     "example_splits",
+    "find_plan",
     "is_unit_current",
     "locked",
     "open_run",
@@ -77,6 +79,7 @@ __all__ = [
     "write_grades",
     "write_json",
     "write_measurements",
+    "write_plan",
     "write_recipe",
     "write_reference",
     "write_samples",

@@ -14,7 +14,8 @@ from overmem.errors import BadRequest
 from overmem.records import TEMPERATURES, Checkpoint, Curves, Scores, Snapshot
 from overmem.store.files import frame_note, read_frame
 from overmem.store.paths import Run
-from overmem.store.snapshots import read_checkpoints, read_plan, why_missing, why_not_observed
+from overmem.store.plan import read_checkpoints, read_plan
+from overmem.store.snapshots import why_missing, why_not_observed
 from overmem.store.units import HINT, has_grades_inside
 
 
@@ -100,7 +101,7 @@ def _agree_sums(
 
 
 def _read_results(run: Run, split: str, checkpoints: Sequence[Checkpoint]) -> Iterator[_Results]:
-    request = read_plan(run)["splits"].get(split, {}).get("request", "")
+    request = read_plan(run).requests.get(split, "")
     for checkpoint in checkpoints:
         name, notes = checkpoint.name, {}
         failure = why_not_observed(run, name)

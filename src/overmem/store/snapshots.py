@@ -4,33 +4,13 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from overmem.errors import BadRequest
-from overmem.records import READABLE_SCHEMAS, Checkpoint, Snapshot
+from overmem.records import Checkpoint, Snapshot
 from overmem.store.examples import read_examples
 from overmem.store.files import frame_note
 from overmem.store.paths import Run
+from overmem.store.plan import read_checkpoints, read_plan
 from overmem.store.units import has_grades_inside, read_samples, read_scores
-
-
-def read_plan(run: Run) -> dict[str, Any]:
-    """What was asked of `audit`.
-
-    Raises:
-        BadRequest: the run was not audited, or by an overmem of another schema.
-    """
-    if not run.plan_path.is_file():
-        raise BadRequest(f"{run.root} has not been audited (no {run.plan_path}); run `overmem audit {run.root}` first")
-    plan = json.loads(run.plan_path.read_text(encoding="utf-8"))
-    if plan.get("schema") not in READABLE_SCHEMAS:
-        raise BadRequest(f"{run.plan_path} has schema {plan.get('schema')}, this overmem reads 1 and 2")
-    return plan  # type: ignore[no-any-return]
-
-
-def read_checkpoints(run: Run) -> tuple[Checkpoint, ...]:
-    """The audited checkpoints: the base, the trained ones in time order, the merged ones."""
-    return TypeAdapter(tuple[Checkpoint, ...]).validate_python(read_plan(run)["checkpoints"])
 
 
 def read_snapshot(run: Run, checkpoint: Checkpoint) -> Snapshot:
@@ -39,13 +19,13 @@ def read_snapshot(run: Run, checkpoint: Checkpoint) -> Snapshot:
     A unit that was made for another request than the plan's (an audit that asks for something else was stopped before
     it came there) is missing too: its numbers are not to be compared with the others'.
     """
-    splits = read_plan(run)["splits"]
+    splits = read_plan(run).splits
     failure = why_not_observed(run, checkpoint.name)
     readers: dict[str, Any] = {"scores": read_scores, "samples": read_samples}
     read: dict[str, dict[str, Any]] = {kind: {} for kind in readers}
     missing = {}
     for split, kind in [(s, k) for s in splits for k in readers]:
-        why = why_missing(run, checkpoint.name, split, kind, splits[split]["request"], failure)
+        why = why_missing(run, checkpoint.name, split, kind, splits[split].request, failure)
         if not why:
             try:
                 read[kind][split] = readers[kind](run, checkpoint.name, split)

@@ -110,7 +110,7 @@ def test_examples_that_were_given_as_they_are_are_found_in_the_run(data, tmp_pat
     done = audit(Audit(str(tmp_path)))
     assert (done.standing, done.computed) == (12, 4)  # of train only the answers are new
     run = store.open_run(tmp_path)
-    assert store.read_plan(run)["data"] is None
+    assert store.read_plan(run).data is None
     whole = store.read_examples(run, "val")
     audit(Audit(str(tmp_path), rows=3, splits=("train",)))
     audit(Audit(str(tmp_path), rows=3))

@@ -1,0 +1,52 @@
+"""The plan of an audit: what was asked for, and the hashes that name each request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from overmem.records.observations import SCHEMA, Checkpoint
+
+
+@dataclass(frozen=True)
+class PlannedSplit:
+    """One split of a plan."""
+
+    request: str
+    """Hash of everything but the weights that decides this split's observations."""
+    n: int = 0
+    """Examples."""
+    truncated: int = 0
+    """Those of them that do not fit the context window; they are not observed."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is observed of a run, as `plan.json` keeps it for every later command.
+
+    Mappings hold JSON values only, so that a plan that was read equals the one that was written.
+    """
+
+    splits: Mapping[str, PlannedSplit]
+    """Split name -> its request, in the order of observation."""
+    checkpoints: tuple[Checkpoint, ...]
+    """The base, the trained checkpoints in time order, the merged ones."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of `audit`, with every one filled in that a later audit of the same data keeps to."""
+    base: str | None = None
+    """Folder or hub id of the base model, where it is known."""
+    data: Mapping[str, Any] | None = None
+    """Where the examples come from; None where the run has the only copy of them."""
+    decoding: Mapping[str, Any] = field(default_factory=dict)
+    """How completions are drawn."""
+    template: str | None = None
+    """Prompt with {question} in it; None for the tokenizer's own."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Package -> version."""
+    carved_splits: tuple[str, ...] = ()
+    """Splits carved out of the training rows of a source which the run may have been trained on whole."""
+    schema: int = SCHEMA
+
+    @property
+    def requests(self) -> dict[str, str]:
+        """Split name -> hash of its request."""
+        return {name: split.request for name, split in self.splits.items()}

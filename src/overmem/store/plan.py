@@ -1,0 +1,65 @@
+"""The plan of a run: written as schema 2, read from 1 and 2, and validated once, here."""
+
+import json
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from overmem.errors import BadRequest
+from overmem.records import READABLE_SCHEMAS, Checkpoint, Plan
+from overmem.store.files import write_json
+from overmem.store.paths import Run
+
+_RENAMED = {"audit": "options", "cut": "carved_splits"}
+"""Key of schema 1 -> key of schema 2."""
+
+
+def write_plan(run: Run, plan: Plan) -> None:
+    """Keep what was asked of `audit`."""
+    write_json(run.plan_path, plan)
+
+
+def find_plan(run: Run) -> Plan | None:
+    """The plan; None where the run was not audited.
+
+    Raises:
+        BadRequest: it cannot be read.
+    """
+    return read_plan(run) if run.plan_path.is_file() else None
+
+
+def read_plan(run: Run) -> Plan:
+    """What was asked of `audit`.
+
+    Raises:
+        BadRequest: the run was not audited, or its plan is damaged or of a schema that overmem does not read.
+    """
+    path = run.plan_path
+    if not path.is_file():
+        raise BadRequest(f"{run.root} has not been audited (no {path}); run `overmem audit {run.root}` first")
+    try:
+        found: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadRequest(f"{path} is damaged ({_short(error)}); delete it and run `overmem audit` again") from error
+    schema = found.get("schema") if isinstance(found, dict) else None
+    if schema not in READABLE_SCHEMAS:
+        raise BadRequest(f"{path} has schema {str(schema)[:40]}, this overmem reads 1 and 2")
+    if schema == 1:
+        found = {_RENAMED.get(key, key): value for key, value in found.items()}
+    try:
+        return TypeAdapter(Plan).validate_python(found | {"schema": 2})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise BadRequest(
+            f"{path} cannot be read: {where}: {first['msg'].lower()}; delete it and run `overmem audit` again"
+        ) from error
+
+
+def read_checkpoints(run: Run) -> tuple[Checkpoint, ...]:
+    """The audited checkpoints: the base, the trained ones in time order, the merged ones."""
+    return read_plan(run).checkpoints
+
+
+def _short(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
