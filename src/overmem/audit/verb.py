@@ -90,7 +90,7 @@ def audit(
         update_grades(
             run,
             [checkpoint.name for checkpoint in store.read_checkpoints(run)],
-            {name: split["request"] for name, split in store.read_plan(run)["splits"].items()},
+            store.read_plan(run).requests,
             trusted=functions_of(request.data) if request.data else (),
             say=say,
         )
