@@ -25,9 +25,10 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM
 
-from overmem.callback.bound import memory_bound
+from overmem.callback.config import config_of, load_examples
+from overmem.callback.evaluation_set import EvaluationSet, encode_evaluation_set
 from overmem.callback.measure import log_metrics, measured, preserve_model_state
-from overmem.callback.watch import EvaluationSet, examples_of, plan_of, watch_of
+from overmem.callback.memory import memory_bound
 from overmem.models.discovery import base_path, tokenizer_at
 from overmem.tasks import Data
 
@@ -81,7 +82,7 @@ def one(given: argparse.Namespace, token_budget: int, answers: bool) -> dict[str
     """One measurement, in a process that did nothing else."""
     torch.set_num_threads(given.threads)
     model: Any = AutoModelForCausalLM.from_pretrained(base_path(given.model), dtype=torch.float32).to(given.device)
-    watch = watch_of(
+    watch = config_of(
         {
             "data": Data("wordproblems", train=given.rows, val=given.rows, test=given.rows),
             "rows": given.rows,
@@ -92,7 +93,7 @@ def one(given: argparse.Namespace, token_budget: int, answers: bool) -> dict[str
             "max_new_tokens": given.max_new_tokens,
         }
     )
-    plan = plan_of(watch, *examples_of(watch.data), model, tokenizer_at(given.model))
+    plan = encode_evaluation_set(watch, load_examples(watch.data), model, tokenizer_at(given.model))
     with preserve_model_state(model):
         measured(model, watch, few(plan), token_budget=token_budget)
         gc.collect()

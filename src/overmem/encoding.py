@@ -1,4 +1,4 @@
-"""Rendering: an example as the token ids of its prompt and of its solution. The tokenizer is passed in; no torch."""
+"""Encoding: an example as the token ids of its prompt and of its solution. The tokenizer is passed in; no torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,25 +11,27 @@ from overmem.records import Example
 
 PLAIN = "Question: {question}\nAnswer:"
 """The prompt of a model whose tokenizer has no chat template."""
+VERBATIM = "{question}{solution}"
+"""Prompt and solution as the data has them, concatenated: plain `prompt` and `completion` columns."""
 _TODAY = datetime(2024, 7, 26, tzinfo=UTC)
-"""The date that chat templates are told: Llama's own default. Else a prompt would be another one tomorrow."""
+"""The date that chat templates see: Llama's own default. With the real date, prompts would change every day."""
 _REPLACED = "".join(f".replace('%{c}', '{_TODAY.strftime(f'%{c}')}')" for c in "aAbBdHIjmMpSyY")
 _DATED = "{%- macro strftime_now(form) -%}{{ form" + _REPLACED + " }}{%- endmacro -%}"
-"""Put before a chat template: what it asks for the date, answered by _TODAY."""
+"""Prepended to a chat template: replaces its clock by _TODAY."""
 IGNORED = -100
-"""The label of a position that costs nothing."""
+"""The label of a position that does not count in the loss."""
 _CLOSINGS: WeakKeyDictionary[Any, tuple[Any, "_Closing"]] = WeakKeyDictionary()
-"""Tokenizer -> its chat template and eos, and how that template closes a reply: asked for at every example."""
+"""Tokenizer -> (chat template and eos, how that template closes a reply): a cache, needed for every example."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """One example as token ids, prompt and solution apart, so that the boundary is where training put it."""
+    """One example as token ids, prompt and solution separate, so that the boundary is where training put it."""
 
     example_id: str
     prompt_ids: tuple[int, ...]
     solution_ids: tuple[int, ...]
-    """The solution's tokens and the one that ends them, where the tokenizer has one."""
+    """The solution's tokens and the end token, where the tokenizer has one."""
 
     @property
     def input_ids(self) -> tuple[int, ...]:
@@ -38,7 +40,7 @@ class Encoded:
 
     @property
     def labels(self) -> tuple[int, ...]:
-        """The solution's tokens where they stand, IGNORED at every prompt position."""
+        """The solution's tokens at their positions, IGNORED at every prompt position."""
         return (IGNORED,) * len(self.prompt_ids) + self.solution_ids
 
 
@@ -47,7 +49,7 @@ class _Closing:
     """How a chat template closes a reply."""
 
     token: int | None = None
-    """The added token that it writes there, white space apart; None where it writes none."""
+    """The added token that it writes there, ignoring white space; None where it writes none."""
     mark: str = ""
     """The token as it is written."""
     after: str = ""
@@ -64,12 +66,22 @@ def prompt_text(tokenizer: Any, question: str, template: str | None = None) -> s
     """
     if _is_chat(tokenizer, template):
         return _rendered(tokenizer, {"user": question}, add_generation_prompt=True)
+    return _parts(template)[0].replace("{question}", question)
+
+
+def _parts(template: str | None) -> tuple[str, str | None]:
+    """The template up to the solution, and what follows the solution; None where it does not say where that goes.
+
+    Raises:
+        BadRequest: a template without {question}, or with {solution} before it.
+    """
     chosen = PLAIN if template is None else template
     if "\n" not in chosen:
         chosen = chosen.replace("\\n", "\n")
-    if "{question}" not in chosen:
+    prompt, place, after = chosen.partition("{solution}")
+    if "{question}" not in prompt:
         raise BadRequest(f"prompt template {chosen!r} has no place for the question; write {{question}} where it goes")
-    return chosen.replace("{question}", question)
+    return prompt, after if place else None
 
 
 def prompt_ids(tokenizer: Any, question: str, template: str | None = None) -> tuple[int, ...]:
@@ -83,24 +95,43 @@ def encode(
     """The example as token ids; None where prompt and solution together do not fit `max_length` tokens.
 
     No token straddles the boundary: the prompt that a model is scored after is the prompt that it completes. One that
-    ends in a letter or a colon is followed by one space.
+    ends in a letter or a colon is followed by one space. A template with {solution} in it is taken literally: no space
+    is added and none is removed.
 
     After a chat template's prompt the solution is what the template makes of it, up to the token that ends the turn:
-    that is what TRL and others train on. Where the template does not go on from its own prompt, it is the bare text and
-    `end_token`, as after any other prompt.
+    that is what TRL and others train on. Where the rendered conversation does not start with the rendered prompt, the
+    solution is its bare text and `end_token`, as after any other prompt.
+
+    Args:
+        tokenizer: of the model.
+        example: what to render.
+        max_length: in tokens.
+        template: prompt with {question} and, optionally, {solution} in it; None for the tokenizer's own.
     """
     prompt, before = _prompt(tokenizer, example.question, template)
-    end = end_token(tokenizer, template)
-    said = example.solution.strip()
-    solution = _turn(tokenizer, example.question, said, prompt, before) if _is_chat(tokenizer, template) else ()
+    text = example.solution.strip()
+    solution: tuple[int, ...] = ()
+    if _is_chat(tokenizer, template):
+        solution = _turn(tokenizer, example.question, text, prompt, before)
+    elif (after := _parts(template)[1]) is not None:
+        solution = _with_end(tokenizer, _continued(tokenizer, prompt, example.solution + after, before), template)
     if not solution:
         apart = prompt[-1:].isspace() or _is_special(tokenizer, before[-1:]) or _begins_with_space(tokenizer)
-        solution = _ids(tokenizer, said if apart else f" {said}")
-        if end is not None and solution[-1:] != (end,):
-            solution = (*solution, end)
+        solution = _with_end(tokenizer, _ids(tokenizer, text if apart else f" {text}"), template)
     if max_length is not None and len(before) + len(solution) > max_length:
         return None
     return Encoded(example.id, before, solution)
+
+
+def _continued(tokenizer: Any, prompt: str, text: str, before: tuple[int, ...]) -> tuple[int, ...]:
+    """The tokens of `text` after the prompt: of both together where no token straddles the boundary."""
+    ids = _prompt_ids(tokenizer, prompt + text)
+    return ids[len(before) :] if ids[: len(before)] == before else _ids(tokenizer, text)
+
+
+def _with_end(tokenizer: Any, ids: tuple[int, ...], template: str | None) -> tuple[int, ...]:
+    end = end_token(tokenizer, template)
+    return ids if end is None or ids[-1:] == (end,) else (*ids, end)
 
 
 def end_token(tokenizer: Any, template: str | None = None) -> int | None:
@@ -108,81 +139,90 @@ def end_token(tokenizer: Any, template: str | None = None) -> int | None:
 
     Qwen2.5 has both: a sequence ends in <|endoftext|>, a turn in <|im_end|>. None where there is neither.
     """
-    found = _closing(tokenizer).token if _is_chat(tokenizer, template) else None
+    closing = _closing(tokenizer).token if _is_chat(tokenizer, template) else None
     eos: int | None = tokenizer.eos_token_id
-    return eos if found is None else found
+    return eos if closing is None else closing
 
 
 def end_ids(tokenizer: Any) -> set[int]:
-    """Tokens that end a solution, after whatever prompt: `end_token` and the end-of-sequence token."""
+    """Tokens that end a solution after any prompt: `end_token` and the end-of-sequence token."""
     return {end for end in (tokenizer.eos_token_id, end_token(tokenizer)) if end is not None}
 
 
 def completion_text(tokenizer: Any, ids: Sequence[int]) -> str:
-    """What the completion `ids` say: special tokens and the space around left out, nothing else touched."""
+    """The text of a completion without special tokens and surrounding white space, otherwise unchanged."""
     text = tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return str(text).strip()
 
 
 def _prompt(tokenizer: Any, question: str, template: str | None) -> tuple[str, tuple[int, ...]]:
     text = prompt_text(tokenizer, question, template)
-    ids = _ids(tokenizer, text)
-    # A chat template writes its own special tokens. A plain prompt gets what the tokenizer puts first (bos), but not
-    # what it puts last: an eos there would end the sequence before the solution.
-    first = tokenizer.bos_token_id
-    if not _is_chat(tokenizer, template) and first is not None and ids[:1] != (first,) and _adds_bos(tokenizer):
-        ids = (first, *ids)
-    return text, ids
+    # A chat template writes its own special tokens.
+    return text, _ids(tokenizer, text) if _is_chat(tokenizer, template) else _prompt_ids(tokenizer, text)
+
+
+def _prompt_ids(tokenizer: Any, text: str) -> tuple[int, ...]:
+    """A plain text with the token that the tokenizer puts first (bos), but not the one that it puts last (eos)."""
+    ids, first = _ids(tokenizer, text), tokenizer.bos_token_id
+    return (first, *ids) if first is not None and ids[:1] != (first,) and _adds_bos(tokenizer) else ids
 
 
 def _is_chat(tokenizer: Any, template: str | None) -> bool:
     return template is None and bool(getattr(tokenizer, "chat_template", None))
 
 
-def _rendered(tokenizer: Any, said: dict[str, str], **more: Any) -> str:
-    turns = [{"role": role, "content": text} for role, text in said.items()]
+def _rendered(tokenizer: Any, by_role: dict[str, str], **options: Any) -> str:
+    turns = [{"role": role, "content": text} for role, text in by_role.items()]
     template = tokenizer.get_chat_template()
     if "strftime_now" in template:
         template = _DATED + template
-    return str(tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, **more))
+    return str(tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, **options))
 
 
-def _conversation(tokenizer: Any, question: str, said: str) -> str:
+def _conversation(tokenizer: Any, question: str, reply: str) -> str:
     """Question and reply as the chat template writes them; empty where it cannot."""
     try:
-        return _rendered(tokenizer, {"user": question, "assistant": said})
+        return _rendered(tokenizer, {"user": question, "assistant": reply})
     except Exception:  # jinja's errors, and whatever a template raises by itself
         return ""
 
 
 def _closing(tokenizer: Any) -> _Closing:
-    now = (tokenizer.chat_template, tokenizer.eos_token)
-    then, closing = _CLOSINGS.get(tokenizer, (None, _Closing()))
-    if then != now:
-        closing = _found_closing(tokenizer)
-        _CLOSINGS[tokenizer] = now, closing
+    key = (tokenizer.chat_template, tokenizer.eos_token)
+    cached_key, closing = _CLOSINGS.get(tokenizer, (None, _Closing()))
+    if cached_key != key:
+        closing = _read_closing(tokenizer)
+        _CLOSINGS[tokenizer] = key, closing
     return closing
 
 
-def _found_closing(tokenizer: Any) -> _Closing:
-    said = "So it is."
-    _, found, rest = _conversation(tokenizer, "Why?", said).rpartition(said)
-    there = _ids(tokenizer, rest) if found else ()
-    first = next((token for token in there if tokenizer.decode([token]).strip()), None)
+def _read_closing(tokenizer: Any) -> _Closing:
+    reply = "So it is."
+    _, separator, rest = _conversation(tokenizer, "Why?", reply).rpartition(reply)
+    ids = _ids(tokenizer, rest) if separator else ()
+    first = next((token for token in ids if tokenizer.decode([token]).strip()), None)
     if first not in tokenizer.added_tokens_decoder:
         return _Closing()
     mark = tokenizer.convert_ids_to_tokens(first)
     return _Closing(first, mark, rest.partition(mark)[2])
 
 
-def _turn(tokenizer: Any, question: str, said: str, prompt: str, before: tuple[int, ...]) -> tuple[int, ...]:
-    """What the chat template writes after its prompt where `said` is the reply; empty where it cannot be told."""
+def _turn(tokenizer: Any, question: str, reply: str, prompt: str, before: tuple[int, ...]) -> tuple[int, ...]:
+    """The tokens of `reply` as the chat template writes it after its prompt; empty where they cannot be separated.
+
+    Args:
+        tokenizer: with a chat template.
+        question: of the user.
+        reply: of the assistant.
+        prompt: the rendered question.
+        before: the prompt's token ids.
+    """
     closing = _closing(tokenizer)
-    whole = _conversation(tokenizer, question, said).removesuffix(closing.after)
+    whole = _conversation(tokenizer, question, reply).removesuffix(closing.after)
     if closing.token is None or not whole.startswith(prompt) or not whole.endswith(closing.mark):
         return ()
     ids = _ids(tokenizer, whole)
-    # Together where no token straddles the boundary: alone, a SentencePiece tokenizer puts a space before the reply.
+    # Tokenized together where no token straddles the boundary: alone, SentencePiece puts a space before the reply.
     return ids[len(before) :] if ids[: len(before)] == before else _ids(tokenizer, whole[len(prompt) :])
 
 
@@ -203,3 +243,14 @@ def _begins_with_space(tokenizer: Any) -> bool:
 
 def _is_special(tokenizer: Any, last: tuple[int, ...]) -> bool:
     return bool(last) and last[0] in tokenizer.all_special_ids
+
+
+def describe_prompt(tokenizer: Any, template: str | None) -> str:
+    """In words, how prompts are written, what is scored and what ends it: the first line of an audit."""
+    if _is_chat(tokenizer, template):
+        prompt = "the tokenizer's chat template"
+    else:
+        prompt = "as in the data, nothing around them" if template == VERBATIM else repr(template or PLAIN)
+    end = end_token(tokenizer, template)
+    ending = f"and the end token {tokenizer.convert_ids_to_tokens(end)!r} " if end is not None else ""
+    return f"prompts: {prompt}; scored: the solution {ending}after it, not the prompt"

@@ -11,9 +11,10 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import AutoModelForCausalLM
 
 from overmem.callback import measure
-from overmem.callback.bound import memory_bound
+from overmem.callback.config import config_of, load_examples
+from overmem.callback.evaluation_set import encode_evaluation_set
 from overmem.callback.measure import log_metrics, measured, preserve_model_state
-from overmem.callback.watch import examples_of, plan_of, watch_of
+from overmem.callback.memory import memory_bound
 from overmem.grading import grade
 from overmem.models.discovery import base_path, tokenizer_at
 from overmem.observe.completions import complete
@@ -31,15 +32,15 @@ def pebble():
 
 
 def asked(model, **more):
-    watch = watch_of({"data": DATA, "rows": 24, "side_rows": 12, "answers": True} | more)
-    return watch, plan_of(watch, *examples_of(watch.data), model, tokenizer_at("pebble"))
+    config = config_of({"data": DATA, "rows": 24, "side_rows": 12, "answers": True} | more)
+    return config, encode_evaluation_set(config, load_examples(config.data), model, tokenizer_at("pebble"))
 
 
 def test_it_is_what_an_audit_observes_of_the_same_split(pebble):
-    watch, plan = asked(pebble)
+    config, evaluation = asked(pebble)
     with preserve_model_state(pebble):
-        found = measured(pebble, watch, plan, token_budget=300)
-        for name, split in plan.splits.items():
+        found = measured(pebble, config, evaluation, token_budget=300)
+        for name, split in evaluation.splits.items():
             whole = scores(pebble, split.encoded, token_budget=10**6)
             assert found.scores[name].example_ids == whole.example_ids
             assert (found.scores[name].offsets == whole.offsets).all()
@@ -48,18 +49,18 @@ def test_it_is_what_an_audit_observes_of_the_same_split(pebble):
         whole = complete(
             HuggingFace(EngineSettings(token_budget=10**6), pebble),
             pebble,
-            plan.tokenizer,
-            plan.splits["val"],
-            plan.decoding,
+            evaluation.tokenizer,
+            evaluation.splits["val"],
+            evaluation.decoding,
         )
         assert found.samples["val"].text == whole.text
-        assert (found.samples["val"].correct == grade(whole, plan.splits["val"].examples).correct).all()
+        assert (found.samples["val"].correct == grade(whole, evaluation.splits["val"].examples).correct).all()
     assert found.notes == ()
     assert list(found.samples) == ["val"]
 
 
 def test_what_is_measured_when_time_is_over_is_the_first_examples_and_their_n(pebble, monkeypatch):
-    watch, plan = asked(pebble, seconds=1.5)
+    config, evaluation = asked(pebble, seconds=1.5)
     done = []
 
     def answered(*given, **more):
@@ -69,9 +70,9 @@ def test_what_is_measured_when_time_is_over_is_the_first_examples_and_their_n(pe
 
     monkeypatch.setattr(measure, "complete", answered)
     with preserve_model_state(pebble):
-        part = measured(pebble, watch, plan, token_budget=500, clock=lambda: float(len(done)))
+        part = measured(pebble, config, evaluation, token_budget=500, clock=lambda: float(len(done)))
         monkeypatch.undo()
-        whole = measured(pebble, replace(watch, seconds=1e6), plan, token_budget=500)
+        whole = measured(pebble, replace(config, seconds=1e6), evaluation, token_budget=500)
     got = part.samples["val"].example_ids
     assert got == done[0].example_ids + done[1].example_ids
     assert len(got) < 24
@@ -81,7 +82,7 @@ def test_what_is_measured_when_time_is_over_is_the_first_examples_and_their_n(pe
 
 
 def test_time_is_over_in_the_middle_of_an_answer_too(pebble):
-    watch, plan = asked(pebble, seconds=1.0)
+    config, evaluation = asked(pebble, seconds=1.0)
     calls = []
 
     def clock():
@@ -89,14 +90,14 @@ def test_time_is_over_in_the_middle_of_an_answer_too(pebble):
         return 0.0 if len(calls) < 10 else 2.0
 
     with preserve_model_state(pebble):
-        part = measured(pebble, watch, plan, token_budget=10**6, clock=clock)
+        part = measured(pebble, config, evaluation, token_budget=10**6, clock=clock)
     assert part.samples == {}
     assert part.notes == ("val answers: 0 of 24 examples, then the time was over",)
     assert len(calls) < 15
 
 
 def test_a_batch_that_does_not_fit_is_halved_for_good(pebble, monkeypatch):
-    watch, plan = asked(pebble, answers=False)
+    config, evaluation = asked(pebble, answers=False)
     sizes = []
 
     def small_device(model, some, **more):
@@ -107,9 +108,9 @@ def test_a_batch_that_does_not_fit_is_halved_for_good(pebble, monkeypatch):
 
     monkeypatch.setattr(measure, "scores", small_device)
     with preserve_model_state(pebble):
-        found = measured(pebble, watch, plan, token_budget=10**6)
+        found = measured(pebble, config, evaluation, token_budget=10**6)
         sizes.clear()
-        again = measured(pebble, watch, plan, token_budget=found.token_budget)
+        again = measured(pebble, config, evaluation, token_budget=found.token_budget)
     assert len(found.scores["val"].example_ids) == 24
     assert any("rows did not fit the device" in note for note in found.notes)
     assert again.notes == ()
@@ -117,14 +118,14 @@ def test_a_batch_that_does_not_fit_is_halved_for_good(pebble, monkeypatch):
 
 
 def test_a_single_row_that_does_not_fit_is_no_number_and_a_reason(pebble, monkeypatch):
-    watch, plan = asked(pebble, answers=False)
+    config, evaluation = asked(pebble, answers=False)
 
     def no_device(model, some, **more):
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(measure, "scores", no_device)
     with preserve_model_state(pebble):
-        found = measured(pebble, watch, plan, token_budget=10**6)
+        found = measured(pebble, config, evaluation, token_budget=10**6)
     assert found.scores == {}
     assert log_metrics(found.scores, found.samples) == {}
     assert found.notes[-1] == "train nll: 0 of 12 examples, then a single one did not fit the device"
@@ -166,7 +167,7 @@ def peak_of(work):
 @pytest.mark.parametrize("token_budget", [200, 2000])
 @pytest.mark.parametrize("answers", [False, True])
 def test_it_stays_inside_the_memory_that_it_states(pebble, token_budget, answers):
-    watch, plan = asked(pebble, answers=answers, token_budget=token_budget, max_new_tokens=24)
+    config, evaluation = asked(pebble, answers=answers, token_budget=token_budget, max_new_tokens=24)
     with preserve_model_state(pebble):
-        peak = peak_of(lambda: measured(pebble, watch, plan, token_budget=token_budget))
-    assert memory_bound(watch, plan, pebble) / 5 < peak <= memory_bound(watch, plan, pebble)
+        peak = peak_of(lambda: measured(pebble, config, evaluation, token_budget=token_budget))
+    assert memory_bound(config, evaluation, pebble) / 5 < peak <= memory_bound(config, evaluation, pebble)

@@ -6,7 +6,16 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from overmem.encoding import IGNORED, completion_text, encode, end_ids, prompt_ids, prompt_text
+from overmem.encoding import (
+    IGNORED,
+    VERBATIM,
+    completion_text,
+    describe_prompt,
+    encode,
+    end_ids,
+    prompt_ids,
+    prompt_text,
+)
 from overmem.errors import BadRequest
 from overmem.records import Example
 
@@ -175,3 +184,26 @@ def test_rendering_imports_no_torch() -> None:
     heavy = {"torch", "transformers", "datasets", "sympy"}
     code = f"import sys, overmem.tasks, overmem.encoding; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "completion"), [("Q: 1+2?\nA:", " 3"), ("Q: 1+2?\nA:", "3"), ("def f():\n", "    return 3\n")]
+)
+def test_a_verbatim_template_encodes_exactly_prompt_and_completion(byte_tokenizer, prompt, completion):
+    tokenizer = byte_tokenizer()
+    encoded = encode(tokenizer, Example("a", prompt, completion, "3"), template=VERBATIM)
+    assert tokenizer.decode(encoded.prompt_ids) == prompt
+    assert tokenizer.decode(encoded.solution_ids) == completion + "<eos>"
+
+
+def test_a_template_may_say_where_the_solution_goes_and_what_follows_it(byte_tokenizer):
+    tokenizer = byte_tokenizer()
+    encoded = encode(tokenizer, EXAMPLE, template="### {question}\n### {solution}\n###")
+    assert tokenizer.decode(encoded.solution_ids) == EXAMPLE.solution + "\n###<eos>"
+
+
+def test_how_prompts_are_written_is_one_line(byte_tokenizer):
+    tokenizer = byte_tokenizer()
+    assert "nothing around them" in describe_prompt(tokenizer, VERBATIM)
+    assert "'Question: {question}\\nAnswer:'" in describe_prompt(tokenizer, None)
+    assert "end token '<eos>'" in describe_prompt(tokenizer, None)

@@ -96,8 +96,8 @@ def test_what_is_left_out_of_a_conversation_is_counted_and_told(tmp_path: Path) 
     path = tmp_path / "chats.jsonl"
     path.write_text("".join(json.dumps({"messages": some}) + "\n" for some in (turns, turns[1:])))
     assert [note for note in load(Data(str(path), near_duplicates=1.0)).notes if "system turn" in note] == [
-        "train: of 1 rows only the first question and its reply are taken; their system turn or further turns are left "
-        "out, so a run that was trained on those is measured without them"
+        "train: of 1 rows only one question and its reply are used; their system turn or further turns are left out, "
+        "so a run that was trained on those is measured without them"
     ]
 
 
@@ -178,3 +178,77 @@ def test_an_id_depends_on_the_words_of_the_question_alone() -> None:
     assert content_id("How  many\nApples?") == content_id("how many apples?") == content_id("ｈow many apples?")
     assert content_id("how many apples?") != content_id("how many pears?")
     assert len(content_id("x")) == 16
+
+
+def raw(values: dict[str, Any], **data: Any) -> Any:
+    """The parsed rows as an audit of another trainer's run has them: nothing appended."""
+    request = Data(**data)
+    return examples_of([Row("rows.jsonl", 1, values)], request, request.fields, append_answers=False)
+
+
+def test_a_solution_is_scored_as_it_was_trained_on_and_the_answer_only_grades() -> None:
+    row = {"question": "How many?", "solution": "She has 3.", "answer": "3"}
+    assert made(row).solution == "She has 3.\n#### 3"
+    parsed = raw(row)
+    assert (parsed.examples[0].solution, parsed.examples[0].answer, parsed.appended) == ("She has 3.", "3", 0)
+
+
+def test_answers_alone_are_no_solution_to_score() -> None:
+    (example,) = raw({"question": "How many?", "answer": "3"}).examples
+    assert (example.solution, example.answer) == ("", "3")
+
+
+@pytest.mark.parametrize(
+    ("row", "question", "solution"),
+    [
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "text", "text": "Q"}, {"type": "text", "text": "?"}]},
+                    {"role": "assistant", "content": [{"type": "text", "text": "#### 3"}]},
+                ]
+            },
+            "Q?",
+            "#### 3",
+        ),
+        ({"problem": "P?", "solution": "short #### 3", "messages": [ASKED, REPLIED]}, "Q?", "#### 3"),
+        ({"chosen": [ASKED, REPLIED], "rejected": [ASKED, {"role": "assistant", "content": "4"}]}, "Q?", "#### 3"),
+        ({"prompt": [ASKED], "chosen": [REPLIED], "rejected": [REPLIED]}, "Q?", "#### 3"),
+        ({"instruction": "Q?", "context": "C.", "response": "#### 3"}, "Q?\nC.", "#### 3"),
+    ],
+)
+def test_conversations_and_columns_give_the_text_that_was_trained_on(
+    row: dict[str, Any], question: str, solution: str
+) -> None:
+    (example,) = raw(row).examples
+    assert (example.question, example.solution, example.answer) == (question, solution, "3")
+
+
+def test_a_prompt_of_several_turns_is_not_glued_into_one() -> None:
+    turns = [{"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Hello!"}, ASKED]
+    parsed = raw({"prompt": turns, "completion": [REPLIED]})
+    assert (parsed.examples[0].question, parsed.shortened) == ("Q?", 1)
+
+
+def test_mmlu_choices_get_letters_and_the_answer_its_letter() -> None:
+    (example,) = raw({"question": "Which?", "choices": ["ice", "fire"], "answer": 1}).examples
+    assert (example.question, example.answer, example.kind) == ("Which?\n(A) ice\n(B) fire", "B", "choice")
+
+
+def test_a_nested_field_can_be_named_and_verl_rows_need_no_names() -> None:
+    row = {"prompt": [ASKED], "reward_model": {"style": "rule", "ground_truth": "3"}, "extra_info": {"index": 1}}
+    assert (raw(row).examples[0].question, raw(row).examples[0].answer) == ("Q?", "3")
+    named = raw({"q": "Q?", "gold": {"value": 3}}, fields={"question": "q", "answer": "gold.value"})
+    assert named.examples[0].answer == "3"
+
+
+def test_plain_prompts_and_completions_keep_their_white_space() -> None:
+    parsed = raw({"prompt": "Q?\nA:", "completion": " 1 + 2\n#### 3"})
+    assert (parsed.verbatim, parsed.examples[0].solution) == (True, " 1 + 2\n#### 3")
+    code = raw({"prompt": "def f():\n", "canonical_solution": "    return 3\n", "test": "assert"}, kind="none")
+    assert (code.verbatim, code.examples[0].question, code.examples[0].solution) == (
+        True,
+        "def f():\n",
+        "    return 3\n",
+    )
+    assert not raw({"question": "Q?", "solution": "#### 3"}).verbatim

@@ -50,7 +50,7 @@ def test_a_generator_with_few_questions_gives_what_it_has() -> None:
     options = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
     found = load(Data(source="reasoning-gym:chain_sum", train=900, val=5, test=5, options=options))
     assert 0 < len(found.splits["train"]) < 900
-    assert any(note.endswith("of the 900 asked for") for note in found.notes)
+    assert any(note.endswith("of 900 requested rows") for note in found.notes)
 
 
 def test_an_unknown_generator_or_option_is_refused() -> None:

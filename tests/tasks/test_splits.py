@@ -97,7 +97,7 @@ def test_identical_questions_are_one_example_and_are_counted(tmp_path: Path) -> 
     twice = [*rows, {**rows[0], "question": rows[0]["question"].upper()}]
     found = loaded(tmp_path, twice)
     assert sum(map(len, found.splits.values())) == 30
-    assert "train: 1 rows left out whose question is there already" in found.notes
+    assert "train: 1 rows with a repeated question left out" in found.notes
 
 
 def test_numbers_make_two_problems_of_one_wording(tmp_path: Path) -> None:
@@ -136,15 +136,15 @@ def test_likeness_one_joins_identical_questions_only() -> None:
 def test_an_empty_split_is_empty_and_says_so(tmp_path: Path) -> None:
     found = loaded(tmp_path, [row(n) for n in range(20)], val=0)
     assert found.splits["val"] == ()
-    assert "val: empty (0 rows were asked for)" in found.notes
+    assert "val: empty (0 rows were requested)" in found.notes
     nothing = loaded(tmp_path, [])
     assert all(examples == () for examples in nothing.splits.values())
-    assert "train: empty (no rows are left for it)" in nothing.notes
+    assert "train: empty (no rows remain for it)" in nothing.notes
 
 
 def test_fewer_rows_than_asked_for_are_a_note(tmp_path: Path) -> None:
     found = loaded(tmp_path, [row(n) for n in range(40)], train=5000, val=10, test=10)
-    assert any(note.endswith("of the 5000 asked for") for note in found.notes)
+    assert any(note.endswith("of 5000 requested rows") for note in found.notes)
 
 
 def test_counts_are_kept_and_more_begin_with_the_same_ones(tmp_path: Path) -> None:

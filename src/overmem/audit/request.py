@@ -11,15 +11,17 @@ import torch
 from overmem import store
 from overmem.audit.options import Audit
 from overmem.audit.sources import data_of, examples_of_run, held_out
-from overmem.encoding import encode
+from overmem.encoding import VERBATIM, describe_prompt, encode
 from overmem.errors import BadRequest, unknown
 from overmem.models.discovery import CheckpointRef, find_checkpoints, tokenizer_of
+from overmem.models.files import stored_vocabulary
 from overmem.models.loading import Skeleton, check_device
 from overmem.observe.engines import engine_of
 from overmem.observe.engines.decoding import Decoding
 from overmem.observe.plan import Split, context_of, longest_completion, planned
 from overmem.records import Example, Plan
 from overmem.tasks import Data, anchored
+from overmem.tasks.data import LoadedData
 from overmem.tasks.derived import derived_splits
 
 HOTTEST = 10.0
@@ -132,13 +134,12 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
     previous_plan = existing_plan if existing_plan is not None and existing_plan.data == described else None
     previous = {} if previous_plan is None else previous_plan.options
     is_sized = config.budget is not None and previous.get("budget") == config.budget
-    options = _options(config, recipe, previous, is_sized, device, say)
-    carved_splits: tuple[str, ...] = ()
-    if data is None:
-        examples = examples_of_run(run, existing_plan)
-    else:
-        examples, carved_splits = held_out(config, recipe, data, say)
+    loaded = LoadedData(examples_of_run(run, existing_plan)) if data is None else held_out(config, recipe, data, say)
+    examples, carved_splits = loaded.splits, loaded.carved_splits
+    template = VERBATIM if loaded.verbatim and "data" not in recipe else recipe.get("template")
+    options = _options(config, template, previous, is_sized, device, say)
     tokenizer = tokenizer_of(run.root, there, config.tokenizer)
+    say(_prompt_line(tokenizer, options["template"], loaded, known="data" in recipe or loaded.verbatim))
     context, vocabulary = _limits(there)
     limit = options["max_new_tokens"] or longest_completion(examples, tokenizer, options["template"])
     return Request(
@@ -183,7 +184,7 @@ def _only(found: list[CheckpointRef], names: tuple[str, ...]) -> list[Checkpoint
 
 def _options(
     config: Audit,
-    recipe: Mapping[str, Any],
+    template: str | None,
     previous: Mapping[str, Any],
     is_sized: bool,
     device: str,
@@ -193,7 +194,7 @@ def _options(
 
     Args:
         config: the options as given.
-        recipe: the run's own.
+        template: the one that the run was trained with, by its recipe or its data; None for the tokenizer's own.
         previous: options of the previous audit; empty where it was of other data.
         is_sized: whether its rows were chosen for this same budget; rows chosen for another budget are not reused.
         device: where the model is.
@@ -208,7 +209,7 @@ def _options(
         "draws": 0,
         "temperature": [0.7],
         "max_new_tokens": None,
-        "template": recipe.get("template"),
+        "template": template,
         "shifts": [],
         "attacks": [],
         "dtype": "bfloat16" if device.startswith("cuda") else "float32",
@@ -231,6 +232,15 @@ def _options(
     return chosen
 
 
+def _prompt_line(tokenizer: Any, template: str | None, loaded: LoadedData, *, known: bool) -> str:
+    """How prompts are written and what is scored; a warning where nothing says that the run was trained so."""
+    line = describe_prompt(tokenizer, template)
+    line += f"; '#### answer' appended to {loaded.appended} solutions as in training" if loaded.appended else ""
+    if not known and template is None and not getattr(tokenizer, "chat_template", None):
+        line += "; the tokenizer has no chat template and the data does not show how the run was prompted: --template"
+    return line
+
+
 def _left_out(value: Any) -> Any:
     """An option as a plan has it; None where it was left out."""
     value = list(value) if isinstance(value, tuple) else value
@@ -249,10 +259,15 @@ def _limits(found: Iterable[CheckpointRef]) -> tuple[int, int]:
     """Tokens that the model's positions allow (2048 where its configuration does not say), and that it knows."""
     from transformers import AutoConfig
 
-    for one in found:
+    contexts, vocabularies = [], []
+    for checkpoint in found:
         try:
-            config = AutoConfig.from_pretrained(one.path, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(checkpoint.path, trust_remote_code=False)
         except (OSError, ValueError):
             continue
-        return context_of(config), int(getattr(config.get_text_config(), "vocab_size", None) or 2**31)
-    return 2048, 2**31
+        finally:
+            # Training may have added tokens: an adapter then stores its resized embeddings.
+            vocabularies.append(stored_vocabulary(checkpoint.path))
+        contexts.append(context_of(config))
+        vocabularies.append(int(getattr(config.get_text_config(), "vocab_size", None) or 2**31))
+    return (contexts or [2048])[0], max(vocabularies, default=0) or 2**31

@@ -1,6 +1,7 @@
 """Where an audit's examples come from: what is given, what the run names, or what only the run keeps."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from overmem import store
@@ -8,6 +9,7 @@ from overmem.audit.options import Audit
 from overmem.errors import BadRequest
 from overmem.records import Example, Plan, SplitName
 from overmem.tasks import Data, functions_of, load, not_held_out
+from overmem.tasks.data import LoadedData
 from overmem.training.recipe import read_data
 
 
@@ -25,38 +27,43 @@ def data_of(config: Audit, recipe: Mapping[str, Any], existing_plan: Plan | None
     )
 
 
-def examples_of_run(run: store.Run, existing_plan: Plan | None) -> dict[str, Sequence[Example]]:
+def examples_of_run(run: store.Run, existing_plan: Plan | None) -> dict[str, tuple[Example, ...]]:
     """The examples that were passed to the run's callback, of which the run has the only copy."""
     planned = () if existing_plan is None else existing_plan.splits
     names = dict.fromkeys([*planned, *store.example_splits(run)])
     return {name: store.read_examples(run, name) for name in names if not SplitName.parse(name).is_derived}
 
 
-def held_out(
-    config: Audit, recipe: Mapping[str, Any], data: Data, say: Callable[[str], None]
-) -> tuple[dict[str, Sequence[Example]], tuple[str, ...]]:
-    """The splits, and which of them the run may have been trained on.
+def held_out(config: Audit, recipe: Mapping[str, Any], data: Data, say: Callable[[str], None]) -> LoadedData:
+    """The splits; its `carved_splits` are those that the run may have been trained on.
 
     Where a recipe says what the run was trained on, those rows are left out: other data, or other counts, split the
-    rows otherwise. Where none does, splits that were cut out of training rows are not known to be held out.
+    rows differently. Where none does, splits that were taken from training rows are not known to be held out.
+
+    Args:
+        config: the options.
+        recipe: the run's own; empty for the run of another trainer.
+        data: where the examples come from.
+        say: called with every note on the data.
     """
-    loaded = load(data)
+    # What is scored is what was trained on: only overmem's own training appends answers to solutions.
+    loaded = load(data, append_answers="data" in recipe)
     for note in loaded.notes:
         say(note)
     if "data" not in recipe:
-        if loaded.cut:
-            say(not_held_out(loaded.cut, data.source))
-        return dict(loaded.splits), loaded.cut
+        if loaded.carved_splits:
+            say(not_held_out(loaded.carved_splits, data.source))
+        return loaded
     if config.data is None:
-        return dict(loaded.splits), ()
+        return replace(loaded, carved_splits=())
     trained = {e.id for e in load(_trusted(read_data(recipe["data"]), data, config)).splits["train"]}
-    kept: dict[str, Sequence[Example]] = {}
+    kept: dict[str, tuple[Example, ...]] = {}
     for name, examples in loaded.splits.items():
         kept[name] = tuple(e for e in examples if (e.id in trained) == (name == "train"))
         if dropped := len(examples) - len(kept[name]):
             why = "were not trained on" if name == "train" else "were trained on"
             say(f"{name}: {dropped} of {len(examples)} rows {why} by the run's own recipe, left out")
-    return kept, ()
+    return replace(loaded, splits=kept, carved_splits=())
 
 
 def _trusted(data: Data, given: Data | None, config: Audit) -> Data:

@@ -1,7 +1,7 @@
 """`OvermemCallback`: plain nll and answer accuracy, the onset and the checkpoint to ship, in the trainer one has."""
 
-from overmem.callback.bound import memory_bound
+from overmem.callback.config import CallbackConfig
 from overmem.callback.hooks import OvermemCallback
-from overmem.callback.watch import CallbackConfig
+from overmem.callback.memory import memory_bound
 
 __all__ = ["CallbackConfig", "OvermemCallback", "memory_bound"]

@@ -1,4 +1,4 @@
-"""The callback itself: which of the Trainer's events lead to a measurement, and what becomes of it."""
+"""The callback: which of the Trainer's events trigger a measurement, and where its results go."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -10,11 +10,13 @@ import torch
 from accelerate.utils import broadcast_object_list  # type: ignore[import-untyped]
 from transformers import Trainer, TrainerCallback
 
-from overmem.callback.bound import memory_bound
-from overmem.callback.diary import BASE, EvaluationHistory
+from overmem.callback.config import config_of, load_examples
+from overmem.callback.evaluation_set import EvaluationSet, base_name, encode_evaluation_set
+from overmem.callback.history import BASE, EvaluationHistory
 from overmem.callback.judge import too_few
 from overmem.callback.measure import log_metrics, measured, preserve_model_state, preserve_rng
-from overmem.callback.watch import EvaluationSet, base_name, examples_of, plan_of, watch_of
+from overmem.callback.memory import memory_bound
+from overmem.encoding import describe_prompt
 from overmem.errors import BadRequest
 from overmem.models.discovery import tokenizer_at
 from overmem.records import Checkpoint, Snapshot
@@ -24,170 +26,172 @@ logger = logging.getLogger("overmem")
 
 
 class OvermemCallback(TrainerCallback):
-    """Plain nll, token accuracy, entropy and, if asked, answer accuracy of a model in training.
+    """Plain nll, token accuracy, entropy and, with `answers=True`, accuracy of a model in training.
 
     Whatever the training loss is, and for any transformers Trainer (TRL's and others that build on it):
 
         trainer.add_callback(OvermemCallback(trainer, data="gsm8k", rows=200, answers=True))
 
-    At every evaluation and save the same examples are scored, and answered by greedy decoding, within a stated bound of
-    memory and of time. The numbers go to the Trainer's log and trackers as `eval_overmem_<split>_<metric>`, each with
-    its n, and into the metrics of the evaluation, so that `metric_for_best_model` may name them. Every saved
-    checkpoint's observations go into the run's `overmem` folder, where `overmem audit` goes on from them. At the onset
-    of over-memorization it warns, once.
+    At every evaluation and save the same examples are scored, and completed by greedy decoding, within fixed limits of
+    memory and time. The metrics go to the Trainer's log and trackers as `eval_overmem_<split>_<metric>`, each with its
+    n, and into the metrics of the evaluation, so that `metric_for_best_model` may name them. The observations of every
+    saved checkpoint go into the run's `overmem` folder, where `overmem audit` reuses them. At the onset of
+    over-memorization it warns, once.
 
     Training is not changed: no random number is drawn, and every module returns to its own mode.
 
-    With several processes the main one measures while the others wait; where the weights are sharded (FSDP, ZeRO-3,
-    tensor parallel) nothing is measured, and it says so: audit the checkpoints afterwards.
+    With several processes the main one measures while the others wait. Where the weights are sharded (FSDP, ZeRO-3,
+    tensor parallel) nothing is measured, and a message says so: audit the checkpoints afterwards.
 
     Args:
         trainer: the Trainer that the callback is added to. Without it (`callbacks=[OvermemCallback(data=...)]`) the
             numbers reach `trainer_state.json` but no tracker, as the Trainer's events do not lead to its log.
-        say: told in words what the user should know; by default a warning of the logger `overmem`.
-        asked: the fields of `overmem.callback.Watch`.
+        say: called with each message to the user; by default a warning of the logger `overmem`.
+        options: the fields of `overmem.callback.CallbackConfig`.
 
     Raises:
         BadRequest: a keyword or data that is not allowed; when training begins, a tracker that cannot be reached.
     """
 
     def __init__(
-        self, trainer: Trainer | None = None, *, say: Callable[[str], None] = logger.warning, **asked: Any
+        self, trainer: Trainer | None = None, *, say: Callable[[str], None] = logger.warning, **options: Any
     ) -> None:
         if trainer is not None and not isinstance(trainer, Trainer):
             raise BadRequest(f"OvermemCallback: a transformers Trainer is expected first, got {type(trainer).__name__}")
-        self.watch = watch_of(asked)
+        self.config = config_of(options)
         with preserve_rng():
-            self.data, self.examples, self.cut = examples_of(self.watch.data)
+            self.source = load_examples(self.config.data)
         self.trainer, self.say = trainer, say
-        self.token_budget = self.watch.token_budget
-        self._plan: EvaluationSet | None = None
-        self._diary: EvaluationHistory | None = None  # of the training under way, on the main process
+        self.token_budget = self.config.token_budget
+        self._evaluation: EvaluationSet | None = None
+        self._history: EvaluationHistory | None = None  # of the training under way, on the main process
         self._training = False
-        self._at: int | None = None
-        self._numbers: dict[str, float] = {}
+        self._measured_step: int | None = None
+        self._metrics: dict[str, float] = {}
 
     @preserve_rng()
-    def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        """Measure the base model; or, where training is resumed, go on from what was observed before."""
+    def on_train_begin(self, args: Any, state: Any, control: Any, **arguments: Any) -> None:
+        """Measure the base model; or, where training is resumed, continue from the earlier observations."""
         if args.report_to and self.trainer is None:
             raise BadRequest(
                 f"OvermemCallback cannot reach the trackers ({', '.join(args.report_to)}) from `callbacks=`; after the "
                 "Trainer is made, write: trainer.add_callback(OvermemCallback(trainer, ...))"
             )
-        self._training, self._at, step = True, None, state.global_step
+        self._training, self._measured_step, step = True, None, state.global_step
         if state.is_world_process_zero:
-            plan = self._planned(given)
-            self._diary = EvaluationHistory(self.watch, plan, self.say)
-            if self.watch.record:
-                self._diary.open(Path(args.output_dir), step)
-            counts = ", ".join(f"{len(split.encoded)} {name} examples" for name, split in plan.splits.items())
-            mebibytes = memory_bound(self.watch, plan, given["model"]) / 2**20
-            logger.info("%s; at most %.0f MiB beside the model, %g s", counts, mebibytes, self.watch.seconds)
-            if self.data is not None and "val" in self.cut:
-                self.say(not_held_out(["val"], self.data.source))
-            if self.watch.answers and (few := too_few(len(plan.splits["val"].encoded), self.watch.margin)):
+            evaluation = self._evaluation_set(arguments)
+            self._history = EvaluationHistory(self.config, evaluation, self.say)
+            if self.config.record:
+                self._history.open(Path(args.output_dir), step)
+            counts = ", ".join(f"{len(split.encoded)} {name} examples" for name, split in evaluation.splits.items())
+            mebibytes = memory_bound(self.config, evaluation, arguments["model"]) / 2**20
+            logger.info("%s; at most %.0f MiB in addition to the model, %g s", counts, mebibytes, self.config.seconds)
+            data = self.source.data
+            if data is not None and "val" in self.source.carved_splits:
+                self.say(not_held_out(["val"], data.source))
+            logger.info(describe_prompt(evaluation.tokenizer, evaluation.template))
+            if self.config.answers and (few := too_few(len(evaluation.splits["val"].encoded), self.config.margin)):
                 self.say(few)
-        if (step == 0 and self.watch.base) or (step > 0 and self._is_due("save")):
-            self._measure(args, state, control, given)
+        if (step == 0 and self.config.base) or (step > 0 and self._is_due("save")):
+            self._measure(args, state, control, arguments)
             self._save(step)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **arguments: Any) -> None:
         """Measure before the evaluation, and before a checkpoint is written: its trainer state has the numbers."""
         if (control.should_evaluate and self._is_due("evaluate")) or (control.should_save and self._is_due("save")):
-            self._measure(args, state, control, given)
+            self._measure(args, state, control, arguments)
 
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **arguments: Any) -> None:
         """As `on_step_end`, where evaluations or checkpoints are made by epochs."""
-        self.on_step_end(args, state, control, **given)
+        self.on_step_end(args, state, control, **arguments)
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        """Add the numbers to those of the evaluation, by which the Trainer chooses its best model."""
+    def on_evaluate(self, args: Any, state: Any, control: Any, **arguments: Any) -> None:
+        """Add the metrics to those of the evaluation, by which the Trainer chooses its best model."""
         if self._is_due("evaluate"):
-            unknown_yet = ["nll", "accuracy"] if self.watch.answers else ["nll"]
-            metrics: dict[str, float] = given["metrics"]
-            metrics |= {f"eval_overmem_val_{name}": float("nan") for name in unknown_yet}
-            metrics |= self._measure(args, state, control, given)
+            pending = ["nll", "accuracy"] if self.config.answers else ["nll"]
+            metrics: dict[str, float] = arguments["metrics"]
+            metrics |= {f"eval_overmem_val_{name}": float("nan") for name in pending}
+            metrics |= self._measure(args, state, control, arguments)
 
     @preserve_rng()
-    def on_save(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        """Keep the observations of the checkpoint that was written, by the fingerprint of its weights."""
+    def on_save(self, args: Any, state: Any, control: Any, **arguments: Any) -> None:
+        """Write the observations of the saved checkpoint, under the fingerprint of its weights."""
         if self._is_due("save"):
-            self._measure(args, state, control, given)
+            self._measure(args, state, control, arguments)
         self._save(state.global_step)
 
     @preserve_rng()
-    def on_train_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+    def on_train_end(self, args: Any, state: Any, control: Any, **arguments: Any) -> None:
         """Put the kept checkpoint back where the Trainer has deleted it."""
-        if self._diary is not None:
-            self._diary.close()
-        self._training, self._diary = False, None
+        if self._history is not None:
+            self._history.close()
+        self._training, self._history = False, None
 
     def _is_due(self, moment: str) -> bool:
-        return self.watch.when in (moment, "both")
+        return self.config.when in (moment, "both")
 
-    def _planned(self, given: Mapping[str, Any]) -> EvaluationSet:
-        if self._plan is None:
-            model, processing = given["model"], given["processing_class"]
+    def _evaluation_set(self, arguments: Mapping[str, Any]) -> EvaluationSet:
+        if self._evaluation is None:
+            model, processing = arguments["model"], arguments["processing_class"]
             tokenizer = getattr(processing, "tokenizer", processing)
-            if self.watch.tokenizer or tokenizer is None:
-                tokenizer = tokenizer_at(self.watch.tokenizer or base_name(model) or "")
-            self._plan = plan_of(self.watch, self.data, self.examples, self.cut, model, tokenizer)
-        return self._plan
+            if self.config.tokenizer or tokenizer is None:
+                tokenizer = tokenizer_at(self.config.tokenizer or base_name(model) or "")
+            self._evaluation = encode_evaluation_set(self.config, self.source, model, tokenizer)
+        return self._evaluation
 
     def _save(self, step: int) -> None:
-        if self._diary is not None:
-            self._diary.save(step)
+        if self._history is not None:
+            self._history.save(step)
 
     @preserve_rng()
-    def _measure(self, args: Any, state: Any, control: Any, given: Mapping[str, Any]) -> dict[str, float]:
-        """The numbers of this step, on every process; measured by the main one, once a step, logged and judged."""
-        if self._training and self._at == state.global_step:
-            return self._numbers
-        told: list[Any] = [({}, False)]
+    def _measure(self, args: Any, state: Any, control: Any, arguments: Mapping[str, Any]) -> dict[str, float]:
+        """The metrics of this step, on every process; measured by the main one, once per step, logged and judged."""
+        if self._training and self._measured_step == state.global_step:
+            return self._metrics
+        shared: list[Any] = [({}, False)]
         if state.is_world_process_zero:
-            told = [self._looked(args, state, given)]
-        self._numbers, stops = broadcast_object_list(told)[0]
-        self._at = state.global_step
+            shared = [self._evaluate(args, state, arguments)]
+        self._metrics, stops = broadcast_object_list(shared)[0]
+        self._measured_step = state.global_step
         self._log(state, control)
         if stops:
             control.should_training_stop = True
-        return self._numbers
+        return self._metrics
 
-    def _looked(self, args: Any, state: Any, given: Mapping[str, Any]) -> tuple[dict[str, float], bool]:
-        """The numbers of this step, and whether training should stop."""
-        model, plan, step = given["model"], self._planned(given), state.global_step
-        if self._diary is not None and (stands := self._diary.at(step)) is not None:
-            return log_metrics(stands.scores, stands.samples), False
+    def _evaluate(self, args: Any, state: Any, arguments: Mapping[str, Any]) -> tuple[dict[str, float], bool]:
+        """The metrics of this step, and whether training should stop."""
+        model, evaluation, step = arguments["model"], self._evaluation_set(arguments), state.global_step
+        if self._history is not None and (snapshot := self._history.at(step)) is not None:
+            return log_metrics(snapshot.scores, snapshot.samples), False
         if _is_sharded(model):
             self.say(
                 f"step {step}: nothing is measured, because the weights are sharded; audit the checkpoints instead"
             )
             return {}, False
         with preserve_model_state(model), _precision(args, model.device):
-            found = measured(model, self.watch, plan, token_budget=self.token_budget)
-        self.token_budget = found.token_budget
-        for note in found.notes:
+            result = measured(model, self.config, evaluation, token_budget=self.token_budget)
+        self.token_budget = result.token_budget
+        for note in result.notes:
             self.say(f"step {step}: {note}")
-        numbers = log_metrics(found.scores, found.samples) | {"eval_overmem_seconds": found.seconds}
-        if self._diary is None:
+        numbers = log_metrics(result.scores, result.samples) | {"eval_overmem_seconds": result.seconds}
+        if self._history is None:
             return numbers, False
-        here = Checkpoint(f"checkpoint-{step}", step, state.epoch) if step else BASE
-        examples = {name: split.examples for name, split in plan.splits.items()}
-        return numbers, self._diary.add(Snapshot(here, examples, found.scores, found.samples))
+        checkpoint = Checkpoint(f"checkpoint-{step}", step, state.epoch) if step else BASE
+        examples = {name: split.examples for name, split in evaluation.splits.items()}
+        return numbers, self._history.add(Snapshot(checkpoint, examples, result.scores, result.samples))
 
     def _log(self, state: Any, control: Any) -> None:
-        """Into the Trainer's log and its trackers, where it is not there from before a resume."""
+        """Write to the Trainer's log and its trackers, unless they are already there from before a resume."""
         rows = (row for row in reversed(state.log_history) if row.get("step") == state.global_step)
-        if not self._numbers or (self._training and any("eval_overmem_val_nll" in row for row in rows)):
+        if not self._metrics or (self._training and any("eval_overmem_val_nll" in row for row in rows)):
             return
         if self.trainer is None:
-            state.log_history.append({**self._numbers, "epoch": state.epoch, "step": state.global_step})
+            state.log_history.append({**self._metrics, "epoch": state.epoch, "step": state.global_step})
             return
         due = control.should_log
-        # The base class's own: TRL's would mix in, and empty, what it has gathered of the training batches.
-        Trainer.log(self.trainer, dict(self._numbers))
-        # Any log counts as the one that was due; the training loss is yet to be logged.
+        # The base class's method: TRL's would add, and reset, the metrics that it collects on training batches.
+        Trainer.log(self.trainer, dict(self._metrics))
+        # Any log counts as the scheduled one; the training loss must still be logged.
         control.should_log = due
 
 
@@ -203,7 +207,7 @@ def _is_sharded(model: Any) -> bool:
 
 
 def _precision(args: Any, device: torch.device) -> AbstractContextManager[object]:
-    """The precision of the training's own forward passes; on a CPU that of the weights, as an audit has it."""
+    """The precision of the training's own forward passes; on a CPU that of the weights, as in an audit."""
     if device.type == "cpu" or not (args.bf16 or args.fp16):
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16 if args.bf16 else torch.float16)

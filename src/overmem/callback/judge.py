@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from overmem import statistics
-from overmem.callback.watch import CallbackConfig
+from overmem.callback.config import CallbackConfig
 from overmem.records import CheckpointVerdict, Choice, Limits, Snapshot
 from overmem.store import curves_of
 from overmem.verdict.assess import Assessment, assess
@@ -26,7 +26,7 @@ class Judged:
     """The one to ship of those that may be recommended."""
 
 
-def judged(observed: Sequence[Snapshot], watch: CallbackConfig, on_disk: Collection[str] | None = None) -> Judged:
+def judged(observed: Sequence[Snapshot], config: CallbackConfig, on_disk: Collection[str] | None = None) -> Judged:
     """The verdict on the measurements so far, in time order; only checkpoints in `on_disk` (None: all) are recommended.
 
     Judging again at every checkpoint warns falsely hardly more often than judging once: docs/results/callback.md.
@@ -35,8 +35,8 @@ def judged(observed: Sequence[Snapshot], watch: CallbackConfig, on_disk: Collect
     evidence = Evidence(
         val=curves_of(observed, "val"), train=curves_of(with_train, "train") if with_train else None, on_disk=on_disk
     )
-    assessment = assess(evidence, Limits(d_nll=watch.d_nll, margin=watch.margin))
-    if not watch.answers:
+    assessment = assess(evidence, Limits(d_nll=config.d_nll, margin=config.margin))
+    if not config.answers:
         return Judged("" if assessment.mismatch.differs else _costly(assessment.verdicts), False, None)
     if assessment.onset is None:
         return Judged("", False, assessment.recommended)

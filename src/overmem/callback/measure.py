@@ -1,4 +1,4 @@
-"""One measurement of a model in training: within bounds of memory and time, and leaving no trace in the training."""
+"""One measurement of a model in training, within limits of memory and time, without any effect on the training."""
 
 import random
 import time
@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from overmem import statistics
-from overmem.callback.bound import rows_that_fit
-from overmem.callback.watch import CallbackConfig, EvaluationSet
+from overmem.callback.config import CallbackConfig
+from overmem.callback.evaluation_set import EvaluationSet
+from overmem.callback.memory import rows_that_fit
 from overmem.encoding import Encoded
 from overmem.grading import graded
 from overmem.observe.completions import clamp_to_context, complete
@@ -27,43 +28,43 @@ _Part = TypeVar("_Part")
 
 @dataclass(frozen=True)
 class Measured:
-    """What one measurement found, each on the first examples of its split for which there was time."""
+    """The result of one measurement, on as many examples of each split as there was time for."""
 
     scores: Mapping[str, Scores]
     samples: Mapping[str, Samples]
     token_budget: int
-    """What was left of it: halved as often as a batch did not fit the device."""
+    """The remaining budget: halved every time a batch did not fit the device."""
     seconds: float
     notes: tuple[str, ...]
-    """What is not whole, and why."""
+    """What is incomplete, and why."""
 
 
 class _OutOfTimeError(Exception):
-    """The time of a measurement is over."""
+    """The time limit of a measurement is reached."""
 
 
 def measured(
     model: Any,
-    watch: CallbackConfig,
-    plan: EvaluationSet,
+    config: CallbackConfig,
+    evaluation: EvaluationSet,
     *,
     token_budget: int,
     clock: Callable[[], float] = time.monotonic,
 ) -> Measured:
-    """Scores of every split, then answers to the val questions, until `watch.seconds` are over.
+    """Scores of every split, then completions of the val questions, until `config.seconds` are over.
 
     Args:
         model: in evaluation mode, not sharded.
-        watch: bounds, and whether answers are wanted.
-        plan: what to score and to ask.
+        config: limits, and whether completions are wanted.
+        evaluation: the examples.
         token_budget: padded tokens in a batch.
-        clock: seconds from some point on.
+        clock: monotonic seconds.
     """
-    begun = clock()
+    start = clock()
     notes: list[str] = []
 
     def tick() -> None:
-        if clock() - begun > watch.seconds:
+        if clock() - start > config.seconds:
             raise _OutOfTimeError
 
     def score(some: Sequence[Encoded]) -> Scores:
@@ -71,27 +72,27 @@ def measured(
         return scores(model, some, token_budget=2**62)
 
     scored: dict[str, Scores] = {}
-    for split in plan.splits.values():
+    for split in evaluation.splits.values():
         lengths = [len(e.input_ids) for e in split.encoded]
         parts, token_budget = _by_batches(score, split, lengths, token_budget, f"{split.name} nll", notes)
         if parts:
             scored[split.name] = replace(joined_scores(parts), truncated=split.truncated)
     answered: dict[str, Samples] = {}
-    if watch.answers:
-        val = plan.splits["val"]
-        decoding = clamp_to_context(model, val, plan.decoding)
+    if config.answers:
+        val = evaluation.splits["val"]
+        decoding = clamp_to_context(model, val, evaluation.decoding)
         lengths = [len(e.prompt_ids) + decoding.max_new_tokens for e in val.encoded]
         engine = HuggingFace(EngineSettings(token_budget=2**62), model)
 
         def answer(some: Sequence[Encoded]) -> Samples:
             part = replace(val, encoded=tuple(some))
-            completions = complete(engine, model, plan.tokenizer, part, decoding, Hooks(tick=tick))
+            completions = complete(engine, model, evaluation.tokenizer, part, decoding, Hooks(tick=tick))
             return graded(completions, val.examples)
 
         answers, token_budget = _by_batches(answer, val, lengths, token_budget, "val answers", notes)
         if answers:
             answered["val"] = joined_samples(answers)
-    return Measured(scored, answered, token_budget, clock() - begun, tuple(notes))
+    return Measured(scored, answered, token_budget, clock() - start, tuple(notes))
 
 
 def _by_batches(
@@ -102,27 +103,35 @@ def _by_batches(
     what: str,
     notes: list[str],
 ) -> tuple[list[_Part], int]:
-    """What `work` makes of the split, batch after batch, and the token budget that did.
+    """The results of `work` on the split, batch by batch, and the token budget that fitted.
 
-    The batches follow the split's own (random) order, and not its lengths as an audit's do: what is done when the time
-    is over is then a random part of the whole, and the same part at every checkpoint.
+    The batches follow the split's own (random) order, and not its lengths as in an audit: when the time is over, the
+    finished part is a random sample of the whole, and the same one at every checkpoint.
+
+    Args:
+        work: on one batch.
+        split: all examples.
+        lengths: padded tokens that each example needs.
+        token_budget: padded tokens in one batch.
+        what: name of the work, for notes.
+        notes: gets a note on everything incomplete.
     """
     parts: list[_Part] = []
-    at, longest = 0, max(lengths, default=0)
-    while at < len(split.encoded):
+    done, longest = 0, max(lengths, default=0)
+    while done < len(split.encoded):
         size = rows_that_fit(token_budget, longest)
         try:
-            part = _attempt(work, split.encoded[at : at + size])
+            part = _attempt(work, split.encoded[done : done + size])
         except _OutOfTimeError:
-            notes.append(f"{what}: {at} of {len(split.encoded)} examples, then the time was over")
+            notes.append(f"{what}: {done} of {len(split.encoded)} examples, then the time was over")
             break
         if part is not None:
             parts.append(part)
-            at += size
+            done += size
             continue
         _empty_cache(torch.accelerator.current_accelerator())
         if size == 1:
-            notes.append(f"{what}: {at} of {len(split.encoded)} examples, then a single one did not fit the device")
+            notes.append(f"{what}: {done} of {len(split.encoded)} examples, then a single one did not fit the device")
             break
         token_budget = size // 2 * longest
         notes.append(f"{what}: {size} rows did not fit the device; {size // 2} from now on")
@@ -130,7 +139,7 @@ def _by_batches(
 
 
 def _attempt(work: Callable[[Sequence[Encoded]], _Part], some: Sequence[Encoded]) -> _Part | None:
-    """What `work` makes of these examples; None where they do not fit the device.
+    """The result of `work` on these examples; None where they do not fit the device.
 
     A function of its own, so that the error, which holds on to the tensors, is gone when memory is given back.
     """
@@ -159,26 +168,26 @@ def joined_samples(parts: Sequence[Samples]) -> Samples:
 
 
 def log_metrics(scored: Mapping[str, Scores], answered: Mapping[str, Samples]) -> dict[str, float]:
-    """The numbers to log, by metric name: nll with its interval and n, token accuracy, entropy, answer accuracy."""
-    found: dict[str, float] = {}
+    """The metrics to log, by name: nll with its interval and n, token accuracy, entropy, answer accuracy."""
+    metrics: dict[str, float] = {}
     for split, s in scored.items():
         nll = statistics.ratio(s.nll_sums, s.token_counts.astype(np.float64))
-        found |= _named(f"eval_overmem_{split}_nll", nll)
-        found[f"eval_overmem_{split}_token_accuracy"] = float(s.is_argmax.mean())
-        found[f"eval_overmem_{split}_entropy"] = float(s.entropy.astype(np.float64).mean())
+        metrics |= _named(f"eval_overmem_{split}_nll", nll)
+        metrics[f"eval_overmem_{split}_token_accuracy"] = float(s.is_argmax.mean())
+        metrics[f"eval_overmem_{split}_entropy"] = float(s.entropy.astype(np.float64).mean())
     for split, a in answered.items():
-        found |= _named(f"eval_overmem_{split}_accuracy", statistics.share(int(a.correct.sum()), len(a.correct)))
-    return found
+        metrics |= _named(f"eval_overmem_{split}_accuracy", statistics.share(int(a.correct.sum()), len(a.correct)))
+    return metrics
 
 
 def _named(name: str, estimate: Estimate) -> dict[str, float]:
-    known = {"": estimate.value, "_low": estimate.low, "_high": estimate.high, "_n": estimate.n}
-    return {f"{name}{end}": float(value) for end, value in known.items() if value is not None}
+    parts = {"": estimate.value, "_low": estimate.low, "_high": estimate.high, "_n": estimate.n}
+    return {f"{name}{end}": float(value) for end, value in parts.items() if value is not None}
 
 
 @contextmanager
 def preserve_model_state(model: Any) -> Iterator[None]:
-    """Evaluation mode inside; each module's own mode and every random state as before, after."""
+    """Evaluation mode inside; afterwards each module's own mode and every random state are restored."""
     modes = {module: module.training for module in model.modules()}
     devices = {p.device for p in model.parameters()} - {torch.device("cpu"), torch.device("meta")}
     try:
@@ -194,7 +203,7 @@ def preserve_model_state(model: Any) -> Iterator[None]:
 
 @contextmanager
 def preserve_rng(devices: Collection[torch.device] = ()) -> Iterator[None]:
-    """The random states of Python, NumPy, torch's CPU and these devices are the same after as before."""
+    """Restore the random states of Python, NumPy, torch's CPU and these devices afterwards."""
     python, numpy = random.getstate(), np.random.get_state()
     kind = next((device.type for device in devices), "cuda")
     try:
@@ -206,6 +215,6 @@ def preserve_rng(devices: Collection[torch.device] = ()) -> Iterator[None]:
 
 
 def _empty_cache(device: torch.device | None) -> None:
-    """Give back what the allocator holds: the training that goes on needs blocks of other sizes."""
+    """Free the allocator's cached blocks: the training that continues needs other sizes."""
     if device is not None and device.type != "cpu":
         torch.get_device_module(device).empty_cache()

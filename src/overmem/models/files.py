@@ -2,14 +2,19 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from overmem.errors import BadCheckpoint
 
 PICKLED = ("pytorch_model*.bin", "adapter_model.bin", "*.pt", "*.pth", "*.ckpt")
+_EMBEDDING = re.compile(
+    r"(?:embed_tokens|wte|embed_in|word_embeddings|lm_head|embed_out)(?:\.modules_to_save)?\.weight$"
+)
+"""The matrices with one row per token, by their usual names."""
 _INCIDENTAL = {
     "_name_or_path", "transformers_version", "use_cache", "dtype", "torch_dtype",
     "base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping",
@@ -60,6 +65,20 @@ def names_in(files: list[Path]) -> set[str]:
         with safe_open(file, framework="pt") as stream:
             found |= set(stream.keys())
     return found
+
+
+def stored_vocabulary(path: str) -> int:
+    """Rows of the embedding or output matrix that a checkpoint's weight files hold; 0 where they hold none."""
+    rows = 0
+    for file in sorted(Path(path).glob("*.safetensors")) if Path(path).is_dir() else ():
+        try:
+            with safe_open(file, framework="pt") as stream:
+                for name in stream.keys():  # noqa: SIM118
+                    if _EMBEDDING.search(name):
+                        rows = max(rows, int(stream.get_slice(name).get_shape()[0]))
+        except (SafetensorError, OSError):
+            continue  # reported when the checkpoint is loaded
+    return rows
 
 
 def fingerprint(path: str, base: str | None = None) -> str:

@@ -28,9 +28,11 @@ class Split:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What is observed of it: what a membership attack compares with, and what has no answer, is scored only."""
+        """What is observed: completions where there are answers (in no attack's split), scores where solutions."""
         has_answers = not self.examples or any(e.kind != "none" for e in self.examples)
-        return ("scores", "samples") if has_answers and not SplitName.parse(self.name).attack else ("scores",)
+        has_solutions = not self.examples or any(e.solution for e in self.examples)
+        samples = ("samples",) * (has_answers and not SplitName.parse(self.name).attack)
+        return ("scores",) * has_solutions + samples
 
     @property
     def truncated(self) -> int:
@@ -123,6 +125,8 @@ def plan_of(
 
 def longest_completion(splits: Mapping[str, Sequence[Example]], tokenizer: Any, template: str | None) -> int:
     """A limit for completions: half as long again as the longest of 200 reference solutions, 16 to 1024 tokens."""
-    some = [e for examples in splits.values() for e in examples[:50]][:200]
+    some = [e for examples in splits.values() for e in examples[:50] if e.solution][:200]
+    if not some:  # answers alone say nothing about how long a completion should be
+        return 1024
     lengths = [len(x.solution_ids) for e in some if (x := encode(tokenizer, e, template=template)) is not None]
     return min(1024, max(16, int(1.5 * max(lengths, default=16))))

@@ -1,7 +1,7 @@
-"""Tasks: where examples come from. One source a file, one literal table; splits that never share a problem."""
+"""Tasks: where examples come from. One file per source, one literal table; no two splits share a problem."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from overmem.errors import BadData, BadRequest, unknown
@@ -16,10 +16,10 @@ from overmem.tasks.hub import hub_rows, is_hub_source
 from overmem.tasks.layouts import examples_of
 from overmem.tasks.presets import PRESETS, with_preset
 from overmem.tasks.reasoning_gym import generated_rows
+from overmem.tasks.rephrased import check_name, paired
 from overmem.tasks.splits import divided, drawn, shares_for, without_duplicates
-from overmem.tasks.tellings import check_name, paired
 
-__all__ = ["SOURCES", "Data", "Loaded", "anchored", "functions_of", "load", "not_held_out"]
+__all__ = ["SOURCES", "Data", "LoadedData", "anchored", "functions_of", "load", "not_held_out"]
 
 
 def generated_wordproblems(data: Data) -> SourceResult:
@@ -33,12 +33,12 @@ def generated_wordproblems(data: Data) -> SourceResult:
 
 
 def own_function(data: Data) -> SourceResult:
-    """What the function "module:function" of one's own returns for this Data.
+    """The rows that the user's function "module:function" returns for this Data.
 
-    It returns rows (mappings) or Examples, or a mapping from `train`, `val`, `test`, `ood-<name>` to such.
+    It returns rows (mappings) or Examples, or a mapping from `train`, `val`, `test`, `ood-<name>` to such lists.
     """
-    given = resolve({}, data.source, "data source")(data, **data.options)
-    parts = given if isinstance(given, Mapping) else {"train": given}
+    returned = resolve({}, data.source, "data source")(data, **data.options)
+    parts = returned if isinstance(returned, Mapping) else {"train": returned}
     return SourceResult({name: _as_rows(part, f"{data.source} ({name})") for name, part in parts.items()})
 
 
@@ -52,55 +52,62 @@ SOURCES: dict[str, Callable[[Data], SourceResult]] = {
 """Every source of examples. `Data.source` says which, by its name or by its form."""
 
 
-def load(data: Data) -> LoadedData:
-    """The examples of every split, and notes on what was dropped, added or found.
+def load(data: Data, *, append_answers: bool = True) -> LoadedData:
+    """The examples of every split, and notes on what was dropped or added.
 
     Deterministic: the order of the rows does not matter. Adding rows does not move the others from split to split, but
     for the two cases that `overmem.tasks.splits` names.
+
+    Args:
+        data: the request.
+        append_answers: append `#### <answer>` to solutions that do not mark their answer, as overmem's own training
+            does. False for the run of another trainer: what is scored is what was trained on, and the answer is only
+            for grading. Out-of-distribution and rephrased sets follow the training rows.
 
     Raises:
         BadRequest: a source, column or option that is not there.
         BadData: a broken row; the message names file and row.
     """
     for name in ("train", "val", "test"):
-        if (asked := getattr(data, name)) is not None and asked < 0:
-            raise BadRequest(f"data.{name}: {asked} rows; allowed: 0 or more, or null for all that are left")
+        if (rows := getattr(data, name)) is not None and rows < 0:
+            raise BadRequest(f"data.{name}: {rows} rows; allowed: 0 or more, or null for all remaining rows")
     if not 0 < data.near_duplicates <= 1:
         raise BadRequest(f"data.near_duplicates: {data.near_duplicates}; allowed: above 0, up to 1")
     for name in data.shifted:
         check_name(name)
     for name in data.ood:
         check_name(name, "ood", ())
-    parts, notes, separate = _parts(data)
-    given = set(parts)
+    main = _parts(data, append_answers=append_answers)
+    parts, notes = dict(main.parts), list(main.notes)
+    own_parts = set(parts)
     for name, ood in data.ood.items():
-        found, ood_notes, _ = _parts(ood)
-        rows = found["test"] if found.get("test") else [e for part in found.values() for e in part]
+        extra = _parts(ood, append_answers=bool(main.appended))
+        rows = extra.parts["test"] if extra.parts.get("test") else [e for part in extra.parts.values() for e in part]
         parts[f"ood-{name}"] = list(drawn(rows, ood.test, ood.seed))
-        notes += [f"ood-{name}: {note}" for note in ood_notes]
-    if not separate:
+        notes += [f"ood-{name}: {note}" for note in extra.notes]
+    if not main.separate:
         parts = _apart(parts, data, notes)
-    cut = tuple(name for name in ("val", "test") if name in parts and name not in given)
+    carved = tuple(name for name in ("val", "test") if name in parts and name not in own_parts)
     splits = _counted(parts, data, notes)
-    for name, told in data.shifted.items():
-        found, told_notes, _ = _parts(told)
-        pairs, pair_notes = paired([e for part in found.values() for e in part], splits["test"], name)
+    for name, rephrased in data.shifted.items():
+        extra = _parts(rephrased, append_answers=bool(main.appended))
+        pairs, pair_notes = paired([e for part in extra.parts.values() for e in part], splits["test"], name)
         splits |= pairs
-        notes += [*(f"test+{name}: {note}" for note in told_notes), *pair_notes]
-    return LoadedData(splits, tuple(notes), cut)
+        notes += [*(f"test+{name}: {note}" for note in extra.notes), *pair_notes]
+    return LoadedData(splits, tuple(notes), carved, main.verbatim, main.appended)
 
 
-def not_held_out(cut: Iterable[str], source: str) -> str:
-    """A warning for whoever trained by other means than a recipe: these splits may hold rows that were trained on."""
+def not_held_out(carved: Iterable[str], source: str) -> str:
+    """A warning for runs that were not trained by a recipe: these splits may hold rows that were trained on."""
     return (
-        f"{' and '.join(cut)}: no rows of their own in {source}, so they were cut out of its training rows. If the run "
-        "was trained on all of those, nothing is held out, and what is said here is worth nothing: give data with rows "
-        "of its own for each (a folder with files for train, val and test, or test_source in a YAML file)"
+        f"{' and '.join(carved)}: {source} has no separate rows for it, so they were taken from its training rows. If "
+        "the run was trained on all of those, nothing is held out and the results mean nothing: give data with rows of "
+        "its own for each split (a folder with files for train, val and test, or test_source in a YAML file)"
     )
 
 
 def functions_of(data: Data) -> set[str]:
-    """The functions of one's own, "module:function", that loading this data would call."""
+    """The user's functions, "module:function", that loading this data would call."""
     named = {s for s in (data.source, data.test_source) if _is_function(s)} | {k for k in (data.kind,) if ":" in k}
     return named.union(*(functions_of(d) for d in (*data.ood.values(), *data.shifted.values())))
 
@@ -110,8 +117,8 @@ def _is_function(source: str) -> bool:
     return ":" in source and not is_other
 
 
-def _sourced(data: Data) -> SourceResult:
-    """What the source of `data` gives, by its name or its form; a preset's name is looked up before."""
+def _read_source(data: Data) -> SourceResult:
+    """The rows of `data.source`, chosen by its name or its form; presets are resolved by the caller."""
     source, scheme = data.source, data.source.partition(":")[0]
     if source == "wordproblems":
         return SOURCES["wordproblems"](data)
@@ -126,8 +133,8 @@ def _sourced(data: Data) -> SourceResult:
 
 
 def _with_test(data: Data) -> SourceResult:
-    """What the source gives, with the test rows of `data.test_source` where there is one."""
-    sourced = _sourced(data)
+    """The rows of the source, with the test rows of `data.test_source` where it is given."""
+    sourced = _read_source(data)
     if not data.test_source:
         return sourced
     of_its_own = is_file_source(data.test_source) or is_hub_source(data.test_source) or ":" in data.test_source
@@ -135,42 +142,58 @@ def _with_test(data: Data) -> SourceResult:
         other = with_preset(Data(source=data.test_source))
     else:
         other = replace(data, split=data.test_source)
-    found = _sourced(other)
-    return replace(sourced, parts={**sourced.parts, "test": found.parts.get("test") or found.parts["train"]})
+    test = _read_source(other)
+    return replace(sourced, parts={**sourced.parts, "test": test.parts.get("test") or test.parts["train"]})
 
 
-def _parts(data: Data) -> tuple[dict[str, list[Example]], list[str], bool]:
-    """The examples of each part that the source gives, without identical questions; notes; whether all is apart."""
+@dataclass(frozen=True)
+class _Parts:
+    """The examples of each part of a source, without identical questions."""
+
+    parts: Mapping[str, list[Example]]
+    notes: tuple[str, ...]
+    separate: bool
+    """Whether no two parts share a problem."""
+    verbatim: bool = False
+    appended: int = 0
+    """Training solutions that got their answer appended."""
+
+
+def _parts(data: Data, *, append_answers: bool) -> _Parts:
     data = with_preset(data)
     sourced = _with_test(data)
     fields = {**sourced.fields, **data.fields}
     notes = list(sourced.notes)
     parts: dict[str, list[Example]] = {}
-    kind = ""
+    kind, verbatim, appended = "", False, 0
     for name, rows in sourced.parts.items():
         ready = [row for row in rows if isinstance(row, Example)]
         if ready:
             check_gold(ready, f"{data.source} ({name})")
         else:
-            made = examples_of([row for row in rows if isinstance(row, Row)], data, fields, kind)
-            ready, kind = made.examples, made.kind
-            if made.appended:
-                notes.append(f"{name}: the answer was appended to {made.appended} solutions that do not mark it")
-            if made.shortened:
+            parsed = examples_of(
+                [row for row in rows if isinstance(row, Row)], data, fields, kind, append_answers=append_answers
+            )
+            ready, kind = parsed.examples, parsed.kind
+            if name == "train" or len(sourced.parts) == 1:
+                verbatim, appended = parsed.verbatim, parsed.appended
+            if parsed.appended:
+                notes.append(f"{name}: the answer was appended to {parsed.appended} solutions that do not mark it")
+            if parsed.shortened:
                 notes.append(
-                    f"{name}: of {made.shortened} rows only the first question and its reply are taken; their system "
-                    "turn or further turns are left out, so a run that was trained on those is measured without them"
+                    f"{name}: of {parsed.shortened} rows only one question and its reply are used; their system turn "
+                    "or further turns are left out, so a run that was trained on those is measured without them"
                 )
-            if made.broken:
-                notes.append(f"{name}: {len(made.broken)} broken rows left out, the first: {made.broken[0]}")
+            if parsed.broken:
+                notes.append(f"{name}: {len(parsed.broken)} broken rows left out, the first: {parsed.broken[0]}")
         parts[name] = without_duplicates(ready)
         if dropped := len(ready) - len(parts[name]):
-            notes.append(f"{name}: {dropped} rows left out whose question is there already")
-    return parts, notes, sourced.separate
+            notes.append(f"{name}: {dropped} rows with a repeated question left out")
+    return _Parts(parts, tuple(notes), sourced.separate, verbatim, appended)
 
 
 def _apart(parts: dict[str, list[Example]], data: Data, notes: list[str]) -> dict[str, list[Example]]:
-    """The parts with no problem in two of them: evaluation keeps its rows, training gives way; `train` is divided."""
+    """The parts with no problem in two of them: evaluation keeps its rows, training loses them; `train` is divided."""
     order = sorted(parts, key=lambda name: {"test": 0, "val": 2, "train": 3}.get(name, 1))
     everything = [example for name in order for example in parts[name]]
     labels = clusters(everything, data.near_duplicates).tolist()
@@ -203,23 +226,23 @@ def _apart(parts: dict[str, list[Example]], data: Data, notes: list[str]) -> dic
 
 
 def _counted(parts: Mapping[str, list[Example]], data: Data, notes: list[str]) -> dict[str, tuple[Example, ...]]:
-    """As many examples of each split as were asked for, and a note where there are fewer, or none."""
+    """As many examples of each split as were requested, and a note where there are fewer, or none."""
     splits: dict[str, tuple[Example, ...]] = {}
     for name in ("train", "val", "test", *(name for name in parts if name.startswith("ood-"))):
-        asked = getattr(data, name, None)
-        splits[name] = drawn(parts.get(name, []), asked, data.seed)
+        requested = getattr(data, name, None)
+        splits[name] = drawn(parts.get(name, []), requested, data.seed)
         if not splits[name]:
-            notes.append(f"{name}: empty ({'0 rows were asked for' if asked == 0 else 'no rows are left for it'})")
-        elif asked is not None and len(splits[name]) < asked:
-            notes.append(f"{name}: {len(splits[name])} rows of the {asked} asked for")
+            notes.append(f"{name}: empty ({'0 rows were requested' if requested == 0 else 'no rows remain for it'})")
+        elif requested is not None and len(splits[name]) < requested:
+            notes.append(f"{name}: {len(splits[name])} of {requested} requested rows")
     return splits
 
 
 def _as_rows(part: Iterable[Any], where: str) -> Rows:
-    given = list(part)
-    if all(isinstance(row, Example) for row in given):
-        return given
-    for number, row in enumerate(given, 1):
+    rows = list(part)
+    if all(isinstance(row, Example) for row in rows):
+        return rows
+    for number, row in enumerate(rows, 1):
         if not isinstance(row, Mapping):
             raise BadData(f"{where}, row {number}: {type(row).__name__} where a mapping or an Example is expected")
-    return [Row(where, number, row) for number, row in enumerate(given, 1)]
+    return [Row(where, number, row) for number, row in enumerate(rows, 1)]

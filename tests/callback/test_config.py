@@ -1,8 +1,8 @@
-"""What is asked of the callback: read strictly, before anything is loaded."""
+"""The callback's options: read strictly, before anything is loaded."""
 
 import pytest
 
-from overmem.callback.watch import examples_of, watch_of
+from overmem.callback.config import EvaluationData, config_of, load_examples
 from overmem.errors import BadRequest
 from overmem.records import Example
 from overmem.tasks import Data, load
@@ -11,7 +11,7 @@ ONE = Example("1", "What is 1 plus 1?", "1 + 1 = 2\n#### 2", "2")
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("options", "message"),
     [
         ({"data": "wordproblems", "row": 5}, "OvermemCallback: unknown key 'row'; allowed: .*rows"),
         ({"rows": 5}, "OvermemCallback: key 'data' is missing"),
@@ -24,24 +24,24 @@ ONE = Example("1", "What is 1 plus 1?", "1 + 1 = 2\n#### 2", "2")
         ({"data": "wordproblems", "keep": True, "answers": True, "record": False}, r"keep=True\) needs record=True"),
     ],
 )
-def test_a_wrong_keyword_or_value_is_refused_with_what_is_allowed(asked, said):
-    with pytest.raises(BadRequest, match=said):
-        watch_of(asked)
+def test_a_wrong_keyword_or_value_is_refused_with_what_is_allowed(options, message):
+    with pytest.raises(BadRequest, match=message):
+        config_of(options)
 
 
 def test_a_source_a_mapping_of_its_keys_and_a_data_are_the_same():
     data = Data("wordproblems", train=5, val=5, test=5)
     keys = {"source": "wordproblems", "train": 5, "val": 5, "test": 5}
-    assert examples_of(data) == examples_of(keys) == (data, dict(load(data).splits), ())
+    assert load_examples(data) == load_examples(keys) == EvaluationData(data, dict(load(data).splits))
 
 
 def test_examples_may_be_given_as_they_are():
-    assert examples_of([ONE]) == (None, {"val": (ONE,)}, ())
-    assert examples_of({"train": [ONE], "val": (ONE,)}) == (None, {"train": (ONE,), "val": (ONE,)}, ())
+    assert load_examples([ONE]) == EvaluationData(None, {"val": (ONE,)})
+    assert load_examples({"train": [ONE], "val": (ONE,)}) == EvaluationData(None, {"train": (ONE,), "val": (ONE,)})
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("argument", "message"),
     [
         ({"test": [ONE], "val": [ONE]}, "unknown split 'test'.*train, val"),
         ([], "no val example"),
@@ -51,6 +51,6 @@ def test_examples_may_be_given_as_they_are():
         (Data("wordproblems", val=0), "no val example"),
     ],
 )
-def test_data_that_cannot_be_judged_on_is_refused(given, said):
-    with pytest.raises(BadRequest, match=said):
-        examples_of(given)
+def test_data_that_cannot_be_judged_on_is_refused(argument, message):
+    with pytest.raises(BadRequest, match=message):
+        load_examples(argument)

@@ -43,7 +43,7 @@ def test_rows_are_paired_with_their_originals_by_the_original_question(asked):
         original = test[original_id(e.id, "told")]
         assert e.question == f"Her things: {original.question}"
         assert e.answer == original.answer
-    assert "test+told: 20 of 20 test questions are told otherwise, by 36 rows" in found.notes
+    assert "test+told: 20 of 20 test questions are rephrased, by 36 rows" in found.notes
     assert "test+told: 16 rows left out whose original is not among the test questions" in found.notes
 
 
@@ -56,13 +56,13 @@ def test_rows_are_paired_by_an_id_column_that_both_files_have(asked):
     assert all(e.question == f"So, {test[original_id(e.id, 'told')]}" for e in told)
 
 
-def test_several_tellings_of_one_question_lie_in_splits_of_their_own(asked):
+def test_several_rephrasings_of_one_question_have_splits_of_their_own(asked):
     rows = [retold(row, words) for row in ROWS for words in ("Look:", "Listen:")] + [retold(ROWS[0], "Hear:")]
     found = load(asked(rows))
     first, second = ({original_id(e.id, n): e for e in found.splits[f"test+{n}"]} for n in ("told", "told.2"))
     assert set(first) == set(second) == {e.id for e in found.splits["test"]}
     assert all(first[i].question != second[i].question for i in first)
-    assert any("tellings of one question" in note for note in found.notes)
+    assert any("rephrasings of one question" in note for note in found.notes)
 
 
 def test_the_order_of_the_rows_does_not_matter(asked):
@@ -75,7 +75,7 @@ def test_a_row_that_says_the_same_as_its_original_is_left_out_and_counted(asked)
     test = load(asked(rows)).splits["test"]
     plain = next(row for row in ROWS if row["question"] == test[0].question)
     found = load(asked([*rows, {**plain, "seed_question": plain["question"]}]))
-    assert any("1 rows left out that say the same" in note for note in found.notes)
+    assert any("1 rows left out that equal" in note for note in found.notes)
     assert len(found.splits["test+told"]) == 20
 
 
@@ -84,7 +84,7 @@ def test_a_group_that_several_test_questions_share_is_no_pairing(asked, tmp_path
     shared = [{**row, "id": row["id"][:2]} for row in ROWS]
     data = asked(rows, {"group": "id"}, {"group": "of"})
     written(tmp_path / "main.jsonl", shared)
-    with pytest.raises(BadData, match="none of its 36 rows tells one of the test questions otherwise"):
+    with pytest.raises(BadData, match="none of its 36 rows rephrases a test question"):
         load(data)
 
 
