@@ -6,8 +6,9 @@ from overmem import store
 from overmem.diagnose.evidence import audited
 from overmem.diagnose.from_log import from_log
 from overmem.diagnose.options import Diagnose, options_of
+from overmem.diagnose.prompt_check import prompt_warnings
 from overmem.errors import BadRequest
-from overmem.records import Verdict
+from overmem.records import Curves, Verdict
 from overmem.verdict.assess import assess
 from overmem.wording.caveats import caveats
 from overmem.wording.forecast import forecast_sentence
@@ -41,7 +42,8 @@ def _check(config: Diagnose) -> None:
 def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
     evidence, context = audited(run, config)
     assessment = assess(evidence, config.limits, seed=config.seed)
+    first = prompt_warnings(run, evidence.val, context.selected_on) if isinstance(evidence.val, Curves) else ()
     more = [] if assessment.forecast is None else [forecast_sentence(assessment.forecast)]
     if config.accuracy == "draws":
         more.append(DRAWS)
-    return worded(assessment, more=more, warnings=caveats(assessment, context), options=options_of(config))
+    return worded(assessment, more=more, warnings=(*first, *caveats(assessment, context)), options=options_of(config))

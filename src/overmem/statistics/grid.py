@@ -26,7 +26,7 @@ def smallest_denominator(shares: Float[np.ndarray, " values"], decimals: int, *,
     distinct = np.unique(shares[(shares > 1e-9) & (shares < 1 - 1e-7)])
     if not len(distinct):
         return None
-    halves = [0.5 * 10.0**-decimals + 1e-12]
+    halves = [0.5001 * 10.0**-decimals + 1e-12]
     if decimals >= 7:
         halves.append(max(halves[0], _FLOAT32))
     for half in halves:

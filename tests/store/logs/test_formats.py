@@ -207,3 +207,26 @@ def test_a_last_line_that_a_killed_trainer_left_unfinished_is_noted(tmp_path):
 def test_without_any_step_the_evaluations_are_counted(tmp_path):
     (tmp_path / "eval.jsonl").write_text(_lines(*(json.dumps({"eval_loss": x}) for x in NLL)))
     assert [c.name for c in read_logged(tmp_path).checkpoints] == [f"evaluation-{i}" for i in range(1, 6)]
+
+
+def test_keras_histories_of_columns_and_csv_under_the_name_training_log_are_read(tmp_path):
+    columns = {"loss": [0.1] * 5, "accuracy": [0.99] * 5, "val_loss": NLL, "val_accuracy": SHARES}
+    (tmp_path / "history.json").write_text(json.dumps(columns))
+    assert read_logged(tmp_path).nll.tolist() == NLL
+    (tmp_path / "history.json").unlink()
+    lines = ["epoch,loss,val_accuracy,val_loss", *(f"{i},0.01,{a},{x}" for i, (_, x, a) in enumerate(_rows()))]
+    (tmp_path / "training.log").write_text(_lines(*lines))
+    assert read_logged(tmp_path).accuracy.tolist() == SHARES
+
+
+def test_loops_that_print_an_epoch_and_its_metrics_are_read(tmp_path):
+    lines = [f"Epoch {i}/5 - train_loss: 0.31 - val_loss: {x} - val_acc: {a}" for i, (_, x, a) in enumerate(_rows(), 1)]
+    (tmp_path / "run.log").write_text(_lines(*lines))
+    logged = read_logged(tmp_path)
+    assert (logged.nll.tolist(), logged.accuracy.tolist()) == (NLL, SHARES)
+
+
+def test_the_loss_of_preference_training_is_no_nll(tmp_path):
+    rows = [{"step": s, "eval_loss": x, "eval_rewards/margins": 0.3} for s, x, _ in _rows()]
+    (tmp_path / "log_history.json").write_text(json.dumps(rows))
+    assert any("preference training" in w and "no nll" in w for w in read_logged(tmp_path).warnings)

@@ -128,13 +128,19 @@ def _tokens(evaluations: Sequence[Evaluation]) -> Float[np.ndarray, " checkpoint
 
 def _losses(evaluations: Sequence[Evaluation]) -> tuple[Float[np.ndarray, " checkpoints"], int | None, list[str]]:
     """The nll, the place from which on it is broken to the end, and notes on places where it is not a number."""
-    names = [CHOSEN_NLL, "nll", "loss", "nll_loss"]
+    names = [
+        CHOSEN_NLL,
+        "nll",
+        "loss",
+        *(n for n, d in DIRECTIONS.items() if d.kind == "nll" and n not in ("nll", "loss")),
+    ]
+    ratios = [n for n, d in DIRECTIONS.items() if d.kind == "perplexity"]
     raw = _first(evaluations, names)
     for i, e in enumerate(evaluations):
-        perplexity = next((e.values[n] for n in ("perplexity", "ppl") if n in e.values), None)
+        perplexity = next((e.values[n] for n in ratios if n in e.values), None)
         if math.isnan(raw[i]) and not any(n in e.values for n in names) and perplexity is not None and perplexity > 0:
             raw[i] = math.log(perplexity)
-    there = [any(n in e.values for n in (*names, "perplexity", "ppl")) for e in evaluations]
+    there = [any(n in e.values for n in (*names, *ratios)) for e in evaluations]
     negative = raw < 0
     broken = np.array(there) & (~np.isfinite(raw) | (raw > DIVERGED))
     if broken.any() and not (np.isfinite(raw) & ~broken).any():

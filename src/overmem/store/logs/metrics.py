@@ -26,8 +26,11 @@ DIRECTIONS: Mapping[str, Direction] = {
     "loss": Direction("nll", lower_is_better=True),
     "nll": Direction("nll", lower_is_better=True),
     "nll_loss": Direction("nll", lower_is_better=True),
+    "cross_entropy": Direction("nll", lower_is_better=True),
+    "languagecrossentropy": Direction("nll", lower_is_better=True),
     "perplexity": Direction("perplexity", lower_is_better=True),
     "ppl": Direction("perplexity", lower_is_better=True),
+    "languageperplexity": Direction("perplexity", lower_is_better=True),
     "mean_token_accuracy": Direction("token accuracy"),
     "token_accuracy": Direction("token accuracy"),
     "token_acc": Direction("token accuracy"),
@@ -72,6 +75,7 @@ STEPS = (
     "global_step_max_steps",
     "iter",
     "iteration",
+    "batch",
     "_step",
 )
 """Names of the step, the surest first; W&B's own `_step` counts log calls and is the last resort."""
@@ -125,7 +129,7 @@ def metric_of(name: str) -> Metric | None:
         return Metric(own[1], own[2], own[3] or "", own=True)
     if folded.startswith(("train_", "training_", "train-")) or folded in ("loss", "grad_norm"):
         return None
-    prefixed = _PREFIX.match(folded)
+    prefixed = _PREFIX.match(folded.removeprefix("metrics_"))
     rest = prefixed[2] if prefixed else folded
     rest, part = rest.removesuffix("_epoch"), ""
     if loader := _LIGHTNING.search(rest):

@@ -74,12 +74,12 @@ def read_logged(
         for _, line in lines:
             logged |= line.logged
         judged = [(log, line) for log, line in lines if _judgeable(line, names)]
-        tried += [shown(part.path) for log, line in lines for part in log.parts if not _judgeable(line, names)]
+        tried += [clean(part.path.name) for log, line in lines for part in log.parts if not _judgeable(line, names)]
         if judged:
             log, line = _chosen(judged, wanted, root)
             return _judged(log, line, wanted, root, notes)
     if root.is_dir() and not logged:
-        return _below(root, wanted)
+        return _below(root, wanted, notes)
     if logged and (nll or accuracy):
         refuse_unknown(names, logged, shown(root))
     raise BadRequest(_nothing(root, tried, logged, notes))
@@ -120,7 +120,7 @@ def _chosen(judged: Sequence[tuple[RunLog, Timeline]], wanted: Reading, root: Pa
     return judged[0]
 
 
-def _below(root: Path, wanted: Reading) -> Logged:
+def _below(root: Path, wanted: Reading, notes: Sequence[str]) -> Logged:
     """The log of the only run in the folders below `root`."""
     folders = folders_with_logs(root)
     if len(folders) == 1:
@@ -135,7 +135,7 @@ def _below(root: Path, wanted: Reading) -> Logged:
             f"{shown(root)} holds the logs of {len(folders)} runs: {listed}. Name one: "
             f"overmem diagnose {shown(folders[0])}"
         )
-    raise BadRequest(_nothing(root, [], {}, []))
+    raise BadRequest(_nothing(root, [], {}, notes))
 
 
 def _read_again(folder: Path, wanted: Reading) -> Logged:
@@ -187,7 +187,8 @@ def _judged(log: RunLog, line: Timeline, wanted: Reading, root: Path, notes: Seq
     told = [*notes, *line.notes]
     if len(order) > 1:
         names = " and ".join(f"{_set_name(n)!r}" for n in order)
-        told.append(f"The trainer evaluated on {names}; the verdict is on {_set_name(order[0])!r}, the others follow.")
+        rest = ", the others follow" if others else ""
+        told.append(f"The trainer evaluated on {names}; the verdict is on {_set_name(order[0])!r}{rest}.")
     if line.broken_at is not None:
         told.append(f"The training loss is not a number from step {line.broken_at:,} on.")
     return replace(main, others=others, warnings=(*told, *main.warnings, *_unused(main, line, judged[1:])))
@@ -239,6 +240,11 @@ def _one_set(name: str, rows: list[Evaluation], log: RunLog, line: Timeline, wan
         notes.append(f"Evaluated more than once at step {steps} (a resumed run?); the last value was taken.")
     plain = any("nll" in e.values for e in evaluations)
     notes += not_nll(source.folder, found.nll, token_accuracies(evaluations), plain)
+    if any("rewards/" in key for key in line.logged):
+        notes.append(
+            "The log is of preference training (it has rewards), whose eval_loss compares answers and is no nll: its "
+            "perplexity means nothing. Audit the checkpoints instead."
+        )
     return replace(found, warnings=(*notes, *found.warnings))
 
 
@@ -260,7 +266,7 @@ def _unused(main: Logged, line: Timeline, others: Sequence[Logged]) -> list[str]
     """What was logged and may be the accuracy of answers, where none was recognised."""
     if np.isfinite(main.accuracy).any():
         return []
-    like = ("acc", "exact", "correct", "solved", "pass@", "reward", "score", "win")
+    like = ("accuracy", "_acc", "exact", "correct", "solved", "pass@", "reward", "score", "win")
     unknown = sorted(k for k, known in line.logged.items() if not known and any(word in k.lower() for word in like))
     unknown = [k for k in unknown if "token" not in k.lower() and not k.lower().startswith("train")]
     elsewhere = sorted(j.metric for j in others if j.metric and not np.isfinite(j.nll).any())

@@ -43,4 +43,7 @@ def examples_behind(accuracies: Sequence[float], losses: Sequence[float], *, per
     decimals = max(printed_decimals(accuracies), min(printed_decimals(losses), 4))
     scale = 100.0 if percent else 1.0
     shares = np.array([a / scale for a in accuracies if isfinite(a)])
-    return smallest_denominator(shares, decimals + (2 if percent else 0))
+    n = smallest_denominator(shares, decimals + (2 if percent else 0))
+    if n in (1_000, 10_000, 100_000):  # rounded to so many digits, with the noise of a float behind them
+        return smallest_denominator(shares, len(str(n)) - 1)
+    return n

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from overmem.store.logs.files import text_of
+from overmem.store.logs.formats.csv_tables import read_csv
 from overmem.store.logs.rows import LogPart, rows_of
 
 Entry: TypeAlias = dict[str, object]
@@ -16,6 +17,7 @@ _NANOGPT = re.compile(rf"^step (\d+):? train loss ({_NUMBER}),? val loss ({_NUMB
 _MLX = re.compile(rf"^Iter (\d+): Val loss ({_NUMBER})", re.IGNORECASE)
 _MLX_TRAIN = re.compile(rf"^Iter (\d+): Train loss ({_NUMBER})(?:, Learning Rate ({_NUMBER}))?", re.IGNORECASE)
 _TORCHTUNE = re.compile(r"^Step (\d+) \| (.+)$")
+_AXIS = re.compile(r"\b(epoch|step|iter|iteration)\b\s*[:=#]?\s*\[?(\d+)", re.IGNORECASE)
 _PAIR = re.compile(rf"([A-Za-z_][\w/@.\- ]*?)\s*[:=]\s*({_NUMBER})(?=[\s,|}}%]|$)")
 _DICTIONARY = re.compile(r"\{'[\w/@.\- ]+':.*\}")
 
@@ -23,11 +25,14 @@ _DICTIONARY = re.compile(r"\{'[\w/@.\- ]+':.*\}")
 def read_text_log(path: Path) -> list[LogPart]:
     """The lines that one of the known trainers prints; a page without any has no rows."""
     entries = []
-    for line in text_of(path).splitlines():
+    text = text_of(path)
+    for line in text.splitlines():
         bare = _ANSI.sub("", line).strip()
         entry = next((found for read in LINES.values() if (found := read(bare[:4000])) is not None), None)
         if entry is not None:
             entries.append(entry)
+    if not entries and text.split("\n", 1)[0].count(",") > 1:  # Keras writes its CSV to training.log
+        return read_csv(path)
     return [LogPart(path, rows_of(entries))]
 
 
@@ -70,13 +75,13 @@ def _dictionary(line: str) -> Entry | None:
 
 
 def _pairs(line: str) -> Entry | None:
-    """`epoch: 3, step: 400, val_loss: 0.512`: two pairs at least, one of them a step or an epoch."""
-    pairs = {key.strip().lower(): value for key, value in _PAIR.findall(line)}
-    axis = any(key.split()[-1] in ("step", "epoch", "iter", "iteration") for key in pairs)
-    if len(pairs) < 2 or not axis or not any("loss" in key or "acc" in key for key in pairs):
+    """`Epoch 3/8 - train_loss: 0.4 - val_loss: 0.512`: a step or an epoch, and at least one loss or accuracy."""
+    axes = {name.lower(): value for name, value in _AXIS.findall(line)}
+    pairs = {key.strip(" -").lower(): value for key, value in _PAIR.findall(line)}
+    measured = {k: v for k, v in pairs.items() if not _AXIS.match(f"{k} {v}")}
+    if not axes or not any("loss" in key or "acc" in key for key in measured):
         return None
-    short = {k: k.split()[-1] if k.split()[-1] in ("step", "epoch", "iter", "iteration") else k for k in pairs}
-    return {short[key]: value for key, value in pairs.items()}
+    return {**measured, **axes}
 
 
 LINES: dict[str, Callable[[str], Entry | None]] = {

@@ -20,6 +20,8 @@ def read_trainer_state(path: Path) -> list[LogPart]:
     state = json_of(text_of(path), shown(path))
     if isinstance(state, list):
         return [LogPart(path, rows_of(state))]
+    if isinstance(state, dict) and "log_history" not in state and (columns := _columns(state)):
+        return [LogPart(path, rows_of(columns))]
     history = state.get("log_history") if isinstance(state, dict) else None
     if not isinstance(state, dict) or not isinstance(history, list):
         raise BadRequest(f"{shown(path)} is not a trainer state: it has no list `log_history`")
@@ -38,6 +40,15 @@ def read_trainer_state(path: Path) -> list[LogPart]:
             notes=notes if left_out else (),
         )
     ]
+
+
+def _columns(history: dict[str, object]) -> list[dict[str, object]]:
+    """A row per epoch of a history of columns, as Keras keeps it: {"loss": [2.0, 1.5], "val_loss": [2.1, 1.7]}."""
+    columns = {name: values for name, values in history.items() if isinstance(values, list)}
+    if not columns or len(columns) < len(history):
+        return []
+    length = max(map(len, columns.values()))
+    return [{"epoch": i, **{n: v[i] for n, v in columns.items() if i < len(v)}} for i in range(length)]
 
 
 def step_in(name: str) -> int | None:
