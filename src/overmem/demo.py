@@ -3,18 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from overmem import store
-from overmem.audit import Audit, audit
+from overmem.audit.options import Audit
 from overmem.diagnose import Diagnose, diagnose
 from overmem.merging.options import Merge
-from overmem.merging.verb import merge
-from overmem.observe.work import Progress
 from overmem.records import Verdict
 from overmem.report import Report, report
 from overmem.tasks import Data
 from overmem.training.recipe import Recipe
-from overmem.training.verb import train
+
+Progress: TypeAlias = Callable[[str, float, float], None]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,10 @@ def demo(
         progress: makes the progress function of one step.
         show: shows a verdict.
     """
+    from overmem.audit import audit  # these load torch, which the options do not need
+    from overmem.merging.verb import merge
+    from overmem.training.verb import train
+
     run = config.output
     tell(
         "Fine-tune a small language model on word problems with worked solutions, for too long. Every second epoch "

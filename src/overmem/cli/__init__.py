@@ -3,14 +3,17 @@
 Exit codes: 0 done; 1 done, but a checkpoint could not be observed or a --fail-on condition is met; 2 refused.
 """
 
+import difflib
 import errno
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from importlib import import_module
-from typing import Any, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar, cast
 
-from overmem.errors import BadRequest, OvermemError
+from overmem.errors import BadRequest, OvermemError, naming_the_extra
 
 Arguments: TypeAlias = list[str]
 _Config = TypeVar("_Config")
@@ -20,25 +23,66 @@ _Config = TypeVar("_Config")
 class Verb:
     """One verb of the command."""
 
-    usage: str
+    operands: tuple[str, ...]
+    """What comes without an option's name, as the usage line writes it."""
     does: str
     module: str
     """Where its `run(arguments) -> exit code` is; imported when the verb is called, so that --help is quick."""
+    examples: tuple[str, ...]
+    """Commands that --help ends with."""
 
 
 VERBS = {
-    "demo": Verb("", "see over-memorization happen, measured, judged, repaired and drawn, in minutes", "demo"),
-    "train": Verb("RECIPE.yaml", "fine-tune by a recipe, leaving checkpoints", "train"),
-    "audit": Verb("RUN", "measure every checkpoint of a run, judge it and draw the report", "audit"),
-    "diagnose": Verb("RUN", "judge an audited run again: regimes, onset, severity, what to ship", "diagnose"),
-    "merge": Verb("RUN", "make one checkpoint out of several", "merge"),
-    "report": Verb("RUN", "draw the verdict as one HTML page", "report"),
-    "compare": Verb("RUN_A RUN_B", "two runs at matched accuracy and different perplexity", "compare"),
+    "demo": Verb(
+        (),
+        "see over-memorization happen, measured, judged, repaired and drawn, in minutes",
+        "demo",
+        ("overmem demo", "overmem demo --output runs/long --epochs 30"),
+    ),
+    "train": Verb(
+        ("RECIPE.yaml",),
+        "fine-tune by a recipe, leaving checkpoints",
+        "train",
+        ("overmem train recipe.yaml", "overmem train recipe.yaml --loss mar --learning-rate 1e-4"),
+    ),
+    "audit": Verb(
+        ("RUN",),
+        "measure every checkpoint of a run, judge it and draw the report",
+        "audit",
+        (
+            "overmem audit runs/mine --data problems/ --dry-run",
+            "overmem audit runs/mine --data gsm8k --budget 30m",
+            "overmem audit runs/mine --shifts preamble typos --draws 8",
+        ),
+    ),
+    "diagnose": Verb(
+        ("RUN",),
+        "judge a run from its audit, or else from what its trainer logged",
+        "diagnose",
+        (
+            "overmem diagnose runs/mine",
+            "overmem diagnose trainer_state.json --eval-rows 500 --accuracy-metric eval_f1",
+            "overmem diagnose runs/mine --fail-on over-memorized",
+        ),
+    ),
+    "merge": Verb(
+        ("RUN",),
+        "make one checkpoint out of several",
+        "merge",
+        ("overmem merge runs/mine", "overmem merge runs/mine --checkpoints checkpoint-50 checkpoint-100 --rule ties"),
+    ),
+    "report": Verb(("RUN",), "draw the verdict as one HTML page", "report", ("overmem report runs/mine",)),
+    "compare": Verb(
+        ("RUN_A", "RUN_B"),
+        "two runs at matched accuracy and different perplexity",
+        "compare",
+        ("overmem compare runs/nll runs/mar", "overmem compare a-0 b-0 --seeds-a a-1 a-2 --seeds-b b-1 b-2"),
+    ),
 }
 
 
 _AFTER = {
-    errno.ENOSPC: "; what was written stands: make room, and the same command goes on from there",
+    errno.ENOSPC: "; what was finished is kept: make room and run the same command again",
     errno.EACCES: "; where a run must not be written to, give --out",
     errno.EROFS: "; where a run must not be written to, give --out",
 }
@@ -48,26 +92,14 @@ _AFTER = {
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one verb and exit."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        _help()
-        sys.exit(0 if arguments else 2)
-    if arguments[0] in ("-V", "--version"):
-        from overmem import __version__
-
-        print(f"overmem {__version__}")
-        sys.exit(0)
     sys.path.append("")  # so that "module:function" is found in the folder where the command is run
-    verb = VERBS.get(arguments[0])
     try:
-        if verb is None:
-            raise BadRequest(f"unknown verb {arguments[0]!r}; allowed: {', '.join(VERBS)}")
-        run: Callable[[Arguments], int] = import_module(f"overmem.cli.{verb.module}").run
-        sys.exit(run(arguments[1:]))
+        sys.exit(_run(arguments))
     except OvermemError as error:
         print(f"overmem: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("overmem: stopped; what was written stands, and the same command goes on from there", file=sys.stderr)
+        print("overmem: stopped; what was finished is kept, and the same command continues from there", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
@@ -82,41 +114,92 @@ def main(argv: Sequence[str] | None = None) -> None:
     except RuntimeError as error:  # torch's own is one
         if "out of memory" not in str(error):
             raise
-        print(f"overmem: {error}; ask for less at a time: a smaller --token-budget, or batch_size", file=sys.stderr)
+        print(f"overmem: {error}; use a smaller --token-budget, or batch_size", file=sys.stderr)
         sys.exit(2)
 
 
+def _run(arguments: Arguments) -> int:
+    first, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    if first == "help" and rest:
+        first, rest = rest[0], ["--help"]
+    if first in ("", "-h", "--help", "help"):
+        _help()
+        return 0 if first else 2
+    if first in ("-V", "--version"):
+        from overmem import __version__
+
+        print(f"overmem {__version__}")
+        return 0
+    if first == "completion":
+        from overmem.cli.completion import run as complete
+
+        return complete(rest)
+    if first not in VERBS:
+        raise BadRequest(f"unknown verb {first!r}{_meant(first)}; allowed: {', '.join(VERBS)}")
+    with naming_the_extra():
+        run: Callable[[Arguments], int] = import_module(f"overmem.cli.{VERBS[first].module}").run
+        return run(_loudness(rest))
+
+
 def _help() -> None:
-    width = max(len(f"{name} {verb.usage}") for name, verb in VERBS.items())
+    usages = {name: " ".join((name, *verb.operands)) for name, verb in VERBS.items()}
+    width = max(map(len, usages.values()))
+    columns = max(40, min(100, shutil.get_terminal_size((80, 24)).columns))
     print("usage: overmem <verb> ...\n")
-    print("Which checkpoint to ship when validation loss went up and accuracy stayed up, and what it cost.\n")
+    print(textwrap.fill("Which checkpoint to ship when validation loss went up and accuracy stayed up.", columns))
+    print()
     for name, verb in VERBS.items():
-        print(f"  {f'{name} {verb.usage}':{width}}  {verb.does}")
-    print("\n`overmem <verb> --help` lists a verb's options. Begin with `overmem demo`.")
+        print(textwrap.fill(f"  {usages[name]:{width}}  {verb.does}", columns, subsequent_indent=" " * (width + 4)))
+    print()
+    for line in (
+        "`overmem help <verb>` lists a verb's options. Every verb takes -q (results only) and -v (also the warnings of "
+        "the libraries). `overmem completion bash` (or zsh, fish) prints the shell completion.",
+        "Begin with `overmem demo`.",
+    ):
+        print(textwrap.fill(line, columns))
 
 
-def positional(arguments: Arguments, *names: str) -> Arguments:
-    """`RUN --key value` as `--run RUN --key value`: a verb's leading operands may go without their names."""
-    found: Arguments = []
-    rest = list(arguments)
-    for name in names:
-        if rest and not rest[0].startswith("-"):
-            found += [f"--{name}", rest.pop(0)]
-    return found + rest
+def _meant(name: str) -> str:
+    close = difflib.get_close_matches(name, VERBS, 1)
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
-def parsed(kind: type[_Config], arguments: Arguments, verb: str, *operands: str, default: Any = None) -> _Config:
-    """The verb's config from its arguments; exits with 2 and a clear message where they do not fit."""
+def _loudness(arguments: Arguments) -> Arguments:
+    """The arguments without -q and -v, which every verb takes and which the screen obeys."""
+    from overmem.cli import screen
+
+    screen.loudness.quiet = bool({"-q", "--quiet"} & set(arguments))
+    screen.loudness.verbose = bool({"-v", "--verbose"} & set(arguments))
+    return [a for a in arguments if a not in ("-q", "--quiet", "-v", "--verbose")]
+
+
+def command_of(kind: type[_Config], verb: str) -> type[_Config]:
+    """The verb's options with its operands named as in the usage line, which makes them positional."""
+    import tyro
+
+    named = [
+        (name.lower().replace("-", "_"), Annotated[str, tyro.conf.arg(metavar=name)])
+        for name in VERBS[verb].operands
+        if name.isupper()
+    ]
+    return make_dataclass(kind.__name__, named, bases=(kind,), frozen=True) if named else kind
+
+
+def parsed(kind: type[_Config], arguments: Arguments, verb: str, *, default: Any = None) -> _Config:
+    """The verb's options from its arguments; exits with 2 and a clear message where they do not fit."""
     import tyro
 
     cli: Any = tyro.cli
-    does = VERBS[verb].does
-    more = {} if default is None else {"default": default}
-    found: _Config = cli(
-        kind,
-        args=positional(arguments, *operands),
-        prog=f"overmem {verb}",
-        description=f"{does[0].upper()}{does[1:]}.\n\novermem {verb} {VERBS[verb].usage} [options]",
-        **more,
+    about = VERBS[verb]
+    return cast(
+        "_Config",
+        cli(
+            command_of(kind, verb),
+            args=arguments,
+            prog=f"overmem {verb}",
+            description=f"{about.does[0].upper()}{about.does[1:]}.\n\nExamples:\n"
+            + "\n".join(f"  {example}" for example in about.examples),
+            config=(tyro.conf.PositionalRequiredArgs,) if default is None else (),
+            **({} if default is None else {"default": default}),
+        ),
     )
-    return found

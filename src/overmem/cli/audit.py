@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from overmem.audit import Audit, audit, estimate_audit
+from overmem.audit.options import Audit
 from overmem.cli import Arguments, parsed
-from overmem.cli.cost import show_cost
-from overmem.cli.screen import bar, print_json, quiet_libraries, say, show_verdict
+from overmem.cli.screen import bar, print_json, quiet_libraries, say
+from overmem.cli.verdict_screen import show_verdict
 from overmem.diagnose import Diagnose, diagnose
 from overmem.report import Report, report
 from overmem.store import write_verdict
@@ -22,10 +22,17 @@ class AuditCommand(Audit):
     """Print the measurements (or the cost) as JSON, and do not judge or draw."""
 
 
+COMMAND = AuditCommand
+"""The verb's options, for the shell completion."""
+
+
 def run(arguments: Arguments) -> int:
     """Audit; unless --json, judge and draw too. 1 where a checkpoint could not be observed."""
+    config = parsed(AuditCommand, arguments, "audit")
+    from overmem.audit import audit, estimate_audit  # torch loads when the options are known to be right
+    from overmem.cli.cost import show_cost
+
     quiet_libraries()
-    config = parsed(AuditCommand, arguments, "audit", "run")
     if config.dry_run:
         found = estimate_audit(config, say=say)
         print_json(found) if config.json else show_cost(found)

@@ -17,9 +17,13 @@ class CompareCommand(Compare):
     """Print the matched pairs as JSON."""
 
 
+COMMAND = CompareCommand
+"""The verb's options, for the shell completion."""
+
+
 def run(arguments: Arguments) -> int:
     """Compare and say what was found."""
-    config = parsed(CompareCommand, arguments, "compare", "run-a", "run-b")
+    config = parsed(CompareCommand, arguments, "compare")
     found = compare(Compare(**{f.name: getattr(config, f.name) for f in fields(Compare)}))
     if config.json:
         print_json(found)

@@ -5,14 +5,18 @@ from contextlib import ExitStack
 from rich.markup import escape
 
 from overmem.cli import Arguments, parsed
-from overmem.cli.screen import bar, quiet_libraries, say, show_verdict, stdout
+from overmem.cli.screen import bar, quiet_libraries, say, stdout
+from overmem.cli.verdict_screen import show_verdict
 from overmem.demo import Demo, demo
+
+COMMAND = Demo
+"""The verb's options, for the shell completion."""
 
 
 def run(arguments: Arguments) -> int:
     """Tell the story step by step and print where the report is."""
-    quiet_libraries()
     config = parsed(Demo, arguments, "demo")
+    quiet_libraries()
     step = 0
 
     def tell(why: str, command: str) -> None:

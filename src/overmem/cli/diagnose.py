@@ -4,7 +4,8 @@ from dataclasses import dataclass, fields
 
 from overmem import store
 from overmem.cli import Arguments, parsed
-from overmem.cli.screen import print_json, show_verdict, stdout
+from overmem.cli.screen import print_json, stdout
+from overmem.cli.verdict_screen import show_verdict
 from overmem.diagnose import Diagnose, check_conditions, diagnose, exit_code, markdown, prune
 from overmem.errors import BadRequest
 from overmem.records import Verdict
@@ -14,6 +15,10 @@ from overmem.records import Verdict
 class DiagnoseCommand(Diagnose):
     """Which run to judge, where the limits lie, and how to say it."""
 
+    save: bool = False
+    """Write verdict.json also into a folder of logs, which is otherwise only read."""
+    why: bool = False
+    """Print every sentence and warning, and what the usual selection rules would have cost."""
     json: bool = False
     """Print the verdict as JSON."""
     markdown: bool = False
@@ -27,11 +32,16 @@ class DiagnoseCommand(Diagnose):
     undecided. `confirmed` is over-memorized with a confirmed cost; `unhealthy` is over-memorized or over-fitted."""
 
 
+COMMAND = DiagnoseCommand
+"""The verb's options, for the shell completion."""
+
+
 def run(arguments: Arguments) -> int:
     """Judge and show; 1 where a --fail-on condition is met."""
-    config = parsed(DiagnoseCommand, arguments, "diagnose", "run")
+    config = parsed(DiagnoseCommand, arguments, "diagnose")
     _check(config)
-    verdict = diagnose(Diagnose(**{f.name: getattr(config, f.name) for f in fields(Diagnose)}))
+    options = {f.name: getattr(config, f.name) for f in fields(Diagnose)}
+    verdict = diagnose(Diagnose(**{**options, "save": config.save or None}))
     where = store.open_run(config.run, config.out)
     if config.prune:
         _prune(where, verdict, config.yes)
@@ -40,7 +50,7 @@ def run(arguments: Arguments) -> int:
     elif config.markdown:
         stdout.print(markdown(verdict), markup=False, soft_wrap=True)
     else:
-        show_verdict(where, verdict)
+        show_verdict(where, verdict, why=config.why)
     return exit_code(verdict, config.fail_on)
 
 

@@ -1,14 +1,19 @@
 """`overmem merge RUN`."""
 
 from overmem.cli import Arguments, parsed
-from overmem.cli.screen import bar, say
+from overmem.cli.screen import bar, quiet_libraries, say
 from overmem.merging.options import Merge
-from overmem.merging.verb import merge
+
+COMMAND = Merge
+"""The verb's options, for the shell completion."""
 
 
 def run(arguments: Arguments) -> int:
     """Merge and say where the result lies."""
-    config = parsed(Merge, arguments, "merge", "run")
+    config = parsed(Merge, arguments, "merge")
+    from overmem.merging.verb import merge  # torch loads when the options are known to be right
+
+    quiet_libraries()
     with bar() as progress:
         folder = merge(config, progress=progress)
     say(f"written: {folder}; next: overmem audit {config.run}")

@@ -4,18 +4,24 @@ import os
 
 from overmem.cli import Arguments, parsed
 from overmem.cli.screen import bar, quiet_libraries, say
-from overmem.tasks import Data
+from overmem.errors import BadRequest
 from overmem.training.recipe import Recipe, read_recipe
+
+COMMAND = Recipe
+"""The verb's options, for the shell completion."""
 
 
 def run(arguments: Arguments) -> int:
     """Train by the recipe, any key of it overridden on the command line."""
-    default = Recipe(output="")
-    rest = arguments
+    asks_for_help = bool({"-h", "--help"} & set(arguments))
+    if not (asks_for_help or "--output" in arguments or (arguments and not arguments[0].startswith("-"))):
+        raise BadRequest(
+            "overmem train needs a recipe: give RECIPE.yaml, or --output FOLDER with the keys of a recipe as options; "
+            "`overmem demo` trains the embedded model"
+        )
+    default, rest = Recipe(output=""), arguments
     if arguments and not arguments[0].startswith("-"):
         default, rest = read_recipe(arguments[0]), arguments[1:]
-    elif "--output" not in arguments and not {"-h", "--help"} & set(arguments):
-        default = Recipe(output="runs/pebble", data=Data())
     recipe = parsed(Recipe, rest, "train", default=default)
     from overmem.training.verb import train
 

@@ -40,8 +40,9 @@ class Diagnose:
     """Fixes the folds and the bootstrap."""
     out: str | None = None
     """Where overmem's files are; by default RUN/overmem."""
-    save: bool = True
-    """Whether the verdict is written to verdict.json among them."""
+    save: bool | None = None
+    """Whether the verdict is written to verdict.json among them; by default where --out is given or the run was
+    audited: a folder of logs is only read."""
 
     @property
     def limits(self) -> Limits:

@@ -27,7 +27,7 @@ def diagnose(config: Diagnose) -> Verdict:
     run = store.open_run(config.run, config.out)
     is_audited = run.plan_path.is_file() and not Path(config.run).is_file()
     verdict = _from_observations(run, config) if is_audited else from_log(run, config)
-    if config.save:
+    if config.save or (config.save is None and (config.out is not None or run.home.is_dir())):
         store.write_verdict(run, verdict)
     return verdict
 

@@ -265,9 +265,8 @@ def best_merge(
             continue
         accuracy = difference(val, i, held)
         both = np.isfinite(val.nll_sums[i]) & np.isfinite(val.nll_sums[held])
-        nll = statistics.ratio(
-            val.nll_sums[i, both] - val.nll_sums[held, both], val.token_counts[both].astype(np.float64)
-        )
+        tokens = val.token_counts[both].astype(np.float64)
+        nll = statistics.ratio(val.nll_sums[i, both] - val.nll_sums[held, both], tokens)
         if accuracy.value is None or accuracy.low is None or nll.value is None or nll.high is None:
             continue
         better = accuracy.low > 0 or (accuracy.value >= 0 and nll.high < 0)

@@ -1,0 +1,169 @@
+"""A verdict in the terminal: table and main sentences first, everything else with --why.
+
+No name, regime or n is ever cut. Where the terminal is too narrow for a row, intervals are dropped first, then epoch
+and excess; then each checkpoint takes two lines.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from overmem import store
+from overmem.cli.screen import stdout
+from overmem.records import REGIMES, CheckpointVerdict, Choice, Estimate, Verdict
+
+MAIN_SENTENCES = 5
+"""Sentences that are shown without --why."""
+
+GAP = 2
+"""Spaces between columns."""
+
+HEADINGS = ("checkpoint", "epoch", "nll per token", "excess", "accuracy", "n", "regime")
+NUMBERS = {"nll per token", "excess", "accuracy", "n"}
+"""Columns that are set flush right."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How much of each checkpoint a row shows."""
+
+    with_excess: bool
+    """Whether epoch and excess are shown."""
+    nll: Callable[[Estimate], str]
+    accuracy: Callable[[Estimate], str]
+
+
+def show_verdict(run: store.Run, verdict: Verdict, *, why: bool = False) -> None:
+    """The headline, the table of checkpoints and the main sentences.
+
+    Args:
+        run: where the verdict is saved.
+        verdict: what to show.
+        why: show every sentence and warning, and what the usual selection rules would have cost.
+    """
+    _words(f"\n[bold]{escape(verdict.headline)}[/]")
+    stdout.print()
+    _checkpoints(verdict)
+    stdout.print()
+    sentences = verdict.sentences if why else verdict.sentences[:MAIN_SENTENCES]
+    for sentence in sentences:
+        _words(escape(sentence), "  ")
+    for warning in verdict.warnings if why else verdict.warnings[:1]:
+        _words(f"[bold]![/] {escape(warning)}", "  ")
+    if why:
+        _choices(verdict)
+    left = len(verdict.sentences) - len(sentences) + (0 if why else max(0, len(verdict.warnings) - 1))
+    if left or (verdict.choices and not why):
+        more = f"Everything else ({left} more sentences and warnings)" if left else "The other selection rules"
+        _words(f"[dim]{more}: overmem diagnose {escape(str(run.root))} --why[/]")
+    confirmed = verdict.recommended is not None and verdict.recommended.is_confirmed
+    how = "Judged on val, confirmed on test. " if confirmed else ""
+    _words(f"[dim]{how}Intervals are 95%; nll is in nats per token, perplexity its exponential.[/]")
+    if run.verdict_path.is_file():
+        _words(f"[dim]{escape(str(run.verdict_path))}[/]")
+
+
+def interval(estimate: Estimate) -> str:
+    """A value with its interval, or why there is none, in rich's markup."""
+    if estimate.value is None:
+        return f"[dim]{escape(estimate.note or 'not measured')}[/]"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.3f}"
+    return f"{estimate.value:.3f} [dim]{estimate.low:.3f}..{estimate.high:.3f}[/]"
+
+
+def value(estimate: Estimate) -> str:
+    """A value without its interval."""
+    return "–" if estimate.value is None else f"{estimate.value:.3f}"
+
+
+LAYOUTS = (
+    Layout(True, interval, interval),
+    Layout(True, value, interval),
+    Layout(True, value, value),
+    Layout(False, value, value),
+)
+"""From wide to narrow; the first that fits is used."""
+
+
+def _checkpoints(verdict: Verdict) -> None:
+    chosen = verdict.recommended.checkpoint if verdict.recommended else None
+    for layout in LAYOUTS:
+        rows = [_cells(v, chosen, layout) for v in verdict.checkpoints]
+        headings = _headings(layout)
+        if _fits(headings, rows):
+            return _table([(heading, heading in NUMBERS) for heading in headings], rows)
+    for v in verdict.checkpoints:
+        name, nll, accuracy, n, regime = _cells(v, chosen, LAYOUTS[-1])
+        _words(name)
+        _words(f"{regime}, nll {nll}, accuracy {accuracy}, n {n}", "  ")
+    return None
+
+
+def _headings(layout: Layout) -> list[str]:
+    return [heading for heading in HEADINGS if layout.with_excess or heading not in ("epoch", "excess")]
+
+
+def _cells(v: CheckpointVerdict, chosen: str | None, layout: Layout) -> list[str]:
+    name = escape(v.checkpoint.name)
+    cells = {
+        "checkpoint": f"[bold]{name} ←[/]" if v.checkpoint.name == chosen else name,
+        "epoch": "" if v.checkpoint.epoch is None else f"{v.checkpoint.epoch:g}",
+        "nll per token": layout.nll(v.nll),
+        "excess": layout.nll(v.excess),
+        "accuracy": layout.accuracy(v.accuracy),
+        "n": str(v.accuracy.n or v.nll.n or "–"),
+        "regime": f"[{REGIMES[v.regime].colour}]{escape(v.regime)}[/]",
+    }
+    return [cells[heading] for heading in _headings(layout)]
+
+
+def _choices(verdict: Verdict) -> None:
+    if not verdict.choices:
+        return
+    confirmed = verdict.recommended is not None and verdict.recommended.is_confirmed
+    on_val, on_test = (" on val", " on test") if confirmed else ("", "")
+    headings = ("rule", f"picks{on_val}", f"accuracy{on_test}", f"nll{on_test}", "accuracy it costs")
+    stdout.print()
+    for show in (interval, value):
+        rows = [_choice(choice, show) for choice in verdict.choices]
+        if _fits(headings, rows):
+            return _table([(heading, place > 1) for place, heading in enumerate(headings)], rows)
+    for choice in verdict.choices:
+        rule, picked, accuracy, nll, regret = _choice(choice, value)
+        _words(f"{rule}: {picked}")
+        _words(f"accuracy{on_test} {accuracy}, nll{on_test} {nll}, accuracy it costs {regret}", "  ")
+    return None
+
+
+def _choice(choice: Choice, show: Callable[[Estimate], str]) -> list[str]:
+    numbers = (choice.accuracy, choice.nll, choice.regret)
+    return [escape(choice.rule), escape(choice.checkpoint or "nothing"), *map(show, numbers)]
+
+
+def _fits(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    columns = zip(headings, *([Text.from_markup(cell).plain for cell in row] for row in rows), strict=True)
+    widths = [max(map(cell_len, column)) for column in columns]
+    return sum(widths) + GAP * len(widths) <= stdout.width
+
+
+def _table(headings: Sequence[tuple[str, bool]], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=None, padding=(0, GAP, 0, 0))
+    for heading, is_number in headings:
+        table.add_column(heading, justify="right" if is_number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    stdout.print(table)
+
+
+def _words(markup: str, indent: str = "") -> None:
+    """Prose, wrapped between words in a terminal and left in one line in a file or a pipe."""
+    if not stdout.is_terminal:
+        stdout.print(indent + markup, soft_wrap=True)
+        return
+    for line in Text.from_markup(markup).wrap(stdout, max(20, stdout.width - len(indent))):
+        stdout.print(Text(indent) + line, overflow="fold", no_wrap=False)
