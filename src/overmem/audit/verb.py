@@ -94,6 +94,6 @@ def audit(
             trusted=functions_of(request.data) if request.data else (),
             say=say,
         )
-        rows = tuple(measured(store.read_checkpoints(run), lambda c: store.read_snapshot(run, c)))
+        rows = tuple(measured(store.read_checkpoints(run), store.snapshot_reader(run)))
         store.write_measurements(run, rows)
     return Audited(run, rows, computed, load.standing, failures)

@@ -10,7 +10,7 @@ from overmem.probes.attacks import ATTACKS, LACKING, NEEDS, Tokens, able, blind
 from overmem.probes.paired import shared, values_of
 from overmem.probes.probe import Comparison
 from overmem.probes.rows import missing, row, scores_or_note
-from overmem.records import COMPANION, Estimate, Measurement, Scores, Snapshot
+from overmem.records import NEIGHBOUR_MARK, Estimate, Measurement, Scores, Snapshot, SplitName
 from overmem.statistics import p_of_interval
 from overmem.statistics.roc import auroc, auroc_difference, tpr_at
 
@@ -80,8 +80,8 @@ def tokens_of(snapshot: Snapshot, base: Snapshot | None, split: str, scores: Sco
     """Example id -> its tokens and what they are compared with, where the very same tokens were scored for that."""
     texts = {e.id: e.solution for e in snapshot.examples.get(split, ())}
     reference = _by_id(base.scores.get(split) if base else None)
-    prefixed = _by_id(snapshot.scores.get(f"{split}{COMPANION}recall"))
-    beside = _mean_nlls(snapshot.scores.get(f"{split}{COMPANION}neighbour"))
+    prefixed = _by_id(snapshot.scores.get(str(SplitName(split, attack="recall"))))
+    beside = _mean_nlls(snapshot.scores.get(str(SplitName(split, attack="neighbour"))))
     made = {}
     for name, at in sorted((name, at) for at, name in enumerate(scores.example_ids)):
         inside = slice(int(scores.offsets[at]), int(scores.offsets[at + 1]))
@@ -124,7 +124,7 @@ def _mean_nlls(scores: Scores | None) -> dict[str, list[float]]:
         rows = zip(scores.example_ids, scores.nll_sums, scores.token_counts, strict=True)
         for name, nll, tokens in sorted(rows):
             if tokens:
-                found.setdefault(name.rpartition(COMPANION)[0], []).append(float(nll / tokens))
+                found.setdefault(name.rpartition(NEIGHBOUR_MARK)[0], []).append(float(nll / tokens))
     return found
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from overmem.probes.paired import accuracy_lost
 from overmem.probes.probe import Comparison
 from overmem.probes.rows import greedy_rows, missing, row, samples_or_note, scores_or_note, splits_of, unasked
-from overmem.records import Estimate, Measurement, Snapshot
+from overmem.records import Estimate, Measurement, Snapshot, SplitName
 from overmem.statistics import difference, mean, mean_of_independent, p_of_interval, ratio, share
 
 METRICS = ("accuracy_drop", "nll_rise")
@@ -23,7 +23,7 @@ def ood(snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snapshot |
     the interval for new examples of these same sets; and `accuracy_drop_new_sets`, the same mean with the interval for
     other sets like these (Student's over the sets and the error of test, wide where there are few).
     """
-    names = [split for split in splits_of(snapshot) if split.startswith("ood-")]
+    names = [split for split in splits_of(snapshot) if SplitName.parse(split).is_ood]
     if not names:
         return missing(snapshot, "ood", "ood", METRICS, "no out-of-distribution split was observed")
     test_accuracy, test_nll = _accuracy(snapshot, "test"), _nll(snapshot, "test")
@@ -52,7 +52,7 @@ def ood_lost(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[C
     `ood (mean of sets)`: the unweighted mean, for new examples of these same sets.
     """
     sentence = "accuracy on questions of another kind than it was trained on is {} lower"
-    splits = [split for split in sorted(good.samples) if split.startswith("ood-") and split in bad.samples]
+    splits = [split for split in sorted(good.samples) if SplitName.parse(split).is_ood and split in bad.samples]
     each = [accuracy_lost(good.samples[split], bad.samples[split]) for split in splits]
     for split, (worse, p) in zip(splits, each, strict=True):
         yield Comparison(split, worse, p, sentence)

@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from overmem.probes.paired import accuracy_lost, greedy_correct
 from overmem.probes.probe import Comparison
 from overmem.probes.rows import greedy_rows, missing, row, samples_or_note, scores_or_note, splits_of
-from overmem.records import Estimate, Measurement, Samples, Snapshot
+from overmem.records import Estimate, Measurement, Samples, Snapshot, SplitName
 from overmem.shifts import family, keeps_answer, original_id
 from overmem.statistics import (
     fraction_mean,
@@ -49,9 +49,9 @@ def robustness(
     """
     pairs: dict[str, list[str]] = {}
     for split in splits_of(snapshot):
-        origin, plus, shift = split.partition("+")
-        if plus:
-            pairs.setdefault(origin, []).append(shift)
+        name = SplitName.parse(split)
+        if name.shift:
+            pairs.setdefault(name.base, []).append(name.wording)
     if not pairs:
         names = (*PAIRED, "nll_rise", *POOLED)
         return missing(snapshot, "test", "robustness", names, "no shifted split was observed")
@@ -77,9 +77,9 @@ def robustness_lost(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Ite
     """
     forms: dict[str, list[str]] = {}
     for split in sorted(good.samples):
-        origin, _, shift = split.partition("+")
-        if origin == "test" and shift and split in bad.samples:
-            forms.setdefault(family(shift), []).append(split)
+        name = SplitName.parse(split)
+        if name.base == "test" and name.shift and split in bad.samples:
+            forms.setdefault(name.shift, []).append(split)
     for shift, splits in forms.items():
         if len(splits) == 1:
             worse, p = accuracy_lost(good.samples[splits[0]], bad.samples[splits[0]])
@@ -95,7 +95,7 @@ def _lost_over_wordings(good: Snapshot, bad: Snapshot, splits: Sequence[str]) ->
         left, right = greedy_correct(good.samples[split]), greedy_correct(bad.samples[split])
         for name in left:
             if name in right:
-                question = original_id(name, split.removeprefix("test+"))
+                question = original_id(name, SplitName.parse(split).wording)
                 lost.setdefault(question, []).append(float(left[name]) - float(right[name]))
     means = np.array([np.mean(each) for _, each in sorted(lost.items())], dtype=np.float64)
     return mean_difference(means, f"{len(splits)} wordings of a question")

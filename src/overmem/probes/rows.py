@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from overmem.records import COMPANION, Estimate, Measurement, Samples, Scores, Snapshot
+from overmem.records import Estimate, Measurement, Samples, Scores, Snapshot, SplitName
 
 
 def row(
@@ -40,10 +40,10 @@ def missing(
 
 
 def splits_of(snapshot: Snapshot) -> list[str]:
-    """Every split that this checkpoint was asked about, sorted by name; without the companions of attacks."""
+    """Every split that this checkpoint was asked about, sorted by name; without those that only an attack reads."""
     noted = {split for split, _ in snapshot.notes}
     there = {*snapshot.examples, *snapshot.scores, *snapshot.samples, *noted}
-    return sorted(split for split in there if COMPANION not in split)
+    return sorted(split for split in there if not SplitName.parse(split).attack)
 
 
 def scores_or_note(snapshot: Snapshot, split: str) -> Scores | str:

@@ -6,7 +6,7 @@ Log probabilities are natural (<= 0); nll is in nats per token (>= 0); fractions
 from overmem.records.limits import Limits
 from overmem.records.measurements import Estimate, Measurement
 from overmem.records.observations import (
-    COMPANION,
+    NEIGHBOUR_MARK,
     READABLE_SCHEMAS,
     SCHEMA,
     TEMPERATURES,
@@ -34,7 +34,7 @@ from overmem.records.verdicts import (
 )
 
 __all__ = [
-    "COMPANION",
+    "NEIGHBOUR_MARK",
     "READABLE_SCHEMAS",
     "REGIMES",
     "SCHEMA",

@@ -1,8 +1,6 @@
 """The nouns: frozen records that every floor above speaks in. Plain Python and NumPy.
 
-Splits are named `train` (a fixed sample of the training rows), `val` (same distribution, never trained on:
-selection), `test` (confirmation), `test+<shift>`, `ood-<name>`, `<split>~<attack>`. Log probabilities are natural
-(<= 0); nll is in nats per token (>= 0); fractions are never percent.
+Log probabilities are natural (<= 0); nll is in nats per token (>= 0); fractions are never percent.
 """
 
 from collections.abc import Mapping
@@ -21,9 +19,8 @@ READABLE_SCHEMAS = (1, 2)
 TEMPERATURES = (0.5, 0.7, 0.85, 1.0, 1.2, 1.45, 1.75, 2.1, 2.6, 3.2)
 """The grid at which solution nll is also scored (temperature recovery, scale share)."""
 
-COMPANION = "~"
-"""Joins a split and a membership attack, as in `train~recall`: the same examples given otherwise, which are scored
-only (no completions are drawn) and which nothing but that attack reads."""
+NEIGHBOUR_MARK = "~"
+"""Joins an example's id and the number of a changed copy of its solution, as the `neighbour` attack scores them."""
 
 
 @dataclass(frozen=True)

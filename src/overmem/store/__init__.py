@@ -33,7 +33,7 @@ from overmem.store.results import (
     write_reference,
     write_verdict,
 )
-from overmem.store.snapshots import read_snapshot, snapshots
+from overmem.store.snapshots import read_snapshot, snapshot_reader, snapshots
 from overmem.store.units import (
     drop_other_weights,
     is_unit_current,
@@ -72,6 +72,7 @@ __all__ = [
     "read_token_texts",
     "read_verdict",
     "replacing",
+    "snapshot_reader",
     "snapshots",
     "to_jsonable",
     "write_examples",

@@ -1,11 +1,11 @@
 """Snapshots: everything that was observed of one checkpoint, as probes read it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from overmem.errors import BadRequest
-from overmem.records import Checkpoint, Snapshot
+from overmem.records import Checkpoint, Example, Snapshot
 from overmem.store.examples import read_examples
 from overmem.store.files import frame_note
 from overmem.store.paths import Run
@@ -14,18 +14,30 @@ from overmem.store.units import has_grades_inside, read_samples, read_scores
 
 
 def read_snapshot(run: Run, checkpoint: Checkpoint) -> Snapshot:
-    """One checkpoint's observations, with a note for every unit that is missing.
+    """One checkpoint's observations, with a note for every unit that is missing or damaged.
 
-    A unit that was made for another request than the plan's (an audit that asks for something else was stopped before
-    it came there) is missing too: its numbers are not to be compared with the others'.
+    A unit that was made for another request than the plan's (an audit with other options was stopped before it came
+    there) counts as missing: its numbers are not comparable with the others'.
     """
-    splits = read_plan(run).splits
+    return snapshot_reader(run)(checkpoint)
+
+
+def snapshot_reader(run: Run) -> Callable[[Checkpoint], Snapshot]:
+    """`read_snapshot` for many checkpoints of one run: the plan and the examples are read once."""
+    requests = read_plan(run).requests
+    examples = {split: read_examples(run, split) for split in requests}
+    return lambda checkpoint: _snapshot(run, checkpoint, requests, examples)
+
+
+def _snapshot(
+    run: Run, checkpoint: Checkpoint, requests: Mapping[str, str], examples: Mapping[str, tuple[Example, ...]]
+) -> Snapshot:
     failure = why_not_observed(run, checkpoint.name)
     readers: dict[str, Any] = {"scores": read_scores, "samples": read_samples}
     read: dict[str, dict[str, Any]] = {kind: {} for kind in readers}
     missing = {}
-    for split, kind in [(s, k) for s in splits for k in readers]:
-        why = why_missing(run, checkpoint.name, split, kind, splits[split].request, failure)
+    for split, kind in [(s, k) for s in requests for k in readers]:
+        why = why_missing(run, checkpoint.name, split, kind, requests[split], failure)
         if not why:
             try:
                 read[kind][split] = readers[kind](run, checkpoint.name, split)
@@ -33,7 +45,7 @@ def read_snapshot(run: Run, checkpoint: Checkpoint) -> Snapshot:
                 why = "damaged file"
         if why:
             missing[split, kind] = why
-    return Snapshot(checkpoint, {s: read_examples(run, s) for s in splits}, read["scores"], read["samples"], missing)
+    return Snapshot(checkpoint, examples, read["scores"], read["samples"], missing)
 
 
 def why_not_observed(run: Run, checkpoint: str) -> str:
@@ -70,5 +82,4 @@ def why_missing(run: Run, checkpoint: str, split: str, kind: str, request: str, 
 
 def snapshots(run: Run) -> Iterator[Snapshot]:
     """Every audited checkpoint's observations, one at a time."""
-    for checkpoint in read_checkpoints(run):
-        yield read_snapshot(run, checkpoint)
+    yield from map(snapshot_reader(run), read_checkpoints(run))

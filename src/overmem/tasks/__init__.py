@@ -6,7 +6,7 @@ from typing import Any
 
 from overmem.errors import BadData, BadRequest, unknown
 from overmem.grading.golds import check_gold
-from overmem.records import Example
+from overmem.records import Example, SplitName
 from overmem.tables import resolve
 from overmem.tasks import wordproblems
 from overmem.tasks.data import Data, LoadedData, Row, Rows, SourceResult
@@ -206,7 +206,7 @@ def _apart(parts: dict[str, list[Example]], data: Data, notes: list[str]) -> dic
         position += len(mine)
         # Sets that are only evaluated on may overlap: an ood set is often another version of the test set.
         clash = [label in taken for label in mine]
-        if name.startswith("ood-"):
+        if SplitName.parse(name).is_ood:
             if any(clash):
                 notes.append(f"{name}: {sum(clash)} questions are near-duplicates of test questions, and are kept")
             kept[name] = parts[name]
@@ -228,7 +228,7 @@ def _apart(parts: dict[str, list[Example]], data: Data, notes: list[str]) -> dic
 def _counted(parts: Mapping[str, list[Example]], data: Data, notes: list[str]) -> dict[str, tuple[Example, ...]]:
     """As many examples of each split as were requested, and a note where there are fewer, or none."""
     splits: dict[str, tuple[Example, ...]] = {}
-    for name in ("train", "val", "test", *(name for name in parts if name.startswith("ood-"))):
+    for name in ("train", "val", "test", *(name for name in parts if SplitName.parse(name).is_ood)):
         requested = getattr(data, name, None)
         splits[name] = drawn(parts.get(name, []), requested, data.seed)
         if not splits[name]:

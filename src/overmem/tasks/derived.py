@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from overmem import shifts
 from overmem.errors import unknown
-from overmem.records import COMPANION, Example
+from overmem.records import NEIGHBOUR_MARK, Example, SplitName
 from overmem.seeds import python_random
 from overmem.tasks.splits import first
 
@@ -54,17 +54,17 @@ def shifted_splits(
         raise unknown("split", "test", splits, "this run, so no question can be told otherwise")
     test = first(splits.get("test", ()), "test", rows)
     made = {
-        f"test+{name}": told
+        f"test+{name}": reworded
         for shift, count in map(shifts.asked, asked)
-        for name, told in shifts.tellings(test[:side_rows], shift, count, seed=seed).items()
+        for name, reworded in shifts.tellings(test[:side_rows], shift, count, seed=seed).items()
     }
     place = {example.id: at for at, example in enumerate(test)}
     for split in splits:
-        name = split.removeprefix("test+")
-        if split in made or name == split:
+        wording = SplitName.parse(split).wording
+        if split in made or not wording:
             continue
-        there = [e for e in splits[split] if shifts.original_id(e.id, name) in place]
-        made[split] = tuple(sorted(there, key=lambda e: place[shifts.original_id(e.id, name)])[:side_rows])
+        paired = [e for e in splits[split] if shifts.original_id(e.id, wording) in place]
+        made[split] = tuple(sorted(paired, key=lambda e: place[shifts.original_id(e.id, wording)])[:side_rows])
     return made
 
 
@@ -96,7 +96,7 @@ def attack_splits(
     members = first(splits.get("train", ()), "train", side_rows)
     others = first(splits.get("val", ()), "val", len(splits.get("val", ())))
     return {
-        f"{split}{COMPANION}{attack}": tuple(made)
+        str(SplitName(split, attack=attack)): tuple(made)
         for attack in attacks
         for split, made in ATTACKED[attack](members, others[:rows][:side_rows], others[rows:], seed, fits).items()
     }
@@ -148,7 +148,7 @@ def _with_other_words(
             for number in range(1, NEIGHBOURS + 1) if choices else ():
                 random = python_random(seed, "neighbour", example.id, number)
                 changed = _changed(example.solution, choices, random)
-                made[split].append(replace(example, id=f"{example.id}{COMPANION}{number}", solution=changed))
+                made[split].append(replace(example, id=f"{example.id}{NEIGHBOUR_MARK}{number}", solution=changed))
     return made
 
 

@@ -3,6 +3,7 @@
 from math import inf
 from typing import Any
 
+from overmem.records import SplitName
 from overmem.report.figures import coloured, compared, course, curves
 from overmem.report.findings import ACCURACY, NLL, Findings, has_value
 from overmem.report.markup import Section, render
@@ -13,7 +14,7 @@ MEAN = "mean of the sets"
 
 def ood(findings: Findings) -> Section:
     """Accuracy and perplexity of test, of each set and of their mean along the run; a table of what is lost."""
-    sets = [split for split in findings.splits if split.startswith("ood-")]
+    sets = [split for split in findings.splits if SplitName.parse(split).is_ood]
     lines = coloured(["test", *sets, *([MEAN] if len(sets) > 1 else [])])
     charts: dict[str, Any] = {}
     for key, what, unit, form in (("accuracy", ACCURACY, "percent", ".0%"), ("perplexity", NLL, "ppl", ".3~r")):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from overmem.records import SplitName
 from overmem.report.charts import Rows, row
 from overmem.report.figures import coloured, compared, course, curves, dots
 from overmem.report.findings import Findings, has_value
@@ -24,13 +25,17 @@ POINTS = "datum.value == 0 ? '0' : format(datum.value * 100, '+.3~f')"
 def robustness(findings: Findings) -> Section:
     """The accuracy that each shift takes, at the recommended checkpoint and the late one, and along the run."""
     colours = compared(findings)
-    shifts = [s for s in findings.splits if s.startswith("test+") and _measured(findings, s)]
+    shifts = [
+        s
+        for s in findings.splits
+        if SplitName.parse(s).base == "test" and SplitName.parse(s).shift and _measured(findings, s)
+    ]
     drops: Rows = []
     for split in shifts:
         for name in colours:
             found = findings.measured(name, split, ("robustness", "accuracy_drop"))
             if has_value(found):
-                drops.append(row(0, found, "points", line=name, name=split.removeprefix("test+")))
+                drops.append(row(0, found, "points", line=name, name=SplitName.parse(split).wording))
     charts: dict[str, Any] = {}
     if drops:
         charts["drops"] = dots(drops, colours, "points of accuracy lost", form=POINTS)
@@ -39,7 +44,7 @@ def robustness(findings: Findings) -> Section:
         if rows:
             charts[key] = curves(findings, rows, coloured([metric]), form)
     table = [
-        {"shift": split.removeprefix("test+"), "checkpoint": name}
+        {"shift": SplitName.parse(split).wording, "checkpoint": name}
         | {metric: findings.measured(name, split, ("robustness", metric)) for metric in PAIRED}
         for split in shifts
         for name in colours
