@@ -36,10 +36,11 @@ def asked(run, base, many):
 @pytest.fixture
 def slow(monkeypatch):
     """A machine on which a token takes 10 ms to score, nothing else takes time, and measuring that took 10 s."""
-    monkeypatch.setattr(
-        "overmem.audit.estimate.throughput_of",
-        lambda load: Throughput(load.request.decoding, 16384, scored=0.01, nll_spread=1.0, spent=10.0),
-    )
+    for module in ("plan", "estimate"):
+        monkeypatch.setattr(
+            f"overmem.audit.{module}.throughput_of",
+            lambda load: Throughput(load.request.decoding, 16384, scored=0.01, nll_spread=1.0, spent=10.0),
+        )
 
 
 def listing(folder):

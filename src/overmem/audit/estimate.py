@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from math import fsum, sqrt
 
 from overmem import store
-from overmem.audit.budget import fit_to_budget
 from overmem.audit.options import Audit
+from overmem.audit.plan import check_throughput_is_measurable, fit_to_budget
 from overmem.audit.request import Request, requested
 from overmem.audit.workload import Workload, throughput_of, workload_of
 from overmem.encoding import end_ids
-from overmem.errors import BadRequest
-from overmem.observe.engines import ENGINES, engine_of
 from overmem.observe.plan import Split
 from overmem.observe.throughput import Throughput
 from overmem.statistics import quantile, wilson
@@ -86,37 +84,23 @@ def estimate_audit(config: Audit, *, say: Callable[[str], None] = lambda line: N
         BadRequest: as `audit`, or no checkpoint can be loaded.
     """
     request = requested(config, say)
-    _refuse_what_is_not_measured(request, "--dry-run")
-    load = workload_of(request)
-    if not load.work:
-        return _cost(load, Throughput(request.decoding, config.token_budget))
-    pace = throughput_of(load)
-    return _cost(_within(load, pace), pace)
+    check_throughput_is_measurable(request, "--dry-run")
+    workload = workload_of(request)
+    if not workload.work:
+        return _cost(workload, Throughput(request.decoding, config.token_budget))
+    throughput = throughput_of(workload)
+    if request.budget is not None:
+        workload = fit_to_budget(workload, throughput, request.budget)
+    return _cost(workload, throughput)
 
 
-def sized(request: Request, say: Callable[[str], None]) -> tuple[Workload, Throughput | None]:
-    """What is to be done, in the time that there is; and the pace, where that had to be measured."""
-    load = workload_of(request)
-    if request.budget is None or not load.work:
-        return load, None
-    _refuse_what_is_not_measured(request, "--budget")
-    pace = throughput_of(load)
-    load = _within(load, pace)
-    asked, buys = load.request.options, widths(_cost(load, pace))
-    say(
-        f"in {request.config.budget} there is time for {asked['rows']} examples of val and of test and "
-        f"{asked['side_rows']} of every other split, at {len(load.checkpoints)} checkpoints: {buys}"
+def budget_sentence(workload: Workload, throughput: Throughput) -> str:
+    """How many examples a budget has time for, and how precise that makes the numbers."""
+    options, precision = workload.request.options, widths(_cost(workload, throughput))
+    return (
+        f"in {workload.request.config.budget} there is time for {options['rows']} examples of val and of test and "
+        f"{options['side_rows']} of every other split, at {len(workload.checkpoints)} checkpoints: {precision}"
     )
-    return load, pace
-
-
-def _refuse_what_is_not_measured(request: Request, option: str) -> None:
-    if not engine_of(request.config.engine).has_throughput:
-        measured = [name for name, engine in ENGINES.items() if engine.has_throughput]
-        raise BadRequest(
-            f"{option} measures the time of --engine {', '.join(measured)}, not of {request.config.engine}; "
-            "leave out one of them"
-        )
 
 
 def widths(cost: AuditEstimate) -> str:
@@ -134,51 +118,49 @@ def _width(split: SplitEstimate) -> str:
     return f"{split.split} {', '.join(exact)}"
 
 
-def _within(load: Workload, pace: Throughput) -> Workload:
-    return load if load.request.budget is None else fit_to_budget(load, pace, load.request.budget)
-
-
-def _cost(load: Workload, pace: Throughput) -> AuditEstimate:
-    request = load.request
+def _cost(workload: Workload, throughput: Throughput) -> AuditEstimate:
+    request = workload.request
     observed = _accuracies(request)
-    splits = tuple(_split_cost(load, pace, split, observed) for split in load.splits.values())
+    splits = tuple(_split_cost(workload, throughput, split, observed) for split in workload.splits.values())
     return AuditEstimate(
-        sum(len(one.kinds) for one in load.work),
-        load.standing,
-        tuple(load.checkpoints),
-        load.failures,
+        sum(len(one.kinds) for one in workload.work),
+        workload.standing,
+        tuple(workload.checkpoints),
+        workload.failures,
         request.options["rows"],
         request.options["side_rows"],
         sum(s.scored_tokens for s in splits),
         sum(s.generated_tokens for s in splits),
-        load.seconds(pace),
-        load.most_seconds(pace),
-        pace.memory,
+        workload.seconds(throughput),
+        workload.most_seconds(throughput),
+        throughput.memory,
         request.skeleton.device,
         str(request.skeleton.dtype).removeprefix("torch."),
-        pace.spent,
+        throughput.spent,
         splits,
-        _shown(load),
+        _shown(workload),
     )
 
 
-def _shown(load: Workload) -> Shown | None:
-    tokenizer = load.request.tokenizer
-    for encoded in (e for split in load.splits.values() for e in split.encoded):
+def _shown(workload: Workload) -> Shown | None:
+    tokenizer = workload.request.tokenizer
+    for encoded in (e for split in workload.splits.values() for e in split.encoded):
         ends = tuple(tokenizer.decode([token]) for token in sorted(end_ids(tokenizer)))
         return Shown(tokenizer.decode(encoded.prompt_ids), tokenizer.decode(encoded.solution_ids), ends)
     return None
 
 
-def _split_cost(load: Workload, pace: Throughput, split: Split, observed: Mapping[str, float]) -> SplitEstimate:
-    work = [one for one in load.work if one.split.name == split.name]
+def _split_cost(
+    workload: Workload, throughput: Throughput, split: Split, observed: Mapping[str, float]
+) -> SplitEstimate:
+    work = [one for one in workload.work if one.split.name == split.name]
     n = len(split.encoded)
     scored = sum("scores" in one.kinds for one in work) * sum(len(e.input_ids) for e in split.encoded)
-    generated = sum("samples" in one.kinds for one in work) * pace.generated(split)
-    seconds = fsum(pace.seconds(one.split, one.kinds) for one in work)
+    generated = sum("samples" in one.kinds for one in work) * throughput.generated(split)
+    seconds = fsum(throughput.seconds(one.split, one.kinds) for one in work)
     p = observed.get(split.name, 0.5) if "samples" in split.kinds else None
     low, high = wilson((p or 0.0) * n, n)
-    nll = quantile(0.975, n) * pace.nll_spread / sqrt(n) if n and pace.nll_spread else None
+    nll = quantile(0.975, n) * throughput.nll_spread / sqrt(n) if n and throughput.nll_spread else None
     return SplitEstimate(split.name, n, scored, generated, seconds, p, None if p is None else (high - low) / 2, nll)
 
 

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from overmem import store
-from overmem.audit.estimate import sized
+from overmem.audit.estimate import budget_sentence
 from overmem.audit.options import Audit
+from overmem.audit.plan import workload_within_budget
 from overmem.audit.previous_plan import with_previous_plan
 from overmem.audit.request import requested
 from overmem.observe.grades import update_grades
@@ -49,8 +50,10 @@ def audit(
             that is too short: after the warm-up.
         Locked: another process writes to the run.
     """
-    load, pace = sized(requested(config, say), say)
-    request, splits, failures = load.request, load.splits, load.failures
+    workload, throughput = workload_within_budget(requested(config, say))
+    if throughput is not None:
+        say(budget_sentence(workload, throughput))
+    request, splits, failures = workload.request, workload.splits, workload.failures
     run = request.run
     for split in splits.values():
         if split.truncated:
@@ -75,7 +78,7 @@ def audit(
         store.write_plan(run, with_previous_plan(run, plan, request.previous_plan, request.skeleton.base))
         computed = observe(
             run,
-            load.work,
+            workload.work,
             request.skeleton,
             request.tokenizer,
             request.decoding,
@@ -83,7 +86,7 @@ def audit(
             failures=failures,
             say=say,
             progress=progress,
-            pace=pace,
+            throughput=throughput,
         )
         for name, reason in failures.items():
             say(f"{name}: {reason}")
@@ -96,4 +99,4 @@ def audit(
         )
         rows = tuple(measured(store.read_checkpoints(run), store.snapshot_reader(run)))
         store.write_measurements(run, rows)
-    return Audited(run, rows, computed, load.standing, failures)
+    return Audited(run, rows, computed, workload.standing, failures)

@@ -35,13 +35,15 @@ class Workload:
         """Those that have something to be done, in order."""
         return list(dict.fromkeys(one.found.checkpoint.name for one in self.work))
 
-    def seconds(self, pace: Throughput) -> float:
+    def seconds(self, throughput: Throughput) -> float:
         """All of it, and the weights of every checkpoint put in place."""
-        return fsum(pace.seconds(one.split, one.kinds) for one in self.work) + pace.loading * len(self.checkpoints)
+        loading = throughput.loading * len(self.checkpoints)
+        return fsum(throughput.seconds(unit.split, unit.kinds) for unit in self.work) + loading
 
-    def most_seconds(self, pace: Throughput) -> float:
+    def most_seconds(self, throughput: Throughput) -> float:
         """The same, were every completion as long as it may be."""
-        return fsum(pace.most_seconds(one.split, one.kinds) for one in self.work) + pace.loading * len(self.checkpoints)
+        loading = throughput.loading * len(self.checkpoints)
+        return fsum(throughput.most_seconds(unit.split, unit.kinds) for unit in self.work) + loading
 
 
 def workload_of(request: Request) -> Workload:
@@ -50,14 +52,14 @@ def workload_of(request: Request) -> Workload:
     return Workload(request, splits, *pending(request.run, request.found, splits, request.skeleton.base))
 
 
-def throughput_of(load: Workload) -> Throughput:
-    """The pace of this machine, by a warm-up on the last checkpoint that has something to be done and can be loaded.
+def throughput_of(workload: Workload) -> Throughput:
+    """The throughput of this machine, measured on the last checkpoint that has pending units and can be loaded.
 
     Raises:
         BadRequest: none can be loaded.
     """
-    request, reasons = load.request, []
-    there = {one.found.checkpoint.name: one.found for one in load.work}
+    request, reasons = workload.request, []
+    there = {one.found.checkpoint.name: one.found for one in workload.work}
     for found in reversed(there.values()):
         start = time.perf_counter()
         try:
@@ -67,13 +69,13 @@ def throughput_of(load: Workload) -> Throughput:
             continue
         with packed(model):
             loading = time.perf_counter() - start
-            pace = measure_throughput(
+            throughput = measure_throughput(
                 model,
                 request.tokenizer,
-                list({one.split.name: one.split for one in load.work}.values()),
+                list({one.split.name: one.split for one in workload.work}.values()),
                 request.decoding,
                 token_budget=request.config.token_budget,
                 seconds=_WARM_UP,
             )
-        return replace(pace, loading=loading, spent=pace.spent + loading)
+        return replace(throughput, loading=loading, spent=throughput.spent + loading)
     raise BadRequest(f"no checkpoint can be loaded, so the time cannot be measured: {'; '.join(reasons)}")

@@ -79,7 +79,7 @@ def observe(
     failures: dict[str, str],
     say: Callable[[str], None],
     progress: Progress,
-    pace: Throughput | None = None,
+    throughput: Throughput | None = None,
 ) -> int:
     """Do the work, each unit written as soon as it is whole; returns how many units were done.
 
@@ -94,18 +94,18 @@ def observe(
             try:
                 model = skeleton.model(here[0].found)
                 with packed(model):
-                    if pace is None:
-                        pace = measure_throughput(
+                    if throughput is None:
+                        throughput = measure_throughput(
                             model, tokenizer, splits, decoding, token_budget=token_budget, seconds=_WARM_UP
                         )
                     if not clock.total:
-                        clock.total = sum(pace.seconds(one.split, one.kinds) for one in work)
+                        clock.total = sum(throughput.seconds(one.split, one.kinds) for one in work)
                         units = sum(len(one.kinds) for one in work)
                         say(f"{units} units of work, about {spoken(clock.total)} on {model.device} in {model.dtype}")
                     engine.open(here[0].found, model)
                     shares = supports_shared_prefill(engine, model)
                     for one, kinds in _passes(here, together=shares):
-                        each = pace.seconds(one.split, kinds) / max(1, len(one.split.encoded))
+                        each = throughput.seconds(one.split, kinds) / max(1, len(one.split.encoded))
                         advance = clock.started(f"{name} {one.split.name} {' and '.join(kinds)}", each)
                         _do(run, one, kinds, engine, model, tokenizer, decoding, token_budget, advance)
                         computed += len(kinds)
