@@ -5,7 +5,8 @@ import pytest
 
 from overmem.records import Checkpoint
 from overmem.verdict import regimes
-from overmem.verdict.selection import SELECTION_RULES, SelectionInputs, best_merge, choices, prunable, smoothed
+from overmem.verdict.merges import best_merge
+from overmem.verdict.selection import SELECTION_RULES, SelectionInputs, choices, prunable, smoothed
 from studies.trajectories import World, simulated
 
 

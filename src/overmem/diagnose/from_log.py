@@ -55,7 +55,12 @@ def _assessed(run: store.Run, logged: Logged, config: Diagnose) -> Assessment:
     n = config.eval_rows if config.eval_rows is not None else logged.accuracy_n
     inferred = config.eval_rows is None and logged.n_source == "digits"
     curve = LoggedCurve(logged.checkpoints, logged.nll, logged.accuracy, n, inferred, logged.diverged)
-    evidence = Evidence(val=curve, on_disk=_on_disk(run, logged), same_distribution=config.same_distribution)
+    evidence = Evidence(
+        val=curve,
+        on_disk=_on_disk(run, logged),
+        trainers_choice=logged.best_checkpoint,
+        same_distribution=config.same_distribution,
+    )
     return assess(evidence, config.limits, seed=config.seed)
 
 

@@ -31,6 +31,8 @@ class CheckpointTests:
     """The minimum of the nll comes later."""
     solvable: bool = True
     """The plateau is above the margin: there is an accuracy to keep."""
+    choices_at_chance: int | None = None
+    """Where nothing was learned: the number of choices among which the whole run guesses; else None."""
     reference_accuracy: float | None = None
     """Accuracy of the plateau of the other checkpoints."""
     worst_gap: float | None = None

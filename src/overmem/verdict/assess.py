@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import log
 
 import numpy as np
 
@@ -11,15 +12,21 @@ from overmem.verdict.evidence import Evidence, LoggedCurve
 from overmem.verdict.forecast import Forecast, forecast
 from overmem.verdict.logged_last import with_last
 from overmem.verdict.logged_quantities import onset_of_curve, quantities_of_curve
+from overmem.verdict.merges import best_merge
 from overmem.verdict.mismatch import Mismatch, mismatch
 from overmem.verdict.onset import onset
 from overmem.verdict.quantities import Quantities, quantities
 from overmem.verdict.rule import judge
-from overmem.verdict.selection import best_merge, choices, difference, logged_choices, promote
+from overmem.verdict.selection import choices, difference, logged_choices, promote
 from overmem.verdict.severity import severity
 
 DEFAULT = Limits()
 NO_MISMATCH = Mismatch(False)
+MOST_CHOICES = 10
+CHANCE_NLL = 0.02
+"""Nats around ln(choices) in which a loss is that of guessing."""
+CHANCE_ACCURACY = 0.05
+"""Around 1 / choices, in which an accuracy is that of guessing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +92,7 @@ def assess(evidence: Evidence, limits: Limits = DEFAULT, *, seed: int = 0) -> As
     """
     val = evidence.val
     q = _quantities(val, seed)
-    verdicts = judge(q, val.checkpoints, limits)
+    verdicts = _without_chance(judge(q, val.checkpoints, limits))
     recommended, others = _chosen(evidence, verdicts, q, limits)
     others = with_last(others, recommended, evidence)
     shift = _mismatch(evidence, limits)
@@ -100,7 +107,9 @@ def assess(evidence: Evidence, limits: Limits = DEFAULT, *, seed: int = 0) -> As
         if reference and reference != recommended.checkpoint and any(c.confirmed for c in costs):
             recommended, others = promote(val, evidence.test, "healthy", reference, recommended, others)
         if evidence.merged_val is not None:
-            recommended, others = best_merge(evidence.merged_val, evidence.merged_test, recommended, others)
+            recommended, others = best_merge(
+                evidence.merged_val, evidence.merged_test, recommended, others, evidence.on_disk
+            )
     return Assessment(
         verdicts=verdicts,
         limits=limits,
@@ -147,11 +156,25 @@ def _chosen(
     """The recommended trained checkpoint, and what every other rule picks."""
     val = evidence.val
     if isinstance(val, Curves):
-        return choices(val, evidence.test, verdicts, limits, on_disk=evidence.on_disk)
+        return choices(
+            val,
+            evidence.test,
+            verdicts,
+            limits,
+            on_disk=evidence.on_disk,
+            trainers_choice=evidence.trainers_choice,
+        )
     error = float(np.nanmax(q.gap_stderr, initial=0.0)) / 2**0.5
     healthy = {v.checkpoint.name for v in verdicts if v.regime == "healthy"}
     return logged_choices(
-        val.checkpoints, val.nll, val.accuracy, error, limits, on_disk=evidence.on_disk, healthy=healthy
+        val.checkpoints,
+        val.nll,
+        val.accuracy,
+        error,
+        limits,
+        on_disk=evidence.on_disk,
+        healthy=healthy,
+        trainers_choice=evidence.trainers_choice,
     )
 
 
@@ -161,6 +184,27 @@ def _mismatch(evidence: Evidence, limits: Limits) -> Mismatch:
     if isinstance(evidence.val, LoggedCurve):
         return NO_MISMATCH
     return mismatch(evidence.train, evidence.val, limits)
+
+
+def _without_chance(verdicts: tuple[CheckpointVerdict, ...]) -> tuple[CheckpointVerdict, ...]:
+    """No checkpoint is called healthy where the whole run only guesses among a few choices."""
+    trained = [v for v in verdicts if v.checkpoint.step > 0 and not v.checkpoint.merged_from and v.is_judged]
+    for count in range(2, MOST_CHOICES + 1) if trained else ():
+        if all(_is_chance(v, count) for v in trained):
+            return tuple(
+                replace(v, regime="undecided", tests=replace(v.tests, solvable=False, choices_at_chance=count))
+                if v.is_judged
+                else v
+                for v in verdicts
+            )
+    return verdicts
+
+
+def _is_chance(verdict: CheckpointVerdict, count: int) -> bool:
+    nll, accuracy = verdict.nll.value, verdict.accuracy.value
+    if nll is None or accuracy is None:
+        return False
+    return abs(nll - log(count)) < CHANCE_NLL and abs(accuracy - 1 / count) < CHANCE_ACCURACY
 
 
 def _without_memorization(verdicts: Sequence[CheckpointVerdict]) -> tuple[CheckpointVerdict, ...]:

@@ -44,6 +44,8 @@ class Evidence:
     merged_test: Curves | None = None
     on_disk: Collection[str] | None = None
     """Names of the checkpoints that may be recommended; None: all."""
+    trainers_choice: str | None = None
+    """The trainer's own best checkpoint (`best_model_checkpoint`), where it names one."""
     same_distribution: SameDistribution = "check"
     """Whether val comes from the distribution of the training rows: checked, or declared by the user."""
     consequences: Callable[[str, str], tuple[Consequence, ...]] | None = None

@@ -46,7 +46,7 @@ def judge(q: Quantities, checkpoints: Sequence[Checkpoint], limits: Limits) -> t
             measured_nll=isfinite(q.excess[i]),
             measured_accuracy=isfinite(q.gap[i]),
             costly=_below(p_costly[i], limits.alpha),
-            cheap=_below(cheap[i], limits.alpha),
+            cheap=_below(cheap[i], limits.alpha) or i == q.minimum,
             kept=_below(kept[i], limits.alpha),
             lower=_below(p_lower[i], limits.alpha),
             before_best=bool(q.plateau[i + 1 :].sum() > q.plateau[:i].sum()),

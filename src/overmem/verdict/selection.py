@@ -1,11 +1,11 @@
 """Which checkpoint to ship: chosen on validation data, priced on test data. Pure."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from overmem import statistics
 from overmem.records import Checkpoint, CheckpointVerdict, Choice, Curves, Estimate, Limits
@@ -13,7 +13,10 @@ from overmem.records import Checkpoint, CheckpointVerdict, Choice, Curves, Estim
 DEFAULT = Limits()
 
 REASONS = {
-    "overmem": "it has the lowest perplexity of those whose accuracy, smoothed over the run, is level with the best",
+    "overmem": (
+        "no other checkpoint beats it in both accuracy and perplexity, and of those whose accuracy, smoothed over the "
+        "run, is level with the best it has the lowest perplexity"
+    ),
     "healthy": "it is the most accurate healthy one, and the over-memorized ones are shown to do harm",
     "merge": "it is a merge, more accurate on val than the best single one, or as accurate at a lower perplexity",
     "paper": "the highest accuracy within the perplexity bound",
@@ -21,6 +24,7 @@ REASONS = {
     "min-nll": "the lowest perplexity",
     "max-accuracy": "the highest accuracy",
     "last": "the last one",
+    "trainer": "the trainer's own best_model_checkpoint",
 }
 """Every selection rule, in words. `overmem` is the one that is recommended."""
 
@@ -54,6 +58,7 @@ def choices(
     limits: Limits = DEFAULT,
     *,
     on_disk: Collection[str] | None = None,
+    trainers_choice: str | None = None,
 ) -> tuple[Choice | None, tuple[Choice, ...]]:
     """The recommended choice, and what every other rule picks; each chosen on `val` and scored on `test`.
 
@@ -78,12 +83,12 @@ def choices(
         return None, ()
     board = selection_inputs(val)
     healthy = {v.checkpoint.name for v in verdicts if v.regime == "healthy"}
-    picked = _picked(board, [c.name for c in val.checkpoints], healthy, limits.d_nll)
-    scored, note = _scored(val, test)
+    picked = _picked(board, [c.name for c in val.checkpoints], healthy, limits.d_nll, trainers_choice)
+    scored, note = confirmation(val, test)
     where = {c.name: i for i, c in enumerate(scored.checkpoints)}
     recommended = val.checkpoints[picked["overmem"]].name
     made = {
-        rule: _choice(rule, val.checkpoints[i], scored, where, where.get(recommended), note)
+        rule: priced(rule, val.checkpoints[i], scored, where, where.get(recommended), note)
         for rule, i in picked.items()
     }
     return made["overmem"], tuple(choice for rule, choice in made.items() if rule != "overmem")
@@ -134,8 +139,21 @@ def smoothed(board: SelectionInputs) -> Float[np.ndarray, " checkpoints"]:
     return np.asarray(likelihood @ np.array(smooth) / likelihood.sum())
 
 
+def undominated(
+    nll: Float[np.ndarray, " checkpoints"], accuracy: Float[np.ndarray, " checkpoints"]
+) -> Bool[np.ndarray, " checkpoints"]:
+    """Whether no other checkpoint is as good in both nll and accuracy and better in one of them.
+
+    >>> undominated(np.array([0.4, 0.5, 0.5]), np.array([0.7, 0.8, 0.7])).tolist()
+    [True, True, False]
+    """
+    as_good = (nll[None] <= nll[:, None]) & (accuracy[None] >= accuracy[:, None])
+    better = (nll[None] < nll[:, None]) | (accuracy[None] > accuracy[:, None])
+    return np.asarray(~(as_good & better).any(1))
+
+
 def _overmem(board: SelectionInputs, d_nll: float) -> int:
-    level = smoothed(board)
+    level = np.where(undominated(board.nll, board.accuracy), smoothed(board), -np.inf)
     best = int(level.argmax())
     near = level >= level[best] - TOLERANCE * np.median(board.paired_stderr(best))
     return int(np.where(near, board.nll, np.inf).argmin())
@@ -162,11 +180,18 @@ SELECTION_RULES: Mapping[str, Callable[[SelectionInputs, float], int]] = {
 is known; d_nll is ours."""
 
 
-def _picked(board: SelectionInputs, names: Sequence[str], healthy: Collection[str], d_nll: float) -> dict[str, int]:
-    """What each rule picks, and the most accurate of the healthy ones where there is one."""
+def _picked(
+    board: SelectionInputs, names: Sequence[str], healthy: Collection[str], d_nll: float, trainers_choice: str | None
+) -> dict[str, int]:
+    """What each rule picks, the most accurate of the healthy ones that nothing dominates, and the trainer's choice."""
     picked = {rule: pick(board, d_nll) for rule, pick in SELECTION_RULES.items()}
-    sound = [i for i, name in enumerate(names) if name in healthy]
-    return picked | ({"healthy": max(sound, key=lambda i: board.accuracy[i])} if sound else {})
+    front = undominated(board.nll, board.accuracy)
+    sound = [i for i, name in enumerate(names) if name in healthy and front[i]]
+    if sound:
+        picked["healthy"] = max(sound, key=lambda i: board.accuracy[i])
+    if trainers_choice in names:
+        picked["trainer"] = names.index(trainers_choice)
+    return picked
 
 
 def logged_choices(
@@ -178,6 +203,7 @@ def logged_choices(
     *,
     on_disk: Collection[str] | None = None,
     healthy: Collection[str] = (),
+    trainers_choice: str | None = None,
 ) -> tuple[Choice | None, tuple[Choice, ...]]:
     """As `choices`, where only curves were logged: every number is that on which the choice was made.
 
@@ -189,7 +215,7 @@ def logged_choices(
         return None, ()
     steps = np.array([checkpoints[i].step for i in rows], dtype=np.float64)
     board = SelectionInputs(steps, nll[rows], accuracy[rows], np.eye(len(rows)) * stderr**2, 0)
-    picked = _picked(board, [checkpoints[i].name for i in rows], healthy, limits.d_nll)
+    picked = _picked(board, [checkpoints[i].name for i in rows], healthy, limits.d_nll, trainers_choice)
     note, held = "logged, on the examples it was chosen on: flattering, no interval", picked["overmem"]
     made = {
         rule: Choice(
@@ -205,9 +231,10 @@ def logged_choices(
     return made["overmem"], tuple(choice for rule, choice in made.items() if rule != "overmem")
 
 
-def _choice(
+def priced(
     rule: str, picked: Checkpoint, scored: Curves, where: Mapping[str, int], recommended: int | None, note: str
 ) -> Choice:
+    """What a rule picked, with its accuracy and nll on `scored` and its regret there."""
     i = where.get(picked.name)
     if i is None:
         missing = Estimate(None, note="not measured on test")
@@ -250,40 +277,8 @@ def prunable(verdicts: Sequence[CheckpointVerdict], recommended: str | None, nam
     return tuple(name for i, name in enumerate(names) if i not in kept and name in judged)
 
 
-def best_merge(
-    val: Curves, test: Curves | None, recommended: Choice, others: tuple[Choice, ...]
-) -> tuple[Choice, tuple[Choice, ...]]:
-    """The best merge on `val`, scored on `test`: recommended where it is better, else one more of the others.
-
-    Better: more accurate, or as accurate with a lower nll, either shown by a paired 95% interval.
-    """
-    place = {c.name: i for i, c in enumerate(val.checkpoints)}
-    held = place[recommended.checkpoint or ""]
-    merges: list[tuple[bool, float, float, int]] = []
-    for i, checkpoint in enumerate(val.checkpoints):
-        if not checkpoint.merged_from or not np.isfinite(val.correct[i]).any():
-            continue
-        accuracy = difference(val, i, held)
-        both = np.isfinite(val.nll_sums[i]) & np.isfinite(val.nll_sums[held])
-        tokens = val.token_counts[both].astype(np.float64)
-        nll = statistics.ratio(val.nll_sums[i, both] - val.nll_sums[held, both], tokens)
-        if accuracy.value is None or accuracy.low is None or nll.value is None or nll.high is None:
-            continue
-        better = accuracy.low > 0 or (accuracy.value >= 0 and nll.high < 0)
-        merges.append((better, accuracy.value, -nll.value, i))
-    if not merges:
-        return recommended, others
-    better, _, _, i = max(merges)
-    best = val.checkpoints[i]
-    if better:
-        return promote(val, test, "merge", best.name, recommended, others)
-    scored, note = _scored(val, test)
-    where = {c.name: i for i, c in enumerate(scored.checkpoints)}
-    beside = _choice("merge", best, scored, where, where.get(recommended.checkpoint or ""), note)
-    return recommended, (*others, replace(beside, reason="the best merge on val, not shown to be better"))
-
-
-def _scored(val: Curves, test: Curves | None) -> tuple[Curves, str]:
+def confirmation(val: Curves, test: Curves | None) -> tuple[Curves, str]:
+    """The curves that choices are priced on, and the note that goes with the figures where these flatter."""
     return (test, "") if test is not None else (val, "on val, where it was chosen: flattering")
 
 
@@ -291,10 +286,10 @@ def promote(
     val: Curves, test: Curves | None, rule: str, checkpoint: str, recommended: Choice, others: tuple[Choice, ...]
 ) -> tuple[Choice, tuple[Choice, ...]]:
     """Another checkpoint in the recommended one's place, every regret counted from it."""
-    scored, note = _scored(val, test)
+    scored, note = confirmation(val, test)
     where = {c.name: i for i, c in enumerate(scored.checkpoints)}
     named = {c.name: c for c in val.checkpoints}
     beside = [(c.rule, c.checkpoint or "") for c in (recommended, *others) if c.rule != rule]
     names = [(rule, checkpoint), *beside]
-    made = [_choice(r, named[name], scored, where, where.get(checkpoint), note) for r, name in names]
+    made = [priced(r, named[name], scored, where, where.get(checkpoint), note) for r, name in names]
     return made[0], tuple(made[1:])

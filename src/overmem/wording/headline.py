@@ -4,36 +4,70 @@ from collections.abc import Callable, Mapping
 
 from overmem.records import CheckpointVerdict
 from overmem.verdict.assess import Assessment
-from overmem.wording.numbers import format_count, points
-from overmem.wording.reasons import examples_needed, is_hopeless
+from overmem.wording.numbers import (
+    format_count,
+    format_interval,
+    format_n,
+    parenthetical,
+    points,
+    signed_points,
+)
+from overmem.wording.reasons import chance_sentence, examples_needed, is_hopeless
 
 
 def headline(assessment: Assessment) -> str:
     """What to do, and why; where the data cannot tell, what is certain and what would decide."""
-    shipped = assessment.shipped
-    if not shipped:
+    if not assessment.shipped:
         return _nothing_to_ship(assessment)
     last = assessment.trained[-1] if assessment.trained else None
-    ship = f"Ship {shipped}"
-    if assessment.recommended is not None and assessment.recommended.rule == "merge":
-        ship += ", a merge that is better than every single checkpoint"
-    elif last is not None and shipped == last.checkpoint.name:
-        ship += ", the last checkpoint"
     if last is None:
-        return f"{ship}."
+        return f"{_ship(assessment)}."
+    if last.tests.choices_at_chance is not None:
+        return f"Ship none. {chance_sentence(last.tests.choices_at_chance)}"
+    return _below_base(assessment) or f"{_ship(assessment)}{_because(assessment, last)}"
+
+
+def _because(assessment: Assessment, last: CheckpointVerdict) -> str:
+    """How the sentence goes on after what to ship."""
     if assessment.mismatch.differs and last.tests.costly:
-        return (
-            f"{ship}: perplexity rises, but val and train are not one distribution, so it is not called memorization."
-        )
+        return ": perplexity rises, but val and train are not one distribution, so it is not called memorization."
     if assessment.onset is not None:
-        return f"{ship}{_over_memorized(assessment, last)}"
+        return _over_memorized(assessment, last)
     if last.regime == "undecided" and len(assessment.trained) == 1:
-        return f"{ship}: it is the only one, so there is nothing to compare it with."
+        return ": it is the only one, so there is nothing to compare it with."
     if not last.is_judged:
+        return f": the end of the run ({last.checkpoint.name}) was not judged, because something is missing there."
+    return ENDINGS[last.regime](assessment, last)
+
+
+def _below_base(assessment: Assessment) -> str:
+    """That no checkpoint is worth shipping, where the best of them is no more accurate than the base model."""
+    gain = assessment.over_base
+    if gain is None or gain.value is None or gain.high is None or gain.value > 0:
+        return ""
+    shown = parenthetical(format_interval(gain.low, gain.high, "+.1f", 100), format_n(gain.n))
+    if gain.high < 0:
         return (
-            f"{ship}: the end of the run ({last.checkpoint.name}) was not judged, because something is missing there."
+            f"Ship none: the base model is more accurate than {assessment.shipped}, the best choice of the run, "
+            f"which lies {signed_points(gain.value)} points from it{shown}."
         )
-    return f"{ship}{ENDINGS[last.regime](assessment, last)}"
+    return (
+        f"Ship none yet: {assessment.shipped}, the best choice of the run, is not shown to be more accurate than the "
+        f"base model: {signed_points(gain.value)} points{shown}."
+    )
+
+
+def _ship(assessment: Assessment) -> str:
+    """What to ship; less firmly where it is not shown to be better than the base model."""
+    name, gain = assessment.shipped, assessment.over_base
+    if assessment.recommended is not None and assessment.recommended.rule == "merge":
+        name += ", a merge that is better than every single checkpoint"
+    elif assessment.trained and name == assessment.trained[-1].checkpoint.name:
+        name += ", the last checkpoint"
+    if gain is not None and gain.low is not None and gain.low <= 0:
+        comma = "," if name != assessment.shipped else ""
+        return f"The best choice of the run is {name}{comma} though it is not shown to be better than the base model"
+    return f"Ship {name}"
 
 
 def _nothing_to_ship(assessment: Assessment) -> str:
@@ -56,16 +90,26 @@ def _over_memorized(assessment: Assessment, last: CheckpointVerdict) -> str:
     """Of a run that has an onset, whatever its last checkpoint is called."""
     ends = {"over-memorized": "", "undecided": " (at its very end undecided)"}
     end = ends.get(last.regime, f", and {last.regime} at its end")
-    if assessment.regimes.get(assessment.shipped) != "over-memorized":
+    if not _is_after_onset(assessment):
         return f": {_since(assessment)} the run is over-memorized{end}{_harm(assessment)}."
     healthy = assessment.healthy
-    if healthy is None:
-        why = "no healthy checkpoint is as accurate"
-    elif healthy.regret.value is not None and healthy.regret.value >= 0.0005:
-        why = f"the best healthy one, {healthy.checkpoint}, solves {points(healthy.regret.value)} less"
+    if healthy is not None and healthy.regret.value is not None and healthy.regret.value >= 0.0005:
+        why = f"the best healthy one, {healthy.checkpoint}, is {points(healthy.regret.value)} less accurate"
     else:
-        why = f"on val the best healthy one, {healthy.checkpoint}, looks less accurate"
+        where = "as logged" if assessment.from_curves else "on val"
+        why = f"{where}, every candidate of lower perplexity is less accurate"
     return f", although the run is over-memorized {_since(assessment)}{end}: {why}."
+
+
+def _is_after_onset(assessment: Assessment) -> bool:
+    """Whether the recommended checkpoint is over-memorized itself, or lies after the onset."""
+    if assessment.recommended is None or assessment.recommended.rule == "merge":
+        return False
+    verdict = next((v for v in assessment.verdicts if v.checkpoint.name == assessment.shipped), None)
+    onset = None if assessment.onset is None else assessment.onset.step.value
+    if verdict is None:
+        return False
+    return verdict.regime == "over-memorized" or (onset is not None and verdict.checkpoint.step > onset)
 
 
 def _harm(assessment: Assessment) -> str:

@@ -65,3 +65,13 @@ def format_count(count: int) -> str:
 def capital(text: str) -> str:
     """The text with a capital letter at its beginning."""
     return text[:1].upper() + text[1:]
+
+
+def signed_points(difference: float) -> str:
+    """A difference of fractions in percentage points, with its sign.
+
+    >>> signed_points(0.012), signed_points(-0.005), signed_points(-0.0001)
+    ('+1.2', '-0.5', '0.0')
+    """
+    size = f"{100 * difference:+.1f}"
+    return "0.0" if size in ("+0.0", "-0.0") else size

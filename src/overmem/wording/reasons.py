@@ -1,9 +1,18 @@
 """The decision on one checkpoint, in sentences that are understood at first reading."""
 
-from math import exp
+from math import exp, log
 
 from overmem.records import CheckpointVerdict, Limits
-from overmem.wording.numbers import capital, format_count, format_interval, format_n, parenthetical, percent, points
+from overmem.wording.numbers import (
+    capital,
+    format_count,
+    format_interval,
+    format_n,
+    parenthetical,
+    percent,
+    points,
+    signed_points,
+)
 
 NOT_MEMORIZATION = "That is not called over-memorization, because val and train are not one distribution."
 
@@ -19,6 +28,8 @@ def reason(verdict: CheckpointVerdict, limits: Limits) -> str:
         return f"Accuracy is not judged here ({note}). {capital(nll)}."
     if not tests.measured_nll:
         return f"Perplexity is not judged here ({note}). {capital(accuracy)}."
+    if tests.choices_at_chance is not None:
+        return chance_sentence(tests.choices_at_chance)
     if not tests.solvable:
         return (
             f"Almost nothing is solved (accuracy {percent(verdict.accuracy.value)}, and no checkpoint is shown to do "
@@ -33,6 +44,14 @@ def reason(verdict: CheckpointVerdict, limits: Limits) -> str:
     if tests.lower and not tests.before_best and tests.cheap:
         return f"{capital(accuracy)}, although {nll}: accuracy fell without the perplexity that over-fitting brings."
     return _open(verdict, accuracy, nll)
+
+
+def chance_sentence(choices: int) -> str:
+    """That a run has learned nothing."""
+    return (
+        f"Nothing was learned: all along the run accuracy is that of guessing among {choices} choices "
+        f"({percent(1 / choices)}), and the loss is that of guessing too (ln {choices} = {log(choices):.3f})."
+    )
 
 
 def _open(verdict: CheckpointVerdict, accuracy: str, nll: str) -> str:
@@ -60,13 +79,13 @@ def accuracy_clause(verdict: CheckpointVerdict, limits: Limits) -> str:
     against = (
         f"{percent(verdict.accuracy.value)}, against {percent(tests.reference_accuracy)} at the best other checkpoints"
     )
-    difference = f"difference {100 * gap.value:+.1f} points"
+    difference = f"difference {signed_points(gap.value)} points"
     if tests.lower and not tests.kept:
         place = "later" if tests.before_best else "before"
         shown = parenthetical(difference, format_interval(gap.low, gap.high, "+.1f", 100), format_n(n))
         return f"accuracy is lower: {against}, which came {place}{shown}"
     worst = tests.worst_gap
-    allowed = "" if worst is None else f"at worst {100 * worst:+.1f}, allowed {-100 * limits.margin:+.1f}"
+    allowed = "" if worst is None else f"at worst {signed_points(worst)}, allowed {signed_points(-limits.margin)}"
     shown = parenthetical(difference, allowed, format_n(n))
     return f"{'accuracy is kept: ' if tests.kept else 'it is '}{against}{shown}"
 
@@ -76,7 +95,8 @@ def nll_clause(verdict: CheckpointVerdict, limits: Limits) -> str:
     tests, excess = verdict.tests, verdict.excess
     if excess.value is None:
         return ""
-    size = f"{abs(excess.value):.3f} nats per token {'above' if excess.value >= 0 else 'below'}"
+    unit = "nats per token" if verdict.nll.n else "nats"
+    size = f"{abs(excess.value):.3f} {unit} {'above' if excess.value >= 0 else 'below'}"
     shown = parenthetical(format_interval(excess.low, excess.high), f"limit {limits.d_nll:g}")
     if tests.costly:
         return f"perplexity is costly: {exp(excess.value):.2f} times its minimum, {size} it{shown}"

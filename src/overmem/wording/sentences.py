@@ -7,7 +7,7 @@ from overmem.records import CheckpointVerdict, Choice, Estimate, Onset, Severity
 from overmem.verdict.assess import Assessment
 from overmem.wording.harm import harm
 from overmem.wording.mismatch import mismatch_sentence
-from overmem.wording.numbers import format_interval, format_n, parenthetical, percent, points
+from overmem.wording.numbers import format_interval, format_n, parenthetical, percent, points, signed_points
 
 
 def verdict_sentences(assessment: Assessment) -> tuple[str, ...]:
@@ -64,6 +64,11 @@ def _severity(assessment: Assessment, severity: Severity) -> str:
         return f"How much less likely the reference solutions have become was not measured at {severity.checkpoint}."
     where = "As logged" if assessment.from_curves else "On test" if assessment.is_confirmed else "On val"
     shown = parenthetical(format_interval(excess.low, excess.high), format_n(excess.n))
+    if excess.low is not None and excess.low <= 0:
+        return (
+            f"{where}, the reference solutions are not shown to be less likely under {severity.checkpoint} than under "
+            f"{severity.minimum}, where perplexity is lowest: the difference is {excess.value:+.3f} nats{shown}."
+        )
     sentences = [
         f"{where}, a token of the reference solutions is {excess.value:.3f} nats (log probability) less likely under "
         f"{severity.checkpoint} than under {severity.minimum}, where perplexity is lowest{shown}: its perplexity is "
@@ -88,7 +93,8 @@ def _part(share: Estimate, value: float) -> str:
         return "None"
     if value > 0.9995:
         return "All"
-    return f"{percent(value)}{parenthetical(format_interval(share.low, share.high, '.1f', 100))}"
+    low, high = (None if end is None else min(max(end, 0.0), 1.0) for end in (share.low, share.high))
+    return f"{percent(value)}{parenthetical(format_interval(low, high, '.1f', 100))}"
 
 
 def _advice(recommended: Choice) -> str:
@@ -98,9 +104,9 @@ def _advice(recommended: Choice) -> str:
         return f"{text}. It was not measured on test."
     shown = parenthetical(format_interval(accuracy.low, accuracy.high, ".1f", 100), format_n(accuracy.n))
     if recommended.is_confirmed:
-        return f"{text}. On test, which had no part in the choice, it solves {percent(accuracy.value)}{shown}."
+        return f"{text}. On test, which had no part in the choice, its accuracy is {percent(accuracy.value)}{shown}."
     where = "On val, where it was chosen," if accuracy.n else "As logged,"
-    return f"{text}. {where} it solves {percent(accuracy.value)}{shown}."
+    return f"{text}. {where} its accuracy is {percent(accuracy.value)}{shown}."
 
 
 USUAL = {
@@ -108,6 +114,7 @@ USUAL = {
     "min-nll": "the one of lowest perplexity",
     "max-accuracy": "the most accurate one on val",
     "merge": "the best merge on val",
+    "trainer": "the trainer's own best model",
 }
 """The rules that people follow; the verdict says what each would have cost."""
 
@@ -137,23 +144,15 @@ def _regret(name: str, chosen: Sequence[Choice], shipped_nll: Estimate) -> str:
 def _spread(regret: Estimate) -> str:
     if regret.low is None or regret.high is None:
         return ""
-    return parenthetical(f"95% interval {_signed(regret.low)} to {_signed(regret.high)}", format_n(regret.n))
+    interval = f"95% interval {signed_points(-regret.high)} to {signed_points(-regret.low)} points"
+    return parenthetical(interval, format_n(regret.n))
 
 
 def _nll(nll: Estimate, shipped: Estimate) -> str:
     if nll.value is None or shipped.value is None:
         return ""
-    return f"; its nll is {nll.value:.3f} nats per token, against {shipped.value:.3f}"
-
-
-def _signed(value: float) -> str:
-    """A regret in words: positive is lost.
-
-    >>> _signed(0.012), _signed(-0.005), _signed(0.0)
-    ('1.2 lost', '0.5 gained', '0.0')
-    """
-    size = f"{abs(100 * value):.1f}"
-    return size if size == "0.0" else f"{size} {'lost' if value > 0 else 'gained'}"
+    unit = "nats per token" if nll.n else "nats"
+    return f"; its nll is {nll.value:.3f} {unit}, against {shipped.value:.3f}"
 
 
 def _still_over_memorized(assessment: Assessment, recommended: Choice) -> list[str]:
@@ -168,6 +167,6 @@ def _still_over_memorized(assessment: Assessment, recommended: Choice) -> list[s
     size = f"{points(regret)} {'less' if regret >= 0 else 'more'}"
     where = "on val" if healthy.accuracy.note else "on test"
     return [
-        f"{shipped} is itself over-memorized. The most accurate healthy checkpoint, {healthy.checkpoint}, solves "
-        f"{size} {where}{_spread(healthy.regret)}{_nll(healthy.nll, recommended.nll)}. {cure}"
+        f"{shipped} is itself over-memorized. The most accurate healthy checkpoint, {healthy.checkpoint}, is "
+        f"{size} accurate {where}{_spread(healthy.regret)}{_nll(healthy.nll, recommended.nll)}. {cure}"
     ]
