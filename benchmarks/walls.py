@@ -1,0 +1,155 @@
+"""Walls for model-written code: do reference solutions pass, do verdicts equal those of plain execution, and how fast.
+
+    python benchmarks/walls.py --humaneval HumanEval.jsonl.gz --mbpp mbpp.jsonl [--mutants 1000] [--json out.json]
+
+Mutants are reference solutions with one operator, comparison or constant changed. They are harmless, so they are
+also run plainly, by a Python process each without a wall, and the two verdicts (passes or not) are compared one by one.
+"""
+
+import argparse
+import ast
+import gzip
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from overmem.grading.walls.program import Limits, Program
+from overmem.grading.walls.selection import WALLS, run_programs
+from overmem.seeds import python_random
+
+LIMITS = Limits(seconds=5.0)
+SWAPS: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+}
+
+
+def main() -> None:
+    """Run every comparison and print one table."""
+    options = _options()
+    sets = {"HumanEval": humaneval(options.humaneval), "MBPP test": mbpp(options.mbpp)}
+    found: dict[str, Any] = {"python": sys.version.split()[0], "limits": vars(LIMITS)}
+    for name, wall in WALLS.items():
+        if reason := wall.missing():
+            sys.stdout.write(f"{name}: {reason}" + "\n")
+            continue
+        for data, programs in sets.items():
+            start = time.perf_counter()
+            outcomes = run_programs(programs, wall, LIMITS, first_pass=False)
+            seconds = time.perf_counter() - start
+            right = sum(o.status == "right" for o in outcomes)
+            failed = [i for i, o in enumerate(outcomes) if o.status != "right"]
+            found[f"{name}: {data}"] = {"right": right, "of": len(programs), "failed": failed, "seconds": seconds}
+            sys.stdout.write(
+                f"{name}, {data}: {right} of {len(programs)} right, {len(programs) / seconds:.0f} programs a second"
+                + "\n"
+            )
+        mutants = list(mutated([p for programs in sets.values() for p in programs], options.mutants))
+        for first_pass in (False, True):
+            start = time.perf_counter()
+            behind = [o.status == "right" for o in run_programs(mutants, wall, LIMITS, first_pass=first_pass)]
+            seconds = time.perf_counter() - start
+            with ThreadPoolExecutor(2) as threads:
+                plain = list(threads.map(passes_plainly, mutants))
+            differ = [i for i, pair in enumerate(zip(behind, plain, strict=True)) if pair[0] != pair[1]]
+            label = f"{name}{' after Monty' if first_pass else ''}: mutants"
+            found[label] = {"of": len(mutants), "right": sum(plain), "differ": differ, "seconds": seconds}
+            sys.stdout.write(f"{label}: {len(mutants)}, right {sum(plain)}, verdicts that differ {len(differ)}" + "\n")
+            for i in differ[:5]:
+                sys.stdout.write(
+                    f"--- mutant {i}: behind the wall {behind[i]}, plainly {plain[i]}\n{mutants[i].source}" + "\n"
+                )
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+def humaneval(path: Path) -> list[Program]:
+    """HumanEval's reference solutions with their tests."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    return [Program(r["prompt"] + r["canonical_solution"], f"{r['test']}\ncheck({r['entry_point']})") for r in rows]
+
+
+def mbpp(path: Path) -> list[Program]:
+    """The reference solutions of MBPP's test rows (task ids 11 to 510) with their tests."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [
+        Program(r["code"], "\n".join([r.get("test_setup_code") or "", *r["test_list"]]))
+        for r in rows
+        if 11 <= r["task_id"] <= 510
+    ]
+
+
+def mutated(programs: list[Program], count: int) -> Iterator[Program]:
+    """`count` programs with one place changed each."""
+    random = python_random(0, "mutants")
+    made = 0
+    while made < count:
+        program = random.choice(programs)
+        try:
+            tree = ast.parse(program.source)
+        except SyntaxError:
+            continue
+        places = [node for node in ast.walk(tree) if _can_change(node)]
+        if not places:
+            continue
+        _change(random.choice(places))
+        made += 1
+        yield Program(ast.unparse(tree), program.tests)
+
+
+def _can_change(node: ast.AST) -> bool:
+    if isinstance(node, ast.BinOp | ast.BoolOp):
+        return type(node.op) in SWAPS
+    if isinstance(node, ast.Compare):
+        return type(node.ops[0]) in SWAPS
+    return isinstance(node, ast.Constant) and type(node.value) is int
+
+
+def _change(node: Any) -> None:
+    if isinstance(node, ast.Compare):
+        node.ops[0] = SWAPS[type(node.ops[0])]()
+    elif isinstance(node, ast.Constant):
+        node.value += 1
+    else:
+        node.op = SWAPS[type(node.op)]()
+
+
+def passes_plainly(program: Program) -> bool:
+    """Whether a Python process of its own runs the program and its tests to their end, without a wall."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", f"{program.source}\n{program.tests}"],
+            capture_output=True,
+            timeout=LIMITS.most_seconds,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--humaneval", type=Path, required=True)
+    parser.add_argument("--mbpp", type=Path, required=True)
+    parser.add_argument("--mutants", type=int, default=1000)
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
