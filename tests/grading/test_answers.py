@@ -8,6 +8,8 @@ from overmem.grading.answers import answer_in, is_correct, marked_answer
 from overmem.grading.golds import check_gold, gold_scores
 from overmem.records import Example
 
+READING = sorted(kind for kind, grader in GRADERS.items() if grader.run is None)
+
 
 def example(**changes: str) -> Example:
     fields = {"id": "a", "question": "How many?", "solution": "3+4=7\n#### 7", "answer": "7"}
@@ -83,7 +85,7 @@ def test_a_mark_without_an_answer_falls_back_to_the_one_before() -> None:
     assert marked_answer("#### 5\nThe answer is") == "5"
 
 
-@pytest.mark.parametrize("kind", sorted(GRADERS))
+@pytest.mark.parametrize("kind", READING)
 def test_no_answer_is_never_right(kind: str) -> None:
     assert not is_correct("", "", kind)
     assert not is_correct("7", "", kind)
@@ -130,7 +132,7 @@ def test_gold_that_its_own_solution_contradicts_is_named() -> None:
     assert not gold_scores(example(answer=""))
 
 
-@given(st.text(max_size=300), st.text(max_size=60), st.sampled_from(sorted(GRADERS)))
+@given(st.text(max_size=300), st.text(max_size=60), st.sampled_from(READING))
 @settings(deadline=None, derandomize=True, max_examples=300)
 def test_no_text_makes_reading_or_comparing_fail(text: str, gold: str, kind: str) -> None:
     assert isinstance(answer_in(text, kind), str)
@@ -158,7 +160,7 @@ PIECES = [
 ]
 
 
-@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join), st.sampled_from(sorted(GRADERS)))
+@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join), st.sampled_from(READING))
 @settings(deadline=None, derandomize=True, max_examples=300)
 def test_no_broken_mathematics_makes_reading_or_comparing_fail(text: str, kind: str) -> None:
     assert isinstance(answer_in(text, kind), str)

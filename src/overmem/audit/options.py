@@ -46,6 +46,8 @@ class Audit:
     """Folder or hub id; by default the run's."""
     engine: str = "hf"
     """What completes prompts: hf, vllm (where installed), or "module:Class". Solutions are scored by hf anyway."""
+    run_code: bool = False
+    """Run the programs that completions of `kind: code` give, against their tests, behind a wall (`overmem[code]`)."""
     token_budget: int = 16384
     """Padded tokens in one batch, prompt and completion: what bounds the memory."""
     device: str = "auto"

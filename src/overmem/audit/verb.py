@@ -96,6 +96,7 @@ def audit(
             store.read_plan(run).requests,
             trusted=functions_of(request.data) if request.data else (),
             say=say,
+            run_code=config.run_code,
         )
         rows = tuple(measured(store.read_checkpoints(run), store.snapshot_reader(run)))
         store.write_measurements(run, rows)

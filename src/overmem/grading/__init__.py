@@ -10,7 +10,9 @@ from typing import Any, Final
 import numpy as np
 
 from overmem.grading.answers import choice, exact, math
+from overmem.grading.code import grade_programs, not_run
 from overmem.grading.grade import STATUSES, Grade, Grader, grader_from
+from overmem.grading.walls.program import Limits, Wall
 from overmem.records import Completions, Example, Grades, Samples
 from overmem.tables import resolve
 
@@ -20,6 +22,7 @@ GRADERS: Final[Mapping[str, Grader]] = {
     "math": Grader(math, version="1"),
     "choice": Grader(choice, version="1"),
     "exact": Grader(exact, version="1"),
+    "code": Grader(not_run, version="1", run=grade_programs),
 }
 """Every grader by kind of answer. One of your own is "module:function" and needs no line here."""
 
@@ -34,30 +37,48 @@ def grader_of(kind: str) -> Grader:
     return found if isinstance(found, Grader) else grader_from(found)
 
 
-def graders_of(examples: Iterable[Example]) -> str:
-    """The graders of these examples with their versions, as grades are named after them: "choice 1, math 1"."""
+def graders_of(examples: Iterable[Example], wall: Wall | None = None) -> str:
+    """The graders of these examples with their versions, as grades are named after them: "choice 1, math 1".
+
+    Programs that are run add the wall that they run behind: "code 1 behind bubblewrap".
+    """
     kinds = sorted({example.kind for example in examples} - {"none"})
-    return ", ".join(f"{kind} {grader_of(kind).version}" for kind in kinds)
+    graders = {kind: grader_of(kind) for kind in kinds}
+    behind = {kind: f" behind {wall.name}" for kind, grader in graders.items() if wall is not None and grader.run}
+    return ", ".join(f"{kind} {grader.version}{behind.get(kind, '')}" for kind, grader in graders.items())
 
 
-def grade(completions: Completions, examples: Sequence[Example]) -> Grades:
+def grade(
+    completions: Completions, examples: Sequence[Example], wall: Wall | None = None, limits: Limits | None = None
+) -> Grades:
     """The grade of every completion, in its order.
 
     Args:
         completions: of one split at one checkpoint.
         examples: those of the split, with their reference answers.
+        wall: where programs run; without one they are not run.
+        limits: of each program.
     """
     by_id = {example.id: example for example in examples}
-    graded = [
-        grader_of(by_id[identity].kind)(text, by_id[identity])
-        for identity, text in zip(completions.example_ids, completions.text, strict=True)
-    ]
+    places: dict[str, list[int]] = {}
+    for place, identity in enumerate(completions.example_ids):
+        places.setdefault(by_id[identity].kind, []).append(place)
+    graded: dict[int, Grade] = {}
+    for kind, here in places.items():
+        grader, texts = grader_of(kind), [completions.text[i] for i in here]
+        of_each = [by_id[completions.example_ids[i]] for i in here]
+        if wall is not None and grader.run is not None:
+            grades = grader.run(texts, of_each, wall, limits or Limits())
+        else:
+            grades = [grader(text, example) for text, example in zip(texts, of_each, strict=True)]
+        graded |= dict(zip(here, grades, strict=True))
+    in_order = [graded[i] for i in range(len(completions.text))]
     return Grades(
         completions.example_ids,
         completions.draw,
-        tuple(one.answer for one in graded),
-        np.array([one.correct for one in graded], dtype=bool),
-        tuple(_note(one) for one in graded),
+        tuple(one.answer for one in in_order),
+        np.array([one.correct for one in in_order], dtype=bool),
+        tuple(_note(one) for one in in_order),
     )
 
 

@@ -2,10 +2,11 @@
 
 import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
+from overmem.grading.walls.program import Limits, Wall
 from overmem.records import Example
 
 Status: TypeAlias = Literal["right", "wrong", "error", "timeout", "refused"]
@@ -38,6 +39,10 @@ class Grader:
     """(text of the completion, the example with its reference answer) -> Grade. It never raises on any text."""
     version: str
     """Changed whenever some text may be graded otherwise: every completion is then graded again."""
+
+    run: Callable[[Sequence[str], Sequence[Example], Wall, Limits], list[Grade]] | None = None
+    """For a grader that runs what a completion gives as a program: grades of many completions, behind a wall. `grade`
+    is what it says where nothing may be run."""
 
     def __call__(self, text: str, example: Example) -> Grade:
         """The grade of one completion."""

@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from overmem import store
-from overmem.grading import grade, graders_of
+from overmem.grading import GRADERS, grade, grader_of, graders_of
+from overmem.grading.walls import WALLS, Wall, choose_wall
 from overmem.store.files import frame_note
 
 
@@ -15,6 +16,7 @@ def update_grades(
     *,
     trusted: Collection[str],
     say: Callable[[str], None],
+    run_code: bool = False,
 ) -> int:
     """Grade the completions that have no grades, or grades of another version; returns how many units were graded.
 
@@ -25,6 +27,11 @@ def update_grades(
         trusted: graders "module:function" that the user asked for. Others that the run's files name are code of
             whoever wrote them, and are not imported.
         say: called with a line on what was graded, or why it was not.
+        run_code: whether programs in completions may be run, behind a wall. Without it they are not graded, and grades
+            that an earlier run of them gave are kept.
+
+    Raises:
+        BadRequest: programs are to be run, and no wall can be relied on here.
     """
     graded, graders = 0, set()
     for split, request in requests.items():
@@ -35,17 +42,34 @@ def update_grades(
         if unknown := {e.kind for e in examples if ":" in e.kind} - set(trusted):
             say(f"{split}: not graded by {', '.join(sorted(unknown))}, which the run's own files name; give --data")
             continue
-        grader = graders_of(examples)
+        runs = run_code and any(grader_of(e.kind).run for e in examples if e.kind != "none")
+        wall = choose_wall() if runs else None
+        grader = graders_of(examples, wall)
         for name, note in units:
             unit = {"weights": note["weights"], "request": request, "grader": grader}
-            if not store.is_unit_current(run, name, split, "grades", **unit):
-                grades = grade(store.read_completions(run, name, split), examples)
+            if not any(
+                store.is_unit_current(run, name, split, "grades", **u) for u in (unit, *_run_before(unit, wall))
+            ):
+                grades = grade(store.read_completions(run, name, split), examples, wall)
                 store.write_grades(run, name, split, grades, **unit)
                 graded += 1
                 graders.add(grader)
     if graded:
         say(f"completions of {graded} units graded by {'; '.join(sorted(graders))}")
     return graded
+
+
+def _run_before(unit: Mapping[str, Any], wall: Wall | None) -> list[dict[str, Any]]:
+    """The same unit as graded behind any wall: that is better than not graded, and not done anew behind another."""
+    if wall is not None:
+        return []
+    kinds = [kind for kind, grader in GRADERS.items() if grader.run is not None]
+    return [
+        dict(unit) | {"grader": unit["grader"].replace(named, f"{named} behind {name}")}
+        for name in WALLS
+        for kind in kinds
+        if (named := f"{kind} {GRADERS[kind].version}") in unit["grader"]
+    ]
 
 
 def _samples_note(run: store.Run, checkpoint: str, split: str, request: str) -> dict[str, Any] | None:
