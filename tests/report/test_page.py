@@ -16,6 +16,7 @@ from overmem.errors import BadRequest
 from overmem.records import Estimate, Measurement
 from overmem.report import Report, report
 from overmem.report.findings import Findings
+from overmem.report.markup import Section, render_inline
 from overmem.report.page import page
 from overmem.report.sections import SECTIONS
 
@@ -246,3 +247,15 @@ def test_a_browser_draws_every_chart_and_its_console_stays_empty(html, tmp_path)
     drawn = [a for a in places if a.get("data-drawn")]
     marks = [a for t, a in Reading(done.stdout).elements if t == "svg" and "marks" in a.get("class", "")]
     assert len(drawn) == len(marks) >= 6
+
+
+def toy(findings):
+    """A section is one file, its template included."""
+    return Section("Toys", render_inline("<p>{{ name }} of {{ n }}</p>", name="<b>", n=len(findings.trained)))
+
+
+def test_a_section_is_one_function_with_its_template_and_one_line_of_the_table(findings):
+    html = page(findings, {**SECTIONS, "toys": toy})
+    assert '<section id="toys">' in html
+    assert "<p>&lt;b&gt; of 7</p>" in html
+    assert 'href="#toys"' in html

@@ -28,6 +28,9 @@ class Audit:
     attacks: tuple[str, ...] = ()
     """Membership attacks that need more than the scores of the solutions: recall, neighbour. The others are always
     run. By default those of the last audit of the same data."""
+    probes: tuple[str, ...] = ()
+    """Probes of your own, "module:function" each, beside the built-in ones, which always run. By default those of the
+    last audit of the same data."""
     checkpoints: tuple[str, ...] = ()
     """Only these checkpoints: folder names, or `base`; by default all."""
     splits: tuple[str, ...] = ()

@@ -212,6 +212,7 @@ def _options(
         "template": template,
         "shifts": [],
         "attacks": [],
+        "probes": [],
         "dtype": "bfloat16" if device.startswith("cuda") else "float32",
     }
     chosen: dict[str, Any] = {}

@@ -13,6 +13,7 @@ from overmem.observe.grades import update_grades
 from overmem.observe.plan import plan_of
 from overmem.observe.token_texts import token_texts
 from overmem.observe.work import Progress, observe
+from overmem.probes import with_own
 from overmem.probes.measure import measured
 from overmem.records import Measurement
 from overmem.tasks import functions_of
@@ -50,7 +51,9 @@ def audit(
             that is too short: after the warm-up.
         Locked: another process writes to the run.
     """
-    workload, throughput = workload_within_budget(requested(config, say))
+    requested_audit = requested(config, say)
+    probes = with_own(requested_audit.options["probes"])
+    workload, throughput = workload_within_budget(requested_audit)
     if throughput is not None:
         say(budget_sentence(workload, throughput))
     request, splits, failures = workload.request, workload.splits, workload.failures
@@ -98,6 +101,6 @@ def audit(
             say=say,
             run_code=config.run_code,
         )
-        rows = tuple(measured(store.read_checkpoints(run), store.snapshot_reader(run)))
+        rows = tuple(measured(store.read_checkpoints(run), store.snapshot_reader(run), probes))
         store.write_measurements(run, rows)
     return Audited(run, rows, computed, workload.standing, failures)

@@ -7,6 +7,7 @@ import numpy as np
 from overmem import store
 from overmem.diagnose.options import Diagnose
 from overmem.errors import BadRequest
+from overmem.probes import with_own
 from overmem.probes.consequences import consequences
 from overmem.records import Consequence
 from overmem.verdict.evidence import Evidence
@@ -63,6 +64,12 @@ def _consequences(run: store.Run, alpha: float) -> Callable[[str, str], tuple[Co
         named = {c.name: c for c in store.read_checkpoints(run)}
         base = next((c for c in named.values() if c.step == 0), None)
         good, bad = (store.read_snapshot(run, named[name]) for name in (reference, checkpoint))
-        return consequences(good, bad, base=None if base is None else store.read_snapshot(run, base), alpha=alpha)
+        return consequences(
+            good,
+            bad,
+            base=None if base is None else store.read_snapshot(run, base),
+            alpha=alpha,
+            probes=with_own(store.read_plan(run).options.get("probes", ())),
+        )
 
     return measured

@@ -1,6 +1,6 @@
 """Probes: pure functions from one checkpoint's observations to measurements. One file per probe, one literal table."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from overmem.probes.accuracy import accuracy
 from overmem.probes.calibration import calibration, miscalibration
@@ -12,6 +12,7 @@ from overmem.probes.ood import ood, ood_lost
 from overmem.probes.perplexity import perplexity
 from overmem.probes.probe import Probe
 from overmem.probes.robustness import robustness, robustness_lost
+from overmem.tables import resolve
 
 PROBES: Mapping[str, Probe] = {
     "perplexity": Probe(perplexity),
@@ -24,3 +25,13 @@ PROBES: Mapping[str, Probe] = {
     "membership": Probe(membership, membership_gained),
     "memorization": Probe(memorization, extraction_gained),
 }
+
+
+def with_own(names: Iterable[str]) -> Mapping[str, Probe]:
+    """The table with the probes that each "module:function" names: a Probe, or a function that only measures.
+
+    Raises:
+        BadRequest: one cannot be imported.
+    """
+    own = {name: resolve({}, name, "probe") for name in names}
+    return {**PROBES, **{name: found if isinstance(found, Probe) else Probe(found) for name, found in own.items()}}

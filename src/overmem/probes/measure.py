@@ -29,7 +29,7 @@ def measured(
     for checkpoint in checkpoints:
         snapshot = read(checkpoint)
         for probe in probes.values():
-            yield from probe.measure(snapshot, base=base, minimum=minimum)
+            yield from probe(snapshot, base=base, minimum=minimum)
         if checkpoint.merged_from:
             continue
         place = next(i for i, s in enumerate(scored) if s.checkpoint == checkpoint)

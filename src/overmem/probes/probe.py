@@ -34,3 +34,7 @@ class Probe:
     """(snapshot, *, base, minimum) -> its measurements."""
     consequences: Consequences | None = None
     """None where nothing that it measures can be called a harm."""
+
+    def __call__(self, snapshot: Snapshot, **others: Snapshot | None) -> list[Measurement]:
+        """The measurements of one checkpoint."""
+        return self.measure(snapshot, **others)

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
 from overmem import store
 from overmem.records import Checkpoint, CheckpointVerdict, Estimate, Measurement, Verdict
 from overmem.report.tokens import TokenStory, token_story
+from overmem.report.turned import Turned, turned
 
 ACCURACY = ("accuracy", "accuracy")
 """Probe and metric of greedy accuracy."""
@@ -32,6 +34,10 @@ class Findings:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     questions: Mapping[str, str] = field(default_factory=dict)
     """Id of a training example -> its question."""
+    turned: Turned | None = None
+    """A question that the recommended checkpoint answers correctly and the late one does not."""
+    date: str = ""
+    """When the verdict was made, as `28 Nov 2026`."""
     tokens: TokenStory | str = "no observations at hand"
     """Which tokens carry the late checkpoint's excess, or why that is not known."""
 
@@ -132,8 +138,14 @@ def read_findings(run: store.Run) -> Findings:
         checkpoints=store.read_checkpoints(run) if planned else (),
         plan=store.to_jsonable(store.read_plan(run)) if planned else {},
         recipe=store.read_recipe(run),
+        date=f"{datetime.fromtimestamp(run.verdict_path.stat().st_mtime, UTC):%-d %b %Y}",
         questions={e.id: e.question for e in store.read_examples(run, "train")} if train.is_file() else {},
     )
+    if len(findings.compared) == 2:
+        answered = [s for s in findings.splits if s == "test" or s.startswith(("test+", "ood-"))] or [
+            findings.chosen_on
+        ]
+        findings = replace(findings, turned=turned(run, *findings.compared, answered))
     late, lowest = findings.checkpoint(findings.compared[-1] if findings.compared else None), findings.lowest
     reference = findings.checkpoint(lowest)
     if late is None or reference is None:

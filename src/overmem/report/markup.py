@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from overmem.report.glossary import gloss
 from overmem.report.numbers import estimate_html
 
 
@@ -38,13 +39,18 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"estimate": estimate_html, "chart": chart}
+    environment.globals |= {"estimate": estimate_html, "chart": chart, "gloss": gloss}
     return environment
 
 
 def render(template: str, **values: Any) -> Markup:
     """A template of the package filled with `values`; text is escaped, Markup is not."""
     return Markup(_environment().get_template(template).render(**values))
+
+
+def render_inline(template: str, **values: Any) -> Markup:
+    """As `render`, of a template that is part of a section's own file."""
+    return Markup(_environment().from_string(template).render(**values))
 
 
 def file_text(name: str) -> str:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
 
@@ -10,13 +11,13 @@ import overmem
 from overmem.records import REGIMES
 from overmem.report.charts import THEME
 from overmem.report.findings import Findings
-from overmem.report.markup import file_text, render, script_json
+from overmem.report.markup import Section, file_text, render, script_json
 from overmem.report.sections import SECTIONS
 
 
-def page(findings: Findings) -> str:
+def page(findings: Findings, table: Mapping[str, Callable[[Findings], Section]] = SECTIONS) -> str:
     """One HTML document that needs nothing but itself. The same findings give the same text."""
-    sections = {name: section(findings) for name, section in SECTIONS.items()}
+    sections = {name: section(findings) for name, section in table.items()}
     charts = {f"{name}-{key}": spec for name, s in sections.items() for key, spec in s.charts.items()}
     scripts = [bundle(), file_text("page.js")]
     return render(

@@ -1,11 +1,12 @@
 """The first screen: which checkpoint to ship, what the habit would have cost, and since when."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from overmem.records import Choice, Estimate, Severity
+from overmem.records import Choice, Consequence, Estimate, Severity
 from overmem.report.findings import Findings, has_value
 from overmem.report.markup import Section, render
 from overmem.report.numbers import interval_text, value_text
+from overmem.statistics import negated
 
 RULES = {
     "last": "the last checkpoint",
@@ -17,6 +18,17 @@ RULES = {
     "merge": "the merge",
 }
 """Selection rules as a reader knows them, the commonest first."""
+
+
+PLAINLY = {
+    "over-memorized": "From there on answers are about as often right, but the model recites its training solutions; "
+    "other correct ones become unlikely to it.",
+    "over-fitted": "Later on, fewer answers are right and correct solutions become less likely.",
+    "healthy": "Answers are as often right as anywhere in the run, and correct solutions are as likely to the model.",
+    "under-trained": "Answers were still getting better when training ended.",
+    "undecided": "There are too few examples to tell what training did; the numbers below say how far they reach.",
+}
+"""What a run's regime means, for somebody who has not read about it."""
 
 
 def answer(findings: Findings) -> Section:
@@ -33,12 +45,40 @@ def answer(findings: Findings) -> Section:
         others=_by_checkpoint(others),
         agreed=bool(verdict.choices) and not others,
         where=findings.confirmed_on,
+        about=about(findings),
+        plainly=PLAINLY.get(verdict.regime, "") if shipped else "",
+        gain=negated,
+        confirmed=[harm(c) for c in verdict.costs if c.confirmed],
+        turned=findings.turned,
         rules=RULES,
         onset=_onset(findings),
         excess=verdict.severity.excess if verdict.severity else None,
         shares=_shares(verdict.severity),
     )
     return Section(verdict.headline, body)
+
+
+def about(findings: Findings) -> list[str]:
+    """Which model, on what data, with how many examples, when."""
+    data = findings.plan.get("data") or {}
+    splits = findings.plan.get("splits") or {}
+    sizes = [
+        f"{splits[name]['n']:,} {words}"
+        for name, words in (("val", "validation"), ("test", "test"))
+        if isinstance(splits.get(name), Mapping)
+    ]
+    base = findings.plan.get("base") or findings.recipe.get("model")
+    facts = [base, data.get("source"), f"{' + '.join(sizes)} examples" if sizes else "", findings.date]
+    return [str(fact) for fact in facts if fact]
+
+
+def harm(cost: Consequence) -> dict[str, str | int]:
+    """A confirmed consequence as a sentence around its size."""
+    unit = "points" if cost.is_share else "number"
+    before, _, after = cost.sentence.partition("{}")
+    size = value_text(cost.difference, unit).removeprefix("+")
+    interval = interval_text(cost.difference, unit).replace("+", "")
+    return {"before": before, "size": size, "after": after, "interval": interval, "n": cost.difference.n}
 
 
 def _regime_of(findings: Findings, name: str | None) -> str:

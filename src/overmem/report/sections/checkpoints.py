@@ -30,5 +30,5 @@ def checkpoints(findings: Findings) -> Section:
     )
     where = {"val": "validation", "test": "test"}[findings.chosen_on]
     paired = ", paired over examples" if findings.verdict.evidence == "observations" else ""
-    lead = f"On {where} examples. Excess is nats a token above the perplexity minimum{paired}."
+    lead = f"On {where} examples. Excess is nats per token above the perplexity minimum{paired}."
     return Section("Every checkpoint", body, lead=lead)

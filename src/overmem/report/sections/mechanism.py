@@ -14,7 +14,7 @@ PARTS = {
     "nll_part_disagree": "tokens that it gets wrong",
 }
 TABLE = {
-    "nll above the minimum, nats a token": ("mechanism", "excess", "excess"),
+    "nll above the minimum, nats per token": ("mechanism", "excess", "excess"),
     "of it, on tokens that greedy decoding gets right": ("mechanism", "agree_share", "share"),
     "of it, undone by one temperature": ("mechanism", "scale_share", "share"),
     "of the rise, on the hundredth of tokens that rose most": ("mechanism", "top_percent_share", "percent"),

@@ -30,8 +30,8 @@ Estimates: TypeAlias = Mapping[str, Estimate]
 """By checkpoint name."""
 
 WORDS = {"val": "validation", "test": "test"}
-ACCURACY_HEIGHT = 210
-PERPLEXITY_HEIGHT = 190
+ACCURACY_HEIGHT = 128
+PERPLEXITY_HEIGHT = 112
 
 
 def trajectory(findings: Findings) -> Section:
@@ -258,7 +258,7 @@ def _hover(findings: Findings, tests: Estimates, estimates: Estimates, name: str
     titles = {
         "validation": f"{name}, {WORDS[findings.chosen_on]}",
         "test": f"{name}, test",
-        "excess": "excess, nats a token",
+        "excess": "excess, nats per token",
     }
     pointed = alt.selection_point(name="pointed", on="pointerover", clear="pointerout", fields=["step"], empty=False)
     told_by = [alt.Tooltip(f"{f}:N", title=titles.get(f, f)) for f in fields]

@@ -1,0 +1,71 @@
+"""Questions that were answered correctly at one checkpoint and wrongly at a later one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from overmem import store
+from overmem.records import Samples
+
+
+@dataclass(frozen=True)
+class Turned:
+    """One question that went from right to wrong, and how many of its split did."""
+
+    split: str
+    id: str
+    question: str
+    answer: str
+    """The right one."""
+    good: str
+    bad: str
+    """Names of the two checkpoints."""
+    before: str
+    after: str
+    """Their greedy completions."""
+    lost: int
+    """Questions of the split that went from right to wrong."""
+    won: int
+    """Those that went from wrong to right."""
+    n: int
+
+
+def turned(run: store.Run, good: str, bad: str, splits: Sequence[str]) -> Turned | None:
+    """The easiest to read of the questions that went wrong, of the split that lost the most; None where none did."""
+    most: tuple[float, str, list[str], int, int] | None = None
+    for split in splits:
+        if not all(run.unit_path(name, split, "samples").is_file() for name in (good, bad)):
+            continue
+        before, after = (_greedy(store.read_samples(run, name, split)) for name in (good, bad))
+        both = before.keys() & after.keys()
+        lost = sorted(name for name in both if before[name][0] and not after[name][0])
+        won = sum(after[name][0] and not before[name][0] for name in both)
+        if lost and (most is None or len(lost) / len(both) > most[0]):
+            most = len(lost) / len(both), split, lost, won, len(both)
+    if most is None:
+        return None
+    _, split, lost, won, n = most
+    texts = [_greedy(store.read_samples(run, name, split)) for name in (good, bad)]
+    examples = {e.id: e for e in store.read_examples(run, split)}
+    readable = [name for name in lost if name in examples]
+    if not readable:
+        return None
+    name = min(readable, key=lambda i: (len(examples[i].question) + sum(len(t[i][1]) for t in texts), i))
+    return Turned(
+        split=split,
+        id=name,
+        question=examples[name].question,
+        answer=examples[name].answer,
+        good=good,
+        bad=bad,
+        before=texts[0][name][1],
+        after=texts[1][name][1],
+        lost=len(lost),
+        won=won,
+        n=n,
+    )
+
+
+def _greedy(samples: Samples) -> dict[str, tuple[bool, str]]:
+    """Example id -> whether its greedy completion is right, and its text."""
+    rows = zip(samples.example_ids, samples.draw, samples.correct, samples.text, strict=True)
+    return {name: (bool(correct), text) for name, draw, correct, text in rows if draw == 0}
