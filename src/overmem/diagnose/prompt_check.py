@@ -61,7 +61,7 @@ def _example(run: store.Run, split: str) -> str:
         example = store.read_examples(run, split)[0]
     except (BadRequest, IndexError):
         return ""
-    template = store.read_plan(run).get("template")
+    template = store.read_plan(run).template
     prompt = template.replace("{question}", example.question) if isinstance(template, str) else example.question
     how = "" if isinstance(template, str) else " (in the tokenizer's own template)"
     start = clean(example.solution[:60])
