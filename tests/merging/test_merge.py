@@ -15,7 +15,7 @@ from overmem.errors import BadRequest
 from overmem.merging.options import Merge
 from overmem.merging.verb import merge
 from overmem.models.discovery import find_checkpoints
-from overmem.records import Choice, Estimate, Verdict
+from overmem.records import SCHEMA, Choice, Estimate, Verdict
 from overmem.rules import NEEDS_BASE, RULES
 from overmem.store import open_run, write_verdict
 
@@ -103,7 +103,7 @@ def test_an_audit_finds_the_merge_and_what_it_was_made_of(run: Path) -> None:
     assert found["merged-linear-10-50"].step == 50
     note = json.loads((run / "merged-linear-10-50" / "overmem-merge.json").read_text())
     assert [(s["name"], s["step"]) for s in note["sources"]] == [("checkpoint-10", 10), ("checkpoint-50", 50)]
-    assert (note["schema"], note["rule"], note["weights"], note["knobs"]) == (1, "linear", [0.5, 0.5], {})
+    assert (note["schema"], note["rule"], note["weights"], note["knobs"]) == (SCHEMA, "linear", [0.5, 0.5], {})
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -275,7 +275,7 @@ def test_without_names_the_pair_is_the_recommended_checkpoint_and_the_last(run: 
     none = Estimate(None)
     for name, pair in (("checkpoint-30", True), ("checkpoint-50", False)):
         choice = Choice("bounded", name, none, none, none)
-        write_verdict(open_run(run), Verdict("healthy", "", (), (), {}, {}, choice, ()))
+        write_verdict(open_run(run), Verdict("healthy", "", (), (), None, None, choice, ()))
         if pair:
             assert merge(Merge(str(run))).name == "merged-linear-30-50"
         else:

@@ -13,7 +13,7 @@ from overmem.audit.options import Audit
 from overmem.audit.sources import data_of, examples_of_run, held_out
 from overmem.encoding import VERBATIM, describe_prompt, encode
 from overmem.errors import BadRequest, unknown
-from overmem.models.discovery import CheckpointRef, find_checkpoints, tokenizer_of
+from overmem.models.discovery import CheckpointRef, describe_order, find_checkpoints, tokenizer_of
 from overmem.models.files import stored_vocabulary
 from overmem.models.loading import Skeleton, check_device
 from overmem.observe.engines import engine_of
@@ -127,6 +127,8 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
     has_base = there[0].checkpoint.name == "base"
     if not has_base:
         say("the base model is not known (give --base): no step 0")
+    if order := describe_order(there):
+        say(order)
     engine_of(config.engine)
     seconds = None if config.budget is None else seconds_of(config.budget)
     data = data_of(config, recipe, existing_plan)

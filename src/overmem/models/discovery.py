@@ -1,18 +1,26 @@
-"""Which checkpoints a run has, and where they stand in time."""
+"""Which checkpoints a run has, and their order in time."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from overmem.errors import BadRequest
-from overmem.models.files import json_object
+from overmem.errors import BadCheckpoint, BadRequest
+from overmem.models.files import PICKLED, fingerprint, json_object
 from overmem.records import Checkpoint
 
 MERGE_NOTE = "overmem-merge.json"
 """Written into a merged folder by `overmem merge`: sources, rule, weights."""
+_NUMBERED = re.compile(
+    r"(?:.*[-_.])?(?:checkpoint|ckpt|global_?step|step|iter|iteration|epoch)s?[-_=]?(?P<number>\d+)", re.I
+)
+"""A folder's name that ends in its step or epoch."""
+_UNNUMBERED = re.compile(
+    r"(?:checkpoint|model|epoch|ckpt)?[-_]?(?:final|best|last|latest)(?:[-_](?:model|checkpoint))?", re.I
+)
 
 
 @dataclass(frozen=True)
@@ -29,27 +37,103 @@ class CheckpointRef:
 
 
 def find_checkpoints(root: Path, base: str | None = None) -> list[CheckpointRef]:
-    """The run's checkpoints: the base (if known) as step 0, `checkpoint-<step>` by step, `merged-*` by name.
+    """The run's checkpoints: the base (if known) as step 0, trained ones by step, `merged-*` by name.
+
+    A trained checkpoint is a folder `checkpoint-<step>`, or one that holds a model and whose name ends in a number
+    (`step_100`, `global_step_100`, `iter_0000100`, `epoch_1`) or is `final`, `best` or the like, or the model in `root`
+    itself. Its step is that of its own trainer_state.json, else the number in its name; epochs count from 1. Copies of
+    another checkpoint (`checkpoint-best`, a final model that is the last checkpoint) are left out.
 
     Raises:
-        BadRequest: no checkpoint folder in `root`.
+        BadRequest: no checkpoint in `root`.
     """
-    trained = []
-    for folder in root.glob("checkpoint-*"):
-        if folder.is_dir() and (match := re.fullmatch(r"checkpoint-(\d+)", folder.name)):
-            trained.append(CheckpointRef(_placed(folder, int(match[1])), str(folder)))
-    trained.sort(key=lambda f: f.checkpoint.step)
+    trained = [CheckpointRef(_in_time(folder, step), str(folder)) for folder, step in _numbered(root)]
+    trained.sort(key=lambda ref: ref.checkpoint.step)
     merged = [
         CheckpointRef(_merged(folder), str(folder)) for folder in sorted(root.glob("merged-*")) if folder.is_dir()
     ]
+    trained += _unnumbered(root, trained)
     if not trained and not merged:
+        nested = sorted({str(p.parent) for p in root.glob("*/checkpoint-*") if p.is_dir()})
+        hint = f"; there are some in {', '.join(nested)}: give that folder" if nested else ""
         raise BadRequest(
             f"no checkpoints in {root}: folders named checkpoint-<step> are expected, as transformers and TRL write "
-            f"them (save_strategy='epoch' or 'steps'); it holds {_listing(root)}"
+            f"them (save_strategy='epoch' or 'steps'), or step_<n>, epoch_<n>, or a model in the folder itself; it "
+            f"holds {_listing(root)}{hint}"
         )
     base = base_path(base) if base else _base_of(trained + merged)
     first = [CheckpointRef(Checkpoint("base", 0, 0.0, 0.0), base)] if base else []
     return first + trained + merged
+
+
+def describe_order(refs: Sequence[CheckpointRef]) -> str:
+    """A sentence on checkpoints whose place in time is only known from their names; empty where there is none."""
+    guessed = [
+        f"{ref.checkpoint.name} as step {ref.checkpoint.step}"
+        for ref in refs
+        if ref.checkpoint.step > 0
+        and not ref.checkpoint.merged_from
+        and _step_in_state(Path(ref.path)) is None
+        and not re.fullmatch(r"checkpoint-\d+", ref.checkpoint.name)
+    ]
+    if not guessed:
+        return ""
+    return f"no trainer_state.json, so the order is that of the names: {', '.join(guessed)}"
+
+
+def _numbered(root: Path) -> list[tuple[Path, int]]:
+    """Checkpoint folders whose step is known, by trainer_state.json or by name."""
+    folders = [(p, int(m[1])) for p in root.glob("checkpoint-*") if (m := re.fullmatch(r"checkpoint-(\d+)", p.name))]
+    if folders := [(p, step) for p, step in folders if p.is_dir()]:
+        return folders
+    named = [
+        (p, m) for p in sorted(root.glob("*")) if p.is_dir() and (m := _NUMBERED.fullmatch(p.name)) and _has_model(p)
+    ]
+    # A model saved after epoch 0 or step 0 is not the base: numbers that count from 0 are moved to count from 1.
+    offset = 1 if any(int(m["number"]) == 0 for _, m in named) else 0
+    steps = [(p, _step_in_state(p), int(m["number"]) + offset) for p, m in named]
+    if all(state for _, state, _ in steps):
+        return [(p, state) for p, state, _ in steps if state]
+    return [(p, number) for p, _, number in steps]
+
+
+def _unnumbered(root: Path, trained: Sequence[CheckpointRef]) -> list[CheckpointRef]:
+    """Models without a number in their name that are no copy of a numbered one: `final`, `best`, the folder itself."""
+    folders = [*(p for p in sorted(root.glob("*")) if p.is_dir() and _UNNUMBERED.fullmatch(p.name)), root]
+    folders = [folder for folder in folders if _has_model(folder)]
+    last = max((ref.checkpoint.step for ref in trained), default=0)
+    seen = {_fingerprint(Path(ref.path)) for ref in trained} if folders else set()
+    refs = []
+    for folder in folders:
+        weights = _fingerprint(folder)
+        if not weights or weights in seen:
+            continue
+        seen.add(weights)
+        last = _step_in_state(folder) or last + 1
+        name = "final" if folder == root else folder.name
+        refs.append(CheckpointRef(replace(_in_time(folder, last), name=name), str(folder)))
+    return sorted(refs, key=lambda ref: ref.checkpoint.step)
+
+
+def _has_model(folder: Path) -> bool:
+    """Whether a folder holds a model or an adapter, whether or not its weights can be read."""
+    return any((folder / name).is_file() for name in ("config.json", "adapter_config.json")) and any(
+        next(folder.glob(pattern), None) for pattern in ("*.safetensors", *PICKLED)
+    )
+
+
+def _fingerprint(folder: Path) -> str:
+    try:
+        return fingerprint(str(folder))
+    except (BadCheckpoint, OSError):
+        return ""
+
+
+def _step_in_state(folder: Path) -> int | None:
+    try:
+        return int(json_object(folder / "trainer_state.json")["global_step"]) or None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def base_path(model: str) -> str:
@@ -69,15 +153,15 @@ def tokenizer_at(model: str) -> PreTrainedTokenizerBase:
         raise BadRequest(f"no tokenizer at {model!r}: {error}") from error
 
 
-def tokenizer_of(root: Path, found: list[CheckpointRef], given: str | None = None) -> PreTrainedTokenizerBase:
-    """The tokenizer: the one given, else the run's, a checkpoint's, or the base model's.
+def tokenizer_of(root: Path, refs: list[CheckpointRef], name: str | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer: the named one, else the run's, a checkpoint's, or the base model's.
 
     Raises:
         BadRequest: none of these has one.
     """
-    if given:
-        return tokenizer_at(given)
-    places = [str(root), *(f.path for f in reversed(found))]
+    if name:
+        return tokenizer_at(name)
+    places = [str(root), *(ref.path for ref in reversed(refs))]
     for place in places:
         folder = Path(place)
         if folder.is_dir() and not any((folder / n).is_file() for n in ("tokenizer.json", "tokenizer_config.json")):
@@ -86,7 +170,7 @@ def tokenizer_of(root: Path, found: list[CheckpointRef], given: str | None = Non
             return AutoTokenizer.from_pretrained(place, trust_remote_code=False)
         except Exception:  # the tokenizers library raises nothing narrower for a file that it cannot read
             continue
-    base = found[0].path if found and found[0].checkpoint.name == "base" else None
+    base = refs[0].path if refs and refs[0].checkpoint.name == "base" else None
     where = f"their base {base!r}" if base else "their base, which is not known (--base)"
     raise BadRequest(f"no tokenizer in {root}, its checkpoints or {where}; give one with --tokenizer")
 
@@ -96,20 +180,20 @@ def _listing(root: Path) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") if names else "nothing"
 
 
-def _base_of(found: list[CheckpointRef]) -> str | None:
-    for one in found:
-        if one.is_adapter:
+def _base_of(refs: list[CheckpointRef]) -> str | None:
+    for ref in refs:
+        if ref.is_adapter:
             try:
-                config = json_object(Path(one.path) / "adapter_config.json")
+                config = json_object(Path(ref.path) / "adapter_config.json")
             except ValueError:
-                continue  # it is told of when the checkpoint is loaded
+                continue  # reported when the checkpoint is loaded
             if name := config.get("base_model_name_or_path"):
                 return str(name)
     return None
 
 
-def _placed(folder: Path, step: int) -> Checkpoint:
-    """Where a checkpoint stands in time, by the log that its trainer wrote; by its name where that is not whole."""
+def _in_time(folder: Path, step: int) -> Checkpoint:
+    """A checkpoint with its epoch and cumulative learning rate, where the trainer's log has them."""
     try:
         state = json_object(folder / "trainer_state.json")
     except (OSError, ValueError):
@@ -120,9 +204,9 @@ def _placed(folder: Path, step: int) -> Checkpoint:
         if "learning_rate" in row
     ]
     total, previous = 0.0, 0
-    for at, rate in rates:
-        total += rate * (at - previous)
-        previous = at
+    for logged_step, rate in rates:
+        total += rate * (logged_step - previous)
+        previous = logged_step
     if rates:
         total += rates[-1][1] * max(0, step - previous)
     return Checkpoint(folder.name, step, state.get("epoch"), total if rates else None)

@@ -1,4 +1,4 @@
-"""The files of a checkpoint's folder: configuration, weights in safetensors, and what tells two of them apart."""
+"""The files of a checkpoint's folder: configuration, weights in safetensors, and the fingerprint of both."""
 
 import hashlib
 import json
@@ -19,19 +19,23 @@ _INCIDENTAL = {
     "_name_or_path", "transformers_version", "use_cache", "dtype", "torch_dtype",
     "base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping",
 }  # fmt: skip
-"""Keys of a configuration that change nothing in what the model computes."""
+"""Keys of a configuration that do not change what the model computes."""
 
 
 def json_object(path: Path) -> dict[str, Any]:
-    """A JSON object; ValueError where it is none."""
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(found, dict):
+    """The JSON object in a file.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
         raise ValueError(f"{path} holds no JSON object")
-    return found
+    return content
 
 
 def shape_of(folder: Path, name: str = "config.json") -> dict[str, Any]:
-    """A configuration without what is incidental; empty where there is none, or none that can be read."""
+    """A configuration without incidental keys; empty where there is none or it cannot be read."""
     try:
         config = json_object(folder / name)
     except (OSError, ValueError):
@@ -47,6 +51,8 @@ def weight_files(folder: Path) -> list[Path]:
     """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
+        if reason := _other_format(folder):
+            raise BadCheckpoint(reason)
         pickles = sorted(p.name for pattern in PICKLED for p in folder.glob(pattern))
         if any(not name.startswith(("optimizer", "scheduler", "rng_state", "scaler")) for name in pickles):
             raise BadCheckpoint(
@@ -58,13 +64,39 @@ def weight_files(folder: Path) -> list[Path]:
     return files
 
 
+def _other_format(folder: Path) -> str:
+    """What is in a folder without safetensors and the command that converts it; empty for plain pickles or nothing."""
+    if next(folder.glob("pytorch_model_fsdp*"), None) or next(folder.glob("**/__*_*.distcp"), None):
+        return (
+            f"{folder} holds FSDP shards only; merge them: accelerate merge-weights "
+            f"{folder}/pytorch_model_fsdp_0 {folder}"
+        )
+    if next(folder.glob("**/*_model_states.pt"), None) or (folder / "zero_to_fp32.py").is_file():
+        return (
+            f"{folder} holds DeepSpeed ZeRO shards only; where you trust the files, convert them: "
+            f"python {folder}/zero_to_fp32.py {folder} {folder} --safe_serialization"
+        )
+    if gguf := sorted(p.name for p in folder.glob("*.gguf")):
+        return (
+            f"{folder} holds GGUF ({', '.join(gguf)}); convert it: AutoModelForCausalLM.from_pretrained(folder, "
+            f"gguf_file={gguf[0]!r}), then save its weights with save_pretrained"
+        )
+    if (folder / "adapter_model.bin").is_file():
+        return (
+            f"{folder} holds a pickled adapter only (adapter_model.bin), which overmem never loads because a pickle "
+            "runs code; where you trust it, convert it: safetensors.torch.save_file(torch.load('adapter_model.bin',"
+            " weights_only=True), 'adapter_model.safetensors')"
+        )
+    return ""
+
+
 def names_in(files: list[Path]) -> set[str]:
     """The names of the tensors in weight files."""
-    found: set[str] = set()
+    names: set[str] = set()
     for file in files:
         with safe_open(file, framework="pt") as stream:
-            found |= set(stream.keys())
-    return found
+            names |= set(stream.keys())
+    return names
 
 
 def stored_vocabulary(path: str) -> int:

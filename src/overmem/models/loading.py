@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
 from overmem.errors import BadCheckpoint, BadRequest, unknown
@@ -20,21 +20,21 @@ KEEPS_BASE = (True, False, None, "gaussian", "eva", "orthogonal")
 
 
 def check_device(device: str) -> None:
-    """Refuse a device that is not there.
+    """Refuse a device that does not exist.
 
     Raises:
-        BadRequest: what was given, and what there is.
+        BadRequest: with the allowed devices.
     """
-    there = ["cpu"]
+    devices = ["cpu"]
     if (accelerator := torch.accelerator.current_accelerator(check_available=True)) is not None:
-        there += [accelerator.type, *(f"{accelerator.type}:{i}" for i in range(torch.accelerator.device_count()))]
-    if device not in there:
-        raise unknown("device", device, ["auto", *there], "this machine's")
+        devices += [accelerator.type, *(f"{accelerator.type}:{i}" for i in range(torch.accelerator.device_count()))]
+    if device not in devices:
+        raise unknown("device", device, ["auto", *devices], "this machine's")
 
 
 @dataclass
 class Skeleton:
-    """One model in memory whose weights are swapped from checkpoint to checkpoint instead of being loaded anew."""
+    """One model in memory whose weights are replaced from checkpoint to checkpoint instead of loading each model."""
 
     base: str | None
     """Folder or hub id of the base model; needed for adapters."""
@@ -45,23 +45,26 @@ class Skeleton:
     _holds: str = field(default="", repr=False)
     _restores: bool = field(default=False, repr=False)
 
-    def model(self, found: CheckpointRef) -> Model:
+    def model(self, ref: CheckpointRef) -> Model:
         """The model with this checkpoint's weights, in evaluation mode.
 
         Raises:
-            BadCheckpoint: pickled, truncated, missing or ill-shaped weights.
+            BadCheckpoint: pickled, truncated, missing or ill-shaped weights, or anything else that a library raises.
             BadRequest: the model does not fit the device.
         """
-        if self._model is not None and self._holds == found.path:
+        if self._model is not None and self._holds == ref.path:
             return self._model
         try:
-            model = self._with_adapter(found) if found.is_adapter else self._with_weights(found.path)
+            model = self._with_adapter(ref) if ref.is_adapter else self._with_weights(ref.path)
         except torch.OutOfMemoryError as error:
             self._model = None
-            raise BadRequest(f"{found.path} does not fit {self.device}: {error}; allowed: another --device") from error
-        except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
+            raise BadRequest(f"{ref.path} does not fit {self.device}: {error}; allowed: another --device") from error
+        except (BadCheckpoint, BadRequest):
             self._model = None
-            raise BadCheckpoint(f"{found.path} cannot be loaded: {error}") from error
+            raise
+        except Exception as error:  # libraries raise anything for a folder they cannot read: one checkpoint's trouble
+            self._model = None
+            raise BadCheckpoint(f"{ref.path} cannot be loaded: {type(error).__name__}: {error}") from error
         model.train(False)
         return model
 
@@ -92,28 +95,34 @@ class Skeleton:
         self._config, self._holds = shape_of(Path(path)), path
         return self._model
 
-    def _with_adapter(self, found: CheckpointRef) -> Model:
+    def _with_adapter(self, ref: CheckpointRef) -> Model:
         from peft import PeftModel, get_peft_model_state_dict
 
         if self.base is None:
-            raise BadCheckpoint(f"{found.path} is an adapter and its base model is not known; give --base")
-        files = weight_files(Path(found.path))
+            raise BadCheckpoint(f"{ref.path} is an adapter and its base model is not known; give --base")
+        files = weight_files(Path(ref.path))
         if self._model is not None and hasattr(self._model, "peft_config"):
             kept = self._model if self._restores else None
             self._model = kept.unload() if kept is not None else None
             self._holds = self.base if kept is not None else ""
         base = self._with_weights(self.base)
-        config = json_object(Path(found.path) / "adapter_config.json")
+        config = json_object(Path(ref.path) / "adapter_config.json")
         is_lora = config.get("peft_type") == "LORA"
+        if str(config.get("init_lora_weights")).startswith("pissa_niter"):
+            raise BadCheckpoint(
+                f"{ref.path} was initialised with {config['init_lora_weights']}, whose random part of the base weights "
+                "cannot be recomputed; convert it to plain LoRA: model.save_pretrained(folder, "
+                "path_initial_model_for_weight_conversion=<adapter saved before training>)"
+            )
         self._restores = is_lora and config.get("init_lora_weights", True) in KEEPS_BASE
-        model: Any = PeftModel.from_pretrained(base, found.path, torch_device=self.device)
+        model: Any = PeftModel.from_pretrained(base, ref.path, torch_device=self.device)
         expected = set(get_peft_model_state_dict(model, save_embedding_layers=False))
         if lacking := sorted(expected - names_in(files)):  # PEFT only warns of it
             self._model = None
-            raise BadCheckpoint(f"{found.path} lacks weights: {', '.join(lacking[:5])}")
+            raise BadCheckpoint(f"{ref.path} lacks weights: {', '.join(lacking[:5])}")
         prompt = model.active_peft_config.is_prompt_learning
-        self._model = without_prompt_learning(model, found.path) if prompt else model
-        self._holds = found.path
+        self._model = without_prompt_learning(model, ref.path) if prompt else model
+        self._holds = ref.path
         return self._model
 
 
