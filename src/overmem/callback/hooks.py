@@ -86,6 +86,9 @@ class OvermemCallback(TrainerCallback):
             counts = ", ".join(f"{len(split.encoded)} {name} examples" for name, split in evaluation.splits.items())
             mebibytes = memory_bound(self.config, evaluation, arguments["model"]) / 2**20
             logger.info("%s; at most %.0f MiB in addition to the model, %g s", counts, mebibytes, self.config.seconds)
+            for name, split in evaluation.splits.items():
+                if split.truncated:
+                    self.say(f"{split.truncated} {name} examples are longer than the model's context and are left out")
             data = self.source.data
             if data is not None and "val" in self.source.carved_splits:
                 self.say(not_held_out(["val"], data.source))

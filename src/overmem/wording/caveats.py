@@ -40,7 +40,7 @@ def caveats(assessment: Assessment, context: AuditContext) -> tuple[str, ...]:
             f"{capital(splits)} {verb} cut out of the training rows of the data that was given: if the run was trained "
             "on those too, nothing was held out, and none of this holds."
         )
-    if unsure := not_compared(assessment.mismatch):
+    if unsure := not_compared(assessment.mismatch, assessment.limits):
         warnings.append(unsure)
     warnings += _truncated(context.truncated, context.max_new_tokens)
     if context.selected_on != "val":

@@ -25,6 +25,18 @@ def mismatch_sentence(shift: Mismatch, limits: Limits) -> str:
     )
 
 
-def not_compared(shift: Mismatch) -> str:
-    """That val and train could not be compared, and why; empty where they were."""
-    return "" if shift.differs is not None else f"Train and val could not be compared: {shift.note}."
+def not_compared(shift: Mismatch, limits: Limits) -> str:
+    """That val and train could not be compared, or not well enough to call them one distribution; else empty."""
+    if shift.differs is None:
+        return f"Train and val could not be compared: {shift.note}."
+    gap, checkpoint = shift.gap, shift.checkpoint
+    if shift.differs or checkpoint is None or gap.value is None or gap.low is None or gap.high is None:
+        return ""
+    if -limits.d_nll < gap.low and gap.high < limits.d_nll:
+        return ""
+    where = "the base model" if checkpoint.step == 0 else checkpoint.name
+    shown = format_interval(gap.low, gap.high, "+.3f")
+    return (
+        f"Whether val and train are one distribution is uncertain: at {where} their nll differs by {gap.value:+.3f} "
+        f"nats per token ({shown}, n = {gap.n:,}), too few rows to exclude {limits.d_nll:g}."
+    )
