@@ -155,8 +155,12 @@ def test_a_recipe_with_an_unknown_key_is_refused_by_name() -> None:
     for wrong in ({"sauce": "x"}, {"ood": {"far": {"sauce": "y"}}}):
         with pytest.raises(ValidationError, match="sauce"):
             adapter.validate_python(wrong)
-    with pytest.raises(ValidationError, match="kind"):
-        adapter.validate_python({"kind": "essay"})
+
+
+def test_a_kind_of_answer_without_a_grader_is_refused_with_the_graders(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"question": "Q?", "answer": "3"}) + "\n")
+    with pytest.raises(BadRequest, match=r"unknown kind of answer 'essay'.*auto, none"):
+        load(Data(str(tmp_path / "rows.jsonl"), kind="essay"))
 
 
 @pytest.mark.parametrize("name", sorted(tasks.SOURCES))
