@@ -23,8 +23,9 @@ check: $(READY)  ## Format, lint, types, the import contract.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(READY)  ## The methods page, made from the docstrings.
-	$(BIN)/python -m studies.methods docs/methods.md
+docs: $(READY)  ## The pages that are made from the docstrings.
+	$(BIN)/python -m docs.making.methods docs/methods.md
+	$(BIN)/python -m docs.making.api docs/api.md
 
 vega: $(READY)  ## The chart library that reports carry, as one script.
 	$(BIN)/python -c "import vl_convert; print(vl_convert.javascript_bundle('window.vegaEmbed = vegaEmbed;'), end='')" \

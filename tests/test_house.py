@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from docs.making.api import api_page
+from docs.making.methods import methods_page
 from overmem.cli import VERBS, main
-from studies.methods import methods_page
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,6 +34,10 @@ def test_no_source_file_is_longer_than_300_lines():
     lengths = {p: len(p.read_text().splitlines()) for p in (ROOT / "src").rglob("*.py")}
     assert lengths
     assert {str(p): n for p, n in lengths.items() if n > 300} == {}
+
+
+def test_the_page_of_the_python_interface_is_what_the_docstrings_say():
+    assert (ROOT / "docs" / "api.md").read_text() == api_page(), "run `make docs`"
 
 
 def test_the_methods_page_is_what_the_docstrings_say():

@@ -1,29 +1,33 @@
 """The methods page: every family's table, with knobs, summaries and sources from the docstrings.
 
-python -m studies.methods docs/methods.md
+python -m docs.making.methods docs/methods.md
 """
 
 import inspect
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from overmem.grading import GRADERS
+from overmem.grading import GRADERS, Grader
 from overmem.losses import LOSSES
 from overmem.observe.engines import ENGINES
 from overmem.probes import PROBES
 from overmem.rules import RULES
 from overmem.shifts import SHIFTS
 from overmem.store import write_text
-from overmem.tables import Table, first_line, knobs
+from overmem.tables import first_line, knobs
 from overmem.tuning import TUNING
 
-FAMILIES: dict[str, Table] = {
+FAMILIES: dict[str, Mapping[str, Any]] = {
     "Token losses": LOSSES,
     "Fine-tuning methods": TUNING,
     "Probes": {name: probe.measure for name, probe in PROBES.items()},
     "Merge rules": RULES,
     "Shifts": SHIFTS,
+    "Engines": ENGINES,
+    "Graders": GRADERS,
     "Engines": ENGINES,
     "Graders": {kind: grader.grade for kind, grader in GRADERS.items()},
 }
@@ -34,11 +38,16 @@ def methods_page(families: dict[str, Table] = FAMILIES) -> str:
     parts = ["# Methods\n\nMade by `make docs` from the docstrings; change it there.\n"]
     for title, table in families.items():
         parts.append(f"\n## {title}\n\n| name | what | knobs | source |\n|---|---|---|---|\n")
-        for name, function in table.items():
-            said = ", ".join(f"`{k}={v!r}`" for k, v in knobs(function).items() if k not in ("base", "minimum"))
+        for name, entry in table.items():
+            function = entry.grade if isinstance(entry, Grader) else entry
+            said = ", ".join(f"`{k}={v!r}`" for k, v in _knobs(function).items() if k not in ("base", "minimum"))
             row = [f"`{name}`", first_line(function), said, _source(inspect.getdoc(function) or "")]
             parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n")
     return "".join(parts)
+
+
+def _knobs(function: Any) -> dict[str, object]:
+    return {} if inspect.isclass(function) else dict(knobs(function))
 
 
 def _source(docstring: str) -> str:

@@ -1,0 +1,89 @@
+"""The built wheel in an empty environment: logs are read, runs judged, compared and drawn, without torch.
+
+python tests/light/light.py
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LIMIT_MIB = 450
+NOT_OURS = ("pip", "setuptools", "pkg_resources", "_distutils_hack", "wheel")
+"""What an empty environment has already."""
+
+
+def main() -> None:
+    """Build, install, run, weigh; raises where one of them fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", work, ROOT])
+        (wheel,) = work.glob("overmem-*.whl")
+        check_contents(wheel)
+        venv.create(work / "env", with_pip=True)
+        python = work / "env" / "bin" / "python"
+        run([python, "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", wheel])
+        weigh(python)
+        command = work / "env" / "bin" / "overmem"
+        logs = work / "logs"
+        logs.mkdir()
+        history = [
+            {"step": s, "epoch": s / 50, "eval_loss": n, "eval_accuracy": 0.8}
+            for s, n in zip(range(50, 450, 50), (0.6, 0.5, 0.4, 0.4, 0.5, 0.6, 0.7, 0.8), strict=True)
+        ]
+        (logs / "trainer_state.json").write_text(json.dumps({"log_history": history}))
+        run([command, "diagnose", logs])
+        audited = work / "run"
+        shutil.copytree(ROOT / "tests" / "golden" / "run", audited)
+        run([command, "diagnose", audited])
+        run([command, "report", audited])
+        run([command, "compare", audited, audited])
+        assert (audited / "overmem" / "report.html").stat().st_size > 100_000
+        run([python, "-c", f"import overmem; print(overmem.diagnose({str(audited)!r}).headline)"])
+        refused = subprocess.run([command, "merge", audited], capture_output=True, text=True, check=False)
+        assert refused.returncode == 2, refused
+        assert "pip install 'overmem[audit]'" in refused.stderr, refused.stderr
+        assert len(refused.stderr.splitlines()) == 1, refused.stderr
+    print("the light install works")
+
+
+def run(command: list[object]) -> None:
+    """The command, shown; its output is kept back unless it fails."""
+    print("$", *[str(part).rpartition("/")[2] if "/" in str(part) else part for part in command], flush=True)
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+
+
+def check_contents(wheel: Path) -> None:
+    """The wheel holds the package, its licence and nothing of the studies, benchmarks or tests."""
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names if ".dist-info" not in name.split("/")[0]}
+    assert tops == {"overmem"}, tops
+    assert "overmem/py.typed" in names
+    assert any(name.endswith("vega/vega-embed.js") for name in names)
+    assert any(name.endswith("licenses/LICENSE") for name in names), names[-5:]
+
+
+def weigh(python: Path) -> None:
+    """The size of everything that the wheel installed, in MiB, below the limit."""
+    where = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    site = Path(where.stdout.strip())
+    files = (p for p in site.rglob("*") if p.is_file() and not p.relative_to(site).parts[0].startswith(NOT_OURS))
+    size = sum(p.stat().st_size for p in files) / 2**20
+    print(f"installed: {size:.0f} MiB, limit {LIMIT_MIB}")
+    assert size < LIMIT_MIB
+    has_torch = subprocess.run([python, "-c", "import torch"], capture_output=True, check=False).returncode == 0
+    assert not has_torch
+
+
+if __name__ == "__main__":
+    main()
