@@ -20,8 +20,8 @@ RUN = ("verdict", "measurements", "checkpoints", "curves", "samples")
 def api_page() -> str:
     """The page as Markdown."""
     parts = [
-        "# overmem from Python\n\nMade by `make docs` from the docstrings; change it there. `import overmem` loads nothing "
-        "heavy: each name is imported when it is first used.\n",
+        "# overmem from Python\n\nMade by `make docs` from the docstrings; change it there. `import overmem` loads "
+        "nothing heavy: each name is imported when it is first used.\n",
         "\n## Functions\n",
         *(_entry(f"overmem.{name}", getattr(overmem, name)) for name in VERBS),
         "\n## A run\n\n`overmem.open(folder)` gives a `Run`:\n\n",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from overmem.grading import GRADERS, Grader
+from overmem.grading import GRADERS
 from overmem.losses import LOSSES
 from overmem.observe.engines import ENGINES
 from overmem.probes import PROBES
@@ -27,19 +27,16 @@ FAMILIES: dict[str, Mapping[str, Any]] = {
     "Merge rules": RULES,
     "Shifts": SHIFTS,
     "Engines": ENGINES,
-    "Graders": GRADERS,
-    "Engines": ENGINES,
     "Graders": {kind: grader.grade for kind, grader in GRADERS.items()},
 }
 
 
-def methods_page(families: dict[str, Table] = FAMILIES) -> str:
+def methods_page(families: Mapping[str, Mapping[str, Any]] = FAMILIES) -> str:
     """The page as Markdown."""
     parts = ["# Methods\n\nMade by `make docs` from the docstrings; change it there.\n"]
     for title, table in families.items():
         parts.append(f"\n## {title}\n\n| name | what | knobs | source |\n|---|---|---|---|\n")
-        for name, entry in table.items():
-            function = entry.grade if isinstance(entry, Grader) else entry
+        for name, function in table.items():
             said = ", ".join(f"`{k}={v!r}`" for k, v in _knobs(function).items() if k not in ("base", "minimum"))
             row = [f"`{name}`", first_line(function), said, _source(inspect.getdoc(function) or "")]
             parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n")

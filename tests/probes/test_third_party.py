@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from docs.making.methods import methods_page
 from overmem import store
 from overmem.diagnose import Diagnose, diagnose
 from overmem.errors import BadRequest
 from overmem.probes import PROBES, with_own
 from overmem.probes.measure import measured
 from overmem.report import Report, report
-from studies.methods import methods_page
 
 ROOT = Path(__file__).parents[2]
 NAME = "measuring.lengths:probe"
