@@ -159,7 +159,7 @@ def test_a_recipe_with_an_unknown_key_is_refused_by_name() -> None:
 
 def test_a_kind_of_answer_without_a_grader_is_refused_with_the_graders(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text(json.dumps({"question": "Q?", "answer": "3"}) + "\n")
-    with pytest.raises(BadRequest, match=r"unknown kind of answer 'essay'.*auto, none"):
+    with pytest.raises(BadRequest, match=r"unknown kind of answer 'essay'.*auto, choice"):
         load(Data(str(tmp_path / "rows.jsonl"), kind="essay"))
 
 
