@@ -46,7 +46,7 @@ def _call(name: str) -> str:
 def _entry(title: str, function: Any) -> str:
     names = []
     for p in inspect.signature(function).parameters.values():
-        star = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
+        star = "*" if p.kind is p.VAR_POSITIONAL else "**" if p.kind is p.VAR_KEYWORD else ""
         names.append(f"{star}{p.name}" + (f"={p.default!r}" if p.default is not p.empty else ""))
     text = inspect.getdoc(inspect.unwrap(function)) or ""
     return f"\n### `{title}({', '.join(names)})`\n\n```text\n{text}\n```\n"
