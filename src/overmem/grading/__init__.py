@@ -19,9 +19,9 @@ from overmem.tables import resolve
 __all__ = ["GRADERS", "STATUSES", "Grade", "Grader", "grade", "graded", "grader_of", "graders_of"]
 
 GRADERS: Final[Mapping[str, Grader]] = {
-    "math": Grader(math, version="1"),
-    "choice": Grader(choice, version="1"),
-    "exact": Grader(exact, version="1"),
+    "math": Grader(math, version="2"),
+    "choice": Grader(choice, version="2"),
+    "exact": Grader(exact, version="2"),
     "code": Grader(not_run, version="1", run=grade_programs),
 }
 """Every grader by kind of answer. One of your own is "module:function" and needs no line here."""

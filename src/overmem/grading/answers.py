@@ -14,19 +14,24 @@ from dataclasses import dataclass
 from overmem.errors import unknown
 from overmem.grading import mathematics
 from overmem.grading.grade import Grade
+from overmem.grading.hedges import is_hedged, is_no_choice
+from overmem.grading.values import values
 from overmem.records import Example
 
 _MARK = re.compile(
     r"(?P<hash>####)|(?P<tag><answer>)|(?P<box>\\(?:boxed|fbox)\s*(?:\{|(?=\w)))"
-    r"|(?P<say>(?:\bthe\s+)?(?:\b(?:final|correct)\s+)?\banswer\b[*_]*\s*"
-    r"(?:is\b(?!\s*(?:in)?(?:correct|right|wrong|not)\b)\s*:?|[:=]))",
+    r"|(?P<say>(?:\bthe\s+)?(?:\b(?:final|correct)\s+)?\b(?:answer|(?:correct|right|best) (?:option|choice))\b[*_]*\s*"
+    r"(?:is\b(?!\s*(?:in)?(?:correct|right|wrong)\b)\s*[:：]?|[:=：])"
+    r"|答案\s*(?:应该|应当|应|就|只能)?\s*(?:约?等于|约为|约是|是|为|选|[:：=])\s*[:：]?|(?:^|(?<=[\s。；，,]))答\s*[:：])",
     re.I,
 )
 _NEXT_QUESTION = re.compile(r"\n\s*(?:#+ *)?(?:Question|Problem|Instruction|Q|User|Human)\s*:", re.I)
 _HEADING = re.compile(r"\s*[*_]*(?:step|part|case)\b|\s*[*_]*[a-z][a-z ]*:", re.I)
 _CLOSING_TAG = re.compile(r"</?answer>", re.I)
-_LETTER = re.compile(r"\(([A-Ja-j])\)|(?<![A-Za-z])([A-J])(?![A-Za-z'])")
-_LONE_LETTER = re.compile(r"\s*[*(\[]*([A-Ja-j])[*)\]]*[.:]?\s*")
+_LETTER = re.compile(r"[(（【\[]([A-Ja-j])[)）】\]]|(?<![A-Za-z])([A-J])(?![A-Za-z'])")
+_CHOSEN = re.compile(r"(?:选择?|选项)\s*[(（【]?\s*([A-J])(?![A-Za-z])|(?<![A-Za-z])([A-J])\s*(?:选项|项|是正确|正确)")
+_LONE_LETTER = re.compile(r"\s*[*(\[【]*([A-Ja-j])[*)\]】]*[.:。]?\s*")
+_BARE_BOX = re.compile(r"-?[\d.,]*\d|.", re.S)  # "\\boxed 42"
 _IDENTITY = re.compile(r"[\w'-]+ is (?:an? )?[\w-]+")
 _BETWEEN_IDENTITIES = re.compile(r"[,;\n]|\.\s|\band\b|\(\d+\)|\b\d+[.)]", re.I)
 
@@ -88,7 +93,31 @@ def is_correct(given: str, gold: str, kind: str = "math", *, after: str = "") ->
     if rules.same(given, gold) and not _MARK.search(given):
         return True
     read = answer_in(given, kind, after=after)
+    claim = unicodedata.normalize("NFKC", claim_in(given, kind, after=after))
+    if kind == "math" and is_hedged(claim) and not is_hedged(gold):
+        return False
+    if kind == "choice" and is_no_choice(claim, read):
+        return False
+    if kind == "math" and (ours := values(claim)) and (theirs := values(gold)):
+        return mathematics.agree(ours, theirs)
     return bool(read) and rules.equal(read, gold)
+
+
+def claim_in(text: str, kind: str = "math", *, after: str = "") -> str:
+    """The sentence that gives the answer, as it is written: after the last mark, else the last one that holds any."""
+    reply = _first_reply(text)
+    if after and after in reply:
+        return _MARK.split(reply.rpartition(after)[2], maxsplit=1)[0].strip().partition("\n")[0]
+    for tail, bounded in _tails(reply):
+        if (_rules(kind).whole if bounded else _rules(kind).read)(tail).strip():
+            return _sentence(tail)
+    holds = r"\d" if kind == "math" else r"\S"
+    lines = [line for line in re.split(r"\n|(?<=[.!?])\s+|(?<=[。！？])", reply) if re.search(holds, line)]
+    return lines[-1].strip() if lines else reply.strip()[:200]
+
+
+def _sentence(tail: str) -> str:
+    return re.split(r"\n|(?<=[.!?])\s+(?=[A-Z])|[。！？；]", tail.strip())[0].strip(" *:：").rstrip(" .")
 
 
 def math(text: str, example: Example) -> Grade:
@@ -131,7 +160,7 @@ def normalised(text: str) -> str:
     parts = [part for part in parts if part]
     if len(parts) > 1 and all(_IDENTITY.fullmatch(part) for part in parts):
         return "; ".join(sorted(parts))
-    return " ".join(folded.split()).strip(" .\"'`*")
+    return " ".join(folded.split()).strip(" .\"'`*。“”‘’「」《》$")
 
 
 def _rules(kind: str) -> _Kind:
@@ -155,9 +184,9 @@ def _tails(text: str) -> Iterator[tuple[str, bool]]:
     found = list(zip(marks, ends, strict=False))[::-1]
     # Words come last: "we may check our answer: ..." follows many a box.
     for mark, end in sorted(found, key=lambda one: bool(one[0]["say"])):
-        tail = text[mark.end() : end]
+        tail = re.sub(r"^[*_]+", "", text[mark.end() : end])  # "**Answer:**"
         if mark["box"]:
-            yield (_balanced(text[mark.end() :]) if mark[0].endswith("{") else tail[:1]), True  # \boxed 5 is TeX too
+            yield (_balanced(text[mark.end() :]) if mark[0].endswith("{") else _bare_box(tail)), True
         elif mark["tag"]:
             yield _CLOSING_TAG.split(tail)[0], True
         elif mark["hash"]:
@@ -177,12 +206,19 @@ def _balanced(tail: str) -> str:
     return ""
 
 
+def _bare_box(tail: str) -> str:
+    r"""What a box without braces holds: `\boxed 42`."""
+    match = _BARE_BOX.match(tail)
+    return match[0] if match else ""
+
+
 def _numbered(tail: str) -> bool:
-    return bool(re.match(r"\s*(?:\(1\)|1[.)])\s", tail))
+    return bool(re.match(r"\s*(?:\(1\)|1[.)]|[-•])\s", tail))
 
 
 def _read_choice(tail: str) -> str:
-    line = tail.strip().partition("\n")[0]
+    tail = unicodedata.normalize("NFKC", tail)
+    line = re.sub(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}", r"\1", tail.strip().partition("\n")[0])
     if lone := _LONE_LETTER.fullmatch(line):
         return lone[1].upper()
     found = _LETTER.search(line)
@@ -190,8 +226,11 @@ def _read_choice(tail: str) -> str:
 
 
 def _unmarked_choice(text: str) -> str:
+    text = unicodedata.normalize("NFKC", text)
     if lone := _LONE_LETTER.fullmatch(text):
         return lone[1].upper()
+    if chosen := _CHOSEN.findall(text):
+        return str(chosen[-1][0] or chosen[-1][1])
     bracketed: list[str] = re.findall(r"\(([A-Ja-j])\)", text)
     # A lone "A" or "I" in prose is a word; at the beginning of a line with a stop or a bracket it is a choice.
     listed: list[str] = bracketed or re.findall(r"^\s*\**([A-J])[.):]", text, re.M) or re.findall(r"\b([B-HJ])\b", text)
@@ -199,6 +238,7 @@ def _unmarked_choice(text: str) -> str:
 
 
 def _read_exact(tail: str) -> str:
+    tail = re.sub(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}", r"\1", tail)
     return tail.strip().partition("\n\n")[0].strip(" .\"'`*\n")
 
 
@@ -213,7 +253,11 @@ def _same_letter(given: str, gold: str) -> bool:
 
 
 def _same_words(given: str, gold: str) -> bool:
-    return normalised(given) == normalised(gold)
+    """The same words; a label ("answer1", "yes") may be followed by what it stands for."""
+    ours, theirs = normalised(given), normalised(gold)
+    if re.fullmatch(r"[a-z]+\d+|yes|no|true|false|是|否|对|错", theirs):
+        ours = re.split(r"[:：,，.;。(（]|\s+because\b|\s+-\s", ours)[0].strip()
+    return ours == theirs or re.sub(r"^(?:the|an?) ", "", ours) == re.sub(r"^(?:the|an?) ", "", theirs)
 
 
 _KINDS: dict[str, _Kind] = {

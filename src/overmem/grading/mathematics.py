@@ -7,22 +7,28 @@ it is needed), after a look at whether evaluating it could take for ever.
 import logging
 import re
 import threading
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache, lru_cache
 from typing import Any
+
+from overmem.grading.values import values
 
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 _NUMBER = rf"[-+−]?\s?(?:{_DIGITS}(?:\.\d+)?|\.\d+)"
 _PLAIN = re.compile(rf"(?P<top>{_NUMBER})(?:e(?P<ten>[-+]?\d{{1,2}}))?(?:\s*/\s*(?P<bottom>{_DIGITS}))?", re.I)
 _FRACTION = re.compile(r"([-+−]?)\s*\\[dt]?frac\s*\{\s*(-?\d{1,30})\s*\}\s*\{\s*(\d{1,30})\s*\}")
-_IN_PROSE = re.compile(rf"(?<![\w.)])[-−]?[$€£]?(?:{_DIGITS}(?:\.\d+)?|\.\d+)(?:/\d+)?(?![\d])")
+_IN_PROSE = re.compile(rf"(?<![a-zA-Z0-9_.)])[-−]?[$€£]?(?:{_DIGITS}(?:\.\d+)?|\.\d+)(?:/\d+)?(?![\d])")
 _DECORATION = re.compile(r"\\[!,;: ]|\\left(?![a-z])|\\right(?![a-z])|\\?\$|[€£*`~]|\\\(|\\\)|\\\[|\\\]")
 _UNIT = re.compile(
     r"\s*(?:\\?%|\^?\s*\{?\\circ\}?|°|\\(?:text|mbox|mathrm)\s*\{[^{}]*\}|(?<=\s)[a-zA-Z][a-zA-Z .²³/-]*)$"
 )
-_WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}|\b(?:so|is|it|of|to|he|we|in|as|at|by|or|no|if|an|on|be)\b")
+_WORD = re.compile(
+    r"[\u4e00-\u9fff]|(?<![\\a-zA-Z])[a-zA-Z]{3,}|\b(?:so|is|it|of|to|he|we|in|as|at|by|or|no|if|an|on|be)\b"
+)
 _VARIABLE = re.compile(r"(?<![a-zA-Z\\])[b-zB-Z](?![a-zA-Z])")
 _TEXT = re.compile(r"\\(?:text|mbox|mathrm|textbf)\s*\{[^{}]*\}")
+_WRAPPED = re.compile(r"^\s*\\(?:text|mbox|mathrm|textbf)\s*\{([^{}]*)\}\s*$")
 _NAMED = re.compile(r"^\s*[a-zA-Z]\w?\s*=\s*(?=[^=]+$)")
 _DELIMITED = re.compile(r"\$\$(.+?)\$\$|\$([^$]*[\\^_={}][^$]*|[^$\s]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.S)
 _SENTENCE_END = re.compile(r"[.!?;](?=\s|$)|\n")
@@ -45,6 +51,8 @@ def read(tail: str) -> str:
         return ""
     if (value := canonical(line)) != line or number(line) is not None:
         return value
+    if values(line):
+        return line
     if "=" in line and not _VARIABLE.search(line) and number(last := line.rpartition("=")[2]) is not None:
         return canonical(last)
     if _words(line) and (found := _IN_PROSE.search(line)):
@@ -70,7 +78,7 @@ def number(text: str) -> Fraction | None:
     """
     if len(text) > 100:
         return None
-    cleaned = _cleaned(text)
+    cleaned = _cleaned(_WRAPPED.sub(r"\1", text))
     if ratio := _FRACTION.fullmatch(cleaned):
         sign = -1 if ratio[1] in ("-", "−") else 1
         return sign * Fraction(int(ratio[2]), int(ratio[3])) if int(ratio[3]) else None
@@ -105,19 +113,26 @@ def equal(given: str, gold: str) -> bool:
     Integers exactly; other plain numbers to one part in 10^9, which is what floating point loses. Expressions by
     math-verify. One that is too wild to evaluate is equal only to the same text.
     """
-    if number(given) is not None and number(gold) is not None:
+    if (values(given) or number(given) is not None) and (values(gold) or number(gold) is not None):
         return same(given, gold)
     return same(given, gold) or _verified(given.strip(), gold.strip())
 
 
+def agree(given: Sequence[Fraction], gold: Sequence[Fraction]) -> bool:
+    """Whether one of the values that either text may mean is the other's: integers exactly, others to 1e-9."""
+    return any(
+        a == b if a.denominator == b.denominator == 1 else abs(a - b) <= abs(b) / 10**9 for a in given for b in gold
+    )
+
+
 def same(given: str, gold: str) -> bool:
     """Whether two answers are plain numbers of the same value, or the same text but for spaces and delimiters."""
-    ours, theirs = number(given), number(gold)
-    if ours is None or theirs is None:
+    if (ours := values(given)) and (theirs := values(gold)):
+        return agree(ours, theirs)
+    left, right = number(given), number(gold)
+    if left is None or right is None:
         return _bare(given) == _bare(gold) != ""
-    if ours.denominator == theirs.denominator == 1:
-        return ours == theirs
-    return abs(ours - theirs) <= abs(theirs) / 10**9
+    return agree([left], [right])
 
 
 @lru_cache(maxsize=65536)
@@ -164,11 +179,18 @@ def _bare(text: str) -> str:
     """Text without spaces, delimiters and LaTeX wrappers that carry no meaning."""
     text = re.sub(r"\\(?:text|mbox|mathrm|textbf)\s*\{([^{}]*)\}", r"\1", text)
     return (
-        re.sub(r"\s", "", _DECORATION.sub("", text).replace("dfrac", "frac").replace("tfrac", "frac"))
+        re.sub(
+            r"\s",
+            "",
+            re.sub(
+                r"(?<=\d)\s+(?=\d)", "|", _DECORATION.sub("", text).replace("dfrac", "frac").replace("tfrac", "frac")
+            ),
+        )
         .rstrip(".")
         .casefold()
     )
 
 
 def _unwrapped(text: str) -> str:
+    text = re.sub(r"\\[dt]?frac\s*(\\[a-z]+|\w)\s*(\\[a-z]+|\w)", r"\\frac{\1}{\2}", text)
     return re.sub(r"^\$+|\$+$|^\\[(\[]|\\[)\]]$", "", text.strip()).strip()
