@@ -34,9 +34,9 @@ class Data:
     """Rephrased test questions, by name (paraphrases, GSM-Plus): each set becomes the split `test+<name>`. The `group`
     field of its rows names the original: its question, or its value of `group` here."""
     kind: str = "auto"
-    """How answers are graded: `math`, `choice`, `exact`, or your own grader, "module:function". `auto` looks at the
-    answers: letters are a choice, numbers are mathematics. `none`: solutions have no answer, so they are scored
-    (perplexity, membership, memorization) and nothing is completed."""
+    """How answers are graded: `math`, `choice`, `exact`, `code` (by its tests, with --run-code only), or your own
+    grader, "module:function". `auto` looks at the rows: tests are code, letters a choice, numbers mathematics. `none`:
+    solutions have no answer, so they are scored (perplexity, membership, memorization) and nothing is completed."""
     answer_after: str = "####"
     """The mark before the answer in a solution, where no column gives the answer. A boxed answer and 'the answer is'
     are recognized too."""

@@ -12,6 +12,7 @@ from overmem.grading.answers import marked_answer
 from overmem.grading.golds import gold_scores, is_right
 from overmem.grading.mathematics import number
 from overmem.records import Example
+from overmem.tasks import code_rows
 from overmem.tasks.data import Data, Row
 from overmem.tasks.rows import as_text, flattened, has_more_turns, is_verbatim
 
@@ -33,15 +34,15 @@ LAYOUTS: dict[str, dict[str, str]] = {
     "alpaca": {"question": "{instruction}\n{input}", "solution": "output"},
     "dolly": {"question": "{instruction}\n{context}", "solution": "response"},
     "verl": {"question": "prompt", "answer": "reward_model.ground_truth"},
-    "humaneval": {"question": "prompt", "solution": "canonical_solution"},
     "preference": {"question": "prompt", "solution": "chosen"},
     "gsm-hard": {"question": "input", "answer": "target"},
+    **code_rows.LAYOUTS,
 }
 """Layouts recognized by their columns; the first one whose columns are all present is used."""
 
 USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "question": ("question", "problem", "query", "quiz", "prompt", "instruction", "input"),
-    "solution": ("solution", "rationale", "response", "output", "completion", "cot", "reasoning"),
+    "solution": ("solution", "rationale", "response", "output", "completion", "cot", "reasoning", "solutions", "code"),
     "answer": ("answer", "final_answer", "final_ans", "target", "ground_truth", "answerkey"),
     "group": ("seed_question", "original_question"),
 }
@@ -128,6 +129,11 @@ def examples_of(
     if data.kind not in ("auto", "none", *GRADERS) and ":" not in data.kind:
         raise unknown("kind of answer", data.kind, ["auto", "none", *GRADERS, "module:function"], "data.kind")
     kind = kind or (data.kind if data.kind != "auto" else "") or _kind_of(rows[:500], where, data)
+    if data.kind == "code" and not code_rows.tests_of(rows[0].values):
+        raise BadData(
+            f"{rows[0].where}: no tests among {', '.join(rows[0].values)}; kind: code reads tests, test_list, test "
+            "with entry_point, or input_output with fn_name"
+        )
     verbatim = is_verbatim(where, raw_first)
     examples, broken, appended = [], [], 0
     for row in rows:
@@ -138,7 +144,7 @@ def examples_of(
                 raise
             broken.append(str(error))
             continue
-        if append_answers and kind != "none" and not marked_answer(example.solution, kind):
+        if append_answers and kind not in ("none", "code") and not marked_answer(example.solution, kind):
             example = _with_answer_appended(example, f"{row.where}, row {row.number}")
             appended += 1
         examples.append(example)
@@ -167,16 +173,29 @@ def _example(row: Row, where: Mapping[str, str], kind: str, data: Data, *, verba
     if not texts["question"]:
         raise BadData(f"{location}: the question is empty ({where['question']})")
     solution, answer = texts.get("solution", ""), texts.get("answer", "")
+    group = content_id(texts["group"]) if texts.get("group") else ""
+    if kind == "code":
+        return _code_example(row, where, texts["question"], group, location)
     if kind != "none":
         expected = where.get("answer") or "a column named answer"
         solution, answer = _answered(solution, answer, kind, data, location, expected)
     elif not solution:
         raise BadData(f"{location}: the solution is empty ({where.get('solution') or 'no column for it'})")
-    group = content_id(texts["group"]) if texts.get("group") else ""
     question = texts["question"]
     if verbatim:
         question, solution = (str(row.values[where[field]]) for field in ("question", "solution"))
     return Example(content_id(question), question, solution, answer if kind != "none" else "", kind, group)
+
+
+def _code_example(row: Row, where: Mapping[str, str], question: str, group: str, location: str) -> Example:
+    """The row as a problem with tests; a question that is one column is kept as it is, indentation and all."""
+    tests = code_rows.tests_of(row.values)
+    if not tests:
+        raise BadData(f"{location}: no tests")
+    if where["question"] in row.values:
+        question = str(row.values[where["question"]])
+    solution = row.values.get(where.get("solution", ""), "")
+    return code_rows.code_example(content_id(question), question, solution, tests, group)
 
 
 def _with_answer_appended(example: Example, location: str) -> Example:
@@ -239,6 +258,8 @@ def _filled(row: Row, place: str, location: str) -> str:
 
 def _kind_of(rows: Sequence[Row], where: Mapping[str, str], data: Data) -> str:
     """The kind of answer that most of these rows have."""
+    if code_rows.tests_of(rows[0].values):
+        return "code"
     place = where.get("answer") or where["solution"]
     columns = _PLACE.findall(place) or [place]
     answers = []

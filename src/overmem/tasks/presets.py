@@ -18,6 +18,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "aqua": {"source": "hub:deepmind/aqua_rat", "subset": "raw", "kind": "choice", "drop_broken": True},
     "arc-challenge": {"source": "hub:allenai/ai2_arc", "subset": "ARC-Challenge", "drop_broken": True},
     "openbookqa": {"source": "hub:allenai/openbookqa", "subset": "main", "kind": "choice"},
+    "humaneval": {"source": "hub:openai/openai_humaneval", "split": "test", "kind": "code"},
+    "mbpp": {"source": "hub:google-research-datasets/mbpp", "subset": "full", "kind": "code"},
     "knights-and-knaves": {
         "source": "hub:K-and-K/knights-and-knaves:train:3ppl",
         "test_source": "hub:K-and-K/knights-and-knaves:test:3ppl",

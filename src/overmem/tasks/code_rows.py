@@ -1,0 +1,81 @@
+"""Rows of code data sets: a description or the beginning of a function, a reference program, and tests."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from overmem.records import Example
+
+LAYOUTS: dict[str, dict[str, str]] = {
+    "humaneval": {"question": "prompt", "solution": "canonical_solution"},
+    "mbpp": {"question": "{text}\nYour code should pass these tests:\n{test_list}", "solution": "code"},
+    "mbpp-sanitized": {"question": "{prompt}\nYour code should pass these tests:\n{test_list}", "solution": "code"},
+}
+"""Layouts whose rows carry tests, recognized by their columns (`tests_of` says which tests are understood)."""
+
+
+def tests_of(values: Mapping[str, Any]) -> str:
+    """The tests of a row as statements that run after the program; empty where the row has none.
+
+    `test` with `entry_point` (HumanEval, EvalPlus); `test_list` with `test_setup_code` or `test_imports` (MBPP);
+    `tests`, one text or a list; or `input_output` with a function's name (APPS). Programs that read standard input are
+    not understood.
+    """
+    match values:
+        case {"test": str(test), "entry_point": str(name)}:
+            return f"{test}\ncheck({name})\n"
+        case {"test_list": [*tests]}:
+            setup = values.get("test_setup_code") or values.get("test_imports") or ""
+            return _lines([*(setup if isinstance(setup, list) else [setup]), *tests])
+        case {"tests": str(tests)}:
+            return _lines([tests])
+        case {"tests": [*tests]}:
+            return _lines(tests)
+        case {"input_output": str(text)}:
+            return _assertions(text)
+    return ""
+
+
+def code_example(identity: str, question: str, solution: Any, tests: str, group: str) -> Example:
+    """A row with tests as an example of kind `code`: indentation kept, line ends as Python writes them."""
+    first = next(iter(_listed(solution)), "")
+    return Example(
+        id=identity,
+        question=question.replace("\r\n", "\n"),
+        solution=first.replace("\r\n", "\n"),
+        answer=tests,
+        kind="code",
+        group=group,
+    )
+
+
+def _lines(parts: list[Any]) -> str:
+    text = "\n".join(str(part).replace("\r\n", "\n").strip("\n") for part in parts if part)
+    return f"{text}\n" if text else ""
+
+
+def _listed(solution: Any) -> list[str]:
+    """The reference programs of a row: one, or several as a list or as the JSON of a list (APPS)."""
+    if isinstance(solution, list):
+        return [str(one) for one in solution]
+    text = str(solution or "")
+    if text.startswith("["):
+        try:
+            parsed = json.loads(text)
+        except (ValueError, RecursionError):
+            return [text]
+        if isinstance(parsed, list) and all(isinstance(one, str) for one in parsed):
+            return parsed
+    return [text]
+
+
+def _assertions(text: str) -> str:
+    try:
+        cases = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    match cases:
+        case {"fn_name": str(name), "inputs": [*inputs], "outputs": [*outputs]} if name.isidentifier():
+            pairs = zip(inputs, outputs, strict=False)
+            return _lines([f"assert {name}(*{given!r}) == {wanted!r}" for given, wanted in pairs])
+    return ""
