@@ -193,7 +193,7 @@ def test_a_rule_that_picks_the_recommended_checkpoint_costs_nothing_and_has_no_i
 def test_a_choice_that_no_test_examples_confirmed_is_not_called_tested(findings):
     def flattered(choice):
         noted = dataclasses.replace(choice.accuracy, note="on val, where it was chosen: flattering")
-        return dataclasses.replace(choice, accuracy=noted)
+        return dataclasses.replace(choice, accuracy=noted, measured_on="val")
 
     verdict = findings.verdict
     verdict = dataclasses.replace(

@@ -261,7 +261,10 @@ def test_a_verdict_that_0_1_wrote_is_read_as_a_regime_and_whether_harm_is_confir
     last |= {"p_costly": 0.01, "p_kept": 0.01, "reason": "why"}
     old = {"regime": "over-memorized (signature only)", "headline": "h", "sentences": [], "checkpoints": [last]}
     old |= {"onset": {"checkpoint": "checkpoint-5", "step": value}, "severity": {"excess": value}, "costs": []}
-    old |= {"recommended": None, "choices": [], "knobs": {"d_nll": 0.1, "seed": 0}, "schema": 1}
+    choice = dict.fromkeys(("nll", "accuracy", "regret"), value) | {"rule": "last", "checkpoint": "checkpoint-5"}
+    notes = ("", "on val, where it was chosen: flattering", "logged, on the examples it was chosen on: flattering")
+    choices = [choice | {"accuracy": value | {"note": note}} for note in notes]
+    old |= {"recommended": None, "choices": choices, "knobs": {"d_nll": 0.1, "seed": 0}, "schema": 1}
     run = store.open_run(str(tmp_path))
     store.write_json(run.verdict_path, old)
     verdict = store.read_verdict(run)
@@ -271,5 +274,6 @@ def test_a_verdict_that_0_1_wrote_is_read_as_a_regime_and_whether_harm_is_confir
     assert verdict.onset.step.value == verdict.severity.excess.value == 0.5
     assert (verdict.severity.checkpoint, verdict.severity.minimum) == ("checkpoint-5", "checkpoint-5")
     assert verdict.limits.d_nll == 0.1
+    assert [c.measured_on for c in verdict.choices] == ["test", "val", "log"]
     store.write_verdict(run, verdict)
     assert store.read_verdict(run) == verdict

@@ -134,11 +134,13 @@ class Choice:
     regret: Estimate
     """Test accuracy of the recommended checkpoint minus that of this choice (paired); positive: this choice costs."""
     reason: str = ""
+    measured_on: str = "test"
+    """Where its numbers come from: `test`, or what it was chosen on too: `val`, or `log` (the trainer's own curves)."""
 
     @property
     def is_confirmed(self) -> bool:
         """Whether its accuracy is on examples that had no part in the choice."""
-        return self.accuracy.value is not None and not self.accuracy.note
+        return self.accuracy.value is not None and self.measured_on == "test"
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,8 @@ class Findings:
     def confirmed_on(self) -> str:
         """Where the choices were priced, in words: `test`, or `validation` where that is all there was."""
         offered = [self.verdict.recommended, *self.verdict.choices]
-        flattered = any(c is not None and has_value(c.accuracy) and c.accuracy.note for c in offered)
-        return "validation" if flattered else "test"
+        is_test = all(c is None or c.measured_on == "test" for c in offered)
+        return "test" if is_test else "validation"
 
     @property
     def compared(self) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ UNCONFIRMED = "over-memorized (signature only)"
 
 def upgraded(raw: dict[str, Any]) -> dict[str, Any]:
     """The same verdict in today's fields; one that has them already is returned as it is."""
+    raw = raw | {"choices": [_choice(c) for c in raw["choices"]]}
+    raw |= {key: _choice(raw[key]) for key in ("recommended", "best") if raw.get(key)}
     if "harm_confirmed" in raw:
         return raw
     checkpoints = [_checkpoint(c) for c in raw["checkpoints"]]
@@ -33,6 +35,12 @@ def _checkpoint(raw: Mapping[str, Any]) -> dict[str, Any]:
     tests["measured_nll"] = raw["excess"]["value"] is not None
     tests["measured_accuracy"] = raw["accuracy_gap"]["value"] is not None
     return {key: value for key, value in raw.items() if key != "evidence"} | {"tests": tests}
+
+
+def _choice(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A choice that does not name the split of its numbers says it in the note of its accuracy."""
+    note = raw["accuracy"].get("note", "") if raw["accuracy"]["value"] is not None else ""
+    return {"measured_on": "log" if note.startswith("logged") else "val" if note else "test", **raw}
 
 
 def _severity(raw: Mapping[str, Any], checkpoints: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -40,9 +40,9 @@ def best_merge(
     best = val.checkpoints[i]
     if better:
         return promote(val, test, "merge", best.name, recommended, others)
-    scored, note = confirmation(val, test)
+    scored, measured_on = confirmation(val, test)
     rows = {c.name: i for i, c in enumerate(scored.checkpoints)}
-    merge = priced("merge", best, scored, rows, rows.get(recommended.checkpoint or ""), note)
+    merge = priced("merge", best, scored, rows, rows.get(recommended.checkpoint or ""), measured_on)
     return recommended, (*others, replace(merge, reason="the best merge on val, not shown to be better"))
 
 

@@ -84,11 +84,11 @@ def choices(
     board = selection_inputs(val)
     healthy = {v.checkpoint.name for v in verdicts if v.regime == "healthy"}
     picked = _picked(board, [c.name for c in val.checkpoints], healthy, limits.d_nll, trainers_choice)
-    scored, note = confirmation(val, test)
+    scored, measured_on = confirmation(val, test)
     where = {c.name: i for i, c in enumerate(scored.checkpoints)}
     recommended = val.checkpoints[picked["overmem"]].name
     made = {
-        rule: priced(rule, val.checkpoints[i], scored, where, where.get(recommended), note)
+        rule: priced(rule, val.checkpoints[i], scored, where, where.get(recommended), measured_on)
         for rule, i in picked.items()
     }
     return made["overmem"], tuple(choice for rule, choice in made.items() if rule != "overmem")
@@ -225,6 +225,7 @@ def logged_choices(
             Estimate(float(board.nll[i]), note=note),
             Estimate(float(board.accuracy[held] - board.accuracy[i]), note=note),
             REASONS[rule],
+            measured_on="log",
         )
         for rule, i in picked.items()
     }
@@ -232,13 +233,13 @@ def logged_choices(
 
 
 def priced(
-    rule: str, picked: Checkpoint, scored: Curves, where: Mapping[str, int], recommended: int | None, note: str
+    rule: str, picked: Checkpoint, scored: Curves, where: Mapping[str, int], recommended: int | None, measured_on: str
 ) -> Choice:
     """What a rule picked, with its accuracy and nll on `scored` and its regret there."""
     i = where.get(picked.name)
     if i is None:
         missing = Estimate(None, note="not measured on test")
-        return Choice(rule, picked.name, missing, missing, missing, REASONS[rule])
+        return Choice(rule, picked.name, missing, missing, missing, REASONS[rule], measured_on)
     known = np.isfinite(scored.correct[i])
     scored_nll = np.isfinite(scored.nll_sums[i])
     accuracy = statistics.share(float(scored.correct[i, known].sum()), int(known.sum()))
@@ -246,7 +247,13 @@ def priced(
     regret = Estimate(None, note="the recommended checkpoint was not measured on test")
     if recommended is not None:
         regret = difference(scored, recommended, i)
-    return Choice(rule, picked.name, _noted(accuracy, note), _noted(nll, note), _noted(regret, note), REASONS[rule])
+    note = "" if measured_on == "test" else FLATTERING
+    accuracy, nll, regret = (_noted(estimate, note) for estimate in (accuracy, nll, regret))
+    return Choice(rule, picked.name, accuracy, nll, regret, REASONS[rule], measured_on)
+
+
+FLATTERING = "on val, where it was chosen: flattering"
+"""Noted with every number of a choice that no test examples confirm."""
 
 
 def _noted(estimate: Estimate, note: str) -> Estimate:
@@ -278,18 +285,18 @@ def prunable(verdicts: Sequence[CheckpointVerdict], recommended: str | None, nam
 
 
 def confirmation(val: Curves, test: Curves | None) -> tuple[Curves, str]:
-    """The curves that choices are priced on, and the note that goes with the figures where these flatter."""
-    return (test, "") if test is not None else (val, "on val, where it was chosen: flattering")
+    """The curves that choices are priced on, and the name of their split."""
+    return (test, "test") if test is not None else (val, "val")
 
 
 def promote(
     val: Curves, test: Curves | None, rule: str, checkpoint: str, recommended: Choice, others: tuple[Choice, ...]
 ) -> tuple[Choice, tuple[Choice, ...]]:
     """Another checkpoint in the recommended one's place, every regret counted from it."""
-    scored, note = confirmation(val, test)
+    scored, measured_on = confirmation(val, test)
     where = {c.name: i for i, c in enumerate(scored.checkpoints)}
     named = {c.name: c for c in val.checkpoints}
     beside = [(c.rule, c.checkpoint or "") for c in (recommended, *others) if c.rule != rule]
     names = [(rule, checkpoint), *beside]
-    made = [priced(r, named[name], scored, where, where.get(checkpoint), note) for r, name in names]
+    made = [priced(r, named[name], scored, where, where.get(checkpoint), measured_on) for r, name in names]
     return made[0], tuple(made[1:])

@@ -105,7 +105,7 @@ def _advice(recommended: Choice) -> str:
     shown = parenthetical(format_interval(accuracy.low, accuracy.high, ".1f", 100), format_n(accuracy.n))
     if recommended.is_confirmed:
         return f"{text}. On test, which had no part in the choice, its accuracy is {percent(accuracy.value)}{shown}."
-    where = "On val, where it was chosen," if accuracy.n else "As logged,"
+    where = "As logged," if recommended.measured_on == "log" else "On val, where it was chosen,"
     return f"{text}. {where} its accuracy is {percent(accuracy.value)}{shown}."
 
 
@@ -165,7 +165,7 @@ def _still_over_memorized(assessment: Assessment, recommended: Choice) -> list[s
         return [f"{shipped} is itself over-memorized, and there is no healthy one to ship in its place. {cure}"]
     regret = healthy.regret.value
     size = f"{points(regret)} {'less' if regret >= 0 else 'more'}"
-    where = "on val" if healthy.accuracy.note else "on test"
+    where = "as logged" if healthy.measured_on == "log" else f"on {healthy.measured_on}"
     return [
         f"{shipped} is itself over-memorized. The most accurate healthy checkpoint, {healthy.checkpoint}, is "
         f"{size} accurate {where}{_spread(healthy.regret)}{_nll(healthy.nll, recommended.nll)}. {cure}"
