@@ -126,7 +126,7 @@ def measured(arm: str, rate: float, seed: int, budget: Budget, runs: Path) -> li
     audit(Audit(str(run.root), rows=budget.val, splits=("val",), token_budget=65536))
     verdict = diagnose(Diagnose(str(run.root)))
     last = verdict.checkpoints[-1].checkpoint.name
-    chosen = verdict.recommended.checkpoint if verdict.recommended else None
+    chosen = verdict.best_of_run
     places = {"last": last} | ({"recommended": chosen} if chosen else {})
     names, drawn, splits = tuple(sorted({*places.values()})), run.root / "draws", ("test", *OOD)
     asked = Audit(str(run.root), side_rows=budget.side, checkpoints=names, token_budget=65536)

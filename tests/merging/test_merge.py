@@ -279,5 +279,5 @@ def test_without_names_the_pair_is_the_recommended_checkpoint_and_the_last(run: 
         if pair:
             assert merge(Merge(str(run))).name == "merged-linear-30-50"
         else:
-            with pytest.raises(BadRequest, match="recommends checkpoint-50, which makes no pair"):
+            with pytest.raises(BadRequest, match="best checkpoint of the run is checkpoint-50, which makes no pair"):
                 merge(Merge(str(run)))

@@ -11,7 +11,7 @@ import pytest
 
 from overmem import store
 from overmem.errors import BadRequest, Locked
-from overmem.records import TEMPERATURES, Example, Measurement, Samples, Scores
+from overmem.records import TEMPERATURES, Choice, Estimate, Example, Measurement, Samples, Scores, Verdict
 
 
 def scores(lengths=(2, 3)):
@@ -277,3 +277,16 @@ def test_a_verdict_that_0_1_wrote_is_read_as_a_regime_and_whether_harm_is_confir
     assert [c.measured_on for c in verdict.choices] == ["test", "val", "log"]
     store.write_verdict(run, verdict)
     assert store.read_verdict(run) == verdict
+
+
+@pytest.mark.parametrize(("headline", "ships"), [("Ship c-5: ...", True), ("Ship none yet: c-5, ...", False)])
+def test_an_older_verdict_that_ships_none_recommends_none(tmp_path, headline, ships):
+    value = Estimate(0.5)
+    run = store.open_run(str(tmp_path))
+    choice = Choice("overmem", "c-5", value, value, value)
+    verdict = Verdict("healthy", headline, (), (), None, None, choice, ())
+    older = {key: kept for key, kept in store.to_jsonable(verdict).items() if key != "best"}
+    store.write_json(run.verdict_path, older)
+    read = store.read_verdict(run)
+    assert read.shipped == ("c-5" if ships else None)
+    assert read.best_of_run == read.best.checkpoint == "c-5"

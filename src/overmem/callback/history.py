@@ -97,9 +97,9 @@ class EvaluationHistory:
         write_plan(run, self.config, self.evaluation, checkpoints)
         if self.config.keep and len(self.observed) > 1:
             on_disk = {c.name for c in checkpoints if (run.root / c.name).is_dir() or (run.kept_path / c.name).is_dir()}
-            choice = judged(self.observed, self.config, on_disk).recommended
-            if choice is not None:
-                keep(run, choice, snapshot.checkpoint.step)
+            verdict = judged(self.observed, self.config, on_disk)
+            if verdict.best is not None:
+                keep(run, verdict.best, snapshot.checkpoint.step, is_recommended=verdict.recommended is not None)
 
     def _write(self, work: Callable[[store.Run], None]) -> None:
         if self.run is None:

@@ -10,6 +10,7 @@ from overmem.store import curves_of
 from overmem.verdict.assess import Assessment, assess
 from overmem.verdict.evidence import Evidence
 from overmem.verdict.rule import STRICTER
+from overmem.wording.headline import ship_none
 from overmem.wording.numbers import format_interval, format_n, parenthetical
 from overmem.wording.sentences import onset_sentence
 
@@ -21,9 +22,11 @@ class Judged:
     warning: str
     """In words, what has begun; empty where nothing has."""
     stops: bool
-    """Over-memorization has begun, and the newest checkpoint is not the one to ship: accuracy no longer pays for it."""
+    """Over-memorization has begun, and the newest checkpoint is not the best: accuracy no longer pays for it."""
     recommended: Choice | None
-    """The one to ship of those that may be recommended."""
+    """The one to ship of those that may be recommended; None where none is worth it."""
+    best: Choice | None = None
+    """The best of those that may be recommended, worth shipping or not."""
 
 
 def judged(observed: Sequence[Snapshot], config: CallbackConfig, on_disk: Collection[str] | None = None) -> Judged:
@@ -39,17 +42,20 @@ def judged(observed: Sequence[Snapshot], config: CallbackConfig, on_disk: Collec
     if not config.answers:
         return Judged("" if assessment.mismatch.differs else _costly(assessment.verdicts), False, None)
     if assessment.onset is None:
-        return Judged("", False, assessment.recommended)
+        return Judged("", False, assessment.recommended, assessment.best)
     return _begun(assessment)
 
 
 def _begun(assessment: Assessment) -> Judged:
     """Over-memorization has begun."""
-    newest, shipped = assessment.verdicts[-1].checkpoint, assessment.shipped
+    newest, best = assessment.verdicts[-1].checkpoint, assessment.best_of_run
     assert assessment.onset is not None
     warning = f"{onset_sentence(assessment.onset)} Now at step {newest.step:,}"
-    warning += f"; of all so far, {shipped} is the one to ship." if shipped else "."
-    return Judged(warning, bool(shipped) and shipped != newest.name, assessment.recommended)
+    if best and not assessment.is_worth_shipping:
+        warning += f". {ship_none(assessment)}"
+    else:
+        warning += f"; of all so far, {best} is the one to ship." if best else "."
+    return Judged(warning, bool(best) and best != newest.name, assessment.recommended, assessment.best)
 
 
 def too_few(n: int, margin: float, alpha: float = 0.05) -> str:

@@ -105,11 +105,17 @@ def checkpoint_on_disk(run: store.Run, name: str) -> Checkpoint:
     return next(ref.checkpoint for ref in find_checkpoints(run.root) if ref.checkpoint.name == name)
 
 
-def keep(run: store.Run, choice: Choice, step: int) -> None:
-    """Name the checkpoint to ship in `recommended.json`, and protect its files from the trainer's rotation.
+def keep(run: store.Run, choice: Choice, step: int, *, is_recommended: bool) -> None:
+    """Name the best checkpoint so far in `recommended.json`, and protect its files from the trainer's rotation.
 
     The files are hard-linked, which takes no space until the trainer deletes its own; copied where links are not
     supported.
+
+    Args:
+        run: of the training.
+        choice: the best checkpoint so far.
+        step: of the newest checkpoint.
+        is_recommended: whether it is worth shipping; it is kept in either case.
     """
     kept = run.kept_path / str(choice.checkpoint)
     if not kept.is_dir():
@@ -120,7 +126,8 @@ def keep(run: store.Run, choice: Choice, step: int) -> None:
     for other in run.kept_path.iterdir():
         if other != kept:
             shutil.rmtree(other)
-    store.write_json(run.recommended_path, {"schema": SCHEMA, "as_of_step": step, **store.to_jsonable(choice)})
+    header = {"schema": SCHEMA, "as_of_step": step, "is_recommended": is_recommended}
+    store.write_json(run.recommended_path, header | store.to_jsonable(choice))
 
 
 def _linked(source: str, target: str) -> None:

@@ -60,7 +60,7 @@ def show_verdict(run: store.Run, verdict: Verdict, *, why: bool = False) -> None
     if left or (verdict.choices and not why):
         more = f"Everything else ({left} more sentences and warnings)" if left else "The other selection rules"
         _words(f"[dim]{more}: overmem diagnose {escape(str(run.root))} --why[/]")
-    confirmed = verdict.recommended is not None and verdict.recommended.is_confirmed
+    confirmed = _is_confirmed(verdict)
     how = "Judged on val, confirmed on test. " if confirmed else ""
     _words(f"[dim]{how}Intervals are 95%; nll is in nats per token, perplexity its exponential.[/]")
     if run.verdict_path.is_file():
@@ -91,27 +91,32 @@ LAYOUTS = (
 
 
 def _checkpoints(verdict: Verdict) -> None:
-    chosen = verdict.recommended.checkpoint if verdict.recommended else None
     for layout in LAYOUTS:
-        rows = [_cells(v, chosen, layout) for v in verdict.checkpoints]
+        rows = [_cells(v, verdict.shipped, layout) for v in verdict.checkpoints]
         headings = _headings(layout)
         if _fits(headings, rows):
             return _table([(heading, heading in NUMBERS) for heading in headings], rows)
     for v in verdict.checkpoints:
-        name, nll, accuracy, n, regime = _cells(v, chosen, LAYOUTS[-1])
+        name, nll, accuracy, n, regime = _cells(v, verdict.shipped, LAYOUTS[-1])
         _words(name)
         _words(f"{regime}, nll {nll}, accuracy {accuracy}, n {n}", "  ")
     return None
+
+
+def _is_confirmed(verdict: Verdict) -> bool:
+    """Whether the choices were priced on test."""
+    best = verdict.recommended or verdict.best
+    return best is not None and best.is_confirmed
 
 
 def _headings(layout: Layout) -> list[str]:
     return [heading for heading in HEADINGS if layout.with_excess or heading not in ("epoch", "excess")]
 
 
-def _cells(v: CheckpointVerdict, chosen: str | None, layout: Layout) -> list[str]:
+def _cells(v: CheckpointVerdict, shipped: str | None, layout: Layout) -> list[str]:
     name = escape(v.checkpoint.name)
     cells = {
-        "checkpoint": f"[bold]{name} ←[/]" if v.checkpoint.name == chosen else name,
+        "checkpoint": f"[bold]{name} ←[/]" if v.checkpoint.name == shipped else name,
         "epoch": "" if v.checkpoint.epoch is None else f"{v.checkpoint.epoch:g}",
         "nll per token": layout.nll(v.nll),
         "excess": layout.nll(v.excess),
@@ -125,7 +130,7 @@ def _cells(v: CheckpointVerdict, chosen: str | None, layout: Layout) -> list[str
 def _choices(verdict: Verdict) -> None:
     if not verdict.choices:
         return
-    confirmed = verdict.recommended is not None and verdict.recommended.is_confirmed
+    confirmed = _is_confirmed(verdict)
     on_val, on_test = (" on val", " on test") if confirmed else ("", "")
     headings = ("rule", f"picks{on_val}", f"accuracy{on_test}", f"nll{on_test}", "accuracy it costs")
     stdout.print()

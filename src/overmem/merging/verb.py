@@ -135,7 +135,7 @@ def _sources(
 
 
 def _pair(run: store.Run, found: list[CheckpointRef]) -> tuple[str, ...]:
-    """The paper's pair: the recommended checkpoint and the last.
+    """The paper's pair: the best checkpoint of the run and the last.
 
     Raises:
         BadRequest: there is no verdict that names one, or it names the last.
@@ -145,14 +145,13 @@ def _pair(run: store.Run, found: list[CheckpointRef]) -> tuple[str, ...]:
         raise BadRequest(
             f"which checkpoints to merge? Name them (--checkpoints; {run.root} has "
             f"{', '.join(one.checkpoint.name for one in found)}), or run `overmem diagnose {run.root}` first: the "
-            "default is the pair of its recommended checkpoint and the last one"
+            "default is the pair of its best checkpoint and the last one"
         )
-    choice = store.read_verdict(run).recommended
-    early = choice.checkpoint if choice is not None else None
+    early = store.read_verdict(run).best_of_run
     if early not in trained or early == trained[-1]:
         raise BadRequest(
-            f"the verdict recommends {early or 'no checkpoint'}, which makes no pair with the last, {trained[-1]}; "
-            "name the checkpoints to merge (--checkpoints)"
+            f"the best checkpoint of the run is {early or 'not known'}, which makes no pair with the last, "
+            f"{trained[-1]}; name the checkpoints to merge (--checkpoints)"
         )
     return (str(early), trained[-1])
 

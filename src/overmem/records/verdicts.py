@@ -175,8 +175,11 @@ class Verdict:
     severity: Severity | None
     """None where no checkpoint is over-memorized."""
     recommended: Choice | None
+    """The checkpoint to ship; None where none is: this field alone decides it, on every surface."""
     choices: tuple[Choice, ...]
     """What the other rules pick."""
+    best: Choice | None = None
+    """The best checkpoint of the run, which regrets and costs are counted from; also where none is worth shipping."""
     costs: tuple[Consequence, ...] = ()
     harm_confirmed: bool = False
     """Whether at least one of `costs` is confirmed."""
@@ -190,12 +193,22 @@ class Verdict:
 
     HEADINGS: ClassVar[tuple[str, ...]] = ("checkpoint", "nll per token", "accuracy", "n", "regime")
 
+    @property
+    def shipped(self) -> str | None:
+        """Name of the checkpoint to ship; None where none is."""
+        return None if self.recommended is None else self.recommended.checkpoint
+
+    @property
+    def best_of_run(self) -> str | None:
+        """Name of the best checkpoint of the run, worth shipping or not."""
+        best = self.recommended or self.best
+        return None if best is None else best.checkpoint
+
     def rows(self) -> list[tuple[str, ...]]:
         """One row of text per checkpoint, under `HEADINGS`; the recommended one has an arrow."""
-        chosen = self.recommended.checkpoint if self.recommended else None
         return [
             (
-                f"{v.checkpoint.name}{' ←' if v.checkpoint.name == chosen else ''}",
+                f"{v.checkpoint.name}{' ←' if v.checkpoint.name == self.shipped else ''}",
                 _interval(v.nll),
                 _interval(v.accuracy),
                 str(v.accuracy.n or v.nll.n or "–"),
@@ -209,15 +222,15 @@ class Verdict:
         table = [self.HEADINGS, *self.rows()]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
-        said = [f"- {sentence}" for sentence in self.sentences] + [f"! {warning}" for warning in self.warnings]
-        return "\n".join([self.headline, *said, "", *(line.rstrip() for line in lines)])
+        remarks = [f"- {sentence}" for sentence in self.sentences] + [f"! {warning}" for warning in self.warnings]
+        return "\n".join([self.headline, *remarks, "", *(line.rstrip() for line in lines)])
 
     def _repr_markdown_(self) -> str:
         """The same for a notebook."""
         table = [self.HEADINGS, ("---",) * len(self.HEADINGS), *self.rows()]
-        said = [*self.sentences, *(f"Warning: {warning}" for warning in self.warnings)]
+        remarks = [*self.sentences, *(f"Warning: {warning}" for warning in self.warnings)]
         lines = ["| " + " | ".join(map(_escaped, row)) + " |" for row in table]
-        return "\n".join([f"**{_escaped(self.headline)}**", "", *(f"- {_escaped(s)}" for s in said), "", *lines, ""])
+        return "\n".join([f"**{_escaped(self.headline)}**", "", *(f"- {_escaped(s)}" for s in remarks), "", *lines, ""])
 
 
 def _interval(estimate: Estimate) -> str:

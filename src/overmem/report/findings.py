@@ -35,7 +35,7 @@ class Findings:
     questions: Mapping[str, str] = field(default_factory=dict)
     """Id of a training example -> its question."""
     turned: Turned | None = None
-    """A question that the recommended checkpoint answers correctly and the late one does not."""
+    """A question that the best checkpoint answers correctly and the late one does not."""
     date: str = ""
     """When the verdict was made, as `28 Nov 2026`."""
     tokens: TokenStory | str = "no observations at hand"
@@ -62,14 +62,14 @@ class Findings:
     @property
     def confirmed_on(self) -> str:
         """Where the choices were priced, in words: `test`, or `validation` where that is all there was."""
-        offered = [self.verdict.recommended, *self.verdict.choices]
+        offered = [self.verdict.recommended or self.verdict.best, *self.verdict.choices]
         is_test = all(c is None or c.measured_on == "test" for c in offered)
         return "test" if is_test else "validation"
 
     @property
     def compared(self) -> tuple[str, ...]:
-        """The recommended checkpoint, and the late one it is held against: the last over-memorized, else the last."""
-        good = self.verdict.recommended.checkpoint if self.verdict.recommended else None
+        """The best checkpoint of the run, and the one to compare it with: the last over-memorized, else the last."""
+        good = self.verdict.best_of_run
         names = [c.checkpoint.name for c in self.trained if c.checkpoint.step > 0]
         bad = [c.checkpoint.name for c in self.trained if c.regime == "over-memorized"] or names
         return tuple(dict.fromkeys(name for name in (good, *bad[-1:]) if name))

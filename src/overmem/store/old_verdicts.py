@@ -12,7 +12,8 @@ UNCONFIRMED = "over-memorized (signature only)"
 
 def upgraded(raw: dict[str, Any]) -> dict[str, Any]:
     """The same verdict in today's fields; one that has them already is returned as it is."""
-    raw = raw | {"choices": [_choice(c) for c in raw["choices"]]}
+    raw = dict(_with_best(raw))
+    raw |= {"choices": [_choice(c) for c in raw["choices"]]}
     raw |= {key: _choice(raw[key]) for key in ("recommended", "best") if raw.get(key)}
     if "harm_confirmed" in raw:
         return raw
@@ -26,6 +27,15 @@ def upgraded(raw: dict[str, Any]) -> dict[str, Any]:
         "severity": _severity(raw, checkpoints),
         "limits": {f.name: options[f.name] for f in fields(Limits) if f.name in options},
     }
+
+
+def _with_best(raw: dict[str, Any]) -> dict[str, Any]:
+    """`recommended` was also the best checkpoint of a run of which none is shipped, which only the headline told."""
+    if "best" in raw:
+        return raw
+    best = raw.get("recommended")
+    is_shipped = not str(raw.get("headline", "")).startswith("Ship none")
+    return raw | {"best": best, "recommended": best if is_shipped else None}
 
 
 def _checkpoint(raw: Mapping[str, Any]) -> dict[str, Any]:

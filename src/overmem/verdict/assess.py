@@ -37,7 +37,10 @@ class Assessment:
     limits: Limits = DEFAULT
     onset: Onset | None = None
     severity: Severity | None = None
-    recommended: Choice | None = None
+    best: Choice | None = None
+    """The best trained checkpoint or merge."""
+    is_worth_shipping: bool = True
+    """Whether `best` is more accurate than the base model and than guessing, as far as these were measured."""
     choices: tuple[Choice, ...] = ()
     costs: tuple[Consequence, ...] = ()
     cost_reference: str | None = None
@@ -45,7 +48,7 @@ class Assessment:
     last_over_memorized: str | None = None
     """The checkpoint of the severity and the costs."""
     over_base: Estimate | None = None
-    """Accuracy of the recommended checkpoint minus that of the base model, paired; None where one was not measured."""
+    """Accuracy of the best checkpoint minus that of the base model, paired; None where one was not measured."""
     mismatch: Mismatch = NO_MISMATCH
     forecast: Forecast | None = None
     """When perplexity will be costly; None where a checkpoint is over-memorized, or where only a curve is known."""
@@ -65,9 +68,14 @@ class Assessment:
         return {v.checkpoint.name: v.regime for v in self.verdicts}
 
     @property
-    def shipped(self) -> str:
-        """The recommended checkpoint; empty where there is none."""
-        return (self.recommended.checkpoint or "") if self.recommended is not None else ""
+    def recommended(self) -> Choice | None:
+        """The checkpoint to ship; None where none is."""
+        return self.best if self.is_worth_shipping else None
+
+    @property
+    def best_of_run(self) -> str:
+        """The best checkpoint, worth shipping or not; empty where there is none."""
+        return (self.best.checkpoint or "") if self.best is not None else ""
 
     @property
     def healthy(self) -> Choice | None:
@@ -110,17 +118,19 @@ def assess(evidence: Evidence, limits: Limits = DEFAULT, *, seed: int = 0) -> As
             recommended, others = best_merge(
                 evidence.merged_val, evidence.merged_test, recommended, others, evidence.on_disk
             )
+    over_base = _over_base(evidence, recommended)
     return Assessment(
         verdicts=verdicts,
         limits=limits,
         onset=None if shift.differs else _onset(val, verdicts, q, limits, seed),
         severity=_severity(evidence, verdicts, last, seed),
-        recommended=recommended,
+        best=recommended,
+        is_worth_shipping=_is_worth_shipping(verdicts, over_base),
         choices=others,
         costs=costs,
         cost_reference=reference,
         last_over_memorized=last,
-        over_base=_over_base(evidence, recommended),
+        over_base=over_base,
         mismatch=shift,
         forecast=forecast(val, d_nll=limits.d_nll, seed=seed) if isinstance(val, Curves) and last is None else None,
         is_confirmed=evidence.test is not None,
@@ -241,11 +251,18 @@ def _cost_reference(
 
 
 def _over_base(evidence: Evidence, recommended: Choice | None) -> Estimate | None:
-    """Accuracy of the recommended checkpoint minus that of the base model, on the same examples."""
-    curves = evidence.test or evidence.val
+    """Accuracy of the best checkpoint minus that of the base model, on the same examples."""
+    curves = evidence.merged_test or evidence.merged_val or evidence.test or evidence.val
     if isinstance(curves, LoggedCurve):
         return None
     rows = {c.name: i for i, c in enumerate(curves.checkpoints)}
     base = next((i for i, c in enumerate(curves.checkpoints) if c.step == 0), None)
     shipped = None if recommended is None else rows.get(recommended.checkpoint or "")
     return None if base is None or shipped is None else difference(curves, shipped, base)
+
+
+def _is_worth_shipping(verdicts: Sequence[CheckpointVerdict], over_base: Estimate | None) -> bool:
+    """Whether the best checkpoint is more accurate than the base model, and the run does more than guess."""
+    guesses = any(v.tests.choices_at_chance is not None for v in verdicts)
+    is_no_better = over_base is not None and over_base.value is not None and over_base.value <= 0
+    return not (guesses or is_no_better)

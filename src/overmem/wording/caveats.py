@@ -51,7 +51,7 @@ def caveats(assessment: Assessment, context: AuditContext) -> tuple[str, ...]:
         warnings.append(f"Audited, but no longer on disk, so not recommended: {', '.join(context.not_on_disk)}.")
     warnings += _not_judged(assessment)
     warnings += _blind(assessment)
-    if assessment.over_base is not None and assessment.shipped:
+    if assessment.over_base is not None and assessment.recommended is not None:
         warnings += _no_better(assessment, assessment.over_base)
     return tuple(warnings)
 
@@ -103,14 +103,9 @@ def _blind(assessment: Assessment) -> list[str]:
 
 
 def _no_better(assessment: Assessment, gain: Estimate) -> list[str]:
-    """Where the training is not shown to have gained anything."""
-    if gain.value is None or gain.low is None or gain.high is None or gain.low > 0:
+    """Where the checkpoint to ship is more accurate than the base model, but not shown to be."""
+    if gain.value is None or gain.low is None or gain.low > 0:
         return []
     shown = parenthetical(format_interval(gain.low, gain.high, "+.1f", 100), format_n(gain.n))
     size = f"{100 * gain.value:+.1f} points on {'test' if assessment.is_confirmed else 'val'}{shown}"
-    if gain.high < 0:
-        return [
-            f"The base model is more accurate than {assessment.shipped}, which lies {size} from it: this training did "
-            "harm."
-        ]
-    return [f"{assessment.shipped} is not shown to be more accurate than the base model: {size}."]
+    return [f"{assessment.best_of_run} is not shown to be more accurate than the base model: {size}."]

@@ -17,14 +17,14 @@ from overmem.wording.reasons import chance_sentence, examples_needed, is_hopeles
 
 def headline(assessment: Assessment) -> str:
     """What to do, and why; where the data cannot tell, what is certain and what would decide."""
-    if not assessment.shipped:
+    if not assessment.best_of_run:
         return _nothing_to_ship(assessment)
+    if not assessment.is_worth_shipping:
+        return ship_none(assessment)
     last = assessment.trained[-1] if assessment.trained else None
     if last is None:
         return f"{_ship(assessment)}."
-    if last.tests.choices_at_chance is not None:
-        return f"Ship none. {chance_sentence(last.tests.choices_at_chance)}"
-    return _below_base(assessment) or f"{_ship(assessment)}{_because(assessment, last)}"
+    return f"{_ship(assessment)}{_because(assessment, last)}"
 
 
 def _because(assessment: Assessment, last: CheckpointVerdict) -> str:
@@ -40,32 +40,36 @@ def _because(assessment: Assessment, last: CheckpointVerdict) -> str:
     return ENDINGS[last.regime](assessment, last)
 
 
-def _below_base(assessment: Assessment) -> str:
-    """That no checkpoint is worth shipping, where the best of them is no more accurate than the base model."""
+def ship_none(assessment: Assessment) -> str:
+    """Why the best checkpoint of a run is not worth shipping: the run only guesses, or the base model is as good."""
+    last = assessment.trained[-1] if assessment.trained else None
+    if last is not None and last.tests.choices_at_chance is not None:
+        return f"Ship none. {chance_sentence(last.tests.choices_at_chance)}"
     gain = assessment.over_base
-    if gain is None or gain.value is None or gain.high is None or gain.value > 0:
-        return ""
+    if gain is None or gain.value is None:
+        return "Ship none."
+    best = assessment.best_of_run
     shown = parenthetical(format_interval(gain.low, gain.high, "+.1f", 100), format_n(gain.n))
-    if gain.high < 0:
+    if gain.high is not None and gain.high < 0:
         return (
-            f"Ship none: the base model is more accurate than {assessment.shipped}, the best choice of the run, "
+            f"Ship none: the base model is more accurate than {best}, the best choice of the run, "
             f"which lies {signed_points(gain.value)} points from it{shown}."
         )
     return (
-        f"Ship none yet: {assessment.shipped}, the best choice of the run, is not shown to be more accurate than the "
+        f"Ship none yet: {best}, the best choice of the run, is not shown to be more accurate than the "
         f"base model: {signed_points(gain.value)} points{shown}."
     )
 
 
 def _ship(assessment: Assessment) -> str:
     """What to ship; less firmly where it is not shown to be better than the base model."""
-    name, gain = assessment.shipped, assessment.over_base
-    if assessment.recommended is not None and assessment.recommended.rule == "merge":
+    name, gain = assessment.best_of_run, assessment.over_base
+    if assessment.best is not None and assessment.best.rule == "merge":
         name += ", a merge that is better than every single checkpoint"
     elif assessment.trained and name == assessment.trained[-1].checkpoint.name:
         name += ", the last checkpoint"
     if gain is not None and gain.low is not None and gain.low <= 0:
-        comma = "," if name != assessment.shipped else ""
+        comma = "," if name != assessment.best_of_run else ""
         return f"The best choice of the run is {name}{comma} though it is not shown to be better than the base model"
     return f"Ship {name}"
 
@@ -103,9 +107,9 @@ def _over_memorized(assessment: Assessment, last: CheckpointVerdict) -> str:
 
 def _is_after_onset(assessment: Assessment) -> bool:
     """Whether the recommended checkpoint is over-memorized itself, or lies after the onset."""
-    if assessment.recommended is None or assessment.recommended.rule == "merge":
+    if assessment.best is None or assessment.best.rule == "merge":
         return False
-    verdict = next((v for v in assessment.verdicts if v.checkpoint.name == assessment.shipped), None)
+    verdict = next((v for v in assessment.verdicts if v.checkpoint.name == assessment.best_of_run), None)
     onset = None if assessment.onset is None else assessment.onset.step.value
     if verdict is None:
         return False
@@ -121,7 +125,7 @@ def _harm(assessment: Assessment) -> str:
 
 
 def _healthy(assessment: Assessment, last: CheckpointVerdict) -> str:
-    is_last = assessment.shipped == last.checkpoint.name
+    is_last = assessment.best_of_run == last.checkpoint.name
     if is_last and len(assessment.trained) > 1 and assessment.trained[-2].regime == "under-trained":
         return ": the run is healthy and was still improving when it ended, so more training may help."
     return f": the run is healthy to its end{'' if is_last else ', so the last one would do as well'}."
@@ -149,7 +153,7 @@ def _undecided(assessment: Assessment, last: CheckpointVerdict) -> str:
     begin = f"at the end of the run {certain}, but" if certain else "at the end of the run"
     examples = f"{n:,} examples" if n else "the logged curves"
     leaning = "" if last.leaning is None else f"; it leans to {last.leaning.regime} ({last.leaning.probability:.2f})"
-    comma = "," if assessment.shipped == last.checkpoint.name else ""
+    comma = "," if assessment.best_of_run == last.checkpoint.name else ""
     return f"{comma} for now: {begin} {examples} cannot tell whether {open_questions}{leaning}{could}."
 
 

@@ -4,16 +4,15 @@ from overmem.records import REGIMES, Estimate, Verdict
 
 
 def markdown(verdict: Verdict) -> str:
-    """Headline, sentences, and one row a checkpoint."""
+    """Headline, sentences, and one row per checkpoint."""
     lines = [f"### {_safe(verdict.headline)}", ""]
     if verdict.evidence != "observations":
         lines += [f"*Reduced evidence: {verdict.evidence}.*", ""]
     lines += [f"- {_safe(s)}" for s in verdict.sentences]
     lines += ["", "| checkpoint | regime | accuracy | nll | excess |", "| --- | --- | --- | --- | --- |"]
-    shipped = verdict.recommended.checkpoint if verdict.recommended else None
     for v in verdict.checkpoints:
         name = _safe(v.checkpoint.name)
-        name = f"**{name}** (ship)" if v.checkpoint.name == shipped else name
+        name = f"**{name}** (ship)" if v.checkpoint.name == verdict.shipped else name
         numbers = (_share(v.accuracy), _number(v.nll), _number(v.excess))
         lines.append(f"| {name} | {REGIMES[v.regime].mark} {v.regime} | {' | '.join(numbers)} |")
     n = max((v.accuracy.n for v in verdict.checkpoints), default=0)

@@ -22,8 +22,9 @@ def verdict_sentences(assessment: Assessment) -> tuple[str, ...]:
         sentences.append(_severity(assessment, assessment.severity))
     if assessment.onset is not None:
         sentences += harm(assessment.costs, assessment.cost_reference, assessment.last_over_memorized)
-    if assessment.recommended is not None and assessment.shipped:
-        sentences.append(_advice(assessment.recommended))
+    if assessment.best is not None and assessment.best_of_run:
+        sentences.append(_advice(assessment.best, ships=assessment.is_worth_shipping))
+    if assessment.recommended is not None:
         sentences += _regrets(assessment, assessment.recommended)
         sentences += _still_over_memorized(assessment, assessment.recommended)
     return tuple(sentences)
@@ -97,15 +98,16 @@ def _part(share: Estimate, value: float) -> str:
     return f"{percent(value)}{parenthetical(format_interval(low, high, '.1f', 100))}"
 
 
-def _advice(recommended: Choice) -> str:
-    accuracy = recommended.accuracy
-    text = f"Recommended is {recommended.checkpoint}: {recommended.reason}"
+def _advice(best: Choice, *, ships: bool) -> str:
+    accuracy = best.accuracy
+    lead = "Recommended is" if ships else "None is recommended. The best of the run is"
+    text = f"{lead} {best.checkpoint}: {best.reason}"
     if accuracy.value is None:
         return f"{text}. It was not measured on test."
     shown = parenthetical(format_interval(accuracy.low, accuracy.high, ".1f", 100), format_n(accuracy.n))
-    if recommended.is_confirmed:
+    if best.is_confirmed:
         return f"{text}. On test, which had no part in the choice, its accuracy is {percent(accuracy.value)}{shown}."
-    where = "As logged," if recommended.measured_on == "log" else "On val, where it was chosen,"
+    where = "As logged," if best.measured_on == "log" else "On val, where it was chosen,"
     return f"{text}. {where} its accuracy is {percent(accuracy.value)}{shown}."
 
 
@@ -157,7 +159,7 @@ def _nll(nll: Estimate, shipped: Estimate) -> str:
 
 def _still_over_memorized(assessment: Assessment, recommended: Choice) -> list[str]:
     """What to do where the recommended checkpoint is itself over-memorized."""
-    shipped, healthy = assessment.shipped, assessment.healthy
+    shipped, healthy = assessment.best_of_run, assessment.healthy
     if assessment.regimes.get(shipped) != "over-memorized":
         return []
     cure = "Merging it with an earlier one, or training with another loss or a smaller learning rate, may give both."

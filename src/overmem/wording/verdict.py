@@ -33,6 +33,7 @@ def worded(
         severity=assessment.severity,
         recommended=assessment.recommended,
         choices=assessment.choices,
+        best=assessment.best,
         costs=assessment.costs,
         harm_confirmed=assessment.harm_confirmed,
         warnings=tuple(warnings),

@@ -34,14 +34,16 @@ PLAINLY = {
 def answer(findings: Findings) -> Section:
     """Headline, the checkpoint to ship, the price of the alternatives, onset and severity."""
     verdict = findings.verdict
-    shipped = verdict.recommended if verdict.recommended and verdict.recommended.checkpoint else None
-    others = [c for c in verdict.choices if shipped and c.checkpoint and c.checkpoint != shipped.checkpoint]
+    shipped = verdict.recommended if verdict.shipped else None
+    best = shipped or verdict.best
+    others = [c for c in verdict.choices if best and c.checkpoint and c.checkpoint != best.checkpoint]
     body = render(
         "answer.html.j2",
         verdict=verdict,
         shipped=shipped,
-        shipped_checkpoint=findings.checkpoint(shipped.checkpoint) if shipped else None,
-        shipped_regime=_regime_of(findings, shipped.checkpoint) if shipped else "",
+        best=best,
+        best_checkpoint=findings.checkpoint(best.checkpoint) if best else None,
+        best_regime=_regime_of(findings, best.checkpoint) if best else "",
         others=_by_checkpoint(others),
         agreed=bool(verdict.choices) and not others,
         where=findings.confirmed_on,

@@ -6,7 +6,7 @@ from overmem.report.numbers import remarks, shared_n
 
 
 def checkpoints(findings: Findings) -> Section:
-    """One row a checkpoint, merged ones last."""
+    """One row per checkpoint, merged ones last."""
     verdict = findings.verdict
     rows = [
         {"checkpoint": c.checkpoint, "regime": c.regime, "reason": c.reason}
@@ -22,7 +22,7 @@ def checkpoints(findings: Findings) -> Section:
         "checkpoints.html.j2",
         rows=rows,
         merged=merged,
-        shipped=verdict.recommended.checkpoint if verdict.recommended else None,
+        shipped=verdict.shipped,
         onset=verdict.onset.checkpoint if verdict.onset else "",
         remarks=remarks(e for c in findings.trained for e in (c.accuracy, c.nll, c.excess)),
         n_accuracy=shared_n(c.accuracy for c in findings.trained),

@@ -17,16 +17,17 @@ LOST = "points of accuracy lost"
 def choices(findings: Findings) -> Section:
     """The recommendation beside the usual rules, each with its regret."""
     verdict = findings.verdict
-    everyone = ((verdict.recommended,) if verdict.recommended else ()) + verdict.choices
-    shipped = verdict.recommended.checkpoint if verdict.recommended else None
-    drawn = [c for c in verdict.choices if has_value(c.regret) and c.checkpoint != shipped]
+    best = verdict.recommended or verdict.best
+    everyone = ((best,) if best else ()) + verdict.choices
+    drawn = [c for c in verdict.choices if has_value(c.regret) and c.checkpoint != verdict.best_of_run]
     charts = {"regret": forest(drawn)} if drawn else {}
     body = render(
         "choices.html.j2",
         choices=everyone,
         remarks=remarks(e for c in everyone for e in (c.accuracy, c.nll, c.regret)),
-        recommended=verdict.recommended,
-        shipped=shipped,
+        reason=best.reason if best else "",
+        best=verdict.best_of_run,
+        shipped=verdict.shipped,
         rules=RULES,
         where=findings.confirmed_on,
         charts=charts,

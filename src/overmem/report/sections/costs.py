@@ -22,7 +22,7 @@ def costs(findings: Findings) -> Section:
         charts=charts,
         unpriced=not any(c.regime == "over-memorized" for c in verdict.checkpoints),
         confirmed=sum(c.confirmed for c in verdict.costs),
-        recommended=verdict.recommended.checkpoint if verdict.recommended else None,
+        recommended=verdict.best_of_run,
     )
     lead = "A rising perplexity alone can be harmless. It is harm only where something that matters gets worse."
     return Section("What it costs", body, charts, lead)

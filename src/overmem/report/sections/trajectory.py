@@ -55,7 +55,7 @@ def trajectory(findings: Findings) -> Section:
         "trajectory.html.j2",
         charts=charts,
         regimes=[regime for regime in REGIMES.values() if regime.name in present],
-        shipped=findings.verdict.recommended.checkpoint if findings.verdict.recommended else None,
+        shipped=findings.verdict.shipped,
         onset=bool(findings.verdict.onset),
         has_test="test" in findings.splits and findings.chosen_on != "test",
         chosen_on=WORDS[findings.chosen_on],
@@ -178,8 +178,7 @@ def _shipped(
     findings: Findings, what: tuple[str, str], estimates: Estimates, x: alt.X, y: alt.Y, *, labelled: bool
 ) -> list[Layer]:
     """The recommended checkpoint: a line through the panel, a ring around its point, its name on top."""
-    choice = findings.verdict.recommended
-    checkpoint = findings.checkpoint(choice.checkpoint) if choice else None
+    checkpoint = findings.checkpoint(findings.verdict.shipped)
     if checkpoint is None:
         return []
     estimate = estimates.get(checkpoint.name) or _measured(findings, checkpoint.name, what)
