@@ -10,8 +10,6 @@ from jaxtyping import Float
 from overmem import statistics
 from overmem.records import Curves, Estimate, Limits
 from overmem.verdict import onset, regimes
-from overmem.verdict.quantities import quantities
-from overmem.verdict.rule import judge
 from overmem.verdict.selection import SELECTION_RULES, selection_inputs
 from studies.trajectories import World, simulated, truth
 
@@ -115,12 +113,11 @@ def references(curves: Curves, margin: float, alpha: float = 0.05) -> dict[str, 
         d = correct[-1] - correct[i]
         return statistics.noninferior(float(d.mean()), float(d.std(ddof=1)) / sqrt(n), margin, n)
 
-    q = quantities(curves)
-    verdict = judge(q, curves.checkpoints, Limits(margin=margin, alpha=alpha))[-1]
+    verdict = regimes(curves, Limits(margin=margin, d_nll=0.05, alpha=alpha))[-1]
     return {
         "the best of all, on the same examples": against(best) < alpha,
         "the best on nine folds, measured on the tenth": _crossfitted_best(correct, margin) < alpha,
-        "the plateau, cross-fitted (ours)": bool(verdict.tests.kept),
+        "every stretch of the run (ours)": bool(verdict.tests.kept),
     }
 
 

@@ -11,7 +11,7 @@ from studies.trajectories import World, simulated
 
 
 def _scores(curves, row, prefix):
-    tokens, width = curves.token_counts, 2
+    tokens, width = curves.token_counts, 8
     per_token = np.repeat(curves.nll_sums[row] / tokens, width).astype(np.float32)
     n = len(tokens)
     grid = np.stack([curves.nll_sums[row] / tokens * width * (1 + (t - 1.2) ** 2) for t in TEMPERATURES], 1)

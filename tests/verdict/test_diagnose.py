@@ -146,7 +146,7 @@ def test_an_equal_train_split_raises_no_doubt(tmp_path, write_run, world):
 def test_too_few_rows_leave_open_whether_val_and_train_are_one_distribution(tmp_path, write_run):
     run = write_run(tmp_path, World(n=12, checkpoints=4), train_shift=0.01)
     (doubt,) = [w for w in diagnose(Diagnose(str(run.root), save=False)).warnings if "is uncertain" in w]
-    assert "too few rows to exclude 0.05" in doubt
+    assert "too few rows to exclude 0.062" in doubt
 
 
 def test_a_declared_mismatch_is_believed(tmp_path, write_run, world):

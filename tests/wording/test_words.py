@@ -16,6 +16,8 @@ from overmem.wording.caveats import AuditContext, caveats
 from overmem.wording.headline import ENDINGS
 from overmem.wording.verdict import worded
 from studies.trajectories import World, simulated
+from studies.worlds import World as Grown
+from studies.worlds import drawn
 
 EXPECTED = Path(__file__).parent / "expected.txt"
 NAN = float("nan")
@@ -49,6 +51,12 @@ def audited(world, *, harm=None, base_accuracy=None):
     return Evidence(val=splits[0], test=splits[1], consequences=None if harm is None else consequences)
 
 
+def trained(world):
+    """A simulated audit with training rows and the base model."""
+    curves = drawn(world, "words")
+    return Evidence(val=curves["val"], test=curves["test"], train=curves["train"])
+
+
 FALLING = (0.60, 0.45, 0.41, 0.40, 0.40, 0.40, 0.40, 0.40)
 RISING = (0.60, 0.45, 0.40, 0.40, 0.45, 0.52, 0.60, 0.70)
 CASES = {
@@ -70,6 +78,11 @@ CASES = {
     "audited, no harm shown": lambda: audited(World(n=400, checkpoints=6, discordance=0.04), harm=False),
     "audited, base model is better": lambda: audited(World(n=400, checkpoints=6), base_accuracy=0.97),
     "audited, not better than the base": lambda: audited(World("healthy", 400, checkpoints=6), base_accuracy=0.8),
+    "rows memorized, perplexity flat": lambda: trained(Grown("flat", rise=0.0, n=800)),
+    "rows memorized, perplexity risen": lambda: trained(Grown(n=800)),
+    "risen without memory": lambda: trained(Grown(n=800, memory=0.0)),
+    "still learning": lambda: trained(Grown(n=800, learning=1.2, settling=0.02, growth="early", rise=0.8)),
+    "too few to decide": lambda: trained(Grown(n=200)),
     "audited, flat": lambda: audited(World("flat", 300, checkpoints=6)),
 }
 

@@ -48,8 +48,9 @@ class CallbackConfig:
     seconds: Annotated[float, Field(gt=0)] = 300.0
     """Longest time of one measurement. When it is over, the examples measured so far are reported with their n. They
     come in random order, so they are a sample of all."""
-    d_nll: Annotated[float, Field(gt=0)] = 0.05
-    """Perplexity is costly when the nll is more than this above its minimum, in nats per token."""
+    d_nll: Annotated[float, Field(gt=0)] | None = None
+    """Perplexity is costly when the nll is more than this above its minimum, in nats per token; None: when it has risen
+    by 15% and by half a nat per solution."""
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.03
     """Accuracy is kept when it is no more than this below the best, as a fraction."""
     stop: bool = False

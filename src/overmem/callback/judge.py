@@ -9,7 +9,6 @@ from overmem.records import CheckpointVerdict, Choice, Limits, Snapshot
 from overmem.store import curves_of
 from overmem.verdict.assess import Assessment, assess
 from overmem.verdict.evidence import Evidence
-from overmem.verdict.rule import STRICTER
 from overmem.wording.headline import ship_none
 from overmem.wording.numbers import format_interval, format_n, parenthetical
 from overmem.wording.sentences import onset_sentence
@@ -60,9 +59,9 @@ def _begun(assessment: Assessment) -> Judged:
 
 def too_few(n: int, margin: float, alpha: float = 0.05) -> str:
     """That `n` answers could never show accuracy to be kept, however well they agree; empty where they could."""
-    if statistics.noninferior(0.0, 0.0, margin, n) < alpha * STRICTER:
+    if statistics.noninferior(0.0, 0.0, margin, n) < alpha:
         return ""
-    enough = next(m for m in range(n, 10**9, 10) if statistics.noninferior(0.0, 0.0, margin, m) < alpha * STRICTER)
+    enough = next(m for m in range(n, 10**9, 10) if statistics.noninferior(0.0, 0.0, margin, m) < alpha)
     return (
         f"{n} val questions can never show that accuracy is kept within {margin:g}, so no onset will be seen; "
         f"{enough} could: OvermemCallback(rows=), or a larger margin="

@@ -21,9 +21,9 @@ def matched(both: Sides, limits: Limits, most: int, low_run: str = "") -> list[P
         nll = statistics.ratio(both.b.nll[j] - both.a.nll[i], both.tokens)
         if p is None or p >= limits.alpha or nll.low is None or nll.high is None or nll.value is None:
             continue
-        if nll.low > limits.d_nll:
+        if nll.low > limits.absolute:
             pairs.append((nll.value, nll, p, (both.a, i), (both.b, j), "a"))
-        elif nll.high < -limits.d_nll:
+        elif nll.high < -limits.absolute:
             pairs.append((-nll.value, statistics.negated(nll), p, (both.b, j), (both.a, i), "b"))
     pairs.sort(key=lambda pair: -pair[0])
     kept = [pair for pair in pairs if low_run in ("", pair[-1])][:most]

@@ -13,8 +13,9 @@ class Diagnose:
     run: str
     """Run directory that was audited; or a folder or file that has only curves: trainer_state.json, JSON lines, a CSV,
     TensorBoard events, a model card's table, or what torchtune, nanoGPT and mlx-lm print."""
-    d_nll: float = 0.05
-    """Perplexity is costly when the nll lies more than this above its minimum, in nats per token."""
+    d_nll: float | None = None
+    """Perplexity is costly when the nll is more than this above its minimum, in nats per token; by default when it has
+    risen by 15% and by half a nat per solution."""
     margin: float = 0.03
     """Accuracy is kept when it lies no more than this below the best, as a fraction."""
     accuracy: Literal["greedy", "draws"] = "greedy"

@@ -35,7 +35,7 @@ def diagnose(config: Diagnose) -> Verdict:
 def _check(config: Diagnose) -> None:
     for name, low, high in (("d_nll", 0.0, 10.0), ("margin", 0.0, 1.0), ("alpha", 0.0, 0.5)):
         value = getattr(config, name)
-        if not low < value < high:
+        if value is not None and not low < value < high:
             raise BadRequest(f"{name} is {value:g}; allowed: a number between {low:g} and {high:g}, ends excluded")
 
 

@@ -39,6 +39,15 @@ REGIMES: Mapping[str, Regime] = {
             advice="Train longer.",
         ),
         Regime(
+            "still-learning",
+            colour="cyan",
+            light="#cfe6ea",
+            dark="#1f474d",
+            mark="🔵",
+            meaning="perplexity has risen, but accuracy is still rising with it",
+            advice="Train on as long as accuracy pays for it.",
+        ),
+        Regime(
             "healthy",
             colour="yellow",
             light="#fdeab0",
@@ -48,14 +57,34 @@ REGIMES: Mapping[str, Regime] = {
             advice="Ship the recommended checkpoint.",
         ),
         Regime(
+            "healthy-memorizing",
+            colour="green",
+            light="#d8ecc8",
+            dark="#33511f",
+            mark="🟡",
+            meaning="accuracy is kept and perplexity is near its minimum, but the training rows are being memorized",
+            advice="Ship the recommended checkpoint; mind privacy, and expect perplexity to rise if training goes on.",
+        ),
+        Regime(
             "over-memorized",
             colour="magenta",
             light="#e0d2f4",
             dark="#44306a",
             mark="🟣",
-            meaning="accuracy is kept, but the model has grown much less likely to write the reference solutions",
+            meaning="accuracy is kept, but the training rows are memorized and the model has grown much less likely to "
+            "write the reference solutions",
             advice="Ship an earlier checkpoint, merge two, or train with another loss or a smaller learning rate.",
             is_unhealthy=True,
+        ),
+        Regime(
+            "risen-not-memorized",
+            colour="blue",
+            light="#cdd9f3",
+            dark="#26375f",
+            mark="🔷",
+            meaning="accuracy is kept and perplexity has risen, but the training rows are not memorized: "
+            "over-confidence, drift, or what the loss rewards",
+            advice="Check calibration and what the loss optimises; memorization is not the reason to stop.",
         ),
         Regime(
             "over-fitted",

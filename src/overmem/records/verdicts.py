@@ -18,13 +18,29 @@ class CheckpointTests:
     measured_nll: bool = False
     measured_accuracy: bool = False
     costly: bool = False
-    """The nll is more than `d_nll` above its minimum, and later than it."""
+    """The nll is above its minimum by more than the limit, and later than it."""
     cheap: bool = False
-    """The nll is within `d_nll` of its minimum."""
+    """The nll is within the limit of its minimum."""
     kept: bool = False
     """Accuracy is within the margin of the plateau of the other checkpoints."""
     lower: bool = False
     """Accuracy is below that plateau."""
+    lost: bool = False
+    """Accuracy is below it by more than the margin."""
+    climbing: bool = False
+    """Accuracy has risen by more than the margin over the second half of the time since the trough of the nll."""
+    falls_short: bool = False
+    """The estimate of accuracy is below the plateau by more than the margin."""
+    still_falling: bool = False
+    """The nll is above its later minimum by more than the limit."""
+    memorized: bool | None = None
+    """More than half of the nll that training rows lost is memory; False: not shown; None: not measured."""
+    not_memorized: bool = False
+    """Less than half of it is."""
+    unlike: bool = False
+    """Val and train are not one distribution, so memory cannot be told from style."""
+    stretch_accuracy: float | None = None
+    """Accuracy of the checkpoint and the neighbours that it is pooled with."""
     before_best: bool = False
     """Most of the plateau comes later."""
     before_minimum: bool = False
@@ -48,8 +64,9 @@ class CheckpointTests:
 
     @property
     def accuracy_is_open(self) -> bool:
-        """Whether accuracy is neither shown to be kept nor shown to be lower."""
-        return self.measured_accuracy and not (self.kept or self.lower)
+        """Whether accuracy is neither shown to be kept nor shown to have a name for its loss."""
+        too_early = self.lower and self.before_best and self.falls_short
+        return self.measured_accuracy and not (self.kept or self.lost or too_early)
 
     @property
     def nll_is_open(self) -> bool:
@@ -80,12 +97,14 @@ class CheckpointVerdict:
     accuracy_gap: Estimate
     """Accuracy minus that of the plateau of the other checkpoints."""
     p_costly: float | None
-    """One-sided p, Holm-adjusted over checkpoints, of `excess <= d_nll`."""
+    """One-sided p of a rise of no more than the limit, asked from the last checkpoint backwards."""
     p_kept: float | None
-    """One-sided p of `accuracy_gap <= -margin`, adjusted for a reference that was learned from the same run."""
+    """One-sided p of a loss of the margin or more against some stretch of the run."""
     reason: str = ""
     """The decision in one sentence; empty until it is put into words."""
     tests: CheckpointTests = CheckpointTests()
+    memory: Estimate = NOT_MEASURED
+    """Share of the fall of the training rows' nll, against the base model's, that val's nll does not share."""
     leaning: Leaning | None = None
     """Where the regime is `undecided`: the likeliest one, if any is likely enough to be named."""
 

@@ -2,8 +2,9 @@
 
 *Kept* is an intersection of tests: accuracy is shown to lie no more than the margin below **each** stretch of one, two
 or three neighbouring blocks of checkpoints. None of them is chosen, so there is no winner's curse, and the error rate
-holds for whichever is truly the best. A single block leads its neighbours by luck of sampling in every run: its lead
-counts only where it stands out. *Lost* needs one stretch that is shown to be better, and pays for the search.
+holds for whichever is truly the best. A single block leads its neighbours by luck of sampling in every run: in a run
+of four blocks or more its lead counts only where it stands out. *Lost* needs one stretch that is shown to be better,
+and pays for the search.
 """
 
 from dataclasses import dataclass
@@ -52,6 +53,10 @@ class AccuracyTests:
     """Accuracy of the plateau."""
     level_stderr: float
     margin: float
+    worst: Float[np.ndarray, " checkpoints"]
+    """Lower bound of the gap at the level of the test of `p_kept`."""
+    luck_share: Float[np.ndarray, " checkpoints"]
+    """Share of the variance of the gap that is luck: more examples do not lessen it."""
     luck: Luck
 
 
@@ -63,6 +68,7 @@ def accuracy_tests(
     trough: int = 0,
     step: float = 1.0,
     least: int | None = None,
+    alpha: float = 0.05,
 ) -> AccuracyTests:
     """The tests of every checkpoint, luck averaged over what is known of it.
 
@@ -74,6 +80,7 @@ def accuracy_tests(
         trough: the checkpoint of least nll, from which climbing is counted.
         step: the smallest difference that one example can show.
         least: examples, where a true loss of the margin needs some discordant answers; None where unknown.
+        alpha: level of the lower bound.
     """
     count = len(means)
     known = luck(means, covariance, ACCURACY_GRID, ACCURACY_PRIOR)
@@ -86,7 +93,7 @@ def accuracy_tests(
     sampling, lucky = _variance(own, rows, covariance), _variance(own, rows, np.eye(count))
     if least:
         sampling = np.maximum(sampling, max(margin * step / 3 - margin**2, 0.0) / least * (lucky > 1e-9))
-    alone = (blocks == 1)[None]
+    alone = (blocks == 1)[None] & (count >= 4 * unit(count))
     outlier = float(ndtri(1 - STANDS_OUT / min(count, 3 * count / unit(count))))
     p_kept, p_lower, p_lost, p_climbing = (np.zeros(count) for _ in range(4))
     half = np.clip((np.arange(count) + trough + 1) // 2, 0, count - 1)
@@ -108,6 +115,13 @@ def accuracy_tests(
         p_climbing += weight * stdtr(freedom, -(rise @ means - margin) / np.sqrt(np.maximum(spread, 1e-12)))
     against = own - plateau
     total = np.einsum("ij,jk,ik->i", against, covariance, against) + known.deviation**2 * (against**2).sum(1)
+    lucky_part = known.deviation**2 * (against**2).sum(1)
+    error = np.sqrt(np.maximum(sampling + known.deviation**2 * lucky, 1e-12))
+    level_of = float(ndtri(1 - alpha))
+    bound = np.where(lucky < 1e-9, np.inf, gap - level_of * error)
+    bound = np.where(alone & (gap > -outlier * error), np.maximum(bound, 0.0), bound)
+    worst = np.minimum(bound.min(1), pooled - level)
+    worst = np.where(p_kept < alpha, np.maximum(worst, -margin + 1e-6), np.minimum(worst, -margin))
     order = np.arange(count)
     later = np.array([plateau[order > i].sum() for i in order])
     return AccuracyTests(
@@ -123,6 +137,8 @@ def accuracy_tests(
         level,
         level_stderr,
         margin,
+        worst,
+        lucky_part / np.maximum(total, 1e-12),
         known,
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from overmem.records import CheckpointVerdict, Choice, Consequence, Curves, Estimate, Limits, Onset, Severity
 from overmem.verdict.evidence import Evidence, LoggedCurve
+from overmem.verdict.facts import Facts, facts, facts_of_curve
 from overmem.verdict.forecast import Forecast, forecast
 from overmem.verdict.logged_last import with_last
 from overmem.verdict.logged_quantities import onset_of_curve, quantities_of_curve
@@ -100,12 +101,12 @@ def assess(evidence: Evidence, limits: Limits = DEFAULT, *, seed: int = 0) -> As
     """
     val = evidence.val
     q = _quantities(val, seed)
-    verdicts = _without_chance(judge(q, val.checkpoints, limits))
+    shift = _mismatch(evidence, limits)
+    tested = _facts(evidence, limits, unlike=bool(shift.differs))
+    limits = _resolved(limits, tested, q, val)
+    verdicts = _without_chance(judge(tested, q, val.checkpoints, limits))
     recommended, others = _chosen(evidence, verdicts, q, limits)
     others = with_last(others, recommended, evidence)
-    shift = _mismatch(evidence, limits)
-    if shift.differs:
-        verdicts = _without_memorization(verdicts)
     last = _last_over_memorized(verdicts)
     reference = _cost_reference(verdicts, recommended, others)
     costs: tuple[Consequence, ...] = ()
@@ -132,7 +133,7 @@ def assess(evidence: Evidence, limits: Limits = DEFAULT, *, seed: int = 0) -> As
         last_over_memorized=last,
         over_base=over_base,
         mismatch=shift,
-        forecast=forecast(val, d_nll=limits.d_nll, seed=seed) if isinstance(val, Curves) and last is None else None,
+        forecast=forecast(val, d_nll=limits.absolute, seed=seed) if isinstance(val, Curves) and last is None else None,
         is_confirmed=evidence.test is not None,
         from_curves=isinstance(val, LoggedCurve),
     )
@@ -150,6 +151,39 @@ def _quantities(val: Curves | LoggedCurve, seed: int) -> Quantities:
         "the run had diverged: the loss is not a number" if i in broken else note for i, note in enumerate(q.notes)
     ]
     return replace(q, notes=tuple(notes))
+
+
+def _facts(evidence: Evidence, limits: Limits, *, unlike: bool) -> Facts | None:
+    val = evidence.val
+    if isinstance(val, Curves):
+        return facts(
+            val,
+            evidence.train,
+            margin=limits.margin,
+            rise=limits.rise,
+            nats=limits.nats,
+            d_nll=limits.d_nll,
+            unlike=unlike,
+            alpha=limits.alpha,
+        )
+    return facts_of_curve(
+        val.nll,
+        val.accuracy,
+        [c.step for c in val.checkpoints],
+        val.n,
+        margin=limits.margin,
+        rise=limits.rise,
+        d_nll=limits.d_nll,
+        unlike=unlike,
+        alpha=limits.alpha,
+    )
+
+
+def _resolved(limits: Limits, tested: Facts | None, q: Quantities, val: Curves | LoggedCurve) -> Limits:
+    """The limits in the units of this run."""
+    lowest = float(np.nanmin(q.nll)) if np.isfinite(q.nll).any() else 0.0
+    tokens = float(val.token_counts.mean()) if isinstance(val, Curves) and len(val.token_counts) else None
+    return limits.resolved(lowest, tokens, limits.margin if tested is None else tested.accuracy.margin)
 
 
 def _onset(
@@ -175,7 +209,7 @@ def _chosen(
             trainers_choice=evidence.trainers_choice,
         )
     error = float(np.nanmax(q.gap_stderr, initial=0.0)) / 2**0.5
-    healthy = {v.checkpoint.name for v in verdicts if v.regime == "healthy"}
+    healthy = {v.checkpoint.name for v in verdicts if v.regime.startswith("healthy")}
     return logged_choices(
         val.checkpoints,
         val.nll,
@@ -215,11 +249,6 @@ def _is_chance(verdict: CheckpointVerdict, count: int) -> bool:
     if nll is None or accuracy is None:
         return False
     return abs(nll - log(count)) < CHANCE_NLL and abs(accuracy - 1 / count) < CHANCE_ACCURACY
-
-
-def _without_memorization(verdicts: Sequence[CheckpointVerdict]) -> tuple[CheckpointVerdict, ...]:
-    """No checkpoint is called over-memorized where val does not come from the distribution of the training rows."""
-    return tuple(replace(v, regime="undecided") if v.regime == "over-memorized" else v for v in verdicts)
 
 
 def _severity(

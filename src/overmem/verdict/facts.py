@@ -1,16 +1,26 @@
 """Everything that is tested about a run: rise, accuracy and memory of each trained checkpoint."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from overmem.records import Curves
 from overmem.verdict.accuracy import AccuracyTests, accuracy_tests
 from overmem.verdict.clusters import clusters, log_ratio_and_covariance, mean_and_covariance
+from overmem.verdict.luck import ENOUGH
 from overmem.verdict.memory import MemoryTests, memory_tests
 from overmem.verdict.rise import NATS, RISE, RiseTests, rise_tests
 
+ASSUMED_NLL = 0.01
+"""Standard error of a logged nll, in nats per token, where too few points show their scatter."""
+ASSUMED_ACCURACY = 0.02
+"""The same of a logged accuracy, where the number of examples is not known."""
+DISCORDANCE = 0.10
+"""Share of answers assumed to differ between two logged checkpoints of equal accuracy."""
+FREEDOM = 1000
+"""Degrees of freedom where the number of examples is not known."""
 COVERED = 0.5
 """A checkpoint counts where it was measured on at least this share of the examples."""
 
@@ -42,8 +52,9 @@ def facts(
     d_nll: float | None = None,
     chance: float = 0.0,
     unlike: bool = False,
+    alpha: float = 0.05,
 ) -> Facts | None:
-    """The tests of a run; None where no trained checkpoint has both nll and accuracy.
+    """The tests of a run; None where fewer than two trained checkpoints have both nll and accuracy.
 
     Args:
         val: curves of val, the base model among them where it was measured.
@@ -54,9 +65,10 @@ def facts(
         d_nll: the rise in nats per token that matters, in place of both.
         chance: accuracy of a guess.
         unlike: val and train are not one distribution.
+        alpha: level of lower bounds.
     """
     rows, kept = judged_rows(val)
-    if not len(rows):
+    if len(rows) < 2:
         return None
     sums, correct = val.nll_sums[np.ix_(rows, kept)], val.correct[np.ix_(rows, kept)]
     tokens = val.token_counts[kept].astype(np.float64)
@@ -74,6 +86,7 @@ def facts(
         risen.trough,
         float(np.diff(steps).min()) if len(steps) > 1 else 1.0,
         count,
+        alpha,
     )
     return Facts(
         rows,
@@ -81,7 +94,7 @@ def facts(
         held,
         None if train is None else _memory(val, train, rows, risen.luck.deviation),
         count,
-        bool(held.level - 1.645 * held.level_stderr > chance + held.margin / 2 and held.level > chance + held.margin),
+        _solvable(held, chance),
         unlike,
     )
 
@@ -123,3 +136,52 @@ def _memory(val: Curves, train: Curves, rows: Int[np.ndarray, " judged"], luck: 
         val_groups=None if val.groups is None else val.groups[v],
         luck=luck,
     )
+
+
+def facts_of_curve(
+    nll: Float[np.ndarray, " checkpoints"],
+    accuracy: Float[np.ndarray, " checkpoints"],
+    steps: Sequence[int],
+    n: int | None,
+    *,
+    margin: float = 0.03,
+    rise: float = RISE,
+    d_nll: float | None = None,
+    chance: float = 0.0,
+    unlike: bool = False,
+    alpha: float = 0.05,
+) -> Facts | None:
+    """The tests of a logged curve: the noise is what the scatter of the curve shows, and what `n` examples imply.
+
+    Args:
+        nll: in nats per token; NaN where none was logged.
+        accuracy: as a fraction; likewise.
+        steps: of the checkpoints, in time order.
+        n: examples behind the accuracy; None where unknown.
+        margin: loss of accuracy that does not matter; a tenth of the plateau where that is less.
+        rise: the relative rise of nll that matters.
+        d_nll: the rise in nats per token that matters, in its place.
+        chance: accuracy of a guess.
+        unlike: val and train are not one distribution.
+        alpha: level of lower bounds.
+    """
+    finite = np.isfinite(nll) & np.isfinite(accuracy) & (np.array(steps) > 0)
+    last = {step: i for i, step in enumerate(steps)}
+    rows = np.array([i for i in np.flatnonzero(finite).tolist() if last[steps[i]] == i], dtype=np.int64)
+    if len(rows) < 2:
+        return None
+    count = len(rows)
+    few = count < ENOUGH
+    levels = np.log(np.maximum(nll[rows], 1e-6))
+    relative = ASSUMED_NLL / np.maximum(nll[rows], ASSUMED_NLL) if few else np.full(count, 1e-4)
+    own = DISCORDANCE / 2 / n if n else ASSUMED_ACCURACY**2 if few else 1e-8
+    risen = rise_tests(levels, np.diag(relative**2), FREEDOM, None, rise=rise, nats=0.0, d_nll=d_nll)
+    held = accuracy_tests(
+        accuracy[rows], own * np.eye(count), n - 1 if n else FREEDOM, margin, risen.trough, alpha=alpha
+    )
+    return Facts(rows, risen, held, None, n or 0, _solvable(held, chance), unlike)
+
+
+def _solvable(held: AccuracyTests, chance: float) -> bool:
+    lowest = held.level - 1.645 * held.level_stderr
+    return bool(lowest > chance + held.margin / 2 and held.level > chance + held.margin)

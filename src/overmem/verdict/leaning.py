@@ -35,7 +35,8 @@ def probabilities(facts: Facts) -> Float[np.ndarray, "checkpoints regimes"]:
     """Probability of each of NAMES at each judged checkpoint; what is missing to 1 is a loss without a rise."""
     z = np.clip(scores(facts), -30, 30)
     kept, costly, memorized = (expit(a + b * z[:, k]) for k, (a, b) in enumerate((KEPT, COSTLY, MEMORIZED)))
-    memorized = np.where(np.isnan(memorized), 1.0, memorized)
+    unknown = np.isnan(memorized)
+    memory_if_cheap, memory_if_costly = np.where(unknown, 0.0, memorized), np.where(unknown, 1.0, memorized)
     after = np.arange(len(kept)) > facts.rise.trough
     falling = np.where(after, 0.0, costly)
     costly = np.where(after, costly, 0.0)
@@ -44,10 +45,10 @@ def probabilities(facts: Facts) -> Float[np.ndarray, "checkpoints regimes"]:
     columns = {
         "under-trained": (1 - kept) * later * (1 - costly) + kept * falling,
         "still-learning": (1 - kept) * later * costly + kept * costly * climbing,
-        "healthy": kept * (1 - costly - falling) * (1 - memorized),
-        "healthy-memorizing": kept * (1 - costly - falling) * memorized,
-        "over-memorized": kept * costly * memorized * (1 - climbing),
-        "risen-not-memorized": kept * costly * (1 - memorized) * (1 - climbing),
+        "healthy": kept * (1 - costly - falling) * (1 - memory_if_cheap),
+        "healthy-memorizing": kept * (1 - costly - falling) * memory_if_cheap,
+        "over-memorized": kept * costly * memory_if_costly * (1 - climbing),
+        "risen-not-memorized": kept * costly * (1 - memory_if_costly) * (1 - climbing),
         "over-fitted": (1 - kept) * (1 - later) * costly,
     }
     return np.stack([columns[name] for name in NAMES], 1)

@@ -124,7 +124,7 @@ def onset_of_curve(
     noise[:, 0] = 0
     nll = q.nll[usable] + noise[0] * q.nll_stderr[usable]
     trough = soft_weights(q.excess[usable] - q.excess[usable].min(), TROUGH_SOFTNESS * q.excess_stderr[usable])
-    over = nll - (nll @ trough)[:, None] - limits.d_nll
+    over = nll - (nll @ trough)[:, None] - limits.nats_per_token(float(np.nanmin(q.nll[usable])), None)
     held = q.accuracy[usable] + noise[1] * q.gap_stderr[usable] / sqrt(2) - q.reference + limits.margin
     for name, unit in UNITS.items():
         progress = [unit(checkpoints[i]) for i in usable]

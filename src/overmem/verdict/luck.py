@@ -12,7 +12,9 @@ from jaxtyping import Float
 
 ENOUGH = 6
 """Checkpoints from which luck is estimated; of fewer it is assumed."""
-BENDS = (0.01, 0.2)
+USUAL = 3
+"""Place in a grid of what luck was on most real runs: assumed where it cannot be estimated."""
+BENDS = (0.01, 0.2, 0.4)
 """Shares of second differences that may be bends of the trend; which it is, the run tells."""
 BEND = 6.0
 """How many times as wide those are."""
@@ -51,7 +53,8 @@ def luck(
     prior = prior / prior.sum()
     count = len(values)
     if count < ENOUGH:
-        return Luck(grid, prior, True)
+        usual = prior * np.exp(-0.5 * (grid / grid[USUAL]) ** 2)
+        return Luck(grid, usual / usual.sum(), True)
     change = second_differences(count)
     seen = change @ values
     sampling = np.maximum(np.einsum("ij,jk,ik->i", change, covariance, change), 0.0)
@@ -59,7 +62,7 @@ def luck(
     variance = sampling[None] + grid[:, None] ** 2 * own[None] + 1e-12
     straight, bent = _normal(seen, variance), _normal(seen, variance * BEND**2)
     likely = [np.log(np.maximum((1 - b) * straight + b * bent, 1e-300)).sum(1) for b in BENDS]
-    score = 0.6 * np.logaddexp(*likely) + np.log(prior)
+    score = 0.6 * np.logaddexp.reduce(likely) + np.log(prior)
     weights = np.exp(score - score.max())
     return Luck(grid, weights / weights.sum(), False)
 

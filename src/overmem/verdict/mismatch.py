@@ -44,7 +44,9 @@ def mismatch(train: Curves | None, val: Curves, limits: Limits = DEFAULT) -> Mis
         if gap.value is None or gap.low is None or gap.high is None:
             continue
         stderr = (gap.high - gap.low) / (2 * statistics.Z)
-        differs = statistics.tail(abs(gap.value), limits.d_nll, stderr, gap.n) < limits.alpha / 2
+        level = statistics.ratio(val.nll_sums[i], val.token_counts.astype(np.float64)).value or 0.0
+        limit = limits.nats_per_token(level, float(val.token_counts.mean()))
+        differs = statistics.tail(abs(gap.value), limit, stderr, gap.n) < limits.alpha / 2
         return Mismatch(differs, checkpoint, gap)
     return Mismatch(None, note="neither the base model nor an early checkpoint was scored on both")
 

@@ -36,7 +36,7 @@ def onset(
     first = first_shown(verdicts)
     if first is None:
         return None
-    usable = [i for i, v in enumerate(verdicts) if v.nll.value is not None and v.accuracy.value is not None]
+    usable = [i for i, v in enumerate(verdicts) if v.is_judged and v.checkpoint.step > 0]
     shown = verdicts[first].checkpoint
     examples = np.isfinite(curves.nll_sums[usable]).all(0) & np.isfinite(curves.correct[usable]).all(0)
     n = int(examples.sum())
@@ -48,7 +48,8 @@ def onset(
     nll = np.vstack([sums.sum(1) / tokens.sum(), (weights @ sums.T) / (weights @ tokens)[:, None]])
     accuracy = np.vstack([correct.mean(1), weights @ correct.T / n])
     trough, plateau = trough_weights(sums, tokens), plateau_weights(correct)
-    over = nll - (nll @ trough)[:, None] - limits.d_nll
+    limit = limits.nats_per_token(float(nll[0].min()), float(tokens.mean()))
+    over = nll - (nll @ trough)[:, None] - limit
     held = accuracy - (accuracy @ plateau)[:, None] + limits.margin
     checkpoints = [curves.checkpoints[i] for i in usable]
     crossed_at: dict[str, Estimate] = {}
@@ -70,9 +71,12 @@ UNITS: Mapping[str, Callable[[Checkpoint], float | None]] = {
 }
 
 
+HEALTHY = ("healthy", "healthy-memorizing")
+
+
 def first_shown(verdicts: Sequence[CheckpointVerdict]) -> int | None:
     """Index of the first over-memorized checkpoint after the last healthy one."""
-    healthy = [i for i, v in enumerate(verdicts) if v.regime == "healthy"]
+    healthy = [i for i, v in enumerate(verdicts) if v.regime in HEALTHY]
     start = max(healthy, default=-1) + 1
     return next((i for i in range(start, len(verdicts)) if verdicts[i].regime == "over-memorized"), None)
 

@@ -36,6 +36,8 @@ class RiseTests:
     p_cheap: Float[np.ndarray, " checkpoints"]
     """One-sided p of a rise of the limit or more."""
     trough: int
+    level: float
+    """Nll per token at the trough."""
     limit: float
     """The log rise that matters."""
     luck: Luck
@@ -52,7 +54,7 @@ def rise_tests(
     levels: Float[np.ndarray, " checkpoints"],
     covariance: Float[np.ndarray, "checkpoints checkpoints"],
     freedom: int,
-    mean_tokens: float,
+    mean_tokens: float | None,
     *,
     rise: float = RISE,
     nats: float = NATS,
@@ -64,7 +66,7 @@ def rise_tests(
         levels: log nll per token of the trained checkpoints.
         covariance: of their sampling errors.
         freedom: clusters of examples, less one.
-        mean_tokens: tokens of a solution.
+        mean_tokens: tokens of a solution; None where unknown, and then nats per solution do not count.
         rise: the relative rise that matters.
         nats: the rise in nats per solution that matters.
         d_nll: the rise in nats per token that matters, in place of both.
@@ -74,7 +76,7 @@ def rise_tests(
     sampling = float(np.median(np.diag(_paired(covariance))))
     p_costly, p_cheap, mean, square = (np.zeros(count) for _ in range(4))
     low = float(np.exp(levels.min()))
-    limit = rise_limit(low * mean_tokens, low, rise, nats, d_nll)
+    limit = rise_limit(low * (mean_tokens or np.inf), low, rise, nats, d_nll)
     troughs: dict[int, float] = {}
     for value, weight in zip(known.values, known.weights, strict=True):
         if weight < 1e-4:
@@ -83,7 +85,7 @@ def rise_tests(
         rows = around(count) if smooth else np.eye(count)
         place = int((rows @ levels).argmin())
         bottom = rows[place]
-        own = np.stack([local_line(count, i, min(place, max(count - 3, 0))) for i in range(count)]) if smooth else rows
+        own = np.stack([local_line(count, i, place) for i in range(count)]) if smooth else rows
         if smooth:
             own[: place + 1] = rows[: place + 1]
         d = own - bottom
@@ -99,13 +101,15 @@ def rise_tests(
         mean += weight * (effect - curse / 2)
         square += weight * (variance + (effect - curse / 2) ** 2)
         troughs[place] = troughs.get(place, 0.0) + weight
+    place = max(troughs, key=lambda k: troughs[k])
     return RiseTests(
         mean,
         np.sqrt(np.maximum(square - mean**2, 1e-12)),
         np.maximum.accumulate(p_costly[::-1])[::-1],
         p_costly,
         p_cheap,
-        max(troughs, key=lambda place: troughs[place]),
+        place,
+        float(np.exp(levels[place])),
         limit,
         known,
     )

@@ -1,118 +1,144 @@
-"""The decision rule: from the quantities of a run to a regime for each of its checkpoints."""
+"""The decision rule: from the tests of a run to a verdict on each of its checkpoints."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import isfinite, sqrt
-from typing import Any
+from math import isfinite
 
 import numpy as np
+from scipy.special import ndtri
 
 from overmem import statistics
-from overmem.records import Checkpoint, CheckpointTests, CheckpointVerdict, Estimate, Limits
+from overmem.records import Checkpoint, CheckpointTests, CheckpointVerdict, Estimate, Leaning, Limits
+from overmem.records.verdicts import NOT_MEASURED
+from overmem.verdict.facts import Facts
+from overmem.verdict.leaning import probabilities
+from overmem.verdict.naming import NAMES, checkpoint_tests, named
 from overmem.verdict.quantities import Quantities
+from overmem.verdict.stretches import settled
 
-STRICTER = 0.3
-"""Accuracy is called kept at this share of alpha: the plateau it is compared with was learned from the same run, and
-lies a little below the best checkpoint. docs/results/verdict.md shows what a loss of just the margin then risks."""
-
-
-def named(tests: CheckpointTests) -> str:
-    """The regime that follows from the tests; `undecided` where none does."""
-    if not (tests.measured_nll and tests.measured_accuracy and tests.solvable):
-        return "undecided"
-    if tests.kept:
-        if tests.costly:
-            return "over-memorized"
-        if tests.cheap:
-            return "healthy"
-        return "under-trained" if tests.before_minimum else "undecided"
-    if tests.lower and tests.before_best:
-        return "under-trained"
-    return "over-fitted" if tests.lower and tests.costly else "undecided"
+ALWAYS = float(ndtri(0.8))
+"""Of the examples that are needed: enough to decide four times out of five."""
+LEAST = 0.5
+"""A leaning of less than this is not named."""
 
 
-def judge(q: Quantities, checkpoints: Sequence[Checkpoint], limits: Limits) -> tuple[CheckpointVerdict, ...]:
-    """One verdict for each checkpoint, in the same order."""
-    count, d_nll = len(checkpoints), limits.d_nll
-    after = [q.minimum is not None and i > q.minimum for i in range(count)]
-    costly = _each(count, lambda i: _tail(q.excess[i], d_nll, q.excess_stderr[i], q.n_nll) if after[i] else None)
-    cheap = _each(count, lambda i: _tail(-q.excess[i], -d_nll, q.excess_stderr[i], q.n_nll))
-    kept = _each(count, lambda i: _kept(q, i, limits.margin))
-    lower = _each(count, lambda i: _tail(-q.gap[i], 0.0, _gap_stderr(q, i), q.n_accuracy))
-    p_costly, p_lower = statistics.holm(costly), statistics.holm(lower)
-    verdicts = []
-    for i, checkpoint in enumerate(checkpoints):
-        tests = CheckpointTests(
-            measured_nll=isfinite(q.excess[i]),
-            measured_accuracy=isfinite(q.gap[i]),
-            costly=_below(p_costly[i], limits.alpha),
-            cheap=_below(cheap[i], limits.alpha) or i == q.minimum,
-            kept=_below(kept[i], limits.alpha),
-            lower=_below(p_lower[i], limits.alpha),
-            before_best=bool(q.plateau[i + 1 :].sum() > q.plateau[:i].sum()),
-            before_minimum=q.minimum is not None and i < q.minimum,
-            solvable=bool(q.reference > limits.margin) and _solvable(q, limits.margin),
-            reference_accuracy=_number(q.accuracy[i] - q.gap[i]),
-            worst_gap=_worst(q, i, limits) if isfinite(q.gap[i]) else None,
-            note=q.notes[i],
+def judge(
+    facts: Facts | None, q: Quantities, checkpoints: Sequence[Checkpoint], limits: Limits
+) -> tuple[CheckpointVerdict, ...]:
+    """One verdict for each checkpoint, in the same order.
+
+    Args:
+        facts: the tests of the trained checkpoints; None where none could be tested.
+        q: what was measured at each checkpoint.
+        checkpoints: in time order, the base model among them where it was measured.
+        limits: resolved for this run.
+    """
+    places = {} if facts is None else {int(row): i for i, row in enumerate(facts.rows)}
+    tests = [
+        checkpoint_tests(facts, places[k], limits.alpha)
+        if facts is not None and k in places
+        else _untested(q, k, limits)
+        for k in range(len(checkpoints))
+    ]
+    regimes = [named(t) for t in tests]
+    leanings: dict[int, Leaning] = {}
+    if facts is not None:
+        table = probabilities(facts)
+        kept, story = settled([regimes[row] for row in places], table)
+        for (row, i), name, lasting in zip(places.items(), kept, story, strict=True):
+            regimes[row] = name
+            likeliest = float(table[i, NAMES.index(lasting)])
+            refused = facts.unlike and lasting in ("over-memorized", "risen-not-memorized")
+            if name == "undecided" and facts.solvable and likeliest >= LEAST and not refused:
+                leanings[row] = Leaning(lasting, likeliest)
+    return tuple(
+        _verdict(
+            checkpoint,
+            regimes[k],
+            _with_examples_needed(tests[k], facts, places.get(k), limits),
+            q,
+            k,
+            facts,
+            places.get(k),
+            leanings.get(k),
         )
-        tests = _with_examples_needed(tests, q, i, limits)
-        verdicts.append(
-            CheckpointVerdict(
-                checkpoint,
-                named(tests),
-                nll=_estimate(q.nll[i], q.nll_stderr[i], q.n_nll),
-                accuracy=_accuracy(q, i),
-                excess=_estimate(q.excess[i], q.excess_stderr[i], q.n_nll),
-                accuracy_gap=_gap(q, i),
-                p_costly=p_costly[i],
-                p_kept=kept[i],
-                tests=tests,
-            )
-        )
-    return tuple(verdicts)
+        for k, checkpoint in enumerate(checkpoints)
+    )
 
 
-def _each(count: int, value: Any) -> list[float | None]:
-    return [None if (p := value(i)) is None or not isfinite(p) else float(p) for i in range(count)]
+def _verdict(
+    checkpoint: Checkpoint,
+    regime: str,
+    tests: CheckpointTests,
+    q: Quantities,
+    k: int,
+    facts: Facts | None,
+    i: int | None,
+    leaning: Leaning | None,
+) -> CheckpointVerdict:
+    p_costly, p_kept = None, None
+    if facts is not None and i is not None:
+        p_costly, p_kept = float(facts.rise.p_costly[i]), float(facts.accuracy.p_kept[i])
+    return CheckpointVerdict(
+        checkpoint,
+        regime,
+        nll=_estimate(q.nll[k], q.nll_stderr[k], q.n_nll),
+        accuracy=_accuracy(q, k),
+        excess=_excess(facts, i, q, k),
+        accuracy_gap=_stretch_gap(facts, i) if facts is not None and i is not None else _gap(q, k),
+        p_costly=p_costly,
+        p_kept=p_kept,
+        tests=tests,
+        memory=_memory(facts, i),
+        leaning=leaning,
+    )
 
 
-def _below(p: float | None, alpha: float) -> bool:
-    return p is not None and p < alpha
+def _untested(q: Quantities, k: int, limits: Limits) -> CheckpointTests:
+    """The tests of the base model, and of what was not measured on enough examples: each question by itself."""
+    excess, gap = float(q.excess[k]), float(q.gap[k])
+    measured_nll, measured_accuracy = isfinite(excess), isfinite(gap)
+
+    def shown(value: float, threshold: float, error: float, n: int) -> bool:
+        return isfinite(value) and statistics.tail(value, threshold, max(error, 1e-9), n or 1000) < limits.alpha
+
+    risen = shown(excess, limits.absolute, float(q.excess_stderr[k]), q.n_nll)
+    after = q.minimum is not None and k > q.minimum
+    return CheckpointTests(
+        measured_nll=measured_nll,
+        measured_accuracy=measured_accuracy,
+        costly=risen and after,
+        cheap=shown(-excess, -limits.absolute, float(q.excess_stderr[k]), q.n_nll),
+        kept=shown(gap, -limits.margin, float(q.gap_stderr[k]), q.n_accuracy),
+        lower=shown(-gap, 0.0, float(q.gap_stderr[k]), q.n_accuracy),
+        falls_short=measured_accuracy and gap < -limits.margin,
+        before_best=not after,
+        before_minimum=not after,
+        still_falling=risen and not after,
+        reference_accuracy=float(q.accuracy[k] - gap) if measured_accuracy else None,
+        stretch_accuracy=float(q.accuracy[k]) if measured_accuracy else None,
+        note=q.notes[k],
+    )
 
 
-def _tail(value: Any, threshold: float, stderr: Any, n: int) -> float | None:
-    return statistics.tail(float(value), threshold, float(stderr), n or 1000) if isfinite(value) else None
+def _excess(facts: Facts | None, i: int | None, q: Quantities, k: int) -> Estimate:
+    """Nats per token above the trough, of the trend: luck is in its interval."""
+    if facts is None or i is None:
+        return _estimate(q.excess[k], q.excess_stderr[k], q.n_nll)
+    risen = facts.rise
+    rise, half = float(risen.log_rise[i]), statistics.Z * float(risen.stderr[i])
+    low, value, high = (risen.level * float(np.expm1(x)) for x in (rise - half, max(rise, 0.0), rise + half))
+    if risen.p_costly[i] < 0.05:
+        low = max(low, 1e-6)
+    note = "" if facts.clusters else "interval from the scatter of the curve"
+    return Estimate(value, min(low, value), max(high, value), facts.clusters, note)
 
 
-def _kept(q: Quantities, i: int, margin: float) -> float | None:
-    """One-sided p, adjusted so that it may be held against alpha itself."""
-    if not isfinite(q.gap[i]):
-        return None
-    if not q.n_accuracy:
-        p = _tail(q.gap[i], -margin, q.gap_stderr[i], 0)
-        return None if p is None else min(1.0, p / STRICTER)
-    p = statistics.noninferior(q.gap[i], q.gap_stderr[i], margin, q.n_accuracy, step=q.step)
-    return min(1.0, p / STRICTER)
-
-
-def _worst(q: Quantities, i: int, limits: Limits) -> float:
-    """The lower bound of the gap, at the level of the test: `kept` is where it lies above -margin."""
-    stderr = float(q.gap_stderr[i])
-    if q.n_accuracy:
-        stderr = max(stderr, statistics.least_stderr(limits.margin, q.n_accuracy, q.step))
-    return float(q.gap[i]) - statistics.quantile(1 - limits.alpha * STRICTER, q.n_accuracy or 1000) * stderr
-
-
-def _gap_stderr(q: Quantities, i: int) -> float:
-    return max(q.gap_stderr[i], 1 / q.n_accuracy) if q.n_accuracy else float(q.gap_stderr[i])
-
-
-def _solvable(q: Quantities, margin: float) -> bool:
-    """Whether the plateau's accuracy is shown to exceed the margin."""
-    if not q.n_accuracy:
-        return True
-    return statistics.wilson(q.reference * q.n_accuracy, q.n_accuracy)[0] > margin / 2
+def _memory(facts: Facts | None, i: int | None) -> Estimate:
+    if facts is None or facts.memory is None or i is None:
+        return NOT_MEASURED
+    m = facts.memory
+    return Estimate(float(m.memory[i]), float(m.low[i]), float(m.high[i]), facts.clusters)
 
 
 def _estimate(value: float, stderr: float, n: int) -> Estimate:
@@ -128,45 +154,51 @@ def _band(value: float, stderr: float) -> Estimate:
     return Estimate(value, value - half, value + half, 0, "interval from the scatter of the curve")
 
 
-def _accuracy(q: Quantities, i: int) -> Estimate:
-    if not isfinite(q.accuracy[i]):
+def _accuracy(q: Quantities, k: int) -> Estimate:
+    if not isfinite(q.accuracy[k]):
         return Estimate(None, n=q.n_accuracy, note="not measured")
     if q.n_accuracy:
-        return statistics.share(float(q.accuracy[i]) * q.n_accuracy, q.n_accuracy)
-    return Estimate(float(q.accuracy[i]), note="n unknown: no interval")
+        return statistics.share(float(q.accuracy[k]) * q.n_accuracy, q.n_accuracy)
+    return Estimate(float(q.accuracy[k]), note="n unknown: no interval")
 
 
-def _gap(q: Quantities, i: int) -> Estimate:
-    if q.n_accuracy and isfinite(q.gap[i]) and isfinite(q.gap_stderr[i]):
-        return statistics.share_difference(float(q.gap[i]), float(q.gap_stderr[i]), q.n_accuracy)
-    return _estimate(q.gap[i], q.gap_stderr[i], q.n_accuracy)
+def _gap(q: Quantities, k: int) -> Estimate:
+    if q.n_accuracy and isfinite(q.gap[k]) and isfinite(q.gap_stderr[k]):
+        return statistics.share_difference(float(q.gap[k]), float(q.gap_stderr[k]), q.n_accuracy)
+    return _estimate(q.gap[k], q.gap_stderr[k], q.n_accuracy)
 
 
-def _with_examples_needed(tests: CheckpointTests, q: Quantities, i: int, limits: Limits) -> CheckpointTests:
+def _stretch_gap(facts: Facts, i: int) -> Estimate:
+    gap, error = float(facts.accuracy.gap[i]), float(facts.accuracy.gap_stderr[i])
+    return statistics.share_difference(gap, error, facts.clusters) if facts.clusters else _band(gap, error)
+
+
+def _with_examples_needed(
+    tests: CheckpointTests, facts: Facts | None, i: int | None, limits: Limits
+) -> CheckpointTests:
     """The tests with the loss of accuracy that they can detect, and what would decide what is open."""
-    level, detectable, for_accuracy, for_nll = limits.alpha * STRICTER, None, None, None
-    if q.n_accuracy and isfinite(q.gap_stderr[i]):
-        least = sqrt(max(limits.margin * q.step - limits.margin**2, 0.0))
-        deviation = max(q.gap_stderr[i] * sqrt(q.n_accuracy), least)
-        detectable = float(statistics.detectable(deviation, q.n_accuracy, alpha=level))
-        if tests.accuracy_is_open:
-            ways = (
-                statistics.examples_needed(deviation, limits.margin + q.gap[i], alpha=level),
-                statistics.examples_needed(deviation, -q.gap[i], alpha=limits.alpha),
-            )
-            for_accuracy = _more(ways, q.n_accuracy)
-    if q.n_nll and isfinite(q.excess_stderr[i]) and tests.nll_is_open:
-        deviation = q.excess_stderr[i] * sqrt(q.n_nll)
-        way = statistics.examples_needed(deviation, abs(float(q.excess[i]) - limits.d_nll), alpha=limits.alpha)
-        for_nll = _more([way], q.n_nll)
-    return replace(tests, detectable_gap=detectable, examples_for_accuracy=for_accuracy, examples_for_nll=for_nll)
+    if facts is None or i is None or not facts.clusters:
+        return tests
+    n, held, risen = facts.clusters, facts.accuracy, facts.rise
+    square = float(held.gap_stderr[i]) ** 2
+    lucky = square * float(held.luck_share[i])
+    reach = float(ndtri(1 - limits.alpha)) + ALWAYS
+    for_accuracy, for_nll = None, None
+    if tests.accuracy_is_open:
+        distance = abs(float(held.gap[i]) + held.margin)
+        for_accuracy = _needed(n, square - lucky, lucky, distance / reach)
+    if tests.nll_is_open:
+        lucky_nll = risen.luck.deviation**2
+        distance = abs(float(risen.log_rise[i]) - risen.limit)
+        for_nll = _needed(n, max(float(risen.stderr[i]) ** 2 - lucky_nll, 1e-9), lucky_nll, distance / reach)
+    return replace(
+        tests, detectable_gap=reach * square**0.5, examples_for_accuracy=for_accuracy, examples_for_nll=for_nll
+    )
 
 
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _more(ways: Sequence[int | None], n: int) -> int | None:
-    """The smallest number of examples that would do, above the n that did not; None where none would."""
-    possible = [w for w in ways if w is not None]
-    return max(min(possible), n + n // 10 + 1) if possible else None
+def _needed(n: int, sampling: float, lucky: float, error: float) -> int | None:
+    """Examples that bring the standard error down to `error`; None where luck alone is more than that."""
+    room = error**2 - lucky
+    if room <= 0:
+        return None
+    return max(int(np.ceil(n * sampling / room)), n + n // 10 + 1)

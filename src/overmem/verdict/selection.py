@@ -82,8 +82,9 @@ def choices(
     if not val.nll_sums.shape[1]:
         return None, ()
     board = selection_inputs(val)
-    healthy = {v.checkpoint.name for v in verdicts if v.regime == "healthy"}
-    picked = _picked(board, [c.name for c in val.checkpoints], healthy, limits.d_nll, trainers_choice)
+    healthy = {v.checkpoint.name for v in verdicts if v.regime.startswith("healthy")}
+    bound = limits.nats_per_token(float(board.nll.min()), float(val.token_counts.mean()))
+    picked = _picked(board, [c.name for c in val.checkpoints], healthy, bound, trainers_choice)
     scored, measured_on = confirmation(val, test)
     where = {c.name: i for i, c in enumerate(scored.checkpoints)}
     recommended = val.checkpoints[picked["overmem"]].name
@@ -215,7 +216,8 @@ def logged_choices(
         return None, ()
     steps = np.array([checkpoints[i].step for i in rows], dtype=np.float64)
     board = SelectionInputs(steps, nll[rows], accuracy[rows], np.eye(len(rows)) * stderr**2, 0)
-    picked = _picked(board, [checkpoints[i].name for i in rows], healthy, limits.d_nll, trainers_choice)
+    bound = limits.nats_per_token(float(board.nll.min()), None)
+    picked = _picked(board, [checkpoints[i].name for i in rows], healthy, bound, trainers_choice)
     note, held = "logged, on the examples it was chosen on: flattering, no interval", picked["overmem"]
     made = {
         rule: Choice(

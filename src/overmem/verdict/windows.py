@@ -51,6 +51,7 @@ def stretches(count: int) -> tuple[Float[np.ndarray, "stretches checkpoints"], F
 @lru_cache(maxsize=256)
 def local_line(count: int, i: int, first: int, blocks: int = 7) -> Float[np.ndarray, " checkpoints"]:
     """Weights of the straight line through the `blocks` blocks nearest to i, none before `first`, taken at i."""
+    first = min(first, i)
     width = min(blocks * unit(count), count - first)
     start = min(max(i - width // 2, first), count - width)
     row = np.zeros(count)

@@ -85,12 +85,12 @@ def _truncated(shares: Sequence[Measurement], limit: int | None) -> list[str]:
 
 def _blind(assessment: Assessment) -> list[str]:
     """Where the solutions are so predictable that the limit is most of their nll; and what it does not see then."""
-    d_nll = assessment.limits.d_nll
+    d_nll = assessment.limits.absolute
     lowest = min((v.nll.value for v in assessment.verdicts if v.nll.value is not None), default=None)
     if not lowest or d_nll <= BLIND * lowest:
         return []
     text = (
-        f"The solutions are predictable ({lowest:.3f} nats per token at the minimum), so a limit of {d_nll:g} lets "
+        f"The solutions are predictable ({lowest:.3f} nats per token at the minimum), so a limit of {d_nll:.2g} lets "
         f"their nll rise by {100 * d_nll / lowest:.0f}% before that is called costly; judge with a lower --d-nll."
     )
     last = assessment.trained[-1] if assessment.trained else None

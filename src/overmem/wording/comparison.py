@@ -58,8 +58,8 @@ def no_pair_sentence(near: Closest) -> str:
     more = f"; about {format_count(near.needed)} examples would show it" if near.needed and near.needed > near.n else ""
     return (
         f"No pair of checkpoints is shown to have equal accuracy (within {points(near.limits.margin)}) and different "
-        f"perplexity (by more than {near.limits.d_nll:g} nats per token) with n = {near.n:,}. The closest accuracies "
-        f"are those of {near.a} and {near.b}, {points(near.gap)} apart{more}."
+        f"perplexity (by more than {near.limits.absolute:g} nats per token) with n = {near.n:,}. The closest "
+        f"accuracies are those of {near.a} and {near.b}, {points(near.gap)} apart{more}."
     )
 
 

@@ -9,7 +9,7 @@ from overmem.wording.numbers import capital, format_n
 def forecast_sentence(forecast: Forecast) -> str:
     """When perplexity will be costly if training goes on in the same way, or why that is not known."""
     step, now = forecast.step, forecast.now
-    rise = f"{forecast.d_nll:g} nats per token above its minimum"
+    rise = f"{forecast.d_nll:.2g} nats per token above its minimum"
     if step.low is None or step.high is None:
         return f"{capital(step.note)}."
     if forecast.begun and step.value is not None:

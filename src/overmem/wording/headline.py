@@ -162,7 +162,14 @@ ENDINGS: Mapping[str, Callable[[Assessment, CheckpointVerdict], str]] = {
         ": by the end of the run accuracy had not reached its best, so more training may help."
     ),
     "healthy": _healthy,
+    "healthy-memorizing": _healthy,
+    "still-learning": lambda assessment, last: (
+        ": perplexity has risen, but accuracy was still rising when the run ended, so more training may help."
+    ),
     "over-memorized": _over_memorized,
+    "risen-not-memorized": lambda assessment, last: (
+        ": perplexity has risen while accuracy is kept, but the training rows are not memorized."
+    ),
     "over-fitted": lambda assessment, last: (
         ": by the end of the run accuracy has fallen and perplexity has risen (over-fitted)."
     ),

@@ -17,7 +17,7 @@ def mismatch_sentence(shift: Mismatch, limits: Limits) -> str:
         )
     where = "the base model" if checkpoint.step == 0 else checkpoint.name
     side = "higher" if gap.value > 0 else "lower"
-    shown = parenthetical(f"{format_interval(gap.low, gap.high, '+.3f')}; limit {limits.d_nll:g}")
+    shown = parenthetical(f"{format_interval(gap.low, gap.high, '+.3f')}; limit {limits.absolute:.2g}")
     return (
         f"Val and train are not one distribution: at {where}, before anything was memorized, the nll of val is "
         f"{abs(gap.value):.3f} nats per token {side} than that of train{shown}. A rise of perplexity can then come "
@@ -32,11 +32,11 @@ def not_compared(shift: Mismatch, limits: Limits) -> str:
     gap, checkpoint = shift.gap, shift.checkpoint
     if shift.differs or checkpoint is None or gap.value is None or gap.low is None or gap.high is None:
         return ""
-    if -limits.d_nll < gap.low and gap.high < limits.d_nll:
+    if -limits.absolute < gap.low and gap.high < limits.absolute:
         return ""
     where = "the base model" if checkpoint.step == 0 else checkpoint.name
     shown = format_interval(gap.low, gap.high, "+.3f")
     return (
         f"Whether val and train are one distribution is uncertain: at {where} their nll differs by {gap.value:+.3f} "
-        f"nats per token ({shown}, n = {gap.n:,}), too few rows to exclude {limits.d_nll:g}."
+        f"nats per token ({shown}, n = {gap.n:,}), too few rows to exclude {limits.absolute:.2g}."
     )

@@ -37,12 +37,14 @@ def reason(verdict: CheckpointVerdict, limits: Limits) -> str:
             f"{capital(nll)}. Check first that answers are read correctly from the completions."
         )
     if tests.kept and tests.costly:
-        refused = f" {NOT_MEMORIZATION}" if verdict.regime == "undecided" else ""
-        return f"{capital(accuracy)}, but {nll}.{refused}"
+        return f"{capital(accuracy)}, but {nll}. {memory_sentence(verdict)}{_leaning(verdict)}"
     if verdict.regime != "undecided":
-        return f"{capital(accuracy)}, and {nll}."
+        more = f" {memory_sentence(verdict)}" if verdict.regime == "healthy-memorizing" else ""
+        return f"{capital(accuracy)}, and {nll}.{more}"
     if tests.lower and not tests.before_best and tests.cheap:
         return f"{capital(accuracy)}, although {nll}: accuracy fell without the perplexity that over-fitting brings."
+    if not (tests.accuracy_is_open or tests.nll_is_open):
+        return f"{capital(accuracy)}, and {nll}: alone, but not in its stretch of the run.{_leaning(verdict)}"
     return _open(verdict, accuracy, nll)
 
 
@@ -58,11 +60,27 @@ def _open(verdict: CheckpointVerdict, accuracy: str, nll: str) -> str:
     tests = verdict.tests
     if not tests.accuracy_is_open:
         text = f"It is certain that {accuracy}. It is open whether perplexity is costly: {nll}."
-    elif not tests.nll_is_open or tests.before_minimum:
+    elif not tests.nll_is_open or tests.still_falling:
         text = f"It is certain that {nll}. It is open whether accuracy is kept: {accuracy}."
     else:
         text = f"It is open whether accuracy is kept: {accuracy}. It is open, too, whether perplexity is costly: {nll}."
     return text + _leaning(verdict) + _examples_needed(verdict)
+
+
+def memory_sentence(verdict: CheckpointVerdict) -> str:
+    """How much of what was learned is memory of the training rows, and what follows from it."""
+    tests, memory = verdict.tests, verdict.memory
+    if tests.unlike:
+        return NOT_MEMORIZATION
+    if memory.value is None:
+        return "Memory was not measured (no training rows were scored), so the rise alone is taken for it."
+    shown = parenthetical(format_interval(memory.low, memory.high, ".2f"), format_n(memory.n))
+    size = f"{100 * memory.value:.0f}% of what the training rows gained does not carry over to val{shown}"
+    if tests.memorized:
+        return f"The training rows are memorized: {size}."
+    if tests.not_memorized:
+        return f"The training rows are not memorized: {size}."
+    return f"It is open whether the training rows are memorized: {size}."
 
 
 def _leaning(verdict: CheckpointVerdict) -> str:
@@ -76,11 +94,10 @@ def accuracy_clause(verdict: CheckpointVerdict, limits: Limits) -> str:
     tests, gap, n = verdict.tests, verdict.accuracy_gap, verdict.accuracy.n
     if gap.value is None:
         return ""
-    against = (
-        f"{percent(verdict.accuracy.value)}, against {percent(tests.reference_accuracy)} at the best other checkpoints"
-    )
+    own, reference = percent(tests.stretch_accuracy), percent(tests.reference_accuracy)
+    against = f"{own} over its stretch, against {reference} on the plateau"
     difference = f"difference {signed_points(gap.value)} points"
-    if tests.lower and not tests.kept:
+    if tests.lower and not tests.kept and not tests.accuracy_is_open:
         place = "later" if tests.before_best else "before"
         shown = parenthetical(difference, format_interval(gap.low, gap.high, "+.1f", 100), format_n(n))
         return f"accuracy is lower: {against}, which came {place}{shown}"
@@ -97,14 +114,14 @@ def nll_clause(verdict: CheckpointVerdict, limits: Limits) -> str:
         return ""
     unit = "nats per token" if verdict.nll.n else "nats"
     size = f"{abs(excess.value):.3f} {unit} {'above' if excess.value >= 0 else 'below'}"
-    shown = parenthetical(format_interval(excess.low, excess.high), f"limit {limits.d_nll:g}")
+    shown = parenthetical(format_interval(excess.low, excess.high), f"limit {limits.absolute:.2g}")
     if tests.costly:
         return f"perplexity is costly: {exp(excess.value):.2f} times its minimum, {size} it{shown}"
     if tests.cheap and excess.value < 0.0005:
         return "perplexity is at its minimum"
     if tests.cheap:
         return f"perplexity is near its minimum: {size} it{shown}"
-    if tests.before_minimum:
+    if tests.still_falling:
         return f"perplexity is still falling: {size} its later minimum{shown}"
     return f"it is {size} its minimum{shown}"
 

@@ -212,7 +212,7 @@ def test_a_damaged_log_is_refused_by_name(tmp_path, name, text):
 
 def test_curves_alone_give_the_same_words_marked_as_reduced(tmp_path):
     as_trainer_state(tmp_path, rows())
-    verdict = diagnose(Diagnose(str(tmp_path), eval_rows=1000))
+    verdict = diagnose(Diagnose(str(tmp_path), eval_rows=1000, d_nll=0.05))
     assert verdict.evidence == "curves only"
     assert (verdict.regime, verdict.harm_confirmed) == ("over-memorized", False)
     assert verdict.checkpoints[0].regime == "under-trained"

@@ -62,7 +62,7 @@ def trajectory(findings: Findings) -> Section:
         beside=[c.name for c in findings.beside],
         accuracy_limit=_accuracy_limit(findings) is not None,
         perplexity_limit=_perplexity_limit(findings) is not None,
-        d_nll=findings.verdict.limits.d_nll,
+        d_nll=findings.verdict.limits.absolute,
         margin=findings.verdict.limits.margin,
         n=max((e.n for e in [*accuracies.values(), *perplexities.values()]), default=0),
         notes=notes,
@@ -110,7 +110,7 @@ def _perplexity_limit(findings: Findings) -> float | None:
     nlls = [c.nll.value for c in findings.trained if has_value(c.nll) and c.nll.value is not None]
     if not judged or not nlls:
         return None
-    return perplexity_of(Estimate(min(nlls) + findings.verdict.limits.d_nll)).value
+    return perplexity_of(Estimate(min(nlls) + findings.verdict.limits.absolute)).value
 
 
 def _accuracy_limit(findings: Findings) -> float | None:
