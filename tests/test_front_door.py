@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 import overmem
+from overmem.audit.verb import Audited
 from overmem.errors import BadRequest
 
 GOLDEN = Path(__file__).parent / "golden" / "run"
@@ -63,6 +64,11 @@ def test_a_printed_verdict_can_be_read(verdict):
     assert "Estimate(" not in text
 
 
+def test_the_repr_of_a_verdict_is_a_line(verdict):
+    assert len(repr(verdict)) < 120
+    assert verdict.regime in repr(verdict)
+
+
 def test_a_verdict_renders_in_a_notebook(verdict):
     assert "| checkpoint |" in verdict._repr_markdown_()
 
@@ -96,6 +102,24 @@ def test_measurements_are_a_polars_table_or_an_error_that_says_what_to_run(run):
 def test_an_unknown_option_is_refused_with_the_allowed_ones(run):
     with pytest.raises(BadRequest, match=r"margins.*margin"):
         overmem.diagnose(run, margins=0.1)
+
+
+def test_a_run_without_a_verdict_shows_the_reason_instead_of_raising(tmp_path):
+    opened = overmem.open(tmp_path)
+    assert "no verdict: " in repr(opened)
+    assert "no verdict: " in opened._repr_html_()
+
+
+def test_train_takes_paths_and_refuses_unknown_keys_by_name(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("output: elsewhere\n")
+    for recipe in (None, tmp_path / "recipe.yaml"):
+        with pytest.raises(BadRequest, match=r"learning_rat.*learning_rate"):
+            overmem.train(recipe, output=tmp_path / "run", learning_rat=0.1)
+
+
+def test_an_audit_is_shown_in_a_line(tmp_path):
+    done = Audited(overmem.open(tmp_path).files, (), 3, 4, {"checkpoint-9": "unreadable"})
+    assert "3 units of work done, 4 skipped because already done, 1 checkpoints failed" in repr(done)
 
 
 def test_a_library_that_is_not_installed_is_named_with_its_extra(tmp_path):

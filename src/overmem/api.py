@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from overmem import store
-from overmem.errors import BadRequest, naming_the_extra, unknown
+from overmem.errors import BadRequest, OvermemError, naming_the_extra, unknown
 from overmem.records import Checkpoint, Curves, Samples, Verdict
 
 if TYPE_CHECKING:
@@ -60,12 +60,19 @@ class Run:
         return store.read_samples(self.files, checkpoint, split)
 
     def __repr__(self) -> str:
-        """The folder and what is in it."""
-        return f"Run({str(self.files.root)!r}, {self.verdict.regime}, {len(self.verdict.checkpoints)} checkpoints)"
+        """The folder, the regime and how many checkpoints, or why there is no verdict."""
+        try:
+            shown = f"{self.verdict.regime}, {len(self.verdict.checkpoints)} checkpoints"
+        except OvermemError as error:
+            shown = f"no verdict: {error}"
+        return f"Run({str(self.files.root)!r}, {shown})"
 
     def _repr_html_(self) -> str:
-        """The verdict as a notebook shows it; all text is escaped."""
-        verdict = self.verdict
+        """The verdict as a notebook shows it, or why there is none; all text is escaped."""
+        try:
+            verdict = self.verdict
+        except OvermemError:
+            return f"<p>{html.escape(repr(self))}</p>"
         rows = "".join(
             "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in verdict.rows()
         )
@@ -184,17 +191,12 @@ def train(recipe: str | Path | None = None, **options: Any) -> Run:
         BadRequest: no such file, or keys and values that a recipe does not have.
     """
     with naming_the_extra():
-        from dataclasses import replace
-
-        from overmem.training.recipe import Recipe, parsed, read_recipe
+        from overmem.training.recipe import parsed, read_recipe
         from overmem.training.verb import train as fine_tune
 
-        if recipe is None:
-            return Run(fine_tune(parsed(options, "overmem.train")))
-        allowed = {field.name for field in fields(Recipe)}
-        if wrong := next((name for name in options if name not in allowed), None):
-            raise unknown("option", wrong, allowed, "overmem.train")
-        return Run(fine_tune(replace(read_recipe(str(recipe)), **options)))
+        given = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+        made = parsed(given, "overmem.train") if recipe is None else read_recipe(recipe, given)
+        return Run(fine_tune(made))
 
 
 def _options(kind: type[_Options], where: str, given: dict[str, Any]) -> _Options:

@@ -32,6 +32,14 @@ class Audited:
     failures: Mapping[str, str]
     """Checkpoint -> why it could not be observed."""
 
+    def __repr__(self) -> str:
+        """What was done, in a line: the measurements are thousands."""
+        failed = f", {len(self.failures)} checkpoints failed" if self.failures else ""
+        return (
+            f"Audited({str(self.run.root)!r}, {len(self.measurements)} measurements, "
+            f"{self.computed} units of work done, {self.standing} skipped because already done{failed})"
+        )
+
 
 def audit(
     config: Audit,

@@ -236,6 +236,11 @@ class Verdict:
             for v in self.checkpoints
         ]
 
+    def __repr__(self) -> str:
+        """One line; `print` shows the verdict in words."""
+        chosen = self.recommended.checkpoint if self.recommended else None
+        return f"Verdict(regime={self.regime!r}, recommended={chosen!r}, {len(self.checkpoints)} checkpoints)"
+
     def __str__(self) -> str:
         """Headline, sentences, warnings and the table of checkpoints, as plain text."""
         table = [self.HEADINGS, *self.rows()]

@@ -67,13 +67,13 @@ class Recipe:
     """Any other field of transformers' TrainingArguments."""
 
 
-def read_recipe(path: Path | str) -> Recipe:
-    """The recipe in a YAML file.
+def read_recipe(path: Path | str, options: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe in a YAML file; a key that `options` has too is taken from there.
 
     Raises:
         BadRequest: no such file, not YAML, or keys and values that a recipe does not have.
     """
-    return parsed(_yaml(Path(path)), str(path))
+    return parsed({**_yaml(Path(path)), **(options or {})}, str(path))
 
 
 def read_data(given: object) -> Data:
