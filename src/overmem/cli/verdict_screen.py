@@ -117,7 +117,7 @@ def _cells(v: CheckpointVerdict, shipped: str | None, layout: Layout) -> list[st
     name = escape(v.checkpoint.name)
     cells = {
         "checkpoint": f"[bold]{name} ←[/]" if v.checkpoint.name == shipped else name,
-        "epoch": "" if v.checkpoint.epoch is None else f"{v.checkpoint.epoch:g}",
+        "epoch": "" if v.checkpoint.epoch is None else f"{v.checkpoint.epoch:.4g}",
         "nll per token": layout.nll(v.nll),
         "excess": layout.nll(v.excess),
         "accuracy": layout.accuracy(v.accuracy),

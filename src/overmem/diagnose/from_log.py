@@ -14,6 +14,7 @@ from overmem.verdict.evidence import Evidence, LoggedCurve
 from overmem.verdict.logged_quantities import ENOUGH
 from overmem.verdict.turning_point import turning_point
 from overmem.wording.logged import (
+    loss_only_headline,
     other_set_sentence,
     sample_size_sentence,
     trainers_choice_sentence,
@@ -38,16 +39,21 @@ def from_log(run: store.Run, config: Diagnose) -> Verdict:
         eval_set=config.eval_set,
     )
     assessment = _assessed(run, logged, config)
-    more: list[str] = []
+    more, instead = list[str](), ""
     if not np.isfinite(logged.accuracy).any():
-        more += turning_sentences(turning_point(logged.checkpoints, logged.nll))
+        turn = turning_point(logged.checkpoints, logged.nll)
+        more, instead = list(turning_sentences(turn)), loss_only_headline(turn)
     for other in logged.others:
         judged = _assessed(run, other, replace(config, eval_rows=None))
         if judged.trained:
             turn = turning_point(other.checkpoints, other.nll)
             more.append(other_set_sentence(other.evaluation_set or "eval", judged.trained[-1], turn))
     return worded(
-        assessment, more=more, warnings=_warnings(logged, run, assessment, config), options=options_of(config)
+        assessment,
+        more=more,
+        warnings=_warnings(logged, run, assessment, config),
+        options=options_of(config),
+        instead=instead,
     )
 
 

@@ -13,10 +13,22 @@ _SOURCES = {
 }
 
 
+def loss_only_headline(turn: TurningPoint | None) -> str:
+    """What a log without any accuracy of answers comes to, in one sentence."""
+    if turn is None:
+        return "Nothing can be chosen: the log holds one evaluation, and no accuracy of answers."
+    choice = f"Provisionally {turn.lowest.name}, by the loss alone"
+    if turn.last.name == turn.lowest.name:
+        return f"{choice}: it was lowest at the last evaluation. No accuracy of answers was logged."
+    if not turn.has_turned:
+        return f"{choice}: what follows cannot be told from noise. No accuracy of answers was logged."
+    return f"{choice}: it has risen since. Whether answers got worse or better, only an audit can tell."
+
+
 def turning_sentences(turn: TurningPoint | None) -> tuple[str, ...]:
     """Where the loss turned, what that can mean and what it cannot, and a provisional choice."""
     if turn is None:
-        return ("One evaluation alone shows no trend: nothing can be chosen.",)
+        return ("One evaluation alone shows no trend.",)
     low, high = turn.step.low or 0.0, turn.step.high or 0.0
     where = f"{turn.lowest.name} ({turn.nll:.4g} nats per token)"
     if turn.last.name == turn.lowest.name:

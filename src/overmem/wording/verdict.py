@@ -12,7 +12,12 @@ from overmem.wording.sentences import verdict_sentences
 
 
 def worded(
-    assessment: Assessment, *, more: Sequence[str] = (), warnings: Sequence[str] = (), options: Mapping[str, Any]
+    assessment: Assessment,
+    *,
+    more: Sequence[str] = (),
+    warnings: Sequence[str] = (),
+    options: Mapping[str, Any],
+    instead: str = "",
 ) -> Verdict:
     """The verdict on a run.
 
@@ -21,12 +26,13 @@ def worded(
         more: sentences that follow those of the verdict.
         warnings: what the reader must know before believing the rest.
         options: everything that `diagnose` was called with.
+        instead: a headline in place of the usual one, where the evidence is less than a verdict needs.
     """
     verdicts = tuple(replace(v, reason=reason(v, assessment.limits)) for v in assessment.verdicts)
     assessment = replace(assessment, verdicts=verdicts)
     return Verdict(
         regime=assessment.regime,
-        headline=headline(assessment),
+        headline=instead or headline(assessment),
         sentences=(*verdict_sentences(assessment), *more),
         checkpoints=verdicts,
         onset=assessment.onset,
