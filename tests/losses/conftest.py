@@ -1,4 +1,4 @@
-"""Lets the tests beside it import `formulas` and `two_processes`."""
+"""Puts this folder on the path, for `architectures`, `formulas` and `two_processes`."""
 
 import sys
 from pathlib import Path

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from test_model_loss import batch_of, model_of
+from architectures import batch_of, model_of
 
 from overmem.losses import LOSSES
 from overmem.losses.driver import attach, model_loss

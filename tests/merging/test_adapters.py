@@ -196,7 +196,7 @@ def test_the_merged_adapter_is_found_with_its_base(base: Path) -> None:
 @pytest.mark.parametrize("rule", ["slerp", "ties", "dare", "model_stock"])
 def test_rules_whose_result_is_no_adapter_are_refused_with_the_way_round(base: Path, rule: str) -> None:
     train(base, 10), train(base, 50)
-    with pytest.raises(BadRequest, match=r"no adapter of low rank.*merge_and_unload"):
+    with pytest.raises(BadRequest, match=r"no low-rank adapter.*merge_and_unload"):
         merge(Merge(str(base.parent / "run"), PAIR, rule=rule))
 
 

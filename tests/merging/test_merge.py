@@ -222,13 +222,13 @@ def test_an_equal_merge_that_stands_is_not_made_again(run: Path) -> None:
     assert (file.stat().st_mtime_ns, file.stat().st_ino) == before
 
 
-def test_another_merge_of_the_same_name_is_refused_and_the_standing_one_kept(run: Path) -> None:
+def test_another_merge_of_the_same_name_is_refused_and_the_existing_one_kept(run: Path) -> None:
     path = merged_of(run)
     before = (path / "model.safetensors").read_bytes()
-    with pytest.raises(BadRequest, match=r"weights was \[0.5, 0.5\], asked for \[0.2, 0.8\].*--name"):
+    with pytest.raises(BadRequest, match=r"weights is \[0.5, 0.5\] there, \[0.2, 0.8\] here.*--name"):
         merged_of(run, weights=(0.2, 0.8))
     tiny(9).save_pretrained(run / "checkpoint-50")
-    with pytest.raises(BadRequest, match="sources was"):
+    with pytest.raises(BadRequest, match="sources is"):
         merged_of(run)
     assert (path / "model.safetensors").read_bytes() == before
 
@@ -236,7 +236,7 @@ def test_another_merge_of_the_same_name_is_refused_and_the_standing_one_kept(run
 def test_a_folder_that_is_no_merge_is_not_overwritten(run: Path) -> None:
     (run / "merged-mine").mkdir()
     (run / "merged-mine" / "precious.txt").write_text("kept")
-    with pytest.raises(BadRequest, match="not a merge"):
+    with pytest.raises(BadRequest, match="not written by overmem merge"):
         merged_of(run, name="merged-mine")
     assert (run / "merged-mine" / "precious.txt").read_text() == "kept"
 
@@ -250,8 +250,8 @@ def test_a_folder_that_is_no_merge_is_not_overwritten(run: Path) -> None:
         ({"rule": "model_stock", "weights": (0.5, 0.5)}, "knob 'weights'"),
         ({"weights": (1.0,)}, "1 weights for 2 checkpoints"),
         ({"weights": (1.0, 1.0)}, "sum to 1"),
-        ({"name": "mine"}, "begins with merged-"),
-        ({"name": "merged-../../x"}, "begins with merged-"),
+        ({"name": "mine"}, "starts with merged-"),
+        ({"name": "merged-../../x"}, "starts with merged-"),
         ({"rule": "slerp", "checkpoints": ("checkpoint-10",)}, "two checkpoints; 1 given"),
         ({"checkpoints": ("checkpoint-10", "checkpoint-10")}, "twice"),
     ],

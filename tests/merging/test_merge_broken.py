@@ -156,7 +156,7 @@ def test_a_full_disk_leaves_nothing_broken_under_the_name_of_a_whole_one(run: Pa
     # No file may exceed 15 kB: the shard that is being written then fails as it does on a full disk.
     said = start(run, "full").communicate()[0]
     assert said.startswith("BadRequest ")
-    assert "make room" in said
+    assert "free some space" in said
     assert list(run.glob(".merged-linear-10-50.partial/.model-*.partial"))
     assert not (run / "merged-linear-10-50").exists()
     path = merged_of(run, shard_bytes=20_000)

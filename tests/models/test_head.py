@@ -3,7 +3,7 @@
 import pytest
 import torch
 import transformers as hf
-from test_model_loss import SMALL, model_of
+from architectures import SMALL, model_of
 from torch import nn
 
 from overmem.errors import BadRequest

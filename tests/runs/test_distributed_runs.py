@@ -98,7 +98,7 @@ def test_a_resumed_training_in_two_processes_ends_as_if_it_had_not_been_stopped(
     shutil.rmtree(tmp_path / "run" / "checkpoint-6")
     again = in_two_processes(how, asked, tmp_path, **settings)
     assert again.returncode == 0, again.stderr
-    assert again.stderr.count("going on from") == 1
+    assert again.stderr.count("resuming from") == 1
     for name, value in load_file(tmp_path / "run" / "checkpoint-6" / "model.safetensors").items():
         torch.testing.assert_close(value, whole[name], rtol=0, atol=1e-6)
 

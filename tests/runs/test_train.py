@@ -107,7 +107,7 @@ def test_a_loss_that_needs_the_base_has_it_observed_once_and_resumes_with_it(bas
     asked = {"loss": loss, "method": method, "save": 2}
     moves = []
     whole = train(recipe(base, data_file, tmp_path / "one", **asked), progress=lambda *a: moves.append(a))
-    assert ("observing the base model", 3, 3) in moves
+    assert ("scoring with the base model", 3, 3) in moves
     written = whole.reference_path.stat().st_mtime_ns
     shutil.copytree(whole.root, tmp_path / "two")
     for step in (4, 6):
@@ -159,7 +159,7 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(trained, base,
     assert (output / "checkpoint-3").is_dir()
     said = []
     run = train(read_recipe(path), say=said.append)
-    assert any("going on from" in line for line in said)
+    assert any("resuming from" in line for line in said)
     assert largest_difference(weights(trained, "checkpoint-6"), weights(run, "checkpoint-6")) < 1e-6
 
 
@@ -168,7 +168,7 @@ def test_a_checkpoint_that_was_cut_off_is_set_aside(trained, base, data_file, tm
     (run.root / "checkpoint-6" / "trainer_state.json").unlink()
     said = []
     train(recipe(base, data_file, tmp_path / "run"), say=said.append)
-    assert any("cut off" in line for line in said)
+    assert any("is incomplete" in line for line in said)
     assert largest_difference(weights(trained, "checkpoint-6"), weights(run, "checkpoint-6")) < 1e-6
 
 
@@ -178,11 +178,11 @@ def test_a_training_whose_checkpoints_lack_the_optimizer_begins_anew_and_says_so
     shutil.rmtree(tmp_path / "checkpoint-6")
     said = []
     train(asked, say=said.append)
-    assert any("begins anew" in line for line in said)
+    assert any("starts from scratch" in line for line in said)
     assert largest_difference(weights(trained, "checkpoint-6"), weights(run, "checkpoint-6")) == 0
     said.clear()
     train(asked, say=said.append)  # it is over: nothing is trained again
-    assert not any("begins anew" in line for line in said)
+    assert not any("starts from scratch" in line for line in said)
 
 
 def test_another_recipe_in_the_same_folder_is_refused_by_its_keys(trained, base, data_file):
@@ -224,7 +224,7 @@ def test_rows_that_do_not_fit_are_counted_and_reported(base, data_file, tmp_path
     said = []
     with pytest.raises(BadRequest, match="max_length 5"):
         train(recipe(base, data_file, tmp_path, max_length=5), say=said.append)
-    assert "train: 24 of 24 examples exceed 5 tokens, left out" in said
+    assert "train: 24 of 24 examples are longer than 5 tokens, left out" in said
 
 
 def test_rows_that_were_trained_on_are_never_held_out_by_other_counts(base, data_file, tmp_path):

@@ -1,15 +1,15 @@
-"""LoRA adapters combined exactly: what is summed is each adapter's change of the weights, never its A and B.
+"""LoRA adapters combined exactly: each adapter's weight update Delta W is summed, never its A and B.
 
-The change is s B A. A sum of changes sum_i c_i s_i B_i A_i is one adapter whose A is all A_i stacked and whose B is all
-c_i s_i B_i side by side: its rank is the sum of the ranks, its scale 1, and nothing is lost. (Averaging A and B instead
-gives products of one checkpoint's B with another's A.)
+Delta W is s B A. The sum of updates sum_i c_i s_i B_i A_i is one adapter: its A is all A_i stacked, its B is all
+c_i s_i B_i concatenated by columns, its rank is the sum of the ranks, its scale is 1, and nothing is lost. (Averaging A
+and B instead multiplies one checkpoint's B with another's A.)
 
-DoRA's weight is W_i = g_i (W + s_i B_i A_i), with one factor g_i = m_i / |W + s_i B_i A_i| a row. So
-sum_i c_i W_i = G (W + sum_i (c_i g_i / G) s_i B_i A_i) with G = sum_i c_i g_i: an adapter of DoRA again, exactly, if
-the base's weights are at hand.
+DoRA's weight is W_i = g_i (W + s_i B_i A_i), with one factor g_i = m_i / |W + s_i B_i A_i| per row. So
+sum_i c_i W_i = G (W + sum_i (c_i g_i / G) s_i B_i A_i) with G = sum_i c_i g_i: exactly a DoRA adapter
+again, if the base's weights are available.
 
-PiSSA and OLoRA take a part P of the base's weights into the adapter when it is made, and again whenever it is loaded:
-the weight is W - P + s B A. The sum is written as plain LoRA, with -P as columns of its own.
+PiSSA and OLoRA move a part P of the base's weights into the adapter when it is created, and whenever it is loaded: the
+weight is W - P + s B A. The sum is written as plain LoRA, with -P as additional columns of B and rows of A.
 """
 
 import json
@@ -28,16 +28,16 @@ from overmem.models.loading import KEEPS_BASE
 
 CONFIG = "adapter_config.json"
 _INSIDE = "base_model.model."
-"""What PEFT writes before the name that a module has in the base model."""
+"""PEFT's prefix to the base model's module names."""
 _DOWN = (".lora_A.weight", ".lora_embedding_A")
 _UP = (".lora_B.weight", ".lora_embedding_B")
 _BIAS = ".lora_B.bias"
 _MAGNITUDE = (".lora_magnitude_vector", ".lora_magnitude_vector.weight")
-_TAKES_PART = ("pissa", "olora")
-"""Initialisations that take a part of the base's weights, the same one every time."""
+_MOVES_BASE = ("pissa", "olora")
+"""Initialisations that move a part of the base's weights into the adapter, the same part every time."""
 _VARIANTS = ("target_parameters", "use_qalora", "use_bdlora", "arrow_config", "kasa_config", "monteclora_config")
-"""LoRA whose change is not s B A, or whose A and B are laid out otherwise."""
-_SHARED = (
+"""LoRA variants whose Delta W is not s B A, or that store A and B in another layout."""
+_MUST_MATCH = (
     "base_model_name_or_path",
     "bias",
     "use_dora",
@@ -48,7 +48,7 @@ _SHARED = (
     "trainable_token_indices",
     "alora_invocation_tokens",
 )
-"""Settings on which the sources must agree."""
+"""Settings that must be equal in all sources."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Adapter:
     config: Mapping[str, Any]
 
     def scale(self, module: str, rank: int) -> float:
-        """The factor s of a module's change s B A."""
+        """The factor s in a module's Delta W = s B A."""
         from peft.utils.other import get_pattern_key
 
         patterns = self.config.get("alpha_pattern") or {}
@@ -67,14 +67,14 @@ class Adapter:
         return float(alpha / math.sqrt(rank) if self.config.get("use_rslora") else alpha / rank)
 
     @property
-    def takes(self) -> str | None:
-        """The initialisation that took a part of the base's weights, None if none did."""
+    def moved_init(self) -> str | None:
+        """The initialisation, if it moved a part of the base's weights into the adapter; else None."""
         init = self.config.get("init_lora_weights")
-        return init if init in _TAKES_PART else None
+        return init if init in _MOVES_BASE else None
 
 
-def adapter(folder: Path) -> Adapter:
-    """The adapter in `folder`, once it is known to be one whose change of the weights is a plain product.
+def read_adapter(folder: Path) -> Adapter:
+    """The adapter in `folder`, checked to be of a kind that can be combined.
 
     Raises:
         BadCheckpoint: its settings cannot be read.
@@ -88,9 +88,9 @@ def adapter(folder: Path) -> Adapter:
     if config.get("peft_type") != "LORA":
         raise BadRequest(f"{folder} is an adapter of type {config.get('peft_type')}; only LORA adapters can be merged")
     if used := [name for name in _VARIANTS if config.get(name)]:
-        raise BadRequest(f"{folder} uses {', '.join(used)}: its change of the weights is not s B A and is not merged")
+        raise BadRequest(f"{folder} uses {', '.join(used)}: its weight update is not s B A, so it cannot be merged")
     init = config.get("init_lora_weights", True)
-    if init not in KEEPS_BASE and (init not in _TAKES_PART or config.get("use_dora")):
+    if init not in KEEPS_BASE and (init not in _MOVES_BASE or config.get("use_dora")):
         raise BadRequest(
             f"{folder} was initialised with init_lora_weights={init!r}, which changes the base's weights when it is "
             "loaded; convert it to plain LoRA first: model.save_pretrained(folder, "
@@ -99,15 +99,15 @@ def adapter(folder: Path) -> Adapter:
     return Adapter(folder, config)
 
 
-def agreeing(adapters: Sequence[Adapter]) -> None:
-    """Nothing, once the adapters are known to belong to one model and one set-up.
+def check_compatible(adapters: Sequence[Adapter]) -> None:
+    """Refuse adapters of different base models or settings.
 
     Raises:
-        BadRequest: they differ; the message says in what.
+        BadRequest: they differ; the message names the setting.
     """
     first = adapters[0]
     for other in adapters[1:]:
-        for name in _SHARED:
+        for name in _MUST_MATCH:
             mine, theirs = first.config.get(name) or None, other.config.get(name) or None
             if _unordered(mine) != _unordered(theirs):
                 raise BadRequest(
@@ -120,7 +120,7 @@ def _unordered(value: Any) -> Any:
 
 
 def role(name: str) -> tuple[str, str]:
-    """What a tensor of an adapter is (`down`, `up`, `bias`, `magnitude` or `whole`), and its module in the base."""
+    """An adapter tensor's role (`down`, `up`, `bias`, `magnitude` or `whole`) and its module in the base."""
     inner = name.removeprefix(_INSIDE)
     for kind, endings in (("down", _DOWN), ("up", _UP), ("bias", (_BIAS,)), ("magnitude", _MAGNITUDE)):
         for ending in endings:
@@ -130,25 +130,26 @@ def role(name: str) -> tuple[str, str]:
 
 
 def stacked_down(parts: Sequence[Float[Tensor, "_ inputs"]]) -> Float[Tensor, "rank inputs"]:
-    """A of the sum: every A, one below the other."""
-    return torch.cat(list(parts), dim=0)
+    """A of the sum: every A, stacked by rows."""
+    return torch.cat(list(parts), dim=0)  # k x [rank_i in] -> [sum rank_i in]
 
 
 def stacked_up(parts: Sequence[Float[Tensor, "outputs _"]], scales: Sequence[float]) -> Float[Tensor, "outputs rank"]:
-    """B of the sum: every B times its coefficient and scale, side by side."""
-    return torch.cat([part * scale for part, scale in zip(parts, scales, strict=True)], dim=1)
+    """B of the sum: every B times its coefficient and scale, concatenated by columns."""
+    scaled = [part * scale for part, scale in zip(parts, scales, strict=True)]
+    return torch.cat(scaled, dim=1)  # k x [out rank_i] -> [out sum rank_i]
 
 
-def part_taken(
+def moved_part(
     weight: Float[Tensor, "outputs inputs"], init: str, rank: int, scale: float
 ) -> tuple[Float[Tensor, "outputs rank"], Float[Tensor, "rank inputs"]]:
-    """(up, down) whose product is what an initialisation takes from the base's matrix [out in].
+    """(up, down) whose product is the part that an initialisation moves out of the base's matrix.
 
     Args:
-        weight: the base's matrix, in float32.
+        weight: the base's matrix [out in], in float32.
         init: `pissa` (its largest singular directions) or `olora` (the first columns of its QR decomposition).
-        rank: the adapter's.
-        scale: the adapter's.
+        rank: the adapter's rank.
+        scale: the adapter's scale s.
     """
     if init == "pissa":
         left, size, right = torch.linalg.svd(weight, full_matrices=False)
@@ -159,7 +160,7 @@ def part_taken(
 
 @dataclass(frozen=True)
 class Dora:
-    """What a sum of DoRA adapters is in one module, beside its A."""
+    """B and magnitude of a sum of DoRA adapters in one module."""
 
     up: Float[Tensor, "outputs rank"]
     magnitude: Float[Tensor, "..."]
@@ -181,30 +182,30 @@ def combined_dora(
         weight: the base's matrix, [out in] (or [in out] with fan_in_fan_out).
         downs: every A, [rank in].
         ups: every B, [out rank].
-        magnitudes: every m, one number an output.
+        magnitudes: every m, one number per output.
         scales: every s.
         coefficients: every c.
         fan_in_fan_out: the base's matrix is stored transposed.
 
     Raises:
-        BadRequest: the factors of the sum vanish somewhere, so that no adapter of this kind is equal to it.
+        BadRequest: the factors of the sum are 0 for some output, so that no DoRA adapter equals the sum.
     """
     matrix = weight.t() if fan_in_fan_out else weight
-    shares = []
-    for down, up, size, scale, c in zip(downs, ups, magnitudes, scales, coefficients, strict=True):
-        norm = torch.linalg.vector_norm(matrix + scale * (up @ down), dim=1)
-        shares.append(c * size.flatten() / norm)
-    whole = torch.stack(shares).sum(0) + (1.0 - sum(coefficients))
-    if bool((whole == 0).any()):
-        raise BadRequest("the DoRA magnitudes cancel under these weights; merge with weights above 0")
-    columns = [up * (scale * share / whole)[:, None] for up, scale, share in zip(ups, scales, shares, strict=True)]
-    up = torch.cat(columns, dim=1)
+    shares: list[Tensor] = []  # c_i g_i, each [out]
+    for down, up, magnitude, scale, c in zip(downs, ups, magnitudes, scales, coefficients, strict=True):
+        norm = torch.linalg.vector_norm(matrix + scale * (up @ down), dim=1)  # [out in] -> [out]
+        shares.append(c * magnitude.flatten() / norm)
+    total = torch.stack(shares).sum(0) + (1.0 - sum(coefficients))  # [sources out] -> [out]
+    if bool((total == 0).any()):
+        raise BadRequest("the DoRA magnitudes cancel under these weights; allowed: weights above 0")
+    columns = [up * (scale * share / total)[:, None] for up, scale, share in zip(ups, scales, shares, strict=True)]
+    up = torch.cat(columns, dim=1)  # k x [out rank_i] -> [out sum rank_i]
     norm = torch.linalg.vector_norm(matrix + up @ stacked_down(downs), dim=1)
-    return Dora(up, (whole * norm).reshape(magnitudes[0].shape))
+    return Dora(up, (total * norm).reshape(magnitudes[0].shape))
 
 
 def merged_config(last: Adapter, ranks: Mapping[str, int]) -> dict[str, Any]:
-    """The settings of the sum: those of its last source, with the new ranks and scale 1 everywhere.
+    """The adapter settings of the sum: those of its last source, with the new ranks and scale 1 everywhere.
 
     Args:
         last: the last source.

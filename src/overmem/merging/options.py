@@ -16,16 +16,16 @@ class Merge:
     rule: str = "linear"
     """Merge rule: a name of the family, or "module:function"."""
     weights: tuple[float, ...] | None = None
-    """One number a checkpoint, in their order; by default equal ones."""
+    """One weight per checkpoint, in their order; equal by default."""
     knobs: Mapping[str, float] = field(default_factory=dict)
     """Further keyword arguments of the rule."""
     name: str | None = None
-    """Folder to write, beginning with merged-; by default merged-<rule>-<steps>."""
+    """Folder to write; its name starts with merged-. By default merged-<rule>-<steps>."""
     dtype: Literal["source", "float32", "bfloat16", "float16"] = "source"
-    """Floating type of the result; source is that of the last checkpoint. Sums are made in float32 in any case."""
+    """Floating type of the result; source is that of the last checkpoint. Sums are always computed in float32."""
     base: str | None = None
     """Base model, for rules that need it; by default the recipe's or the adapter's own."""
     shard_bytes: int = 5_000_000_000
-    """Largest weight file; bigger models are written as shards with an index."""
+    """Largest weight file, in bytes; larger models are written as shards with an index."""
     out: str | None = None
-    """Where overmem's own files are; by default RUN/overmem."""
+    """Folder of overmem's own files; by default RUN/overmem."""

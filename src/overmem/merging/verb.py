@@ -16,7 +16,7 @@ from torch import Tensor
 
 from overmem import store
 from overmem.errors import BadCheckpoint, BadRequest, unknown
-from overmem.merging.adapters import CONFIG, adapter
+from overmem.merging.adapters import CONFIG, read_adapter
 from overmem.merging.blend import Blend, blend_adapters, blend_full
 from overmem.merging.options import Merge
 from overmem.merging.weights import (
@@ -38,33 +38,33 @@ from overmem.tables import checked_knobs, knobs, resolve
 
 
 def merge(config: Merge, *, progress: Progress = lambda what, done, total: None) -> Path:
-    """The folder of the merged checkpoint, written now or standing already.
+    """Merge checkpoints and return the merged folder; idempotent: an equal merge that exists already is kept.
 
-    Weights are read, merged and written one tensor at a time, in `.<name>.partial`, which takes its name when it is
-    whole. A merge that was killed goes on after its last whole file.
+    Weights are read, merged and written one tensor at a time, into `.<name>.partial`, which is renamed when it is
+    complete. An interrupted merge resumes after its last complete file.
 
     Args:
         config: what to merge.
-        progress: told how far the work is.
+        progress: called with (description, bytes done, bytes in total).
 
     Raises:
         BadRequest: an unknown checkpoint, rule or knob, weights that do not fit, too little disk, or another merge of
-            this name. Before anything is written.
+            this name. Raised before anything is written.
         BadCheckpoint: weights that are pickled, cut short, quantized, or of another shape than the others.
         Locked: another process writes to the run.
     """
     run = store.open_run(config.run, config.out)
     rule = _rule(config)
-    found = find_checkpoints(run.root, config.base or store.read_recipe(run).get("model"))
-    sources, base = _sources(config, run, found)
-    if config.rule in RULES:  # a wrong knob or number of sources shows on two zeros as well
+    refs = find_checkpoints(run.root, config.base or store.read_recipe(run).get("model"))
+    sources, base = _sources(config, run, refs)
+    if config.rule in RULES:  # two zeros are enough to reject a wrong knob or number of sources
         rule(dict(config.knobs), [torch.zeros(2)] * len(sources), torch.zeros(2))
-    last = Path([one for one in sources if one is not base][-1].path)
+    last = Path([source for source in sources if source is not base][-1].path)
     note = _note(config, sources, base)
     path = run.root / _name(config, sources)
     with store.locked(run):
         if path.exists():
-            return _standing(path, note)
+            return _checked_existing(path, note)
         partial = run.root / f".{path.name}.partial"
         with ExitStack() as stack:
             blend = _blend(config, rule, sources, base, stack)
@@ -75,12 +75,12 @@ def merge(config: Merge, *, progress: Progress = lambda what, done, total: None)
                 store.write_json(partial / MERGE_NOTE, note)
                 name, limit = (MODEL, config.shard_bytes) if blend.config is None else (ADAPTER, sys.maxsize)
                 write_weights(partial, blend.entries, blend.tensor, limit=limit, name=name, progress=progress)
-                _accompany(partial, last, blend, config.dtype)
+                _write_aux_files(partial, last, blend, config.dtype)
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                     raise
                 raise BadRequest(
-                    f"{partial} could not be written: {error.strerror}; make room and merge again: it goes on"
+                    f"{partial} could not be written: {error.strerror}; free some space and merge again: it resumes"
                 ) from error
         partial.rename(path)
     return path
@@ -106,18 +106,18 @@ def _rule(config: Merge) -> Callable[[dict[str, Any], Sequence[Tensor], Tensor |
 
 
 def _sources(
-    config: Merge, run: store.Run, found: list[CheckpointRef]
+    config: Merge, run: store.Run, refs: list[CheckpointRef]
 ) -> tuple[list[CheckpointRef], CheckpointRef | None]:
-    """The checkpoints to merge, and the base where it is known."""
-    by_name = {one.checkpoint.name: one for one in found}
-    names = config.checkpoints or _pair(run, found)
+    """The checkpoints to merge, and the base if it is known."""
+    by_name = {ref.checkpoint.name: ref for ref in refs}
+    names = config.checkpoints or _pair(run, refs)
     for name in names:
         if name not in by_name:
             raise unknown("checkpoint", name, by_name, str(run.root))
         if names.count(name) > 1:
-            raise BadRequest(f"{name} is named twice; give it a larger weight instead (--weights)")
+            raise BadRequest(f"{name} is given twice; give it a larger weight instead (--weights)")
     sources, base = [by_name[name] for name in names], by_name.get("base")
-    kinds = {one.checkpoint.name: one.is_adapter for one in sources if one is not base}
+    kinds = {source.checkpoint.name: source.is_adapter for source in sources if source is not base}
     if len(set(kinds.values())) > 1:
         adapters = ", ".join(name for name, is_adapter in kinds.items() if is_adapter)
         raise BadRequest(f"adapters ({adapters}) and full weights cannot be merged with each other")
@@ -125,26 +125,26 @@ def _sources(
         raise BadRequest("only the base was given; name at least one checkpoint of the run")
     if any(kinds.values()) and config.rule not in LINEAR:
         raise BadRequest(
-            f"rule {config.rule!r} is not linear in the change of the weights, so that its result is no adapter of low "
-            f"rank; adapters merge by {', '.join(sorted(LINEAR))}; for the others, write each adapter into full "
+            f"rule {config.rule!r} is not linear in the weight updates, so its result is no low-rank adapter; "
+            f"allowed for adapters: {', '.join(sorted(LINEAR))}; for other rules, write each adapter into full "
             "weights first (PeftModel.merge_and_unload, save_pretrained)"
         )
     if config.rule in NEEDS_BASE and base is None:
-        raise BadRequest(f"rule {config.rule!r} needs the base model's weights, and it is not known; give --base")
+        raise BadRequest(f"rule {config.rule!r} needs the base model's weights, and the base is not known; give --base")
     return sources, base
 
 
-def _pair(run: store.Run, found: list[CheckpointRef]) -> tuple[str, ...]:
+def _pair(run: store.Run, refs: list[CheckpointRef]) -> tuple[str, ...]:
     """The paper's pair: the best checkpoint of the run and the last.
 
     Raises:
         BadRequest: there is no verdict that names one, or it names the last.
     """
-    trained = [one.checkpoint.name for one in found if not one.checkpoint.merged_from and one.checkpoint.step > 0]
+    trained = [ref.checkpoint.name for ref in refs if not ref.checkpoint.merged_from and ref.checkpoint.step > 0]
     if not run.verdict_path.is_file() or not trained:
         raise BadRequest(
             f"which checkpoints to merge? Name them (--checkpoints; {run.root} has "
-            f"{', '.join(one.checkpoint.name for one in found)}), or run `overmem diagnose {run.root}` first: the "
+            f"{', '.join(ref.checkpoint.name for ref in refs)}), or run `overmem diagnose {run.root}` first: the "
             "default is the pair of its best checkpoint and the last one"
         )
     early = store.read_verdict(run).best_of_run
@@ -157,24 +157,22 @@ def _pair(run: store.Run, found: list[CheckpointRef]) -> tuple[str, ...]:
 
 
 def _name(config: Merge, sources: Sequence[CheckpointRef]) -> str:
-    steps = "-".join(str(one.checkpoint.step) for one in sources)
+    steps = "-".join(str(source.checkpoint.step) for source in sources)
     name = config.name or f"merged-{config.rule.replace(':', '.')}-{steps}"
     if not name.startswith("merged-") or Path(name).name != name:
-        raise BadRequest(
-            f"a merged checkpoint is a folder of the run and its name begins with merged-; given: {name!r}"
-        )
+        raise BadRequest(f"--name is {name!r}; allowed: the name of a folder in the run that starts with merged-")
     return name
 
 
 def _note(config: Merge, sources: Sequence[CheckpointRef], base: CheckpointRef | None) -> dict[str, Any]:
-    """The recipe of the merge, which lies in its folder: equal recipes give equal bytes."""
+    """The recipe of the merge, saved in its folder: equal recipes give equal bytes."""
     takes_weights = "weights" in knobs(resolve(RULES, config.rule, "rule"))
     equal = [1.0 / len(sources)] * len(sources) if takes_weights else None
     note = {
         "schema": SCHEMA,
         "sources": [
-            {"name": one.checkpoint.name, "step": one.checkpoint.step, "fingerprint": fingerprint(one.path)}
-            for one in sources
+            {"name": ref.checkpoint.name, "step": ref.checkpoint.step, "fingerprint": fingerprint(ref.path)}
+            for ref in sources
         ],
         "base": base.path if base is not None and (_sees_base(config.rule) or base in sources) else None,
         "rule": config.rule,
@@ -188,7 +186,7 @@ def _note(config: Merge, sources: Sequence[CheckpointRef], base: CheckpointRef |
 
 
 def _sees_base(rule: str) -> bool:
-    """Whether the rule is given the base's weights where they are known: those that need it, and one's own."""
+    """Whether the rule receives the base's weights if they are known: rules that need them, and user-defined ones."""
     return rule in NEEDS_BASE or rule not in RULES
 
 
@@ -199,18 +197,18 @@ def _read_note(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def _standing(path: Path, note: dict[str, Any]) -> Path:
-    """`path`, if the merge that stands there is the one that is asked for.
+def _checked_existing(path: Path, note: dict[str, Any]) -> Path:
+    """`path`, if the merge in it has the same recipe.
 
     Raises:
-        BadRequest: it is another one; the message says in what.
+        BadRequest: it differs; the message says in what.
     """
-    there = _read_note(path)
-    if there is None:
-        raise BadRequest(f"{path} exists and is not a merge of overmem's; give another --name")
-    differing = [key for key in note if key != "version" and there.get(key) != note[key]]
+    existing = _read_note(path)
+    if existing is None:
+        raise BadRequest(f"{path} exists and was not written by overmem merge; give another --name")
+    differing = [key for key in note if key != "version" and existing.get(key) != note[key]]
     if differing:
-        what = "; ".join(f"{key} was {there.get(key)!r}, asked for {note[key]!r}" for key in differing)
+        what = "; ".join(f"{key} is {existing.get(key)!r} there, {note[key]!r} here" for key in differing)
         raise BadRequest(f"{path} is another merge ({what}); give another --name, or remove the folder")
     return path
 
@@ -227,36 +225,36 @@ def _blend(
     @cache
     def base_weights() -> Weights:
         if base is None:
-            raise BadRequest("this merge needs the base model's weights, and it is not known; give --base")
+            raise BadRequest("this merge needs the base model's weights, and the base is not known; give --base")
         return stack.enter_context(open_weights(model_folder(base.path)))
 
-    if any(one.is_adapter for one in sources):
-        ours = [i for i, one in enumerate(sources) if one.is_adapter]
-        # A linear rule is known by what it makes of each source alone; the change of the base is 0.
+    if any(source.is_adapter for source in sources):
+        positions = [i for i, source in enumerate(sources) if source.is_adapter]
+        # Unit vectors as sources give a linear rule's coefficients; the base's Delta W is 0.
         merged = rule(
             dict(config.knobs), list(torch.eye(len(sources), dtype=torch.float64)), torch.zeros(len(sources)).double()
         )
-        folders = [Path(sources[i].path) for i in ours]
-        adapters = [adapter(folder) for folder in folders]
+        folders = [Path(sources[i].path) for i in positions]
+        adapters = [read_adapter(folder) for folder in folders]
         weights = [stack.enter_context(open_weights(folder)) for folder in folders]
-        return blend_adapters(adapters, weights, [float(merged[i]) for i in ours], base_weights, dtype=dtype)
-    folders = [model_folder(one.path) for one in sources]
+        return blend_adapters(adapters, weights, [float(merged[i]) for i in positions], base_weights, dtype=dtype)
+    folders = [model_folder(source.path) for source in sources]
     for folder in folders:
         if "quantization_config" in _settings(folder):
             raise BadCheckpoint(f"{folder} holds quantized weights, which cannot be averaged; dequantize them first")
 
-    def combine(name: str, tensors: Sequence[Tensor], below: Tensor | None) -> Tensor:
+    def combine(name: str, tensors: Sequence[Tensor], in_base: Tensor | None) -> Tensor:
         further = dict(config.knobs)
         if "seed" in knobs(resolve(RULES, config.rule, "rule")):
             further["seed"] = seed_of(further.get("seed", 0), "merge", name)
-        return rule(further, tensors, below)
+        return rule(further, tensors, in_base)
 
     opened_all = [
-        base_weights() if one is base else stack.enter_context(open_weights(Path(one.path))) for one in sources
+        base_weights() if ref is base else stack.enter_context(open_weights(Path(ref.path))) for ref in sources
     ]
     tied = bool(_settings(folders[-1]).get("tie_word_embeddings"))
-    below = base_weights() if base is not None and _sees_base(config.rule) else None
-    return blend_full(opened_all, below, combine, dtype=dtype, tied=tied)
+    opened_base = base_weights() if base is not None and _sees_base(config.rule) else None
+    return blend_full(opened_all, opened_base, combine, dtype=dtype, tied=tied)
 
 
 def _settings(folder: Path) -> dict[str, Any]:
@@ -264,8 +262,8 @@ def _settings(folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def _accompany(partial: Path, last: Path, blend: Blend, dtype: str) -> None:
-    """Configuration and tokenizer of the last trained source, and the settings that the merge changed."""
+def _write_aux_files(partial: Path, last: Path, blend: Blend, dtype: str) -> None:
+    """Write the last trained source's configuration and tokenizer, with the settings that the merge changed."""
     copy_aux_files(last, partial, leave=(MERGE_NOTE, CONFIG))
     if blend.config is not None:
         store.write_json(partial / CONFIG, blend.config)

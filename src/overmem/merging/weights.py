@@ -1,7 +1,7 @@
-"""Weights as files: every tensor of a folder by name, one in memory at a time, in and out.
+"""Weight files, read and written one tensor at a time.
 
-Safetensors shards are written by streaming: the header is known before the first tensor is computed, so that a shard
-never lies in memory. A shard carries its name only when it is whole.
+Safetensors shards are streamed: the header is known before the first tensor is computed, so that a shard is never held
+in memory. A shard gets its final name only when it is complete.
 """
 
 import json
@@ -21,11 +21,11 @@ from overmem.errors import BadCheckpoint, BadRequest
 from overmem.models.files import weight_files
 
 Progress = Callable[[str, float, float], None]
-"""Told (what is done now, bytes with it, bytes in all)."""
+"""Called with (description, bytes done, bytes in total)."""
 MODEL = "model.safetensors"
 ADAPTER = "adapter_model.safetensors"
-_COMPANIONS = (".json", ".txt", ".model", ".jinja", ".py", ".tiktoken")
-"""Endings of the files that go along with weights: configuration, tokenizer, chat template, model code."""
+_AUX_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".py", ".tiktoken")
+"""Suffixes of the auxiliary files that are copied: configuration, tokenizer, chat template, model code."""
 _TEMPLATES = "additional_chat_templates"
 DTYPES = {
     "F64": torch.float64,
@@ -47,7 +47,7 @@ _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 @dataclass(frozen=True)
 class Entry:
-    """One tensor of a file: what is known of it without reading it."""
+    """Type and shape of a tensor in a file, without its values."""
 
     dtype: torch.dtype
     shape: tuple[int, ...]
@@ -86,7 +86,7 @@ class Weights:
 
 @contextmanager
 def open_weights(folder: Path) -> Iterator[Weights]:
-    """The weights of a folder: those its index names, else model.safetensors, else the adapter's.
+    """The weights of a folder: those in its index, else the adapter's, else model.safetensors.
 
     Raises:
         BadCheckpoint: none there, pickled ones only, a shard that is missing, or a file that is cut short.
@@ -122,12 +122,12 @@ def model_folder(path: str) -> Path:
     try:
         return Path(snapshot_download(path, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]))
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise BadRequest(f"the base model {path!r} is neither a folder nor to be had from the hub: {error}") from error
+        raise BadRequest(f"the base model {path!r} is neither a folder nor available on the hub: {error}") from error
 
 
 def _dtype(name: str, file: Path) -> torch.dtype:
     if name not in DTYPES:
-        raise BadCheckpoint(f"{file} holds tensors of type {name}; known: {', '.join(DTYPES)}")
+        raise BadCheckpoint(f"{file} holds tensors of type {name}; allowed: {', '.join(DTYPES)}")
     return DTYPES[name]
 
 
@@ -149,9 +149,9 @@ def _files(folder: Path) -> list[Path]:
 
 
 def copy_aux_files(source: Path, target: Path, *, leave: Sequence[str] = ()) -> None:
-    """Copy configuration, tokenizer and templates, but no weights, no state of the trainer, and nothing of `leave`."""
+    """Copy configuration, tokenizer and templates, but no weights, no trainer state, and nothing named in `leave`."""
     for file in sorted(source.iterdir()):
-        wanted = file.suffix in _COMPANIONS and not file.name.endswith((".index.json", "trainer_state.json"))
+        wanted = file.suffix in _AUX_SUFFIXES and not file.name.endswith((".index.json", "trainer_state.json"))
         if file.is_file() and wanted and file.name not in leave:
             shutil.copyfile(file, target / file.name)
     if (source / _TEMPLATES).is_dir():
@@ -160,14 +160,14 @@ def copy_aux_files(source: Path, target: Path, *, leave: Sequence[str] = ()) -> 
 
 @dataclass(frozen=True)
 class Shard:
-    """One file to be written: its name and its tensors, in order."""
+    """A file to write: its name and its tensors, in order."""
 
     file: str
     entries: Mapping[str, Entry]
 
     @property
     def header(self) -> bytes:
-        """The head of the file: how long the description is, and the description."""
+        """The safetensors header: its length in 8 bytes, then its JSON, padded to a multiple of 8."""
         start, described = 0, dict[str, Any](__metadata__={"format": "pt"})
         for name, entry in self.entries.items():
             offsets = [start, start + entry.size]
@@ -179,7 +179,7 @@ class Shard:
 
     @property
     def size(self) -> int:
-        """Bytes of the whole file."""
+        """Bytes of the file, header included."""
         return len(self.header) + sum(entry.size for entry in self.entries.values())
 
 
@@ -190,7 +190,7 @@ def shards(entries: Mapping[str, Entry], limit: int, name: str = MODEL) -> list[
     """
     groups: list[dict[str, Entry]] = [{}]
     held = 0
-    # Wide types first: every tensor then starts at a multiple of its own element's size, as readers expect.
+    # Wide types first: every tensor then starts at a multiple of its element size, as readers expect.
     for tensor, entry in sorted(entries.items(), key=lambda item: -item[1].dtype.itemsize):
         if groups[-1] and held + entry.size > limit:
             groups.append({})
@@ -204,7 +204,7 @@ def shards(entries: Mapping[str, Entry], limit: int, name: str = MODEL) -> list[
 
 
 def index_of(files: Sequence[Shard]) -> dict[str, Any] | None:
-    """What model.safetensors.index.json says of several shards; None for one."""
+    """The content of model.safetensors.index.json for several shards; None for a single file."""
     if len(files) == 1:
         return None
     total = sum(entry.size for shard in files for entry in shard.entries.values())
@@ -221,10 +221,18 @@ def write_weights(
     name: str = MODEL,
     progress: Progress = lambda what, done, total: None,
 ) -> None:
-    """Write every tensor into shards of at most `limit` bytes, and their index; whole shards there are kept.
+    """Write every tensor into shards, and their index; complete shards that exist already are kept.
+
+    Args:
+        folder: where to write.
+        entries: type and shape of every tensor.
+        tensor: computes the tensor of a name.
+        limit: most bytes of tensors in a shard.
+        name: name of a single file; shards are numbered after it.
+        progress: called with (description, bytes done, bytes in total).
 
     Raises:
-        BadRequest: they do not fit on the disk.
+        BadRequest: not enough free disk space.
     """
     files = shards(entries, limit, name)
     wanted = sum(shard.size for shard in files if not (folder / shard.file).is_file())
@@ -248,10 +256,10 @@ def write_weights(
 
 
 def write_shard(folder: Path, shard: Shard, tensor: Callable[[str], Tensor]) -> bool:
-    """Write one shard, asking `tensor` for each value in turn; False where the whole file stood already.
+    """Write one shard, computing one tensor at a time; False if the complete file exists already.
 
     Raises:
-        ValueError: a value of another shape or type than the shard says.
+        ValueError: a tensor of another shape or type than planned.
     """
     path = folder / shard.file
     if path.is_file() and path.stat().st_size == shard.size:

@@ -22,7 +22,7 @@ class Recipe:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     output: str
-    """Run directory: checkpoints and everything overmem learns of them."""
+    """Run directory: checkpoints, and everything overmem measures on them."""
     model: str = "pebble"
     """Base model: `pebble` (embedded), a folder, or a Hugging Face hub id."""
     data: Data = field(default_factory=Data)
@@ -76,18 +76,18 @@ def read_recipe(path: Path | str, options: Mapping[str, Any] | None = None) -> R
     return parsed({**_yaml(Path(path)), **(options or {})}, str(path))
 
 
-def read_data(given: object) -> Data:
-    """Data from a source's name, a YAML file with a recipe's `data` keys, or those keys themselves.
+def read_data(source: object) -> Data:
+    """Data from the name of a source, a YAML file with a recipe's `data` keys, or a mapping of those keys.
 
     Raises:
         BadRequest: keys and values that `data` does not have.
     """
-    if isinstance(given, str):
-        if Path(given).suffix not in (".yaml", ".yml"):
-            return Data(source=given)
-        content = _yaml(Path(given))
-        given = content.get("data", content)
-    return validated(Data, given, "data")
+    if isinstance(source, str):
+        if Path(source).suffix not in (".yaml", ".yml"):
+            return Data(source=source)
+        content = _yaml(Path(source))
+        source = content.get("data", content)
+    return validated(Data, source, "data")
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadRequest(f"{path} is not YAML: {error}") from error
     if not isinstance(content, dict):
-        raise BadRequest(f"{path}: keys and values are expected, got {type(content).__name__}")
+        raise BadRequest(f"{path}: {type(content).__name__} where a mapping of keys to values is expected")
     return content
 
 
@@ -111,15 +111,15 @@ def validated(kind: type[_Kind], content: object, where: str) -> _Kind:
     """`content`, a mapping, as the frozen dataclass `kind`.
 
     Raises:
-        BadRequest: an unknown or missing key, or a value that is not allowed, by `where` it was given.
+        BadRequest: an unknown or missing key, or a value that is not allowed, with `where` it came from.
     """
     try:
         return TypeAdapter(kind).validate_python(content)
     except ValidationError as error:
-        raise BadRequest(f"{where}: " + "; ".join(_said(e, kind) for e in error.errors())) from error
+        raise BadRequest(f"{where}: " + "; ".join(_message(e, kind) for e in error.errors())) from error
 
 
-def _said(error: Any, kind: type) -> str:
+def _message(error: Any, kind: type) -> str:
     place = ".".join(str(part) for part in error["loc"])
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         owner: Any = kind

@@ -1,7 +1,7 @@
-"""What the base model says of the training labels: observed once, kept in the run, found again by a document's tokens.
+"""Reference log probabilities: the base model's, of every training label, computed once and looked up by document.
 
-A loss that compares with the base model needs one number a label of it, not the model. The numbers are kept by document
-(its ids and labels), so that neither the order of the rows, nor padding, nor packing with others makes a difference.
+A loss that compares with the base model needs one number per label, not the model itself. The numbers are stored by
+document (a hash of its ids and labels), so that row order, padding and packing make no difference.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ class Document(NamedTuple):
 
 
 def documents(batch: Mapping[str, Tensor]) -> Iterator[Document]:
-    """The documents of a batch [batch time]: rows without padding, or what `position_ids` says was packed into them."""
+    """The documents of a batch [batch time]: rows without padding, split where `position_ids` restart (packing)."""
     ids, labels = (batch[name].cpu().numpy() for name in ("input_ids", "labels"))
     mask, positions = (None if batch.get(name) is None else batch[name].cpu().numpy() for name in _WHERE)
     for row in range(len(ids)):
@@ -37,7 +37,7 @@ def documents(batch: Mapping[str, Tensor]) -> Iterator[Document]:
         starts = [0] if positions is None else np.flatnonzero(positions[row % len(positions)][real] == 0).tolist()
         for places in np.split(real, starts[1:]):
             trained = labels[row, places].copy()
-            trained[:1] = IGNORED  # the first token of a document is no target of its own
+            trained[:1] = IGNORED  # the first token of a document is never predicted
             if (trained != IGNORED).any():
                 yield Document(_name(ids[row, places], trained), row, places)
 
@@ -53,14 +53,14 @@ def _name(*parts: np.ndarray) -> str:
 
 
 @torch.no_grad()
-def observed(model: nn.Module, batches: Iterable[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    """The model's log probability of every label, in nats, by document; 0 where a position has no label.
+def reference_logprobs(model: nn.Module, batches: Iterable[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """The log probability of every label, in nats, by document; 0 where a position has no label.
 
     Args:
-        model: as training will begin with it, in evaluation mode.
-        batches: of the training rows, each row at least once.
+        model: the model at the start of training, in evaluation mode.
+        batches: batches that cover every training row.
     """
-    found: dict[str, np.ndarray] = {}
+    logprobs: dict[str, np.ndarray] = {}
     for batch in batches:
         labels = batch["labels"].clone()
         labels[:, 0] = IGNORED
@@ -68,22 +68,22 @@ def observed(model: nn.Module, batches: Iterable[Mapping[str, Any]]) -> dict[str
         logprob = torch.zeros(labels.shape)
         logprob[labels != IGNORED] = -result.nll.cpu().float()
         for name, row, places in documents(batch):
-            found[name] = logprob[row].numpy()[places]
-    return found
+            logprobs[name] = logprob[row].numpy()[places]
+    return logprobs
 
 
-def reference_of(batch: Mapping[str, Tensor], known: Mapping[str, np.ndarray]) -> Float[Tensor, "batch time"]:
-    """What was observed of a batch: position t holds the base model's log probability of token t.
+def reference_of(batch: Mapping[str, Tensor], logprobs: Mapping[str, np.ndarray]) -> Float[Tensor, "batch time"]:
+    """The reference of a batch: position t holds the base model's log probability of token t.
 
     Raises:
-        BadRequest: a document that was not observed.
+        BadRequest: a document that was not scored before training.
     """
     values = np.zeros(tuple(batch["labels"].shape), dtype=np.float32)
     for name, row, places in documents(batch):
-        if name not in known:
+        if name not in logprobs:
             raise BadRequest(
-                "a training row was not there when the base model was observed; data, template and max_length must "
-                "stay as they were when the run began"
+                "a training row was not scored by the base model before training; data, template and max_length must "
+                "be the same as when the run was started"
             )
-        values[row, places] = known[name]
+        values[row, places] = logprobs[name]
     return torch.from_numpy(values).to(batch["labels"].device)

@@ -1,11 +1,11 @@
-"""Any loss of the family in the trainer that a script has already: transformers' Trainer, TRL's SFTTrainer, their kin.
+"""Any loss of the family in an existing trainer: transformers' Trainer, TRL's SFTTrainer, and subclasses.
 
     from overmem.training.trainers import with_loss
 
     trainer = with_loss(SFTTrainer, "mar")(model=model, args=args, train_dataset=rows)
 
-Nothing else of the script changes. The loss is computed a chunk of rows at a time, summed over the trained tokens of
-the whole optimizer step. Evaluation reports plain nll, whatever the training loss is.
+Nothing else in the script changes. The loss is computed in chunks of rows and averaged over the trained tokens of the
+whole optimizer step. Evaluation reports plain nll, whatever the training loss is.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,22 +25,22 @@ from overmem.losses import LOSSES
 from overmem.losses.driver import IGNORED, attach, labels_left, model_loss
 from overmem.losses.gate import TokenLoss, trait
 from overmem.tables import checked_knobs, resolve
-from overmem.training.reference import observed, reference_of
+from overmem.training.reference import reference_logprobs, reference_of
 
-_SEEN = ("nll", "token_accuracy", "label_probability")
-"""The training dynamics, each a mean over tokens, as they are named in logs."""
+_DYNAMICS = ("nll", "token_accuracy", "label_probability")
+"""The training dynamics by their names in the logs, each a mean over tokens."""
 
 
 def with_loss(kind: type[Any], loss: str | TokenLoss, /, **knobs: Any) -> type[Any]:
     """The trainer class `kind`, training on another loss.
 
-    Logs gain `nll`, `token_accuracy` and `label_probability`, means over the trained tokens since the last log, and
-    evaluations the same with their prefix, over all tokens of the evaluation set (in several processes, rows that fill
-    up the last batch count twice). `eval_loss` is plain nll, averaged over batches as the trainer itself does. What
-    SFTTrainer's own `compute_loss` logs (entropy, mean_token_accuracy, num_tokens) is not logged.
+    Logs gain `nll`, `token_accuracy` and `label_probability`, means over the trained tokens since the last log.
+    Evaluations log the same with their prefix, over all tokens of the evaluation set (in several processes, rows that
+    fill up the last batch count twice). `eval_loss` is plain nll, averaged over batches as the trainer itself does. The
+    metrics of SFTTrainer's own `compute_loss` (entropy, mean_token_accuracy, num_tokens) are not logged.
 
-    A loss that needs the base model (rho, asft) has it observed when training begins; what it said of the labels is
-    kept in `output_dir/overmem/reference.parquet`, from where a resumed training reads it.
+    For a loss that needs the base model (rho, asft), the base model scores the training rows before the first step; its
+    log probabilities are saved in `output_dir/overmem/reference.parquet`, where a resumed training reads them.
 
     Args:
         kind: transformers' Trainer or a subclass of it whose batches have `input_ids` and `labels`, like SFTTrainer.
@@ -48,82 +48,82 @@ def with_loss(kind: type[Any], loss: str | TokenLoss, /, **knobs: Any) -> type[A
         **knobs: keyword arguments of the loss.
 
     Raises:
-        BadRequest: no trainer class, an unknown loss or knob, or a knob outside its range.
+        BadRequest: not a trainer class, an unknown loss or knob, or a knob outside its range.
     """
     if not (isinstance(kind, type) and issubclass(kind, Trainer)):
-        raise BadRequest(f"with_loss wants a subclass of transformers.Trainer, got {kind!r}")
+        raise BadRequest(f"with_loss got {kind!r}; allowed: a subclass of transformers.Trainer")
     function = resolve(LOSSES, loss, "loss") if isinstance(loss, str) else loss
     name = loss if isinstance(loss, str) else str(getattr(loss, "__name__", loss))
     chosen = partial(function, **checked_knobs(function, knobs, f"loss {name!r}"))
-    if name in LOSSES:  # a knob outside its range shows on one token as well
+    if name in LOSSES:  # one token is enough to reject a knob outside its range
         reference = {"reference_logprob": torch.zeros(1)} if trait(function, "needs_reference") else {}
         chosen(torch.zeros(1, 2), torch.zeros(1, dtype=torch.long), **reference)
     return type(f"{kind.__name__}WithLoss", (_WithLoss, kind), {"token_loss": staticmethod(chosen)})
 
 
 class _WithLoss(Trainer):
-    """What `with_loss` changes of a trainer."""
+    """The overrides that `with_loss` adds to a trainer."""
 
     token_loss: TokenLoss
     progress: Callable[[str, float, float], None] | None = None
-    """Told how far the observation of the base model is; None for a bar of its own, as the trainer's."""
+    """Called with (description, batches done, batches in total) while the base model scores; None for a tqdm bar."""
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self.model: Any
-        self._refuse_what_contradicts()
+        self._refuse_incompatible()
         attach(self.model)
         self.model_accepts_loss_kwargs = True  # makes the Trainer count the tokens of the optimizer step
-        self.known: Mapping[str, np.ndarray] | None = None
-        self.seen = {"train": self._nothing_seen(), "eval": self._nothing_seen()}
+        self.reference: Mapping[str, np.ndarray] | None = None
+        self.sums = {"train": self._zero_sums(), "eval": self._zero_sums()}
         if trait(self.token_loss, "needs_reference"):
             self.add_callback(_Reference(self))
 
-    def _refuse_what_contradicts(self) -> None:
-        given: Any = self.args
-        fused = (given.liger_kernel_config or {}).get("fused_linear_cross_entropy", True)
+    def _refuse_incompatible(self) -> None:
+        arguments: Any = self.args
+        fused = (arguments.liger_kernel_config or {}).get("fused_linear_cross_entropy", True)
         parallel = self.accelerator.parallelism_config
-        for wrong, said in (
+        for is_set, option in (
             (self.compute_loss_func is not None, "compute_loss_func"),
-            (given.label_smoothing_factor != 0, "label_smoothing_factor (with_loss has `label_smoothing`)"),
-            (getattr(given, "loss_type", "nll") != "nll", f"loss_type={getattr(given, 'loss_type', None)!r}"),
-            (given.use_liger_kernel and fused, "Liger's fused loss (fused_linear_cross_entropy=False is allowed)"),
-            (given.n_gpu > 1, "nn.DataParallel: start it with `accelerate launch`, or make one device visible"),
+            (arguments.label_smoothing_factor != 0, "label_smoothing_factor (with_loss has `label_smoothing`)"),
+            (getattr(arguments, "loss_type", "nll") != "nll", f"loss_type={getattr(arguments, 'loss_type', None)!r}"),
+            (arguments.use_liger_kernel and fused, "Liger's fused loss (fused_linear_cross_entropy=False is allowed)"),
+            (arguments.n_gpu > 1, "nn.DataParallel: start it with `accelerate launch`, or make one device visible"),
             (
                 parallel is not None and (parallel.cp_enabled or parallel.sp_enabled or parallel.tp_enabled),
                 "context, sequence or tensor parallelism, which split the rows or the output matrix",
             ),
         ):
-            if wrong:
-                raise BadRequest(f"with_loss chooses the loss and how it is computed; it does not go with {said}")
+            if is_set:
+                raise BadRequest(f"with_loss computes the loss itself; not allowed with it: {option}")
 
-    def _nothing_seen(self) -> torch.Tensor:
-        return torch.zeros(1 + len(_SEEN), dtype=torch.float64, device=self._sums_on())
+    def _zero_sums(self) -> torch.Tensor:
+        return torch.zeros(1 + len(_DYNAMICS), dtype=torch.float64, device=self._sums_device())
 
-    def _sums_on(self) -> torch.device:
+    def _sums_device(self) -> torch.device:
         device: torch.device = self.args.device
-        return torch.device("cpu") if device.type == "mps" else device  # which has no float64
+        return torch.device("cpu") if device.type == "mps" else device  # mps has no float64
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The loss of one micro-batch, already divided by the tokens of all of them; in evaluation its plain nll."""
+        """The loss of a micro-batch, divided by the tokens of the optimizer step; in evaluation, its plain nll."""
         if inputs.get("labels") is None:
-            raise BadRequest(f"with_loss needs batches with labels; this one has {', '.join(inputs)}")
+            raise BadRequest(f"with_loss needs batches with labels; this batch has {', '.join(inputs)}")
         training = self.model.training
-        whole = training and num_items_in_batch is not None
-        # Gradients are averaged over processes, and the tokens are those of all of them.
-        processes = self.accelerator.num_processes if whole and self.args.average_tokens_across_devices else 1
+        counted = training and num_items_in_batch is not None
+        # Gradients are averaged over processes, and num_items_in_batch counts the tokens of all processes.
+        processes = self.accelerator.num_processes if counted and self.args.average_tokens_across_devices else 1
         loss, result = model_loss(
             model,
             inputs,
             self.token_loss if training else LOSSES["nll"],
-            denominator=num_items_in_batch / processes if whole else None,
-            router_share=(1.0 / self.current_gradient_accumulation_steps if whole else 1.0) if training else 0.0,
+            denominator=num_items_in_batch / processes if counted else None,
+            router_share=(1.0 / self.current_gradient_accumulation_steps if counted else 1.0) if training else 0.0,
         )
         sums = (result.tokens, result.nll_sum, result.argmax_sum, result.probability_sum)
-        self.seen["train" if training else "eval"] += torch.stack(
-            [torch.as_tensor(value, dtype=torch.float64, device=self._sums_on()) for value in sums]
+        self.sums["train" if training else "eval"] += torch.stack(
+            [torch.as_tensor(value, dtype=torch.float64, device=self._sums_device()) for value in sums]
         )
         if not return_outputs:
             return loss
@@ -132,23 +132,23 @@ class _WithLoss(Trainer):
             return loss, model(**{**rest, "use_cache": False})
 
     def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device) -> Any:
-        """The batches of one optimizer step, with the labels that the loss trains on, so that those are counted."""
+        """The batches of one optimizer step, with only the labels that the loss trains on, so that only those count."""
         return super().get_batch_samples(map(self._prepared, epoch_iterator), num_batches, device)
 
     def _prepared(self, batch: Any) -> Any:
         if not isinstance(batch, Mapping) or not torch.is_tensor(batch.get("labels")):
             return batch
         prepared = dict(batch)
-        if self.known is not None:
-            prepared["reference_logprob"] = reference_of(prepared, self.known)
+        if self.reference is not None:
+            prepared["reference_logprob"] = reference_of(prepared, self.reference)
         prepared["labels"] = labels_left(prepared, self.token_loss).clone()
-        prepared["labels"][:, 0] = IGNORED  # nothing comes before the first token that could predict it
+        prepared["labels"][:, 0] = IGNORED  # no token predicts the first one
         return prepared
 
     def prediction_step(
         self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
     ) -> Any:
-        """The plain nll of a batch; logits are made only where metrics ask for them."""
+        """The plain nll of a batch; logits are computed only if metrics need them."""
         if not prediction_loss_only or inputs.get("labels") is None:
             return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys=ignore_keys)
         prepared: Any = self._prepare_inputs(inputs)
@@ -163,8 +163,8 @@ class _WithLoss(Trainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> Any:
-        """What the trainer itself evaluates, and the plain nll, token accuracy and label probability of all tokens."""
-        self.seen["eval"] = self._nothing_seen()
+        """The trainer's own evaluation, and plain nll, token accuracy and label probability over all tokens."""
+        self.sums["eval"] = self._zero_sums()
         output: Any = super().evaluation_loop(
             dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix=metric_key_prefix
         )
@@ -172,45 +172,45 @@ class _WithLoss(Trainer):
         return output
 
     def log(self, logs: dict[str, float], *arguments: Any, **more: Any) -> None:
-        """Log what the trainer logs, and the training dynamics of the same batches."""
+        """Log what the trainer logs, with the training dynamics of the same batches."""
         if "loss" in logs:
             logs |= self._means("train")
         super().log(logs, *arguments, **more)
 
     def _means(self, mode: str) -> dict[str, float]:
-        """The means over the tokens seen by all processes since the last call; none where there were no tokens."""
-        sums: Any = self.accelerator.reduce(self.seen[mode], "sum")
-        self.seen[mode] = self._nothing_seen()
+        """Means over the tokens of all processes since the last call; empty if there were none."""
+        sums: Any = self.accelerator.reduce(self.sums[mode], "sum")
+        self.sums[mode] = self._zero_sums()
         tokens, *others = sums.tolist()
-        return {name: value / tokens for name, value in zip(_SEEN, others, strict=True)} if tokens else {}
+        return {name: value / tokens for name, value in zip(_DYNAMICS, others, strict=True)} if tokens else {}
 
 
 class _Reference(TrainerCallback):
-    """Has the base model observed once, before the first step, and reads what it said when training is resumed."""
+    """Scores the training rows with the base model before the first step; a resumed training reads the saved scores."""
 
     def __init__(self, trainer: _WithLoss) -> None:
         self.trainer = trainer
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Observe or read."""
+        """Score the training rows, or read the saved scores."""
         trainer = self.trainer
         Path(args.output_dir).mkdir(parents=True, exist_ok=True)
         run = store.open_run(args.output_dir)
         if state.global_step > 0:
-            trainer.known = store.read_reference(run)
+            trainer.reference = store.read_reference(run)
             return
         model: Any = trainer.model_wrapped
         model.eval()
         with trainer.compute_loss_context_manager(), torch.random.fork_rng(devices=[]):
-            mine = observed(model, self._batches())
+            mine = reference_logprobs(model, self._batches())
         model.train()
-        trainer.known = dict(gather_object(list(mine.items())))
+        trainer.reference = dict(gather_object(list(mine.items())))
         if args.process_index == 0:
-            store.write_reference(run, trainer.known)
+            store.write_reference(run, trainer.reference)
 
     def _batches(self) -> Iterable[Any]:
-        """The training rows, each process its share of them, in order."""
-        trainer, what = self.trainer, "observing the base model"
+        """The training rows of this process, in order."""
+        trainer, description = self.trainer, "scoring with the base model"
         if trainer.train_dataset is None:
             return
         drops, trainer.args.dataloader_drop_last = trainer.args.dataloader_drop_last, False
@@ -220,11 +220,11 @@ class _Reference(TrainerCallback):
             total = len(batches)
         except TypeError as error:
             raise BadRequest(
-                "a loss that needs the base model observes every row before training: give a dataset with a length, "
+                "a loss that needs the base model scores every row before training; allowed: a dataset with a length, "
                 "not a stream"
             ) from error
         quiet = trainer.progress is not None or trainer.args.disable_tqdm or not trainer.is_world_process_zero()
-        for done, batch in enumerate(tqdm(batches, desc=what, disable=quiet, leave=False), 1):
+        for done, batch in enumerate(tqdm(batches, desc=description, disable=quiet, leave=False), 1):
             yield batch
             if trainer.progress is not None:
-                trainer.progress(what, done, total)
+                trainer.progress(description, done, total)

@@ -1,4 +1,4 @@
-"""Fine-tune a causal language model with the transformers Trainer and any loss of the family, leaving checkpoints."""
+"""Fine-tune a causal language model with the transformers Trainer and any loss of the family, saving checkpoints."""
 
 import json
 import shutil
@@ -33,9 +33,9 @@ _OURS = {
     "lr_scheduler_type", "warmup_steps", "save_strategy", "save_steps", "report_to", "seed", "data_seed",
     "remove_unused_columns", "label_smoothing_factor",
 }  # fmt: skip
-"""TrainingArguments that the recipe names itself, or that would undo what it promises."""
+"""TrainingArguments that the recipe sets itself, or that would break what it promises."""
 _OPTIMIZER = ("optimizer*", "global_step*")
-"""What a checkpoint to go on from holds: the optimizer's state, as torch and FSDP write it, or DeepSpeed."""
+"""Files of the optimizer state, which resuming needs: as torch and FSDP write it, or DeepSpeed."""
 Row: TypeAlias = dict[str, Sequence[int]]
 """`input_ids` and `labels` of one example."""
 
@@ -46,19 +46,19 @@ def train(
     say: Callable[[str], None] = lambda line: None,
     progress: Callable[[str, float, float], None] = lambda what, done, total: None,
 ) -> store.Run:
-    """Run the recipe, from the last whole checkpoint if it was begun before, and return its run directory.
+    """Run the recipe, resuming from the last complete checkpoint if there is one, and return the run directory.
 
-    Started by `accelerate launch` or torchrun, every process calls it; the first one speaks and writes for all.
+    Under `accelerate launch` or torchrun every process calls it; only the first one reports and writes overmem's files.
 
     Args:
-        recipe: what to do.
-        say: told in words what happens (rows, what was left out, resuming, the numbers of each checkpoint).
-        progress: told how far the work is.
+        recipe: what to train, on what, and how.
+        say: called with each message (rows left out, resuming, the numbers of each checkpoint).
+        progress: called with (description, steps done, steps in total).
 
     Raises:
-        BadRequest: the recipe names something that is not there, or the folder holds a run of another recipe.
+        BadRequest: the recipe names something that does not exist, or the folder holds a run of another recipe.
     """
-    kind = with_loss(_Whole, recipe.loss, **recipe.loss_knobs)
+    kind = with_loss(_SavesFullWeights, recipe.loss, **recipe.loss_knobs)
     tune = resolve(TUNING, recipe.method, "method")
     tune = partial(tune, **checked_knobs(tune, recipe.method_knobs, f"method {recipe.method!r}"))
     check_quantized(recipe.quantize, recipe.method)
@@ -75,7 +75,7 @@ def train(
     run = store.open_run(root)
     with store.locked(run) if is_first else nullcontext():
         if is_first:
-            _same_recipe(run, recipe)
+            _check_same_recipe(run, recipe)
             store.write_recipe(run, recipe)
         tokenizer = tokenizer_at(recipe.model)
         rows = {
@@ -94,11 +94,11 @@ def train(
             raise BadRequest("method 'prompt_tuning' cannot be saved by PEFT under FSDP; use DDP")
         trainer.progress = progress
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(_Shown(progress))
+        trainer.add_callback(_Progress(progress))
         if recipe.observe_rows:
             watched = {split: rows[split][: recipe.observe_rows] for split in rows if rows[split]}
             trainer.add_callback(_Dynamics(trainer, watched, recipe.batch_size, say))
-        last = [_to_go_on_from(root, say) if is_first else None]
+        last = [_checkpoint_to_resume(root, say) if is_first else None]
         trainer.train(resume_from_checkpoint=broadcast_object_list(last)[0])
         trainer.save_state()
     return run
@@ -138,8 +138,8 @@ def _arguments(recipe: Recipe) -> TrainingArguments:
         raise BadRequest(f"the Trainer refuses these settings: {error}") from error
 
 
-def _same_recipe(run: store.Run, recipe: Recipe) -> None:
-    """Refuse to mix two recipes in one folder; where the checkpoints lie may change."""
+def _check_same_recipe(run: store.Run, recipe: Recipe) -> None:
+    """Refuse to mix two recipes in one folder; only the folder itself may have moved."""
     before = store.read_recipe(run)
     now = store.to_jsonable(recipe)
     changed = sorted(k for k in now if k != "output" and k in before and before[k] != now[k])
@@ -153,10 +153,11 @@ def _same_recipe(run: store.Run, recipe: Recipe) -> None:
 def _encoded(
     tokenizer: Any, examples: Sequence[Example], recipe: Recipe, split: str, say: Callable[[str], None]
 ) -> list[Row]:
-    found = [encode(tokenizer, e, max_length=recipe.max_length, template=recipe.template) for e in examples]
-    kept = [e for e in found if e is not None]
-    if len(kept) < len(found):
-        say(f"{split}: {len(found) - len(kept)} of {len(found)} examples exceed {recipe.max_length} tokens, left out")
+    encoded = [encode(tokenizer, e, max_length=recipe.max_length, template=recipe.template) for e in examples]
+    kept = [e for e in encoded if e is not None]
+    if len(kept) < len(encoded):
+        count = len(encoded) - len(kept)
+        say(f"{split}: {count} of {len(encoded)} examples are longer than {recipe.max_length} tokens, left out")
     return [{"input_ids": e.input_ids, "labels": e.labels} for e in kept]
 
 
@@ -170,7 +171,7 @@ def _model(recipe: Recipe, tune: Callable[[Any], Any]) -> Any:
 
 
 def _batch(rows: Sequence[Row], *, pad: int) -> dict[str, torch.Tensor]:
-    """Right-padded ids, mask and labels [batch time]; only solution tokens are labelled."""
+    """Right-padded ids, mask and labels, each [batch time]; only solution tokens are labelled."""
     width = max(len(row["input_ids"]) for row in rows)
 
     def padded(parts: list[Sequence[int]], value: int) -> torch.Tensor:
@@ -183,11 +184,11 @@ def _batch(rows: Sequence[Row], *, pad: int) -> dict[str, torch.Tensor]:
     }
 
 
-class _Whole(Trainer):
-    """The Trainer, which under FSDP leaves whole weights in safetensors beside the shards it goes on from."""
+class _SavesFullWeights(Trainer):
+    """The Trainer, which under FSDP saves full weights in safetensors besides the shards that it resumes from."""
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Write a checkpoint's weights."""
+        """Save a checkpoint's weights."""
         super().save_model(output_dir, _internal_call)
         if self.is_fsdp_enabled and "SHARDED" in str(self.accelerator.state.fsdp_plugin.state_dict_type):
             self._save(output_dir, state_dict=self.accelerator.get_state_dict(self.model))
@@ -200,12 +201,12 @@ class _Dynamics(TrainerCallback):
         self.trainer, self.rows, self.batch_size, self.say = trainer, rows, batch_size, say
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Measure before a checkpoint by steps is written, so that its trainer state holds the numbers."""
+        """Measure before a checkpoint is saved (save: steps), so that its trainer state holds the numbers."""
         if control.should_save:
             self._measure(state)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Measure before a checkpoint by epochs is written."""
+        """Measure before a checkpoint is saved (save: epoch)."""
         if control.should_save:
             self._measure(state)
 
@@ -225,43 +226,43 @@ class _Dynamics(TrainerCallback):
             logs |= {f"eval_{split}_nll": nll / tokens, f"eval_{split}_token_accuracy": hits / tokens}
         model.train(True)
         self.trainer.log(logs)
-        told = (f"{s} nll {logs[f'eval_{s}_nll']:.3f}" for s in self.rows)
-        self.say(f"step {state.global_step}, epoch {state.epoch:.3g}: {', '.join(told)}")
+        parts = (f"{s} nll {logs[f'eval_{s}_nll']:.3f}" for s in self.rows)
+        self.say(f"step {state.global_step}, epoch {state.epoch:.3g}: {', '.join(parts)}")
 
 
-class _Shown(TrainerCallback):
-    """How far the training is, and the last numbers that were logged."""
+class _Progress(TrainerCallback):
+    """Reports progress, with the last logged loss."""
 
     def __init__(self, progress: Callable[[str, float, float], None]) -> None:
         self.progress, self.numbers = progress, ""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
-        """Remember what to show."""
+        """Keep the loss for the progress line."""
         if logs and "loss" in logs:
             self.numbers = f", loss {logs['loss']:.3g}"
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Move the bar."""
+        """Report the step."""
         self.progress(f"epoch {state.epoch:.1f}{self.numbers}", state.global_step, state.max_steps)
 
 
-def _to_go_on_from(root: Path, say: Callable[[str], None]) -> str | None:
-    """The last checkpoint, or None to begin anew.
+def _checkpoint_to_resume(root: Path, say: Callable[[str], None]) -> str | None:
+    """The last checkpoint to resume from, or None to start from scratch.
 
-    One without its trainer state, written last, was cut off: it is removed. From one without the optimizer's
-    (`save_only_model`) nobody can go on as if nothing had been, and the Trainer would do so without a word.
+    The trainer state is written last: a checkpoint without it is incomplete and is removed. A checkpoint without the
+    optimizer state (`save_only_model`) cannot be resumed exactly, and the Trainer would resume from it silently.
     """
     while (last := get_last_checkpoint(str(root))) is not None:  # type: ignore[no-untyped-call]
         try:
             state = json.loads((Path(last) / "trainer_state.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            say(f"{last} was cut off while it was written; removed")
+            say(f"{last} is incomplete (the write was interrupted); removed")
             shutil.rmtree(last)
             continue
         is_over = state["global_step"] >= state["max_steps"]
         if not is_over and not any(p for kind in _OPTIMIZER for p in Path(last).glob(kind)):
-            say(f"{last} was saved without the optimizer's state (save_only_model), so the training begins anew")
+            say(f"{last} was saved without the optimizer state (save_only_model), so training starts from scratch")
             return None
-        say(f"going on from {last}")
+        say(f"resuming from {last}")
         return str(last)
     return None

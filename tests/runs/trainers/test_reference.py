@@ -53,7 +53,7 @@ def test_a_resumed_training_reads_the_reference_and_ends_as_if_it_had_not_been_s
 def test_a_resumed_training_on_other_rows_is_refused(sft, pairs, tmp_path):
     kind, setup = with_loss(trl.SFTTrainer, "rho"), {"save_strategy": "steps", "save_steps": 2}
     sft(kind, **setup)
-    with pytest.raises(BadRequest, match="was not there when the base model was observed"):
+    with pytest.raises(BadRequest, match="was not scored by the base model"):
         sft(kind, resume=str(tmp_path / "run" / "checkpoint-2"), rows=pairs[4:20], **setup)
 
 
