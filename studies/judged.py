@@ -10,7 +10,8 @@ from jaxtyping import Float
 from overmem import statistics
 from overmem.records import Curves, Estimate, Limits
 from overmem.verdict import onset, regimes
-from overmem.verdict.selection import SELECTION_RULES, selection_inputs
+from overmem.verdict.candidates import selection_inputs
+from overmem.verdict.selection import SELECTION_RULES
 from studies.trajectories import World, simulated, truth
 
 

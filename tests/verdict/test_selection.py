@@ -5,8 +5,9 @@ import pytest
 
 from overmem.records import Checkpoint
 from overmem.verdict import regimes
+from overmem.verdict.candidates import SelectionInputs, smoothed
 from overmem.verdict.merges import best_merge
-from overmem.verdict.selection import SELECTION_RULES, SelectionInputs, choices, prunable, smoothed
+from overmem.verdict.selection import SELECTION_RULES, choices, prunable
 from studies.trajectories import World, simulated
 
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from overmem import statistics
 from overmem.records import Choice, Curves, Estimate
-from overmem.verdict.selection import confirmation, difference, priced, promote, undominated
+from overmem.verdict.candidates import undominated
+from overmem.verdict.selection import confirmation, difference, priced, promote
 
 
 def best_merge(

@@ -1,14 +1,14 @@
 """Which checkpoint to ship: chosen on validation data, priced on test data. Pure."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from overmem import statistics
 from overmem.records import Checkpoint, CheckpointVerdict, Choice, Curves, Estimate, Limits
+from overmem.verdict.candidates import SelectionInputs, selection_inputs, smoothed, undominated
 
 DEFAULT = Limits()
 
@@ -30,25 +30,6 @@ REASONS = {
 
 TOLERANCE = 0.05
 """Standard errors of accuracy that the recommended rule gives up for a lower perplexity."""
-
-
-@dataclass(frozen=True)
-class SelectionInputs:
-    """The candidates in time order, as a selection rule sees them."""
-
-    steps: Float[np.ndarray, " checkpoints"]
-    nll: Float[np.ndarray, " checkpoints"]
-    accuracy: Float[np.ndarray, " checkpoints"]
-    noise: Float[np.ndarray, "checkpoints checkpoints"]
-    """Covariance of the accuracies' errors."""
-    n: int
-    """Examples; 0 where unknown."""
-
-    def paired_stderr(self, best: int) -> Float[np.ndarray, " checkpoints"]:
-        """Standard error of each accuracy's difference from that of `best`."""
-        own = np.diag(self.noise)
-        variance = own + own[best] - 2 * self.noise[best]
-        return np.asarray(np.sqrt(np.maximum(variance, 1 / max(self.n, 1000) ** 2)))
 
 
 def choices(
@@ -101,56 +82,6 @@ def _complete(curves: Curves, rows: Sequence[int]) -> Curves:
     kept = np.isfinite(nll).all(0) & np.isfinite(correct).all(0)
     checkpoints = tuple(curves.checkpoints[i] for i in rows)
     return Curves(checkpoints, nll[:, kept], curves.token_counts[kept], correct[:, kept])
-
-
-def selection_inputs(curves: Curves) -> SelectionInputs:
-    """What the selection rules see of curves that are complete."""
-    n = curves.correct.shape[1]
-    noise = np.atleast_2d(np.cov(curves.correct)) / n if n > 1 else np.zeros((len(curves.correct),) * 2)
-    return SelectionInputs(
-        np.array([c.step for c in curves.checkpoints], dtype=np.float64),
-        curves.nll_sums.sum(1) / max(int(curves.token_counts.sum()), 1),
-        curves.correct.mean(1),
-        noise,
-        n,
-    )
-
-
-def smoothed(board: SelectionInputs) -> Float[np.ndarray, " checkpoints"]:
-    """Accuracies with the noise that their covariance explains taken out: a random walk's mean given them.
-
-    The true accuracy is a priori a random walk over the logarithm of the step, because models learn fast at first, and
-    the errors have the covariance that the examples show. The walk's variance is averaged over its likelihood. Fewer
-    than four checkpoints stay as they are.
-    """
-    means, count = board.accuracy, len(board.accuracy)
-    if count < 4:
-        return means
-    noise = board.noise + 1e-9 * np.eye(count)
-    change = np.diff(np.eye(count), axis=0)
-    jumps, error = change @ means, change @ noise @ change.T
-    gaps = np.maximum(np.diff(np.log(np.maximum(board.steps, 1.0))), 1e-9)
-    weights, smooth = [], []
-    for variance in np.geomspace(1e-8, 0.1, 12):
-        covariance = error + variance * np.diag(gaps / gaps.mean())
-        explained = np.linalg.solve(covariance, jumps)
-        weights.append(-0.5 * (np.linalg.slogdet(covariance)[1] + jumps @ explained))
-        smooth.append(means - noise @ change.T @ explained)
-    likelihood = np.exp(np.array(weights) - max(weights))
-    return np.asarray(likelihood @ np.array(smooth) / likelihood.sum())
-
-
-def undominated(
-    nll: Float[np.ndarray, " checkpoints"], accuracy: Float[np.ndarray, " checkpoints"]
-) -> Bool[np.ndarray, " checkpoints"]:
-    """Whether no other checkpoint is as good in both nll and accuracy and better in one of them.
-
-    >>> undominated(np.array([0.4, 0.5, 0.5]), np.array([0.7, 0.8, 0.7])).tolist()
-    [True, True, False]
-    """
-    as_good = (nll[None] <= nll[:, None]) & (accuracy[None] >= accuracy[:, None])
-    better = (nll[None] < nll[:, None]) | (accuracy[None] > accuracy[:, None])
-    return np.asarray(~(as_good & better).any(1))
 
 
 def _overmem(board: SelectionInputs, d_nll: float) -> int:
