@@ -52,7 +52,7 @@ def test_a_dry_run_counts_the_tokens_and_writes_nothing(run, asked):
     found = estimate_audit(asked)
     assert listing(run) == before
     assert found.checkpoints == ("base", "checkpoint-2", "checkpoint-4")
-    assert (found.units, found.standing) == (len(found.splits) * 2 * 3, 0)
+    assert (found.units, found.already_done) == (len(found.splits) * 2 * 3, 0)
     assert found.seconds > 0
     assert found.most_seconds >= found.seconds
     assert found.memory_bytes > 2**20
@@ -70,7 +70,7 @@ def test_what_stands_costs_nothing_and_a_new_checkpoint_costs_its_share(run, ask
     assert rest.scored_tokens * 3 == whole.scored_tokens
     audit(asked)
     nothing = estimate_audit(asked)
-    assert (nothing.units, nothing.seconds, nothing.standing) == (0, 0, whole.units)
+    assert (nothing.units, nothing.seconds, nothing.already_done) == (0, 0, whole.units)
 
 
 def test_the_command_says_the_cost_in_words_and_as_json(overmem, run, asked):
@@ -113,7 +113,7 @@ def test_what_was_chosen_for_a_budget_is_kept_by_the_same_command_and_chosen_ane
     chosen = store.read_plan(done.run).options["rows"]
     assert 20 <= chosen < 30
     again = audit(replace(some, data=None))
-    assert (again.computed, again.standing) == (0, done.computed)
+    assert (again.computed, again.already_done) == (0, done.computed)
     assert store.read_plan(done.run).options["rows"] == chosen
     assert estimate_audit(replace(some, data=None, budget="2h")).rows == 30
 

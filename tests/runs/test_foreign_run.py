@@ -92,9 +92,9 @@ def test_changed_weights_are_observed_again_and_nothing_else(run, base, data_fil
     path = run / "checkpoint-4" / "model.safetensors"
     save_file({k: v * 1.5 for k, v in load_file(path).items()}, path, {"format": "pt"})
     second = audit(asked)
-    assert first.standing == 0
+    assert first.already_done == 0
     assert second.computed * 3 == first.computed
-    assert second.standing == first.computed - second.computed
+    assert second.already_done == first.computed - second.computed
 
 
 def test_an_empty_split_is_no_number_and_a_reason(run, base, data_file, tmp_path):
@@ -127,7 +127,7 @@ def test_only_the_checkpoints_and_splits_that_are_named_are_observed(run, base, 
     assert done.computed == 2 * 2
     assert {m.checkpoint for m in done.measurements} == {"base", "checkpoint-4"}
     rest = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
-    assert (rest.computed, rest.standing) == (3 * 3 * 2 - 4, 4)
+    assert (rest.computed, rest.already_done) == (3 * 3 * 2 - 4, 4)
 
 
 @pytest.mark.parametrize("asked", [{"checkpoints": ("checkpoint-3",)}, {"splits": ("vel",)}])
@@ -164,10 +164,10 @@ def test_an_audit_with_nothing_said_goes_on_as_the_last_one_did(run, base, data_
     monkeypatch.chdir(tmp_path)
     said = []
     again = audit(Audit(str(run)), say=said.append)
-    assert (again.computed, again.standing) == (0, first.computed)
+    assert (again.computed, again.already_done) == (0, first.computed)
     assert "rows as in the previous audit: 6 (--rows changes it)" in said
     more = audit(Audit(str(run), rows=8))
-    assert more.standing == first.computed // 3  # val and test have more rows now, train has not
+    assert more.already_done == first.computed // 3  # val and test have more rows now, train has not
 
 
 def test_draws_are_kept_for_what_comes_later_and_drawn_at_every_temperature(run, base, data_file):
@@ -179,7 +179,7 @@ def test_draws_are_kept_for_what_comes_later_and_drawn_at_every_temperature(run,
     passes = [m.at for m in done.measurements if m.metric == "pass@k" and m.split == "test"]
     assert all({"k": 2, "temperature": t} in passes for t in (0.5, 1.0))
     again = audit(Audit(str(run)))
-    assert (again.computed, again.standing) == (0, done.computed)
+    assert (again.computed, again.already_done) == (0, done.computed)
     dropped = audit(Audit(str(run), draws=0))
     assert dropped.computed > 0
 
@@ -234,7 +234,7 @@ def test_a_file_that_tells_the_test_questions_otherwise_is_paired_with_them(run,
 def test_the_same_command_again_keeps_to_what_was_left_out_too(run, base, data_file):
     first = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, shifts=("preamble",)))
     again = audit(Audit(str(run), str(data_file), str(base)))
-    assert (again.computed, again.standing) == (0, first.computed)
+    assert (again.computed, again.already_done) == (0, first.computed)
     assert "test+preamble" in store.read_plan(again.run).splits
 
 
@@ -255,13 +255,13 @@ def test_other_data_begins_another_plan(run, base, data_file):
 
 def test_units_of_another_request_are_not_put_beside_those_of_this_one(run, base, data_file, monkeypatch):
     done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, splits=("val",)))
-    write = store.write_samples
+    write = store.write_grades
 
-    def stopped(*given, **more):
-        write(*given, **more)
+    def stopped(*arguments, **options):
+        write(*arguments, **options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store, "write_samples", stopped)
+    monkeypatch.setattr(store, "write_grades", stopped)  # the last file of a unit
     with pytest.raises(KeyboardInterrupt):
         audit(Audit(str(run), max_new_tokens=4, splits=("val",)))
     one, two, _ = store.snapshots(done.run)
@@ -296,7 +296,7 @@ def test_data_without_a_row_is_refused_and_nothing_is_overwritten(run, base, dat
     (tmp_path / "empty.jsonl").write_text("")
     with pytest.raises(BadRequest, match="no rows"):
         audit(Audit(str(run), str(tmp_path / "empty.jsonl"), str(base)))
-    assert audit(Audit(str(run))).standing == done.computed
+    assert audit(Audit(str(run))).already_done == done.computed
 
 
 def test_code_that_a_run_names_is_not_called(run, base, tmp_path, monkeypatch):

@@ -77,5 +77,7 @@ def test_a_grader_from_elsewhere_grades_and_is_not_imported_because_a_run_names_
     with pytest.raises(BadRequest, match="lenient:grade"):
         audit(replace(own, data=None))
     (tmp_path / "other.yaml").write_text(json.dumps({"source": config.data, "kind": "proof"}))
-    with pytest.raises(BadRequest, match=r"unknown kind of answer 'proof' in .*allowed: auto, choice, exact, math"):
+    with pytest.raises(
+        BadRequest, match=r"unknown kind of answer 'proof' in .*allowed: auto, choice, code, exact, math"
+    ):
         audit(replace(own, data=str(tmp_path / "other.yaml")))

@@ -33,8 +33,8 @@ def test_a_killed_audit_goes_on_and_measures_the_same(foreign_run, base, data_fi
     process.wait()
     assert not (run / "overmem" / "measurements.parquet").exists()
     resumed = audit(Audit(str(run), **options))
-    assert resumed.standing >= 3
-    assert resumed.standing + resumed.computed == whole.computed
+    assert resumed.already_done >= 3
+    assert resumed.already_done + resumed.computed == whole.computed
     assert list(resumed.measurements) == list(whole.measurements)
 
 
@@ -105,7 +105,7 @@ def test_an_adapter_is_observed_again_over_another_base_or_at_another_scale(adap
         tensors = load_file(other / "model.safetensors")
         save_file({k: v * 1.5 for k, v in tensors.items()}, other / "model.safetensors", {"format": "pt"})
         again = audit(Audit(str(adapters), base=str(other)))
-        assert (again.computed, again.standing) == (before.computed, 0)
+        assert (again.computed, again.already_done) == (before.computed, 0)
     else:
         path = adapters / "checkpoint-2" / "adapter_config.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"lora_alpha": 64}))

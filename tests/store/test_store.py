@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -147,6 +148,28 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(run):
         cut_off()
     assert path.read_text() == "old"
     assert list(run.home.iterdir()) == [path]
+
+
+def test_temporary_files_of_a_killed_process_are_removed_when_the_run_is_locked(run):
+    code = """if True:
+        import os, signal, sys
+        from overmem import store
+        run = store.open_run(sys.argv[1])
+        with store.replacing(run.unit_path("base", "val", "scores")) as partial:
+            partial.write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    subprocess.run([sys.executable, "-c", code, str(run.root)], check=False)
+    (left,) = run.home.rglob("*.partial")
+    of_another_machine = left.with_name(".val.scores.parquet.00000000-1.abcdef01.partial")
+    of_another_machine.write_text("half")
+    with store.replacing(run.plan_path) as mine:
+        mine.write_text("{}")
+        with store.locked(run):
+            assert set(run.home.rglob("*.partial")) == {mine, of_another_machine}
+    os.utime(of_another_machine, (0, 0))
+    with store.locked(run):
+        assert not list(run.home.rglob("*.partial"))
 
 
 def test_whoever_may_read_the_folder_may_read_what_is_written(run):

@@ -1,10 +1,11 @@
+import shutil
 from dataclasses import replace
 
 import pytest
 
 from overmem import store
 from overmem.diagnose import FAIL_ON, Diagnose, diagnose, exit_code, markdown, prune
-from overmem.errors import BadRequest
+from overmem.errors import BadRequest, Locked
 from overmem.records import Measurement
 from studies.trajectories import World
 
@@ -196,3 +197,22 @@ def test_nothing_recommended_prunes_nothing(tmp_path, write_run, world):
     run = write_run(tmp_path, world)
     verdict = replace(diagnose(Diagnose(str(run.root))), recommended=None)
     assert prune(run, verdict, yes=True) == ()
+
+
+def test_pruning_again_deletes_nothing_more(tmp_path, write_run, world):
+    run = write_run(tmp_path, world)
+    verdict = diagnose(Diagnose(str(run.root)))
+    names = [v.checkpoint.name for v in verdict.checkpoints if v.checkpoint.step > 0]
+    verdict = replace(verdict, recommended=replace(verdict.recommended, checkpoint=names[2]))
+    assert prune(run, verdict, yes=True) == (names[0], names[4])
+    assert prune(run, verdict, yes=True) == ()
+    shutil.rmtree(run.root / names[5])  # by the trainer's rotation
+    assert prune(run, verdict, yes=True) == ()
+
+
+def test_nothing_is_pruned_while_another_process_writes_to_the_run(tmp_path, write_run, world):
+    run = write_run(tmp_path, world)
+    verdict = diagnose(Diagnose(str(run.root)))
+    with store.locked(run), pytest.raises(Locked):
+        prune(run, verdict, yes=True)
+    assert all((run.root / v.checkpoint.name).is_dir() for v in verdict.checkpoints if v.checkpoint.step > 0)

@@ -1,4 +1,4 @@
-"""What an audit would cost and how exact its numbers would be, without making it."""
+"""What an audit would cost and how precise its numbers would be, without running it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,34 +17,34 @@ from overmem.statistics import quantile, wilson
 
 @dataclass(frozen=True)
 class SplitEstimate:
-    """What one split costs, over all checkpoints that it is to be observed at, and what it buys at each of them."""
+    """What one split costs over all checkpoints, and how precise its numbers are at each of them."""
 
     split: str
     examples: int
     scored_tokens: int
     """Tokens of prompts and reference solutions that are read to score the solutions."""
     generated_tokens: int
-    """Tokens of the completions, as far as the warm-up can tell."""
+    """Expected tokens of the completions."""
     seconds: float
     accuracy: float | None
-    """The accuracy that the width is of: of those that were measured in this run the closest to 0.5, else 0.5. None
-    where no completions are asked for."""
+    """The accuracy that the half width is computed at: of those measured in this run the closest to 0.5, else 0.5. None
+    where the split has no completions."""
     accuracy_half_width: float | None
     """Half the width of its 95% interval."""
     nll_half_width: float | None
-    """Half the width of the 95% interval of the nll per token, in nats, by the spread that the warm-up saw; None where
-    there was nothing to do."""
+    """Half the width of the 95% interval of the nll per token, in nats, from the spread that the warm-up measured; None
+    where there was nothing to do."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One example as the model reads it, to be looked at before anything is observed."""
+    """One example as the model reads it, to check before anything is observed."""
 
     prompt: str
     solution: str
-    """With the token that ends it."""
+    """With its end-of-sequence token."""
     ends: tuple[str, ...]
-    """Tokens that end a completion, beside those of the model's generation config."""
+    """Tokens that end a completion, in addition to those of the model's generation config."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class AuditEstimate:
     """What an audit costs. Nothing was written."""
 
     units: int
-    """Units of work to be done, (checkpoint, split, kind)."""
-    standing: int
-    """Units that stand already, and cost nothing."""
+    """Units of work to do, (checkpoint, split, kind)."""
+    already_done: int
+    """Units that were done before and cost nothing."""
     checkpoints: tuple[str, ...]
-    """Those that have something to be done."""
+    """Those that have units to do."""
     failures: Mapping[str, str]
     """Checkpoint -> why its weights cannot be read."""
     rows: int
@@ -64,11 +64,11 @@ class AuditEstimate:
     scored_tokens: int
     generated_tokens: int
     seconds: float
-    """Of observing, on this machine. Probes and report come after it."""
+    """Seconds that observing takes on this machine. Probes and report take extra time."""
     most_seconds: float
-    """The same, were every completion as long as it may be."""
+    """The same if every completion runs to its limit."""
     memory_bytes: int
-    """At the peak, weights and all: of the process on a CPU, else of the accelerator. 0 where it is not known."""
+    """Peak bytes, weights included: of the process on a CPU, else of the accelerator. 0 where it is not known."""
     device: str
     dtype: str
     warm_up_seconds: float
@@ -104,18 +104,18 @@ def budget_sentence(workload: Workload, throughput: Throughput) -> str:
 
 
 def widths(cost: AuditEstimate) -> str:
-    """What the examples buy, in words."""
-    kept = [s for s in cost.splits if s.split in ("val", "test")] or list(cost.splits)
-    return "; ".join(_width(s) for s in kept)
+    """The precision of val and test in words; of all splits where neither is observed."""
+    shown = [s for s in cost.splits if s.split in ("val", "test")] or list(cost.splits)
+    return "; ".join(_width(s) for s in shown)
 
 
 def _width(split: SplitEstimate) -> str:
-    exact = []
+    parts = []
     if split.accuracy_half_width is not None:
-        exact.append(f"accuracy ± {split.accuracy_half_width:.3f} at {split.accuracy:.2f}")
+        parts.append(f"accuracy ± {split.accuracy_half_width:.3f} at {split.accuracy:.2f}")
     if split.nll_half_width is not None:
-        exact.append(f"nll ± {split.nll_half_width:.3f}")
-    return f"{split.split} {', '.join(exact)}"
+        parts.append(f"nll ± {split.nll_half_width:.3f}")
+    return f"{split.split} {', '.join(parts)}"
 
 
 def _cost(workload: Workload, throughput: Throughput) -> AuditEstimate:
@@ -123,8 +123,8 @@ def _cost(workload: Workload, throughput: Throughput) -> AuditEstimate:
     observed = _accuracies(request)
     splits = tuple(_split_cost(workload, throughput, split, observed) for split in workload.splits.values())
     return AuditEstimate(
-        sum(len(one.kinds) for one in workload.work),
-        workload.standing,
+        sum(len(unit.kinds) for unit in workload.work),
+        workload.already_done,
         tuple(workload.checkpoints),
         workload.failures,
         request.options["rows"],
@@ -153,11 +153,11 @@ def _shown(workload: Workload) -> Shown | None:
 def _split_cost(
     workload: Workload, throughput: Throughput, split: Split, observed: Mapping[str, float]
 ) -> SplitEstimate:
-    work = [one for one in workload.work if one.split.name == split.name]
+    work = [unit for unit in workload.work if unit.split.name == split.name]
     n = len(split.encoded)
-    scored = sum("scores" in one.kinds for one in work) * sum(len(e.input_ids) for e in split.encoded)
-    generated = sum("samples" in one.kinds for one in work) * throughput.generated(split)
-    seconds = fsum(throughput.seconds(one.split, one.kinds) for one in work)
+    scored = sum("scores" in unit.kinds for unit in work) * sum(len(e.input_ids) for e in split.encoded)
+    generated = sum("samples" in unit.kinds for unit in work) * throughput.generated(split)
+    seconds = fsum(throughput.seconds(unit.split, unit.kinds) for unit in work)
     p = observed.get(split.name, 0.5) if "samples" in split.kinds else None
     low, high = wilson((p or 0.0) * n, n)
     nll = quantile(0.975, n) * throughput.nll_spread / sqrt(n) if n and throughput.nll_spread else None
@@ -165,11 +165,11 @@ def _split_cost(
 
 
 def _accuracies(request: Request) -> dict[str, float]:
-    """Split -> of the accuracies that were measured before, the closest to 0.5, where the interval is widest."""
+    """Split -> the measured accuracy that is closest to 0.5, where the interval is widest."""
     if not request.run.measurements_path.is_file():
         return {}
-    found: dict[str, float] = {}
-    for one in store.read_measurements(request.run):
-        if one.metric == "accuracy" and one.value is not None:
-            found[one.split] = min(found.get(one.split, one.value), one.value, key=lambda value: abs(value - 0.5))
-    return found
+    closest: dict[str, float] = {}
+    for row in store.read_measurements(request.run):
+        if row.metric == "accuracy" and row.value is not None:
+            closest[row.split] = min(closest.get(row.split, row.value), row.value, key=lambda value: abs(value - 0.5))
+    return closest

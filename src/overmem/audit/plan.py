@@ -7,8 +7,7 @@ from overmem.audit.request import Request
 from overmem.audit.workload import Workload, throughput_of, workload_of
 from overmem.errors import BadRequest
 from overmem.observe.engines import ENGINES, engine_of
-from overmem.observe.throughput import Throughput
-from overmem.observe.work import spoken
+from overmem.observe.throughput import Throughput, format_duration
 
 FEWEST = 20
 """Examples of val and of test, at least: with fewer an accuracy is known to a fifth at best."""
@@ -64,8 +63,8 @@ def fit_to_budget(workload: Workload, throughput: Throughput, budget: float) -> 
             rows = min(most["rows"], workload.request.options["rows"])
             raise BadRequest(
                 f"--budget {workload.request.config.budget} is too short: {rows} examples of val and of test, at "
-                f"{len(workload.checkpoints)} checkpoints, take about {spoken(needed)} on this machine, after "
-                f"{spoken(throughput.spent)} of measuring that; allowed: {shortest} or more, or ask for less "
+                f"{len(workload.checkpoints)} checkpoints, take about {format_duration(needed)} on this machine, after "
+                f"{format_duration(throughput.spent)} of measuring that; allowed: {shortest} or more, or ask for less "
                 "(--checkpoints, --splits, --draws, --max-new-tokens)"
             )
         share = max(least, share * max(0.1, min(0.95, aim / needed)))

@@ -38,7 +38,7 @@ class Request:
     run: store.Run
     base: str | None
     """Name of the base model, where it is known."""
-    found: tuple[CheckpointRef, ...]
+    refs: tuple[CheckpointRef, ...]
     """The checkpoints to observe."""
     skeleton: Skeleton
     data: Data | None

@@ -1,7 +1,8 @@
-"""The verb: observe what does not stand yet, and measure all of it."""
+"""The verb: observe every unit that is not current, grade the completions, and measure everything."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from overmem import store
 from overmem.audit.estimate import budget_sentence
@@ -12,7 +13,7 @@ from overmem.audit.request import requested
 from overmem.observe.grades import update_grades
 from overmem.observe.plan import plan_of
 from overmem.observe.token_texts import token_texts
-from overmem.observe.work import Progress, observe
+from overmem.observe.work import ObservationSetup, Progress, WorkUnit, observe
 from overmem.probes import with_own
 from overmem.probes.measure import measured
 from overmem.records import Measurement
@@ -26,9 +27,9 @@ class Audited:
     run: store.Run
     measurements: tuple[Measurement, ...]
     computed: int
-    """Units of work done now."""
-    standing: int
-    """Units of work that stood already."""
+    """Units of work that were done now."""
+    already_done: int
+    """Units of work that were skipped because they were done before."""
     failures: Mapping[str, str]
     """Checkpoint -> why it could not be observed."""
 
@@ -51,17 +52,17 @@ def audit(
 
     Args:
         config: what to audit.
-        say: told in words what happens.
-        progress: told how far the work is.
+        say: called with a line on what happens.
+        progress: called with how far the work is.
 
     Raises:
         BadRequest: no run, no checkpoints, no data, or an option that is not allowed: before any model loads. A budget
             that is too short: after the warm-up.
         Locked: another process writes to the run.
     """
-    requested_audit = requested(config, say)
-    probes = with_own(requested_audit.options["probes"])
-    workload, throughput = workload_within_budget(requested_audit)
+    whole_request = requested(config, say)
+    probes = with_own(whole_request.options["probes"])
+    workload, throughput = workload_within_budget(whole_request)
     if throughput is not None:
         say(budget_sentence(workload, throughput))
     request, splits, failures = workload.request, workload.splits, workload.failures
@@ -82,33 +83,35 @@ def audit(
             request.decoding,
             request.template,
             request.base,
-            [one.checkpoint for one in request.found],
+            [ref.checkpoint for ref in request.refs],
             splits,
             request.carved_splits,
         )
         store.write_plan(run, with_previous_plan(run, plan, request.previous_plan, request.skeleton.base))
-        computed = observe(
+        grading = partial(
+            update_grades,
             run,
+            trusted=functions_of(request.data) if request.data else (),
+            run_code=config.run_code,
+        )
+
+        def grade_unit(unit: WorkUnit) -> None:  # at once: an audit that is stopped leaves units that can be measured
+            if "samples" in unit.kinds:
+                grading([unit.checkpoint], {unit.split.name: unit.split.request}, say=lambda line: None)
+
+        computed = observe(
+            ObservationSetup(run, request.skeleton, request.tokenizer, request.decoding, config.token_budget),
             workload.work,
-            request.skeleton,
-            request.tokenizer,
-            request.decoding,
-            token_budget=config.token_budget,
             failures=failures,
             say=say,
             progress=progress,
             throughput=throughput,
+            on_written=grade_unit,
         )
         for name, reason in failures.items():
             say(f"{name}: {reason}")
-        update_grades(
-            run,
-            [checkpoint.name for checkpoint in store.read_checkpoints(run)],
-            store.read_plan(run).requests,
-            trusted=functions_of(request.data) if request.data else (),
-            say=say,
-            run_code=config.run_code,
-        )
+        names = [checkpoint.name for checkpoint in store.read_checkpoints(run)]
+        grading(names, store.read_plan(run).requests, say=say)
         rows = tuple(measured(store.read_checkpoints(run), store.snapshot_reader(run), probes))
         store.write_measurements(run, rows)
-    return Audited(run, rows, computed, workload.standing, failures)
+    return Audited(run, rows, computed, workload.already_done, failures)

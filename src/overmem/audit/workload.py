@@ -1,4 +1,4 @@
-"""What an audit has to do, and how long that takes on this machine."""
+"""The work of an audit, and how long it takes on this machine."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -14,42 +14,42 @@ from overmem.observe.warmup import measure_throughput
 from overmem.observe.work import WorkUnit, pending
 
 _WARM_UP = 10.0
-"""Seconds that scoring and completing are each tried for, so that what is said of the time can be relied on."""
+"""Seconds that scoring and completing are each tried for: enough for a reliable estimate."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What a request comes to."""
+    """The units of work that a request comes to."""
 
     request: Request
     splits: Mapping[str, Split]
     work: Sequence[WorkUnit]
-    """To be done."""
-    standing: int
-    """Units of work that are done already."""
+    """The units to do."""
+    already_done: int
+    """Units of work that were done before and are current."""
     failures: dict[str, str]
     """Checkpoint -> why its weights cannot be read."""
 
     @property
     def checkpoints(self) -> list[str]:
-        """Those that have something to be done, in order."""
-        return list(dict.fromkeys(one.found.checkpoint.name for one in self.work))
+        """Names of the checkpoints that have units to do, in order."""
+        return list(dict.fromkeys(unit.checkpoint for unit in self.work))
 
     def seconds(self, throughput: Throughput) -> float:
-        """All of it, and the weights of every checkpoint put in place."""
+        """Seconds that all units take, the loading of every checkpoint included."""
         loading = throughput.loading * len(self.checkpoints)
         return fsum(throughput.seconds(unit.split, unit.kinds) for unit in self.work) + loading
 
     def most_seconds(self, throughput: Throughput) -> float:
-        """The same, were every completion as long as it may be."""
+        """The same if every completion runs to its limit."""
         loading = throughput.loading * len(self.checkpoints)
         return fsum(throughput.most_seconds(unit.split, unit.kinds) for unit in self.work) + loading
 
 
 def workload_of(request: Request) -> Workload:
-    """What is to be done for a request. Reads no weights but for their fingerprints."""
+    """The workload of a request. Of the weights only fingerprints are read."""
     splits = request.splits(request.options["rows"], request.options["side_rows"])
-    return Workload(request, splits, *pending(request.run, request.found, splits, request.skeleton.base))
+    return Workload(request, splits, *pending(request.run, request.refs, splits, request.skeleton.base))
 
 
 def throughput_of(workload: Workload) -> Throughput:
@@ -59,11 +59,11 @@ def throughput_of(workload: Workload) -> Throughput:
         BadRequest: none can be loaded.
     """
     request, reasons = workload.request, []
-    there = {one.found.checkpoint.name: one.found for one in workload.work}
-    for found in reversed(there.values()):
+    refs = {unit.checkpoint: unit.ref for unit in workload.work}
+    for ref in reversed(refs.values()):
         start = time.perf_counter()
         try:
-            model = request.skeleton.model(found)
+            model = request.skeleton.model(ref)
         except BadCheckpoint as error:
             reasons.append(str(error))
             continue
@@ -72,7 +72,7 @@ def throughput_of(workload: Workload) -> Throughput:
             throughput = measure_throughput(
                 model,
                 request.tokenizer,
-                list({one.split.name: one.split for one in workload.work}.values()),
+                list({unit.split.name: unit.split for unit in workload.work}.values()),
                 request.decoding,
                 token_budget=request.config.token_budget,
                 seconds=_WARM_UP,

@@ -1,4 +1,4 @@
-"""`overmem audit RUN`: observe and measure, then judge and draw; `--dry-run` says what that would cost."""
+"""`overmem audit RUN`: observe and measure, then judge and write the report; `--dry-run` estimates what it costs."""
 
 from dataclasses import dataclass
 
@@ -16,10 +16,10 @@ class AuditCommand(Audit):
     """What to audit, and what to do with it."""
 
     dry_run: bool = False
-    """Say how many tokens would be scored and generated, how long it would take on this machine, what memory it needs
-    and how exact the numbers would be; observe and write nothing."""
+    """Estimate how many tokens would be scored and generated, how long that takes on this machine, how much memory it
+    needs and how precise the numbers would be. Observes and writes nothing."""
     json: bool = False
-    """Print the measurements (or the cost) as JSON, and do not judge or draw."""
+    """Print the measurements (or the estimate) as JSON. No verdict and no report."""
 
 
 COMMAND = AuditCommand
@@ -27,19 +27,19 @@ COMMAND = AuditCommand
 
 
 def run(arguments: Arguments) -> int:
-    """Audit; unless --json, judge and draw too. 1 where a checkpoint could not be observed."""
+    """Audit; unless --json, judge and write the report too. Returns 1 where a checkpoint could not be observed."""
     config = parsed(AuditCommand, arguments, "audit")
-    from overmem.audit import audit, estimate_audit  # torch loads when the options are known to be right
+    from overmem.audit import audit, estimate_audit  # imports torch, so after the options were checked
     from overmem.cli.cost import show_cost
 
     quiet_libraries()
     if config.dry_run:
-        found = estimate_audit(config, say=say)
-        print_json(found) if config.json else show_cost(found)
-        return int(bool(found.failures))
+        estimate = estimate_audit(config, say=say)
+        print_json(estimate) if config.json else show_cost(estimate)
+        return int(bool(estimate.failures))
     with bar() as progress:
         done = audit(config, say=say, progress=progress)
-    say(f"{done.computed} units of work done, {done.standing} stood already; {len(done.measurements)} measurements")
+    say(f"{done.computed} units of work done now, {done.already_done} before; {len(done.measurements)} measurements")
     if config.json:
         print_json(done.measurements)
     else:

@@ -1,13 +1,13 @@
 """How long the work takes, from what each part of it costs.
 
-Scoring costs by the token. A completion costs by the prompt token, then every step costs something whatever its rows
-(the weights are read once) and something for each of them:
+Scoring costs time per token. A completion costs time per prompt token, then every decoding step has a fixed cost (the
+weights are read once) and a cost for each row:
 
     scores    scored x (prompt and solution tokens)
     samples   prefill x (prompt tokens) + step x steps + row x (tokens of all completions)
-    both      the two together, but the prompts are read once
+    both      the sum, but the prompts are read once
 
-where steps are those of the longest completion, and as many again as rows wait for a place.
+where steps are those of the longest completion, and more where rows wait for a free slot.
 """
 
 from collections.abc import Sequence
@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from overmem.observe.engines.decoding import Decoding, cache_shape
 from overmem.observe.plan import Split
 
-_NEVER_NOTHING = 1e-9
+_LEAST = 1e-9
+"""Seconds of a unit at least, so that a total is never zero."""
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """Seconds that each part of the work costs on this machine, and what else the warm-up saw."""
+    """Seconds that each part of the work costs on this machine, and what else the warm-up measured."""
 
     decoding: Decoding
     token_budget: int
@@ -30,42 +31,42 @@ class Throughput:
     scored: float = 0.0
     """Seconds per token of prompt and solution."""
     prefill: float = 0.0
-    """Seconds per prompt token that is read before completing."""
+    """Seconds per prompt token of a prefill."""
     step: float = 0.0
-    """Seconds per step of completing, beside what each row costs."""
+    """Seconds per decoding step, whatever its number of rows."""
     row: float = 0.0
-    """Seconds per row of a step."""
+    """Seconds per row of a decoding step, in addition."""
     length: float = 0.0
     """Tokens of a completion, on average."""
     longest: int = 0
     """Tokens of the longest completion."""
     nll_spread: float = 0.0
-    """Standard error of the nll per token times the root of the number of examples, in nats."""
+    """Standard error of the nll per token times the square root of the number of examples, in nats."""
     memory: int = 0
-    """Bytes at the peak, weights and all: of the process on a CPU, else of the accelerator. 0 where it is not known."""
+    """Peak bytes, weights included: of the process on a CPU, else of the accelerator. 0 where it is not known."""
     spent: float = 0.0
     """Seconds that it took to measure all this."""
 
     def seconds(self, split: Split, kinds: Sequence[str]) -> float:
-        """Of the units of work of these kinds."""
+        """Seconds that the units of these kinds of one split take."""
         return self._seconds(split, kinds, self.length, self.longest)
 
     def most_seconds(self, split: Split, kinds: Sequence[str]) -> float:
-        """The same, were every completion as long as it may be."""
+        """The same if every completion runs to its limit."""
         limit = self.decoding.max_new_tokens
         return self._seconds(split, kinds, float(limit), limit)
 
     def _seconds(self, split: Split, kinds: Sequence[str], length: float, longest: int) -> float:
-        found = _NEVER_NOTHING
+        total = _LEAST
         if "scores" in kinds:
-            found += self.scored * sum(len(e.input_ids) for e in split.encoded)
+            total += self.scored * sum(len(e.input_ids) for e in split.encoded)
         if "samples" in kinds:
-            found += self._completing(split, length, longest)
-            found += 0.0 if "scores" in kinds else self.prefill * sum(len(e.prompt_ids) for e in split.encoded)
-        return found
+            total += self._completing(split, length, longest)
+            total += 0.0 if "scores" in kinds else self.prefill * sum(len(e.prompt_ids) for e in split.encoded)
+        return total
 
     def _completing(self, split: Split, length: float, longest: int) -> float:
-        """Seconds that the steps of a split's completions take at a mean and a greatest length."""
+        """Seconds that the decoding steps of a split take, from the mean and the greatest length of a completion."""
         prompts = [len(e.prompt_ids) for e in split.encoded]
         rows = len(prompts) * self.decoding.repeats
         slots, _ = cache_shape(prompts, self.decoding, self.token_budget)
@@ -73,5 +74,12 @@ class Throughput:
         return self.step * steps + self.row * rows * length
 
     def generated(self, split: Split) -> int:
-        """Tokens of all completions of a split, as far as the warm-up can tell."""
+        """Expected number of tokens of all completions of a split."""
         return round(self.length * len(split.encoded) * self.decoding.repeats)
+
+
+def format_duration(seconds: float) -> str:
+    """A time in words: 20 seconds, 5 minutes, 2.5 hours."""
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

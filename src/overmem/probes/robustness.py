@@ -116,7 +116,7 @@ def _paired(snapshot: Snapshot, origin: str, shift: str) -> list[Measurement]:
     was = np.array([bool(before.correct[old[name]]) for name in both])
     now = np.array([bool(after.correct[new[name]]) for name in both])
     kept = _keepers(snapshot, origin, shift, both)
-    same = [_agree(before.answer[old[n]], after.answer[new[n]]) for n in kept]
+    same = [_agree(_reply(before, old[n]), _reply(after, new[n])) for n in kept]
     numbers = {
         "accuracy_drop": tango(was, now, note),
         "mcnemar_p": _mcnemar(was, now),
@@ -147,9 +147,18 @@ def _keepers(snapshot: Snapshot, origin: str, shift: str, names: list[str]) -> l
     return kept
 
 
-def _agree(one: str, other: str) -> bool:
-    """Whether two completions give one answer: graders write equal answers alike."""
-    return bool(one) and one == other
+def _reply(samples: Samples, row: int) -> tuple[str, bool]:
+    """The answer of one completion, and whether it is right."""
+    return samples.answer[row], bool(samples.correct[row])
+
+
+def _agree(first: tuple[str, bool], second: tuple[str, bool]) -> bool:
+    """Whether two replies to questions with the same right answer are equal.
+
+    Two right ones are, however they are written; wrong ones are compared as the grader wrote them.
+    """
+    (answer, is_right), (other_answer, other_is_right) = first, second
+    return (is_right and other_is_right) or answer == other_answer != ""
 
 
 def _rate_of_drop(was: Bool[np.ndarray, " examples"], now: Bool[np.ndarray, " examples"], note: str) -> Estimate:
@@ -210,11 +219,11 @@ def _over(
         solved = [bool(forms[shift].correct[i]) for shift, i in told.items()]
         drops.append(float(before.correct[at]) - float(np.mean(solved)))
         always.append(bool(before.correct[at]) and all(solved))
-        answers = [forms[s].answer[i] for s, i in told.items() if name in kept[s]]
-        if metrics is POOLED and answers:
-            agree.append(float(bool(before.answer[at]) and all(_agree(before.answer[at], a) for a in answers)))
-        elif metrics is not POOLED and len(answers) > 1:
-            pairs = [_agree(a, b) for a, b in combinations(answers, 2)]
+        replies = [_reply(forms[s], i) for s, i in told.items() if name in kept[s]]
+        if metrics is POOLED and replies:
+            agree.append(float(all(_agree(_reply(before, at), reply) for reply in replies)))
+        elif metrics is not POOLED and len(replies) > 1:
+            pairs = [_agree(a, b) for a, b in combinations(replies, 2)]
             agree.append(float(np.mean(pairs)))
     numbers = (
         mean_difference(np.array(drops, dtype=np.float64), note),

@@ -1,8 +1,11 @@
-"""Files that are whole or not there: locks, atomic replacement, JSON and Parquet with a schema version."""
+"""Files that are complete or absent: locks, atomic replacement, JSON and Parquet with a schema version."""
 
 import json
 import os
+import socket
+import time
 import uuid
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -11,16 +14,20 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import psutil
 from filelock import FileLock, Timeout
 
 from overmem.errors import BadRequest, Locked
 from overmem.records import READABLE_SCHEMAS, SCHEMA
 from overmem.store.paths import Run
 
+_LEFTOVER_AGE = 24 * 3600.0
+"""Seconds after which a temporary file of another machine is a leftover."""
+
 
 @contextmanager
 def locked(run: Run) -> Iterator[None]:
-    """Hold the run for writing.
+    """Hold the run for writing. Temporary files that a killed process left behind are removed first.
 
     Raises:
         Locked: another process holds it.
@@ -35,16 +42,35 @@ def locked(run: Run) -> Iterator[None]:
             f"another overmem process is writing to {run.home} (lock {path}); wait for it to end, or give --out"
         ) from None
     try:
+        _remove_leftovers(run.home)
         yield
     finally:
         lock.release()
 
 
+def _remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files of processes that have ended, in a folder and all folders in it."""
+    for path in folder.rglob(".*.partial"):
+        machine, _, process = path.name.removesuffix(".partial").rpartition(".")[0].rpartition(".")[2].partition("-")
+        if machine == _machine() and process.isdecimal():
+            is_leftover = not psutil.pid_exists(int(process))
+        else:  # of another machine, or of an overmem that did not name its process
+            is_leftover = path.is_file() and time.time() - path.stat().st_mtime > _LEFTOVER_AGE
+        if is_leftover:
+            path.unlink(missing_ok=True)
+
+
+def _machine() -> str:
+    """A short name of this machine, safe in a file name."""
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well, and is removed when not."""
+    """A temporary path next to `path` that replaces it when the block succeeds, and is removed when it does not."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")  # made by open, so as the umask says
+    writer = f"{_machine()}-{os.getpid()}"  # so that a later process can tell a leftover
+    partial = path.with_name(f".{path.name}.{writer}.{uuid.uuid4().hex[:8]}.partial")  # its mode follows the umask
     try:
         yield partial
         with partial.open("rb+") as file:

@@ -23,12 +23,12 @@ def test_an_audit_with_nothing_said_finds_all_of_it_standing(base, data, tmp_pat
     assert steps(trainer) == [0, 2, 4, 6]
     said = []
     done = audit(Audit(str(tmp_path / "run")), say=said.append)
-    assert done.standing == 4 * 3  # base and 3 checkpoints: scores of val and train, answers to val
+    assert done.already_done == 4 * 3  # base and 3 checkpoints: scores of val and train, answers to val
     assert done.computed == 4 * 3  # answers to train, scores and answers of test
     assert not done.failures
     asked = {"data": data_yaml(data, tmp_path), "base": str(base), "template": PLAIN, "rows": 6, "side_rows": 4}
     fresh = audit(Audit(str(tmp_path / "run"), out=str(tmp_path / "out"), max_new_tokens=8, **asked))
-    assert fresh.standing == 0
+    assert fresh.already_done == 0
     for ours, theirs in zip(done.measurements, fresh.measurements, strict=True):
         assert (ours.checkpoint, ours.metric, ours.n) == (theirs.checkpoint, theirs.metric, theirs.n)
         assert ours.value == theirs.value or ours.value == pytest.approx(theirs.value, rel=1e-3, abs=1e-5), ours
@@ -100,7 +100,7 @@ def test_a_checkpoint_that_a_killed_run_left_unmeasured_is_measured_on_resuming(
     trainer = watched(trainer_of(tmp_path))
     trainer.train(resume_from_checkpoint=True)
     assert steps(trainer) == [2, 4, 6]
-    assert audit(Audit(str(tmp_path))).standing == 9
+    assert audit(Audit(str(tmp_path))).already_done == 9
 
 
 def test_examples_that_were_given_as_they_are_are_found_in_the_run(data, tmp_path, trainer_of, watched):
@@ -108,7 +108,7 @@ def test_examples_that_were_given_as_they_are_are_found_in_the_run(data, tmp_pat
     trainer = watched(trainer_of(tmp_path), data={"train": splits["train"], "val": list(splits["val"])})
     trainer.train()
     done = audit(Audit(str(tmp_path)))
-    assert (done.standing, done.computed) == (12, 4)  # of train only the answers are new
+    assert (done.already_done, done.computed) == (12, 4)  # of train only the answers are new
     run = store.open_run(tmp_path)
     assert store.read_plan(run).data is None
     whole = store.read_examples(run, "val")
@@ -140,7 +140,7 @@ def test_weights_of_an_earlier_training_are_forgotten(tmp_path, trainer_of, watc
         trainer = watched(trainer_of(tmp_path, learning_rate=rate))
         trainer.train()
         done = audit(Audit(str(tmp_path)))
-        assert (done.standing, done.computed) == ((12, 12) if rate == 1e-2 else (12 + 3, 9))
+        assert (done.already_done, done.computed) == ((12, 12) if rate == 1e-2 else (12 + 3, 9))
 
 
 def test_nothing_is_written_where_nothing_is_to_be(tmp_path, trainer_of, watched, steps):

@@ -128,7 +128,7 @@ def test_no_time_is_no_number_and_a_sentence(tmp_path, trainer_of, watched):
     assert any("val nll: 0 of 6 examples, then the time was over" in line for line in said)
     assert not any("eval_overmem_val_nll" in row for row in trainer.state.log_history)
     assert math.isnan(trainer.evaluate()["eval_overmem_val_nll"])
-    assert audit(Audit(str(tmp_path))).standing == 0
+    assert audit(Audit(str(tmp_path))).already_done == 0
 
 
 def test_the_scripts_of_the_documents_run_as_they_stand(base, data_file, tmp_path, monkeypatch, steps):
