@@ -3,16 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from overmem import store
 from overmem.audit.options import Audit
-from overmem.diagnose import Diagnose, diagnose
+from overmem.diagnose.options import Diagnose
 from overmem.merging.options import Merge
-from overmem.records import Verdict
 from overmem.report import Report, report
-from overmem.tasks import Data
+from overmem.tasks.data import Data
 from overmem.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from overmem import store
+    from overmem.records import Verdict
 
 Progress: TypeAlias = Callable[[str, float, float], None]
 
@@ -58,7 +60,7 @@ def demo(
     tell: Callable[[str, str], None],
     say: Callable[[str], None],
     progress: Callable[[], Progress],
-    show: Callable[[store.Run, Verdict], None],
+    show: Callable[["store.Run", "Verdict"], None],
 ) -> Path:
     """Run the demo and return the report's path.
 
@@ -70,6 +72,7 @@ def demo(
         show: shows a verdict.
     """
     from overmem.audit import audit  # these load torch, which the options do not need
+    from overmem.diagnose import diagnose
     from overmem.merging.verb import merge
     from overmem.training.verb import train
 

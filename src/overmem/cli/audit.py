@@ -6,9 +6,8 @@ from overmem.audit.options import Audit
 from overmem.cli import Arguments, parsed
 from overmem.cli.screen import bar, print_json, quiet_libraries, say
 from overmem.cli.verdict_screen import show_verdict
-from overmem.diagnose import Diagnose, diagnose
+from overmem.diagnose.options import Diagnose
 from overmem.report import Report, report
-from overmem.store import write_verdict
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,8 @@ def run(arguments: Arguments) -> int:
     config = parsed(AuditCommand, arguments, "audit")
     from overmem.audit import audit, estimate_audit  # imports torch, so after the options were checked
     from overmem.cli.cost import show_cost
+    from overmem.diagnose import diagnose
+    from overmem.store import write_verdict
 
     quiet_libraries()
     if config.dry_run:

@@ -6,7 +6,7 @@ from rich.markup import escape
 
 from overmem.cli import Arguments, parsed
 from overmem.cli.screen import print_json, stdout
-from overmem.compare import Compare, compare
+from overmem.compare.options import Compare
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,14 @@ COMMAND = CompareCommand
 
 
 def run(arguments: Arguments) -> int:
-    """Compare and say what was found."""
+    """Compare and print the matched pairs."""
     config = parsed(CompareCommand, arguments, "compare")
-    found = compare(Compare(**{f.name: getattr(config, f.name) for f in fields(Compare)}))
+    from overmem.compare import compare  # polars and scipy load when the options are known to be right
+
+    result = compare(Compare(**{f.name: getattr(config, f.name) for f in fields(Compare)}))
     if config.json:
-        print_json(found)
+        print_json(result)
     else:
-        for sentence in found.sentences:
+        for sentence in result.sentences:
             stdout.print(escape(sentence), soft_wrap=True)
     return 0

@@ -1,14 +1,17 @@
 """`overmem diagnose RUN`."""
 
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
-from overmem import store
 from overmem.cli import Arguments, parsed
 from overmem.cli.screen import print_json, stdout
 from overmem.cli.verdict_screen import show_verdict
-from overmem.diagnose import Diagnose, check_conditions, diagnose, exit_code, markdown, prune
+from overmem.diagnose.options import Diagnose
 from overmem.errors import BadRequest
-from overmem.records import Verdict
+
+if TYPE_CHECKING:
+    from overmem import store
+    from overmem.records import Verdict
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,9 @@ COMMAND = DiagnoseCommand
 def run(arguments: Arguments) -> int:
     """Judge and show; 1 where a --fail-on condition is met."""
     config = parsed(DiagnoseCommand, arguments, "diagnose")
+    from overmem import store  # polars and scipy load when the options are known to be right
+    from overmem.diagnose import diagnose, exit_code, markdown
+
     _check(config)
     options = {f.name: getattr(config, f.name) for f in fields(Diagnose)}
     verdict = diagnose(Diagnose(**{**options, "save": config.save or None}))
@@ -55,6 +61,8 @@ def run(arguments: Arguments) -> int:
 
 
 def _check(config: DiagnoseCommand) -> None:
+    from overmem.diagnose import check_conditions
+
     check_conditions(config.fail_on)
     asked = [name for name in ("json", "markdown", "prune") if getattr(config, name)]
     if len(asked) > 1:
@@ -63,7 +71,9 @@ def _check(config: DiagnoseCommand) -> None:
         raise BadRequest("--yes was given without --prune, so there is nothing to say yes to")
 
 
-def _prune(where: store.Run, verdict: Verdict, yes: bool) -> None:
+def _prune(where: "store.Run", verdict: "Verdict", yes: bool) -> None:
+    from overmem.diagnose import prune
+
     names = prune(where, verdict, yes=yes)
     for name in names:
         stdout.print(f"{'deleted' if yes else 'may go'}: {where.root / name}", markup=False, soft_wrap=True)
@@ -71,7 +81,7 @@ def _prune(where: store.Run, verdict: Verdict, yes: bool) -> None:
         stdout.print(f"nothing may go: {_why_none(verdict)}", markup=False, soft_wrap=True)
 
 
-def _why_none(verdict: Verdict) -> str:
+def _why_none(verdict: "Verdict") -> str:
     if verdict.evidence != "observations":
         return f"the evidence is {verdict.evidence}, which is too little to delete anything by"
     if verdict.recommended is None:

@@ -11,8 +11,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from overmem import store
-
 stderr = Console(stderr=True, highlight=False)
 stdout = Console(highlight=False)
 if not stdout.is_terminal:
@@ -78,5 +76,7 @@ def bar() -> Iterator[Callable[[str, float, float], None]]:
 
 def print_json(value: object) -> None:
     """A result as JSON on stdout."""
+    from overmem import store
+
     json.dump(store.to_jsonable(value), sys.stdout, indent=2, allow_nan=False)
     sys.stdout.write("\n")

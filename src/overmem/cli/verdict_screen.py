@@ -6,15 +6,18 @@ and excess; then each checkpoint takes two lines.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from overmem import store
 from overmem.cli.screen import stdout
 from overmem.records import REGIMES, CheckpointVerdict, Choice, Estimate, Verdict
+
+if TYPE_CHECKING:
+    from overmem import store
 
 MAIN_SENTENCES = 5
 """Sentences that are shown without --why."""
@@ -37,7 +40,7 @@ class Layout:
     accuracy: Callable[[Estimate], str]
 
 
-def show_verdict(run: store.Run, verdict: Verdict, *, why: bool = False) -> None:
+def show_verdict(run: "store.Run", verdict: Verdict, *, why: bool = False) -> None:
     """The headline, the table of checkpoints and the main sentences.
 
     Args:

@@ -1,85 +1,27 @@
-"""Compare two runs at matched accuracy: checkpoints that solve equally much, with different perplexity."""
+"""Compare two runs at matched accuracy: checkpoints that solve equally much, with different perplexity.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+The options load without polars and scipy; the rest loads when it is used.
+"""
 
-from overmem import store
-from overmem.compare.pairs import closest, matched
-from overmem.compare.seeds import across
-from overmem.compare.sides import sides
-from overmem.errors import BadRequest
-from overmem.records import Estimate, Limits
-from overmem.verdict.matching import Pair
-from overmem.wording.comparison import across_sentence, no_pair_sentence, pair_sentence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from overmem.compare.options import Compare
+
+if TYPE_CHECKING:
+    from overmem.compare.verb import Comparison, compare
+    from overmem.verdict.matching import Pair
 
 __all__ = ["Compare", "Comparison", "Pair", "compare"]
 
-
-@dataclass(frozen=True)
-class Compare:
-    """Which two runs to compare, and when two accuracies count as equal."""
-
-    run_a: str
-    """Audited run directory."""
-    run_b: str
-    """Another audited run directory, on the same examples and with the same tokenizer."""
-    seeds_a: tuple[str, ...] = ()
-    """Runs like RUN_A that differ in their seed only: what holds over seeds is told apart from luck."""
-    seeds_b: tuple[str, ...] = ()
-    """The same of RUN_B, as many and in the same order."""
-    split: str = "test"
-    """Where accuracy and perplexity are compared."""
-    margin: float = 0.03
-    """Two accuracies are equal when their difference is shown to be smaller than this, as a fraction."""
-    d_nll: float = 0.05
-    """Two perplexities differ when their nll is shown to differ by more than this, in nats per token."""
-    alpha: float = 0.05
-    """Error rate, Holm-corrected over all pairs of checkpoints."""
-    pairs: int = 3
-    """Pairs to show, the largest difference of perplexity first."""
-    out_a: str | None = None
-    """Where overmem's files of RUN_A are; by default RUN_A/overmem."""
-    out_b: str | None = None
-    """Where overmem's files of RUN_B are; by default RUN_B/overmem."""
+_PLACES = {
+    "Comparison": "overmem.compare.verb",
+    "Pair": "overmem.verdict.matching",
+    "compare": "overmem.compare.verb",
+}
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Every matched pair that was found, or why there is none."""
-
-    pairs: tuple[Pair, ...]
-    sentences: tuple[str, ...]
-    over_seeds: Mapping[str, Estimate] = field(default_factory=dict)
-    """Where several seeds were given: each difference (high minus low) over seeds, the seed as a random effect."""
-
-
-def compare(config: Compare) -> Comparison:
-    """Pairs of checkpoints across two runs whose accuracies are shown to be equal and whose perplexities differ.
-
-    The control for `epoch 3 against epoch 10 of one run`: what differs within a matched pair is not explained by
-    accuracy. Equivalence is shown by two one-sided paired tests, never assumed from a test that found nothing.
-
-    Raises:
-        BadRequest: a run was not audited, shares no example of the split, or tokenizes its solutions differently; or
-            there are not as many seeds of one run as of the other.
-    """
-    if len(config.seeds_a) != len(config.seeds_b):
-        raise BadRequest(
-            f"--seeds-a names {len(config.seeds_a)} runs and --seeds-b {len(config.seeds_b)}; each seed of RUN_A is "
-            "compared with one of RUN_B, so give as many, in the same order"
-        )
-    limits = Limits(d_nll=config.d_nll, margin=config.margin, alpha=config.alpha)
-    runs = (store.open_run(config.run_a, config.out_a), store.open_run(config.run_b, config.out_b))
-    both = sides(runs, config.split)
-    pairs = matched(both, limits, config.pairs)
-    if not pairs:
-        return Comparison((), (no_pair_sentence(closest(both, limits)),))
-    sentences = tuple(pair_sentence(pair) for pair in pairs)
-    if not config.seeds_a:
-        return Comparison(tuple(pairs), sentences)
-    more: list[Pair] = []
-    for a, b in zip(config.seeds_a, config.seeds_b, strict=True):
-        more += matched(sides((store.open_run(a), store.open_run(b)), config.split), limits, 1, pairs[0].low_run)
-    over_seeds = across([pairs[0], *more])
-    summary = across_sentence(over_seeds, 1 + len(more), 1 + len(config.seeds_a), limits)
-    return Comparison((*pairs, *more), (*sentences, summary), over_seeds)
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'overmem.compare' has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)

@@ -4,12 +4,15 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int, UInt64
-from scipy.cluster.hierarchy import DisjointSet
 
 from overmem.records import Example
+
+if TYPE_CHECKING:
+    from scipy.cluster.hierarchy import DisjointSet
 
 _WORD = re.compile(r"\w+|[-+*/=<>^]")
 _PERMUTATIONS = 128
@@ -23,6 +26,8 @@ def clusters(examples: Sequence[Example], threshold: float = 0.8) -> Int[np.ndar
     Shingles that a tenth of the questions share (and more than 20, or half of a small set) are the task's boilerplate
     and do not count.
     """
+    from scipy.cluster.hierarchy import DisjointSet  # a recipe is read without scipy
+
     same = DisjointSet(range(len(examples)))
     first: dict[str, int] = {}
     for position, example in enumerate(examples):
@@ -37,7 +42,7 @@ def clusters(examples: Sequence[Example], threshold: float = 0.8) -> Int[np.ndar
     return labels
 
 
-def _join_similar(questions: Sequence[str], threshold: float, same: DisjointSet) -> None:
+def _join_similar(questions: Sequence[str], threshold: float, same: "DisjointSet") -> None:
     from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped]
 
     shingles = _shingles(questions)

@@ -9,7 +9,7 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from overmem.errors import BadRequest
-from overmem.tasks import Data
+from overmem.tasks.data import Data
 
 _STRICT = ConfigDict(extra="forbid")
 _Kind = TypeVar("_Kind")

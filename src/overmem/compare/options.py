@@ -1,0 +1,31 @@
+"""The options of `overmem compare`."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Which two runs to compare, and when two accuracies count as equal."""
+
+    run_a: str
+    """Audited run directory."""
+    run_b: str
+    """Another audited run directory, on the same examples and with the same tokenizer."""
+    seeds_a: tuple[str, ...] = ()
+    """Runs like RUN_A that differ in their seed only: what holds over seeds is told apart from luck."""
+    seeds_b: tuple[str, ...] = ()
+    """The same of RUN_B, as many and in the same order."""
+    split: str = "test"
+    """Where accuracy and perplexity are compared."""
+    margin: float = 0.03
+    """Two accuracies are equal when their difference is shown to be smaller than this, as a fraction."""
+    d_nll: float = 0.05
+    """Two perplexities differ when their nll is shown to differ by more than this, in nats per token."""
+    alpha: float = 0.05
+    """Error rate, Holm-corrected over all pairs of checkpoints."""
+    pairs: int = 3
+    """Pairs to show, the largest difference of perplexity first."""
+    out_a: str | None = None
+    """Where overmem's files of RUN_A are; by default RUN_A/overmem."""
+    out_b: str | None = None
+    """Where overmem's files of RUN_B are; by default RUN_B/overmem."""
