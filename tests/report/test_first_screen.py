@@ -1,25 +1,27 @@
-"""What the first screen says of a run that was audited."""
+"""The first screen of an audited run."""
 
 from pathlib import Path
 
 from overmem import store
+from overmem.report.flips import easiest_flip
 from overmem.report.glossary import GLOSSARY, gloss
-from overmem.report.turned import turned
 
 RUN = Path(__file__).parents[1] / "golden" / "run"
 
 
 def test_the_question_that_went_wrong_is_of_the_split_that_lost_the_most():
-    found = turned(store.open_run(str(RUN)), "checkpoint-200", "checkpoint-350", ["test", "ood-domain", "ood-longer"])
-    assert (found.split, found.lost, found.won, found.n) == ("ood-longer", 9, 5, 50)
-    assert found.answer in found.before
-    assert found.answer not in found.after
+    flip = easiest_flip(
+        store.open_run(str(RUN)), "checkpoint-200", "checkpoint-350", ["test", "ood-domain", "ood-longer"]
+    )
+    assert (flip.split, flip.lost, flip.won, flip.n) == ("ood-longer", 9, 5, 50)
+    assert flip.answer in flip.before
+    assert flip.answer not in flip.after
 
 
 def test_nothing_went_wrong_between_a_checkpoint_and_itself_or_where_nothing_was_sampled():
     run = store.open_run(str(RUN))
-    assert turned(run, "checkpoint-200", "checkpoint-200", ["test"]) is None
-    assert turned(run, "checkpoint-200", "checkpoint-350", ["nowhere"]) is None
+    assert easiest_flip(run, "checkpoint-200", "checkpoint-200", ["test"]) is None
+    assert easiest_flip(run, "checkpoint-200", "checkpoint-350", ["nowhere"]) is None
 
 
 def test_a_term_is_explained_by_mouse_and_by_keyboard():

@@ -73,16 +73,38 @@ def charts_of(html):
 
 def test_the_first_words_are_the_verdict_and_the_checkpoint_to_ship(html, findings):
     text = Reading(html).text
-    words = text.partition("making")[2]  # after the bar with the names of the sections
+    words = text.partition("How this was made")[2]  # after the navigation
     assert words.index(findings.verdict.headline) < words.index("Chosen on validation") < words.index("Along the run")
     assert findings.verdict.recommended.checkpoint in text
     assert "89.0%" in text
     assert "85.9–92.1" in text
 
 
-def test_every_section_is_shown_once(html):
+def test_every_section_with_content_is_shown_once_and_the_others_are_listed(html, findings):
     ids = [attrs["id"] for tag, attrs in Reading(html).elements if tag == "section"]
-    assert ids == list(SECTIONS)
+    made = {name: section(findings) for name, section in SECTIONS.items()}
+    assert ids == [*(name for name in SECTIONS if not made[name].is_empty), "not-measured"]
+    text = Reading(html).text
+    assert all(section.title in text for section in made.values() if section.is_empty)
+    assert "No shifted split was measured" in text
+
+
+def test_the_navigation_names_the_headings(html):
+    reading = Reading(html)
+    links = re.findall(r'<a href="#([^"]+)">([^<]+)</a>', html)
+    assert len(links) >= 8
+    for key, title in links:
+        assert re.search(rf'<section id="{key}">\s*<h2>{re.escape(title)}</h2>', html)
+    assert reading.text.count("How this was made") >= 2
+
+
+def test_one_chart_of_the_chooser_is_shown_and_every_other_can_be_chosen(html):
+    reading = Reading(html)
+    keys = [a["value"] for t, a in reading.elements if t == "option"]
+    figures = [a for t, a in reading.elements if "data-choice" in a]
+    assert keys == [a["data-choice"] for a in figures]
+    assert [a["data-choice"] for a in figures if "hidden" not in a] == ["0"]
+    assert all(f"probes-{key}" in charts_of(html) for key in keys)
 
 
 def test_the_page_asks_for_nothing_outside_itself(html):
@@ -187,7 +209,7 @@ def test_a_rule_that_picks_the_recommended_checkpoint_costs_nothing_and_has_no_i
     html = page(dataclasses.replace(findings, verdict=dataclasses.replace(findings.verdict, choices=(same,))))
     assert "same checkpoint" in Reading(html).text
     assert "choices-regret" not in charts_of(html)
-    assert "every rule that was tried picks the same checkpoint" in Reading(html).text
+    assert "every rule picks the same checkpoint" in Reading(html).text
 
 
 def test_a_choice_that_no_test_examples_confirmed_is_not_called_tested(findings):

@@ -20,7 +20,7 @@ from overmem.report.sections.membership import membership
 from overmem.report.sections.memorization import memorization
 from overmem.report.sections.ood import ood
 from overmem.report.sections.robustness import robustness
-from overmem.report.tokens import TokenStory, Told, token_story
+from overmem.report.tokens import TokenBreakdown, TokenizedSolution, token_breakdown
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\"'"
 QUESTIONS = 12
@@ -29,14 +29,14 @@ WORDS = ("so 3 + 4 = 7", "then 4 + 3 = 7", "first 7 - 3 = 4 , 4 + 3 = 7")
 
 
 def snapshot_of(checkpoint, make_samples, make_scores):
-    """Observations in which later checkpoints know train better and shifted questions worse."""
+    """Observations in which later checkpoints are better on train and worse on shifted questions."""
     late = checkpoint.step / 400
     scores, samples, examples = {}, {}, {}
     for split in SPLITS:
         random = np.random.default_rng([len(split), checkpoint.step])
         origin, plus, shift = split.partition("+")
         ids = [f"{origin}-{i:02d}{plus}{shift}" for i in range(QUESTIONS)]
-        examples[split] = tuple(Example(i, f"What is asked in {i}?", WORDS[0], "7") for i in ids)
+        examples[split] = tuple(Example(i, f"How many are in {i}?", WORDS[0], "7") for i in ids)
         level = 0.6 - 0.5 * late if split == "train" else 0.4 + late * random.random()
         scores[split] = make_scores(
             [list(random.exponential(level, 5)) for _ in ids], ids=ids, tokens=list(range(5)) * QUESTIONS
@@ -52,34 +52,34 @@ def snapshot_of(checkpoint, make_samples, make_scores):
 
 
 @pytest.fixture(scope="module")
-def story():
+def breakdown():
     share = Carrier(7, 9, Estimate(0.4, 0.2, 0.6, 12), Estimate(1.2, 1.0, 1.4, 12))
-    told = Told("val-03", "What is asked?", 4.5, ((" so", 4.2, False), (" 3", 0.3, True)))
-    return TokenStory("checkpoint-400", "checkpoint-75", "val", ((" so", share),), (told,))
+    solution = TokenizedSolution("val-03", "How many?", 4.5, ((" so", 4.2, False), (" 3", 0.3, True)))
+    return TokenBreakdown("checkpoint-400", "checkpoint-75", "val", ((" so", share),), (solution,))
 
 
 @pytest.fixture(scope="module")
-def full(findings, make_samples, make_scores, story):
+def full(findings, make_samples, make_scores, breakdown):
     """The findings of a run that was audited with every probe."""
     seen = [c.checkpoint for c in findings.trained]
     rows = measured(seen, lambda c: snapshot_of(c, make_samples, make_scores))
-    questions = {f"train-{i:02d}": f"What is asked in train-{i:02d}?" for i in range(QUESTIONS)}
-    return dataclasses.replace(findings, measurements=tuple(rows), questions=questions, tokens=story)
+    questions = {f"train-{i:02d}": f"How many are in train-{i:02d}?" for i in range(QUESTIONS)}
+    return dataclasses.replace(findings, measurements=tuple(rows), questions=questions, tokens=breakdown)
 
 
 class Text(HTMLParser):
-    """What a page says and which elements it has."""
+    """The text of a page and its elements."""
 
     def __init__(self, html):
         super().__init__()
-        self.said, self.tags = "", []
+        self.text, self.tags = "", []
         self.feed(str(html))
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data):
-        self.said += data + " "
+        self.text += data + " "
 
 
 def rows_of(spec, layer):
@@ -105,30 +105,31 @@ def test_each_probe_has_its_figures_and_both_checkpoints_in_numbers(section, ful
     for spec in made.charts.values():
         alt.LayerChart.from_dict(spec)
         assert "NaN" not in json.dumps(spec)
-    said = Text(made.body).said
-    assert "checkpoint-400" in said
-    assert section is membership or "checkpoint-125" in said
-    assert section in (membership, mechanism) or "n = 12" in said
+    text = Text(made.body).text
+    assert "checkpoint-400" in text
+    assert section is membership or "checkpoint-125" in text
+    assert section in (membership, mechanism) or "n = 12" in text
 
 
 @pytest.mark.parametrize("section", CHARTS, ids=lambda s: s.__name__)
-def test_what_was_not_measured_is_said_and_no_chart_is_empty(section, make_verdict):
+def test_a_section_without_measurements_is_empty_and_gives_the_reason(section, make_verdict):
     made = section(Findings("bare", make_verdict()))
     assert made.charts == {}
+    assert made.is_empty
     assert 'class="none"' in made.body
 
 
 def test_every_number_of_the_robustness_table_is_that_of_the_probe(full):
-    said = " ".join(Text(robustness(full).body).said.split())
-    found = full.measured("checkpoint-400", "test+typos", ("robustness", "asp"))
-    assert f"{100 * found.value:.1f}%" in said
-    assert "McNemar" in said
+    text = " ".join(Text(robustness(full).body).text.split())
+    asp = full.measured("checkpoint-400", "test+typos", ("robustness", "asp"))
+    assert f"{100 * asp.value:.1f}%" in text
+    assert "McNemar" in text
 
 
 def test_the_mean_of_the_sets_is_a_line_and_a_row(full):
     made = ood(full)
     assert "mean of the sets" in {row["line"] for row in rows_of(made.charts["accuracy"], 1)}
-    assert Text(made.body).said.count("mean of the sets") == 3  # in the legend, and once for each checkpoint
+    assert Text(made.body).text.count("mean of the sets") == 3  # in the legend, and once for each checkpoint
 
 
 def test_draws_are_drawn_at_every_k_that_was_measured(full):
@@ -146,7 +147,7 @@ def test_draws_at_several_temperatures_are_drawn_against_them(full):
     points = rows_of(section.charts["temperatures"], -1)
     assert {p["temperature"] for p in points} == {1.0, 1.2}
     assert {p["kind"] for p in points} == {"pass", "maj", "best"}
-    assert "Right, against the temperature of the draws" in Text(section.body).said
+    assert "Correct, against the sampling temperature" in Text(section.body).text
 
 
 def test_the_most_exposed_examples_are_named_with_their_questions(full):
@@ -155,10 +156,10 @@ def test_the_most_exposed_examples_are_named_with_their_questions(full):
         for m in full.measurements
         if (m.checkpoint, m.metric, m.at.get("rank")) == ("checkpoint-400", "exposed", 1)
     ]
-    said = Text(membership(full).body).said
-    assert f"What is asked in {first}?" in said
-    assert "blind: words alone, no model" in said
-    assert "cannot resolve" in said
+    text = Text(membership(full).body).text
+    assert f"How many are in {first}?" in text
+    assert "blind: text alone, no model" in text
+    assert "cannot resolve" in text
 
 
 def test_one_row_for_every_example_is_no_figure_of_its_own(full):
@@ -177,13 +178,13 @@ def test_a_depth_of_shade_is_how_many_steps_were_passed():
     assert [heat(x) for x in (-3.0, 0.05, 0.1, 1.5, 99.0)] == [0, 0, 1, 3, 5]
 
 
-def test_what_cannot_be_seen_of_a_token_is_shown():
-    assert (visible(" so"), visible("\n"), visible("")) == ("␣so", "⏎", "nothing")
+def test_whitespace_in_a_token_is_made_visible():
+    assert (visible(" so"), visible("\n"), visible("")) == ("␣so", "⏎", "(empty)")
 
 
-def test_texts_of_tokens_and_questions_are_escaped(full, story):
-    told = Told(HOSTILE, HOSTILE, 1.0, ((HOSTILE, 1.0, True),))
-    hostile = dataclasses.replace(story, carriers=((HOSTILE, story.carriers[0][1]),), examples=(told,))
+def test_texts_of_tokens_and_questions_are_escaped(full, breakdown):
+    solution = TokenizedSolution(HOSTILE, HOSTILE, 1.0, ((HOSTILE, 1.0, True),))
+    hostile = dataclasses.replace(breakdown, carriers=((HOSTILE, breakdown.carriers[0][1]),), examples=(solution,))
     questions = dict.fromkeys(full.questions, HOSTILE)
     html = page(dataclasses.replace(full, tokens=hostile, questions=questions))
     assert not [tag for tag, _ in Text(html).tags if tag == "img"]
@@ -204,17 +205,17 @@ def run(tmp_path, make_scores):
     return run
 
 
-def test_the_story_of_the_tokens_is_read_from_the_run(run):
+def test_the_breakdown_by_token_is_read_from_the_run(run):
     store.write_token_texts(run, {4: " so", 5: " 3", 6: "."})
-    story = token_story(run, Checkpoint("checkpoint-2", 2), Checkpoint("checkpoint-1", 1), "val")
-    assert story.carriers[0][0] == " so"
-    assert story.carriers[0][1].share.value == pytest.approx(1.0)
-    assert (story.examples[0].id, story.examples[0].question) == ("b", "Why b?")
-    assert story.examples[0].tokens[0] == (" so", pytest.approx(3.0), False)
+    breakdown = token_breakdown(run, Checkpoint("checkpoint-2", 2), Checkpoint("checkpoint-1", 1), "val")
+    assert breakdown.carriers[0][0] == " so"
+    assert breakdown.carriers[0][1].share.value == pytest.approx(1.0)
+    assert (breakdown.examples[0].id, breakdown.examples[0].question) == ("b", "Why b?")
+    assert breakdown.examples[0].tokens[0] == (" so", pytest.approx(3.0), False)
 
 
-def test_without_scores_or_texts_or_another_checkpoint_there_is_no_story_and_a_reason(run):
+def test_without_scores_or_texts_or_another_checkpoint_there_is_a_reason_instead(run):
     one, two, three = (Checkpoint(f"checkpoint-{i}", i) for i in (1, 2, 3))
-    assert "texts of the tokens" in token_story(run, two, one, "val")
-    assert "not scored" in token_story(run, three, one, "val")
-    assert "lower perplexity" in token_story(run, one, one, "val")
+    assert "texts of the tokens" in token_breakdown(run, two, one, "val")
+    assert "not scored" in token_breakdown(run, three, one, "val")
+    assert "lower perplexity" in token_breakdown(run, one, one, "val")

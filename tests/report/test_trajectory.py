@@ -30,18 +30,18 @@ def test_any_number_of_checkpoints_can_be_drawn(findings, count):
         dataclasses.replace(first, checkpoint=Checkpoint(f"checkpoint-{i + 1}", i + 1, (i + 1) / 10))
         for i in range(count)
     )
-    found = Findings("many", dataclasses.replace(findings.verdict, checkpoints=many))
-    edges = spans(found)
+    findings_of_many = Findings("many", dataclasses.replace(findings.verdict, checkpoints=many))
+    edges = spans(findings_of_many)
     assert len(edges) == count
     if count:
-        low, high = step_domain(found)
+        low, high = step_domain(findings_of_many)
         assert (edges[0]["step"], edges[-1]["end"]) == (low, high)
         assert all(a["end"] == b["step"] for a, b in pairwise(edges))
-        assert len(bands(found)) == 1
-    assert "Every checkpoint" in page(found)
+        assert len(bands(findings_of_many)) == 1
+    assert "Checkpoints" in page(findings_of_many)
 
 
-def test_a_base_model_far_above_the_curve_is_said_and_does_not_flatten_it(findings):
+def test_a_base_model_far_above_the_curve_is_named_and_does_not_flatten_it(findings):
     judged = list(findings.verdict.checkpoints)
     judged[0] = dataclasses.replace(judged[0], nll=Estimate(4.0, 3.9, 4.1, 200))
     html = page(dataclasses.replace(findings, verdict=dataclasses.replace(findings.verdict, checkpoints=tuple(judged))))
@@ -52,10 +52,10 @@ def test_a_base_model_far_above_the_curve_is_said_and_does_not_flatten_it(findin
 def test_a_merged_checkpoint_can_be_the_one_to_ship(findings):
     merged = Checkpoint("merged-linear-75-400", 400, merged_from=("checkpoint-75", "checkpoint-400"))
     best = dataclasses.replace(findings.verdict.recommended, rule="merge", checkpoint=merged.name)
-    found = dataclasses.replace(
+    findings_of_many = dataclasses.replace(
         findings, verdict=dataclasses.replace(findings.verdict, recommended=best), checkpoints=(merged,)
     )
-    html = page(found)
+    html = page(findings_of_many)
     assert "merged from checkpoint-75 and checkpoint-400" in html
     drawn = [row for rows in charts_of(html)["trajectory-accuracy"]["datasets"].values() for row in rows]
     rings = [row for row in drawn if row.get("name") == "ship merged-linear-75-400"]

@@ -55,7 +55,7 @@ def step_domain(findings: Findings) -> Domain:
 
 
 def step_axis(findings: Findings, *, labels: bool = True) -> alt.X:
-    """The horizontal axis: optimizer steps, and epochs below them where they are known."""
+    """The horizontal axis: optimizer steps, and epochs below them where they were logged."""
     last = next((c.checkpoint for c in reversed(findings.trained) if c.checkpoint.epoch and c.checkpoint.step), None)
     label, title = "format(datum.value, ',')", "optimizer step"
     if last is not None and last.epoch:
@@ -119,13 +119,13 @@ def background(findings: Findings, x: alt.X, *, strength: float = 1.0) -> Layer:
 
 
 def data(rows: Sequence[Mapping[str, Any]]) -> alt.InlineData:
-    """Rows as they stand in the page; a value that is no number is null."""
+    """Rows as they are embedded in the page; a value that is not a finite number is null."""
     clean = [{k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()} for row in rows]
     return alt.InlineData(values=clean)
 
 
 def row(step: int, estimate: Estimate, unit: str, **more: Any) -> dict[str, Any]:
-    """One point of a chart: where, the value with its interval, and the same in words."""
+    """One point of a chart: step, value, interval and n, and the same as text for the tooltip."""
     return {
         "step": step,
         "value": estimate.value,
@@ -140,9 +140,9 @@ def whiskers(rows: Rows, x: alt.X, y: alt.Y, colour: str = "var(--ink)") -> list
     """A line through the values, a point on each, and its 95% interval."""
     base = alt.Chart(data(rows)).encode(x=x)
     size, width = (60, 1.75) if len(rows) <= 40 else (14, 1.25)
-    known = [r for r in rows if r["low"] is not None and r["high"] is not None]
+    with_interval = [r for r in rows if r["low"] is not None and r["high"] is not None]
     ends = alt.Y("low:Q", title=y.title if isinstance(y.title, str) else None)
-    intervals = alt.Chart(data(known)).mark_rule(color=colour, strokeWidth=1.25, opacity=0.75, clip=True)
+    intervals = alt.Chart(data(with_interval)).mark_rule(color=colour, strokeWidth=1.25, opacity=0.75, clip=True)
     line = base.mark_line(color=colour, strokeWidth=width, clip=True).encode(y=y)
     points = base.mark_point(color=colour, filled=True, size=size, opacity=1, clip=True).encode(y=y)
     return [intervals.encode(x=x, y=ends, y2="high:Q"), line, points]

@@ -14,7 +14,7 @@ from overmem.report.numbers import perplexity_of
 
 LINES = tuple(f"var(--series-{i})" for i in range(1, 9))
 TWO = ("var(--ship)", "var(--onset)")
-"""Of the recommended checkpoint and of the late one beside it."""
+"""Of the recommended checkpoint and of the late one that it is compared with."""
 
 
 def coloured(names: Iterable[str]) -> dict[str, str]:
@@ -28,23 +28,31 @@ def compared(findings: Findings) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Beside:
-    """One number at each of the compared checkpoints: a row of a table."""
+class ComparisonRow:
+    """One quantity at each of the compared checkpoints."""
 
-    words: str
+    label: str
     unit: str
-    at: tuple[Estimate, ...]
+    estimates: tuple[Estimate, ...]
+    """In the order of `findings.compared`."""
 
 
-def beside(
-    findings: Findings, split: str, asked: Mapping[str, tuple[str, str, str]], **at: float | int | str
-) -> list[Beside]:
-    """The rows of a table, as words -> (probe, metric, unit); rows without any value are left out."""
+def comparison_rows(
+    findings: Findings, split: str, metrics: Mapping[str, tuple[str, str, str]], **at: float | int | str
+) -> list[ComparisonRow]:
+    """The rows of a table of the compared checkpoints; rows without any value are left out.
+
+    Args:
+        findings: what was measured.
+        split: its name.
+        metrics: label -> (probe, metric, unit).
+        **at: what a row's `at` must hold, as in `Findings.measured`.
+    """
     rows = [
-        Beside(words, unit, tuple(findings.measured(name, split, (probe, metric), **at) for name in findings.compared))
-        for words, (probe, metric, unit) in asked.items()
+        ComparisonRow(label, unit, tuple(findings.measured(n, split, (probe, metric), **at) for n in findings.compared))
+        for label, (probe, metric, unit) in metrics.items()
     ]
-    return [r for r in rows if any(has_value(e) for e in r.at)]
+    return [r for r in rows if any(has_value(e) for e in r.estimates)]
 
 
 def curves(
@@ -57,9 +65,9 @@ def curves(
     low: float = -math.inf,
     high: float = math.inf,
 ) -> dict[str, Any]:
-    """Lines along the run with their 95% intervals; each row says under `line` which one it is of.
+    """Lines along the run with their 95% intervals; a row's `line` names the one that it belongs to.
 
-    The base model may lie so far off that it would flatten the rest, so the frame is that of what was trained.
+    The base model may be so far off that it would flatten the rest, so the axis spans the trained checkpoints.
     """
     x = step_axis(findings)
     started = [r for r in rows if r["step"] > 0] or rows
@@ -68,55 +76,65 @@ def curves(
     colour = _colour(colours)
     dashes = [[1, 0] if i < len(LINES) else [5, 3] for i in range(len(colours))]
     dash = alt.StrokeDash("line:N", scale=alt.Scale(domain=list(colours), range=dashes), legend=None)
-    told = [alt.Tooltip(f"{f}:N") for f in ("checkpoint", "line", "text", "n")]
-    known = [r for r in rows if r["low"] is not None and r["high"] is not None]
+    tooltip = [alt.Tooltip(f"{f}:N") for f in ("checkpoint", "line", "text", "n")]
+    with_interval = [r for r in rows if r["low"] is not None and r["high"] is not None]
     ends = alt.Y("low:Q", title="")
-    bars = alt.Chart(data(known)).mark_rule(opacity=0.5, clip=True).encode(x=x, y=ends, y2="high:Q", color=colour)
+    bars = (
+        alt.Chart(data(with_interval)).mark_rule(opacity=0.5, clip=True).encode(x=x, y=ends, y2="high:Q", color=colour)
+    )
     line = alt.Chart(data(rows)).mark_line(strokeWidth=1.5, clip=True).encode(x=x, y=y, color=colour, strokeDash=dash)
     points = alt.Chart(data(rows)).mark_point(filled=True, size=36, opacity=1, clip=True)
-    points = points.encode(x=x, y=y, color=colour, tooltip=told)
+    points = points.encode(x=x, y=y, color=colour, tooltip=tooltip)
     return specification([background(findings, x, strength=0.6), bars, line, points], height)
 
 
 def course(findings: Findings, line: str, split: str, what: tuple[str, str], unit: str) -> Rows:
-    """One metric of one split at every trained checkpoint, as rows of `curves`; in the perplexity of an nll for ppl."""
+    """One metric of one split at every trained checkpoint, as rows for `curves`; unit `ppl` gives the perplexity."""
     rows: Rows = []
     for c in findings.trained:
-        found = findings.measured(c.checkpoint.name, split, what)
-        if has_value(found):
-            shown, unit_shown = (perplexity_of(found), "perplexity") if unit == "ppl" else (found, unit)
+        measured = findings.measured(c.checkpoint.name, split, what)
+        if has_value(measured):
+            shown, unit_shown = (perplexity_of(measured), "perplexity") if unit == "ppl" else (measured, unit)
             rows.append(row(c.checkpoint.step, shown, unit_shown, line=line, checkpoint=c.checkpoint.name))
     return rows
 
 
 def dots(
-    rows: Rows, colours: Mapping[str, str], title: str, *, nothing: float = 0.0, form: str, each: int = 34
+    rows: Rows,
+    colours: Mapping[str, str],
+    title: str,
+    *,
+    no_effect: float = 0.0,
+    form: str,
+    height: int = 34,
+    is_loss: bool = False,
 ) -> dict[str, Any]:
-    """Values with their intervals about the line of `nothing`: one row a `name`, one dot in it for each `line`.
+    """Values with their intervals about the line of no effect: one row per `name`, with one dot for each `line`.
 
     Args:
         rows: rows as of `charts.row`, with `name` and `line`.
         colours: of the lines.
         title: of the axis.
-        nothing: where there is no effect.
+        no_effect: the value of no effect.
         form: Vega expression of the axis's labels.
-        each: height of a row in pixels.
+        height: of a row in pixels.
+        is_loss: whether a positive value is a loss; then it is drawn left of the line.
     """
     names = list(dict.fromkeys(r["name"] for r in rows))
     estimates = [Estimate(r["value"], r["low"], r["high"]) for r in rows]
-    low, high = domain_of([*estimates, Estimate(nothing)])
-    scale = alt.Scale(domain=[low, high], nice=False, zero=False)
+    low, high = domain_of([*estimates, Estimate(no_effect)])
+    scale = alt.Scale(domain=[low, high], nice=False, zero=False, reverse=is_loss)
     x = alt.X("value:Q", title=title, scale=scale, axis=alt.Axis(labelExpr=form, tickCount=7))
     axis = alt.Axis(grid=False, labelLimit=230, labelColor="var(--ink)")
     y = alt.Y("name:N", sort=names, title=None, axis=axis, scale=alt.Scale(paddingInner=0.35, paddingOuter=0.2))
     offset = alt.YOffset("line:N", sort=list(colours), scale=alt.Scale(paddingOuter=0.3))
     colour = _colour(colours)
-    told = [alt.Tooltip(f"{f}:N") for f in ("name", "line", "text", "n")]
-    base = alt.Chart(data(rows)).encode(y=y, yOffset=offset, color=colour, tooltip=told)
-    zero = alt.Chart(data([{"value": nothing}])).mark_rule(color="var(--ink)", opacity=0.5, strokeDash=[2, 3])
+    tooltip = [alt.Tooltip(f"{f}:N") for f in ("name", "line", "text", "n")]
+    base = alt.Chart(data(rows)).encode(y=y, yOffset=offset, color=colour, tooltip=tooltip)
+    zero = alt.Chart(data([{"value": no_effect}])).mark_rule(color="var(--ink)", opacity=0.5, strokeDash=[2, 3])
     bars = base.mark_rule(strokeWidth=2, opacity=0.6).encode(x=alt.X("low:Q", title=title, scale=scale), x2="high:Q")
     points = base.mark_point(filled=True, size=70, opacity=1).encode(x=x)
-    return specification([zero.encode(x=x), bars, points], each * len(names) + 16)
+    return specification([zero.encode(x=x), bars, points], height * len(names) + 16)
 
 
 def _colour(colours: Mapping[str, str]) -> alt.Color:

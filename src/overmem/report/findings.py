@@ -1,4 +1,4 @@
-"""What a page is drawn from: the verdict, the measurements, the trainer's log, and what was asked."""
+"""What a page is drawn from: the verdict, the measurements, the trainer's log, plan and recipe."""
 
 import math
 from collections.abc import Mapping
@@ -9,20 +9,20 @@ from typing import Any
 
 from overmem import store
 from overmem.records import Checkpoint, CheckpointVerdict, Estimate, Measurement, Verdict
-from overmem.report.tokens import TokenStory, token_story
-from overmem.report.turned import Turned, turned
+from overmem.report.flips import Flip, easiest_flip
+from overmem.report.tokens import TokenBreakdown, token_breakdown
 
 ACCURACY = ("accuracy", "accuracy")
 """Probe and metric of greedy accuracy."""
 DRAWN = ("accuracy", "sample_accuracy")
-"""The same of the mean over a question's draws."""
+"""Probe and metric of the mean accuracy of a question's sampled completions."""
 NLL = ("perplexity", "nll")
 """Probe and metric of nats per solution token."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything that a section may show. Only the verdict is certain to be there."""
+    """Everything that a section may show. Only the verdict is always present."""
 
     name: str
     verdict: Verdict
@@ -34,12 +34,12 @@ class Findings:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     questions: Mapping[str, str] = field(default_factory=dict)
     """Id of a training example -> its question."""
-    turned: Turned | None = None
+    flip: Flip | None = None
     """A question that the best checkpoint answers correctly and the late one does not."""
     date: str = ""
     """When the verdict was made, as `28 Nov 2026`."""
-    tokens: TokenStory | str = "no observations at hand"
-    """Which tokens carry the late checkpoint's excess, or why that is not known."""
+    tokens: TokenBreakdown | str = "no observations were kept"
+    """Which tokens carry the late checkpoint's excess, or why that cannot be shown."""
 
     @cached_property
     def by_key(self) -> Mapping[tuple[str, str, str, str], tuple[Measurement, ...]]:
@@ -87,15 +87,15 @@ class Findings:
     @property
     def lowest(self) -> str | None:
         """The checkpoint of the lowest nll on the split that choices were made on; None where none was scored."""
-        found = [(e.value, c.checkpoint.step, c.checkpoint.name) for c, e in self._nlls() if e.value is not None]
-        return min(found)[2] if found else None
+        scored = [(e.value, c.checkpoint.step, c.checkpoint.name) for c, e in self._nlls() if e.value is not None]
+        return min(scored)[2] if scored else None
 
     def _nlls(self) -> list[tuple[CheckpointVerdict, Estimate]]:
         measured = [(c, self.measured(c.checkpoint.name, self.chosen_on, NLL)) for c in self.trained]
         return [(c, e) for c, e in measured if has_value(e)]
 
     @cached_property
-    def beside(self) -> tuple[Checkpoint, ...]:
+    def unjudged(self) -> tuple[Checkpoint, ...]:
         """Checkpoints that were measured and not judged as part of the trajectory: merged ones, mostly."""
         judged = {c.checkpoint.name for c in self.trained}
         measured = {m.checkpoint: Checkpoint(m.checkpoint, m.step) for m in self.measurements}
@@ -110,7 +110,7 @@ class Findings:
             checkpoint: its name.
             split: its name.
             what: probe and metric.
-            **at: what the row's `at` must say; of several rows that say it, the first.
+            **at: what the row's `at` must hold; of several such rows, the first.
         """
         rows = self.by_key.get((checkpoint, split, *what), ())
         row = next((m for m in rows if at.items() <= m.at.items()), None)
@@ -118,12 +118,12 @@ class Findings:
 
     def checkpoint(self, name: str | None) -> Checkpoint | None:
         """The checkpoint of that name, where one was judged or measured."""
-        everyone = [*(c.checkpoint for c in self.verdict.checkpoints), *self.beside]
+        everyone = [*(c.checkpoint for c in self.verdict.checkpoints), *self.unjudged]
         return next((c for c in everyone if c.name == name), None)
 
 
 def read_findings(run: store.Run) -> Findings:
-    """All that the run directory knows of itself.
+    """Everything that the run directory holds.
 
     Raises:
         BadRequest: there is no verdict, or a file is of another schema version.
@@ -145,12 +145,12 @@ def read_findings(run: store.Run) -> Findings:
         answered = [s for s in findings.splits if s == "test" or s.startswith(("test+", "ood-"))] or [
             findings.chosen_on
         ]
-        findings = replace(findings, turned=turned(run, *findings.compared, answered))
+        findings = replace(findings, flip=easiest_flip(run, *findings.compared, answered))
     late, lowest = findings.checkpoint(findings.compared[-1] if findings.compared else None), findings.lowest
     reference = findings.checkpoint(lowest)
     if late is None or reference is None:
         return findings
-    return replace(findings, tokens=token_story(run, late, reference, findings.chosen_on))
+    return replace(findings, tokens=token_breakdown(run, late, reference, findings.chosen_on))
 
 
 def estimate_of_row(row: Measurement) -> Estimate:

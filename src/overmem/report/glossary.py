@@ -14,8 +14,8 @@ GLOSSARY: Mapping[str, str] = {
     "AUROC": "How often a training example scores higher than an unseen one: 0.5 is chance, 1 is always.",
     "scale share": "The part of the rise that is only overconfidence: dividing all scores by one number, a "
     "temperature, would undo it.",
-    "agree share": "The part of the rise on tokens that the model would have written itself; negative where these even "
-    "became likelier.",
+    "agree share": "The part of the rise on tokens that the model would have written itself; negative where these "
+    "became more likely.",
     "regret": "Accuracy that another choice loses against the recommended checkpoint, on the same questions.",
 }
 

@@ -1,4 +1,4 @@
-"""A section of the page, and the one way from values to HTML: templates that escape whatever they are given."""
+"""A section of the page, and the one way from values to HTML: templates that escape every value."""
 
 import json
 from collections.abc import Mapping
@@ -20,9 +20,16 @@ class Section:
     title: str
     body: Markup
     charts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Name -> Vega-Lite specification; the body holds `chart(name, description)` where it belongs."""
+    """Name -> Vega-Lite specification; the body calls `chart(name, description)` where it is to be drawn."""
     lead: str = ""
     """One sentence below the title."""
+    is_empty: bool = False
+    """Whether there is nothing to show but the reason: then the page lists title and body under "Not measured"."""
+
+
+def nothing(title: str, reason: str) -> Section:
+    """A section without content, and why."""
+    return Section(title, Markup('<p class="none">{}</p>').format(reason), is_empty=True)
 
 
 def chart(name: str, description: str) -> Markup:
@@ -54,14 +61,14 @@ def render_inline(template: str, **values: Any) -> Markup:
 
 
 def file_text(name: str) -> str:
-    """A file beside the templates, as it is."""
+    """A file next to the templates, as it is."""
     loader = _environment().loader
     assert loader is not None
     return loader.get_source(_environment(), name)[0]
 
 
 def script_json(value: object) -> Markup:
-    """JSON that can stand between script tags: no `<` in it, so nothing in the data can end the script."""
+    """JSON that is safe inside a script tag: no `<` in it, so nothing in the data can end the script."""
     text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")

@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them: a value with its unit, its 95% interval, and never a bare NaN."""
+"""Numbers as text: a value with its unit and its 95% interval, and never a bare NaN."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -22,7 +22,7 @@ class Unit:
 
 
 def three_digits(value: float) -> str:
-    """A positive quantity with three significant digits and no exponent where one can do without.
+    """A positive quantity with three significant digits and no exponent where none is needed.
 
     >>> three_digits(1.5512), three_digits(23.46), three_digits(1234.5)
     ('1.55', '23.5', '1,234')
@@ -78,7 +78,7 @@ def interval_text(estimate: Estimate, unit: str) -> str:
     if not has_value(estimate) or estimate.low is None or estimate.high is None:
         return ""
     low, high = UNITS[unit].write(estimate.low), UNITS[unit].write(estimate.high)
-    joint = UNITS[unit].joint if low[0].isdigit() and high[0].isdigit() else " to "  # no dash beside a minus
+    joint = UNITS[unit].joint if low[0].isdigit() and high[0].isdigit() else " to "  # no dash next to a minus sign
     return f"{low}{joint}{high}"
 
 
@@ -104,11 +104,11 @@ def estimate_html(estimate: Estimate, unit: str, *, with_n: bool = False) -> Mar
 
 
 def remarks(estimates: Iterable[Estimate]) -> list[str]:
-    """What is noted beside numbers that do have a value, each remark once."""
+    """The notes of numbers that have a value, each once."""
     return list(dict.fromkeys(e.note for e in estimates if has_value(e) and e.note))
 
 
 def shared_n(estimates: Iterable[Estimate]) -> int | None:
-    """The n behind all of these numbers, or None where they differ or none is known."""
+    """The n behind all of these numbers, or None where they differ or there is none."""
     sizes = {e.n for e in estimates if has_value(e)}
     return sizes.pop() or None if len(sizes) == 1 else None

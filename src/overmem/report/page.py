@@ -19,12 +19,14 @@ def page(findings: Findings, table: Mapping[str, Callable[[Findings], Section]] 
     """One HTML document that needs nothing but itself. The same findings give the same text."""
     sections = {name: section(findings) for name, section in table.items()}
     charts = {f"{name}-{key}": spec for name, s in sections.items() for key, spec in s.charts.items()}
+    shown = {name: section for name, section in sections.items() if not section.is_empty}
     scripts = [bundle(), file_text("page.js")]
     return render(
         "page.html.j2",
         name=findings.name,
         headline=findings.verdict.headline,
-        sections=sections,
+        sections=shown,
+        not_measured=[section for section in sections.values() if section.is_empty],
         style=file_text("style.css") + regime_style(),
         charts=script_json({"config": THEME, "charts": charts}),
         scripts=scripts,
@@ -45,7 +47,7 @@ def regime_style() -> str:
 
 @cache
 def bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script that can stand inside a script tag."""
+    """Vega, Vega-Lite and Vega-Embed as one script that is safe inside a script tag."""
     script = (resources.files("overmem") / "assets" / "vega" / "vega-embed.js").read_text(encoding="utf-8")
     return re.sub(r"<(?=/script|script|!--)", r"\\x3C", script, flags=re.IGNORECASE)
 

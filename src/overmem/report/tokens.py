@@ -9,30 +9,30 @@ from overmem.records import Checkpoint, Snapshot
 
 
 @dataclass(frozen=True)
-class Told:
-    """One solution, token by token: text, nats above the reference, and whether the label is the argmax."""
+class TokenizedSolution:
+    """One solution, token by token: text, excess over the reference in nats, and whether the label is the argmax."""
 
     id: str
     question: str
     excess: float
-    """Nats in all."""
+    """In nats, summed over the tokens."""
     tokens: tuple[tuple[str, float, bool], ...]
 
 
 @dataclass(frozen=True)
-class TokenStory:
-    """Where one checkpoint's excess over another sits."""
+class TokenBreakdown:
+    """Which tokens carry one checkpoint's excess over another."""
 
     late: str
     reference: str
     split: str
     carriers: tuple[tuple[str, Carrier], ...]
-    """Text and what it carries, the largest first."""
-    examples: tuple[Told, ...]
+    """Text and its share of the excess, the largest first."""
+    examples: tuple[TokenizedSolution, ...]
 
 
-def token_story(run: store.Run, late: Checkpoint, reference: Checkpoint, split: str) -> TokenStory | str:
-    """The story of one split, or why there is none."""
+def token_breakdown(run: store.Run, late: Checkpoint, reference: Checkpoint, split: str) -> TokenBreakdown | str:
+    """The breakdown of one split, or why there is none."""
     units = [run.unit_path(c.name, split, "scores") for c in (late, reference)]
     if late == reference:
         return "no other checkpoint has a lower perplexity"
@@ -45,15 +45,15 @@ def token_story(run: store.Run, late: Checkpoint, reference: Checkpoint, split: 
     pieces = store.read_token_texts(run)
     if not pieces:
         return "the texts of the tokens were not kept; audit again"
-    found = tuple((pieces.get(c.token_id, f"token {c.token_id}"), c) for c in carriers(tokens))
+    texts = tuple((pieces.get(c.token_id, f"token {c.token_id}"), c) for c in carriers(tokens))
     questions = {e.id: e.question for e in store.read_examples(run, split)}
-    examples = tuple(_told(tokens, at, pieces, questions) for at in costliest(tokens))
-    return TokenStory(late.name, reference.name, split, found, examples)
+    examples = tuple(_tokenized(tokens, at, pieces, questions) for at in costliest(tokens))
+    return TokenBreakdown(late.name, reference.name, split, texts, examples)
 
 
-def _told(tokens: TokenExcess, at: int, pieces: dict[int, str], questions: dict[str, str]) -> Told:
+def _tokenized(tokens: TokenExcess, at: int, pieces: dict[int, str], questions: dict[str, str]) -> TokenizedSolution:
     here = tokens.example == at
     rows = zip(tokens.token_id[here], tokens.excess[here], tokens.is_argmax[here], strict=True)
-    told = tuple((pieces.get(int(token), "\ufffd"), float(excess), bool(hit)) for token, excess, hit in rows)
+    shown = tuple((pieces.get(int(token), "\ufffd"), float(excess), bool(hit)) for token, excess, hit in rows)
     name = tokens.example_ids[at]
-    return Told(name, questions.get(name, ""), sum(excess for _, excess, _ in told), told)
+    return TokenizedSolution(name, questions.get(name, ""), sum(excess for _, excess, _ in shown), shown)

@@ -1,6 +1,6 @@
 """The sections of the page: one file each, one literal table, in reading order.
 
-A section is a function from findings to a Section. It is shown whatever is missing, with the reason in its place.
+A section is a function from findings to a Section. One without content gives its reason, and is left out of the page.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""The first screen: which checkpoint to ship, what the habit would have cost, and since when."""
+"""The first screen: which checkpoint to ship, what the usual rules would have cost, and since when."""
 
 from collections.abc import Iterable, Mapping
 
@@ -51,7 +51,7 @@ def answer(findings: Findings) -> Section:
         plainly=PLAINLY.get(verdict.regime, "") if shipped else "",
         gain=negated,
         confirmed=[harm(c) for c in verdict.costs if c.confirmed],
-        turned=findings.turned,
+        flip=findings.flip,
         rules=RULES,
         onset=_onset(findings),
         excess=verdict.severity.excess if verdict.severity else None,

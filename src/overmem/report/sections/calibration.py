@@ -1,4 +1,4 @@
-"""Whether confidence can be believed: the recommended checkpoint beside the late one."""
+"""Whether the model's confidence matches its accuracy, at the recommended checkpoint and the late one."""
 
 from itertools import product
 from typing import Any
@@ -8,15 +8,16 @@ import altair as alt
 from overmem.records import Estimate
 from overmem.report.charts import LEFT, Rows, data, specification
 from overmem.report.findings import Findings, estimate_of_row, has_value
-from overmem.report.markup import Section, render
+from overmem.report.markup import Section, nothing, render
 from overmem.report.numbers import estimate_text
 
 LEVELS = {
     "token": "next tokens of the reference solutions",
     "completion": "greedy completions",
-    "answer": "agreement among draws",
+    "answer": "agreement among sampled completions",
 }
 ERRORS = {"ece": "calibration error", "overconfidence": "overconfidence"}
+TITLE = "Calibration"
 COLOURS = ("var(--ship)", "var(--onset)")
 
 
@@ -30,16 +31,16 @@ def calibration(findings: Findings) -> Section:
         if rows:
             charts[level] = reliability(rows, names)
     table = []
-    for level, (key, words) in product(LEVELS, ERRORS.items()):
-        at = [_error(findings, name, split, level, key) for name in names]
-        if any(has_value(e) for e in at):
-            table.append({"level": LEVELS[level], "error": words, "at": at})
+    for level, (key, error) in product(LEVELS, ERRORS.items()):
+        estimates = [_error(findings, name, split, level, key) for name in names]
+        if any(has_value(e) for e in estimates):
+            table.append({"level": LEVELS[level], "error": error, "estimates": estimates})
+    if not charts and not table:
+        return nothing(TITLE, "Calibration was not measured at the checkpoints to compare.")
     colours = dict(zip(names, COLOURS, strict=False))
     body = render("calibration.html.j2", charts=charts, table=table, names=names, levels=LEVELS, colours=colours)
-    lead = (
-        f"Stated confidence against the share that is right, on {split} examples. On the diagonal it can be believed."
-    )
-    return Section("Calibration", body, charts, lead if charts else "")
+    lead = f"Confidence against accuracy, on {split} examples. A calibrated model is on the diagonal."
+    return Section(TITLE, body, charts, lead if charts else "")
 
 
 def _error(findings: Findings, name: str, split: str, level: str, key: str) -> Estimate:
@@ -47,7 +48,7 @@ def _error(findings: Findings, name: str, split: str, level: str, key: str) -> E
 
 
 def bins(findings: Findings, name: str, split: str, level: str) -> Rows:
-    """Each bin's mean confidence, and its share right with its interval."""
+    """Each bin's mean confidence and its accuracy with the interval."""
     rows: Rows = []
     for m in findings.by_key.get((name, split, "calibration", f"{level}_confidence_bin"), ()):
         confidence = estimate_of_row(m)
@@ -71,9 +72,9 @@ def reliability(rows: Rows, names: tuple[str, ...]) -> dict[str, Any]:
     ends = [{"confidence": 0, "value": 0}, {"confidence": 1, "value": 1}]
     diagonal = alt.Chart(data(ends)).mark_line(color="var(--ink)", opacity=0.45, strokeDash=[2, 3], strokeWidth=1.25)
     base = alt.Chart(data(rows)).encode(x=x, color=colour)
-    told = [alt.Tooltip("checkpoint:N"), alt.Tooltip("confidence:Q", format=".1%")]
-    told += [alt.Tooltip("text:N", title="right"), alt.Tooltip("n:Q")]
+    tooltip = [alt.Tooltip("checkpoint:N"), alt.Tooltip("confidence:Q", format=".1%")]
+    tooltip += [alt.Tooltip("text:N", title="accuracy"), alt.Tooltip("n:Q")]
     whisker = base.mark_rule(opacity=0.6).encode(y=alt.Y("low:Q", title=""), y2="high:Q")
-    points = base.mark_point(filled=True, size=55, opacity=1).encode(y=y, tooltip=told)
+    points = base.mark_point(filled=True, size=55, opacity=1).encode(y=y, tooltip=tooltip)
     layers: list[Any] = [diagonal.encode(x=x, y=y), whisker, base.mark_line(strokeWidth=1.5).encode(y=y), points]
     return specification(layers, 230)

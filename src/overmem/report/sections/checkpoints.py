@@ -16,7 +16,7 @@ def checkpoints(findings: Findings) -> Section:
     merged = [
         {"checkpoint": c, "accuracy": findings.measured(c.name, findings.chosen_on, findings.accuracy)}
         | {"nll": findings.measured(c.name, findings.chosen_on, NLL)}
-        for c in findings.beside
+        for c in findings.unjudged
     ]
     body = render(
         "checkpoints.html.j2",
@@ -31,4 +31,4 @@ def checkpoints(findings: Findings) -> Section:
     where = {"val": "validation", "test": "test"}[findings.chosen_on]
     paired = ", paired over examples" if findings.verdict.evidence == "observations" else ""
     lead = f"On {where} examples. Excess is nats per token above the perplexity minimum{paired}."
-    return Section("Every checkpoint", body, lead=lead)
+    return Section("Checkpoints", body, lead=lead, is_empty=not rows)

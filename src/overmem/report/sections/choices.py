@@ -10,12 +10,13 @@ from overmem.report.findings import Findings, has_value
 from overmem.report.markup import Section, render
 from overmem.report.numbers import estimate_text, remarks, shared_n
 from overmem.report.sections.answer import RULES
+from overmem.statistics import negated
 
-LOST = "points of accuracy lost"
+CHANGE = "change of accuracy, points"
 
 
 def choices(findings: Findings) -> Section:
-    """The recommendation beside the usual rules, each with its regret."""
+    """The recommendation and the usual rules, each with its change of accuracy."""
     verdict = findings.verdict
     best = verdict.recommended or verdict.best
     everyone = ((best,) if best else ()) + verdict.choices
@@ -31,39 +32,46 @@ def choices(findings: Findings) -> Section:
         rules=RULES,
         where=findings.confirmed_on,
         charts=charts,
+        gain=negated,
         n=shared_n(c.accuracy for c in everyone),
     )
     where = findings.confirmed_on
-    lead = "Each rule chooses on validation examples; every figure here is on test examples that no rule has seen."
+    lead = "Each rule chooses on validation examples; every number here is on test examples that no rule has seen."
     return Section(
-        "What the usual rules would have cost",
+        "Selection rules",
         body,
         charts,
         lead if where == "test" and findings.chosen_on == "val" else "",
+        is_empty=len(everyone) < 2,
     )
 
 
 def forest(drawn: list[Choice]) -> dict[str, Any]:
-    """Regret of each rule in points of accuracy, with its interval, about the line of no regret."""
+    """Accuracy of each rule's choice against the recommendation, with its interval; a loss is left of the line."""
     rows = [
         {"rule": RULES.get(c.rule, c.rule), "checkpoint": c.checkpoint or "none", "value": c.regret.value}
-        | {"low": c.regret.low, "high": c.regret.high, "n": c.regret.n, "text": estimate_text(c.regret, "points")}
+        | {
+            "low": c.regret.low,
+            "high": c.regret.high,
+            "n": c.regret.n,
+            "text": estimate_text(negated(c.regret), "points"),
+        }
         for c in drawn
     ]
     low, high = domain_of(c.regret for c in drawn)
-    scale = alt.Scale(domain=[min(low, -0.01), max(high, 0.01)], nice=False)
-    axis = alt.Axis(labelExpr="datum.value == 0 ? '0' : format(datum.value * 100, '+.3~f')", tickCount=8)
-    x = alt.X("value:Q", scale=scale, axis=axis, title=LOST)
+    scale = alt.Scale(domain=[min(low, -0.01), max(high, 0.01)], nice=False, reverse=True)
+    axis = alt.Axis(labelExpr="datum.value == 0 ? '0' : format(-datum.value * 100, '+.3~f')", tickCount=8)
+    x = alt.X("value:Q", scale=scale, axis=axis, title=CHANGE)
     y = alt.Y("rule:N", sort=None, title=None, axis=alt.Axis(grid=False, labelLimit=190, labelColor="var(--ink)"))
-    told = [
+    tooltip = [
         alt.Tooltip("rule:N"),
         alt.Tooltip("checkpoint:N"),
-        alt.Tooltip("text:N", title="regret"),
+        alt.Tooltip("text:N", title=CHANGE),
         alt.Tooltip("n:Q"),
     ]
-    base = alt.Chart(data(rows)).encode(y=y, tooltip=told)
+    base = alt.Chart(data(rows)).encode(y=y, tooltip=tooltip)
     zero = alt.Chart(data([{"value": 0}])).mark_rule(color="var(--ship)", strokeWidth=1.5).encode(x="value:Q")
-    ends = alt.X("low:Q", title=LOST)
+    ends = alt.X("low:Q", title=CHANGE)
     bars = base.mark_rule(strokeWidth=2, color="var(--ink)", opacity=0.55).encode(x=ends, x2="high:Q")
     points = base.mark_point(filled=True, size=90, color="var(--ink)", opacity=1).encode(x=x)
     return specification([zero, bars, points], 34 * len(rows))

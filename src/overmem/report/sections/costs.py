@@ -25,7 +25,7 @@ def costs(findings: Findings) -> Section:
         recommended=verdict.best_of_run,
     )
     lead = "A rising perplexity alone can be harmless. It is harm only where something that matters gets worse."
-    return Section("What it costs", body, charts, lead)
+    return Section("Harm", body, charts, lead, is_empty=not verdict.costs)
 
 
 def forest(drawn: list[Consequence]) -> dict[str, Any]:
@@ -52,8 +52,8 @@ def forest(drawn: list[Consequence]) -> dict[str, Any]:
     )
     y = alt.Y("cost:N", sort=None, title=None, axis=alt.Axis(grid=False, labelLimit=300, labelColor="var(--ink)"))
     fill = alt.Scale(domain=["confirmed", "not confirmed"], range=["var(--onset)", "var(--paper)"])
-    told = [alt.Tooltip(f"{f}:N") for f in ("cost", "checkpoint", "confirmed", "p", "n")]
-    base = alt.Chart(data(rows)).encode(y=y, tooltip=[*told, alt.Tooltip("text:N", title="difference")])
+    tooltip = [alt.Tooltip(f"{f}:N") for f in ("cost", "checkpoint", "confirmed", "p", "n")]
+    base = alt.Chart(data(rows)).encode(y=y, tooltip=[*tooltip, alt.Tooltip("text:N", title="difference")])
     zero = alt.Chart(data([{"value": 0}])).mark_rule(color="var(--ship)", strokeWidth=1.5).encode(x="value:Q")
     bars = base.mark_rule(strokeWidth=2, color="var(--onset)", opacity=0.7).encode(x="low:Q", x2="high:Q")
     points = base.mark_point(size=90, strokeWidth=2, color="var(--onset)", opacity=1)

@@ -1,4 +1,4 @@
-"""What sampling many solutions is worth, and whether they are other ways of solving or the same one told anew."""
+"""What sampling several completions is worth, and whether they solve a question in different ways."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,37 +7,38 @@ import altair as alt
 
 from overmem.records import Measurement
 from overmem.report.charts import LEFT, Rows, data, row, specification
-from overmem.report.figures import beside, coloured, compared, course, curves
+from overmem.report.figures import coloured, compared, comparison_rows, course, curves
 from overmem.report.findings import Findings, has_value
-from overmem.report.markup import Section, render
+from overmem.report.markup import Section, nothing, render
 
 WORTH = {
-    "pass": "at least one right (pass@k)",
-    "maj": "the commonest answer (maj@k)",
-    "best": "the likeliest (best-of-k)",
+    "pass": "at least one is correct (pass@k)",
+    "maj": "the most common answer (maj@k)",
+    "best": "the most likely one (best-of-k)",
 }
 DASHES = {"pass": [1, 0], "maj": [6, 3], "best": [2, 3]}
+TITLE = "Diversity"
 VARIETY = {
-    "chain_difference": "two right draws calculate differently",
-    "reworded": "in other words, the same calculation",
-    "distinct_2": "different pairs of words, of all",
+    "chain_difference": "two correct completions calculate differently",
+    "reworded": "different wording, same calculation",
+    "distinct_2": "distinct word pairs",
 }
 TABLE = {
     "distinct-1": ("distinct_1", "percent"),
     "distinct-2": ("distinct_2", "percent"),
     "distinct words over those expected (EAD)": ("ead", "number"),
-    "likeness among draws (self-BLEU)": ("self_bleu", "number"),
-    "effective number of texts (Vendi)": ("vendi", "number"),
+    "similarity of the completions (self-BLEU)": ("self_bleu", "number"),
+    "effective number of different texts (Vendi)": ("vendi", "number"),
     "different answers": ("distinct_answers", "number"),
     "answer entropy, nats": ("answer_entropy", "nll"),
-    "different calculations among right draws": ("correct_chains", "number"),
-    "two right draws calculate differently": ("chain_difference", "percent"),
-    "right draws in other words calculate the same": ("reworded", "percent"),
+    "different calculations among correct completions": ("correct_chains", "number"),
+    "two correct completions calculate differently": ("chain_difference", "percent"),
+    "correct completions in different words that calculate the same": ("reworded", "percent"),
 }
 
 
 def diversity(findings: Findings) -> Section:
-    """Accuracy against the number of draws, the variety of right draws along the run, and every index in a table."""
+    """Accuracy against the number of completions, their variety along the run, and every index in a table."""
     split = "test" if "test" in findings.splits else findings.chosen_on
     colours, most = compared(findings), _most(findings, split)
     charts: dict[str, Any] = {}
@@ -51,20 +52,24 @@ def diversity(findings: Findings) -> Section:
     ]
     if rows:
         charts["variety"] = curves(findings, rows, lines, ".0%", low=-0.03, high=1.03, height=230)
-    table = beside(findings, split, {"one draw right (pass@1)": ("diversity", "pass@k", "percent")}, k=1)
+    table = comparison_rows(
+        findings, split, {"one completion is correct (pass@1)": ("diversity", "pass@k", "percent")}, k=1
+    )
     if most > 1:
         of_most = {
             words.replace("k)", f"{most})"): ("diversity", f"{key}@k", "percent") for key, words in WORTH.items()
         }
-        table = beside(findings, split, of_most, k=most) + table
-    table += beside(findings, split, {words: ("diversity", *of) for words, of in TABLE.items()})
+        table = comparison_rows(findings, split, of_most, k=most) + table
+    table += comparison_rows(findings, split, {words: ("diversity", *of) for words, of in TABLE.items()})
+    if not table:
+        return nothing(TITLE, "Only greedy completions were sampled. Audit with several samples, such as --draws 8.")
     temperatures = _temperatures(findings, split)
     body = render(
         "diversity.html.j2", charts=charts, table=table, colours=colours, lines=lines, dashes=WORTH, split=split,
         names=findings.compared, most=most, temperature=f"{temperatures[0]:g}" if temperatures else "",
     )  # fmt: skip
-    lead = "Draws of one question: how often they are right, and whether they are other ways of solving it."
-    return Section("Diversity and best of several draws", body, charts, lead if table else "")
+    lead = "Several sampled completions per question: how often they are correct, and how much they differ."
+    return Section(TITLE, body, charts, lead)
 
 
 def _most(findings: Findings, split: str) -> int:
@@ -86,17 +91,17 @@ def _temperatures(findings: Findings, split: str, most: int = 1) -> list[float]:
 def against_temperature(
     findings: Findings, split: str, colours: dict[str, str], temperatures: Sequence[float], most: int
 ) -> dict[str, Any]:
-    """Pass@k, maj@k and best-of-k against the temperature of the draws at both checkpoints."""
+    """Pass@k, maj@k and best-of-k against the sampling temperature at both checkpoints."""
     rows: Rows = []
     for name in colours:
         for kind in WORTH:
             for temperature in temperatures:
-                found = findings.measured(name, split, ("diversity", f"{kind}@k"), k=most, temperature=temperature)
-                if has_value(found):
-                    rows.append(row(0, found, "percent", temperature=temperature, checkpoint=name, kind=kind))
+                measured = findings.measured(name, split, ("diversity", f"{kind}@k"), k=most, temperature=temperature)
+                if has_value(measured):
+                    rows.append(row(0, measured, "percent", temperature=temperature, checkpoint=name, kind=kind))
     x = alt.X("temperature:Q", title="temperature", scale=alt.Scale(zero=False, padding=12),
               axis=alt.Axis(grid=False, values=sorted({r["temperature"] for r in rows}), format="~g"))  # fmt: skip
-    return _worths(rows, colours, x, "temperature")
+    return _sampling_chart(rows, colours, x, "temperature")
 
 
 def against_draws(findings: Findings, split: str, colours: dict[str, str], most: int) -> dict[str, Any]:
@@ -105,24 +110,24 @@ def against_draws(findings: Findings, split: str, colours: dict[str, str], most:
     for name in colours:
         for kind in WORTH:
             for k in sorted({most, *(2**i for i in range(12) if 2**i <= most)}):
-                found = findings.measured(name, split, ("diversity", f"{kind if k > 1 else 'pass'}@k"), k=k)
-                if has_value(found):
-                    rows.append(row(0, found, "percent", k=k, checkpoint=name, kind=kind))
-    x = alt.X("k:Q", title="draws, k", scale=alt.Scale(type="log", base=2),
+                measured = findings.measured(name, split, ("diversity", f"{kind if k > 1 else 'pass'}@k"), k=k)
+                if has_value(measured):
+                    rows.append(row(0, measured, "percent", k=k, checkpoint=name, kind=kind))
+    x = alt.X("k:Q", title="completions sampled, k", scale=alt.Scale(type="log", base=2),
               axis=alt.Axis(grid=False, values=sorted({r["k"] for r in rows}), format="d"))  # fmt: skip
-    return _worths(rows, colours, x, "k")
+    return _sampling_chart(rows, colours, x, "k")
 
 
-def _worths(rows: Rows, colours: dict[str, str], x: alt.X, along: str) -> dict[str, Any]:
-    """A line for each checkpoint and worth of its draws, bars for pass@k."""
+def _sampling_chart(rows: Rows, colours: dict[str, str], x: alt.X, along: str) -> dict[str, Any]:
+    """A line for each checkpoint and each of pass@k, maj@k and best-of-k; bars for pass@k."""
     y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False, nice=True),
               axis=alt.Axis(format=".0%", tickCount=5, minExtent=LEFT, maxExtent=LEFT))  # fmt: skip
     colour = alt.Color("checkpoint:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
     dash = alt.StrokeDash("kind:N", scale=alt.Scale(domain=list(DASHES), range=list(DASHES.values())), legend=None)
-    told = [alt.Tooltip(f"{f}:N") for f in ("checkpoint", "kind", along, "text", "n")]
+    tooltip = [alt.Tooltip(f"{f}:N") for f in ("checkpoint", "kind", along, "text", "n")]
     base = alt.Chart(data(rows)).encode(x=x, color=colour)
     passes = alt.Chart(data([r for r in rows if r["kind"] == "pass"])).encode(x=x, color=colour)
     bars = passes.mark_rule(opacity=0.4).encode(y=alt.Y("low:Q", title=""), y2="high:Q")
     line = base.mark_line(strokeWidth=1.5).encode(y=y, strokeDash=dash)
-    points = base.mark_point(filled=True, size=40, opacity=1).encode(y=y, tooltip=told)
+    points = base.mark_point(filled=True, size=40, opacity=1).encode(y=y, tooltip=tooltip)
     return specification([bars, line, points], 230)

@@ -1,4 +1,4 @@
-"""How training went, by the trainer's own log."""
+"""Loss, learning rate and gradient norm from the trainer's own log."""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import altair as alt
 from overmem.records import Estimate
 from overmem.report.charts import Rows, background, data, domain_of, specification, step_axis, value_axis
 from overmem.report.findings import Findings
-from overmem.report.markup import Section, render
+from overmem.report.markup import Section, nothing, render_inline
 
 SERIES: Mapping[str, tuple[str, str]] = {
     "loss": ("Training loss", ".3~r"),
@@ -17,6 +17,17 @@ SERIES: Mapping[str, tuple[str, str]] = {
     "learning_rate": ("Learning rate", ".1~e"),
     "grad_norm": ("Gradient norm", ".3~r"),
 }
+TITLE = "Training log"
+TEMPLATE = """
+<div class="pair">
+{% for key in charts %}
+<figure><h3 class="axis">{{ titles[key] }}</h3>{{ chart(key, titles[key] + " along the run") }}</figure>
+{% endfor %}
+</div>
+{% if thinned %}
+<p class="quiet small">{{ thinned|join(", ") }}: {{ most }} evenly spaced entries of the log are drawn.</p>
+{% endif %}
+"""
 MOST = 600
 """Points drawn of one series; of a longer log, evenly spaced ones are kept."""
 
@@ -24,18 +35,18 @@ MOST = 600
 def dynamics(findings: Findings) -> Section:
     """One small chart for each series in the log."""
     series = {key: points(findings.log, key) for key in SERIES}
-    found = {key: rows for key, rows in series.items() if len(rows) > 1}
-    charts = {key: curve(findings, thinned(rows), SERIES[key][1]) for key, rows in found.items()}
-    body = render(
-        "dynamics.html.j2",
+    logged = {key: rows for key, rows in series.items() if len(rows) > 1}
+    charts = {key: curve(findings, thinned(rows), SERIES[key][1]) for key, rows in logged.items()}
+    if not charts:
+        return nothing(TITLE, "The run directory holds no log of the trainer (trainer_state.json) with a loss in it.")
+    body = render_inline(
+        TEMPLATE,
         charts=charts,
         titles={key: title for key, (title, _) in SERIES.items()},
-        thinned=[SERIES[key][0].lower() for key, rows in found.items() if len(rows) > MOST],
+        thinned=[SERIES[key][0].lower() for key, rows in logged.items() if len(rows) > MOST],
         most=MOST,
     )
-    return Section(
-        "How training went", body, charts, "By the trainer's own log; the batch's loss, so without interval."
-    )
+    return Section(TITLE, body, charts, "The trainer's own log. A loss is that of one batch, so it has no interval.")
 
 
 def points(log: tuple[Mapping[str, Any], ...], key: str) -> Rows:
@@ -59,7 +70,9 @@ def thinned(rows: Rows) -> Rows:
 def curve(findings: Findings, rows: Rows, form: str) -> dict[str, Any]:
     """One series over the steps, the regimes behind it."""
     x, y = step_axis(findings), value_axis("value", "", domain_of([Estimate(r["value"]) for r in rows], low=0.0), form)
-    told = [alt.Tooltip("step:Q", format=","), alt.Tooltip("value:Q", format=".4~r")]
+    tooltip = [alt.Tooltip("step:Q", format=","), alt.Tooltip("value:Q", format=".4~r")]
     line = alt.Chart(data(rows)).mark_line(color="var(--ink)", strokeWidth=1.5, clip=True).encode(x=x, y=y)
-    aim = alt.Chart(data(rows)).mark_point(size=120, opacity=0, filled=True, clip=True).encode(x=x, y=y, tooltip=told)
+    aim = (
+        alt.Chart(data(rows)).mark_point(size=120, opacity=0, filled=True, clip=True).encode(x=x, y=y, tooltip=tooltip)
+    )
     return specification([background(findings, x, strength=0.6), line, aim], 130)

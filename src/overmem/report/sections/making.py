@@ -1,4 +1,4 @@
-"""How all this was made: what was asked, on what data, with which versions, and the commands to do it again."""
+"""How this was made: options, data, versions, and the commands to reproduce it."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,28 +11,28 @@ from overmem.report.markup import Section, render
 
 
 def making(findings: Findings) -> Section:
-    """Recipe, plan and knobs as tables in a fold."""
+    """Recipe, plan and options as tables, folded."""
     body = render(
         "making.html.j2",
         name=findings.name,
         regimes=REGIMES.values(),
         version=overmem.__version__,
         tables={
-            "The rule's knobs (verdict.json)": list(flat(findings.verdict.knobs)),
+            "Options of the verdict (verdict.json)": list(flat(findings.verdict.knobs)),
             "What was audited (plan.json)": list(flat(findings.plan)),
             "What was trained (recipe.yaml)": list(flat(findings.recipe)),
         },
         missing={
-            "What was audited (plan.json)": "The run was not audited with a model at hand.",
-            "What was trained (recipe.yaml)": "The run was not trained by overmem; its trainer's own files say how.",
-            "The rule's knobs (verdict.json)": "The verdict names no knob.",
+            "What was audited (plan.json)": "The run was not audited, only its logs were read.",
+            "What was trained (recipe.yaml)": "The run was not trained by overmem; see the trainer's own files.",
+            "Options of the verdict (verdict.json)": "The verdict names no options.",
         },
     )
     return Section("How this was made", body)
 
 
 def flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested mappings as rows of a dotted name and the value as JSON; a long list is cut, and says so."""
+    """Nested mappings as rows of a dotted name and the value as JSON; a long list is cut, with its length."""
     for key, inner in value.items():
         if isinstance(inner, Mapping):
             yield from flat(inner, f"{prefix}{key}.")

@@ -1,4 +1,4 @@
-"""Out of distribution: every set of its own, and their mean."""
+"""Out of distribution: every set on its own, and their mean."""
 
 from math import inf
 from typing import Any
@@ -6,14 +6,16 @@ from typing import Any
 from overmem.records import SplitName
 from overmem.report.figures import coloured, compared, course, curves
 from overmem.report.findings import ACCURACY, NLL, Findings, has_value
-from overmem.report.markup import Section, render
+from overmem.report.markup import Section, nothing, render
 from overmem.report.numbers import perplexity_of
+from overmem.statistics import negated
 
+TITLE = "Out of distribution"
 MEAN = "mean of the sets"
 
 
 def ood(findings: Findings) -> Section:
-    """Accuracy and perplexity of test, of each set and of their mean along the run; a table of what is lost."""
+    """Accuracy and perplexity of test, of each set and of their mean along the run; a table of the changes."""
     sets = [split for split in findings.splits if SplitName.parse(split).is_ood]
     lines = coloured(["test", *sets, *([MEAN] if len(sets) > 1 else [])])
     charts: dict[str, Any] = {}
@@ -28,11 +30,13 @@ def ood(findings: Findings) -> Section:
         {"set": MEAN if split == "ood" else split, "checkpoint": name}
         | {"accuracy": findings.measured(name, split, ("ood", "accuracy") if split == "ood" else ACCURACY)}
         | {"perplexity": perplexity_of(findings.measured(name, split, ("ood", "nll") if split == "ood" else NLL))}
-        | {"drop": findings.measured(name, split, ("ood", "accuracy_drop"))}
+        | {"change": negated(findings.measured(name, split, ("ood", "accuracy_drop")))}
         for split in (*sets, *(["ood"] if len(sets) > 1 else []))
         for name in findings.compared
     ]
     table = [r for r in table if any(has_value(r[k]) for k in ("accuracy", "perplexity"))]  # type: ignore[arg-type]
+    if not table:
+        return nothing(TITLE, "No out-of-distribution set was measured. Name some under `ood` in the recipe's data.")
     body = render("ood.html.j2", charts=charts, table=table, lines=lines, colours=compared(findings))
-    lead = "Problems unlike those trained on: accuracy and perplexity of each set, against test at the same checkpoint."
-    return Section("Out of distribution", body, charts, lead if table else "")
+    lead = "Accuracy and perplexity on problems unlike the training data, compared with test at the same checkpoint."
+    return Section(TITLE, body, charts, lead)

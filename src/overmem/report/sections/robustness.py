@@ -1,4 +1,4 @@
-"""What a harmless change of the question costs: each shift, paired on the same questions."""
+"""How accuracy changes when a question is rephrased: each shift, paired on the same questions."""
 
 from typing import Any
 
@@ -6,7 +6,9 @@ from overmem.records import SplitName
 from overmem.report.charts import Rows, row
 from overmem.report.figures import coloured, compared, course, curves, dots
 from overmem.report.findings import Findings, has_value
-from overmem.report.markup import Section, render
+from overmem.report.markup import Section, nothing, render
+from overmem.report.numbers import estimate_text
+from overmem.statistics import negated
 
 PAIRED = {
     "accuracy_drop": "points",
@@ -19,11 +21,13 @@ PAIRED = {
 """Metric -> unit, in the order of the table's columns."""
 
 
-POINTS = "datum.value == 0 ? '0' : format(datum.value * 100, '+.3~f')"
+POINTS = "datum.value == 0 ? '0' : format(-datum.value * 100, '+.3~f')"
+"""A loss is stored as a positive number and shown with a minus."""
+TITLE = "Robustness"
 
 
 def robustness(findings: Findings) -> Section:
-    """The accuracy that each shift takes, at the recommended checkpoint and the late one, and along the run."""
+    """The accuracy lost to each shift, at the recommended checkpoint and the late one, and along the run."""
     colours = compared(findings)
     shifts = [
         s
@@ -33,13 +37,14 @@ def robustness(findings: Findings) -> Section:
     drops: Rows = []
     for split in shifts:
         for name in colours:
-            found = findings.measured(name, split, ("robustness", "accuracy_drop"))
-            if has_value(found):
-                drops.append(row(0, found, "points", line=name, name=SplitName.parse(split).wording))
+            drop = findings.measured(name, split, ("robustness", "accuracy_drop"))
+            if has_value(drop):
+                text = estimate_text(negated(drop), "points")
+                drops.append(row(0, drop, "points", line=name, name=SplitName.parse(split).wording, text=text))
     charts: dict[str, Any] = {}
     if drops:
-        charts["drops"] = dots(drops, colours, "points of accuracy lost", form=POINTS)
-    for key, metric, form in (("mean", "mean_accuracy_drop", "+.0%"), ("always", "solved_always", ".0%")):
+        charts["drops"] = dots(drops, colours, "change of accuracy, points", form=POINTS, is_loss=True)
+    for key, metric, form in (("mean", "mean_accuracy_drop", ".0%"), ("always", "solved_always", ".0%")):
         rows = course(findings, metric, "test", ("robustness", metric), "points" if key == "mean" else "percent")
         if rows:
             charts[key] = curves(findings, rows, coloured([metric]), form)
@@ -49,9 +54,15 @@ def robustness(findings: Findings) -> Section:
         for split in shifts
         for name in colours
     ]
+    for cells in table:
+        cells["change"] = negated(cells["accuracy_drop"])
+    if not table:
+        return nothing(
+            TITLE, "No shifted split was measured. Audit with --shifts, such as --shifts preamble typos names."
+        )
     body = render("robustness.html.j2", charts=charts, table=table, colours=colours, units=PAIRED)
-    lead = "The same test questions told otherwise: whoever has learnt to solve them does not mind."
-    return Section("Robustness", body, charts, lead if table else "")
+    lead = "The same test questions, rephrased: a model that has learned to solve them keeps its accuracy."
+    return Section(TITLE, body, charts, lead)
 
 
 def _measured(findings: Findings, split: str) -> bool:

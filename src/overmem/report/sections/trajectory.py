@@ -59,7 +59,7 @@ def trajectory(findings: Findings) -> Section:
         onset=bool(findings.verdict.onset),
         has_test="test" in findings.splits and findings.chosen_on != "test",
         chosen_on=WORDS[findings.chosen_on],
-        beside=[c.name for c in findings.beside],
+        unjudged=[c.name for c in findings.unjudged],
         accuracy_limit=_accuracy_limit(findings) is not None,
         perplexity_limit=_perplexity_limit(findings) is not None,
         d_nll=findings.verdict.limits.absolute,
@@ -75,15 +75,15 @@ def _first_note(estimates: Estimates) -> str:
 
 
 def _outside(findings: Findings, what: tuple[str, str], estimates: Estimates) -> list[str]:
-    """The base model can lie so far off that it would flatten the curve; then it is said, not drawn."""
+    """The base model may be so far off that it would flatten the curve; then it is named in a note, not drawn."""
     low, high = _frame(findings, what, estimates)
     chart, unit = ("first", "percent") if what == ACCURACY else ("second", "perplexity")
-    said = []
+    notes = []
     for name, estimate in estimates.items():
         if estimate.value is not None and not low <= estimate.value <= high:
             side = "Below" if estimate.value < low else "Above"
-            said.append(f"{side} the frame of the {chart} chart: {name}, {what[0]} {estimate_text(estimate, unit)}.")
-    return said
+            notes.append(f"{side} the frame of the {chart} chart: {name}, {what[0]} {estimate_text(estimate, unit)}.")
+    return notes
 
 
 def _frame(findings: Findings, what: tuple[str, str], estimates: Estimates) -> Domain:
@@ -99,9 +99,9 @@ def _frame(findings: Findings, what: tuple[str, str], estimates: Estimates) -> D
 
 
 def _on_test(findings: Findings, what: tuple[str, str]) -> Estimates:
-    asked = findings.accuracy if what == ACCURACY else what
-    found = {c.checkpoint.name: findings.measured(c.checkpoint.name, "test", asked) for c in findings.trained}
-    return found if what == ACCURACY else {name: perplexity_of(e) for name, e in found.items()}
+    metric = findings.accuracy if what == ACCURACY else what
+    measured = {c.checkpoint.name: findings.measured(c.checkpoint.name, "test", metric) for c in findings.trained}
+    return measured if what == ACCURACY else {name: perplexity_of(e) for name, e in measured.items()}
 
 
 def _perplexity_limit(findings: Findings) -> float | None:
@@ -114,7 +114,7 @@ def _perplexity_limit(findings: Findings) -> float | None:
 
 
 def _accuracy_limit(findings: Findings) -> float | None:
-    """The accuracy below which it is not kept: the reference minus the margin."""
+    """The accuracy that counts as kept: the reference minus the margin."""
     for c in findings.trained:
         if c.accuracy.value is not None and c.accuracy_gap.value is not None:
             return c.accuracy.value - c.accuracy_gap.value - findings.verdict.limits.margin
@@ -138,7 +138,7 @@ def _panel(findings: Findings, name: str, estimates: Estimates) -> dict[str, Any
     layers += _onset(findings, x, height, labelled=not top)
     layers += _tests(findings, tests, unit, x, y)
     layers += whiskers(rows, x, y)
-    layers += _beside(findings, what, unit, x, y)
+    layers += _unjudged(findings, what, unit, x, y)
     layers += _shipped(findings, what, estimates, x, y, labelled=top)
     if top:
         layers.append(_band_names(findings, x))
@@ -156,16 +156,16 @@ def _tests(findings: Findings, tests: Estimates, unit: str, x: alt.X, y: alt.Y) 
 
 
 def _measured(findings: Findings, checkpoint: str, what: tuple[str, str]) -> Estimate:
-    found = findings.measured(checkpoint, findings.chosen_on, what)
-    return found if what == ACCURACY else perplexity_of(found)
+    measured = findings.measured(checkpoint, findings.chosen_on, what)
+    return measured if what == ACCURACY else perplexity_of(measured)
 
 
-def _beside(findings: Findings, what: tuple[str, str], unit: str, x: alt.X, y: alt.Y) -> list[Layer]:
+def _unjudged(findings: Findings, what: tuple[str, str], unit: str, x: alt.X, y: alt.Y) -> list[Layer]:
     rows: Rows = []
-    for checkpoint in findings.beside:
-        found = _measured(findings, checkpoint.name, what)
-        if has_value(found):
-            rows.append(row(checkpoint.step, found, unit, name=checkpoint.name))
+    for checkpoint in findings.unjudged:
+        measured = _measured(findings, checkpoint.name, what)
+        if has_value(measured):
+            rows.append(row(checkpoint.step, measured, unit, name=checkpoint.name))
     if not rows:
         return []
     mark = alt.Chart(data(rows)).mark_point(
@@ -208,7 +208,7 @@ def _shipped(
 
 
 def _side(findings: Findings, step: int | float) -> tuple[Any, int]:
-    """Labels stand right of their line, or left of it in the right half."""
+    """Labels are right of their line, or left of it in the right half of the chart."""
     first, last = step_domain(findings)
     return ("right", -7) if (step - first) / (last - first) > 0.5 else ("left", 7)
 
@@ -234,25 +234,25 @@ def _onset(findings: Findings, x: alt.X, height: int, *, labelled: bool) -> list
 
 
 def _band_names(findings: Findings, x: alt.X) -> Layer:
-    """The regime's name above its band, cut to the band's width, left out where hardly any would be left."""
+    """The regime's name above its band, cut to the band's width; left out where the band is too narrow."""
     width = "scale('x', datum.end) - scale('x', datum.step) - 6"
-    room, seen = alt.ExprRef(f"max(1, {width})"), alt.ExprRef(f"{width} > 4 * length(datum.regime) ? 1 : 0")
+    limit, opacity = alt.ExprRef(f"max(1, {width})"), alt.ExprRef(f"{width} > 4 * length(datum.regime) ? 1 : 0")
     names = alt.Chart(data(bands(findings))).mark_text(
-        align="left", dx=1, y=-8, baseline="middle", limit=room, opacity=seen, color="var(--quiet)", fontSize=12
+        align="left", dx=1, y=-8, baseline="middle", limit=limit, opacity=opacity, color="var(--quiet)", fontSize=12
     )
     layer: Layer = names.encode(x=x, text="regime:N")
     return layer
 
 
 def _hover(findings: Findings, tests: Estimates, estimates: Estimates, name: str, unit: str, x: alt.X) -> Layer:
-    """A column a checkpoint, invisible until pointed at, that tells everything known there."""
+    """One column per checkpoint, invisible until hovered over, with every number of it in the tooltip."""
     rows: Rows = []
     for span, c in zip(spans(findings), findings.trained, strict=True):
         shown = estimates[c.checkpoint.name]
-        told = {"checkpoint": c.checkpoint.name, "regime": c.regime, "validation": estimate_text(shown, unit)}
-        told |= {"test": estimate_text(tests[c.checkpoint.name], unit), "n": f"{shown.n:,}"}
-        told |= {"excess": estimate_text(c.excess, "excess")} if name == "perplexity" else {}
-        rows.append(span | told)
+        cells = {"checkpoint": c.checkpoint.name, "regime": c.regime, "validation": estimate_text(shown, unit)}
+        cells |= {"test": estimate_text(tests[c.checkpoint.name], unit), "n": f"{shown.n:,}"}
+        cells |= {"excess": estimate_text(c.excess, "excess")} if name == "perplexity" else {}
+        rows.append(span | cells)
     fields = ["checkpoint", "regime", "validation", "test", "n", *(["excess"] if name == "perplexity" else [])]
     titles = {
         "validation": f"{name}, {WORDS[findings.chosen_on]}",
@@ -260,8 +260,8 @@ def _hover(findings: Findings, tests: Estimates, estimates: Estimates, name: str
         "excess": "excess, nats per token",
     }
     pointed = alt.selection_point(name="pointed", on="pointerover", clear="pointerout", fields=["step"], empty=False)
-    told_by = [alt.Tooltip(f"{f}:N", title=titles.get(f, f)) for f in fields]
+    tooltip = [alt.Tooltip(f"{f}:N", title=titles.get(f, f)) for f in fields]
     seen = alt.condition(pointed, alt.value(0.06), alt.value(0))
-    columns = alt.Chart(data(rows)).mark_rect(color="var(--ink)").encode(x=x, x2="end:Q", opacity=seen, tooltip=told_by)
+    columns = alt.Chart(data(rows)).mark_rect(color="var(--ink)").encode(x=x, x2="end:Q", opacity=seen, tooltip=tooltip)
     layer: Layer = columns.add_params(pointed)
     return layer

@@ -1,9 +1,20 @@
 """The verdict in sentences, in the order in which one decides."""
 
 from overmem.report.findings import Findings
-from overmem.report.markup import Section, render
+from overmem.report.markup import Section, nothing, render_inline
+
+TITLE = "In words"
+TEMPLATE = """
+<div class="words">
+{% for sentence in sentences %}
+<p>{{ sentence }}</p>
+{% endfor %}
+</div>
+"""
 
 
 def words(findings: Findings) -> Section:
     """Every sentence of the verdict."""
-    return Section("The verdict in words", render("words.html.j2", sentences=findings.verdict.sentences))
+    if not findings.verdict.sentences:
+        return nothing(TITLE, "The verdict has no sentences.")
+    return Section(TITLE, render_inline(TEMPLATE, sentences=findings.verdict.sentences))

@@ -16,8 +16,17 @@
     });
   };
   const drawIn = (root) => root.querySelectorAll(".chart").forEach((place) => {
-    if (!place.closest("details:not([open])")) draw(place);
+    if (!place.closest("details:not([open]), [hidden]")) draw(place);
   });
   drawIn(document);
   document.querySelectorAll("details").forEach((fold) => fold.addEventListener("toggle", () => drawIn(fold)));
+  const chooser = document.getElementById("chart-chooser");
+  const choose = () => document.querySelectorAll("[data-choice]").forEach((figure) => {
+    figure.hidden = figure.dataset.choice !== chooser.value;
+    drawIn(figure);
+  });
+  if (chooser) {
+    chooser.addEventListener("change", choose);
+    choose();
+  }
 })();

@@ -1,4 +1,4 @@
-"""Questions that were answered correctly at one checkpoint and wrongly at a later one."""
+"""Questions answered correctly at one checkpoint and wrongly at a later one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,17 +8,18 @@ from overmem.records import Samples
 
 
 @dataclass(frozen=True)
-class Turned:
+class Flip:
     """One question that went from right to wrong, and how many of its split did."""
 
     split: str
     id: str
     question: str
     answer: str
-    """The right one."""
+    """The reference answer."""
     good: str
+    """Name of the checkpoint that answers correctly."""
     bad: str
-    """Names of the two checkpoints."""
+    """Name of the checkpoint that answers wrongly."""
     before: str
     after: str
     """Their greedy completions."""
@@ -29,8 +30,8 @@ class Turned:
     n: int
 
 
-def turned(run: store.Run, good: str, bad: str, splits: Sequence[str]) -> Turned | None:
-    """The easiest to read of the questions that went wrong, of the split that lost the most; None where none did."""
+def easiest_flip(run: store.Run, good: str, bad: str, splits: Sequence[str]) -> Flip | None:
+    """The shortest question that went from right to wrong, on the split that lost the most; None where none did."""
     most: tuple[float, str, list[str], int, int] | None = None
     for split in splits:
         if not all(run.unit_path(name, split, "samples").is_file() for name in (good, bad)):
@@ -50,7 +51,7 @@ def turned(run: store.Run, good: str, bad: str, splits: Sequence[str]) -> Turned
     if not readable:
         return None
     name = min(readable, key=lambda i: (len(examples[i].question) + sum(len(t[i][1]) for t in texts), i))
-    return Turned(
+    return Flip(
         split=split,
         id=name,
         question=examples[name].question,
