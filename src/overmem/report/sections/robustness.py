@@ -51,11 +51,10 @@ def robustness(findings: Findings) -> Section:
     table = [
         {"shift": SplitName.parse(split).wording, "checkpoint": name}
         | {metric: findings.measured(name, split, ("robustness", metric)) for metric in PAIRED}
+        | {"change": negated(findings.measured(name, split, ("robustness", "accuracy_drop")))}
         for split in shifts
         for name in colours
     ]
-    for cells in table:
-        cells["change"] = negated(cells["accuracy_drop"])
     if not table:
         return nothing(
             TITLE, "No shifted split was measured. Audit with --shifts, such as --shifts preamble typos names."
