@@ -49,16 +49,19 @@ def _samples(right, prefix, draws=0, drawn=None):
     )
 
 
-def _write(root, world, *, seed=0, ood_loss=0.0, train_shift=None, on_disk=True, test=True, shared=""):
-    """A run directory: base, checkpoints, val and test; with `ood_loss` late checkpoints lose that on ood-far."""
+def _write(root, world, *, seed=0, ood_loss=0.0, train_shift=None, on_disk=True, test=True, base=None, splits=None):
+    """A run directory: base, checkpoints, val and test; with `ood_loss` late checkpoints lose that on ood-far.
+
+    `base`: accuracy of the base model, measured where it is given. `splits`: the curves of val and test themselves.
+    """
     run = store.open_run(root)
-    curves = dict(zip(("val", "test"), simulated(world, "disk", seed, splits=2), strict=True))
+    curves = dict(zip(("val", "test"), splits or simulated(world, "disk", seed, splits=2), strict=True))
     if not test:
         del curves["test"]
     checkpoints = curves["val"].checkpoints
-    base = Checkpoint("base", 0)
+    untrained = Checkpoint("base", 0)
     splits = [*curves, *(["ood-far"] if ood_loss else []), *(["train"] if train_shift is not None else [])]
-    plan = {"schema": SCHEMA, "checkpoints": [asdict(c) for c in (base, *checkpoints)]}
+    plan = {"schema": SCHEMA, "checkpoints": [asdict(c) for c in (untrained, *checkpoints)]}
     plan["splits"] = {split: {"request": "r"} for split in splits}
     store.write_json(run.plan_path, plan)
     rng = np.random.default_rng(seed)
@@ -77,6 +80,10 @@ def _write(root, world, *, seed=0, ood_loss=0.0, train_shift=None, on_disk=True,
             share = 0.6 - ood_loss * row / (len(checkpoints) - 1)
             samples = _samples(easy < share, "ood-far")
             store.write_samples(run, checkpoint.name, "ood-far", samples, weights="w", request="r")
+    for split, seen in curves.items() if base is not None else ():
+        store.write_scores(run, "base", split, _scores(seen, 0, split), weights="w", request="r")
+        right = np.arange(world.n) < base * world.n
+        store.write_samples(run, "base", split, _samples(right, split), weights="w", request="r")
     if train_shift is not None:
         for split in ("val", "train"):
             seen = curves["val"]

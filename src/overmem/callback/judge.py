@@ -22,10 +22,18 @@ class Judged:
     """In words, what has begun; empty where nothing has."""
     stops: bool
     """Over-memorization has begun, and the newest checkpoint is not the best: accuracy no longer pays for it."""
-    recommended: Choice | None
-    """The one to ship of those that may be recommended; None where none is worth it."""
-    best: Choice | None = None
-    """The best of those that may be recommended, worth shipping or not."""
+    assessment: Assessment
+    """The judgement that both follow from."""
+
+    @property
+    def recommended(self) -> Choice | None:
+        """The one to ship of those that may be recommended; None where none is worth it."""
+        return self.assessment.recommended
+
+    @property
+    def best(self) -> Choice | None:
+        """The best of those that may be recommended, worth shipping or not."""
+        return self.assessment.best
 
 
 def judged(observed: Sequence[Snapshot], config: CallbackConfig, on_disk: Collection[str] | None = None) -> Judged:
@@ -39,9 +47,9 @@ def judged(observed: Sequence[Snapshot], config: CallbackConfig, on_disk: Collec
     )
     assessment = assess(evidence, Limits(d_nll=config.d_nll, margin=config.margin))
     if not config.answers:
-        return Judged("" if assessment.mismatch.differs else _costly(assessment.verdicts), False, None)
+        return Judged("" if assessment.mismatch.differs else _costly(assessment.verdicts), False, assessment)
     if assessment.onset is None:
-        return Judged("", False, assessment.recommended, assessment.best)
+        return Judged("", False, assessment)
     return _begun(assessment)
 
 
@@ -54,7 +62,7 @@ def _begun(assessment: Assessment) -> Judged:
         warning += f". {ship_none(assessment)}"
     else:
         warning += f"; of all so far, {best} is the one to ship." if best else "."
-    return Judged(warning, bool(best) and best != newest.name, assessment.recommended, assessment.best)
+    return Judged(warning, bool(best) and best != newest.name, assessment)
 
 
 def too_few(n: int, margin: float, alpha: float = 0.05) -> str:
