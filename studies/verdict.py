@@ -13,11 +13,15 @@ import numpy as np
 
 from overmem import statistics
 from overmem.records import Curves, Estimate
+from studies.calibration import reliability, sample
 from studies.judged import Cell, Tally, tally
 from studies.page import table
+from studies.promises import alarm_table, promise_table
 from studies.stopping import early_stopping, finetune_doctor
 from studies.trajectories import World, shapes
 
+PROMISES, RELIABILITY = 4, 12
+"""Runs of a line, and random worlds, for each run of a cell."""
 SETTINGS = ((1000, 0.03), (500, 0.05))
 """Examples and margin at which the rule is held to its error rates."""
 NULLS = ("healthy", "healthy, excess just below the limit", "flat", "noisy", "under-trained", "only worse")
@@ -209,6 +213,12 @@ def page(runs: int, processes: int, python: str | None, record: Callable[[int], 
     by_group = {name: [t for (g, _), t in zip(flat, found, strict=True) if g == name] for name in groups}
     text = TEMPLATE.format(
         runs=f"{runs:,}",
+        promise_runs=f"{PROMISES * runs:,}",
+        alarm_runs=f"{max(runs // 2, 5):,}",
+        reliability_runs=f"{RELIABILITY * runs:,}",
+        promises=promise_table(PROMISES * runs),
+        alarms=alarm_table(max(runs // 2, 5)),
+        reliability=reliability(sample(RELIABILITY * runs, "reliability")),
         grid_runs=f"{_grid_runs(runs):,}",
         nulls=null_table(by_group["nulls"]),
         limits=limit_table(by_group["limits"]),

@@ -62,7 +62,7 @@ def trajectory(findings: Findings) -> Section:
         unjudged=[c.name for c in findings.unjudged],
         accuracy_limit=_accuracy_limit(findings) is not None,
         perplexity_limit=_perplexity_limit(findings) is not None,
-        d_nll=findings.verdict.limits.absolute,
+        d_nll=_costly_rise(findings),
         margin=findings.verdict.limits.margin,
         n=max((e.n for e in [*accuracies.values(), *perplexities.values()]), default=0),
         notes=notes,
@@ -104,13 +104,19 @@ def _on_test(findings: Findings, what: tuple[str, str]) -> Estimates:
     return measured if what == ACCURACY else {name: perplexity_of(e) for name, e in measured.items()}
 
 
+def _costly_rise(findings: Findings) -> float | None:
+    """The rise of nll that is costly, in nats per token; None where nothing was judged."""
+    nlls = [c.nll.value for c in findings.trained if has_value(c.nll) and c.nll.value is not None]
+    if not nlls or not any(has_value(c.excess) for c in findings.trained):
+        return None
+    return findings.verdict.limits.nats_per_token(min(nlls), None)
+
+
 def _perplexity_limit(findings: Findings) -> float | None:
     """The perplexity above which a checkpoint is costly: the minimum plus the allowed excess."""
-    judged = [c for c in findings.trained if has_value(c.excess)]
+    rise = _costly_rise(findings)
     nlls = [c.nll.value for c in findings.trained if has_value(c.nll) and c.nll.value is not None]
-    if not judged or not nlls:
-        return None
-    return perplexity_of(Estimate(min(nlls) + findings.verdict.limits.absolute)).value
+    return None if rise is None else perplexity_of(Estimate(min(nlls) + rise)).value
 
 
 def _accuracy_limit(findings: Findings) -> float | None:
