@@ -27,7 +27,7 @@ def test_a_killed_audit_goes_on_and_measures_the_same(foreign_run, base, data_fi
     process = subprocess.Popen([sys.executable, "-m", "overmem", "audit", str(run), *flags], stderr=subprocess.DEVNULL)
     observations = run / "overmem" / "observations"
     deadline = time.monotonic() + 240
-    while len(list(observations.glob("*/*.parquet"))) < 3 and time.monotonic() < deadline:
+    while len(list(observations.glob("*/*.s*.parquet"))) < 3 and time.monotonic() < deadline:  # scores and samples
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -36,6 +36,30 @@ def test_a_killed_audit_goes_on_and_measures_the_same(foreign_run, base, data_fi
     assert resumed.already_done >= 3
     assert resumed.already_done + resumed.computed == whole.computed
     assert list(resumed.measurements) == list(whole.measurements)
+
+
+def test_a_unit_with_damaged_pages_is_named_and_the_next_audit_makes_it_again(foreign_run, base, data_file, tmp_path):
+    run = shutil.copytree(foreign_run, tmp_path / "run")
+    options = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8)
+    first = audit(options)
+    path = first.run.unit_path("checkpoint-2", "val", "scores")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + bytes(len(whole) // 2) + whole[4 + len(whole) // 2 :])
+    lines = []
+    second = audit(options, say=lines.append)
+    assert second.computed == 0
+    assert any(line.startswith("checkpoint-2: val.scores.parquet was damaged") for line in lines)
+    third = audit(options)
+    assert (third.computed, third.already_done) == (1, first.computed - 1)
+    for now, then in zip(third.measurements, first.measurements, strict=True):
+        assert (now.checkpoint, now.split, now.metric, now.note) == (
+            then.checkpoint,
+            then.split,
+            then.metric,
+            then.note,
+        )
+    nll = [[m.value for m in done.measurements if m.metric == "nll"] for done in (third, first)]
+    assert nll[0] == pytest.approx(nll[1], rel=1e-5)  # scored without the completions: equal up to rounding
 
 
 def test_two_audits_of_one_run_do_not_mix(foreign_run, base, data_file, tmp_path):

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 
+import psutil
+
 from overmem import store
 from overmem.audit.estimate import budget_sentence
 from overmem.audit.options import Audit
@@ -16,8 +18,12 @@ from overmem.observe.token_texts import token_texts
 from overmem.observe.work import ObservationSetup, Progress, WorkUnit, observe
 from overmem.probes import with_own
 from overmem.probes.measure import measured
-from overmem.records import Measurement
+from overmem.probes.probe import Probe
+from overmem.records import Checkpoint, Measurement, Snapshot
 from overmem.tasks import functions_of
+
+_CACHE_SHARE = 0.25
+"""Share of the free memory that observations may take, so that probes read each file once."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class Audited:
         failed = f", {len(self.failures)} checkpoints failed" if self.failures else ""
         return (
             f"Audited({str(self.run.root)!r}, {len(self.measurements)} measurements, "
-            f"{self.computed} units of work done, {self.standing} skipped because already done{failed})"
+            f"{self.computed} units of work done, {self.already_done} skipped because already done{failed})"
         )
 
 
@@ -112,6 +118,23 @@ def audit(
             say(f"{name}: {reason}")
         names = [checkpoint.name for checkpoint in store.read_checkpoints(run)]
         grading(names, store.read_plan(run).requests, say=say)
-        rows = tuple(measured(store.read_checkpoints(run), store.snapshot_reader(run), probes))
+        rows = _measurements(run, probes, say)
         store.write_measurements(run, rows)
     return Audited(run, rows, computed, workload.already_done, failures)
+
+
+def _measurements(run: store.Run, probes: Mapping[str, Probe], say: Callable[[str], None]) -> tuple[Measurement, ...]:
+    """Every measurement of the run. Damaged files are measured as missing and then deleted."""
+    read = store.snapshot_reader(run, cache_bytes=int(_CACHE_SHARE * psutil.virtual_memory().available))
+    notes: dict[str, Mapping[tuple[str, str], str]] = {}
+
+    def read_noting(checkpoint: Checkpoint) -> Snapshot:
+        snapshot = read(checkpoint)
+        notes[checkpoint.name] = snapshot.notes
+        return snapshot
+
+    rows = tuple(measured(store.read_checkpoints(run), read_noting, probes))
+    for checkpoint in notes:
+        for file in store.drop_damaged_units(run, checkpoint, notes[checkpoint]):
+            say(f"{checkpoint}: {file} was damaged and is deleted; the next audit makes it again")
+    return rows

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from overmem import store
+from overmem.errors import BadRequest
 from overmem.grading import GRADERS, grade, grader_of, graders_of
 from overmem.grading.walls import WALLS, Wall, choose_wall
 from overmem.store.files import frame_note
@@ -50,7 +51,12 @@ def update_grades(
             if not any(
                 store.is_unit_current(run, name, split, "grades", **u) for u in (unit, *_run_before(unit, wall))
             ):
-                grades = grade(store.read_completions(run, name, split), examples, wall)
+                try:
+                    completions = store.read_completions(run, name, split)
+                except BadRequest as error:
+                    say(f"not graded: {error}")
+                    continue
+                grades = grade(completions, examples, wall)
                 store.write_grades(run, name, split, grades, **unit)
                 graded += 1
                 graders.add(grader)

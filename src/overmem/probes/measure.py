@@ -15,7 +15,10 @@ def measured(
     read: Callable[[Checkpoint], Snapshot],
     probes: Mapping[str, Probe] = PROBES,
 ) -> Iterator[Measurement]:
-    """One row per number, checkpoint by checkpoint. Observations are read twice, three whole snapshots held at a time.
+    """One row per number, checkpoint by checkpoint.
+
+    Each checkpoint is read twice, and the base and the minimum once more, so that three whole snapshots are held at a
+    time; a `read` that caches reads each file once.
 
     Args:
         checkpoints: in time order, merged ones anywhere.

@@ -33,7 +33,7 @@ from overmem.store.results import (
     write_reference,
     write_verdict,
 )
-from overmem.store.snapshots import read_snapshot, snapshot_reader, snapshots
+from overmem.store.snapshots import drop_damaged_units, read_snapshot, snapshot_reader, snapshots
 from overmem.store.units import (
     drop_other_weights,
     is_unit_current,
@@ -50,6 +50,7 @@ from overmem.store.units import (
 __all__ = [
     "Run",
     "curves_of",
+    "drop_damaged_units",
     "drop_other_weights",
     "example_splits",
     "find_plan",

@@ -15,7 +15,7 @@ from overmem.records import TEMPERATURES, Checkpoint, Curves, Scores, Snapshot
 from overmem.store.files import frame_note, read_frame
 from overmem.store.paths import Run
 from overmem.store.plan import read_checkpoints, read_plan
-from overmem.store.snapshots import why_missing, why_not_observed
+from overmem.store.snapshots import DAMAGED, why_missing, why_not_observed
 from overmem.store.units import HINT, has_grades_inside
 
 
@@ -113,12 +113,12 @@ def _read_results(run: Run, split: str, checkpoints: Sequence[Checkpoint]) -> It
             try:
                 solutions = _read_solutions(run, name, split)
             except BadRequest:
-                notes[name, "scores"] = "damaged file"
+                notes[name, "scores"] = DAMAGED
         if (name, "samples") not in notes:
             try:
                 answers = _read_answers(run, name, split)
             except BadRequest:
-                notes[name, "samples"] = "damaged file"
+                notes[name, "samples"] = DAMAGED
         yield _Results(checkpoint, solutions, answers, notes)
 
 

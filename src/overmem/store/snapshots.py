@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from sys import getsizeof
 from typing import Any
+
+import numpy as np
 
 from overmem.errors import BadRequest
 from overmem.records import Checkpoint, Example, Snapshot
@@ -10,7 +13,10 @@ from overmem.store.examples import read_examples
 from overmem.store.files import frame_note
 from overmem.store.paths import Run
 from overmem.store.plan import read_checkpoints, read_plan
-from overmem.store.units import has_grades_inside, read_samples, read_scores
+from overmem.store.units import has_grades_inside, read_completions, read_samples, read_scores
+
+DAMAGED = "damaged file"
+"""Note of a unit whose file is there and cannot be read."""
 
 
 def read_snapshot(run: Run, checkpoint: Checkpoint) -> Snapshot:
@@ -22,11 +28,65 @@ def read_snapshot(run: Run, checkpoint: Checkpoint) -> Snapshot:
     return snapshot_reader(run)(checkpoint)
 
 
-def snapshot_reader(run: Run) -> Callable[[Checkpoint], Snapshot]:
-    """`read_snapshot` for many checkpoints of one run: the plan and the examples are read once."""
+def snapshot_reader(run: Run, *, cache_bytes: int = 0) -> Callable[[Checkpoint], Snapshot]:
+    """`read_snapshot` for many checkpoints of one run: the plan and the examples are read once.
+
+    Args:
+        run: the run.
+        cache_bytes: memory for snapshots that are kept, so that reading one again costs nothing. The first ones that
+            fit are kept: readers go through all checkpoints in the same order more than once.
+    """
     requests = read_plan(run).requests
     examples = {split: read_examples(run, split) for split in requests}
-    return lambda checkpoint: _snapshot(run, checkpoint, requests, examples)
+    cached: dict[str, Snapshot] = {}
+    used = 0
+
+    def read(checkpoint: Checkpoint) -> Snapshot:
+        nonlocal used
+        if checkpoint.name in cached:
+            return cached[checkpoint.name]
+        snapshot = _snapshot(run, checkpoint, requests, examples)
+        size = _bytes_of(snapshot)
+        if used + size <= cache_bytes:
+            cached[checkpoint.name] = snapshot
+            used += size
+        return snapshot
+
+    return read
+
+
+def _bytes_of(snapshot: Snapshot) -> int:
+    """Approximate memory of a snapshot, without the examples, which all snapshots share."""
+    columns = [c for unit in (*snapshot.scores.values(), *snapshot.samples.values()) for c in vars(unit).values()]
+    arrays = sum(c.nbytes for c in columns if isinstance(c, np.ndarray))
+    return arrays + sum(getsizeof(text) for c in columns if isinstance(c, tuple) for text in c)
+
+
+def drop_damaged_units(run: Run, checkpoint: str, notes: Mapping[tuple[str, str], str]) -> list[str]:
+    """Delete the files of a checkpoint that could not be read, so that the next audit makes them again.
+
+    Where the completions can be read and their grades cannot, only the grades are deleted. Returns the names of the
+    files.
+
+    Args:
+        run: the run.
+        checkpoint: name of the checkpoint.
+        notes: those of its snapshot.
+    """
+    dropped = []
+    for (split, kind), note in notes.items():
+        if note != DAMAGED:
+            continue
+        path = run.unit_path(checkpoint, split, kind)
+        if kind == "samples":
+            try:
+                read_completions(run, checkpoint, split)
+                path = run.unit_path(checkpoint, split, "grades")
+            except BadRequest:
+                run.unit_path(checkpoint, split, "grades").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        dropped.append(path.name)
+    return dropped
 
 
 def _snapshot(
@@ -42,7 +102,7 @@ def _snapshot(
             try:
                 read[kind][split] = readers[kind](run, checkpoint.name, split)
             except BadRequest:
-                why = "damaged file"
+                why = DAMAGED
         if why:
             missing[split, kind] = why
     return Snapshot(checkpoint, examples, read["scores"], read["samples"], missing)
@@ -70,7 +130,7 @@ def why_missing(run: Run, checkpoint: str, split: str, kind: str, request: str, 
     path = run.unit_path(checkpoint, split, kind)
     note = frame_note(path)
     if note is None:
-        return "damaged file" if path.is_file() else failure
+        return DAMAGED if path.is_file() else failure
     if note.get("request") != request:
         return "not observed as it is asked now"
     if kind == "scores":
