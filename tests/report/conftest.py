@@ -8,6 +8,7 @@ from overmem.records import (
     Choice,
     Consequence,
     Estimate,
+    Limits,
     Measurement,
     Onset,
     Severity,
@@ -82,6 +83,7 @@ def verdict(**changes):
         ),
         "warnings": ("At n = 200 a loss of accuracy below 3.1 points cannot be seen.",),
         "harm_confirmed": True,
+        "limits": Limits(d_nll=0.05, margin=0.03),
         "knobs": {"d_nll": 0.05, "margin": 0.03},
     }
     return Verdict(**(fields | changes))

@@ -118,9 +118,12 @@ def _is_after_onset(assessment: Assessment) -> bool:
 
 def _harm(assessment: Assessment) -> str:
     confirmed = [c.name for c in assessment.costs if c.confirmed]
+    if len(confirmed) > 2:
+        return (
+            f", and that is shown to do harm in {len(confirmed)} of the {len(assessment.costs)} ways that were tested"
+        )
     if confirmed:
-        more = f" and {len(confirmed) - 2} more" if len(confirmed) > 2 else ""
-        return f", and that is shown to do harm: {', '.join(confirmed[:2])}{more}"
+        return f", and that is shown to do harm: {' and '.join(confirmed)}"
     return ", though no harm is shown" if assessment.costs else ", though its harm was not measured"
 
 

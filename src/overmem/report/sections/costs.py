@@ -47,7 +47,7 @@ def forest(drawn: list[Consequence]) -> dict[str, Any]:
     x = alt.X(
         "value:Q",
         scale=scale,
-        title="worse by, in the metric's own unit",
+        title="worse by (0.01 is one point of a share)",
         axis=alt.Axis(labelExpr="datum.value == 0 ? '0' : format(datum.value, '+.3~f')", tickCount=8),
     )
     y = alt.Y("cost:N", sort=None, title=None, axis=alt.Axis(grid=False, labelLimit=300, labelColor="var(--ink)"))
