@@ -1,5 +1,6 @@
 """House rules that a tool can check."""
 
+import ast
 import json
 import re
 import subprocess
@@ -89,3 +90,45 @@ def test_links_in_the_documents_lead_somewhere():
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def modules():
+    """Dotted name -> file, of the package and of the studies."""
+    paths = {p: p.relative_to(ROOT / "src") for p in (ROOT / "src" / "overmem").rglob("*.py")}
+    paths |= {p: p.relative_to(ROOT) for p in (ROOT / "studies").rglob("*.py")}
+    return {".".join(short.with_suffix("").parts).removesuffix(".__init__"): path for path, short in paths.items()}
+
+
+def imported_by(path, names):
+    """The modules that a file imports when it is loaded."""
+    imported = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            whole = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            imported |= {full if full in names else node.module for full in whole.values()}
+    return imported & names
+
+
+def test_no_two_files_import_each_other():
+    files = modules()
+    imports = {name: imported_by(path, files.keys()) - {name} for name, path in files.items()}
+    assert sum(map(len, imports.values())) > 300
+    assert [(a, b) for a in imports for b in imports[a] if a < b and a in imports[b]] == []
+
+
+MACHINE = re.compile(r"(?<![\w.~-])/(home|root|Users|mnt|work)/")
+"""Where somebody's machine keeps its files."""
+
+
+def test_no_file_contains_a_path_of_some_machine():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    paths = [ROOT / name for name in listed] or [p for p in ROOT.rglob("*.*") if ".venv" not in p.parts]
+    texts = {p: p.read_bytes().decode(errors="ignore") for p in paths if p.is_file() and p.suffix in TEXT}
+    assert texts
+    assert [str(p) for p, text in texts.items() if p.name != "test_house.py" and MACHINE.search(text)] == []
+
+
+TEXT = {".py", ".md", ".toml", ".txt", ".json", ".yaml", ".yml", ".j2", ".sh", ".cfg", ".css", ""}
+"""Suffixes of files that people read."""

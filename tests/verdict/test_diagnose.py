@@ -216,3 +216,13 @@ def test_nothing_is_pruned_while_another_process_writes_to_the_run(tmp_path, wri
     with store.locked(run), pytest.raises(Locked):
         prune(run, verdict, yes=True)
     assert all((run.root / v.checkpoint.name).is_dir() for v in verdict.checkpoints if v.checkpoint.step > 0)
+
+
+def test_the_trainers_own_choice_of_an_audited_run_is_priced_next_to_ours(tmp_path, write_run, world):
+    run = write_run(tmp_path, world)
+    assert not [c for c in diagnose(Diagnose(str(run.root))).choices if c.rule == "trainer"]
+    state = {"best_model_checkpoint": "/somewhere/else/checkpoint-333", "log_history": []}
+    store.write_json(run.root / "checkpoint-1000" / "trainer_state.json", state)
+    (priced,) = [c for c in diagnose(Diagnose(str(run.root))).choices if c.rule == "trainer"]
+    assert priced.checkpoint == "checkpoint-333"
+    assert priced.regret.n == world.n

@@ -43,6 +43,7 @@ def audited(run: store.Run, config: Diagnose) -> tuple[Evidence, AuditContext]:
         merged_val=merged_val if has_merge else None,
         merged_test=merged_test if has_merge else None,
         on_disk=on_disk,
+        trainers_choice=store.read_trainers_choice(run),
         same_distribution=config.same_distribution,
         consequences=_consequences(run, config.alpha),
     )

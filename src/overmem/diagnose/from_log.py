@@ -78,10 +78,11 @@ def _warnings(logged: Logged, run: store.Run, assessment: Assessment, config: Di
     """How the log was read, and what is missing where only a curve is known."""
     has_accuracy = bool(np.isfinite(logged.accuracy).any())
     best = next((v for v in assessment.verdicts if v.checkpoint.name == logged.best_checkpoint), None)
+    is_priced = any(c.rule == "trainer" for c in assessment.choices)
     warnings = [
         *logged.warnings,
         sample_size_sentence(logged.metric, logged.accuracy_n, logged.n_source, config.eval_rows),
-        trainers_choice_sentence(best, logged.best_checkpoint),
+        "" if is_priced else trainers_choice_sentence(best, logged.best_checkpoint),
         f"Judged from {logged.source.name} alone: no example was seen, so noise is read off the scatter of the curve, "
         "no cost is measured, and nothing is confirmed on other examples. `overmem audit` sees more.",
     ]

@@ -1,6 +1,7 @@
 """Measurements, verdict, recipe, reference and the trainer's own log."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -95,11 +96,23 @@ def read_reference(run: Run) -> dict[str, np.ndarray]:
 
 def read_log_history(run: Run) -> list[dict[str, Any]]:
     """The trainer's own log: `trainer_state.json` of the run, or of its last checkpoint; empty where there is none."""
-    found = run.root.glob("checkpoint-*/trainer_state.json")
-    numbered = sorted((p for p in found if p.parent.name[11:].isdecimal()), key=lambda p: int(p.parent.name[11:]))
+    return _trainer_state(run).get("log_history", [])  # type: ignore[no-any-return]
+
+
+def read_trainers_choice(run: Run) -> str | None:
+    """Name of the trainer's own best checkpoint (`best_model_checkpoint`); None where it names none."""
+    best = _trainer_state(run).get("best_model_checkpoint")
+    return re.split(r"[\\/]", best.rstrip("\\/"))[-1] if isinstance(best, str) and best else None
+
+
+def _trainer_state(run: Run) -> dict[str, Any]:
+    paths = run.root.glob("checkpoint-*/trainer_state.json")
+    numbered = sorted((p for p in paths if p.parent.name[11:].isdecimal()), key=lambda p: int(p.parent.name[11:]))
     for path in [run.root / "trainer_state.json", *reversed(numbered)]:
         try:
-            return json.loads(path.read_text(encoding="utf-8"))["log_history"]  # type: ignore[no-any-return]
-        except (OSError, ValueError, KeyError, TypeError):
+            state = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             continue  # not there, or cut off while it was written
-    return []
+        if isinstance(state, dict) and "log_history" in state:
+            return state
+    return {}

@@ -86,22 +86,24 @@ def nll_noise(nll: Float[np.ndarray, " checkpoints"]) -> float:
 
 def accuracy_noise(accuracy: Float[np.ndarray, " checkpoints"], n: int | None, n_is_inferred: bool) -> float:
     """Standard error of a logged accuracy; a curve without any scatter shows no error, which is not an error of 0."""
-    by_scatter = scatter(accuracy) or 0.0
+    by_scatter = scatter(accuracy)
     if not n:
-        return by_scatter or ASSUMED_ACCURACY
-    known = accuracy[np.isfinite(accuracy)]
-    if not n_is_inferred or not len(known):
-        return max(by_scatter, sqrt(DISCORDANCE / 2 / n))
-    share = (float(known.mean()) * n + 1) / (n + 2)  # the rule of succession: never certain
-    return max(by_scatter, sqrt(share * (1 - share) / n))
+        return by_scatter if by_scatter else ASSUMED_ACCURACY
+    measured = accuracy[np.isfinite(accuracy)]
+    if not n_is_inferred or not len(measured):
+        by_count = sqrt(DISCORDANCE / 2 / n)
+    else:
+        share = (float(measured.mean()) * n + 1) / (n + 2)  # the rule of succession: never certain
+        by_count = sqrt(share * (1 - share) / n)
+    return by_count if by_scatter is None else max(by_scatter, by_count)
 
 
 def scatter(values: Float[np.ndarray, " checkpoints"]) -> float | None:
     """Robust standard deviation of a point around the line through its neighbours; None for fewer than ENOUGH."""
-    known = values[np.isfinite(values)]
-    if len(known) < ENOUGH:
+    measured = values[np.isfinite(values)]
+    if len(measured) < ENOUGH:
         return None
-    return float(np.median(np.abs(np.diff(known, n=2))) / 0.6745 / sqrt(6))
+    return float(np.median(np.abs(np.diff(measured, n=2))) / 0.6745 / sqrt(6))
 
 
 def onset_of_curve(

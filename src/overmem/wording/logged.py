@@ -4,7 +4,7 @@ from math import expm1
 
 from overmem.records import CheckpointVerdict, Estimate
 from overmem.verdict.turning_point import TurningPoint
-from overmem.wording.numbers import percent
+from overmem.wording.numbers import format_interval, percent
 
 _SOURCES = {
     "logged": "as logged with it",
@@ -29,7 +29,6 @@ def turning_sentences(turn: TurningPoint | None) -> tuple[str, ...]:
     """Where the loss turned, what that can mean and what it cannot, and a provisional choice."""
     if turn is None:
         return ("One evaluation alone shows no trend.",)
-    low, high = turn.step.low or 0.0, turn.step.high or 0.0
     where = f"{turn.lowest.name} ({turn.nll:.4g} nats per token)"
     if turn.last.name == turn.lowest.name:
         return (
@@ -42,9 +41,10 @@ def turning_sentences(turn: TurningPoint | None) -> tuple[str, ...]:
             f"The evaluation loss is lowest at {where}; what follows cannot be told from noise ({_rise(turn.rise)}).",
             f"Provisional choice, by the loss alone: {turn.lowest.name}.",
         )
+    interval = format_interval(turn.step.low, turn.step.high, ",.0f")
+    between = f" (steps {interval.removeprefix('95% interval ')}, allowing for its scatter)" if interval else ""
     return (
-        f"The evaluation loss turned at {where}, between steps {low:,.0f} and {high:,.0f} allowing for its scatter, "
-        f"and has risen since ({_rise(turn.rise)}: a perplexity {_grown(turn.rise)}% higher).",
+        f"The evaluation loss turned at {where}{between} and has risen since ({_rise(turn.rise)}{_grown(turn.rise)}).",
         "That shows that the model grows less likely to write the reference texts. It does not show that answers get "
         "worse: after this point accuracy often still rises (over-memorization), or falls (over-fitting), and the loss "
         "looks the same.",
@@ -60,7 +60,8 @@ def _rise(rise: Estimate) -> str:
 
 
 def _grown(rise: Estimate) -> str:
-    return f"{100 * expm1(min(rise.value or 0.0, 20.0)):,.0f}"
+    """How much higher the perplexity is; empty where the rise is not known."""
+    return "" if rise.value is None else f": a perplexity {100 * expm1(min(rise.value, 20.0)):,.0f}% higher"
 
 
 def sample_size_sentence(metric: str, n: int | None, source: str, eval_rows: int | None) -> str:
