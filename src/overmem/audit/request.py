@@ -1,4 +1,4 @@
-"""What an audit is asked for, complete: the options, what the run says where they are silent, and the examples."""
+"""A complete request for an audit: every option, from the command, the run or a default, and the examples."""
 
 import re
 from collections import defaultdict
@@ -25,14 +25,14 @@ from overmem.tasks.data import LoadedData
 from overmem.tasks.derived import derived_splits
 
 HOTTEST = 10.0
-"""The highest temperature that is drawn at."""
+"""The highest temperature that is allowed."""
 DTYPES = ("float32", "bfloat16", "float16")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True)
 class Request:
-    """An audit whose every option is known. Nothing was written, no model was loaded."""
+    """An audit with every option filled in. Nothing was written, no model was loaded."""
 
     config: Audit
     run: store.Run
@@ -46,7 +46,7 @@ class Request:
     options: Mapping[str, Any]
     """Every option that a later audit of the same data keeps to, filled in."""
     held_out: Mapping[str, Sequence[Example]]
-    """All examples of every split that there is."""
+    """All examples of every split."""
     carved_splits: tuple[str, ...]
     """Splits that were carved out of the training rows of a source which the run may have been trained on whole."""
     previous_plan: Plan | None
@@ -56,15 +56,15 @@ class Request:
     context: int
     """Tokens that the model's positions allow."""
     vocabulary: int
-    """Different tokens that the model knows."""
+    """Size of the model's vocabulary."""
     budget: float | None
     """Seconds to choose `rows` and `side_rows` for; None where none are given, or they were chosen for them before."""
 
     @property
     def template(self) -> str | None:
         """Prompt with {question} in it; None for the tokenizer's own."""
-        found: str | None = self.options["template"]
-        return found
+        template: str | None = self.options["template"]
+        return template
 
     def splits(self, rows: int, side_rows: int) -> dict[str, Split]:
         """The splits to observe, at most so many examples of val and of test, and of each other one.
@@ -111,7 +111,7 @@ class Request:
 
 
 def requested(config: Audit, say: Callable[[str], None]) -> Request:
-    """What `config` asks for; what the run or the data has to say to it is told to `say`.
+    """The complete request for `config`; `say` is called with what the run or the data adds to it.
 
     Raises:
         BadRequest: no run, no checkpoints, no data, or an option that is not allowed.
@@ -123,7 +123,7 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
     existing_plan = store.find_plan(run)
     base = config.base or recipe.get("model") or (existing_plan.base if existing_plan else None)
     there = find_checkpoints(run.root, base)
-    found = _only(there, config.checkpoints) if config.checkpoints else there
+    chosen = _only(there, config.checkpoints) if config.checkpoints else there
     has_base = there[0].checkpoint.name == "base"
     if not has_base:
         say("the base model is not known (give --base): no step 0")
@@ -148,7 +148,7 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
         config,
         run,
         base,
-        tuple(found),
+        tuple(chosen),
         Skeleton(there[0].path if has_base else None, device, getattr(torch, options["dtype"])),
         data,
         options,
@@ -170,18 +170,18 @@ def seconds_of(budget: str) -> float:
         BadRequest: it is none, or no time at all.
     """
     parts = re.findall(r"(\d+(?:\.\d+)?)([smh])", budget)
-    found = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    if not found or "".join(number + unit for number, unit in parts) != budget:
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if not seconds or "".join(number + unit for number, unit in parts) != budget:
         raise BadRequest(f"--budget {budget!r} is not a time; allowed: 90s, 30m, 2h, 1h30m")
-    return found
+    return seconds
 
 
-def _only(found: list[CheckpointRef], names: tuple[str, ...]) -> list[CheckpointRef]:
-    there = {one.checkpoint.name: one for one in found}
+def _only(refs: list[CheckpointRef], names: tuple[str, ...]) -> list[CheckpointRef]:
+    there = {ref.checkpoint.name for ref in refs}
     for name in names:
         if name not in there:
             raise unknown("checkpoint", name, there)
-    return [one for one in found if one.checkpoint.name in names]
+    return [ref for ref in refs if ref.checkpoint.name in names]
 
 
 def _options(
@@ -258,12 +258,12 @@ def _decoding(config: Audit, options: Mapping[str, Any], limit: int) -> Decoding
     return Decoding(draws, temperatures, limit, config.seed, config.engine)
 
 
-def _limits(found: Iterable[CheckpointRef]) -> tuple[int, int]:
+def _limits(refs: Iterable[CheckpointRef]) -> tuple[int, int]:
     """Tokens that the model's positions allow (2048 where its configuration does not say), and that it knows."""
     from transformers import AutoConfig
 
     contexts, vocabularies = [], []
-    for checkpoint in found:
+    for checkpoint in refs:
         try:
             config = AutoConfig.from_pretrained(checkpoint.path, trust_remote_code=False)
         except (OSError, ValueError):

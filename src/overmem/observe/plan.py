@@ -66,21 +66,21 @@ def planned(
         template: prompt with {question} in it; None for the tokenizer's own.
         dtype: precision of the model.
     """
-    found = {}
+    made = {}
     for name, examples in splits.items():
         chosen = first(examples, name, rows[name])
         encoded = [encode(tokenizer, e, max_length=context, template=template) for e in chosen]
         kept = tuple(e for e in encoded if e is not None)
-        asked = [
+        hashed = [
             [asdict(e) for e in chosen],
             [(e.prompt_ids, e.solution_ids) for e in kept],
             {name: value for name, value in asdict(decoding).items() if (name, value) != ("engine", Decoding.engine)},
             TEMPERATURES,
             *[dtype] * (dtype != "float32"),
         ]
-        digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
-        found[name] = Split(name, tuple(chosen), kept, digest)
-    return found
+        digest = hashlib.sha256(json.dumps(hashed).encode()).hexdigest()[:16]
+        made[name] = Split(name, tuple(chosen), kept, digest)
+    return made
 
 
 def context_of(config: Any) -> int:

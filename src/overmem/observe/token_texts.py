@@ -1,10 +1,10 @@
-"""The text of single tokens, for those who show scores and have no tokenizer."""
+"""The text of single tokens, for readers of scores that have no tokenizer."""
 
 from collections.abc import Iterable
 from typing import Any
 
 _BEFORE = "a"
-"""A token's space is only seen behind another token."""
+"""Decoded after another token, a token keeps the space that belongs to it."""
 
 
 def token_texts(tokenizer: Any, token_ids: Iterable[int]) -> dict[int, str]:
@@ -14,11 +14,11 @@ def token_texts(tokenizer: Any, token_ids: Iterable[int]) -> dict[int, str]:
     """
     before = list(tokenizer(_BEFORE, add_special_tokens=False)["input_ids"])
     start = _decoded(tokenizer, before)
-    found = {}
+    texts = {}
     for token in sorted(set(token_ids)):
         text = _decoded(tokenizer, [*before, token])
-        found[int(token)] = text[len(start) :] if text.startswith(start) else _decoded(tokenizer, [token])
-    return found
+        texts[int(token)] = text[len(start) :] if text.startswith(start) else _decoded(tokenizer, [token])
+    return texts
 
 
 def _decoded(tokenizer: Any, ids: list[int]) -> str:

@@ -1,4 +1,4 @@
-"""The pace of this machine, by doing a little of the work: the longest example, and others evenly from all."""
+"""The throughput of this machine, by doing a little of the work: the longest example, and others evenly spaced."""
 
 import sys
 import time
@@ -24,13 +24,13 @@ from overmem.statistics import ratio_stderr
 _FEW, _MANY = 8, 64
 """Examples that are scored, at least and at most."""
 _ALONE = 8
-"""Steps of a row alone, which tell what a step costs whatever its rows."""
+"""Steps of a single row, which measure the fixed cost of a step."""
 
 
 def measure_throughput(
     model: Model, tokenizer: Any, splits: Sequence[Split], decoding: Decoding, *, token_budget: int, seconds: float
 ) -> Throughput:
-    """The pace of scoring and of completing, each tried for about so many seconds.
+    """The throughput of scoring and of completing, each tried for about `seconds`.
 
     A completion that is cut short counts as long as the reference solutions, or half as long again as it was by then.
     """
@@ -40,8 +40,8 @@ def measure_throughput(
     pace = Throughput(decoding, token_budget)
     if some := _spread([e for s in splits for e in s.encoded], _MANY):
         pace = _scored(pace, model, some, seconds)
-    if asked := [s for s in splits if "samples" in s.kinds and s.encoded]:
-        pace = _completed(pace, model, stop_ids(model, tokenizer), max(asked, key=lambda s: len(s.encoded)), seconds)
+    if sampled := [s for s in splits if "samples" in s.kinds and s.encoded]:
+        pace = _completed(pace, model, stop_ids(model, tokenizer), max(sampled, key=lambda s: len(s.encoded)), seconds)
     return replace(pace, memory=pace.memory + _peak(model), spent=time.perf_counter() - start)
 
 
@@ -83,7 +83,7 @@ def _completed(pace: Throughput, model: Model, stops: Sequence[int], split: Spli
     rows = float(np.mean([r for r, _ in steps])) if steps else 1.0
     each, least = (float(np.mean([s for _, s in done])) if done else 0.0 for done in (steps, single))
     row = max(0.0, each - least) / (rows - 1) if rows > 1 else 0.0
-    lengths = [len(one.token_ids) + (one.stop == "eos") for one in ended]
+    lengths = [len(completion.token_ids) + (completion.stop == "eos") for completion in ended]
     cut = len(some) * decoding.repeats - len(lengths)
     usual = split.solution_tokens / len(split.encoded)
     guess = min(decoding.max_new_tokens, max(usual, 1.5 * (1 + len(steps))))
@@ -100,11 +100,11 @@ def _completed(pace: Throughput, model: Model, stops: Sequence[int], split: Spli
 
 
 class _Enough(Exception):
-    """The time is over."""
+    """The time is up."""
 
 
 class _Watched:
-    """A model that notes when it is called, and stops when the time is over."""
+    """A model that records when it is called, and stops when the time is up."""
 
     def __init__(self, model: Model, seconds: float) -> None:
         self.model, self.limit = model, seconds
@@ -128,8 +128,8 @@ class _Watched:
         names = [str(i) for i in range(len(prompts))]
         try:
             batch = PromptBatch(prompts, names, decoding, stops)
-            for one in completions(self, batch, token_budget=token_budget):
-                ended.append(one)
+            for completion in completions(self, batch, token_budget=token_budget):
+                ended.append(completion)
         except _Enough:
             return ended
         self.times.append(time.perf_counter())

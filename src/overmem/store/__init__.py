@@ -1,14 +1,14 @@
 """The run directory: every path, every file, in and out, atomically.
 
     run/overmem/
-      recipe.yaml  plan.json                                     what was asked
+      recipe.yaml  plan.json                                     the requests
       reference.parquet                                          what the base model says of the training labels
       examples/<split>.parquet                                   the text that was scored
       observations/<checkpoint>/<split>.{scores,samples,grades}.parquet
       measurements.parquet  verdict.json  report.html            what came of it
 
-A unit is written under a temporary name and renamed when whole. Its Parquet metadata says of which weights and
-which request it is, so a unit that stands is never computed again unless one of them changed.
+A unit is written under a temporary name and renamed when complete. Its Parquet metadata says of which weights and
+which request it is, so a unit is never computed again unless one of them changed.
 """
 
 from overmem.store.curves import curves_of, read_curves

@@ -19,7 +19,7 @@ class Run:
 
     @property
     def recipe_path(self) -> Path:
-        """What was asked of `train`: beside the checkpoints, wherever else the rest is kept."""
+        """The recipe of `train`: always next to the checkpoints, even where --out keeps the rest elsewhere."""
         return self.root / HOME / "recipe.yaml"
 
     @property
@@ -29,17 +29,17 @@ class Run:
 
     @property
     def plan_path(self) -> Path:
-        """What was asked of `audit`, with versions and hashes."""
+        """The plan of `audit`, with versions and hashes."""
         return self.home / "plan.json"
 
     @property
     def measurements_path(self) -> Path:
-        """One row a number."""
+        """One row per number."""
         return self.home / "measurements.parquet"
 
     @property
     def verdict_path(self) -> Path:
-        """What `diagnose` found."""
+        """The verdict of `diagnose`."""
         return self.home / "verdict.json"
 
     @property

@@ -198,5 +198,5 @@ def _frame(record: Completions | Grades, columns: Mapping[str, Any]) -> pl.DataF
 
 def _columns(frame: pl.DataFrame, columns: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of a table as a record's fields: text as tuples, numbers as arrays."""
-    found: dict[str, Any] = {"example_ids": tuple(frame["example_id"])}
-    return found | {n: tuple(frame[n]) if t is pl.String else frame[n].to_numpy() for n, t in columns.items()}
+    ids: dict[str, Any] = {"example_ids": tuple(frame["example_id"])}
+    return ids | {n: tuple(frame[n]) if t is pl.String else frame[n].to_numpy() for n, t in columns.items()}

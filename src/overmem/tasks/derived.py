@@ -1,4 +1,4 @@
-"""Splits that go with another: the test questions told otherwise, and what two membership attacks compare with."""
+"""Splits derived from others: rephrased test questions, and what two membership attacks compare with."""
 
 import random
 import re
@@ -34,31 +34,31 @@ def derived_splits(
     seed: int,
     fits: Callable[[Example], bool],
 ) -> dict[str, tuple[Example, ...]]:
-    """Every split that goes with another, whole: what `told_otherwise` and `given_otherwise` make."""
+    """Every derived split: what `shifted_splits` and `attack_splits` make."""
     side_rows = min(rows, side_rows)
-    told = shifted_splits(splits, tellings, rows=rows, side_rows=side_rows, seed=seed)
-    return told | attack_splits(splits, attacks, rows=rows, side_rows=side_rows, seed=seed, fits=fits)
+    shifted = shifted_splits(splits, tellings, rows=rows, side_rows=side_rows, seed=seed)
+    return shifted | attack_splits(splits, attacks, rows=rows, side_rows=side_rows, seed=seed, fits=fits)
 
 
 def shifted_splits(
     splits: Splits, asked: Sequence[str], *, rows: int, side_rows: int, seed: int
 ) -> dict[str, tuple[Example, ...]]:
-    """The test questions told otherwise: by the shifts that were asked for, and by the sets that the data brings.
+    """The rephrased test questions: by the requested shifts, and by the sets that come with the data.
 
-    Of the `rows` test questions that are observed, the first `side_rows` that a shift or set can tell otherwise.
+    Of the `rows` test questions that are observed, the first `side_rows` that a shift or set rephrases.
 
     Raises:
         BadRequest: an unknown shift, or no test questions.
     """
     if asked and "test" not in splits:
-        raise unknown("split", "test", splits, "this run, so no question can be told otherwise")
+        raise unknown("split", "test", splits, "this run, so no question can be rephrased")
     test = first(splits.get("test", ()), "test", rows)
     made = {
         f"test+{name}": reworded
         for shift, count in map(shifts.asked, asked)
         for name, reworded in shifts.tellings(test[:side_rows], shift, count, seed=seed).items()
     }
-    place = {example.id: at for at, example in enumerate(test)}
+    place = {example.id: index for index, example in enumerate(test)}
     for split in splits:
         wording = SplitName.parse(split).wording
         if split in made or not wording:
@@ -167,20 +167,20 @@ def _choices(
 ) -> dict[int, list[str]]:
     """Position among the pieces -> the other words that may stand there; words without one are left out."""
     pieces = _pieces(solution)
-    solid = [at for at, piece in enumerate(pieces) if not piece.isspace()]
-    found = {}
-    for at, (left, word, right) in zip(solid, _triples(pieces), strict=True):
+    solid = [index for index, piece in enumerate(pieces) if not piece.isspace()]
+    choices = {}
+    for index, (left, word, right) in zip(solid, _triples(pieces), strict=True):
         if _PLAIN_WORD.fullmatch(word):
             others = (between[left, right] - {word}) or (after[left] - {word})
             if others:
-                found[at] = sorted(others)
-    return found
+                choices[index] = sorted(others)
+    return choices
 
 
 def _changed(solution: str, choices: Mapping[int, Sequence[str]], random: random.Random) -> str:
     pieces = _pieces(solution)
-    for at in random.sample(sorted(choices), max(1, round(CHANGED * len(choices)))):
-        pieces[at] = random.choice(choices[at])
+    for index in random.sample(sorted(choices), max(1, round(CHANGED * len(choices)))):
+        pieces[index] = random.choice(choices[index])
     return "".join(pieces)
 
 
