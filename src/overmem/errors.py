@@ -48,6 +48,20 @@ def unknown(kind: str, given: str, allowed: object, where: str = "") -> BadReque
     return BadRequest(f"unknown {kind} {given!r}{f' in {where}' if where else ''}; allowed: {names}")
 
 
+def reason_of(error: Exception) -> str:
+    """One line on why one checkpoint cannot be observed, for an error of that checkpoint.
+
+    Raises:
+        Exception: `error` itself, where it is not the checkpoint's: a request that cannot be met, a full disk.
+    """
+    if isinstance(error, BadCheckpoint):
+        return str(error)
+    if isinstance(error, (OvermemError, OSError, MemoryError)):
+        raise error
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
 @contextmanager
 def naming_the_extra() -> Iterator[None]:
     """Turns a library that is not installed into an error that names the extra to install.

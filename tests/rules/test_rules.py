@@ -114,7 +114,7 @@ def test_linear_takes_nothing_from_a_checkpoint_of_weight_zero_even_if_it_diverg
 
 def test_wise_ft_is_alpha_of_the_way_from_the_base() -> None:
     assert RULES["wise_ft"]([torch.tensor([4.0])], torch.tensor([0.0]), alpha=0.25).tolist() == [1.0]
-    with pytest.raises(BadRequest, match=r"alpha is 1.5; it must lie in \[0, 1\]"):
+    with pytest.raises(BadRequest, match=r"alpha is 1.5; allowed: \[0, 1\]"):
         RULES["wise_ft"]([torch.tensor([4.0])], torch.tensor([0.0]), alpha=1.5)
 
 
@@ -175,7 +175,7 @@ def test_dare_drops_by_its_seed_and_not_alike_in_two_sources() -> None:
     assert torch.equal(again[0], again[1])
     assert not torch.equal(again[0], again[2])
     assert {0.0, 1.0, 2.0} == set(again[0].unique().tolist())
-    with pytest.raises(BadRequest, match=r"drop is 1.0; it must lie in \[0, 1\)"):
+    with pytest.raises(BadRequest, match=r"drop is 1.0; allowed: \[0, 1\)"):
         RULES["dare"]([model], base, drop=1.0)
 
 

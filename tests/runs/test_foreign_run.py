@@ -69,6 +69,34 @@ def test_a_truncated_checkpoint_is_noted_and_the_audit_goes_on(overmem, run, bas
     )
 
 
+@pytest.mark.parametrize(
+    "error", [AttributeError("no such layer"), ValueError("shape\nof 3"), ImportError("no kernel")]
+)
+def test_a_checkpoint_whose_forward_pass_fails_is_noted_and_the_others_are_observed(
+    run, base, data_file, monkeypatch, error
+):
+    load = Skeleton.model
+
+    def model_of(skeleton, ref):
+        skeleton._model = None  # so that the hook of one checkpoint is not on the model of the next
+        model = load(skeleton, ref)
+        if ref.checkpoint.name == "checkpoint-2":
+            model.model.register_forward_pre_hook(fail)
+        return model
+
+    def fail(module, inputs):
+        raise error
+
+    monkeypatch.setattr(Skeleton, "model", model_of)
+    done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, splits=("val",)))
+    assert done.failures == {"checkpoint-2": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+    nll = {m.checkpoint: m for m in done.measurements if m.metric == "nll" and m.split == "val"}
+    assert nll["checkpoint-2"].value is None
+    assert type(error).__name__ in nll["checkpoint-2"].note
+    assert nll["base"].value is not None
+    assert nll["checkpoint-4"].value is not None
+
+
 def test_a_pickled_checkpoint_is_refused_with_the_way_to_convert_it(run, base, data_file):
     folder = run / "checkpoint-2"
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")

@@ -7,7 +7,7 @@ from torch import Tensor
 from overmem.losses.gate import Tokens, gated, reference, require
 
 HALF, SURE = -0.6931471805599453, -1e-6
-"""log 1/2; and the log probability that those nearer to 0 are taken for, so that log(1 - p) stays finite."""
+"""log 1/2; and the upper bound that log probabilities are clamped to, so that log(1 - p) stays finite."""
 
 
 def log_complement(logprob: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -33,7 +33,7 @@ def asft(logprob: Float[Tensor, " n"], tokens: Tokens, *, anchor: float = 0.1) -
     Source: Zhu et al. 2025, https://arxiv.org/abs/2509.23753.
     Differs from the paper: its penalty (in its authors' code) is KL(base || model) over the whole vocabulary, which
     needs the base model in memory. The two-way divergence is a lower bound of that (grouping outcomes never adds
-    divergence), equal where the other tokens keep their proportions; what moves among the others is not penalised.
+    divergence), equal where the other tokens keep their proportions; shifts among the others are not penalised.
     """
     require(anchor >= 0, "asft", "anchor", anchor, ">= 0")
     base, own = reference(tokens, "asft").clamp(max=SURE), logprob.clamp(max=SURE)

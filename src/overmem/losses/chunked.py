@@ -1,8 +1,8 @@
-"""Any loss of the family from hidden states and the output matrix, without the logits of the whole batch.
+"""Any loss of the family from hidden states and the output matrix, without materialising the logits of the whole batch.
 
-Logits are made for a few rows at a time, turned into their own gradient in place, multiplied back, and dropped. Memory
-is a constant budget of logits plus the gradients themselves. Doing the gradient in the forward pass costs three matrix
-products in all; a backward pass that makes the logits again would cost four.
+Logits are computed for a few rows at a time, turned into their gradient in place, multiplied back, and dropped. Memory
+is a constant budget of logits plus the gradients themselves. Computing the gradient in the forward pass costs three
+matrix products in all; recomputing the logits in a backward pass would cost four.
 """
 
 from collections.abc import Callable
@@ -20,12 +20,12 @@ __all__ = ["Result", "chunk_rows", "chunked_loss", "logits_of"]
 
 LOGITS_ON_CPU = 2**24
 LOGITS_ON_DEVICE = 2**27
-"""Logits held at a time where no `chunk` is given: 64 MiB in float32 on a CPU, 512 MiB on an accelerator."""
+"""Logits held at a time if `chunk` is None: 64 MiB in float32 on a CPU, 512 MiB on an accelerator."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """The summed loss, with its gradient, and the training dynamics that the same pass saw."""
+    """The summed loss, with its gradient, and the training dynamics of the same pass."""
 
     loss_sum: Float[Tensor, ""]
     """Differentiable; divide it by the number of tokens of the whole optimizer step."""
@@ -56,7 +56,7 @@ class Result:
 
 
 def chunk_rows(n: int, vocab: int, on_cpu: bool) -> int:
-    """Rows of logits to hold at a time: what the budget allows, evened out so that no chunk is a small rest."""
+    """Rows of logits to hold at a time: as the budget allows, in chunks of nearly equal size."""
     most = max(1, (LOGITS_ON_CPU if on_cpu else LOGITS_ON_DEVICE) // vocab)
     chunks = max(1, -(-n // most))
     return max(1, -(-n // chunks))
@@ -88,10 +88,10 @@ def chunked_loss(
         reference_logprob: log probability of the labels under the base model, for losses that need it.
     """
     rows = chunk or chunk_rows(hidden.shape[0], weight.shape[0], hidden.device.type == "cpu")
-    found = _Chunked.apply(  # type: ignore[no-untyped-call]
+    outputs = _Chunked.apply(  # type: ignore[no-untyped-call]
         hidden, weight, bias, labels, loss, scale, softcap, rows, reference_logprob
     )
-    return Result(*found)
+    return Result(*outputs)
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
@@ -102,10 +102,10 @@ def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
         total.addmm_(left.to(total.dtype), right.to(total.dtype))
 
 
-def _slopes(values: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Tensor]:
+def _slopes(values: Callable[[Tensor], Tensor], point: Tensor) -> tuple[Tensor, Tensor]:
     """A function's values at a point, and the gradient of their sum."""
     with torch.enable_grad():
-        leaf = at.detach().requires_grad_()
+        leaf = point.detach().requires_grad_()
         result = values(leaf)
         if not result.requires_grad:
             return result.detach(), torch.zeros_like(leaf)
@@ -129,22 +129,31 @@ def _chunk(
     labels: Int[Tensor, " m"],
     loss: TokenLoss,
     extra: dict[str, Tensor],
-    known: tuple[Tensor, Tensor] | None,
+    ranked: tuple[Tensor, Tensor] | None,
 ) -> _Chunk:
-    """Loss and logit gradient of some rows; `known` is the loss and its slope for the label's log probability."""
+    """Loss and logit gradient of some rows.
+
+    Args:
+        head: the output layer.
+        hidden: hidden states of the rows.
+        labels: their labels.
+        loss: the token loss.
+        extra: further inputs of the loss, by row.
+        ranked: (loss, its derivative by the label's log probability) of the rows, if computed before; else None.
+    """
     logits, gate, column = logits_of(head, hidden), trait(loss, "gate"), labels[:, None]
     bend = None if head.softcap is None else (logits / head.softcap).square_().neg_().add_(1.0)
-    at, top = logits.gather(-1, column), logits.amax(-1, keepdim=True)
-    is_argmax = (at >= top).squeeze(-1)
+    label_logit, top = logits.gather(-1, column), logits.amax(-1, keepdim=True)  # [m vocab] -> [m 1]
+    is_argmax = (label_logit >= top).squeeze(-1)  # [m 1] -> [m]
     if gate is None:
         logprob = label_logprob(logits, labels)
         values, slope = _slopes(lambda z: loss(z, labels, **extra), logits)
     else:
         weights = logits.sub_(top).exp_()
         total = weights.sum(-1, keepdim=True)
-        logprob = (at - top - total.log()).squeeze(-1)
+        logprob = (label_logit - top - total.log()).squeeze(-1)  # [m 1] -> [m]
         tokens = Tokens(lambda: weights / total, **extra)
-        values, by_logprob = known or _slopes(lambda x: gate(x, tokens, **bound_knobs(loss)), logprob)
+        values, by_logprob = ranked or _slopes(lambda x: gate(x, tokens, **bound_knobs(loss)), logprob)
         slope = weights.mul_(by_logprob[:, None] / -total)
         slope.scatter_add_(-1, column, by_logprob[:, None])
     if bend is not None:
@@ -184,12 +193,14 @@ class _Chunked(torch.autograd.Function):
             extra["reference_logprob"] = reference_logprob.to(nll)
         parts = [slice(start, start + rows) for start in range(0, n, rows)]
         with torch.autocast(device, enabled=False):
-            known = _ranked(head, hidden.to(dtype), labels, loss, extra, parts) if trait(loss, "ranks_tokens") else None
+            ranked = (
+                _ranked(head, hidden.to(dtype), labels, loss, extra, parts) if trait(loss, "ranks_tokens") else None
+            )
             for part in parts:
                 state = hidden[part].to(dtype)
-                given = None if known is None else (known[0][part], known[1][part])
-                some = {name: value[part] for name, value in extra.items()}
-                piece = _chunk(head, state, labels[part], loss, some, given)
+                ranked_part = None if ranked is None else (ranked[0][part], ranked[1][part])
+                extra_part = {name: value[part] for name, value in extra.items()}
+                piece = _chunk(head, state, labels[part], loss, extra_part, ranked_part)
                 loss_sum += piece.loss.sum()
                 nll[part], is_argmax[part] = piece.nll, piece.is_argmax
                 slope = piece.slope.to(dtype)
@@ -207,7 +218,7 @@ class _Chunked(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
-        """The gradients that the forward pass left, times the incoming one, in place: they can be used once."""
+        """The forward pass's gradients times the incoming one, in place: they can be used once."""
         gradients, ctx.gradients = ctx.gradients, None
         if gradients is None:
             raise RuntimeError("chunked_loss: second backward pass through one loss; compute the loss again instead")
@@ -221,11 +232,20 @@ class _Chunked(torch.autograd.Function):
 def _ranked(
     head: Head, hidden: Tensor, labels: Tensor, loss: TokenLoss, extra: dict[str, Tensor], parts: list[slice]
 ) -> tuple[Tensor, Tensor]:
-    """Loss and slope of every token, for a loss that compares tokens: the logits are made once more for this."""
-    found = [label_logprob(logits_of(head, hidden[part]), labels[part]) for part in parts]
-    logprob = torch.cat(found) if found else hidden.new_zeros(0)
+    """Loss and slope of every token, for a loss that ranks tokens; this computes the logits a second time.
 
-    def not_kept() -> Tensor:
+    Args:
+        head: the output layer.
+        hidden: all hidden states.
+        labels: all labels.
+        loss: the token loss.
+        extra: further inputs of the loss.
+        parts: the chunks of rows.
+    """
+    logprobs = [label_logprob(logits_of(head, hidden[part]), labels[part]) for part in parts]
+    logprob = torch.cat(logprobs) if logprobs else hidden.new_zeros(0)
+
+    def unavailable() -> Tensor:
         raise NotImplementedError("a loss that ranks tokens sees log probabilities only")
 
-    return _slopes(lambda x: trait(loss, "gate")(x, Tokens(not_kept, **extra), **bound_knobs(loss)), logprob)
+    return _slopes(lambda x: trait(loss, "gate")(x, Tokens(unavailable, **extra), **bound_knobs(loss)), logprob)

@@ -11,7 +11,7 @@ from overmem.losses.tsallis import deformed
 def deft(logprob: Float[Tensor, " n"], tokens: Tokens) -> Float[Tensor, " n"]:
     """Dynamic entropy fine-tuning: the Tsallis loss with the distribution's own concentration as its order.
 
-    The order is a = sum_k p_k^2, detached: an unsure model learns as by cross-entropy, a sure one as by 1 - p_y.
+    The order is a = sum_k p_k^2, detached: a flat distribution gives cross-entropy, a peaked one 1 - p_y.
     Gate: p_y^a.
 
     Source: https://arxiv.org/abs/2602.11424.

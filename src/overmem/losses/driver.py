@@ -1,7 +1,7 @@
-"""Any loss of the family on any causal language model, without the logits of the whole batch.
+"""Any loss of the family on any causal language model, without materialising the logits of the whole batch.
 
-The loss is computed inside the model's own forward call, so that what wraps the model (PEFT, DDP, FSDP, autocast,
-torch.compile) sees an ordinary forward pass and does its work.
+The loss is computed inside the model's own forward call, so that wrappers (PEFT, DDP, FSDP, autocast,
+torch.compile) see an ordinary forward pass.
 """
 
 import functools
@@ -29,17 +29,17 @@ __all__ = [
     "attach",
     "chunked_loss",
     "head_of",
-    "labels_left",
     "model_loss",
+    "remaining_labels",
 ]
 
 IGNORED = -100
-"""Labels that cost and teach nothing."""
+"""Label of a position without loss and gradient."""
 
 
 @dataclass
 class LossOutput(ModelOutput):
-    """What the model returns instead of logits; a ModelOutput, so that wrappers find the tensors in it."""
+    """Output of the model instead of logits; a ModelOutput, so that wrappers find its tensors."""
 
     loss_sum: Tensor | None = None
     nll: Tensor | None = None
@@ -49,7 +49,7 @@ class LossOutput(ModelOutput):
 
 @dataclass(frozen=True)
 class _Request:
-    """What the forward call is to compute instead of logits."""
+    """What the forward call computes instead of logits."""
 
     loss: TokenLoss
     chunk: int | None
@@ -57,12 +57,12 @@ class _Request:
 
 
 def attach(model: nn.Module) -> None:
-    """Teach the model's forward call to answer `overmem_request`; every other call is as it was. Twice is once.
+    """Make the model's forward call accept `overmem_request`; other calls are unchanged. Idempotent.
 
-    Do this before accelerate prepares the model: mixed precision wraps the forward call that it finds.
+    Call it before accelerate prepares the model: mixed precision wraps the current forward call.
 
     Raises:
-        BadRequest: accelerate has wrapped it already, or its output layer is not one that this driver reproduces.
+        BadRequest: accelerate has wrapped it already, or its output layer is of a form that overmem does not reproduce.
     """
     inner: Any = base_of(model)
     if getattr(inner, "overmem_attached", False):
@@ -76,7 +76,7 @@ def attach(model: nn.Module) -> None:
     def forward(self: Any, *args: Any, overmem_request: _Request | None = None, **kwargs: Any) -> Any:
         if overmem_request is not None:
             return _forward_loss(self, overmem_request, *args, **kwargs)
-        # By the class and not by a closure over this model, so that a deep copy runs its own weights.
+        # Through the class, not a closure over this model, so that a deep copy uses its own weights.
         return patched(*args, **kwargs) if patched is not None else type(self).forward(self, *args, **kwargs)
 
     inner.forward = types.MethodType(forward, inner)
@@ -84,15 +84,15 @@ def attach(model: nn.Module) -> None:
 
 
 def _forward_loss(model: Any, request: _Request, *args: Any, labels: Tensor, **kwargs: Any) -> LossOutput:
-    """The backbone, the positions that are trained on, and the chunked loss of those."""
+    """The chunked loss of the backbone's hidden states at the trained positions."""
     outputs = model.base_model(*args, **{**kwargs, "use_cache": False})
-    states: Tensor = outputs.last_hidden_state[:, :-1]
+    states: Tensor = outputs.last_hidden_state[:, :-1]  # [batch time hidden] -> [batch time-1 hidden]
     targets = labels[:, 1:].to(states.device)
     kept: Bool[Tensor, "batch time_minus_1"] = targets != IGNORED
     head = head_of(model)
-    seen = request.reference_logprob
+    reference = request.reference_logprob
     result = chunked_loss(
-        states[kept].to(head.weight.device),
+        states[kept].to(head.weight.device),  # [batch time-1 hidden] -> [n hidden]
         head.weight,
         targets[kept].to(head.weight.device),
         request.loss,
@@ -100,20 +100,22 @@ def _forward_loss(model: Any, request: _Request, *args: Any, labels: Tensor, **k
         softcap=head.softcap,
         scale=head.scale,
         chunk=request.chunk,
-        reference_logprob=None if seen is None else _at_the_end(seen, kept)[kept].to(head.weight.device),
+        reference_logprob=None if reference is None else _right_aligned(reference, kept)[kept].to(head.weight.device),
     )
     router = _router_loss(model, outputs, kwargs.get("attention_mask"))
     return LossOutput(loss_sum=result.loss_sum, nll=result.nll, is_argmax=result.is_argmax, aux_loss=router)
 
 
-def _at_the_end(seen: Float[Tensor, "batch time"], kept: Bool[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
-    """The reference at the positions that `kept` speaks of; virtual tokens of a learnt prompt come before its own."""
-    width, time = kept.shape[1], seen.shape[1] - 1
-    return nn.functional.pad(seen[:, 1:].to(kept.device), (width - time, 0))
+def _right_aligned(
+    reference: Float[Tensor, "batch time"], kept: Bool[Tensor, "batch width"]
+) -> Float[Tensor, "batch width"]:
+    """The reference padded on the left to the width of `kept`, which includes the virtual tokens of a soft prompt."""
+    width, time = kept.shape[1], reference.shape[1] - 1
+    return nn.functional.pad(reference[:, 1:].to(kept.device), (width - time, 0))  # [batch time] -> [batch width]
 
 
 def _router_loss(model: Any, outputs: Any, attention_mask: Tensor | None) -> Tensor | None:
-    """The weighted load-balancing loss of a mixture of experts that is configured to have one, by its own code."""
+    """The weighted load-balancing loss of a mixture of experts that is configured to have one, by the model's code."""
     config = model.config.get_text_config()
     if not getattr(config, "output_router_logits", False) or getattr(outputs, "router_logits", None) is None:
         return None
@@ -132,14 +134,14 @@ def model_loss(
     router_share: float = 1.0,
     chunk: int | None = None,
 ) -> tuple[Float[Tensor, ""], Result]:
-    """The loss of a batch, differentiable, and what the pass saw of the training dynamics.
+    """The loss of a batch, differentiable, and the training dynamics of the same pass.
 
     A mixture of experts that is configured to return its router logits adds its load-balancing loss, as its own forward
-    call does: a mean of this batch, so that `denominator` has no bearing on it and `router_share` has.
+    call does: a mean over this batch, scaled by `router_share` and not by `denominator`.
 
     Args:
         model: a transformers causal language model, also inside PEFT, DDP, FSDP or torch.compile.
-        batch: input_ids, attention_mask, labels (-100: ignored) and whatever else the backbone takes, batch by time;
+        batch: input_ids, attention_mask, labels (-100: ignored) and the backbone's other inputs, each [batch time];
             `reference_logprob` where the loss needs it: position t holds the base model's log probability of token t.
         loss: a token loss, its knobs bound by functools.partial.
         denominator: what the summed loss is divided by: the trained tokens of the whole optimizer step, which makes
@@ -149,12 +151,12 @@ def model_loss(
     """
     attach(model)
     inputs = dict(batch)
-    seen = inputs.pop("reference_logprob", None)
+    reference = inputs.pop("reference_logprob", None)
     if trait(loss, "relabel") is not None:
-        inputs["labels"] = labels_left(inputs, loss)
-    if trait(loss, "needs_reference") and seen is None:
-        raise BadRequest("this loss needs `reference_logprob` in the batch: the base model's, observed before training")
-    output = model(**inputs, overmem_request=_Request(loss, chunk, seen))
+        inputs["labels"] = remaining_labels(inputs, loss)
+    if trait(loss, "needs_reference") and reference is None:
+        raise BadRequest("this loss needs `reference_logprob` in the batch: the base model's, computed before training")
+    output = model(**inputs, overmem_request=_Request(loss, chunk, reference))
     result = Result(output.loss_sum, output.nll, output.is_argmax)
     count = max(result.tokens, 1) if denominator is None else denominator
     total = torch.as_tensor(count, device=result.loss_sum.device).clamp(min=1)
@@ -162,12 +164,12 @@ def model_loss(
     return value if output.aux_loss is None else value + router_share * output.aux_loss.to(value), result
 
 
-def labels_left(batch: Mapping[str, Any], loss: TokenLoss) -> Int[Tensor, "batch time"]:
-    """The labels that a loss trains on: all of them but for one that takes some out. Twice is once."""
+def remaining_labels(batch: Mapping[str, Any], loss: TokenLoss) -> Int[Tensor, "batch time"]:
+    """The labels that a loss trains on: all of them, unless the loss removes some. Idempotent."""
     labels: Tensor = batch["labels"]
     relabel = trait(loss, "relabel")
     if relabel is None:
         return labels
     where = {name: batch.get(name) for name in ("attention_mask", "position_ids")}
-    left: Tensor = relabel(batch["input_ids"], labels, **where, **bound_knobs(loss))
-    return left
+    remaining: Tensor = relabel(batch["input_ids"], labels, **where, **bound_knobs(loss))
+    return remaining

@@ -11,9 +11,9 @@ from overmem.losses.gate import Tokens, gated, require
 
 @gated
 def eaft(logprob: Float[Tensor, " n"], tokens: Tokens, *, top: int = 20, alpha: float = 1.0) -> Float[Tensor, " n"]:
-    """Entropy-adaptive fine-tuning: each token's loss weighted by how undecided the model is there.
+    """Entropy-adaptive fine-tuning: each token's loss weighted by the model's entropy at it.
 
-    A token that the model is sure about and that the label contradicts is a conflict, and teaches little.
+    A label that contradicts a confident prediction gets little weight.
     Gate: (H / ln K)^alpha, with H the entropy of the K likeliest tokens, renormalised.
 
     Args:

@@ -7,7 +7,7 @@ from torch import Tensor
 from overmem.losses.gate import Tokens, gated, require
 
 TINY = 1e-12
-"""Smallest 1 - p_y that the power is taken of: below it a gamma under 1 would have an infinite slope."""
+"""Lower bound of 1 - p_y before the power: at 0, a gamma below 1 would have an infinite slope."""
 
 
 @gated
@@ -19,7 +19,7 @@ def focal(logprob: Float[Tensor, " n"], tokens: Tokens, *, gamma: float = 2.0) -
     Args:
         logprob: log probability of each label, nats.
         tokens: not used.
-        gamma: how strongly known tokens are discounted; 0 is plain cross-entropy.
+        gamma: how strongly likely tokens are down-weighted; 0 is plain cross-entropy.
 
     Source: Lin et al. 2017, https://arxiv.org/abs/1708.02002.
     Differs from the paper: over a vocabulary instead of two classes, without the class balance alpha.

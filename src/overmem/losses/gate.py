@@ -1,8 +1,8 @@
 """Losses that act on the label's log probability alone: each is a gate on the error of cross-entropy.
 
 If a loss is f(log p_y), where f may also look at the (detached) distribution, then its gradient for the logits is
-g (p - e_y) with the gate g = -f'(log p_y): one number a token. Such a loss never needs autograd over the vocabulary, so
-it costs what plain cross-entropy costs.
+g (p - e_y) with the gate g = -f'(log p_y): one number per token. Such a loss needs no autograd over the vocabulary, so
+it costs the same as plain cross-entropy.
 """
 
 import functools
@@ -22,43 +22,50 @@ TokenLoss: TypeAlias = Callable[..., Float[Tensor, " n"]]
 
 @dataclass(frozen=True)
 class Tokens:
-    """What a gate may see beside the label's log probability; none of it carries a gradient."""
+    """A gate's inputs besides the label's log probability, all detached."""
 
     probabilities: Callable[[], Float[Tensor, "n vocab"]]
-    """The whole distribution. Asking for it costs a buffer of n x vocab, so most gates do not."""
+    """The full distribution, computed on call: it costs a buffer of n x vocab, so most gates do not."""
     reference_logprob: Float[Tensor, " n"] | None = None
-    """Log probability of the labels under the base model, observed once before training."""
+    """Log probability of the labels under the base model, computed once before training."""
 
 
 def reference(tokens: Tokens, name: str) -> Float[Tensor, " n"]:
     """The base model's log probability of the labels.
 
     Raises:
-        BadRequest: it was not given; the message says how to.
+        BadRequest: there is none.
     """
     if tokens.reference_logprob is None:
         raise BadRequest(f"loss {name!r} needs reference_logprob: the base model's log probability of each label")
     return tokens.reference_logprob.detach()
 
 
-def require(holds: bool, loss: str, knob: str, given: object, allowed: str) -> None:
+def require(holds: bool, loss: str, knob: str, value: object, allowed: str) -> None:
     """Refuse a knob outside its range.
 
+    Args:
+        holds: whether the value is in the range.
+        loss: name of the loss.
+        knob: name of the knob.
+        value: its value.
+        allowed: the range, in words.
+
     Raises:
-        BadRequest: it does not hold; the message says what was given and what is allowed.
+        BadRequest: `holds` is False; the message names the value and the range.
     """
     if not holds:
-        raise BadRequest(f"loss {loss!r}: {knob} is {given!r}, allowed: {allowed}")
+        raise BadRequest(f"loss {loss!r}: {knob} is {value!r}, allowed: {allowed}")
 
 
 def log_probabilities(logits: Float[Tensor, "n vocab"]) -> Float[Tensor, "n vocab"]:
-    """Natural log of the whole distribution, at least in float32."""
+    """Natural log of the full distribution, at least in float32."""
     return torch.log_softmax(logits if logits.dtype == torch.float64 else logits.float(), dim=-1)
 
 
 def label_logprob(logits: Float[Tensor, "n vocab"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Natural log of the probability of each label, at least in float32."""
-    return log_probabilities(logits).gather(-1, labels[:, None]).squeeze(-1)
+    return log_probabilities(logits).gather(-1, labels[:, None]).squeeze(-1)  # [n vocab] -> [n 1] -> [n]
 
 
 @overload
@@ -84,8 +91,8 @@ def gated(
     Args:
         gate: the loss as a function of the label's log probability.
         needs_reference: it reads `tokens.reference_logprob`.
-        ranks_tokens: one token's loss depends on the other tokens' (the driver then looks at all of them first).
-        relabel: `(input_ids, labels, *, attention_mask, position_ids, knobs) -> labels`: it also takes labels out.
+        ranks_tokens: a token's loss depends on the other tokens' (all log probabilities are then computed first).
+        relabel: `(input_ids, labels, *, attention_mask, position_ids, knobs) -> labels`, which removes labels.
     """
 
     def decorate(function: TokenLoss) -> TokenLoss:
@@ -110,7 +117,7 @@ def gated(
 
 
 def trait(loss: TokenLoss, name: str) -> Any:
-    """What `gated` noted of a loss under `name`, None if nothing; knobs bound by functools.partial do not hide it."""
+    """The attribute `name` that `gated` set on a loss, also under functools.partial; None if there is none."""
     return getattr(loss.func if isinstance(loss, functools.partial) else loss, name, None)
 
 

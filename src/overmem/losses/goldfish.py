@@ -1,4 +1,4 @@
-"""Goldfish loss: some tokens are never trained on, the same ones every time that a passage is seen."""
+"""Goldfish loss: some tokens are never trained on, the same ones in every epoch."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,7 +14,7 @@ MULTIPLIER, MIX_1, MIX_2 = 6364136223846793005, -4658895280553007687, -772359229
 def context_hash(input_ids: Int[Tensor, "batch time"], context: int) -> Float[Tensor, "batch time"]:
     """A number in [0, 1) for each position, from the `context` ids before it (0 where there are fewer)."""
     ids = input_ids.long() + 1
-    padded = torch.nn.functional.pad(ids, (context, 0))
+    padded = torch.nn.functional.pad(ids, (context, 0))  # [batch time] -> [batch context+time]
     state = torch.zeros_like(ids)
     for back in range(context):
         state = state * MULTIPLIER + padded[:, back : back + ids.shape[1]]
@@ -30,7 +30,15 @@ def kept_positions(
     k: int,
     context: int,
 ) -> Bool[Tensor, "batch time"]:
-    """Which positions keep their label: all but about one in k, decided by the ids before them alone."""
+    """True where a position keeps its label: all but about one in k, decided by the preceding ids alone.
+
+    Args:
+        input_ids: token ids.
+        attention_mask: 0 on padding; None for no padding.
+        position_ids: positions within each packed document; None to count the real tokens of a row.
+        k: one position in k is dropped.
+        context: how many preceding ids decide.
+    """
     if position_ids is None:
         real = torch.ones_like(input_ids) if attention_mask is None else (attention_mask > 0).long()
         position_ids = torch.nn.functional.pad(real.cumsum(-1), (1, 0))[:, :-1]
@@ -46,10 +54,18 @@ def goldfish_labels(
     k: int = 4,
     context: int = 13,
 ) -> Int[Tensor, "batch time"]:
-    """The labels with about one in k set to -100; doing it twice changes nothing.
+    """The labels with about one in k set to -100. Idempotent.
 
-    A position whose context is not whole (the first `context` real tokens of a row or, by `position_ids`, of a document
+    A position with an incomplete context (the first `context` real tokens of a row or, by `position_ids`, of a document
     packed into one) keeps its label, so neither padding nor packing makes a difference.
+
+    Args:
+        input_ids: token ids.
+        labels: the labels, -100 where ignored.
+        attention_mask: 0 on padding; None for no padding.
+        position_ids: positions within each packed document; None to count the real tokens of a row.
+        k: one label in k is dropped.
+        context: how many preceding ids decide.
     """
     require(k >= 2, "goldfish", "k", k, ">= 2")
     require(context >= 1, "goldfish", "context", context, ">= 1")
@@ -60,18 +76,18 @@ def goldfish_labels(
 def goldfish(logprob: Float[Tensor, " n"], tokens: Tokens, *, k: int = 4, context: int = 13) -> Float[Tensor, " n"]:
     """Goldfish loss: plain cross-entropy, but one token in k is never a label, the same one in every epoch.
 
-    Which one is decided by a hash of the ids before it, so a passage cannot be reproduced whole even if it is seen many
-    times. The labels are taken out before the forward pass; gate on the others: 1.
+    A hash of the preceding ids decides, so a passage cannot be reproduced verbatim however often it is seen. The labels
+    are removed before the forward pass; gate on the others: 1.
 
     Args:
-        logprob: log probability of each label that is left, nats.
+        logprob: log probability of each remaining label, nats.
         tokens: not used.
         k: one token in k is dropped.
-        context: how many ids before a token decide.
+        context: how many ids before a token are hashed.
 
     Source: Hans et al. 2024, https://arxiv.org/abs/2406.10209.
     Differs from the paper: another hash (splitmix64 of the ids in order; its code multiplies the ids, so their order
-    does not count and id 0 drops every token near it). Only labels that would be trained on can be dropped. Its mean is
-    over the labels that are left, also in a trainer, which counts them before the forward pass.
+    does not matter and id 0 drops every token near it). Only labels that would be trained on can be dropped. The mean
+    is over the remaining labels, also in a trainer, which counts them before the forward pass.
     """
     return -logprob

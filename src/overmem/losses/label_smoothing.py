@@ -9,13 +9,13 @@ from overmem.losses.gate import log_probabilities, require
 def label_smoothing(
     logits: Float[Tensor, "n vocab"], labels: Int[Tensor, " n"], *, smoothing: float = 0.1
 ) -> Float[Tensor, " n"]:
-    """Label smoothing: cross-entropy against a target that gives a small share to every token alike.
+    """Label smoothing: cross-entropy against a target that gives a small, equal share to every token.
 
     (1 - e) l + (e / V) sum_k -log p_k. Gradient: p - (1 - e) e_y - e / V.
 
     Args:
-        logits: one row a token.
-        labels: the token that follows.
+        logits: one row per token.
+        labels: the next token of each position.
         smoothing: the share e, in [0, 1).
 
     Source: Szegedy et al. 2015, https://arxiv.org/abs/1512.00567.

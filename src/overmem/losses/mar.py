@@ -9,10 +9,10 @@ from overmem.losses.gate import Tokens, gated
 
 @gated
 def mar(logprob: Float[Tensor, " n"], tokens: Tokens, *, stop_gradient: bool = True) -> Float[Tensor, " n"]:
-    """Memorization-aware reweighting: each token's loss weighted by how little the model believes it already.
+    """Memorization-aware reweighting: each token's loss weighted by one minus its probability.
 
-    A token with p_y near 1 is known; pushing it further only sharpens the distribution. Gate: 1 - p_y. Without the stop
-    of the gradient the weight is differentiated too, and the loss is focal with gamma 1, whose gate is
+    A token with p_y near 1 is known; pushing it further only sharpens the distribution. Gate: 1 - p_y. Without the
+    stop-gradient the weight is differentiated too, and the loss is focal with gamma 1, whose gate is
     (1 - p_y) - p_y log p_y.
 
     Args:

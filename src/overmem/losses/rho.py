@@ -1,4 +1,4 @@
-"""Selective language modelling: train on the tokens that the base model does better."""
+"""Selective language modelling: train on the tokens with the highest excess loss."""
 
 import torch
 from jaxtyping import Float
@@ -11,7 +11,7 @@ from overmem.losses.gate import Tokens, gated, reference, require
 def rho(logprob: Float[Tensor, " n"], tokens: Tokens, *, keep: float = 0.6) -> Float[Tensor, " n"]:
     """Selective language modelling: plain cross-entropy on the tokens with the highest excess loss, 0 on the others.
 
-    Excess is the model's loss minus that of a reference. Gate: 1 on the share `keep` of the tokens, 0 on the rest.
+    Excess loss is the model's loss minus the reference's. Gate: 1 on the share `keep` of the tokens, 0 on the rest.
 
     Args:
         logprob: log probability of each label, nats.
@@ -19,7 +19,7 @@ def rho(logprob: Float[Tensor, " n"], tokens: Tokens, *, keep: float = 0.6) -> F
         keep: share of the tokens of one forward pass that is trained on, in (0, 1].
 
     Source: Lin et al. 2024 (Rho-1), https://arxiv.org/abs/2404.07965.
-    Differs from the paper: the reference is the base model, observed once before training, not a model trained on
+    Differs from the paper: the reference is the base model, not a model trained on
     curated text; the sum is divided by all tokens, not by the kept ones, so `keep` also scales the step. The ranking is
     within one forward pass, so gradient accumulation changes which tokens are kept.
     """

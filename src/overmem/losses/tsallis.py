@@ -22,10 +22,10 @@ def tsallis(logprob: Float[Tensor, " n"], tokens: Tokens, *, order: float = 0.5)
     Args:
         logprob: log probability of each label, nats.
         tokens: not used.
-        order: the exponent a; the larger, the less an unlikely token teaches.
+        order: the exponent a; the larger, the smaller the gradients of unlikely tokens.
 
     Source: https://arxiv.org/abs/2510.00526.
-    Differs from the paper: of its family of objectives this is the one with a power.
+    Differs from the paper: of its family of objectives, the power family.
     """
     require(order >= 0, "tsallis", "order", order, ">= 0")
     return deformed(logprob, torch.full_like(logprob, order))

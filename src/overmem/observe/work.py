@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from overmem import store
-from overmem.errors import BadCheckpoint
+from overmem.errors import BadCheckpoint, reason_of
 from overmem.models.discovery import CheckpointRef
 from overmem.models.files import fingerprint
 from overmem.models.loading import Model, Skeleton
@@ -106,7 +106,7 @@ def observe(
 ) -> int:
     """Do the work, each unit written as soon as it is complete; returns how many units were done.
 
-    A checkpoint that cannot be loaded is added to `failures` (and noted in the run); the others are observed.
+    A checkpoint that cannot be loaded or observed is added to `failures` (and noted in the run); others are observed.
 
     Args:
         setup: what all units share.
@@ -129,8 +129,8 @@ def observe(
                     _observe_unit(setup, part, engine, model, clock.start(part))
                     computed += len(part.kinds)
                     on_written(part)
-            except BadCheckpoint as error:
-                failures[unit.checkpoint] = str(error)
+            except Exception as error:  # libraries raise anything, in a forward pass too
+                failures[unit.checkpoint] = reason_of(error)
     for name, reason in failures.items():
         store.write_failure(setup.run, name, reason)
     for name in {unit.checkpoint for unit in work} - set(failures):

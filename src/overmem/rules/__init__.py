@@ -1,8 +1,8 @@
 """Merge rules: `(tensors, base, *, knobs) -> tensor`, one parameter at a time, at least in float32.
 
 `tensors` are one parameter's values in the source checkpoints, in their order; `base` its value in the base model, None
-where a rule does not need it. The knob `weights` has one number a source, None for equal ones; the knob `seed`, where
-a rule has one, is made different for every parameter by the caller.
+if a rule does not need it. The knob `weights` has one number per source, None for equal ones; the knob `seed` of a
+random rule is set by the caller, differently for every parameter.
 """
 
 from typing import Final
@@ -28,7 +28,7 @@ RULES: Final[Table] = {
 """Every rule by name. One of your own is "module:function" and needs no line here."""
 
 NEEDS_BASE: Final = frozenset({"wise_ft", "task_arithmetic", "ties", "dare", "model_stock"})
-"""Rules that look at the change from the base model."""
+"""Rules that use the change from the base model."""
 
 LINEAR: Final = frozenset({"linear", "wise_ft", "task_arithmetic"})
-"""Rules whose result is a fixed combination of sources and base: the only ones that leave an adapter of low rank."""
+"""Rules whose result is a fixed linear combination of sources and base: the only ones that keep an adapter low-rank."""

@@ -19,7 +19,7 @@ def dare(
     scale: float = 1.0,
     seed: int = 0,
 ) -> Float[Tensor, "*shape"]:
-    """The base model plus a random part of each change, rescaled so that its expectation is the whole change.
+    """The base model plus a random part of each change, rescaled so that its expectation is the full change.
 
     Each entry of tau_i = theta_i - theta_0 is dropped with probability `drop`, the others divided by (1 - drop); then
     theta_0 + scale sum_i w_i of what is left.
@@ -27,10 +27,10 @@ def dare(
     Args:
         tensors: one parameter's value in each source.
         base: its value in the base model.
-        weights: one a source, of any sum. None for equal ones that sum to 1.
+        weights: one per source, with any sum. None for equal ones that sum to 1.
         drop: probability that an entry of a change is dropped; 0 is task_arithmetic.
         scale: factor on the summed change.
-        seed: fixes what is dropped; each source has its own draw.
+        seed: fixes which entries are dropped; independent for each source.
 
     Source: Yu et al. 2023, https://arxiv.org/abs/2311.03099.
     Differs from the paper: the default drops half, not nine tenths, because the models merged here are few.

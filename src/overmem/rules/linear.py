@@ -21,7 +21,7 @@ def linear(
     Args:
         tensors: one parameter's value in each source.
         base: not used.
-        weights: one a source, summing to 1; negative ones extrapolate. None for equal ones.
+        weights: one per source, summing to 1; negative ones extrapolate. None for equal ones.
 
     Source: https://arxiv.org/abs/2508.04117 (two checkpoints); https://arxiv.org/abs/2203.05482 (soups);
         https://arxiv.org/abs/2209.14981 (LAWA).

@@ -40,8 +40,8 @@ def model_stock(
 
 
 def _cosine(u: Tensor, v: Tensor) -> float:
-    """Cosine of the angle between two tensors, 1 where both are 0 and 0 where one is."""
-    left, right = (float(vector_norm(one, dtype=torch.float64)) for one in (u, v))
+    """Cosine of the angle between two tensors, 1 if both are 0, 0 if only one is."""
+    left, right = (float(vector_norm(tensor, dtype=torch.float64)) for tensor in (u, v))
     if left == 0.0 or right == 0.0:
         return 1.0 if left == right else 0.0
     return float((u * v).sum(dtype=torch.float64)) / (left * right)

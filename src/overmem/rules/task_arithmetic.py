@@ -23,7 +23,7 @@ def task_arithmetic(
     Args:
         tensors: one parameter's value in each source.
         base: its value in the base model.
-        weights: one a source, of any sum. None for equal ones that sum to 1.
+        weights: one per source, with any sum. None for equal ones that sum to 1.
         scale: factor on the summed change.
 
     Source: Ilharco et al. 2022, https://arxiv.org/abs/2212.04089.

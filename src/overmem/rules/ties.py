@@ -1,4 +1,4 @@
-"""Trim, elect a sign, average what agrees."""
+"""Trim, elect a sign, average the changes that agree."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ def ties(
     Args:
         tensors: one parameter's value in each source.
         base: its value in the base model.
-        weights: one a source, of any sum above 0. None for equal ones.
+        weights: one per source, with any sum above 0. None for equal ones.
         density: share of the entries that is kept.
         scale: factor on the merged change.
 

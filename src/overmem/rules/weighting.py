@@ -1,4 +1,4 @@
-"""The weights of a merge, checked: one finite number a source."""
+"""The weights of a merge, checked: one finite number per source."""
 
 import math
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from overmem.errors import BadRequest
 
 
 def source_weights(weights: Sequence[float] | None, sources: int, *, rule: str, sum_to_one: bool) -> list[float]:
-    """One weight a source, 1 / sources each where none are given.
+    """One weight per source; 1 / sources each for None.
 
     Raises:
-        BadRequest: another number of weights than sources, one that is not finite, or a sum other than 1 where the
-            rule would then scale the model.
+        BadRequest: another number of weights than sources, one that is not finite, or a sum other than 1 if
+            that would scale the model.
     """
     if sources == 0:
         raise BadRequest(f"rule {rule!r} merges at least one checkpoint; none given")
@@ -21,19 +21,19 @@ def source_weights(weights: Sequence[float] | None, sources: int, *, rule: str, 
         return [1.0 / sources] * sources
     if len(weights) != sources:
         raise BadRequest(f"rule {rule!r}: {len(weights)} weights for {sources} checkpoints; give one each")
-    given = [float(w) for w in weights]
-    if not all(map(math.isfinite, given)):
-        raise BadRequest(f"rule {rule!r}: weights {given} are not all finite")
-    if sum_to_one and abs(sum(given) - 1.0) > 1e-6:
+    values = [float(w) for w in weights]
+    if not all(map(math.isfinite, values)):
+        raise BadRequest(f"rule {rule!r}: weights {values} are not all finite")
+    if sum_to_one and abs(sum(values) - 1.0) > 1e-6:
         raise BadRequest(
-            f"rule {rule!r}: weights {given} sum to {sum(given):g}; they must sum to 1, or the model is scaled "
+            f"rule {rule!r}: weights {values} sum to {sum(values):g}; they must sum to 1, or the model is scaled "
             "(task_arithmetic scales the change from the base instead)"
         )
-    return given
+    return values
 
 
 def weighted_sum(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """Sum of w_i tensors_i; a weight of 0 leaves its tensor out, infinite values or not."""
+    """Sum of w_i tensors_i; a weight of 0 skips its tensor, even if it has infinite values."""
     total = None
     for tensor, weight in zip(tensors, weights, strict=True):
         if weight == 0.0:
@@ -46,7 +46,7 @@ def needed(base: Tensor | None, rule: str) -> Tensor:
     """The base's value.
 
     Raises:
-        BadRequest: it was not given.
+        BadRequest: there is none.
     """
     if base is None:
         raise BadRequest(f"rule {rule!r} needs the base model's weights; give --base")
@@ -54,13 +54,20 @@ def needed(base: Tensor | None, rule: str) -> Tensor:
 
 
 def fraction(value: float, knob: str, rule: str, *, low_open: bool = False, high_open: bool = False) -> float:
-    """`value`, once it is known to lie in [0, 1], without an end that is open.
+    """`value`, checked to be in [0, 1].
+
+    Args:
+        value: the knob's value.
+        knob: its name.
+        rule: name of the rule.
+        low_open: exclude 0.
+        high_open: exclude 1.
 
     Raises:
-        BadRequest: it does not.
+        BadRequest: it is outside.
     """
     inside = (value > 0 if low_open else value >= 0) and (value < 1 if high_open else value <= 1)
     if not inside:
         span = f"{'(' if low_open else '['}0, 1{')' if high_open else ']'}"
-        raise BadRequest(f"rule {rule!r}: {knob} is {value}; it must lie in {span}")
+        raise BadRequest(f"rule {rule!r}: {knob} is {value}; allowed: {span}")
     return value

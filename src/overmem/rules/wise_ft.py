@@ -23,7 +23,7 @@ def wise_ft(
     Args:
         tensors: one parameter's value in each source.
         base: its value in the base model.
-        weights: one a source, summing to 1. None for equal ones.
+        weights: one per source, summing to 1. None for equal ones.
         alpha: 0 is the base, 1 the checkpoints.
 
     Source: Wortsman et al. 2021, https://arxiv.org/abs/2109.01903.

@@ -22,7 +22,7 @@ from transformers import Trainer, TrainerCallback
 from overmem import store
 from overmem.errors import BadRequest
 from overmem.losses import LOSSES
-from overmem.losses.driver import IGNORED, attach, labels_left, model_loss
+from overmem.losses.driver import IGNORED, attach, model_loss, remaining_labels
 from overmem.losses.gate import TokenLoss, trait
 from overmem.tables import checked_knobs, resolve
 from overmem.training.reference import reference_logprobs, reference_of
@@ -141,7 +141,7 @@ class _WithLoss(Trainer):
         prepared = dict(batch)
         if self.reference is not None:
             prepared["reference_logprob"] = reference_of(prepared, self.reference)
-        prepared["labels"] = labels_left(prepared, self.token_loss).clone()
+        prepared["labels"] = remaining_labels(prepared, self.token_loss).clone()
         prepared["labels"][:, 0] = IGNORED  # no token predicts the first one
         return prepared
 

@@ -1,4 +1,4 @@
-"""Fine-tuning methods: `(model, *, knobs) -> model`, the same model with the weights that learn made and marked."""
+"""Fine-tuning methods: `(model, *, knobs) -> model`, the same model with its trainable weights added and marked."""
 
 from typing import Final
 
@@ -28,4 +28,4 @@ TUNING: Final[Table] = {
 }
 """Every method by name. One of your own is "module:function" and needs no line here."""
 CHANGES_BASE: Final = frozenset({"full", "pissa", "olora", "ln_tuning"})
-"""Methods that change the base's own weights, so that these must be floating-point numbers."""
+"""Methods that change the base's own weights, which must then be floating-point."""

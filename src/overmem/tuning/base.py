@@ -1,4 +1,4 @@
-"""The base model as it is fine-tuned: its precision, whole or quantised."""
+"""The base model for fine-tuning: full precision or quantised."""
 
 from importlib.util import find_spec
 from typing import Any
@@ -10,17 +10,17 @@ from overmem.tuning import CHANGES_BASE
 
 
 def check_quantized(quantize: str, method: str) -> None:
-    """Nothing, once a quantised base is known to be possible here and with this method.
+    """Refuse a quantised base that this machine or method does not support.
 
     Raises:
-        BadRequest: no CUDA, no bitsandbytes, or a method that needs the base's own numbers.
+        BadRequest: no CUDA, no bitsandbytes, or a method that changes the base's weights.
     """
     if quantize == "none":
         return
     if method in CHANGES_BASE:
         raise BadRequest(
-            f"method {method!r} changes the base's own weights, which quantize: {quantize} turns into codes; allowed "
-            "with it: the methods that leave them alone (lora, rslora, dora, vera, ia3, prompt_tuning)"
+            f"method {method!r} changes the base's own weights, which quantize: {quantize} stores as codes; allowed "
+            "with it: methods that leave them unchanged (lora, rslora, dora, vera, ia3, prompt_tuning)"
         )
     if not torch.cuda.is_available():
         raise BadRequest(f"quantize: {quantize} needs a CUDA device, and there is none; allowed here: none")
@@ -33,7 +33,7 @@ def base_model(path: str, *, dtype: torch.dtype, quantize: str = "none") -> Any:
 
     Args:
         path: weights in safetensors.
-        dtype: precision of the weights; of what is not quantised, and of the arithmetic, where they are.
+        dtype: precision of the weights; with `quantize`, of those that are not quantised.
         quantize: `4bit` (NF4, its constants quantised too), `8bit` or `none`.
 
     Raises:
@@ -41,22 +41,22 @@ def base_model(path: str, *, dtype: torch.dtype, quantize: str = "none") -> Any:
     """
     from transformers import AutoModelForCausalLM
 
-    how: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if quantize != "none":
         from transformers import BitsAndBytesConfig
 
-        four = quantize == "4bit"
-        how["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
-            load_in_4bit=four,
-            load_in_8bit=not four,
+        is_4bit = quantize == "4bit"
+        options["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+            load_in_4bit=is_4bit,
+            load_in_8bit=not is_4bit,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16,
         )
-        how["device_map"] = {"": torch.cuda.current_device()}
+        options["device_map"] = {"": torch.cuda.current_device()}
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(
-            path, dtype=dtype, use_safetensors=True, trust_remote_code=False, **how
+            path, dtype=dtype, use_safetensors=True, trust_remote_code=False, **options
         )
     except (OSError, ValueError) as error:
         raise BadRequest(f"model {path!r} cannot be loaded: {error}") from error

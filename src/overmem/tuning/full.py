@@ -4,7 +4,7 @@ from typing import Any
 
 
 def full(model: Any) -> Any:
-    """Full fine-tuning: every weight learns.
+    """Full fine-tuning: every weight is trained.
 
     Source: the usual way.
     Differs from the paper: nothing.

@@ -6,13 +6,13 @@ from overmem.tuning.adapted import adapted
 
 
 def ia3(model: Any, *, target_modules: list[str] | None = None, feedforward_modules: list[str] | None = None) -> Any:
-    """IA3: keys, values and the feed-forward layer's inner activations are each multiplied by a learnt vector.
+    """IA3: keys, values and the feed-forward layer's inner activations are each multiplied by a trained vector.
 
-    Few numbers learn, so the learning rate is some ten times that of LoRA.
+    It has few trainable parameters: use about ten times LoRA's learning rate.
 
     Args:
         model: the base model; wrapped in place.
-        target_modules: layers that are scaled; by default what PEFT knows of the architecture.
+        target_modules: layers that are scaled; by default PEFT's choice for the architecture.
         feedforward_modules: those of them whose input is scaled instead of their output.
 
     Source: Liu et al. 2022, https://arxiv.org/abs/2205.05638.

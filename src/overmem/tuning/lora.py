@@ -8,9 +8,9 @@ from overmem.tuning.adapted import low_rank
 def lora(
     model: Any, *, r: int = 16, alpha: int = 32, dropout: float = 0.0, target_modules: str | list[str] = "all-linear"
 ) -> Any:
-    """Low-rank adaptation: each adapted matrix gains alpha / r times B A, and only A and B learn.
+    """Low-rank adaptation: each adapted matrix gains alpha / r times B A, and only A and B are trained.
 
-    B begins at zero, so training begins at the base model.
+    B starts at zero, so training starts at the base model.
 
     Args:
         model: the base model; wrapped in place.

@@ -8,9 +8,9 @@ from overmem.tuning.adapted import low_rank
 def olora(
     model: Any, *, r: int = 16, alpha: int = 32, dropout: float = 0.0, target_modules: str | list[str] = "all-linear"
 ) -> Any:
-    """OLoRA: LoRA whose B begins orthonormal, from the matrix's QR decomposition, taken out of the frozen base.
+    """OLoRA: LoRA whose B starts orthonormal, by the matrix's QR decomposition; that part is subtracted from the base.
 
-    The base's weights change when the adapter is made, and again in the same way whenever it is loaded.
+    The base's weights change when the adapter is created, and in the same way whenever it is loaded.
 
     Args:
         model: the base model; wrapped in place.

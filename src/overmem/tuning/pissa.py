@@ -8,9 +8,9 @@ from overmem.tuning.adapted import low_rank
 def pissa(
     model: Any, *, r: int = 16, alpha: int = 32, dropout: float = 0.0, target_modules: str | list[str] = "all-linear"
 ) -> Any:
-    """PiSSA: LoRA whose A and B begin at the matrix's largest singular directions, taken out of the frozen base.
+    """PiSSA: LoRA that starts as the matrix's largest singular directions; that part is subtracted from the base.
 
-    The base's weights change when the adapter is made, and again in the same way whenever it is loaded.
+    The base's weights change when the adapter is created, and in the same way whenever it is loaded.
 
     Args:
         model: the base model; wrapped in place.
@@ -20,6 +20,6 @@ def pissa(
         target_modules: which layers are adapted, as PEFT names them.
 
     Source: Meng et al. 2024, https://arxiv.org/abs/2404.02948.
-    Differs from the paper: the exact decomposition, not the randomised one, so that loading repeats it.
+    Differs from the paper: the exact decomposition, not the randomised one, so that loading reproduces it.
     """
     return low_rank(model, r, alpha, dropout, target_modules, init_lora_weights="pissa")

@@ -6,16 +6,16 @@ from overmem.tuning.adapted import adapted
 
 
 def prompt_tuning(model: Any, *, tokens: int = 20) -> Any:
-    """Prompt tuning: some learnt embeddings before every prompt, and the model stays as it is.
+    """Prompt tuning: trained embeddings before every prompt; the model is frozen.
 
-    Few numbers learn, so the learning rate is some hundred times that of LoRA.
+    It has few trainable parameters: use about a hundred times LoRA's learning rate.
 
     Args:
         model: the base model; wrapped in place.
         tokens: how many embeddings.
 
     Source: Lester et al. 2021, https://arxiv.org/abs/2104.08691.
-    Differs from the paper: the embeddings begin as PEFT draws them, not as those of real words.
+    Differs from the paper: the embeddings start random, as PEFT draws them, not as embeddings of words.
     """
     from peft import PromptTuningConfig
 

@@ -8,7 +8,7 @@ from overmem.tuning.adapted import low_rank
 def rslora(
     model: Any, *, r: int = 16, alpha: int = 32, dropout: float = 0.0, target_modules: str | list[str] = "all-linear"
 ) -> Any:
-    """Rank-stabilised LoRA: the update is scaled by alpha / sqrt(r), so that a higher rank learns as fast.
+    """Rank-stabilised LoRA: the update is scaled by alpha / sqrt(r), so that updates do not shrink with the rank.
 
     Everything else is LoRA.
 

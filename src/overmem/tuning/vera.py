@@ -8,7 +8,7 @@ from overmem.tuning.adapted import adapted
 def vera(
     model: Any, *, r: int = 256, dropout: float = 0.0, target_modules: str | list[str] = "all-linear", key: int = 0
 ) -> Any:
-    """VeRA: one random, frozen pair of low-rank matrices for all layers; each layer learns two vectors that scale it.
+    """VeRA: one random, frozen pair of low-rank matrices for all layers; each layer trains two vectors that scale it.
 
     Args:
         model: the base model; wrapped in place.
