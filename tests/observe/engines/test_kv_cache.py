@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import transformers
 from small_models import SIZES, grouped, made
 from transformers import (
     AutoModelForCausalLM,
@@ -94,6 +95,17 @@ def test_a_model_with_states_that_are_not_keys_and_values_is_completed_in_batche
     together = drawn(model, Decoding(draws=2, max_new_tokens=LIMIT), 300)
     assert [c.token_ids for c in together] == [c.token_ids for c in one_by_one]
     assert [c.token_ids for c in together if not c.draw] == [generated(model, p, LIMIT) for p in PROMPTS]
+
+
+@pytest.mark.parametrize("kind", ["Mamba", "Mamba2"])
+def test_completions_of_a_model_that_takes_its_state_as_cache_params_are_those_of_generate(kind):
+    sizes = {"vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 2, "state_size": 8, "initializer_range": 0.5}
+    more = {"num_heads": 8, "head_dim": 8, "n_groups": 1} if kind == "Mamba2" else {}
+    config = getattr(transformers, f"{kind}Config")(**sizes, **more)
+    model = made(lambda: getattr(transformers, f"{kind}ForCausalLM")(config))
+    found = drawn(model, Decoding(max_new_tokens=LIMIT), 4096)
+    assert [c.token_ids for c in found] == [generated(model, p, LIMIT) for p in PROMPTS]
+    assert len({len(c.token_ids) for c in found}) > 1
 
 
 def test_no_step_takes_new_memory_for_keys_and_values(model):

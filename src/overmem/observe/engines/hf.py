@@ -35,6 +35,7 @@ from overmem.observe.engines.engine import Engine
 from overmem.observe.engines.kv_cache import BatchKVCache, SlotKVCache, make_cache
 
 _NO_HOOKS = Hooks()
+_TAKES_CACHE_PARAMS = ("mamba", "mamba2", "falcon_mamba")
 
 
 class HuggingFace(Engine):
@@ -209,16 +210,24 @@ def _next_logits(state: _GenerationState) -> Float[Tensor, "rows vocab"]:
 def _last_logits(
     model: Model, ids: Int[Tensor, "rows time"], mask: Tensor, positions: Tensor, cache: Any
 ) -> Float[Tensor, "rows vocab"]:
+    name = _cache_argument(model)
+    if name == "cache_params":
+        mask = mask[:, -ids.shape[1] :]  # [rows width] -> [rows time]: the state has no columns to mask
     out = model(
         input_ids=ids,
         attention_mask=mask,
         position_ids=positions,
-        past_key_values=cache,
         use_cache=True,
         logits_to_keep=1,
+        **{name: cache},
     )
     logits: Tensor = out.logits[:, -1].float()
     return logits
+
+
+def _cache_argument(model: Model) -> str:
+    """The name under which the forward call takes a cache: Mamba and its kin ignore `past_key_values`."""
+    return "cache_params" if model.config.model_type in _TAKES_CACHE_PARAMS else "past_key_values"
 
 
 def _append_tokens(rows: Sequence[_Row], logits: Float[Tensor, "rows vocab"], decoding: Decoding) -> None:
