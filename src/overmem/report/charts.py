@@ -3,20 +3,23 @@
 Colours are CSS variables, so one drawing serves the light scheme, the dark one and paper.
 """
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-import altair as alt
-
 from overmem.records import REGIMES, Estimate
 from overmem.report.findings import Findings, has_value
 from overmem.report.numbers import estimate_text
+from overmem.report.vega import Chart, Spec, channel
 
 Rows: TypeAlias = list[dict[str, Any]]
 Domain: TypeAlias = tuple[float, float]
-Layer: TypeAlias = alt.Chart | alt.LayerChart
+Layer: TypeAlias = Chart
+
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+"""The language of the charts; nothing is fetched from there."""
 
 LEFT = 54
 """Width in pixels of every vertical axis, so that charts above each other line up."""
@@ -54,24 +57,24 @@ def step_domain(findings: Findings) -> Domain:
     return min(steps) - room, max(steps) + room
 
 
-def step_axis(findings: Findings, *, labels: bool = True) -> alt.X:
+def step_axis(findings: Findings, *, labels: bool = True) -> Spec:
     """The horizontal axis: optimizer steps, and epochs below them where they were logged."""
     last = next((c.checkpoint for c in reversed(findings.trained) if c.checkpoint.epoch and c.checkpoint.step), None)
     label, title = "format(datum.value, ',')", "optimizer step"
     if last is not None and last.epoch:
         label = f"[{label}, format(datum.value / {last.step / last.epoch!r}, '.3~f')]"
         title = "optimizer step · epoch below"
-    axis = alt.Axis(
+    axis = dict(
         labels=labels, title=title if labels else None, labelExpr=label, grid=False, tickCount=7, labelFlush=True
     )
-    return alt.X("step:Q", scale=alt.Scale(domain=list(step_domain(findings)), nice=False, zero=False), axis=axis)
+    return channel("step:Q", scale=dict(domain=list(step_domain(findings)), nice=False, zero=False), axis=axis)
 
 
-def value_axis(field: str, title: str, domain: Domain, form: str) -> alt.Y:
+def value_axis(field: str, title: str, domain: Domain, form: str) -> Spec:
     """A vertical axis of fixed width."""
-    axis = alt.Axis(title=None, format=form, tickCount=5, minExtent=LEFT, maxExtent=LEFT)
-    scale = alt.Scale(domain=list(domain), nice=False, zero=False, clamp=False)
-    return alt.Y(f"{field}:Q", title=title, scale=scale, axis=axis)
+    axis = dict(title=None, format=form, tickCount=5, minExtent=LEFT, maxExtent=LEFT)
+    scale = dict(domain=list(domain), nice=False, zero=False, clamp=False)
+    return channel(f"{field}:Q", title=title, scale=scale, axis=axis)
 
 
 def domain_of(estimates: Iterable[Estimate], *, low: float = -math.inf, high: float = math.inf) -> Domain:
@@ -107,21 +110,21 @@ def bands(findings: Findings) -> Rows:
     return rows
 
 
-def background(findings: Findings, x: alt.X, *, strength: float = 1.0) -> Layer:
+def background(findings: Findings, x: Spec, *, strength: float = 1.0) -> Layer:
     """The regimes as coloured bands."""
-    colours = alt.Scale(domain=list(REGIMES), range=[f"var(--{key})" for key in REGIMES])
+    colours = dict(domain=list(REGIMES), range=[f"var(--{key})" for key in REGIMES])
     drawn: Layer = (
-        alt.Chart(data(bands(findings)))
+        Chart(data(bands(findings)))
         .mark_rect(opacity=strength)
-        .encode(x=x, x2="end:Q", fill=alt.Fill("regime:N", scale=colours, legend=None))
+        .encode(x=x, x2="end:Q", fill=channel("regime:N", scale=colours, legend=None))
     )
     return drawn
 
 
-def data(rows: Sequence[Mapping[str, Any]]) -> alt.InlineData:
+def data(rows: Sequence[Mapping[str, Any]]) -> Spec:
     """Rows as they are embedded in the page; a value that is not a finite number is null."""
     clean = [{k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()} for row in rows]
-    return alt.InlineData(values=clean)
+    return {"values": clean}
 
 
 def row(step: int, estimate: Estimate, unit: str, **more: Any) -> dict[str, Any]:
@@ -136,20 +139,26 @@ def row(step: int, estimate: Estimate, unit: str, **more: Any) -> dict[str, Any]
     } | more
 
 
-def whiskers(rows: Rows, x: alt.X, y: alt.Y, colour: str = "var(--ink)") -> list[Layer]:
+def whiskers(rows: Rows, x: Spec, y: Spec, colour: str = "var(--ink)") -> list[Layer]:
     """A line through the values, a point on each, and its 95% interval."""
-    base = alt.Chart(data(rows)).encode(x=x)
+    base = Chart(data(rows)).encode(x=x)
     size, width = (60, 1.75) if len(rows) <= 40 else (14, 1.25)
     with_interval = [r for r in rows if r["low"] is not None and r["high"] is not None]
-    ends = alt.Y("low:Q", title=y.title if isinstance(y.title, str) else None)
-    intervals = alt.Chart(data(with_interval)).mark_rule(color=colour, strokeWidth=1.25, opacity=0.75, clip=True)
+    ends = channel("low:Q", title=None)
+    intervals = Chart(data(with_interval)).mark_rule(color=colour, strokeWidth=1.25, opacity=0.75, clip=True)
     line = base.mark_line(color=colour, strokeWidth=width, clip=True).encode(y=y)
     points = base.mark_point(color=colour, filled=True, size=size, opacity=1, clip=True).encode(y=y)
     return [intervals.encode(x=x, y=ends, y2="high:Q"), line, points]
 
 
-def specification(layers: Sequence[Layer], height: int) -> dict[str, Any]:
-    """The layers over each other as Vega-Lite, as wide as the page lets them be."""
-    spec: dict[str, Any] = alt.layer(*layers).properties(width="container", height=height).to_dict(validate=False)
-    spec.pop("config", None)
-    return spec
+def specification(layers: Sequence[Layer], height: int) -> Spec:
+    """The layers over each other as Vega-Lite, as wide as the page lets them be; equal rows stand in it once."""
+    names: dict[str, str] = {}
+    datasets: dict[str, Any] = {}
+    drawn = []
+    for layer in layers:
+        values = layer.data["values"]
+        name = names.setdefault(json.dumps(values), f"rows-{len(names)}")
+        datasets[name] = values
+        drawn.append({**layer.spec(), "data": {"name": name}})
+    return {"$schema": SCHEMA, "layer": drawn, "width": "container", "height": height, "datasets": datasets}

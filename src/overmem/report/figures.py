@@ -5,12 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import altair as alt
-
 from overmem.records import Estimate
 from overmem.report.charts import Rows, background, data, domain_of, row, specification, step_axis, value_axis
 from overmem.report.findings import Findings, has_value
 from overmem.report.numbers import perplexity_of
+from overmem.report.vega import Chart, Spec, channel
 
 LINES = tuple(f"var(--series-{i})" for i in range(1, 9))
 TWO = ("var(--ship)", "var(--onset)")
@@ -75,15 +74,13 @@ def curves(
     y = value_axis("value", "", domain, form)
     colour = _colour(colours)
     dashes = [[1, 0] if i < len(LINES) else [5, 3] for i in range(len(colours))]
-    dash = alt.StrokeDash("line:N", scale=alt.Scale(domain=list(colours), range=dashes), legend=None)
-    tooltip = [alt.Tooltip(f"{f}:N") for f in ("checkpoint", "line", "text", "n")]
+    dash = channel("line:N", scale=dict(domain=list(colours), range=dashes), legend=None)
+    tooltip = [channel(f"{f}:N") for f in ("checkpoint", "line", "text", "n")]
     with_interval = [r for r in rows if r["low"] is not None and r["high"] is not None]
-    ends = alt.Y("low:Q", title="")
-    bars = (
-        alt.Chart(data(with_interval)).mark_rule(opacity=0.5, clip=True).encode(x=x, y=ends, y2="high:Q", color=colour)
-    )
-    line = alt.Chart(data(rows)).mark_line(strokeWidth=1.5, clip=True).encode(x=x, y=y, color=colour, strokeDash=dash)
-    points = alt.Chart(data(rows)).mark_point(filled=True, size=36, opacity=1, clip=True)
+    ends = channel("low:Q", title="")
+    bars = Chart(data(with_interval)).mark_rule(opacity=0.5, clip=True).encode(x=x, y=ends, y2="high:Q", color=colour)
+    line = Chart(data(rows)).mark_line(strokeWidth=1.5, clip=True).encode(x=x, y=y, color=colour, strokeDash=dash)
+    points = Chart(data(rows)).mark_point(filled=True, size=36, opacity=1, clip=True)
     points = points.encode(x=x, y=y, color=colour, tooltip=tooltip)
     return specification([background(findings, x, strength=0.6), bars, line, points], height)
 
@@ -123,19 +120,19 @@ def dots(
     names = list(dict.fromkeys(r["name"] for r in rows))
     estimates = [Estimate(r["value"], r["low"], r["high"]) for r in rows]
     low, high = domain_of([*estimates, Estimate(no_effect)])
-    scale = alt.Scale(domain=[low, high], nice=False, zero=False, reverse=is_loss)
-    x = alt.X("value:Q", title=title, scale=scale, axis=alt.Axis(labelExpr=form, tickCount=7))
-    axis = alt.Axis(grid=False, labelLimit=230, labelColor="var(--ink)")
-    y = alt.Y("name:N", sort=names, title=None, axis=axis, scale=alt.Scale(paddingInner=0.35, paddingOuter=0.2))
-    offset = alt.YOffset("line:N", sort=list(colours), scale=alt.Scale(paddingOuter=0.3))
+    scale = dict(domain=[low, high], nice=False, zero=False, reverse=is_loss)
+    x = channel("value:Q", title=title, scale=scale, axis=dict(labelExpr=form, tickCount=7))
+    axis = dict(grid=False, labelLimit=230, labelColor="var(--ink)")
+    y = channel("name:N", sort=names, title=None, axis=axis, scale=dict(paddingInner=0.35, paddingOuter=0.2))
+    offset = channel("line:N", sort=list(colours), scale=dict(paddingOuter=0.3))
     colour = _colour(colours)
-    tooltip = [alt.Tooltip(f"{f}:N") for f in ("name", "line", "text", "n")]
-    base = alt.Chart(data(rows)).encode(y=y, yOffset=offset, color=colour, tooltip=tooltip)
-    zero = alt.Chart(data([{"value": no_effect}])).mark_rule(color="var(--ink)", opacity=0.5, strokeDash=[2, 3])
-    bars = base.mark_rule(strokeWidth=2, opacity=0.6).encode(x=alt.X("low:Q", title=title, scale=scale), x2="high:Q")
+    tooltip = [channel(f"{f}:N") for f in ("name", "line", "text", "n")]
+    base = Chart(data(rows)).encode(y=y, yOffset=offset, color=colour, tooltip=tooltip)
+    zero = Chart(data([{"value": no_effect}])).mark_rule(color="var(--ink)", opacity=0.5, strokeDash=[2, 3])
+    bars = base.mark_rule(strokeWidth=2, opacity=0.6).encode(x=channel("low:Q", title=title, scale=scale), x2="high:Q")
     points = base.mark_point(filled=True, size=70, opacity=1).encode(x=x)
     return specification([zero.encode(x=x), bars, points], height * len(names) + 16)
 
 
-def _colour(colours: Mapping[str, str]) -> alt.Color:
-    return alt.Color("line:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
+def _colour(colours: Mapping[str, str]) -> Spec:
+    return channel("line:N", scale=dict(domain=list(colours), range=list(colours.values())), legend=None)

@@ -3,13 +3,12 @@
 from itertools import product
 from typing import Any
 
-import altair as alt
-
 from overmem.records import Estimate
 from overmem.report.charts import LEFT, Rows, data, specification
 from overmem.report.findings import Findings, estimate_of_row, has_value
 from overmem.report.markup import Section, nothing, render
 from overmem.report.numbers import estimate_text
+from overmem.report.vega import Chart, channel
 
 LEVELS = {
     "token": "next tokens of the reference solutions",
@@ -63,18 +62,16 @@ def bins(findings: Findings, name: str, split: str, level: str) -> Rows:
 
 def reliability(rows: Rows, names: tuple[str, ...]) -> dict[str, Any]:
     """The curves of both checkpoints about the diagonal."""
-    unit = alt.Scale(domain=[0, 1])
-    x = alt.X("confidence:Q", scale=unit, title="confidence", axis=alt.Axis(format=".0%", tickCount=5))
-    y = alt.Y(
-        "value:Q", scale=unit, title=None, axis=alt.Axis(format=".0%", tickCount=5, minExtent=LEFT, maxExtent=LEFT)
-    )
-    colour = alt.Color("checkpoint:N", scale=alt.Scale(domain=list(names), range=list(COLOURS)), legend=None)
+    unit = dict(domain=[0, 1])
+    x = channel("confidence:Q", scale=unit, title="confidence", axis=dict(format=".0%", tickCount=5))
+    y = channel("value:Q", scale=unit, title=None, axis=dict(format=".0%", tickCount=5, minExtent=LEFT, maxExtent=LEFT))
+    colour = channel("checkpoint:N", scale=dict(domain=list(names), range=list(COLOURS)), legend=None)
     ends = [{"confidence": 0, "value": 0}, {"confidence": 1, "value": 1}]
-    diagonal = alt.Chart(data(ends)).mark_line(color="var(--ink)", opacity=0.45, strokeDash=[2, 3], strokeWidth=1.25)
-    base = alt.Chart(data(rows)).encode(x=x, color=colour)
-    tooltip = [alt.Tooltip("checkpoint:N"), alt.Tooltip("confidence:Q", format=".1%")]
-    tooltip += [alt.Tooltip("text:N", title="accuracy"), alt.Tooltip("n:Q")]
-    whisker = base.mark_rule(opacity=0.6).encode(y=alt.Y("low:Q", title=""), y2="high:Q")
+    diagonal = Chart(data(ends)).mark_line(color="var(--ink)", opacity=0.45, strokeDash=[2, 3], strokeWidth=1.25)
+    base = Chart(data(rows)).encode(x=x, color=colour)
+    tooltip = [channel("checkpoint:N"), channel("confidence:Q", format=".1%")]
+    tooltip += [channel("text:N", title="accuracy"), channel("n:Q")]
+    whisker = base.mark_rule(opacity=0.6).encode(y=channel("low:Q", title=""), y2="high:Q")
     points = base.mark_point(filled=True, size=55, opacity=1).encode(y=y, tooltip=tooltip)
     layers: list[Any] = [diagonal.encode(x=x, y=y), whisker, base.mark_line(strokeWidth=1.5).encode(y=y), points]
     return specification(layers, 230)

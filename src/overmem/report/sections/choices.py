@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import altair as alt
-
 from overmem.records import Choice
 from overmem.report.charts import data, domain_of, specification
 from overmem.report.findings import Findings, has_value
 from overmem.report.markup import Section, render
 from overmem.report.numbers import estimate_text, remarks, shared_n
 from overmem.report.sections.answer import RULES
+from overmem.report.vega import Chart, channel
 from overmem.statistics import negated
 
 CHANGE = "change of accuracy, points"
@@ -59,19 +58,19 @@ def forest(drawn: list[Choice]) -> dict[str, Any]:
         for c in drawn
     ]
     low, high = domain_of(c.regret for c in drawn)
-    scale = alt.Scale(domain=[min(low, -0.01), max(high, 0.01)], nice=False, reverse=True)
-    axis = alt.Axis(labelExpr="datum.value == 0 ? '0' : format(-datum.value * 100, '+.3~f')", tickCount=8)
-    x = alt.X("value:Q", scale=scale, axis=axis, title=CHANGE)
-    y = alt.Y("rule:N", sort=None, title=None, axis=alt.Axis(grid=False, labelLimit=190, labelColor="var(--ink)"))
+    scale = dict(domain=[min(low, -0.01), max(high, 0.01)], nice=False, reverse=True)
+    axis = dict(labelExpr="datum.value == 0 ? '0' : format(-datum.value * 100, '+.3~f')", tickCount=8)
+    x = channel("value:Q", scale=scale, axis=axis, title=CHANGE)
+    y = channel("rule:N", sort=None, title=None, axis=dict(grid=False, labelLimit=190, labelColor="var(--ink)"))
     tooltip = [
-        alt.Tooltip("rule:N"),
-        alt.Tooltip("checkpoint:N"),
-        alt.Tooltip("text:N", title=CHANGE),
-        alt.Tooltip("n:Q"),
+        channel("rule:N"),
+        channel("checkpoint:N"),
+        channel("text:N", title=CHANGE),
+        channel("n:Q"),
     ]
-    base = alt.Chart(data(rows)).encode(y=y, tooltip=tooltip)
-    zero = alt.Chart(data([{"value": 0}])).mark_rule(color="var(--ship)", strokeWidth=1.5).encode(x="value:Q")
-    ends = alt.X("low:Q", title=CHANGE)
+    base = Chart(data(rows)).encode(y=y, tooltip=tooltip)
+    zero = Chart(data([{"value": 0}])).mark_rule(color="var(--ship)", strokeWidth=1.5).encode(x="value:Q")
+    ends = channel("low:Q", title=CHANGE)
     bars = base.mark_rule(strokeWidth=2, color="var(--ink)", opacity=0.55).encode(x=ends, x2="high:Q")
     points = base.mark_point(filled=True, size=90, color="var(--ink)", opacity=1).encode(x=x)
     return specification([zero, bars, points], 34 * len(rows))

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import altair as alt
-
 from overmem.records import Consequence
 from overmem.report.charts import data, domain_of, specification
 from overmem.report.findings import Findings, has_value
 from overmem.report.markup import Section, render
 from overmem.report.numbers import estimate_text
+from overmem.report.vega import Chart, channel
 
 
 def costs(findings: Findings) -> Section:
@@ -43,19 +42,19 @@ def forest(drawn: list[Consequence]) -> dict[str, Any]:
         for c in drawn
     ]
     low, high = domain_of(c.difference for c in drawn)
-    scale = alt.Scale(domain=[min(low, -0.01), max(high, 0.01)], nice=False)
-    x = alt.X(
+    scale = dict(domain=[min(low, -0.01), max(high, 0.01)], nice=False)
+    x = channel(
         "value:Q",
         scale=scale,
         title="worse by (0.01 is one point of a share)",
-        axis=alt.Axis(labelExpr="datum.value == 0 ? '0' : format(datum.value, '+.3~f')", tickCount=8),
+        axis=dict(labelExpr="datum.value == 0 ? '0' : format(datum.value, '+.3~f')", tickCount=8),
     )
-    y = alt.Y("cost:N", sort=None, title=None, axis=alt.Axis(grid=False, labelLimit=300, labelColor="var(--ink)"))
-    fill = alt.Scale(domain=["confirmed", "not confirmed"], range=["var(--onset)", "var(--paper)"])
-    tooltip = [alt.Tooltip(f"{f}:N") for f in ("cost", "checkpoint", "confirmed", "p", "n")]
-    base = alt.Chart(data(rows)).encode(y=y, tooltip=[*tooltip, alt.Tooltip("text:N", title="difference")])
-    zero = alt.Chart(data([{"value": 0}])).mark_rule(color="var(--ship)", strokeWidth=1.5).encode(x="value:Q")
+    y = channel("cost:N", sort=None, title=None, axis=dict(grid=False, labelLimit=300, labelColor="var(--ink)"))
+    fill = dict(domain=["confirmed", "not confirmed"], range=["var(--onset)", "var(--paper)"])
+    tooltip = [channel(f"{f}:N") for f in ("cost", "checkpoint", "confirmed", "p", "n")]
+    base = Chart(data(rows)).encode(y=y, tooltip=[*tooltip, channel("text:N", title="difference")])
+    zero = Chart(data([{"value": 0}])).mark_rule(color="var(--ship)", strokeWidth=1.5).encode(x="value:Q")
     bars = base.mark_rule(strokeWidth=2, color="var(--onset)", opacity=0.7).encode(x="low:Q", x2="high:Q")
     points = base.mark_point(size=90, strokeWidth=2, color="var(--onset)", opacity=1)
-    points = points.encode(x=x, fill=alt.Fill("confirmed:N", scale=fill, legend=None))
+    points = points.encode(x=x, fill=channel("confirmed:N", scale=fill, legend=None))
     return specification([zero, bars, points], 34 * len(rows))

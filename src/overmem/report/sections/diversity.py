@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-import altair as alt
-
 from overmem.records import Measurement
 from overmem.report.charts import LEFT, Rows, data, row, specification
 from overmem.report.figures import coloured, compared, comparison_rows, course, curves
 from overmem.report.findings import Findings, has_value
 from overmem.report.markup import Section, nothing, render
+from overmem.report.vega import Chart, Spec, channel
 
 WORTH = {
     "pass": "at least one is correct (pass@k)",
@@ -99,8 +98,8 @@ def against_temperature(
                 measured = findings.measured(name, split, ("diversity", f"{kind}@k"), k=most, temperature=temperature)
                 if has_value(measured):
                     rows.append(row(0, measured, "percent", temperature=temperature, checkpoint=name, kind=kind))
-    x = alt.X("temperature:Q", title="temperature", scale=alt.Scale(zero=False, padding=12),
-              axis=alt.Axis(grid=False, values=sorted({r["temperature"] for r in rows}), format="~g"))  # fmt: skip
+    x = channel("temperature:Q", title="temperature", scale=dict(zero=False, padding=12),
+              axis=dict(grid=False, values=sorted({r["temperature"] for r in rows}), format="~g"))  # fmt: skip
     return _sampling_chart(rows, colours, x, "temperature")
 
 
@@ -113,21 +112,21 @@ def against_draws(findings: Findings, split: str, colours: dict[str, str], most:
                 measured = findings.measured(name, split, ("diversity", f"{kind if k > 1 else 'pass'}@k"), k=k)
                 if has_value(measured):
                     rows.append(row(0, measured, "percent", k=k, checkpoint=name, kind=kind))
-    x = alt.X("k:Q", title="completions sampled, k", scale=alt.Scale(type="log", base=2),
-              axis=alt.Axis(grid=False, values=sorted({r["k"] for r in rows}), format="d"))  # fmt: skip
+    x = channel("k:Q", title="completions sampled, k", scale=dict(type="log", base=2),
+              axis=dict(grid=False, values=sorted({r["k"] for r in rows}), format="d"))  # fmt: skip
     return _sampling_chart(rows, colours, x, "k")
 
 
-def _sampling_chart(rows: Rows, colours: dict[str, str], x: alt.X, along: str) -> dict[str, Any]:
+def _sampling_chart(rows: Rows, colours: dict[str, str], x: Spec, along: str) -> dict[str, Any]:
     """A line for each checkpoint and each of pass@k, maj@k and best-of-k; bars for pass@k."""
-    y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False, nice=True),
-              axis=alt.Axis(format=".0%", tickCount=5, minExtent=LEFT, maxExtent=LEFT))  # fmt: skip
-    colour = alt.Color("checkpoint:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
-    dash = alt.StrokeDash("kind:N", scale=alt.Scale(domain=list(DASHES), range=list(DASHES.values())), legend=None)
-    tooltip = [alt.Tooltip(f"{f}:N") for f in ("checkpoint", "kind", along, "text", "n")]
-    base = alt.Chart(data(rows)).encode(x=x, color=colour)
-    passes = alt.Chart(data([r for r in rows if r["kind"] == "pass"])).encode(x=x, color=colour)
-    bars = passes.mark_rule(opacity=0.4).encode(y=alt.Y("low:Q", title=""), y2="high:Q")
+    y = channel("value:Q", title=None, scale=dict(zero=False, nice=True),
+              axis=dict(format=".0%", tickCount=5, minExtent=LEFT, maxExtent=LEFT))  # fmt: skip
+    colour = channel("checkpoint:N", scale=dict(domain=list(colours), range=list(colours.values())), legend=None)
+    dash = channel("kind:N", scale=dict(domain=list(DASHES), range=list(DASHES.values())), legend=None)
+    tooltip = [channel(f"{f}:N") for f in ("checkpoint", "kind", along, "text", "n")]
+    base = Chart(data(rows)).encode(x=x, color=colour)
+    passes = Chart(data([r for r in rows if r["kind"] == "pass"])).encode(x=x, color=colour)
+    bars = passes.mark_rule(opacity=0.4).encode(y=channel("low:Q", title=""), y2="high:Q")
     line = base.mark_line(strokeWidth=1.5).encode(y=y, strokeDash=dash)
     points = base.mark_point(filled=True, size=40, opacity=1).encode(y=y, tooltip=tooltip)
     return specification([bars, line, points], 230)

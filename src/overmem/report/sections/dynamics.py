@@ -4,12 +4,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import altair as alt
-
 from overmem.records import Estimate
 from overmem.report.charts import Rows, background, data, domain_of, specification, step_axis, value_axis
 from overmem.report.findings import Findings
 from overmem.report.markup import Section, nothing, render_inline
+from overmem.report.vega import Chart, channel
 
 SERIES: Mapping[str, tuple[str, str]] = {
     "loss": ("Training loss", ".3~r"),
@@ -70,9 +69,7 @@ def thinned(rows: Rows) -> Rows:
 def curve(findings: Findings, rows: Rows, form: str) -> dict[str, Any]:
     """One series over the steps, the regimes behind it."""
     x, y = step_axis(findings), value_axis("value", "", domain_of([Estimate(r["value"]) for r in rows], low=0.0), form)
-    tooltip = [alt.Tooltip("step:Q", format=","), alt.Tooltip("value:Q", format=".4~r")]
-    line = alt.Chart(data(rows)).mark_line(color="var(--ink)", strokeWidth=1.5, clip=True).encode(x=x, y=y)
-    aim = (
-        alt.Chart(data(rows)).mark_point(size=120, opacity=0, filled=True, clip=True).encode(x=x, y=y, tooltip=tooltip)
-    )
+    tooltip = [channel("step:Q", format=","), channel("value:Q", format=".4~r")]
+    line = Chart(data(rows)).mark_line(color="var(--ink)", strokeWidth=1.5, clip=True).encode(x=x, y=y)
+    aim = Chart(data(rows)).mark_point(size=120, opacity=0, filled=True, clip=True).encode(x=x, y=y, tooltip=tooltip)
     return specification([background(findings, x, strength=0.6), line, aim], 130)

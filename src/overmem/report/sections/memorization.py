@@ -1,12 +1,11 @@
 """How much likelier the training text is to the model than held-out text of the same distribution."""
 
-import altair as alt
-
 from overmem.report.charts import Layer, Rows, data, domain_of, row, specification, step_axis, value_axis, whiskers
 from overmem.report.charts import background as regimes
 from overmem.report.figures import comparison_rows
 from overmem.report.findings import NLL, Findings, has_value
 from overmem.report.markup import Section, nothing, render_inline
+from overmem.report.vega import Chart, channel
 
 TABLE = {
     "tokens that greedy decoding predicts": ("memorization", "exact", "percent"),
@@ -59,8 +58,8 @@ def memorization(findings: Findings) -> Section:
     layers: list[Layer] = [regimes(findings, x, strength=0.6)]
     for split, pairs in lines.items():
         rows: Rows = [row(c.step, e, "nll", checkpoint=c.name, split=split) for c, e in pairs if has_value(e)]
-        tooltip = [alt.Tooltip(f"{f}:N") for f in ("checkpoint", "split", "text", "n")]
-        points = alt.Chart(data(rows)).mark_point(size=300, opacity=0, filled=True)
+        tooltip = [channel(f"{f}:N") for f in ("checkpoint", "split", "text", "n")]
+        points = Chart(data(rows)).mark_point(size=300, opacity=0, filled=True)
         layers += [*whiskers(rows, x, y, COLOURS[split]), points.encode(x=x, y=y, tooltip=tooltip)]
     charts = {"nll": specification(layers, 220)}
     first, last = ({split: pairs[i] for split, pairs in lines.items()} for i in (0, -1))

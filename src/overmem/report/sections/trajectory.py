@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-import altair as alt
-
 from overmem.records import REGIMES, Estimate
 from overmem.report.charts import (
     Domain,
@@ -25,6 +23,7 @@ from overmem.report.charts import (
 from overmem.report.findings import ACCURACY, NLL, Findings, has_value
 from overmem.report.markup import Section, render
 from overmem.report.numbers import estimate_text, perplexity_of
+from overmem.report.vega import Chart, Spec, channel, expression, selection, where_selected
 
 Estimates: TypeAlias = Mapping[str, Estimate]
 """By checkpoint name."""
@@ -139,7 +138,7 @@ def _panel(findings: Findings, name: str, estimates: Estimates) -> dict[str, Any
     rows = [row(c.checkpoint.step, estimates[c.checkpoint.name], unit) for c in findings.trained]
     layers: list[Layer] = [background(findings, x)]
     if limit is not None and domain[0] < limit < domain[1]:
-        rule = alt.Chart(data([{"value": limit}])).mark_rule(strokeDash=[2, 3], color="var(--ink)", opacity=0.55)
+        rule = Chart(data([{"value": limit}])).mark_rule(strokeDash=[2, 3], color="var(--ink)", opacity=0.55)
         layers.append(rule.encode(y=y))
     layers += _onset(findings, x, height, labelled=not top)
     layers += _tests(findings, tests, unit, x, y)
@@ -152,12 +151,10 @@ def _panel(findings: Findings, name: str, estimates: Estimates) -> dict[str, Any
     return specification(layers, height)
 
 
-def _tests(findings: Findings, tests: Estimates, unit: str, x: alt.X, y: alt.Y) -> list[Layer]:
+def _tests(findings: Findings, tests: Estimates, unit: str, x: Spec, y: Spec) -> list[Layer]:
     rows = [row(c.checkpoint.step, tests[c.checkpoint.name], unit) for c in findings.trained]
     rows = [r for r in rows if r["value"] is not None]
-    line = alt.Chart(data(rows)).mark_line(
-        strokeDash=[5, 4], strokeWidth=1.25, color="var(--ink)", opacity=0.6, clip=True
-    )
+    line = Chart(data(rows)).mark_line(strokeDash=[5, 4], strokeWidth=1.25, color="var(--ink)", opacity=0.6, clip=True)
     return [line.encode(x=x, y=y)] if rows else []
 
 
@@ -166,7 +163,7 @@ def _measured(findings: Findings, checkpoint: str, what: tuple[str, str]) -> Est
     return measured if what == ACCURACY else perplexity_of(measured)
 
 
-def _unjudged(findings: Findings, what: tuple[str, str], unit: str, x: alt.X, y: alt.Y) -> list[Layer]:
+def _unjudged(findings: Findings, what: tuple[str, str], unit: str, x: Spec, y: Spec) -> list[Layer]:
     rows: Rows = []
     for checkpoint in findings.unjudged:
         measured = _measured(findings, checkpoint.name, what)
@@ -174,21 +171,21 @@ def _unjudged(findings: Findings, what: tuple[str, str], unit: str, x: alt.X, y:
             rows.append(row(checkpoint.step, measured, unit, name=checkpoint.name))
     if not rows:
         return []
-    mark = alt.Chart(data(rows)).mark_point(
+    mark = Chart(data(rows)).mark_point(
         shape="diamond", size=90, strokeWidth=1.75, color="var(--ship)", fill="var(--paper)", opacity=1, clip=True
     )
     return [mark.encode(x=x, y=y)]
 
 
 def _shipped(
-    findings: Findings, what: tuple[str, str], estimates: Estimates, x: alt.X, y: alt.Y, *, labelled: bool
+    findings: Findings, what: tuple[str, str], estimates: Estimates, x: Spec, y: Spec, *, labelled: bool
 ) -> list[Layer]:
     """The recommended checkpoint: a line through the panel, a ring around its point, its name on top."""
     checkpoint = findings.checkpoint(findings.verdict.shipped)
     if checkpoint is None:
         return []
     estimate = estimates.get(checkpoint.name) or _measured(findings, checkpoint.name, what)
-    base = alt.Chart(data([{"step": checkpoint.step, "value": estimate.value, "name": f"ship {checkpoint.name}"}]))
+    base = Chart(data([{"step": checkpoint.step, "value": estimate.value, "name": f"ship {checkpoint.name}"}]))
     layers: list[Layer] = [base.mark_rule(color="var(--ship)", strokeWidth=1.5).encode(x=x)]
     if has_value(estimate):
         ring = base.mark_point(
@@ -219,19 +216,19 @@ def _side(findings: Findings, step: int | float) -> tuple[Any, int]:
     return ("right", -7) if (step - first) / (last - first) > 0.5 else ("left", 7)
 
 
-def _onset(findings: Findings, x: alt.X, height: int, *, labelled: bool) -> list[Layer]:
+def _onset(findings: Findings, x: Spec, height: int, *, labelled: bool) -> list[Layer]:
     """Where over-memorization begins: a dashed line, and its interval as a bar on the axis."""
     onset = findings.verdict.onset.step if findings.verdict.onset else Estimate(None)
     if onset.value is None:
         return []
     first, last = step_domain(findings)
     low, high = (max(first, min(last, e if e is not None else onset.value)) for e in (onset.low, onset.high))
-    base = alt.Chart(data([{"step": onset.value, "low": low, "high": high, "text": "onset"}]))
+    base = Chart(data([{"step": onset.value, "low": low, "high": high, "text": "onset"}]))
     line = base.mark_rule(color="var(--onset)", strokeWidth=1.5, strokeDash=[5, 3])
     layers: list[Layer] = [line.encode(x=x)]
     if labelled:
         left = x.copy()
-        left["shorthand"] = "low:Q"
+        left["field"] = "low"
         bar = base.mark_rule(color="var(--onset)", strokeWidth=5, opacity=0.85, y=height - 2.5, strokeCap="butt")
         align, shift = _side(findings, onset.value)
         text = base.mark_text(align=align, dx=shift, y=height - 14, fontWeight=600, color="var(--onset)")
@@ -239,18 +236,18 @@ def _onset(findings: Findings, x: alt.X, height: int, *, labelled: bool) -> list
     return layers
 
 
-def _band_names(findings: Findings, x: alt.X) -> Layer:
+def _band_names(findings: Findings, x: Spec) -> Layer:
     """The regime's name above its band, cut to the band's width; left out where the band is too narrow."""
     width = "scale('x', datum.end) - scale('x', datum.step) - 6"
-    limit, opacity = alt.ExprRef(f"max(1, {width})"), alt.ExprRef(f"{width} > 4 * length(datum.regime) ? 1 : 0")
-    names = alt.Chart(data(bands(findings))).mark_text(
+    limit, opacity = expression(f"max(1, {width})"), expression(f"{width} > 4 * length(datum.regime) ? 1 : 0")
+    names = Chart(data(bands(findings))).mark_text(
         align="left", dx=1, y=-8, baseline="middle", limit=limit, opacity=opacity, color="var(--quiet)", fontSize=12
     )
     layer: Layer = names.encode(x=x, text="regime:N")
     return layer
 
 
-def _hover(findings: Findings, tests: Estimates, estimates: Estimates, name: str, unit: str, x: alt.X) -> Layer:
+def _hover(findings: Findings, tests: Estimates, estimates: Estimates, name: str, unit: str, x: Spec) -> Layer:
     """One column per checkpoint, invisible until hovered over, with every number of it in the tooltip."""
     rows: Rows = []
     for span, c in zip(spans(findings), findings.trained, strict=True):
@@ -265,9 +262,9 @@ def _hover(findings: Findings, tests: Estimates, estimates: Estimates, name: str
         "test": f"{name}, test",
         "excess": "excess, nats per token",
     }
-    pointed = alt.selection_point(name="pointed", on="pointerover", clear="pointerout", fields=["step"], empty=False)
-    tooltip = [alt.Tooltip(f"{f}:N", title=titles.get(f, f)) for f in fields]
-    seen = alt.condition(pointed, alt.value(0.06), alt.value(0))
-    columns = alt.Chart(data(rows)).mark_rect(color="var(--ink)").encode(x=x, x2="end:Q", opacity=seen, tooltip=tooltip)
+    pointed = selection("pointed", on="pointerover", clear="pointerout", fields=["step"])
+    tooltip = [channel(f"{f}:N", title=titles.get(f, f)) for f in fields]
+    seen = where_selected(pointed, 0.06, 0)
+    columns = Chart(data(rows)).mark_rect(color="var(--ink)").encode(x=x, x2="end:Q", opacity=seen, tooltip=tooltip)
     layer: Layer = columns.add_params(pointed)
     return layer
