@@ -98,7 +98,7 @@ REGIMES: Mapping[str, Regime] = {
         ),
         Regime(
             "undecided",
-            colour="white",
+            colour="default",
             light="#f3f2ef",
             dark="#232228",
             mark="❔",
