@@ -99,6 +99,21 @@ def test_the_page_is_written_whole(tmp_path, monkeypatch):
     assert "finetune-doctor was not run" in text
 
 
+def test_the_lines_are_made_anew_above_tables_that_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(verdict, "promise_table", lambda runs: f"lines at {runs} runs")
+    monkeypatch.setattr(verdict, "sample", lambda runs, purpose: runs)
+    monkeypatch.setattr(verdict, "reliability", lambda found: f"reliability of {found} worlds")
+    page = tmp_path / "verdict.md"
+    page.write_text("# Title\n\nMade by a rule.\n\n## False alarms\nold table\n")
+    for runs in ("5", "7"):
+        verdict.main(["--lines", "--runs", runs, "--out", str(page)])
+    text = page.read_text()
+    assert "lines at 28 runs" in text
+    assert "reliability of 84 worlds" in text
+    assert text.count("### False alarms\nold table") == 1
+    assert text.count(verdict.BEFORE) == 1
+
+
 def test_prechelts_rules_stop_at_a_rise_and_keep_the_minimum_before_it():
     rising = np.array([0.6, 0.4, 0.38, 0.45, 0.30])
     assert generalization_loss(rising) == 2
