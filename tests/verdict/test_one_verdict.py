@@ -162,7 +162,7 @@ def of_page(run, verdict):
     tagged = re.findall(r"<code>(checkpoint-\d+)</code>(?:<small>[^<]*</small>)?<small class=\"tag ship\">", text)
     drawn = set(re.findall(r"ship (checkpoint-\d+)", text[text.index('"charts"') :]))
     onset = re.search(r"<code>(checkpoint-\d+)</code>(?:<small[^>]*>[^<]*</small>)*?<small class=\"tag onset\">", text)
-    table = text[text.index("accuracy lost</th>") :]
+    table = text[text.index("change of accuracy</th>") :]
     rule = re.search(r'<th scope="row">([^<]*)</th>', table)[1].replace("&#39;", "'")
     shipped = [] if big[1] == "none" else [big[1]]
     assert tagged == shipped
