@@ -9,7 +9,6 @@ EXTRAS = {
     "datasketch": "audit",
     "math_verify": "audit",
     "peft": "audit",
-    "psutil": "audit",
     "ray": "ray",
     "reasoning_gym": "reasoning-gym",
     "safetensors": "audit",
