@@ -235,11 +235,12 @@ def page(runs: int, processes: int, python: str | None, record: Callable[[int], 
 
 
 def lines_page(runs: int, before: str) -> str:
-    """The page with its lines and leanings made anew, and the tables below them as they were."""
-    start, rest = TEMPLATE.split("## Worlds")[0], TEMPLATE[TEMPLATE.index("## What a leaning") : TEMPLATE.index(BEFORE)]
-    new = (start + rest).format(
+    """The page with its lines, worlds and leanings made anew, and the tables below them as they were."""
+    new = TEMPLATE[: TEMPLATE.index(BEFORE)].format(
         runs=f"{runs:,}",
         promise_runs=f"{PROMISES * runs:,}",
+        alarm_runs=f"{max(runs // 2, 5):,}",
+        alarms=alarm_table(max(runs // 2, 5)),
         reliability_runs=f"{RELIABILITY * runs:,}",
         promises=promise_table(PROMISES * runs),
         reliability=reliability(sample(RELIABILITY * runs, "reliability")),
@@ -283,7 +284,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--finetune-doctor", metavar="PYTHON", help="an interpreter that has finetune-doctor 0.2.2")
     parser.add_argument("--out", type=Path, default=Path("docs/results/verdict.md"))
     parser.add_argument(
-        "--lines", action="store_true", help="only the lines and leanings; other tables stay as they are"
+        "--lines", action="store_true", help="only the lines, worlds and leanings; other tables stay as they are"
     )
     given = parser.parse_args(argv)
     if given.lines:

@@ -101,6 +101,7 @@ def test_the_page_is_written_whole(tmp_path, monkeypatch):
 
 def test_the_lines_are_made_anew_above_tables_that_stay(tmp_path, monkeypatch):
     monkeypatch.setattr(verdict, "promise_table", lambda runs: f"lines at {runs} runs")
+    monkeypatch.setattr(verdict, "alarm_table", lambda runs: f"worlds at {runs} runs")
     monkeypatch.setattr(verdict, "sample", lambda runs, purpose: runs)
     monkeypatch.setattr(verdict, "reliability", lambda found: f"reliability of {found} worlds")
     page = tmp_path / "verdict.md"
