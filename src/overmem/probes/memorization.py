@@ -38,8 +38,8 @@ def memorization(
     On `train`, against `val`: `nll_gap` (val minus train) and `exact_gap`, `extraction_strength_gap`,
     `verbatim_prefix_gap` (train minus val): above 0 is memory rather than skill, where both are of one distribution.
 
-    Source: Tirumala et al. 2022, https://arxiv.org/abs/2205.10770 (exact); Wang et al. 2025,
-    https://arxiv.org/abs/2502.17591 (extraction strength); Carlini et al. 2023, https://arxiv.org/abs/2202.07646.
+    Source: Tirumala et al. 2022, https://arxiv.org/abs/2205.10770 (exact); Wang et al. 2024,
+    https://arxiv.org/abs/2406.09179 (extraction strength); Carlini et al. 2023, https://arxiv.org/abs/2202.07646.
     """
     found = {split: _of_split(snapshot, split) for split in splits_of(snapshot)}
     rows = [
