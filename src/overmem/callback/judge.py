@@ -67,13 +67,18 @@ def _begun(assessment: Assessment) -> Judged:
 
 def too_few(n: int, margin: float, alpha: float = 0.05) -> str:
     """That `n` answers could never show accuracy to be kept, however well they agree; empty where they could."""
-    if statistics.noninferior(0.0, 0.0, margin, n) < alpha:
+    if _could_show(n, margin, alpha):
         return ""
-    enough = next(m for m in range(n, 10**9, 10) if statistics.noninferior(0.0, 0.0, margin, m) < alpha)
+    enough = next(m for m in range(n, 10**9, 10) if _could_show(m, margin, alpha))
     return (
         f"{n} val questions can never show that accuracy is kept within {margin:g}, so no onset will be seen; "
         f"{enough} could: OvermemCallback(rows=), or a larger margin="
     )
+
+
+def _could_show(n: int, margin: float, alpha: float) -> bool:
+    """Whether perfect agreement of `n` answers, three neighbouring checkpoints pooled, shows accuracy to be kept."""
+    return statistics.noninferior(0.0, 0.0, margin, n, step=1 / 3) < alpha
 
 
 def _costly(verdicts: Sequence[CheckpointVerdict]) -> str:
