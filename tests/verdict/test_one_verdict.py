@@ -44,7 +44,7 @@ RUNS = {
     "over-memorized, harm confirmed": (SMALL, {"ood_loss": 0.15, "base": 0.3}),
     "over-memorized, no harm": (dataclasses.replace(SMALL, n=400), {"ood_loss": 0.001}),
     "over-fitted": (dataclasses.replace(SMALL, shape="over-fitted", loss=0.15, n=400), {"base": 0.3}),
-    "undecided": (dataclasses.replace(SMALL, n=60), {}),
+    "undecided": (dataclasses.replace(SMALL, n=30), {}),
     "the base model is better": (dataclasses.replace(SMALL, n=400), {"base": 0.97}),
     "no better than the base model": (dataclasses.replace(SMALL, shape="healthy", n=400), {"base": 0.8}),
     "guessing": (World(n=300), {"splits": guessing()}),
