@@ -313,3 +313,16 @@ def test_an_older_verdict_that_ships_none_recommends_none(tmp_path, headline, sh
     read = store.read_verdict(run)
     assert read.shipped == ("c-5" if ships else None)
     assert read.best_of_run == read.best.checkpoint == "c-5"
+
+
+def test_examples_of_one_question_have_one_number_in_the_curves(tmp_path):
+    shutil.copytree(Path(__file__).parents[1] / "golden" / "run", tmp_path / "run")
+    old = store.open_run(tmp_path / "run")
+    assert store.read_curves(old, "val").groups is None
+    examples = store.read_examples(old, "val")
+    same = [replace(e, group="one question") if i < 2 else e for i, e in enumerate(examples)]
+    store.write_examples(old, "val", same)
+    curves = store.read_curves(old, "val")
+    assert len(set(curves.groups.tolist())) == len(curves.token_counts) - 1
+    whole = [s for s in store.snapshots(old) if not s.checkpoint.merged_from]
+    assert store.curves_of(whole, "val").groups.tolist() == curves.groups.tolist()

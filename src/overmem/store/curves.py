@@ -3,7 +3,7 @@
 Of a unit of scores three columns are read, of its grades three more; texts, entropies and token ids stay on disk.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,12 +68,29 @@ def read_curves(
     wanted = [c for c in read_checkpoints(run) if merged or not c.merged_from]
     if checkpoints is not None:
         wanted = [c for c in wanted if c.name in checkpoints]
-    return _curves(list(_read_results(run, split, wanted)), draws=draws)
+    return _curves(list(_read_results(run, split, wanted)), _read_groups(run, split), draws=draws)
 
 
 def curves_of(snapshots: Sequence[Snapshot], split: str, *, draws: bool = False) -> Curves:
     """As `read_curves`, of snapshots in memory, in the order given."""
-    return _curves([_results_of(snapshot, split) for snapshot in snapshots], draws=draws)
+    groups = {e.id: e.group for snapshot in snapshots for e in snapshot.examples.get(split, ())}
+    return _curves([_results_of(snapshot, split) for snapshot in snapshots], groups, draws=draws)
+
+
+def _read_groups(run: Run, split: str) -> dict[str, str]:
+    """Example id -> its group; empty where the examples are not at hand."""
+    try:
+        frame = read_frame(run.examples_path(split), HINT, ("id", "group"))
+    except BadRequest:
+        return {}
+    return dict(zip(frame["id"], frame["group"], strict=True))
+
+
+def _numbered(ids: Sequence[str], groups: Mapping[str, str]) -> Int[np.ndarray, " examples"] | None:
+    """The question of each example as a number, its own where it has no group; None where no two share one."""
+    questions = [groups.get(identity) or identity for identity in ids]
+    numbers = {question: number for number, question in enumerate(dict.fromkeys(questions))}
+    return None if len(numbers) == len(ids) else np.array([numbers[q] for q in questions], dtype=np.int64)
 
 
 def _results_of(snapshot: Snapshot, split: str) -> _Results:
@@ -153,7 +170,7 @@ def _read_answers(run: Run, checkpoint: str, split: str) -> _Answers:
     return _Answers(frame["example_id"].to_list(), frame["draw"].to_numpy(), frame["correct"].to_numpy())
 
 
-def _curves(results: Sequence[_Results], *, draws: bool) -> Curves:
+def _curves(results: Sequence[_Results], groups: Mapping[str, str], *, draws: bool) -> Curves:
     ids = list(dict.fromkeys(i for r in results if r.solutions is not None for i in r.solutions.example_ids))
     row = {identity: index for index, identity in enumerate(ids)}
     shape = (len(results), len(ids))
@@ -174,4 +191,13 @@ def _curves(results: Sequence[_Results], *, draws: bool) -> Curves:
             hits = np.bincount(rows[counted], answers.correct[counted], minlength=len(ids))
             correct[index, total > 0] = hits[total > 0] / total[total > 0]
     notes = {unit: note for result in results for unit, note in result.notes.items()}
-    return Curves(tuple(r.checkpoint for r in results), nll, counts, correct, tempered, agree, notes=notes)
+    return Curves(
+        tuple(r.checkpoint for r in results),
+        nll,
+        counts,
+        correct,
+        tempered_nll=tempered,
+        agree_nll_sums=agree,
+        groups=_numbered(ids, groups),
+        notes=notes,
+    )
