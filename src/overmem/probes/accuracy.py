@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from overmem.probes.rows import drawn_questions, greedy_rows, missing, row, samples_or_note, splits_of, unasked
+from overmem.probes.rows import (
+    drawn_questions,
+    greedy_rows,
+    missing,
+    omitted_for_length,
+    row,
+    samples_or_note,
+    splits_of,
+)
 from overmem.records import Estimate, Measurement, Samples, Snapshot
 from overmem.statistics import fraction_mean, mean, share
 
@@ -22,7 +30,7 @@ def accuracy(snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snaps
         if isinstance(samples, str):
             rows += missing(snapshot, split, "accuracy", METRICS, samples)
             continue
-        numbers = zip(METRICS, _numbers(samples, unasked(snapshot, split)), strict=True)
+        numbers = zip(METRICS, _numbers(samples, omitted_for_length(snapshot, split)), strict=True)
         rows += [row(snapshot, split, "accuracy", metric, number) for metric, number in numbers]
     return rows
 

@@ -145,16 +145,16 @@ NEEDS: Mapping[str, str] = {
 """What an attack compares with, as a field of Tokens; the others need nothing else."""
 
 LACKING: Mapping[str, str] = {
-    "text": "the texts of train and val are not at hand",
+    "text": "the texts of train and val were not kept",
     "reference": "needs the base model's scores of train and val",
     "prefixed": "not asked for: audit with --attacks recall",
     "neighbours": "not asked for: audit with --attacks neighbour",
 }
-"""Why it is not at hand."""
+"""Why it is missing."""
 
 
 def able(attack: str, tokens: Tokens) -> bool:
-    """Whether what this attack compares with is at hand."""
+    """Whether what this attack compares with was observed."""
     return attack not in NEEDS or len(getattr(tokens, NEEDS[attack])) > 0
 
 
@@ -163,7 +163,7 @@ def blind(
 ) -> tuple[Float[np.ndarray, " members"], Float[np.ndarray, " others"]]:
     """Membership guessed from words alone, without a model: naive Bayes on the words of a text, cross-fitted.
 
-    An attack that does not beat this has found that the two sets differ in content, not what the model remembers.
+    An attack that does not beat this shows that the two sets differ in content, not that the model memorized one.
 
     Source: Das et al. 2025, https://arxiv.org/abs/2406.16201 (the idea).
     """

@@ -43,7 +43,7 @@ def calibration(
 
     Levels: `token_*`: the largest next-token probability, right where the label is the argmax. `completion_*`: the
     geometric mean probability of the greedy completion's tokens, right where its answer is. `answer_*`: the share of a
-    question's draws (all temperatures) that agree with the commonest answer, right where that answer is.
+    question's draws (all temperatures) that agree with the most common answer, right where that answer is.
     Errors: `overconfidence`: mean confidence minus share right. `ece`: root mean square gap over equal-mass bins,
     debiased. `ece_l1`: mean absolute gap, debiased, its interval only a bound. `smooth_ece`: without bins. `brier`:
     mean squared distance of confidence and being right. `confidence_bin`, `accuracy_bin`: reliability curve, by bin.
@@ -143,7 +143,7 @@ def judged_completions(samples: Samples, only: Sequence[str] | None = None) -> J
 
 
 def judged_answers(samples: Samples, only: Sequence[str] | None = None) -> Judged | str:
-    """Agreement of the draws of each question with at least two, right where the commonest answer is.
+    """Agreement of the draws of each question with at least two, right where the most common answer is.
 
     A question without any answer agrees on nothing.
     """

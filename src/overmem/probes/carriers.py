@@ -29,13 +29,13 @@ def carriers(tokens: TokenExcess, count: int = 12) -> list[Carrier]:
     kinds, kind = np.unique(tokens.token_id, return_inverse=True)
     carried = np.bincount(kind, rise, len(kinds))
     whole = np.bincount(tokens.example, rise, size)
-    found = []
+    largest = []
     for at in np.argsort(-carried, kind="stable")[:count]:
         here = kind == at
         places = np.bincount(tokens.example, here, size)
         part, net = (np.bincount(tokens.example, here * values, size) for values in (rise, tokens.excess))
-        found.append(Carrier(int(kinds[at]), int(here.sum()), fraction(part, whole), ratio(net, places)))
-    return found
+        largest.append(Carrier(int(kinds[at]), int(here.sum()), fraction(part, whole), ratio(net, places)))
+    return largest
 
 
 def costliest(tokens: TokenExcess, count: int = 3) -> list[int]:

@@ -33,30 +33,30 @@ def diversity(
     """Pass@k, majority and best-of-k accuracy, and the variety of a question's draws, on every split with draws.
 
     A question's draws are one cluster; n counts questions. For k = 1, 2, 4, .. and the number of draws:
-    `pass@k`: at least one of k right; `pass^k`: all k right; both unbiased. `maj@k`: the commonest answer is right;
+    `pass@k`: at least one of k right; `pass^k`: all k right; both unbiased. `maj@k`: the most common answer is;
     `best@k`: the draw of the highest mean log probability is; `best_gain@k`: `best@k` minus `pass@1`, paired.
     Means over questions: `distinct_1`, `distinct_2` (different n-grams over all), `ead` (different words over those
     expected at this length), `self_bleu`, `vendi` (effective number of different texts), `distinct_answers`,
     `answer_entropy` (nats). Over the right draws only: `correct_chains` (number of different calculations),
     `chain_difference` (chance that two of them calculate differently: other ways of solving, not other words) and
-    `reworded` (of two of them in different words, the chance that they calculate the same: the same way, told anew).
+    `reworded` (of two of them in different words, the chance that they calculate the same).
     Each row says its temperature; the temperature with the most draws (of equal ones the lowest) comes first.
     """
     rows = []
     for split in splits_of(snapshot):
         samples = samples_or_note(snapshot, split)
-        found = {} if isinstance(samples, str) else drawn_questions(samples)
-        if isinstance(samples, str) or not found:
-            reason = samples if isinstance(samples, str) else "no completion was drawn beside the greedy one"
+        by_temperature = {} if isinstance(samples, str) else drawn_questions(samples)
+        if isinstance(samples, str) or not by_temperature:
+            reason = samples if isinstance(samples, str) else "only the greedy completion was sampled"
             rows += missing(snapshot, split, "diversity", ["pass@k"], reason, k=1)
             rows += missing(snapshot, split, "diversity", METRICS, reason)
             continue
-        most = max(found, key=lambda t: (sum(len(q.rows) for q in found[t]), -t))
-        asked = {*samples.example_ids}
-        texts = [e for e in snapshot.examples.get(split, ()) if e.id in asked]
+        most = max(by_temperature, key=lambda t: (sum(len(q.rows) for q in by_temperature[t]), -t))
+        sampled = {*samples.example_ids}
+        texts = [e for e in snapshot.examples.get(split, ()) if e.id in sampled]
         vocabulary = _vocabulary(texts, samples)
-        for temperature in sorted(found, key=lambda t: (t != most, t)):
-            questions = found[temperature]
+        for temperature in sorted(by_temperature, key=lambda t: (t != most, t)):
+            questions = by_temperature[temperature]
             for (metric, k), number in _worth(samples, questions, split).items():
                 rows.append(row(snapshot, split, "diversity", metric, number, k=k, temperature=temperature))
             for metric, number in _variety(samples, questions, vocabulary).items():
@@ -155,7 +155,7 @@ def _of_question(samples: Samples, question: Question, k: int, split: str) -> tu
 
 
 def _variety(samples: Samples, questions: list[Question], vocabulary: int) -> dict[str, Estimate]:
-    found: dict[str, list[float | None]] = {}
+    per_question: dict[str, list[float | None]] = {}
     for question in questions:
         texts = [words(samples.text[i]) for i in question.rows]
         answers = [samples.answer[i] for i in question.rows if samples.answer[i]]
@@ -174,10 +174,10 @@ def _variety(samples: Samples, questions: list[Question], vocabulary: int) -> di
             "reworded": rewording_chance([text for text, good in zip(texts, right, strict=True) if good], chains),
         }
         for name, value in values.items():
-            found.setdefault(name, []).append(value)
+            per_question.setdefault(name, []).append(value)
     numbers = {}
-    for name, values_of in found.items():
-        known = np.array([v for v in values_of if v is not None], dtype=np.float64)
-        note = f"{len(values_of) - len(known)} questions without it left out" if len(known) < len(values_of) else ""
-        numbers[name] = (fraction_mean if name in _BOUNDED else mean)(known, note)
+    for name, values_of in per_question.items():
+        defined = np.array([v for v in values_of if v is not None], dtype=np.float64)
+        note = f"{len(values_of) - len(defined)} questions without it left out" if len(defined) < len(values_of) else ""
+        numbers[name] = (fraction_mean if name in _BOUNDED else mean)(defined, note)
     return numbers

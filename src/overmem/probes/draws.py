@@ -45,7 +45,7 @@ def best_of(k: int, score: Float[np.ndarray, " draws"], correct: Bool[np.ndarray
 
 
 def majority_of(k: int, answers: Sequence[str], correct: Sequence[bool], *, seed: Sequence[object] = ()) -> float:
-    """Chance that the commonest answer of k draws is right; tied answers share, an unread answer has no vote.
+    """Chance that the most common answer of k draws is right; tied answers share, an unread answer has no vote.
 
     Exact where one draw is taken or all are; else over 200 seeded subsets.
 

@@ -1,10 +1,10 @@
-"""Which training examples the course of training moved the most: what only several checkpoints together can say."""
+"""Which training examples training moved the most: what only several checkpoints together show."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from overmem.probes.membership import EXPOSED, RATES, told_apart, unranked
+from overmem.probes.membership import EXPOSED, RATES, separation, unranked
 from overmem.probes.rows import missing, row, scores_or_note
 from overmem.records import Estimate, Measurement, Scores, Snapshot
 
@@ -29,7 +29,7 @@ def exposure(snapshots: Sequence[Snapshot], *, whole: bool = False) -> list[Meas
     over = f"over {sum(_scored(s, 'train') is not None for s in snapshots)} checkpoints"
     rows = []
     if min(len(train), len(val)) >= 2:
-        rows += told_apart(last, "lt_iqr", np.array([*train.values()]), np.array([*val.values()]))
+        rows += separation(last, "lt_iqr", np.array([*train.values()]), np.array([*val.values()]))
     else:
         rows += missing(last, "train", "membership", METRICS[:-1], "fewer than two members or non-members")
     middle = Estimate(float(np.median([*train.values()])), n=len(train), note=over)
@@ -63,8 +63,8 @@ def _scored(snapshot: Snapshot, split: str) -> Mapping[str, float] | None:
 
 
 def _why_none(snapshots: Sequence[Snapshot]) -> str:
-    found = [scores_or_note(snapshot, "train") for snapshot in snapshots]
-    if isinstance(found[-1], str):
-        return found[-1]
-    scored = sum(not isinstance(one, str) for one in found)
+    scores = [scores_or_note(snapshot, "train") for snapshot in snapshots]
+    if isinstance(scores[-1], str):
+        return scores[-1]
+    scored = sum(not isinstance(each, str) for each in scores)
     return f"train was scored at {scored} checkpoint so far; a range needs two" if scored < 2 else "no example in all"

@@ -1,4 +1,4 @@
-"""Every measurement of a run: the probes of each checkpoint, and what only several together can say."""
+"""Every measurement of a run: the probes of each checkpoint, and what only several together show."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isfinite

@@ -1,4 +1,4 @@
-"""Whether training examples can be told from others, and which ones are the most exposed."""
+"""Whether training examples can be identified as such, and which are the most exposed."""
 
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
@@ -25,7 +25,7 @@ def membership(
     """Membership attacks on `train` (members) against `val` (non-members), and the ten most exposed examples.
 
     For each attack: `<attack>_auroc` (0.5: nothing leaks) and `<attack>_tpr@1%`, `<attack>_tpr@0.1%`, the share of
-    members found at that false positive rate. `blind`: a guess from the words alone, without the model: what an attack
+    members found at that false positive rate. `blind`: a guess from the text alone, without the model: what an attack
     must beat, since train and val may differ in content. Sound only where the two were split at random before training.
     `exposed`, by rank: the training examples on which training gained the most nats per token over the base model
     (without one: the lowest nll).
@@ -45,11 +45,11 @@ def membership(
             reason = LACKING.get(NEEDS.get(name, ""), "fewer than two members or non-members")
             rows += missing(snapshot, "train", "membership", [f"{name}_{m}" for m in ("auroc", *RATES)], reason)
             continue
-        rows += told_apart(snapshot, name, np.array([*high.values()]), np.array([*low.values()]))
+        rows += separation(snapshot, name, np.array([*high.values()]), np.array([*low.values()]))
     texts = [[t.text for t in side.values() if t.text] for side in (ours, theirs)]
     if min(map(len, texts)) < 2:
         return rows + missing(snapshot, "train", "membership", METRICS[-3:], LACKING["text"])
-    return rows + told_apart(snapshot, "blind", *blind(*texts))
+    return rows + separation(snapshot, "blind", *blind(*texts))
 
 
 def membership_gained(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Comparison]:
@@ -61,7 +61,7 @@ def membership_gained(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> I
         if min(len(members), len(others)) >= 2:
             now = values_of(high, members), values_of(low, others)
             worse = auroc_difference(*now, values_of(high_before, members), values_of(low_before, others))
-            sentence = "training rows are told from unseen ones better: AUROC (0.5 is chance) is {} higher"
+            sentence = "training rows are easier to identify: AUROC (0.5 is chance) is {} higher"
             yield Comparison(f"membership ({attack})", worse, p_of_interval(worse), sentence, is_share=False)
             return
 
@@ -81,7 +81,7 @@ def tokens_of(snapshot: Snapshot, base: Snapshot | None, split: str, scores: Sco
     texts = {e.id: e.solution for e in snapshot.examples.get(split, ())}
     reference = _by_id(base.scores.get(split) if base else None)
     prefixed = _by_id(snapshot.scores.get(str(SplitName(split, attack="recall"))))
-    beside = _mean_nlls(snapshot.scores.get(str(SplitName(split, attack="neighbour"))))
+    neighbours = _mean_nlls(snapshot.scores.get(str(SplitName(split, attack="neighbour"))))
     made = {}
     for name, at in sorted((name, at) for at, name in enumerate(scores.example_ids)):
         inside = slice(int(scores.offsets[at]), int(scores.offsets[at + 1]))
@@ -95,7 +95,7 @@ def tokens_of(snapshot: Snapshot, base: Snapshot | None, split: str, scores: Sco
             texts.get(name, ""),
             _same(reference, name, scores.token_id[inside]),
             _same(prefixed, name, scores.token_id[inside]),
-            np.array(beside.get(name, ()), dtype=np.float64),
+            np.array(neighbours.get(name, ()), dtype=np.float64),
         )
     return made
 
@@ -119,16 +119,16 @@ def _same(scored: _Scored, name: str, token_id: Int[np.ndarray, " tokens"]) -> F
 
 def _mean_nlls(scores: Scores | None) -> dict[str, list[float]]:
     """Example id -> the nll per token of each of its neighbours, whose ids are `<id>~<number>`."""
-    found: dict[str, list[float]] = {}
+    losses: dict[str, list[float]] = {}
     if scores is not None:
         rows = zip(scores.example_ids, scores.nll_sums, scores.token_counts, strict=True)
         for name, nll, tokens in sorted(rows):
             if tokens:
-                found.setdefault(name.rpartition(NEIGHBOUR_MARK)[0], []).append(float(nll / tokens))
-    return found
+                losses.setdefault(name.rpartition(NEIGHBOUR_MARK)[0], []).append(float(nll / tokens))
+    return losses
 
 
-def told_apart(
+def separation(
     snapshot: Snapshot, name: str, members: Float[np.ndarray, " members"], others: Float[np.ndarray, " others"]
 ) -> list[Measurement]:
     """How well one attack's scores tell members from the others: AUROC and the true positive rates."""

@@ -41,14 +41,14 @@ def memorization(
     Source: Tirumala et al. 2022, https://arxiv.org/abs/2205.10770 (exact); Wang et al. 2024,
     https://arxiv.org/abs/2406.09179 (extraction strength); Carlini et al. 2023, https://arxiv.org/abs/2202.07646.
     """
-    found = {split: _of_split(snapshot, split) for split in splits_of(snapshot)}
+    by_split = {split: _of_split(snapshot, split) for split in splits_of(snapshot)}
     rows = [
         row(snapshot, split, "memorization", metric, number)
-        for split, numbers in found.items()
+        for split, numbers in by_split.items()
         for metric, number in numbers.items()
         if metric != "nll"
     ]
-    train, val = found.get("train"), found.get("val")
+    train, val = by_split.get("train"), by_split.get("val")
     if train is None or val is None:
         reason = f"the split {'train' if train is None else 'val'} was not observed"
         return rows + missing(snapshot, "train", "memorization", GAPS, reason)
@@ -95,8 +95,8 @@ def _of_split(snapshot: Snapshot, split: str) -> dict[str, Estimate]:
     if isinstance(written, str):
         return numbers | dict.fromkeys(WRITTEN, Estimate(None, note=written))
     whole, prefix, note = written
-    told = {"verbatim": whole.astype(np.float64), "verbatim_prefix": prefix}
-    return numbers | {metric: fraction_mean(values, note) for metric, values in told.items()}
+    shares = {"verbatim": whole.astype(np.float64), "verbatim_prefix": prefix}
+    return numbers | {metric: fraction_mean(values, note) for metric, values in shares.items()}
 
 
 def extraction_strength(scores: Scores) -> Float[np.ndarray, " examples"]:
@@ -125,11 +125,11 @@ def _written(
         same = [a == b for a, b in zip(solution, text, strict=False)]
         shared = same.index(False) if False in same else len(same)
         if samples.stop[at] == "length" and shared == len(text) < len(solution):
-            cut += 1  # all that there was room for: nobody knows how it would have gone on
+            cut += 1  # whether it would have gone on the same way is not observed
             continue
         whole.append(solution == text)
         prefix.append(shared / len(solution))
     if not whole:
-        return "no greedy completion of an example whose solution is at hand"
+        return "no greedy completion of an example whose solution was kept"
     note = f"{cut} left out: word for word up to the length limit" if cut else ""
     return np.array(whole), np.array(prefix, dtype=np.float64), note

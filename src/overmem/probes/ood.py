@@ -7,7 +7,15 @@ import numpy as np
 
 from overmem.probes.paired import accuracy_lost
 from overmem.probes.probe import Comparison
-from overmem.probes.rows import greedy_rows, missing, row, samples_or_note, scores_or_note, splits_of, unasked
+from overmem.probes.rows import (
+    greedy_rows,
+    missing,
+    omitted_for_length,
+    row,
+    samples_or_note,
+    scores_or_note,
+    splits_of,
+)
 from overmem.records import Estimate, Measurement, Snapshot, SplitName
 from overmem.statistics import difference, mean, mean_of_independent, p_of_interval, ratio, share
 
@@ -67,7 +75,7 @@ def _accuracy(snapshot: Snapshot, split: str) -> Estimate:
     if isinstance(samples, str):
         return Estimate(None, note=samples)
     greedy = greedy_rows(samples).values()
-    note = unasked(snapshot, split) if greedy else "no greedy completion"
+    note = omitted_for_length(snapshot, split) if greedy else "no greedy completion"
     return share(sum(bool(samples.correct[i]) for i in greedy), len(greedy), note)
 
 
@@ -87,17 +95,17 @@ def _against_test(left: Estimate, right: Estimate, *, test_first: bool = True) -
 
 
 def _pooled(left: Estimate, right: Estimate, note: str) -> Estimate:
-    found = difference(left, right)
+    gap = difference(left, right)
     reason = left.note or right.note or "no set to compare with test"
-    return Estimate(None, note=reason) if found.value is None else replace(found, note=note)
+    return Estimate(None, note=reason) if gap.value is None else replace(gap, note=note)
 
 
 def _mean_over_sets(shares: list[Estimate]) -> Estimate:
-    known = [s for s in shares if s.value is not None]
-    if not known:
+    with_value = [s for s in shares if s.value is not None]
+    if not with_value:
         return Estimate(None, note=shares[0].note)
-    missing = f", {len(shares) - len(known)} without a value" if len(known) < len(shares) else ""
-    return mean_of_independent(known, f"mean of {len(known)} sets{missing}")
+    missing = f", {len(shares) - len(with_value)} without a value" if len(with_value) < len(shares) else ""
+    return mean_of_independent(with_value, f"mean of {len(with_value)} sets{missing}")
 
 
 def _against_new_sets(test: Estimate, shares: list[Estimate]) -> Estimate:
@@ -107,5 +115,5 @@ def _against_new_sets(test: Estimate, shares: list[Estimate]) -> Estimate:
     n = sum(s.n for s in shares if s.value is not None)
     if len(values) == 1:
         return Estimate(test.value - float(values[0]), n=n, note="one set: no interval for other sets")
-    found = difference(test, mean(values))
-    return replace(found, n=n, note=f"over {len(values)} sets as a sample of sets")
+    gap = difference(test, mean(values))
+    return replace(gap, n=n, note=f"over {len(values)} sets as a sample of sets")

@@ -38,7 +38,7 @@ def robustness(
     `limem`: accuracy x (1 - share still solved), which is the share that is solved before the shift only.
     `consistency`: share of pairs with one and the same answer, of those whose right answer is the same; an answer that
     could not be read agrees with nothing. `nll_rise`: nats per token of the reference solution, after minus before.
-    Where a shift has several tellings, on its first split and over all of them: `wordings_accuracy_drop` (a question's
+    Where a shift has several wordings, on its first split and over all of them: `wordings_accuracy_drop` (a question's
     drops averaged first), `wordings_solved_always`: share solved in every wording, and `wordings_consistency`: chance
     that two wordings of one question get the same answer.
     On the origin, over all its shifts: `mean_accuracy_drop`, `solved_always`: share solved in every form, and
@@ -63,9 +63,9 @@ def robustness(
                 row(snapshot, f"{origin}+{shift}", "robustness", "nll_rise", _nll_rise(snapshot, origin, shift))
             )
         for shift in shifts:
-            tellings = [other for other in shifts if family(other) == shift]
-            if len(tellings) > 1:
-                rows += _over(snapshot, origin, tellings, f"{origin}+{shift}", WORDINGS)
+            wordings = [other for other in shifts if family(other) == shift]
+            if len(wordings) > 1:
+                rows += _over(snapshot, origin, wordings, f"{origin}+{shift}", WORDINGS)
         rows += _over(snapshot, origin, shifts, origin, POOLED)
     return rows
 
@@ -135,14 +135,14 @@ def _by_origin(samples: Samples, shift: str) -> dict[str, int]:
 def _keepers(snapshot: Snapshot, origin: str, shift: str, names: list[str]) -> list[str]:
     """Of these examples, the ones whose right answer the shift keeps.
 
-    By the reference answers where both texts are at hand (a changed name may be the answer), else by the shift.
+    By the reference answers where both texts were kept (a changed name may be the answer), else by the shift.
     """
     old = {e.id: e for e in snapshot.examples.get(origin, ())}
     new = {original_id(e.id, shift): e for e in snapshot.examples.get(f"{origin}+{shift}", ())}
     kept = []
     for name in names:
-        known = name in old and name in new
-        if old[name].answer == new[name].answer if known else keeps_answer(shift):
+        has_both = name in old and name in new
+        if old[name].answer == new[name].answer if has_both else keeps_answer(shift):
             kept.append(name)
     return kept
 
@@ -203,8 +203,8 @@ def _over(
 ) -> list[Measurement]:
     """Drop, solved always and consistency over several forms of each question, the question being the cluster."""
     before = samples_or_note(snapshot, origin)
-    found = {shift: samples_or_note(snapshot, f"{origin}+{shift}") for shift in shifts}
-    forms = {shift: samples for shift, samples in found.items() if not isinstance(samples, str)}
+    samples_of = {shift: samples_or_note(snapshot, f"{origin}+{shift}") for shift in shifts}
+    forms = {shift: samples for shift, samples in samples_of.items() if not isinstance(samples, str)}
     if isinstance(before, str) or not forms:
         reason = before if isinstance(before, str) else "no shifted split was sampled"
         return missing(snapshot, split, "robustness", metrics, reason)
@@ -213,13 +213,13 @@ def _over(
     note = f"over {', '.join(forms)}"
     drops, always, agree = [], [], []
     for name, at in old.items():
-        told = {shift: places[name] for shift, places in new.items() if name in places}
-        if not told:
+        rewordings = {shift: places[name] for shift, places in new.items() if name in places}
+        if not rewordings:
             continue
-        solved = [bool(forms[shift].correct[i]) for shift, i in told.items()]
+        solved = [bool(forms[shift].correct[i]) for shift, i in rewordings.items()]
         drops.append(float(before.correct[at]) - float(np.mean(solved)))
         always.append(bool(before.correct[at]) and all(solved))
-        replies = [_reply(forms[s], i) for s, i in told.items() if name in kept[s]]
+        replies = [_reply(forms[s], i) for s, i in rewordings.items() if name in kept[s]]
         if metrics is POOLED and replies:
             agree.append(float(all(_agree(_reply(before, at), reply) for reply in replies)))
         elif metrics is not POOLED and len(replies) > 1:

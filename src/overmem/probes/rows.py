@@ -1,4 +1,4 @@
-"""From observations to measurements: one row a split and metric, or no number and the reason.
+"""From observations to measurements: one row per split and metric, or no number and the reason.
 
 Everything is read in the order of example ids, so that the order in which examples were stored changes nothing.
 """
@@ -40,7 +40,7 @@ def missing(
 
 
 def splits_of(snapshot: Snapshot) -> list[str]:
-    """Every split that this checkpoint was asked about, sorted by name; without those that only an attack reads."""
+    """Every split observed at this checkpoint, sorted by name, without those that only an attack reads."""
     noted = {split for split, _ in snapshot.notes}
     there = {*snapshot.examples, *snapshot.scores, *snapshot.samples, *noted}
     return sorted(split for split in there if not SplitName.parse(split).attack)
@@ -48,20 +48,20 @@ def splits_of(snapshot: Snapshot) -> list[str]:
 
 def scores_or_note(snapshot: Snapshot, split: str) -> Scores | str:
     """The scores of one split, or why there are none."""
-    found = snapshot.scores.get(split)
-    if found is not None and len(found.example_ids):
-        return found
+    scores = snapshot.scores.get(split)
+    if scores is not None and len(scores.example_ids):
+        return scores
     reason = snapshot.notes.get((split, "scores"), "")
-    return reason or ("no example was scored" if found is not None else "not scored")
+    return reason or ("no example was scored" if scores is not None else "not scored")
 
 
 def samples_or_note(snapshot: Snapshot, split: str) -> Samples | str:
     """The completions of one split, or why there are none."""
-    found = snapshot.samples.get(split)
-    if found is not None and found.stop:
-        return found
+    samples = snapshot.samples.get(split)
+    if samples is not None and samples.stop:
+        return samples
     reason = snapshot.notes.get((split, "samples"), "")
-    return reason or ("no completion was drawn" if found is not None else "not sampled")
+    return reason or ("no completion was sampled" if samples is not None else "not sampled")
 
 
 def left_out(scores: Scores) -> str:
@@ -69,8 +69,8 @@ def left_out(scores: Scores) -> str:
     return f"{scores.truncated} examples left out: longer than the context window" if scores.truncated else ""
 
 
-def unasked(snapshot: Snapshot, split: str) -> str:
-    """The same note for completions: they are asked of the examples that are scored."""
+def omitted_for_length(snapshot: Snapshot, split: str) -> str:
+    """The same note for completions: only examples that fit the context window are completed."""
     scores = snapshot.scores.get(split)
     return "" if scores is None else left_out(scores)
 
@@ -114,15 +114,15 @@ def greedy_rows(samples: Samples) -> dict[str, int]:
 
 def drawn_questions(samples: Samples) -> dict[float, list[Question]]:
     """Temperature -> the questions with completions drawn at it; temperatures ascend, ids ascend, draws ascend."""
-    found: dict[float, dict[str, list[int]]] = {}
+    by_temperature: dict[float, dict[str, list[int]]] = {}
     for i, draw in enumerate(samples.draw):
         if draw >= 1:
             temperature = round(float(samples.temperature[i]), 4)
-            found.setdefault(temperature, {}).setdefault(samples.example_ids[i], []).append(i)
+            by_temperature.setdefault(temperature, {}).setdefault(samples.example_ids[i], []).append(i)
     return {
         t: [
             Question(name, tuple(sorted(rows, key=lambda i: int(samples.draw[i]))))
             for name, rows in sorted(groups.items())
         ]
-        for t, groups in sorted(found.items())
+        for t, groups in sorted(by_temperature.items())
     }

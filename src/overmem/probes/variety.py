@@ -108,7 +108,7 @@ def vendi(texts: Sequence[Sequence[str]]) -> float | None:
 def chain(text: str) -> tuple[str, ...]:
     """The calculations of a solution in order, without its wording; its numbers in order where it shows none.
 
-    Sums and products are the same in either order of their terms; a calculation said twice in a row counts once.
+    Sums and products are the same in either order of their terms; a calculation repeated at once counts once.
 
     >>> chain("She buys 5 + 3 = 8 pens, so 8 - 2 = 6."), chain("3+5 is 8. Then 8-2=<<8-2=6>>6")
     (('3+5', '8-2'), ('3+5', '8-2'))
@@ -158,7 +158,7 @@ def rewording_chance(texts: Sequence[Sequence[str]], chains: Sequence[object]) -
     def alike(items: Iterable[object]) -> int:
         return sum(count * (count - 1) // 2 for count in Counter(items).values())
 
-    said = [tuple(text) for text in texts]
-    other_words = len(said) * (len(said) - 1) // 2 - alike(said)
-    same_chain = alike(chains) - alike(zip(said, chains, strict=True))
+    wordings = [tuple(text) for text in texts]
+    other_words = len(wordings) * (len(wordings) - 1) // 2 - alike(wordings)
+    same_chain = alike(chains) - alike(zip(wordings, chains, strict=True))
     return same_chain / other_words if other_words else None
