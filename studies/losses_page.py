@@ -1,7 +1,7 @@
 """The page of the loss study: levels over seeds, differences from cross-entropy, what they allow to say."""
 
 from collections.abc import Mapping, Sequence
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from scipy.special import stdtr, stdtrit
@@ -20,7 +20,7 @@ def page(found: Mapping[str, Any]) -> str:
     outcomes = [Outcome(**o) for o in found["outcomes"]]
     arms = list(found["tuning"])
     seeds = sorted({o.seed for o in outcomes})
-    text = (resources.files("overmem") / "study" / "losses.template.md").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("losses.template.md").read_text(encoding="utf-8")
     budget = found["budget"]
     parts = {
         "budget": ", ".join(f"{name} {value:g}" for name, value in budget.items()),

@@ -134,12 +134,20 @@ def _healthy(assessment: Assessment, last: CheckpointVerdict) -> str:
     return f": the run is healthy to its end{'' if is_last else ', so the last one would do as well'}."
 
 
+def _fall(assessment: Assessment, last: CheckpointVerdict) -> str:
+    """That accuracy has fallen: the last checkpoint's own, or that of its neighbourhood where its own is the best."""
+    own = [v.accuracy.value for v in assessment.trained if v.accuracy.value is not None]
+    if last.accuracy.value is not None and own and last.accuracy.value >= max(own):
+        return "accuracy has, over neighbouring checkpoints, fallen"
+    return "accuracy has fallen"
+
+
 def _undecided(assessment: Assessment, last: CheckpointVerdict) -> str:
     tests, n = last.tests, last.accuracy.n or last.nll.n
     if not tests.solvable:
         return ", if any: almost nothing is solved, so check first that answers are read correctly."
     if tests.lower and tests.cheap:
-        return ": by the end of the run accuracy has fallen, although perplexity has not risen."
+        return f": by the end of the run {_fall(assessment, last)}, although perplexity has not risen."
     is_certain = {
         "perplexity is costly": tests.costly,
         "perplexity is near its minimum": tests.cheap,
@@ -174,7 +182,7 @@ ENDINGS: Mapping[str, Callable[[Assessment, CheckpointVerdict], str]] = {
         ": perplexity has risen while accuracy is kept, but the training rows are not memorized."
     ),
     "over-fitted": lambda assessment, last: (
-        ": by the end of the run accuracy has fallen and perplexity has risen (over-fitted)."
+        f": by the end of the run {_fall(assessment, last)} and perplexity has risen (over-fitted)."
     ),
     "undecided": _undecided,
 }
