@@ -14,7 +14,7 @@ RULES = {
     "min-nll": "the lowest perplexity",
     "paper": "the paper's rule",
     "one-se": "one standard error",
-    "overmem": "overmem's rule",
+    "overmem": "the lowest perplexity at the accuracy of the smoothed trend",
     "merge": "the merge",
 }
 """Selection rules as a reader knows them, the commonest first."""
@@ -25,6 +25,10 @@ PLAINLY = {
     "other correct ones become unlikely to it.",
     "over-fitted": "Later on, fewer answers are right and correct solutions become less likely.",
     "healthy": "Answers are as often right as anywhere in the run, and correct solutions are as likely to the model.",
+    "healthy-memorizing": "Answers are as often right as anywhere in the run, but training rows are known by heart.",
+    "risen-not-memorized": "Answers are about as often right, and correct solutions become less likely to the model, "
+    "though it does not recite its training rows.",
+    "still-learning": "Correct solutions become less likely to the model, but answers are still getting better.",
     "under-trained": "Answers were still getting better when training ended.",
     "undecided": "There are too few examples to tell what training did; the numbers below say how far they reach.",
 }
@@ -48,7 +52,7 @@ def answer(findings: Findings) -> Section:
         agreed=bool(verdict.choices) and not others,
         where=findings.confirmed_on,
         about=about(findings),
-        plainly=PLAINLY.get(verdict.regime, "") if shipped else "",
+        plainly=PLAINLY.get("over-memorized" if verdict.onset else verdict.regime, "") if shipped else "",
         gain=negated,
         confirmed=[harm(c) for c in verdict.costs if c.confirmed],
         flip=findings.flip,
