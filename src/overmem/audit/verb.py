@@ -12,7 +12,7 @@ from overmem.audit.options import Audit
 from overmem.audit.plan import workload_within_budget
 from overmem.audit.previous_plan import with_previous_plan
 from overmem.audit.request import requested
-from overmem.observe.grades import update_grades
+from overmem.observe.grades import update_grades, wall_for
 from overmem.observe.plan import plan_of
 from overmem.observe.token_texts import token_texts
 from overmem.observe.work import ObservationSetup, Progress, WorkUnit, observe
@@ -73,6 +73,7 @@ def audit(
         say(budget_sentence(workload, throughput))
     request, splits, failures = workload.request, workload.splits, workload.failures
     run = request.run
+    wall_for((e for split in splits.values() for e in split.examples), run_code=config.run_code)  # refused before work
     for split in splits.values():
         if split.truncated:
             total, context = len(split.examples), request.context

@@ -1,12 +1,13 @@
 """Grading as a stage of its own: every completion whose grades are not current is graded, without a model."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from overmem import store
 from overmem.errors import BadRequest
 from overmem.grading import GRADERS, grade, grader_of, graders_of
 from overmem.grading.walls import WALLS, Wall, choose_wall
+from overmem.records import Example
 from overmem.store.files import frame_note
 
 
@@ -43,8 +44,7 @@ def update_grades(
         if unknown := {e.kind for e in examples if ":" in e.kind} - set(trusted):
             say(f"{split}: not graded by {', '.join(sorted(unknown))}, which the run's own files name; give --data")
             continue
-        runs = run_code and any(grader_of(e.kind).run for e in examples if e.kind != "none")
-        wall = choose_wall() if runs else None
+        wall = wall_for(examples, run_code=run_code)
         grader = graders_of(examples, wall)
         for name, note in units:
             unit = {"weights": note["weights"], "request": request, "grader": grader}
@@ -63,6 +63,16 @@ def update_grades(
     if graded:
         say(f"completions of {graded} units graded by {'; '.join(sorted(graders))}")
     return graded
+
+
+def wall_for(examples: Iterable[Example], *, run_code: bool) -> Wall | None:
+    """The wall that programs of these examples run behind; None where none is to be run.
+
+    Raises:
+        BadRequest: programs are to be run, and no wall can be relied on here.
+    """
+    runs = run_code and any(grader_of(e.kind).run for e in examples if e.kind != "none")
+    return choose_wall() if runs else None
 
 
 def _run_before(unit: Mapping[str, Any], wall: Wall | None) -> list[dict[str, Any]]:

@@ -17,17 +17,15 @@ from overmem.grading.walls.program import (
     Limits,
     Outcome,
     Program,
+    ask_harness,
     interpreter,
     outcome_of,
-    read_until,
     readable_folders,
     request_of,
 )
 
 SCRATCH = 16 << 20
 """Bytes of the temporary folder that a program may fill; it lies in memory."""
-STARTING = 5.0
-"""Seconds that the wall itself may take to start on a busy machine, beyond a program's own."""
 TIME_IS_OVER = tuple(128 + name for name in ENDED_BY_TIME)
 """What bwrap exits with when the harness was ended by one of its own time limits."""
 
@@ -66,10 +64,7 @@ class Bubblewrap:
             assert process.stdin is not None
             assert process.stdout is not None
             try:
-                with suppress(BrokenPipeError):
-                    process.stdin.write(request)
-                    process.stdin.close()
-                output, timed_out = read_until(process.stdout, limits.most_seconds + STARTING)
+                output, timed_out = ask_harness(process.stdin, process.stdout, request, limits)
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(1.0)
             finally:

@@ -6,6 +6,7 @@ import selectors
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, Protocol, runtime_checkable
@@ -14,6 +15,8 @@ Status = Literal["right", "wrong", "error", "timeout", "refused"]
 
 HARNESS = Path(__file__).with_name("harness.py")
 """Runs inside of the wall, by a Python interpreter without site-packages."""
+STARTING = 5.0
+"""Seconds that a wall itself may take to start on a busy machine, beyond a program's own."""
 ENDED_BY_TIME = (signal.SIGALRM, signal.SIGXCPU)
 """Signals by which the harness is ended when a time limit of its own is over."""
 MOST_OUTPUT = 65536
@@ -109,6 +112,14 @@ def outcome_of(output: bytes, word: str, *, timed_out: bool) -> Outcome:
     if timed_out:
         return Outcome("timeout", "over the time limit")
     return Outcome("error", "ended before its tests did")
+
+
+def ask_harness(stdin: IO[bytes], stdout: IO[bytes], request: bytes, limits: Limits) -> tuple[bytes, bool]:
+    """What the harness writes after it was given the request, and whether time ran out before its end."""
+    with suppress(BrokenPipeError):
+        stdin.write(request)
+        stdin.close()
+    return read_until(stdout, limits.most_seconds + STARTING)
 
 
 def read_until(stream: IO[bytes], seconds: float, most: int = MOST_OUTPUT) -> tuple[bytes, bool]:

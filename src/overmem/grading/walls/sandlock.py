@@ -9,15 +9,13 @@ from overmem.grading.walls.program import (
     Limits,
     Outcome,
     Program,
+    ask_harness,
     interpreter,
     outcome_of,
-    read_until,
     readable_folders,
     request_of,
 )
 
-STARTING = 5.0
-"""Seconds that the wall itself may take to start on a busy machine, beyond a program's own."""
 DENIED = ("socketpair", "memfd_create", "shmget", "msgget", "semget", "mq_open")
 """Calls denied on top of sandlock's own list. Processes and connections are its own business."""
 
@@ -58,10 +56,7 @@ class Sandlock:
         command = [interpreter(), "-I", "-S", str(HARNESS)]
         with box.popen(command, stdin=piped, stdout=piped, stderr=sandlock.StdioMode.NULL) as process:
             try:
-                with suppress(BrokenPipeError):
-                    process.stdin.write(request)
-                    process.stdin.close()
-                output, timed_out = read_until(process.stdout, limits.most_seconds + STARTING)
+                output, timed_out = ask_harness(process.stdin, process.stdout, request, limits)
             finally:
                 with suppress(RuntimeError, ProcessLookupError, sandlock.SandlockError):
                     process.kill()

@@ -71,5 +71,4 @@ def run_programs(
 
 
 def _processors() -> int:
-
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
