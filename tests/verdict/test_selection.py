@@ -123,3 +123,35 @@ def test_without_a_merge_all_stays_as_it_was(splits):
     val, test = splits
     before, others = choices(val, test, regimes(val))
     assert best_merge(val, test, before, others) == (before, others)
+
+
+def test_merges_are_corrected_for_how_many_were_tried(splits):
+    val, test = splits
+    before, others = choices(val, test, regimes(val))
+    shipped = val.correct[[c.name for c in val.checkpoints].index(before.checkpoint)]
+    wrong = np.flatnonzero(shipped == 0)
+    luckier = shipped.copy()
+    luckier[wrong[:8]] = 1  # 8 answers won and none lost, at a higher nll: p = 0.0023
+    one = with_merge(val, luckier, 9.0)
+    assert best_merge(one, None, before, others)[0].rule == "merge"
+    many = one
+    for i in range(12):
+        many = with_merge(many, shipped, 10.0 + i)
+    many = replace(
+        many,
+        checkpoints=tuple(
+            replace(c, name=f"{c.name}-{i}") if c.merged_from else c for i, c in enumerate(many.checkpoints)
+        ),
+    )
+    assert best_merge(many, None, before, others)[0].rule != "merge"
+
+
+def test_a_merge_of_lower_nll_that_may_be_a_point_worse_is_not_recommended(splits):
+    val, test = splits
+    before, others = choices(val, test, regimes(val))
+    shipped = val.correct[[c.name for c in val.checkpoints].index(before.checkpoint)]
+    right = np.flatnonzero(shipped == 1)
+    fewer = shipped.copy()
+    fewer[right[:3]] = 0  # 3 of 500 answers lost: within the margin of 0.03, not shown to be within 0.01
+    merged = with_merge(val, fewer, -1.0)
+    assert best_merge(merged, None, before, others)[0].rule != "merge"

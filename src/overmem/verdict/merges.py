@@ -1,14 +1,20 @@
 """Whether a merge that was audited takes the recommended checkpoint's place. Pure."""
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from overmem import statistics
-from overmem.records import Choice, Curves, Estimate
+from overmem.records import Choice, Curves, Limits
 from overmem.verdict.candidates import undominated
-from overmem.verdict.selection import confirmation, difference, priced, promote
+from overmem.verdict.clusters import cluster_sums
+from overmem.verdict.selection import confirmation, priced, promote
+
+DEFAULT = Limits()
+
+GIVES_UP = 1 / 3
+"""Share of the margin that a merge of lower perplexity may lose in accuracy: one point, of the usual three."""
 
 
 def best_merge(
@@ -17,29 +23,42 @@ def best_merge(
     recommended: Choice,
     others: tuple[Choice, ...],
     on_disk: Collection[str] | None = None,
+    limits: Limits = DEFAULT,
 ) -> tuple[Choice, tuple[Choice, ...]]:
     """The best merge on `val`, scored on `test`: recommended where it is better, else one more of the others.
 
-    Better: more accurate, or as accurate with a lower nll, either shown by a paired 95% interval, and not beaten by
-    another checkpoint or merge in both accuracy and nll.
+    Better: shown to be more accurate, or shown to lose less than a third of the margin and to have a lower nll; Holm's
+    correction is over both questions about every merge that was measured, on disk or not. And no other checkpoint or
+    merge may beat it in both accuracy and nll.
+
+    Args:
+        val: curves of val, merges among them.
+        test: the same of test.
+        recommended: the checkpoint to ship so far.
+        others: what the other rules pick.
+        on_disk: names of what may be recommended; None: all.
+        limits: margin and error rate.
     """
     shipped = [c.name for c in val.checkpoints].index(recommended.checkpoint or "")
-    front = _undominated(val, on_disk)
-    merges: list[tuple[bool, float, float, int]] = []
-    for i, checkpoint in enumerate(val.checkpoints):
-        gone = on_disk is not None and checkpoint.name not in on_disk
-        if not checkpoint.merged_from or gone or not np.isfinite(val.correct[i]).any():
-            continue
-        accuracy, nll = difference(val, i, shipped), _nll_difference(val, i, shipped)
-        if accuracy.value is None or accuracy.low is None or nll.value is None or nll.high is None:
-            continue
-        better = accuracy.low > 0 or (accuracy.value >= 0 and nll.high < 0)
-        merges.append((better and bool(front[i]), accuracy.value, -nll.value, i))
-    if not merges:
+    tried = [
+        _compared(val, i, shipped, limits.margin * GIVES_UP)
+        for i, checkpoint in enumerate(val.checkpoints)
+        if checkpoint.merged_from and _shared(val, i, shipped).sum() > 1
+    ]
+    adjusted = statistics.holm(
+        [p for merge in tried for p in (merge.p_more_accurate, merge.p_as_accurate_and_likelier)]
+    )
+    better = {
+        merge.row: min(p for p in adjusted[2 * k : 2 * k + 2] if p is not None) < limits.alpha
+        for k, merge in enumerate(tried)
+    }
+    here = [m for m in tried if on_disk is None or val.checkpoints[m.row].name in on_disk]
+    if not here:
         return recommended, others
-    better, _, _, i = max(merges)
-    best = val.checkpoints[i]
-    if better:
+    front = _undominated(val, on_disk)
+    winner = max(here, key=lambda m: (better[m.row] and bool(front[m.row]), m.accuracy, -m.nll))
+    best = val.checkpoints[winner.row]
+    if better[winner.row] and front[winner.row]:
         return promote(val, test, "merge", best.name, recommended, others)
     scored, measured_on = confirmation(val, test)
     rows = {c.name: i for i, c in enumerate(scored.checkpoints)}
@@ -47,10 +66,57 @@ def best_merge(
     return recommended, (*others, replace(merge, reason="the best merge on val, not shown to be better"))
 
 
-def _nll_difference(val: Curves, left: int, right: int) -> Estimate:
-    both = np.isfinite(val.nll_sums[left]) & np.isfinite(val.nll_sums[right])
-    rise = val.nll_sums[left, both] - val.nll_sums[right, both]
-    return statistics.ratio(rise, val.token_counts[both].astype(np.float64))
+@dataclass(frozen=True)
+class _Compared:
+    """A merge against the recommended checkpoint, on the same questions."""
+
+    row: int
+    accuracy: float
+    """Of the merge minus that of the recommended checkpoint."""
+    nll: float
+    """Likewise, in nats per token."""
+    p_more_accurate: float
+    p_as_accurate_and_likelier: float
+    """The larger of two one-sided p: that it loses the allowed accuracy or more, and that its nll is no lower."""
+
+
+def _compared(val: Curves, merge: int, shipped: int, allowed: float) -> _Compared:
+    both = _shared(val, merge, shipped)
+    groups = None if val.groups is None else val.groups[both]
+    changes = np.stack(
+        [
+            val.correct[merge, both] - val.correct[shipped, both],
+            val.nll_sums[merge, both] - val.nll_sums[shipped, both],
+            np.ones(int(both.sum())),
+            val.token_counts[both].astype(np.float64),
+        ]
+    )
+    won, rise, rows, tokens = cluster_sums(changes, groups)
+    n = len(rows)
+    accuracy, nll = float(won.sum() / rows.sum()), float(rise.sum() / tokens.sum())
+    accuracy_stderr, nll_stderr = statistics.ratio_stderr(won, rows), statistics.ratio_stderr(rise, tokens)
+    return _Compared(
+        merge,
+        accuracy,
+        nll,
+        statistics.tail(accuracy, 0.0, accuracy_stderr, n),
+        max(
+            statistics.noninferior(accuracy, accuracy_stderr, allowed, n, step=_step(val)),
+            statistics.tail(-nll, 0.0, nll_stderr, n),
+        ),
+    )
+
+
+def _step(val: Curves) -> float:
+    """The smallest difference of accuracy that one example shows: 1 for greedy answers, 1/k for means over draws."""
+    seen = np.unique(val.correct[np.isfinite(val.correct)])
+    return float(np.diff(seen).min()) if len(seen) > 1 else 1.0
+
+
+def _shared(val: Curves, left: int, right: int) -> np.ndarray:
+    """The examples on which both checkpoints were measured."""
+    rows = [left, right]
+    return np.asarray(np.isfinite(val.nll_sums[rows]).all(0) & np.isfinite(val.correct[rows]).all(0))
 
 
 def _undominated(val: Curves, on_disk: Collection[str] | None) -> np.ndarray:

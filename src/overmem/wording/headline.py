@@ -65,7 +65,7 @@ def _ship(assessment: Assessment) -> str:
     """What to ship; less firmly where it is not shown to be better than the base model."""
     name, gain = assessment.best_of_run, assessment.over_base
     if assessment.best is not None and assessment.best.rule == "merge":
-        name += ", a merge that is better than every single checkpoint"
+        name += ", a merge that is shown to be better than the best single checkpoint"
     elif assessment.trained and name == assessment.trained[-1].checkpoint.name:
         name += ", the last checkpoint"
     if gain is not None and gain.low is not None and gain.low <= 0:
