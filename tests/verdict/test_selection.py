@@ -132,11 +132,11 @@ def test_merges_are_corrected_for_how_many_were_tried(splits):
     wrong = np.flatnonzero(shipped == 0)
     luckier = shipped.copy()
     luckier[wrong[:8]] = 1  # 8 answers won and none lost, at a higher nll: p = 0.0023
-    one = with_merge(val, luckier, 9.0)
+    one = with_merge(val, luckier, 30.0)
     assert best_merge(one, None, before, others)[0].rule == "merge"
     many = one
     for i in range(12):
-        many = with_merge(many, shipped, 10.0 + i)
+        many = with_merge(many, shipped, 31.0 + i)
     many = replace(
         many,
         checkpoints=tuple(
