@@ -5,7 +5,7 @@ import pytest
 
 from overmem.errors import BadRequest
 from overmem.records import Example
-from overmem.shifts import SHIFTS, asked, family, keeps_answer, original_id, shifted, shifted_id, tellings
+from overmem.shifts import SHIFTS, keeps_answer, original_id, parse_shift, shift_of, shifted, shifted_id, variants
 from overmem.shifts.irrelevant import FACTS, irrelevant
 from overmem.shifts.names import NAMES, names
 from overmem.shifts.numbers import numbers
@@ -78,31 +78,31 @@ def test_there_are_at_least_twenty_preambles_of_several_lengths_and_none_holds_a
 
 
 def test_further_tellings_differ_from_the_first_and_from_one_another():
-    made = tellings(EXAMPLES, "preamble", 3)
+    made = variants(EXAMPLES, "preamble", 3)
     assert list(made) == ["preamble", "preamble.2", "preamble.3"]
     forms = {n: {original_id(e.id, n): e.question for e in rows} for n, rows in made.items()}
     for e in EXAMPLES:
         assert len({e.question, *(forms[n][e.id] for n in made)}) == 4
     assert made["preamble"] == shifted(EXAMPLES, "preamble")
-    assert all(family(n) == "preamble" for n in made)
+    assert all(shift_of(n) == "preamble" for n in made)
 
 
 def test_one_more_telling_leaves_the_others_as_they_are():
-    few, many = tellings(EXAMPLES, "typos", 2), tellings(EXAMPLES[::-1], "typos", 4)
+    few, many = variants(EXAMPLES, "typos", 2), variants(EXAMPLES[::-1], "typos", 4)
     assert all({e.id: e for e in few[n]} == {e.id: e for e in many[n]} for n in few)
 
 
 def test_an_example_that_has_no_further_telling_is_left_out_of_it():
     example = told("Ann has 3 pens. A pen costs 3 coins. A book costs 9 coins. What do two pens cost?")
-    assert [len(rows) for rows in tellings([example], "reorder", 3).values()] == [1, 0, 0]
+    assert [len(rows) for rows in variants([example], "reorder", 3).values()] == [1, 0, 0]
 
 
 def test_a_shift_is_asked_for_by_name_and_number_of_tellings():
-    assert asked("preamble:3") == ("preamble", 3)
+    assert parse_shift("preamble:3") == ("preamble", 3)
     with pytest.raises(BadRequest, match="preamble"):
-        asked("preambel:3")
+        parse_shift("preambel:3")
     with pytest.raises(BadRequest, match="1 or more"):
-        asked("preamble:0")
+        parse_shift("preamble:0")
 
 
 def test_an_irrelevant_sentence_adds_one_number_that_the_question_did_not_hold():

@@ -7,7 +7,7 @@ from dataclasses import astuple
 import pytest
 
 from overmem.seeds import python_random
-from overmem.shifts import SHIFTS, tellings
+from overmem.shifts import SHIFTS, variants
 from overmem.tasks import wordproblems
 from overmem.tasks.stories import DOMAINS
 from overmem.tasks.voices import VOICES
@@ -42,7 +42,7 @@ def test_the_generated_splits_are_the_same_byte_for_byte(seed):
 
 @pytest.mark.parametrize("shift", SHIFTS)
 def test_every_shift_words_the_same_examples_the_same_way(shift):
-    forms = tellings(small_splits(0)["test"], shift, 3, seed=0)
+    forms = variants(small_splits(0)["test"], shift, 3, seed=0)
     assert digest(e for examples in forms.values() for e in examples) == SHIFTED[shift]
 
 

@@ -23,7 +23,7 @@ class Audit:
     """Time that observing may take: 90s, 30m, 2h, 1h30m. The examples of every split are then as many as fit, no more
     than `rows` and `side_rows`; the same command again keeps to those that were chosen."""
     shifts: tuple[str, ...] = ()
-    """Other tellings of the test questions, for robustness: preamble, suffix, typos, names, ...; `side_rows` each.
+    """Shifts that rephrase the test questions, for robustness: preamble, suffix, typos, names, ...; `side_rows` each.
     `preamble:3` is three wordings of each question. By default those of the last audit of the same data."""
     attacks: tuple[str, ...] = ()
     """Membership attacks that need more than the scores of the solutions: recall, neighbour. The others are always

@@ -10,7 +10,7 @@ from overmem.probes.paired import accuracy_lost, greedy_correct
 from overmem.probes.probe import Comparison
 from overmem.probes.rows import greedy_rows, missing, row, samples_or_note, scores_or_note, splits_of
 from overmem.records import Estimate, Measurement, Samples, Snapshot, SplitName
-from overmem.shifts import family, keeps_answer, original_id
+from overmem.shifts import keeps_answer, original_id, shift_of
 from overmem.statistics import (
     fraction_mean,
     mcnemar,
@@ -51,7 +51,7 @@ def robustness(
     for split in splits_of(snapshot):
         name = SplitName.parse(split)
         if name.shift:
-            pairs.setdefault(name.base, []).append(name.wording)
+            pairs.setdefault(name.base, []).append(name.shift_variant)
     if not pairs:
         names = (*PAIRED, "nll_rise", *POOLED)
         return missing(snapshot, "test", "robustness", names, "no shifted split was observed")
@@ -63,7 +63,7 @@ def robustness(
                 row(snapshot, f"{origin}+{shift}", "robustness", "nll_rise", _nll_rise(snapshot, origin, shift))
             )
         for shift in shifts:
-            wordings = [other for other in shifts if family(other) == shift]
+            wordings = [other for other in shifts if shift_of(other) == shift]
             if len(wordings) > 1:
                 rows += _over(snapshot, origin, wordings, f"{origin}+{shift}", WORDINGS)
         rows += _over(snapshot, origin, shifts, origin, POOLED)
@@ -95,7 +95,7 @@ def _lost_over_wordings(good: Snapshot, bad: Snapshot, splits: Sequence[str]) ->
         left, right = greedy_correct(good.samples[split]), greedy_correct(bad.samples[split])
         for name in left:
             if name in right:
-                question = original_id(name, SplitName.parse(split).wording)
+                question = original_id(name, SplitName.parse(split).shift_variant)
                 lost.setdefault(question, []).append(float(left[name]) - float(right[name]))
     means = np.array([np.mean(each) for _, each in sorted(lost.items())], dtype=np.float64)
     return mean_difference(means, f"{len(splits)} wordings of a question")

@@ -1,4 +1,4 @@
-"""The names of splits, and what they say: `val`, `ood-longer`, `test+typos.2`, `train~recall`."""
+"""The grammar of split names: `val`, `ood-longer`, `test+typos.2`, `train~recall`."""
 
 import re
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ _ATTACK = "~"
 
 @dataclass(frozen=True)
 class SplitName:
-    """A split's name in its parts: `<base>[+<shift>[.<telling>]][~<attack>]`.
+    """A split's name in its parts: `<base>[+<shift>[.<variant>]][~<attack>]`.
 
     >>> SplitName.parse("test+typos.2")
-    SplitName(base='test', shift='typos', telling=2, attack='')
+    SplitName(base='test', shift='typos', variant=2, attack='')
     >>> str(SplitName("train", attack="recall"))
     'train~recall'
     """
@@ -23,26 +23,27 @@ class SplitName:
     """The split that it is derived from, or its own name: `train` (a fixed sample of the training rows), `val` (same
     distribution, never trained on), `test` (confirmation), or `ood-<name>`."""
     shift: str = ""
-    """The shift that changed its questions, or the name of the user's own set of changed questions; empty for none."""
-    telling: int = 1
-    """The how many-th rewording by that shift, from 1."""
+    """The shift that rephrased its questions, or the name of the user's own set of rephrased questions; empty for
+    none."""
+    variant: int = 1
+    """The number of the variant of that shift, from 1."""
     attack: str = ""
-    """The membership attack whose examples these are. They are scored only, and nothing but that attack reads them."""
+    """The membership attack that the examples were made for. They are only scored, and only that attack reads them."""
 
     @staticmethod
     def parse(name: str) -> "SplitName":
-        """The parts of a name. Every name has them: what follows no grammar is a base."""
+        """The parts of a name. Never fails: a name that does not follow the grammar is all base."""
         return _parse(name)
 
     def __str__(self) -> str:
         """The name, as files and measurements carry it."""
-        shift = f"{_SHIFT}{self.wording}" if self.shift else ""
+        shift = f"{_SHIFT}{self.shift_variant}" if self.shift else ""
         return f"{self.base}{shift}{f'{_ATTACK}{self.attack}' if self.attack else ''}"
 
     @property
-    def wording(self) -> str:
-        """The shift and its telling, as example ids carry it: `typos`, `typos.2`; empty for none."""
-        return self.shift if self.telling == 1 else f"{self.shift}.{self.telling}"
+    def shift_variant(self) -> str:
+        """The shift with the variant's number, as in example ids: `typos`, `typos.2`; empty for none."""
+        return self.shift if self.variant == 1 else f"{self.shift}.{self.variant}"
 
     @property
     def is_ood(self) -> bool:
@@ -56,7 +57,7 @@ class SplitName:
 
     @property
     def is_derived(self) -> bool:
-        """Whether its examples are made from those of another split."""
+        """Whether its examples were made from those of another split."""
         return bool(self.shift or self.attack)
 
 

@@ -1,8 +1,8 @@
-"""Shifts: a question told otherwise, deterministic per example. One file a shift, one literal table.
+"""Shifts: rephrased questions, deterministic per example. One file per shift, one literal table.
 
-The shifted form of example `x` under shift `s` has the id `x+s` and lies in the split `<split>+s`: that is how probes
-pair it with its original. Further tellings of the same kind are `s.2`, `s.3`, ..., each a split of its own, so that one
-more telling is one more unit of work and nothing else. Shifted data sets read from files follow the same convention.
+The shifted form of example `x` under shift `s` has the id `x+s` and is in the split `<split>+s`: that is how probes
+pair it with its original. Further variants of the same shift are `s.2`, `s.3`, ..., each a split of its own, so that
+one more variant adds one more unit of work. Rephrased data sets read from files follow the same convention.
 """
 
 import re
@@ -34,50 +34,50 @@ SHIFTS: Table = {
 }
 
 CHANGES_ANSWER = frozenset({"numbers"})
-"""Shifts after which another answer is right (and is given). All others keep it."""
+"""Shifts that change the right answer along with the question. All others keep it."""
 
-_TRIES = 20
-"""Draws for a telling that differs from the earlier ones, before an example is taken to have no more."""
+_MAX_ATTEMPTS = 20
+"""Draws in search of a variant that differs from the earlier ones."""
 
 
 def keeps_answer(name: str) -> bool:
-    """Whether the right answer is the same after this shift; a shift that is not in the table is taken to keep it."""
-    return family(name) not in CHANGES_ANSWER
+    """Whether the right answer is the same after this shift. A shift that is not in the table is assumed to keep it."""
+    return shift_of(name) not in CHANGES_ANSWER
 
 
-def asked(text: str) -> tuple[str, int]:
-    """The shift and the number of tellings that `name` or `name:count` asks for.
+def parse_shift(text: str) -> tuple[str, int]:
+    """A shift and its number of variants, from `name` or `name:count`.
 
-    >>> asked("typos"), asked("preamble:3"), asked("overmem.shifts.typos:typos:2")
+    >>> parse_shift("typos"), parse_shift("preamble:3"), parse_shift("overmem.shifts.typos:typos:2")
     (('typos', 1), ('preamble', 3), ('overmem.shifts.typos:typos', 2))
 
     Raises:
-        BadRequest: fewer than one telling, or a name that is neither in the table nor importable.
+        BadRequest: fewer than one variant, or a name that is neither in the table nor importable.
     """
-    counted = re.fullmatch(r"(.+):(\d+)", text)
-    name, count = (counted[1], int(counted[2])) if counted else (text, 1)
+    match = re.fullmatch(r"(.+):(\d+)", text)
+    name, count = (match[1], int(match[2])) if match else (text, 1)
     if count < 1:
-        raise BadRequest(f"shift {text!r} asks for {count} tellings; allowed: 1 or more")
+        raise BadRequest(f"shift {text!r} has {count} variants; allowed: 1 or more")
     resolve(SHIFTS, name, "shift")
     return name, count
 
 
-def telling(name: str, number: int) -> str:
-    """The name of the number-th telling of a shift, from 1.
+def variant_name(name: str, number: int) -> str:
+    """The name of a shift's variant; numbers start at 1.
 
-    >>> telling("preamble", 1), telling("preamble", 2)
+    >>> variant_name("preamble", 1), variant_name("preamble", 2)
     ('preamble', 'preamble.2')
     """
     return name if number == 1 else f"{name}.{number}"
 
 
-def family(name: str) -> str:
-    """The shift that this is a telling of.
+def shift_of(variant: str) -> str:
+    """The shift that a variant belongs to.
 
-    >>> family("preamble.12"), family("typos")
+    >>> shift_of("preamble.12"), shift_of("typos")
     ('preamble', 'typos')
     """
-    return re.sub(r"\.\d+$", "", name)
+    return re.sub(r"\.\d+$", "", variant)
 
 
 def shifted_id(example_id: str, name: str) -> str:
@@ -90,7 +90,7 @@ def shifted_id(example_id: str, name: str) -> str:
 
 
 def original_id(example_id: str, name: str) -> str:
-    """The id of the example that this one is the shifted form of.
+    """The id of the example that was shifted.
 
     >>> original_id("3f2a+typos", "typos")
     '3f2a'
@@ -99,26 +99,32 @@ def original_id(example_id: str, name: str) -> str:
 
 
 def shifted(examples: Iterable[Example], name: str, *, seed: int = 0) -> tuple[Example, ...]:
-    """The first telling of each example that the shift can change; those that it cannot are left out."""
-    return tellings(tuple(examples), name, 1, seed=seed)[name]
+    """The first variant of each example that the shift can change; the others are left out."""
+    return variants(tuple(examples), name, 1, seed=seed)[name]
 
 
-def tellings(examples: Sequence[Example], name: str, count: int, *, seed: int = 0) -> dict[str, tuple[Example, ...]]:
-    """Up to `count` tellings of each example, no two the same and none the original, by the name of the telling.
+def variants(examples: Sequence[Example], name: str, count: int, *, seed: int = 0) -> dict[str, tuple[Example, ...]]:
+    """Variant name -> shifted examples: up to `count` distinct variants per example, none equal to the original.
 
-    An unchanged copy would be one more greedy pass over the same prompt, and would hide part of the accuracy drop.
-    A form depends on (seed, shift, number, example id) alone: neither on the other examples nor on their order.
+    An unchanged copy would cost another greedy completion of the same prompt and dilute the accuracy drop.
+    A variant depends on (seed, shift, number, example id) only, not on the other examples or their order.
+
+    Args:
+        examples: the originals.
+        name: a name in SHIFTS, or "module:function".
+        count: variants per example.
+        seed: the audit's seed.
     """
     shift = resolve(SHIFTS, name, "shift")
-    made: dict[str, list[Example]] = {telling(name, number): [] for number in range(1, count + 1)}
+    result: dict[str, list[Example]] = {variant_name(name, number): [] for number in range(1, count + 1)}
     for example in examples:
-        seen = {example.question}
-        for number, (this, rows) in enumerate(made.items(), 1):
-            for attempt in range(_TRIES if number > 1 else 1):
-                again = (number, attempt) if number > 1 else ()
-                told = shift(example, python_random(seed, "shift", name, example.id, *again))
-                if told.question not in seen:
-                    seen.add(told.question)
-                    rows.append(replace(told, id=shifted_id(example.id, this)))
+        questions = {example.question}
+        for number, (variant, rows) in enumerate(result.items(), 1):
+            for attempt in range(_MAX_ATTEMPTS if number > 1 else 1):
+                stream = (number, attempt) if number > 1 else ()
+                candidate = shift(example, python_random(seed, "shift", name, example.id, *stream))
+                if candidate.question not in questions:
+                    questions.add(candidate.question)
+                    rows.append(replace(candidate, id=shifted_id(example.id, variant)))
                     break
-    return {this: tuple(rows) for this, rows in made.items()}
+    return {variant: tuple(rows) for variant, rows in result.items()}

@@ -1,4 +1,4 @@
-"""A sentence with a number that has nothing to do with the question."""
+"""An irrelevant sentence that contains a number."""
 
 import random
 import re
@@ -24,10 +24,10 @@ _PRONOUN = re.compile(r"\b(?:he|him|his|she|hers?|who|whom|whose|each|everyone|e
 
 
 def irrelevant(example: Example, random: random.Random) -> Example:
-    """An irrelevant sentence with a number of its own, before the sentence that asks. Keeps the answer.
+    """An irrelevant sentence with a number, inserted before the final question. Keeps the answer.
 
-    The sentence is about a person or a thing that the question does not mention, with a number that the question does
-    not contain. It is about a thing wherever a `she` in the final question could be taken for the person.
+    The sentence is about a person or a thing that the question does not mention, and its number does not occur in the
+    question. It is about a thing wherever a pronoun in the final question could be read as the person.
 
     Source: Shi et al. 2023 (GSM-IC), https://arxiv.org/abs/2302.00093 (the idea; the wordings are our own).
     """

@@ -1,4 +1,4 @@
-"""The same story about other people."""
+"""First names replaced by others."""
 
 import random
 import re
@@ -10,7 +10,7 @@ from overmem.records import Example
 
 @dataclass(frozen=True)
 class FirstNames:
-    """First names by gender. Each is replaced by one of its own group, so that pronouns stay right."""
+    """First names by gender. Each is replaced by one of its group, so that pronouns stay right."""
 
     women: tuple[str, ...]
     men: tuple[str, ...]
@@ -26,21 +26,21 @@ NAMES: FirstNames = read_asset("shifts/names.json", FirstNames)
 _PATTERN = "|".join(sorted({name for group in NAMES.groups for name in group}, key=len, reverse=True))
 _NAME = re.compile(rf"(?<!San )(?<!Santa )(?<!St\. )(?<!Lake )\b(?:{_PATTERN})\b(?!['’]s [A-Z])")
 _VERB = re.compile(r"\b(?:Will|Mark|Bill|Pat) (?:the|he|she|it|they|there|your|each|all)\b")
-"""A first name that is a verb here."""
+"""A first name used as a verb or at the start of a sentence with another meaning."""
 
 
 def names(example: Example, random: random.Random) -> Example:
     """Every known first name replaced by another, consistently in question, solution and answer. Keeps the answer.
 
     Women's names are replaced by women's and men's by men's, so that pronouns stay right. Where the answer is itself a
-    name, the answer changes with it. The example is returned unchanged where its question has no known name, or where a
-    name also occurs in another form (sam, Sammy), because nobody would know who that is.
+    name, it is replaced too. The example is returned unchanged where its question has no known name, or where a name
+    also occurs in another form (sam, Sammy), because the reference would become ambiguous.
     """
-    whole = f"{example.question} {example.solution} {example.answer}"
+    text = f"{example.question} {example.solution} {example.answer}"
     present = list(dict.fromkeys(m.group() for m in _NAME.finditer(example.question)))
-    if not present or _VERB.search(whole):
+    if not present or _VERB.search(text):
         return example
-    taken = set(re.findall(r"\w+", whole))
+    taken = set(re.findall(r"\w+", text))
     new: dict[str, str] = {}
     for name in present:
         group = next(names for names in NAMES.groups if name in names)
@@ -49,7 +49,7 @@ def names(example: Example, random: random.Random) -> Example:
             return example
         new[name] = random.choice(free)
         taken.add(new[name])
-    if any(_is_form_of(word, name) for word in set(re.findall(r"\w+", whole)) for name in present):
+    if any(_is_form_of(word, name) for word in set(re.findall(r"\w+", text)) for name in present):
         return example
 
     def renamed(part: str) -> str:
@@ -60,7 +60,7 @@ def names(example: Example, random: random.Random) -> Example:
 
 
 def _is_form_of(word: str, name: str) -> bool:
-    """Whether another word may be a form of the name: in another case, shorter or longer."""
+    """Whether another word may be a form of the name: different case, shorter or longer."""
     if word == name or len(word) < 3:
         return False
     if word.casefold() == name.casefold():

@@ -1,4 +1,4 @@
-"""Another number in the question, and the answer that follows from it."""
+"""One number of the question changed, and solution and answer recomputed."""
 
 import random
 import re
@@ -12,55 +12,60 @@ _NUMBER = re.compile(r"(?<![\w.,])\d+(?![\w%]|[.,]\d)")
 _PART = re.compile(r"\d+(?=\s*[/:]\s*\d)|(?<=[/:])\d+|(?<=[/:] )\d+")
 _ANY_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _EQUATION = re.compile(r"(?<![\w.)*/+-])(\d+(?:\s*[-+*/x×]\s*\d+)+)\s*=\s*\$?\s*(?:<<[^<>]*>>)?\s*(\d+)(?![\w.]\d)")
-_SPOKEN = {
+_NUMBER_WORDS = {
     **{"zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7"},
     **{"eight": "8", "nine": "9", "ten": "10", "eleven": "11", "twelve": "12", "fifteen": "15", "twenty": "20"},
     **{"half": "2", "halves": "2", "twice": "2", "double": "2", "pair": "2", "couple": "2", "both": "2"},
     **{"third": "3", "triple": "3", "quarter": "4", "week": "7", "decade": "10", "dozen": "12", "year": "12"},
     **{"day": "24", "hour": "60", "minute": "60", "%": "100", "percent": "100", "century": "100"},
 }
-"""Numbers that a text holds in words: where one has the value of a written number, it is not told apart from it."""
+"""The digits that a number word may stand for."""
 
 
 def numbers(example: Example, random: random.Random) -> Example:
     """One number of the question changed, and solution and answer recomputed. Changes the answer.
 
-    By up to a fifth, a small one by up to two.
+    The number changes by up to a fifth, a small one by up to two.
 
-    Only where the recomputation is beyond doubt: the solution is a chain of plain equations (`3 + 4 = 7`), every number
-    in it is one of the question's or the result of an equation, no two of these quantities have the same value, and
-    every new result is a whole number above 0 that no other quantity has. The number that is changed enters one
-    equation once, is no part of a fraction or a ratio, and is not 1 (nor becomes it: `1 pens`); no word (half, eight)
-    stands for a value that changes. Else, and where answers are not numbers, the example stays as it is.
+    The example is changed only where the recomputation is beyond doubt: the solution is a chain of plain equations
+    (`3 + 4 = 7`), every number in it comes from the question or is the result of an equation, no two of these
+    quantities have the same value, and every new result is a whole number above 0 that no other quantity has. The
+    changed number occurs once in one equation, is not part of a fraction or a ratio, and neither was nor becomes 1
+    (`1 pens`); no number word (half, eight) stands for a value that changes. Otherwise, and where answers are not
+    numbers, the example is returned unchanged.
     """
-    given = [m.group() for m in _NUMBER.finditer(example.question)]
-    told = _plain(example.solution)
-    chain = [(m.group(1), m.group(2)) for m in _EQUATION.finditer(told)]
-    known = [*given, *(result for _, result in chain)]
+    in_question = [m.group() for m in _NUMBER.finditer(example.question)]
+    solution = _without_annotations(example.solution)
+    chain = [(m.group(1), m.group(2)) for m in _EQUATION.finditer(solution)]
+    quantities = [*in_question, *(result for _, result in chain)]
     if example.kind != "math" or not chain or example.answer not in {result for _, result in chain}:
         return example
-    strange = {*_ANY_NUMBER.findall(told)} - {*known} | {*_ANY_NUMBER.findall(example.question)} - {*given}
-    if strange or len(set(known)) < len(known):
+    unexplained = {*_ANY_NUMBER.findall(solution)} - {*quantities}
+    unexplained |= {*_ANY_NUMBER.findall(example.question)} - {*in_question}
+    if unexplained or len(set(quantities)) < len(quantities):
         return example
-    used = re.findall(r"\d+", " ".join(left for left, _ in chain))
-    spoken = _spoken(f"{example.question} {told}")
-    free = [n for n in given if used.count(n) == 1 and n != "1" and n not in {*_PART.findall(example.question)}]
-    for old in random.sample(free, len(free)):
+    operands = re.findall(r"\d+", " ".join(left for left, _ in chain))
+    from_words = _values_of_words(f"{example.question} {solution}")
+    parts = {*_PART.findall(example.question)}
+    candidates = [n for n in in_question if operands.count(n) == 1 and n != "1" and n not in parts]
+    for old in random.sample(candidates, len(candidates)):
         for new in random.sample(_near(int(old)), len(_near(int(old)))):
-            values = _recomputed(chain, {number: number for number in given} | {old: str(new)})
+            values = _recomputed(chain, {number: number for number in in_question} | {old: str(new)})
             if not values or values[example.answer] == example.answer or len(set(values.values())) < len(values):
                 continue
-            if not spoken & {value for value, other in values.items() if value != other}:
-                return _told(example, values)
+            if not from_words & {value for value, other in values.items() if value != other}:
+                return _with_values(example, values)
     return example
 
 
-def _spoken(text: str) -> set[str]:
+def _values_of_words(text: str) -> set[str]:
     """The values of the number words in a text."""
-    return {_SPOKEN[word] for word in re.findall(r"[a-z]+|%", text.lower().replace("s ", " ")) if word in _SPOKEN}
+    words = re.findall(r"[a-z]+|%", text.lower().replace("s ", " "))
+    return {_NUMBER_WORDS[word] for word in words if word in _NUMBER_WORDS}
 
 
-def _plain(solution: str) -> str:
+def _without_annotations(solution: str) -> str:
+    """A solution without GSM8K's calculator annotations."""
     return re.sub(r"<<[^<>]*>>", "", solution)
 
 
@@ -70,12 +75,12 @@ def _near(number: int) -> list[int]:
 
 
 def _recomputed(chain: list[tuple[str, str]], values: dict[str, str]) -> dict[str, str] | None:
-    """Old value -> new value of every quantity, or nothing where an equation does not hold or a result is not whole."""
+    """Old value -> new value of every quantity; None if an equation does not hold or a result is not whole."""
     old = {number: number for number in values}
     for left, result in chain:
-        if any(number not in values for number in re.findall(r"\d+", left)) or _evaluated(left, old) != Fraction(
-            result
-        ):
+        if any(number not in values for number in re.findall(r"\d+", left)):
+            return None
+        if _evaluated(left, old) != Fraction(result):
             return None
         new = _evaluated(left, values)
         if new is None or new.denominator != 1 or new < 1:
@@ -85,6 +90,7 @@ def _recomputed(chain: list[tuple[str, str]], values: dict[str, str]) -> dict[st
 
 
 def _evaluated(left: str, values: dict[str, str]) -> Fraction | None:
+    """The value of the left side of an equation; None for a division by 0."""
     parts = re.findall(r"\d+|[-+*/x×]", left)
     terms = [Fraction(values[parts[0]])]
     for sign, number in ((a, b) for a, b in pairwise(parts) if not a.isdigit()):
@@ -100,10 +106,9 @@ def _evaluated(left: str, values: dict[str, str]) -> Fraction | None:
     return sum(terms, Fraction(0))
 
 
-def _told(example: Example, values: dict[str, str]) -> Example:
-    def swapped(text: str) -> str:
+def _with_values(example: Example, values: dict[str, str]) -> Example:
+    def substitute(text: str) -> str:
         return _ANY_NUMBER.sub(lambda m: values.get(m.group(), m.group()), text)
 
-    return replace(
-        example, question=swapped(example.question), solution=swapped(example.solution), answer=values[example.answer]
-    )
+    question, solution = substitute(example.question), substitute(example.solution)
+    return replace(example, question=question, solution=solution, answer=values[example.answer])

@@ -1,4 +1,4 @@
-"""A text as sentences, for the shifts that move or insert sentences."""
+"""Sentence splitting, for the shifts that move or insert sentences."""
 
 import re
 from typing import NamedTuple
@@ -10,18 +10,18 @@ _OPTION = re.compile(r"\s*(?:\(?[A-J1-9][).:]|(?:answer|option|choice)\s*[A-J1-9
 
 
 class Question(NamedTuple):
-    """A question in parts. Concatenated, they give the question back."""
+    """The parts of a question; concatenated they are the question."""
 
     sentences: list[str]
-    """The last one is the one that asks, if any does."""
+    """The last one contains the question mark, if there is any."""
     gaps: list[str]
-    """The white space after each sentence."""
+    """The whitespace after each sentence."""
     choices: str
-    """What follows the sentences: the answer choices, where the question offers some."""
+    """The text after the sentences: the answer choices of a multiple-choice question."""
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of `text`, each without surrounding white space.
+    """The sentences of `text`, stripped.
 
     >>> sentences("Mr. Lee has 2.5 kg. He eats 1 kg! How much is left?")
     ['Mr. Lee has 2.5 kg.', 'He eats 1 kg!', 'How much is left?']
@@ -30,7 +30,7 @@ def sentences(text: str) -> list[str]:
 
 
 def split_question(question: str) -> Question:
-    r"""The sentences of a question, the white space after each, and its answer choices.
+    r"""The sentences of a question, the whitespace after each, and its answer choices.
 
     >>> tuple(split_question("Ann is here.  Who is not?\nA) Ann\nB) Bob"))
     (['Ann is here.', 'Who is not?'], ['  ', ''], '\nA) Ann\nB) Bob')

@@ -1,4 +1,4 @@
-"""A label or a frame around the question."""
+"""A label or frame around the question."""
 
 import random
 from dataclasses import replace

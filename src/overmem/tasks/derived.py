@@ -1,4 +1,4 @@
-"""Splits derived from others: rephrased test questions, and what two membership attacks compare with."""
+"""Derived splits: rephrased test questions, and the examples that two membership attacks need scored."""
 
 import random
 import re
@@ -12,11 +12,11 @@ from overmem.seeds import python_random
 from overmem.tasks.splits import first
 
 SHOTS = 4
-"""Non-members before the question, for `recall`; fewer where the context window is too short."""
+"""For `recall`: solved non-members before the question; fewer where the context window is too short."""
 NEIGHBOURS = 5
-"""Changed copies of each solution, for `neighbour`."""
+"""For `neighbour`: changed copies of each solution."""
 CHANGED = 0.15
-"""Of the words of a solution that can be changed, the share that is."""
+"""For `neighbour`: the share of a solution's replaceable words that are replaced."""
 
 _PIECE = re.compile(r"\w+|\W")
 _PLAIN_WORD = re.compile(r"[a-z]{2,}")
@@ -26,7 +26,7 @@ Splits = Mapping[str, Sequence[Example]]
 
 def derived_splits(
     splits: Splits,
-    tellings: Sequence[str],
+    shift_names: Sequence[str],
     attacks: Sequence[str],
     *,
     rows: int,
@@ -34,38 +34,44 @@ def derived_splits(
     seed: int,
     fits: Callable[[Example], bool],
 ) -> dict[str, tuple[Example, ...]]:
-    """Every derived split: what `shifted_splits` and `attack_splits` make."""
+    """The splits of `shifted_splits` and of `attack_splits`, which explain the arguments."""
     side_rows = min(rows, side_rows)
-    shifted = shifted_splits(splits, tellings, rows=rows, side_rows=side_rows, seed=seed)
+    shifted = shifted_splits(splits, shift_names, rows=rows, side_rows=side_rows, seed=seed)
     return shifted | attack_splits(splits, attacks, rows=rows, side_rows=side_rows, seed=seed, fits=fits)
 
 
 def shifted_splits(
-    splits: Splits, asked: Sequence[str], *, rows: int, side_rows: int, seed: int
+    splits: Splits, shift_names: Sequence[str], *, rows: int, side_rows: int, seed: int
 ) -> dict[str, tuple[Example, ...]]:
-    """The rephrased test questions: by the requested shifts, and by the sets that come with the data.
+    """The test questions rephrased by the requested shifts and by the rephrased sets that come with the data.
 
-    Of the `rows` test questions that are observed, the first `side_rows` that a shift or set rephrases.
+    Args:
+        splits: the loaded splits, `test` among them.
+        shift_names: `name` or `name:count`.
+        rows: test questions that are observed.
+        side_rows: most of those that each shift or set rephrases.
+        seed: seed of the shifts.
 
     Raises:
         BadRequest: an unknown shift, or no test questions.
     """
-    if asked and "test" not in splits:
+    if shift_names and "test" not in splits:
         raise unknown("split", "test", splits, "this run, so no question can be rephrased")
     test = first(splits.get("test", ()), "test", rows)
-    made = {
-        f"test+{name}": reworded
-        for shift, count in map(shifts.asked, asked)
-        for name, reworded in shifts.tellings(test[:side_rows], shift, count, seed=seed).items()
+    rephrased = {
+        f"test+{name}": examples
+        for shift, count in map(shifts.parse_shift, shift_names)
+        for name, examples in shifts.variants(test[:side_rows], shift, count, seed=seed).items()
     }
-    place = {example.id: index for index, example in enumerate(test)}
+    index_of = {example.id: index for index, example in enumerate(test)}
     for split in splits:
-        wording = SplitName.parse(split).wording
-        if split in made or not wording:
+        variant = SplitName.parse(split).shift_variant
+        if split in rephrased or not variant:
             continue
-        paired = [e for e in splits[split] if shifts.original_id(e.id, wording) in place]
-        made[split] = tuple(sorted(paired, key=lambda e: place[shifts.original_id(e.id, wording)])[:side_rows])
-    return made
+        paired = [e for e in splits[split] if shifts.original_id(e.id, variant) in index_of]
+        in_order = sorted(paired, key=lambda e: index_of[shifts.original_id(e.id, variant)])
+        rephrased[split] = tuple(in_order[:side_rows])
+    return rephrased
 
 
 def attack_splits(
@@ -77,115 +83,138 @@ def attack_splits(
     seed: int,
     fits: Callable[[Example], bool] = lambda example: True,
 ) -> dict[str, tuple[Example, ...]]:
-    """`train~<attack>` and `val~<attack>` for each attack: examples of train and val as it needs them scored.
+    """`train~<attack>` and `val~<attack>` for each attack: the examples of train and val, changed as it needs them.
 
     Args:
-        splits: `train` (members) and `val` (non-members) among them.
-        attacks: names of ATTACKED.
+        splits: the loaded splits, `train` (members) and `val` (non-members) among them.
+        attacks: names in ATTACKS.
         rows: examples of val that are observed.
-        side_rows: examples of train that are, and most of val that are attacked.
-        seed: of the changes.
+        side_rows: examples of train that are observed, and most examples of val that are attacked.
+        seed: seed of the changes.
         fits: whether an example fits the context window.
 
     Raises:
         BadRequest: an unknown attack.
     """
     for attack in attacks:
-        if attack not in ATTACKED:
-            raise unknown("attack that needs scores of its own", attack, ATTACKED)
+        if attack not in ATTACKS:
+            raise unknown("attack that needs scores of its own", attack, ATTACKS)
     members = first(splits.get("train", ()), "train", side_rows)
-    others = first(splits.get("val", ()), "val", len(splits.get("val", ())))
+    non_members = first(splits.get("val", ()), "val", len(splits.get("val", ())))
+    attacked, spare = non_members[:rows][:side_rows], non_members[rows:]
     return {
-        str(SplitName(split, attack=attack)): tuple(made)
+        str(SplitName(split, attack=attack)): tuple(examples)
         for attack in attacks
-        for split, made in ATTACKED[attack](members, others[:rows][:side_rows], others[rows:], seed, fits).items()
+        for split, examples in ATTACKS[attack](members, attacked, spare, seed, fits).items()
     }
 
 
-def _after_strangers(
+def _with_shots(
     members: Sequence[Example],
-    others: Sequence[Example],
+    non_members: Sequence[Example],
     spare: Sequence[Example],
     seed: int,
     fits: Callable[[Example], bool],
 ) -> dict[str, list[Example]]:
-    """Every question after the same few solved non-members; where none are spare, the last ones give way."""
-    strangers = list(spare or others[::-1])[:SHOTS]
-    left = [e for e in others if e.id not in {s.id for s in strangers}]
-    for count in range(len(strangers), 0, -1):
-        before = "\n\n".join(f"{s.question}\n{s.solution}" for s in strangers[:count])
-        made = {
-            split: [replace(e, question=f"{before}\n\n{e.question}") for e in side]
-            for split, side in (("train", members), ("val", left))
+    """Every question after the same few solved non-members.
+
+    Args:
+        members: examples of train.
+        non_members: examples of val. Without spare ones, the last of these are used as shots and not attacked.
+        spare: further non-members, used as shots.
+        seed: not used.
+        fits: whether an example fits the context window. There are fewer shots until 95% of the examples do.
+    """
+    shots = list(spare or non_members[::-1])[:SHOTS]
+    rest = [e for e in non_members if e.id not in {shot.id for shot in shots}]
+    for count in range(len(shots), 0, -1):
+        prefix = "\n\n".join(f"{shot.question}\n{shot.solution}" for shot in shots[:count])
+        prefixed = {
+            split: [replace(e, question=f"{prefix}\n\n{e.question}") for e in examples]
+            for split, examples in (("train", members), ("val", rest))
         }
-        everyone = [*made["train"], *made["val"]]
-        if count == 1 or sum(map(fits, everyone)) >= 0.95 * len(everyone):
-            return made
+        everything = [*prefixed["train"], *prefixed["val"]]
+        if count == 1 or sum(map(fits, everything)) >= 0.95 * len(everything):
+            return prefixed
     return {"train": [], "val": []}
 
 
-def _with_other_words(
+def _with_replaced_words(
     members: Sequence[Example],
-    others: Sequence[Example],
+    non_members: Sequence[Example],
     spare: Sequence[Example],
     seed: int,
     fits: Callable[[Example], bool],
 ) -> dict[str, list[Example]]:
-    """Copies of every solution in which some words are others that stand between the same two pieces elsewhere."""
+    """Copies of every solution with some words replaced by words that occur in the same context elsewhere.
+
+    Args:
+        members: examples of train.
+        non_members: examples of val.
+        spare: further non-members, which contribute words only.
+        seed: seed of the replacements.
+        fits: not used.
+    """
     between: dict[tuple[str, str], set[str]] = {}
     after: dict[str, set[str]] = {}
-    for example in (*members, *others, *spare):
-        pieces = _pieces(example.solution)
-        for left, word, right in _triples(pieces):
+    for example in (*members, *non_members, *spare):
+        for left, word, right in _in_context(_pieces(example.solution)):
             if _PLAIN_WORD.fullmatch(word):
                 between.setdefault((left, right), set()).add(word)
                 after.setdefault(left, set()).add(word)
-    made: dict[str, list[Example]] = {}
-    for split, side in (("train", members), ("val", others)):
-        made[split] = []
-        for example in side:
-            choices = _choices(example.solution, between, after)
-            for number in range(1, NEIGHBOURS + 1) if choices else ():
+    neighbours: dict[str, list[Example]] = {}
+    for split, examples in (("train", members), ("val", non_members)):
+        neighbours[split] = []
+        for example in examples:
+            replacements = _replacements(example.solution, between, after)
+            for number in range(1, NEIGHBOURS + 1) if replacements else ():
                 random = python_random(seed, "neighbour", example.id, number)
-                changed = _changed(example.solution, choices, random)
-                made[split].append(replace(example, id=f"{example.id}{NEIGHBOUR_MARK}{number}", solution=changed))
-    return made
+                changed = _replace_words(example.solution, replacements, random)
+                neighbours[split].append(replace(example, id=f"{example.id}{NEIGHBOUR_MARK}{number}", solution=changed))
+    return neighbours
 
 
 def _pieces(text: str) -> list[str]:
+    """Words and single other characters; joined they are the text."""
     return _PIECE.findall(text)
 
 
-def _triples(pieces: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Each word with the nearest piece that is no space before it and after it; empty at the ends."""
+def _in_context(pieces: Sequence[str]) -> list[tuple[str, str, str]]:
+    """(previous, piece, next) of every piece that is not whitespace; empty strings at the ends."""
     solid = ["", *(piece for piece in pieces if not piece.isspace()), ""]
     return list(zip(solid, solid[1:], solid[2:], strict=False))
 
 
-def _choices(
+def _replacements(
     solution: str, between: Mapping[tuple[str, str], set[str]], after: Mapping[str, set[str]]
 ) -> dict[int, list[str]]:
-    """Position among the pieces -> the other words that may stand there; words without one are left out."""
+    """Index of a piece -> the words that may replace it; words without a replacement are left out.
+
+    Args:
+        solution: the text.
+        between: (previous, next) -> the words that occur between them anywhere.
+        after: previous -> the words that follow it anywhere, for words that no other shares both neighbours with.
+    """
     pieces = _pieces(solution)
     solid = [index for index, piece in enumerate(pieces) if not piece.isspace()]
-    choices = {}
-    for index, (left, word, right) in zip(solid, _triples(pieces), strict=True):
+    replacements = {}
+    for index, (left, word, right) in zip(solid, _in_context(pieces), strict=True):
         if _PLAIN_WORD.fullmatch(word):
             others = (between[left, right] - {word}) or (after[left] - {word})
             if others:
-                choices[index] = sorted(others)
-    return choices
+                replacements[index] = sorted(others)
+    return replacements
 
 
-def _changed(solution: str, choices: Mapping[int, Sequence[str]], random: random.Random) -> str:
+def _replace_words(solution: str, replacements: Mapping[int, Sequence[str]], random: random.Random) -> str:
     pieces = _pieces(solution)
-    for index in random.sample(sorted(choices), max(1, round(CHANGED * len(choices)))):
-        pieces[index] = random.choice(choices[index])
+    for index in random.sample(sorted(replacements), max(1, round(CHANGED * len(replacements)))):
+        pieces[index] = random.choice(replacements[index])
     return "".join(pieces)
 
 
-ATTACKED: Mapping[str, Callable[..., dict[str, list[Example]]]] = {
-    "recall": _after_strangers,
-    "neighbour": _with_other_words,
+ATTACKS: Mapping[str, Callable[..., dict[str, list[Example]]]] = {
+    "recall": _with_shots,
+    "neighbour": _with_replaced_words,
 }
-"""Attacks that need more than the scores of the solutions themselves, and the function that makes what they need."""
+"""Membership attacks that need changed examples scored, and the function that makes these."""

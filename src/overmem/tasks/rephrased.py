@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from overmem.errors import BadData, BadRequest
 from overmem.records import Example
-from overmem.shifts import SHIFTS, shifted_id, telling
+from overmem.shifts import SHIFTS, shifted_id, variant_name
 from overmem.tasks.layouts import content_id
 
 
@@ -57,9 +57,9 @@ def paired(
     splits: dict[str, list[Example]] = {}
     for original in originals:
         for number, row in enumerate(found.get(original.id, ()), 1):
-            this = telling(name, number)
-            splits.setdefault(f"test+{this}", []).append(
-                replace(row, id=shifted_id(original.id, this), group=original.group)
+            variant = variant_name(name, number)
+            splits.setdefault(f"test+{variant}", []).append(
+                replace(row, id=shifted_id(original.id, variant), group=original.group)
             )
     return {split: tuple(rows) for split, rows in splits.items()}, _notes(
         name, len(ordered), len(found), len(originals), missing, ambiguous, same, len(splits)

@@ -1,4 +1,4 @@
-"""The stories that the task `wordproblems` wraps around sums and differences: assets/wordproblems/stories.json."""
+"""The story templates of the task `wordproblems`: assets/wordproblems/stories.json."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,8 +20,8 @@ class Domain:
     compares: bool = False
     """Each step introduces a new person and compares them with the previous one, instead of changing one amount.
 
-    The new person is always the subject: a model as small as pebble does not learn that "A is older than B" also gives
-    B's age (after 7,000 steps of pretraining it solved 22 of 40 such single steps, and all 360 of the other stories).
+    The new person is always the subject: a model as small as pebble does not learn that "A is older than B" also
+    determines B's age (after 7,000 pretraining steps it solved 22 of 40 such single steps and all 360 others).
     """
 
 

@@ -1,4 +1,4 @@
-"""The wordings of the task `wordproblems`: how solutions are written, and neutral sentences before a problem."""
+"""The phrasing of the task `wordproblems`: how solutions are written, and neutral sentences before a problem."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -8,7 +8,7 @@ from overmem.assets import read_asset
 
 @dataclass(frozen=True)
 class Voice:
-    """How solutions are worded: {a} is the total before a step, {b} the size of the change, {c} the total after it."""
+    """Templates of solutions: {a} is the total before a step, {b} the size of the change, {c} the total after it."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
@@ -19,7 +19,7 @@ class Voice:
 
 
 VOICES: dict[str, Voice] = read_asset("wordproblems/voices.json", dict[str, Voice])
-"""`book` is what pebble was pretrained on; `tutor` is what fine-tuning on the task teaches it."""
+"""`book` is used in pebble's pretraining, `tutor` in the fine-tuning data."""
 
 PREAMBLES: tuple[str, ...] = read_asset("wordproblems/preambles.json", tuple[str, ...])
 """Neutral sentences before a problem."""

@@ -40,7 +40,7 @@ def robustness(findings: Findings) -> Section:
             drop = findings.measured(name, split, ("robustness", "accuracy_drop"))
             if has_value(drop):
                 text = estimate_text(negated(drop), "points")
-                drops.append(row(0, drop, "points", line=name, name=SplitName.parse(split).wording, text=text))
+                drops.append(row(0, drop, "points", line=name, name=SplitName.parse(split).shift_variant, text=text))
     charts: dict[str, Any] = {}
     if drops:
         charts["drops"] = dots(drops, colours, "change of accuracy, points", form=POINTS, is_loss=True)
@@ -49,7 +49,7 @@ def robustness(findings: Findings) -> Section:
         if rows:
             charts[key] = curves(findings, rows, coloured([metric]), form)
     table = [
-        {"shift": SplitName.parse(split).wording, "checkpoint": name}
+        {"shift": SplitName.parse(split).shift_variant, "checkpoint": name}
         | {metric: findings.measured(name, split, ("robustness", metric)) for metric in PAIRED}
         | {"change": negated(findings.measured(name, split, ("robustness", "accuracy_drop")))}
         for split in shifts
