@@ -62,8 +62,9 @@ def truth(world: World, *, rise: float = 0.15, nats: float = 0.5, margin: float 
         onset = float(fine[first] * STEPS)
     later = np.maximum.accumulate(right[::-1])[::-1]
     falling = costs(surprise) & (t < t[trough])
+    climbing = right - accuracy(world, np.maximum(t[trough] + (t - t[trough]) * 2 / 3, t[0])) > margin
     names = tuple(
-        _named(c, k, m, bool(later[i] > right[i] + margin), bool(falling[i]))
+        _named(c, k, m, bool(later[i] > right[i] + margin), bool(falling[i]), bool(climbing[i]))
         for i, (c, k, m) in enumerate(zip(costly, kept, memorized, strict=True))
     )
     relative = np.where(t > t[trough], surprise / surprise[trough] - 1, 0.0)
@@ -72,13 +73,15 @@ def truth(world: World, *, rise: float = 0.15, nats: float = 0.5, margin: float 
     )
 
 
-def _named(costly: bool, kept: bool, memorized: bool, better_to_come: bool, falling: bool) -> str:
+def _named(costly: bool, kept: bool, memorized: bool, better_to_come: bool, falling: bool, climbing: bool) -> str:
     if not kept and better_to_come:
         return "still-learning" if costly else "under-trained"
     if not kept:
         return "over-fitted" if costly else "undecided"
     if falling:
         return "under-trained"
+    if costly and climbing:
+        return "still-learning"
     if costly:
         return "over-memorized" if memorized else "risen-not-memorized"
     return "healthy-memorizing" if memorized else "healthy"

@@ -44,7 +44,7 @@ class AccuracyTests:
     p_lost: Float[np.ndarray, " checkpoints"]
     """One-sided p of a loss of no more than the margin."""
     p_climbing: Float[np.ndarray, " checkpoints"]
-    """One-sided p of not having gained more than the margin since half the time from the trough."""
+    """One-sided p of not having gained more than the margin in the last third of the time since the trough."""
     later: Float[np.ndarray, " checkpoints"]
     """Share of the plateau that comes later."""
     plateau: Float[np.ndarray, " checkpoints"]
@@ -96,8 +96,8 @@ def accuracy_tests(
     alone = (blocks == 1)[None] & (count >= 4 * unit(count))
     outlier = float(ndtri(1 - STANDS_OUT / min(count, 3 * count / unit(count))))
     p_kept, p_lower, p_lost, p_climbing = (np.zeros(count) for _ in range(4))
-    half = np.clip((np.arange(count) + trough + 1) // 2, 0, count - 1)
-    climb = around(count)[half]
+    since = np.clip((2 * np.arange(count) + trough + 2) // 3, 0, count - 1)
+    climb = around(count)[since]
     for value, weight in zip(known.values, known.weights, strict=True):
         if weight < 1e-4:
             continue
