@@ -1,50 +1,90 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from overmem.compare import Compare, compare
-from overmem.compare.pairs import equivalence
 from overmem.errors import BadRequest
+from overmem.records import Limits
+from overmem.verdict.matching import RunLuck, difference_of, p_within, places
+from studies.trajectories import simulated
+
+LIMITS = Limits(d_nll=0.05)
 
 
-def test_a_matched_pair_has_equal_accuracy_and_different_perplexity(tmp_path, write_run, world):
-    (tmp_path / "low").mkdir()
-    low = write_run(tmp_path / "low", replace(world, shape="healthy"), seed=3)
-    (tmp_path / "high").mkdir()
-    high = write_run(tmp_path / "high", world, seed=3, ood_loss=0.15)
-    found = compare(Compare(str(low.root), str(high.root), margin=0.05))
-    pair = found.pairs[0]
-    assert pair.high.startswith("high/checkpoint-")
-    assert pair.nll_difference.low > 0.05
-    assert pair.p_equivalent < 0.05
-    assert abs(pair.accuracy_difference.value) < 0.05
-    assert "solve equally much" in found.sentences[0]
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, write_run, world):
+    """A healthy run, and an over-memorized one that loses accuracy on ood-far."""
+    root = tmp_path_factory.mktemp("runs")
+    for name in ("low", "high"):
+        (root / name).mkdir()
+    write_run(root / "low", replace(world, shape="healthy"), seed=3, ood_loss=0.01)
+    write_run(root / "high", replace(world, excess=0.3), seed=3, ood_loss=0.45)
+    return str(root / "low"), str(root / "high")
 
 
-def test_behaviours_stand_beside_the_pair(tmp_path, write_run, world):
-    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
-    a = write_run(tmp_path / "a", world, seed=4, ood_loss=0.15)
-    b = write_run(tmp_path / "b", replace(world, excess=0.3), seed=4, ood_loss=0.45)
-    found = compare(Compare(str(a.root), str(b.root), margin=0.05))
-    named = {c.name: c.confirmed for c in found.pairs[0].behaviours}
-    assert named["ood-far"]
-    assert "it is worse in (Holm-corrected): ood-far: accuracy on questions" in found.sentences[0]
+def test_the_checkpoints_that_are_compared_are_the_recommended_the_last_and_matched_ones(runs):
+    found = compare(Compare(*runs, margin=0.05))
+    kinds = [kind for pair in found.pairs for kind in pair.kinds]
+    assert sorted(kinds) == ["contrast", "last", "matched", "recommended"]
+    last = next(p for p in found.pairs if "last" in p.kinds)
+    assert (last.first, last.second) == ("low/checkpoint-1000", "high/checkpoint-1000")
+    assert last.nll.low > 0.05
+    assert last.p_nll < 0.05
 
 
-def test_no_matched_pair_says_what_is_closest(tmp_path, write_run, world):
-    (tmp_path / "a").mkdir()
-    a = write_run(tmp_path / "a", replace(world, shape="flat"), seed=5)
-    found = compare(Compare(str(a.root), str(a.root)))
-    assert found.pairs == ()
-    assert found.sentences[0].startswith("No pair of checkpoints is shown to have equal accuracy")
+def test_a_contrast_has_equal_accuracy_and_different_perplexity(runs):
+    found = compare(Compare(*runs, margin=0.05))
+    pair = next(p for p in found.pairs if p.is_contrast)
+    assert pair.nll.value > 0.05
+    assert pair.p_nll < 0.05
+    assert abs(pair.accuracy.value) < 0.05
+    assert any("They solve equally much and differ in perplexity" in s for s in found.sentences)
 
 
-def test_runs_without_a_shared_example_are_refused(tmp_path, write_run, world):
-    (tmp_path / "a").mkdir()
-    a = write_run(tmp_path / "a", world)
+def test_behaviours_count_for_the_correction_and_are_told(runs):
+    found = compare(Compare(*runs, margin=0.05))
+    last = next(p for p in found.pairs if "last" in p.kinds)
+    assert {c.name: c.confirmed for c in last.behaviours}["ood-far"]
+    sentence = next(s for s in found.sentences if "high/checkpoint-1000" in s)
+    assert "the second is worse in: ood-far: accuracy on questions" in sentence
+    tests = sum(3 - 2 * p.is_contrast + len(p.behaviours) for p in found.pairs)
+    assert any(s.startswith(f"{tests} tests were made") for s in found.sentences)
+
+
+def test_one_seed_is_told_as_one_seed(runs):
+    assert "Each run is one seed" in compare(Compare(*runs)).sentences[-1]
+
+
+def test_more_contrasts_are_more_tests(runs):
+    few, many = (compare(Compare(*runs, margin=0.05, pairs=n)) for n in (0, 3))
+    assert sum(p.is_contrast for p in few.pairs) == 0
+    assert sum(p.is_contrast for p in many.pairs) == 3
+    (one, other) = ([p for p in found.pairs if "last" in p.kinds][0] for found in (few, many))
+    assert one.p_equivalent <= other.p_equivalent
+    assert one.accuracy == other.accuracy
+
+
+def test_a_run_is_not_compared_with_itself_or_with_its_copy(runs, tmp_path):
+    with pytest.raises(BadRequest, match="given twice"):
+        compare(Compare(runs[0], runs[0]))
+    shutil.copytree(runs[0], tmp_path / "copy")
+    with pytest.raises(BadRequest, match="is a copy of"):
+        compare(Compare(runs[0], str(tmp_path / "copy")))
+    with pytest.raises(BadRequest, match="given twice"):
+        compare(Compare(*runs, seeds_a=(runs[1],), seeds_b=(str(tmp_path / "copy"),)))
+
+
+def test_without_val_only_the_last_checkpoints_are_compared(runs):
+    found = compare(Compare(*runs, split="val"))
+    assert [p.kinds for p in found.pairs] == [("last",)]
+    assert "only the last are compared" in found.sentences[0]
+
+
+def test_runs_without_a_shared_example_are_refused(runs):
     with pytest.raises(BadRequest, match="has no checkpoint with scores"):
-        compare(Compare(str(a.root), str(a.root), split="ood-none"))
+        compare(Compare(*runs, split="ood-none"))
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +99,25 @@ def seeds(tmp_path_factory, write_run, world):
     return [str(low) for low, _ in names], [str(high) for _, high in names]
 
 
-def test_over_seeds_every_difference_has_an_interval_in_which_the_seed_is_random(seeds):
+def test_over_seeds_every_seed_counts_and_the_seed_is_random(seeds):
     low, high = seeds
     found = compare(Compare(low[0], high[0], tuple(low[1:]), tuple(high[1:]), margin=0.05))
-    nll, accuracy, far = (found.over_seeds[name] for name in ("nll", "accuracy", "ood-far"))
-    assert nll.n == accuracy.n == far.n == 3
-    assert nll.low > 0.05
-    assert accuracy.low < 0 < accuracy.high
-    assert far.low > 0
-    assert found.sentences[-1].startswith("Over 3 of 3 seeds, the seed as a random effect")
-    assert "Shown over seeds: ood-far" in found.sentences[-1]
+    rows = {(r.kind, r.name): r for r in found.over_seeds}
+    nll, accuracy, far = (rows["last", name] for name in ("nll", "accuracy", "ood-far"))
+    assert nll.difference.n == accuracy.difference.n == far.difference.n == 3
+    assert nll.difference.low > 0.05
+    assert accuracy.difference.low < 0 < accuracy.difference.high
+    assert far.difference.low > 0
+    assert not accuracy.shown
+    assert sum("last" in p.kinds for p in found.pairs) == 3
+    assert found.sentences[0].startswith("Over 3 seeds, the seed as a random effect")
+
+
+def test_nothing_is_claimed_of_one_seed_among_several(seeds):
+    low, high = seeds
+    found = compare(Compare(low[0], high[0], tuple(low[1:]), tuple(high[1:]), margin=0.05))
+    assert all(p.p_accuracy is p.p_nll is p.p_equivalent is None for p in found.pairs)
+    assert not any(c.confirmed for p in found.pairs for c in p.behaviours)
 
 
 def test_seeds_come_in_pairs(seeds):
@@ -78,7 +127,36 @@ def test_seeds_come_in_pairs(seeds):
 
 
 def test_equal_accuracy_is_shown_and_not_assumed():
-    right = np.arange(100) < 80
-    assert equivalence(right.astype(float), right.astype(float), 0.05) < 0.05
-    assert equivalence(right[:40].astype(float), right[:40].astype(float), 0.05) > 0.05
-    assert equivalence(right.astype(float), (np.arange(100) < 75).astype(float), 0.05) >= 0.5
+    assert p_within(0.0, 0.0, 0.05, 100) < 0.05
+    assert p_within(0.0, 0.0, 0.05, 40) > 0.05
+    assert p_within(0.05, 0.01, 0.05, 100) >= 0.5
+    assert p_within(-0.05, 0.01, 0.05, 100) >= 0.5
+
+
+def test_a_run_and_its_copy_are_compared_at_the_same_checkpoints(world):
+    a = simulated(world, "copy", splits=1)[0]
+    fixed = [p for p in places(a, a, LIMITS) if "contrast" not in p.kinds]
+    assert all(p.a == p.b for p in fixed)
+    assert all(difference_of(p, a, a, LIMITS).accuracy.value == 0.0 for p in fixed)
+
+
+def test_luck_and_clusters_widen_a_difference(world):
+    a, b = (simulated(world, name, splits=1)[0] for name in ("a", "b"))
+    place = places(a, b, LIMITS)[0]
+    plain = difference_of(place, a, b, LIMITS)
+    lucky = difference_of(place, a, b, LIMITS, (RunLuck(0.05, 0.02), RunLuck(0.05, 0.02)))
+    assert lucky.accuracy.stderr == pytest.approx(np.hypot(plain.accuracy.stderr, 0.02 * 2**0.5))
+    assert lucky.nll.stderr > plain.nll.stderr
+    ten = [
+        replace(
+            side,
+            nll_sums=np.repeat(side.nll_sums, 10, 1),
+            correct=np.repeat(side.correct, 10, 1),
+            token_counts=np.repeat(side.token_counts, 10),
+            groups=np.repeat(np.arange(len(side.token_counts)), 10),
+        )
+        for side in (a, b)
+    ]
+    clustered = difference_of(place, *ten, LIMITS)
+    assert clustered.accuracy.n == plain.accuracy.n
+    assert clustered.accuracy.stderr == pytest.approx(plain.accuracy.stderr)

@@ -1,4 +1,4 @@
-"""Compare two runs at matched accuracy: checkpoints that solve equally much, with different perplexity.
+"""Compare two runs: the checkpoints that they would ship, end with, and reach the same accuracy with.
 
 The options load without polars and scipy; the rest loads when it is used.
 """
@@ -10,13 +10,13 @@ from overmem.compare.options import Compare
 
 if TYPE_CHECKING:
     from overmem.compare.verb import Comparison, compare
-    from overmem.verdict.matching import Pair
+    from overmem.records.comparisons import Pair
 
 __all__ = ["Compare", "Comparison", "Pair", "compare"]
 
 _PLACES = {
     "Comparison": "overmem.compare.verb",
-    "Pair": "overmem.verdict.matching",
+    "Pair": "overmem.records.comparisons",
     "compare": "overmem.compare.verb",
 }
 

@@ -16,15 +16,16 @@ class Compare:
     seeds_b: tuple[str, ...] = ()
     """The same of RUN_B, as many and in the same order."""
     split: str = "test"
-    """Where accuracy and perplexity are compared."""
+    """Where accuracy and perplexity are compared; the checkpoints to compare are chosen on val."""
     margin: float = 0.03
     """Two accuracies are equal when their difference is shown to be smaller than this, as a fraction."""
     d_nll: float = 0.05
     """Two perplexities differ when their nll is shown to differ by more than this, in nats per token."""
     alpha: float = 0.05
-    """Error rate, Holm-corrected over all pairs of checkpoints."""
-    pairs: int = 3
-    """Pairs to show, the largest difference of perplexity first."""
+    """Error rate, Holm-corrected over everything that is tested."""
+    pairs: int = 1
+    """Contrasts, at most: pairs of checkpoints of equal accuracy and the most different perplexity, chosen on val. Each
+    is one more thing to correct for."""
     out_a: str | None = None
     """Where overmem's files of RUN_A are; by default RUN_A/overmem."""
     out_b: str | None = None

@@ -1,77 +1,106 @@
-"""Pairs of checkpoints, one of each run, whose accuracies are shown to be equal and whose perplexities differ."""
+"""Every pair of checkpoints that is compared, and what is shown about it: one correction over all that was tested."""
 
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
-from jaxtyping import Float
-
-from overmem import statistics, store
-from overmem.compare.sides import Side, Sides
-from overmem.probes.consequences import consequences
+from overmem import statistics
+from overmem.compare.sides import Side
+from overmem.probes.consequences import comparisons, consequence
+from overmem.probes.probe import Comparison
 from overmem.records import Estimate, Limits
-from overmem.verdict.matching import Closest, Pair
+from overmem.records.comparisons import Pair
+from overmem.verdict.matching import NO_LUCK, Difference, Place, difference_of, places, run_luck
 
 
-def matched(both: Sides, limits: Limits, most: int, low_run: str = "") -> list[Pair]:
-    """Matched pairs, the largest difference of perplexity first; with `low_run` only those of that direction."""
-    places = [(i, j) for i in range(len(both.a.checkpoints)) for j in range(len(both.b.checkpoints))]
-    adjusted = statistics.holm([equivalence(both.a.correct[i], both.b.correct[j], limits.margin) for i, j in places])
-    pairs = []
-    for (i, j), p in zip(places, adjusted, strict=True):
-        nll = statistics.ratio(both.b.nll[j] - both.a.nll[i], both.tokens)
-        if p is None or p >= limits.alpha or nll.low is None or nll.high is None or nll.value is None:
-            continue
-        if nll.low > limits.absolute:
-            pairs.append((nll.value, nll, p, (both.a, i), (both.b, j), "a"))
-        elif nll.high < -limits.absolute:
-            pairs.append((-nll.value, statistics.negated(nll), p, (both.b, j), (both.a, i), "b"))
-    pairs.sort(key=lambda pair: -pair[0])
-    kept = [pair for pair in pairs if low_run in ("", pair[-1])][:most]
-    return [_pair(nll, p, low, high, name, limits.alpha) for _, nll, p, low, high, name in kept]
+@dataclass(frozen=True)
+class Tested:
+    """A pair with its p as they come."""
+
+    place: Place
+    first: str
+    second: str
+    accuracies: tuple[Estimate, Estimate]
+    difference: Difference
+    behaviours: tuple[Comparison, ...] = field(default_factory=tuple)
+
+    @property
+    def is_contrast(self) -> bool:
+        """Whether it was chosen for its different perplexity."""
+        return "contrast" in self.place.kinds
+
+    def raw(self) -> Iterator[float | None]:
+        """Every p that counts, in a fixed order: accuracy, nll, equivalence, behaviours."""
+        d = self.difference
+        if self.is_contrast:
+            yield from (None, max(d.p_nll, d.p_equivalent), None)
+        else:
+            yield from (d.p_accuracy, d.p_nll, d.p_equivalent)
+        yield from (c.p for c in self.behaviours)
 
 
-def equivalence(left: Float[np.ndarray, " examples"], right: Float[np.ndarray, " examples"], margin: float) -> float:
-    """The p value of two accuracies differing by the margin or more: the larger of two one-sided paired tests."""
-    d = left - right
-    n = len(d)
-    stderr = float(d.std(ddof=1)) / n**0.5 if n > 1 else float("inf")
-    value = float(d.mean())
-    return max(statistics.noninferior(value, stderr, margin, n), statistics.noninferior(-value, stderr, margin, n))
+def tested(a: Side, b: Side, limits: Limits, contrasts: int, *, with_luck: bool) -> tuple[Tested, ...]:
+    """The pairs that are chosen on val, measured on test.
 
-
-def _pair(nll: Estimate, p: float, low: tuple[Side, int], high: tuple[Side, int], low_run: str, alpha: float) -> Pair:
-    names, snapshots, correct = [], [], []
-    for side, row in (low, high):
-        checkpoint = side.checkpoints[row]
-        names.append(f"{side.name}/{checkpoint.name}")
-        snapshot = store.read_snapshot(side.run, checkpoint)
-        snapshots.append(replace(snapshot, checkpoint=replace(checkpoint, name=names[-1])))
-        correct.append(side.correct[row])
-    n = len(correct[0])
-    return Pair(
-        low=names[0],
-        high=names[1],
-        low_run=low_run,
-        accuracy_low=statistics.share(float(correct[0].sum()), n),
-        accuracy_high=statistics.share(float(correct[1].sum()), n),
-        accuracy_difference=statistics.newcombe(correct[0] == 1, correct[1] == 1),
-        p_equivalent=p,
-        nll_difference=nll,
-        behaviours=consequences(snapshots[0], snapshots[1], base=low[0].base, alpha=alpha),
+    Args:
+        a: RUN_A.
+        b: RUN_B.
+        limits: margin, and the nll that matters.
+        contrasts: pairs of equal accuracy and different perplexity, at most.
+        with_luck: price the luck of checkpoints, which several seeds show by themselves.
+    """
+    if a.val is None or b.val is None:
+        wanted: tuple[Place, ...] = (Place(("last",), len(a.test.checkpoints) - 1, len(b.test.checkpoints) - 1),)
+    else:
+        wanted = places(a.val, b.val, limits, contrasts)
+    lucks = tuple(run_luck(side.val or side.test) if with_luck else NO_LUCK for side in (a, b))
+    return tuple(
+        _tested(place, a, b, difference_of(place, a.test, b.test, limits, (lucks[0], lucks[1]))) for place in wanted
     )
 
 
-def closest(both: Sides, limits: Limits) -> Closest:
-    """The two checkpoints of most equal accuracy, and what it would take to show it."""
-    gaps = np.abs(both.a.correct.mean(1)[:, None] - both.b.correct.mean(1)[None])
-    i, j = (int(x) for x in np.unravel_index(int(gaps.argmin()), gaps.shape))
-    deviation = float(np.std(both.a.correct[i] - both.b.correct[j]))
-    gap = float(gaps[i, j])
-    return Closest(
-        f"{both.a.name}/{both.a.checkpoints[i].name}",
-        f"{both.b.name}/{both.b.checkpoints[j].name}",
-        gap,
-        len(both.tokens),
-        statistics.examples_needed(max(deviation, limits.margin**0.5), limits.margin - gap, alpha=limits.alpha),
-        limits,
+def _tested(place: Place, a: Side, b: Side, difference: Difference) -> Tested:
+    pair = [(a, place.a), (b, place.b)]
+    (first, i), (second, j) = pair if place.first == "a" else pair[::-1]
+    return Tested(
+        place,
+        first.label(i),
+        second.label(j),
+        (_accuracy(first, i), _accuracy(second, j)),
+        difference,
+        tuple(comparisons(first.snapshot(i), second.snapshot(j), base=first.base)),
+    )
+
+
+def _accuracy(side: Side, row: int) -> Estimate:
+    right = side.test.correct[row]
+    return statistics.share(float(right.sum()), len(right))
+
+
+def corrected(found: Sequence[Tested], alpha: float) -> tuple[Pair, ...]:
+    """The pairs with p Holm-adjusted over everything that was tested of all of them."""
+    raw = [list(t.raw()) for t in found]
+    adjusted = iter(statistics.holm([p for row in raw for p in row]))
+    return tuple(_pair(t, [next(adjusted) for _ in row], alpha) for t, row in zip(found, raw, strict=True))
+
+
+def uncorrected(found: Sequence[Tested]) -> tuple[Pair, ...]:
+    """The pairs of one seed among several, which nothing is claimed of: no p."""
+    return tuple(_pair(t, [None] * len(list(t.raw())), 0.0) for t in found)
+
+
+def _pair(found: Tested, p: Sequence[float | None], alpha: float) -> Pair:
+    first, second = found.accuracies
+    p_accuracy, p_nll, p_equivalent, *others = p
+    return Pair(
+        kinds=found.place.kinds,
+        first=found.first,
+        second=found.second,
+        accuracy_first=first,
+        accuracy_second=second,
+        accuracy=found.difference.accuracy,
+        nll=found.difference.nll,
+        p_accuracy=p_accuracy,
+        p_nll=p_nll,
+        p_equivalent=p_equivalent,
+        behaviours=tuple(consequence(c, found.second, q, alpha) for c, q in zip(found.behaviours, others, strict=True)),
     )

@@ -1,30 +1,78 @@
-"""What a matched pair shows over several seeds: the seed as a random effect."""
+"""What two recipes differ in over several seeds: every seed is kept, and the seed is a random effect."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from scipy.stats import t
 
 from overmem import statistics
-from overmem.records import Estimate
-from overmem.verdict.matching import Pair
+from overmem.compare.pairs import Tested
+from overmem.records import Estimate, Limits
+from overmem.records.comparisons import OverSeeds
+from overmem.verdict.matching import p_beyond
+
+KINDS = ("recommended", "last", "matched", "contrast")
 
 
-def across(pairs: Sequence[Pair]) -> dict[str, Estimate]:
-    """Every difference (high minus low) that at least two seeds have, over seeds; n counts seeds.
+def over_seeds(seeds: Sequence[Sequence[Tested]], limits: Limits) -> tuple[OverSeeds, ...]:
+    """Every difference that all seeds have, over seeds."""
+    rows = [row for kind in KINDS for row in _of_kind(kind, seeds, limits)]
+    adjusted = statistics.holm([p for _, _, _, p, _ in rows])
+    return tuple(
+        OverSeeds(kind, name, value, p, p is not None and p < limits.alpha, is_share)
+        for (kind, name, value, _, is_share), p in zip(rows, adjusted, strict=True)
+    )
 
-    `accuracy`, `nll` and the names of the behaviours, where positive is worse.
-    """
-    columns: dict[str, list[Estimate]] = {}
-    for pair in pairs:
-        columns.setdefault("nll", []).append(pair.nll_difference)
-        columns.setdefault("accuracy", []).append(statistics.negated(pair.accuracy_difference))
-        for cost in pair.behaviours:
-            columns.setdefault(cost.name, []).append(cost.difference)
-    return {name: _over(values) for name, values in columns.items() if len(values) > 1}
+
+def _of_kind(
+    kind: str, seeds: Sequence[Sequence[Tested]], limits: Limits
+) -> list[tuple[str, str, Estimate, float | None, bool]]:
+    found = [next((t for t in seed if kind in t.place.kinds), None) for seed in seeds]
+    pairs = [t for t in found if t is not None]
+    if len(pairs) < len(seeds):
+        return []
+    accuracy, nll = (_over([d for t in pairs for d in [getattr(t.difference, name)]]) for name in ("accuracy", "nll"))
+    p_nll, p_equivalent = _p(nll, limits.absolute), _p_within(accuracy, limits.margin)
+    if kind == "contrast":
+        both = None if p_nll is None or p_equivalent is None else max(p_nll, p_equivalent)
+        rows: list[tuple[str, str, Estimate, float | None, bool]] = [(kind, "nll", nll, both, False)]
+    else:
+        rows = [
+            (kind, "accuracy", accuracy, _p(accuracy, 0.0), True),
+            (kind, "nll", nll, p_nll, False),
+            (kind, "equivalence", accuracy, p_equivalent, True),
+        ]
+    return rows + [(kind, name, value, _p(value, 0.0), share) for name, (value, share) in _behaviours(pairs).items()]
+
+
+def _behaviours(pairs: Sequence[Tested]) -> Mapping[str, tuple[Estimate, bool]]:
+    """The behaviours that every seed has."""
+    by_name = [{c.name: c for c in pair.behaviours} for pair in pairs]
+    return {
+        name: (_over([seed[name].worse for seed in by_name]), first.is_share)
+        for name, first in by_name[0].items()
+        if all(name in seed for seed in by_name)
+    }
 
 
 def _over(values: Sequence[Estimate]) -> Estimate:
     measured = [
-        (v.value, (v.high - v.low) / (2 * statistics.Z))
+        (v.value, v.stderr if v.stderr is not None else (v.high - v.low) / (2 * statistics.Z))
         for v in values
         if v.value is not None and v.low is not None and v.high is not None
     ]
+    if len(measured) < len(values):
+        return Estimate(None, n=len(values), note="not measured in every seed")
     return statistics.across_seeds([value for value, _ in measured], [stderr for _, stderr in measured])
+
+
+def _p(difference: Estimate, limit: float) -> float | None:
+    if difference.value is None or difference.stderr is None:
+        return None
+    return p_beyond(difference.value, difference.stderr, limit, difference.n)
+
+
+def _p_within(difference: Estimate, margin: float) -> float | None:
+    """P that the difference is the margin or more in either direction, over seeds."""
+    if difference.value is None or not difference.stderr:
+        return None
+    return float(t.sf((margin - abs(difference.value)) / difference.stderr, max(difference.n - 1, 1)))

@@ -1,104 +1,131 @@
 """Two audited runs, on the examples that every checkpoint of both has."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float
 
 from overmem import store
 from overmem.errors import BadRequest
-from overmem.records import Checkpoint, Snapshot
+from overmem.records import Checkpoint, Curves, Snapshot
+from overmem.verdict.matching import complete
 
 
 @dataclass(frozen=True)
 class Side:
-    """One run: its checkpoints, with the nll and the correctness of every example at each."""
+    """One run: what was measured of its trained checkpoints, where they are chosen and where they are compared."""
 
     run: store.Run
     name: str
-    checkpoints: tuple[Checkpoint, ...]
-    nll: Float[np.ndarray, "checkpoints examples"]
-    """Summed solution nll."""
-    correct: Float[np.ndarray, "checkpoints examples"]
-    """Greedy correctness."""
+    val: Curves | None
+    """None where the runs share no example of val, so that nothing can be chosen there."""
+    test: Curves
+
+    def checkpoint(self, row: int) -> Checkpoint:
+        """The checkpoint in a row of the curves."""
+        return self.test.checkpoints[row]
+
+    def label(self, row: int) -> str:
+        """RUN/checkpoint."""
+        return f"{self.name}/{self.checkpoint(row).name}"
+
+    def snapshot(self, row: int) -> Snapshot:
+        """Everything that was observed of a checkpoint, under its label."""
+        seen = store.read_snapshot(self.run, self.checkpoint(row))
+        return replace(seen, checkpoint=replace(seen.checkpoint, name=self.label(row)))
 
     @cached_property
     def base(self) -> Snapshot | None:
         """The base model's observations, where it was audited."""
-        base = next((c for c in store.read_checkpoints(self.run) if c.step == 0), None)
+        base = next((c for c in store.read_checkpoints(self.run) if c.step == 0 and not c.merged_from), None)
         return None if base is None else store.read_snapshot(self.run, base)
 
 
-@dataclass(frozen=True)
-class Sides:
-    """Both runs on the same examples."""
+def sides(runs: tuple[store.Run, store.Run], split: str, chosen_on: str = "val") -> tuple[Side, Side]:
+    """Both runs on the examples that they share.
 
-    a: Side
-    b: Side
-    tokens: Float[np.ndarray, " examples"]
-    """Solution tokens of each example."""
-
-
-def sides(runs: tuple[store.Run, store.Run], split: str) -> Sides:
-    """Both runs on the examples of a split that they share.
+    Args:
+        runs: RUN_A and RUN_B.
+        split: where they are compared.
+        chosen_on: where the checkpoints to compare are chosen.
 
     Raises:
-        BadRequest: a run has no checkpoint with the split, they share no example, or their tokens differ.
+        BadRequest: it is one run twice, one has no checkpoint with the split, they share no example of it, or their
+            tokens differ.
     """
-    tables = [_table(run, split) for run in runs]
-    shared = [i for i in tables[0].tokens if i in tables[1].tokens]
+    if runs[0].home.resolve() == runs[1].home.resolve():
+        raise BadRequest(f"{runs[0].root} was given twice; compare needs two runs, such as two recipes or two seeds")
+    test = [_curves(run, split) for run in runs]
+    val = [_curves(run, chosen_on, required=False) for run in runs] if chosen_on != split else [None, None]
+    has_val = all(set(_measured(v)) & set(_measured(t)) for v, t in zip(val, test, strict=True))
+    names = [[n for n in _measured(t) if not has_val or n in _measured(v)] for v, t in zip(val, test, strict=True)]
+    on_test = _paired(runs, test, names, split)
+    on_val = _paired(runs, val, names, chosen_on) if has_val else (None, None)
+    if on_test[0].nll_sums.shape == on_test[1].nll_sums.shape and (on_test[0].nll_sums == on_test[1].nll_sums).all():
+        raise BadRequest(f"{runs[1].root} is a copy of {runs[0].root}: every number of every checkpoint is the same")
+    a, b = (Side(*parts) for parts in zip(runs, _names(runs), on_val, on_test, strict=True))
+    return a, b
+
+
+def _curves(run: store.Run, split: str, *, required: bool = True) -> Curves | None:
+    """What was measured of a split; None where it was not audited and need not be."""
+    if split not in store.read_plan(run).splits and not required:
+        return None
+    curves = store.read_curves(run, split)
+    if required and not _measured(curves):
+        raise BadRequest(f"{run.root} has no checkpoint with scores and completions of split {split!r}")
+    return curves
+
+
+def _measured(curves: Curves | None) -> list[str]:
+    """The trained checkpoints with nll and accuracy."""
+    if curves is None:
+        return []
+    finite = (np.isfinite(curves.nll_sums) & np.isfinite(curves.correct)).any(1)
+    return [
+        c.name for c, seen in zip(curves.checkpoints, finite, strict=True) if seen and c.step > 0 and not c.merged_from
+    ]
+
+
+def _paired(
+    runs: Sequence[store.Run], curves: Sequence[Curves | None], names: Sequence[Sequence[str]], split: str
+) -> tuple[Curves, Curves]:
+    """Both runs on the examples that all of these checkpoints have, in the same order."""
+    a, b = (side for side in curves if side is not None)
+    there = {name: i for i, name in enumerate(b.example_ids)}
+    shared = [(i, there[name]) for i, name in enumerate(a.example_ids) if name in there]
     if not shared:
         raise BadRequest(f"{runs[0].root} and {runs[1].root} share no example of split {split!r}, so nothing is paired")
-    counts = [np.array([table.tokens[i] for i in shared], dtype=np.float64) for table in tables]
-    if (counts[0] != counts[1]).any():
+    left, right = (_on(side, [pair[k] for pair in shared]) for k, side in enumerate((a, b)))
+    if (left.token_counts != right.token_counts).any():
         raise BadRequest(
             f"{runs[0].root} and {runs[1].root} split the same solutions into different tokens, so their nats per "
             "token cannot be compared"
         )
-    a, b = (_side(run, name, table, shared) for run, name, table in zip(runs, _names(runs), tables, strict=True))
-    return Sides(a, b, counts[0])
+    rows = [
+        [i for i, c in enumerate(side.checkpoints) if c.name in own]
+        for side, own in zip((left, right), names, strict=True)
+    ]
+    paired = complete(left, right, *rows)
+    if paired[0].correct.shape[1] < 2:
+        raise BadRequest(
+            f"{runs[0].root} and {runs[1].root} have no two examples of {split!r} measured at every checkpoint"
+        )
+    return paired
+
+
+def _on(side: Curves, examples: Sequence[int]) -> Curves:
+    groups = None if side.groups is None else side.groups[examples]
+    return Curves(
+        side.checkpoints,
+        side.nll_sums[:, examples],
+        side.token_counts[examples],
+        side.correct[:, examples],
+        groups=groups,
+    )
 
 
 def _names(runs: tuple[store.Run, store.Run]) -> tuple[str, str]:
     a, b = (run.root.resolve() for run in runs)
     return (a.name, b.name) if a.name != b.name else (f"{a.parent.name}/{a.name}", f"{b.parent.name}/{b.name}")
-
-
-@dataclass(frozen=True)
-class _Table:
-    checkpoints: tuple[Checkpoint, ...]
-    tokens: dict[str, int]
-    """Of each example that every checkpoint has."""
-    results: dict[str, dict[str, tuple[float, float]]]
-    """Checkpoint -> example -> nll, correctness."""
-
-
-def _side(run: store.Run, name: str, table: _Table, shared: Sequence[str]) -> Side:
-    nll, correct = (
-        np.array([[table.results[c.name][i][column] for i in shared] for c in table.checkpoints]) for column in (0, 1)
-    )
-    return Side(run, name, table.checkpoints, nll, correct)
-
-
-def _table(run: store.Run, split: str) -> _Table:
-    checkpoints: list[Checkpoint] = []
-    tokens: dict[str, int] | None = None
-    results: dict[str, dict[str, tuple[float, float]]] = {}
-    for snapshot in store.snapshots(run):
-        if split not in snapshot.scores or split not in snapshot.samples or snapshot.checkpoint.step == 0:
-            continue
-        scores, samples = snapshot.scores[split], snapshot.samples[split]
-        rows = zip(samples.example_ids, samples.draw, samples.correct, strict=True)
-        right = {i: float(hit) for i, draw, hit in rows if draw == 0}
-        here = {
-            i: (float(nll), right[i]) for i, nll in zip(scores.example_ids, scores.nll_sums, strict=True) if i in right
-        }
-        count = dict(zip(scores.example_ids, scores.token_counts.tolist(), strict=True))
-        tokens = {i: count[i] for i in here if tokens is None or i in tokens}
-        checkpoints.append(snapshot.checkpoint)
-        results[snapshot.checkpoint.name] = here
-    if tokens is None:
-        raise BadRequest(f"{run.root} has no checkpoint with scores and completions of split {split!r}")
-    return _Table(tuple(checkpoints), tokens, results)

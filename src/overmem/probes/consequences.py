@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from overmem import statistics
 from overmem.probes import PROBES
-from overmem.probes.probe import Probe
+from overmem.probes.probe import Comparison, Probe
 from overmem.records import Consequence, Snapshot
 
 
@@ -25,23 +25,33 @@ def consequences(
         alpha: level below which a difference is confirmed.
         probes: the table of probes.
     """
-    compared = [
+    compared = comparisons(recommended, late, base=base, probes=probes)
+    adjusted = statistics.holm([comparison.p for comparison in compared])
+    return tuple(consequence(c, late.checkpoint.name, p, alpha) for c, p in zip(compared, adjusted, strict=True))
+
+
+def comparisons(
+    good: Snapshot, bad: Snapshot, *, base: Snapshot | None = None, probes: Mapping[str, Probe] = PROBES
+) -> list[Comparison]:
+    """Everything that the second checkpoint may do worse than the first, with p as they come."""
+    return [
         comparison
         for probe in probes.values()
         if probe.consequences is not None
-        for comparison in probe.consequences(recommended, late, base)
+        for comparison in probe.consequences(good, bad, base)
         if comparison.worse.value is not None
     ]
-    adjusted = statistics.holm([comparison.p for comparison in compared])
-    return tuple(
-        Consequence(
-            name=c.name,
-            checkpoint=late.checkpoint.name,
-            difference=c.worse,
-            p=p,
-            confirmed=p is not None and p < alpha and c.worse.value is not None and c.worse.value > 0,
-            sentence=c.sentence,
-            is_share=c.is_share,
-        )
-        for c, p in zip(compared, adjusted, strict=True)
+
+
+def consequence(comparison: Comparison, checkpoint: str, p: float | None, alpha: float) -> Consequence:
+    """The record of a comparison whose p is corrected for all that was tested with it."""
+    worse = comparison.worse
+    return Consequence(
+        name=comparison.name,
+        checkpoint=checkpoint,
+        difference=worse,
+        p=p,
+        confirmed=p is not None and p < alpha and worse.value is not None and worse.value > 0,
+        sentence=comparison.sentence,
+        is_share=comparison.is_share,
     )

@@ -175,6 +175,8 @@ class Curves:
     """Number of the question that each example belongs to, where several are rephrasings of one; None: all differ."""
     notes: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """(checkpoint, `scores` or `samples`) -> why that unit is missing, for units that are NaN as a whole."""
+    example_ids: tuple[str, ...] = ()
+    """Id of each example, where two runs are to be paired; empty where nobody needs them."""
 
     @property
     def without_merged(self) -> "Curves":
@@ -194,6 +196,7 @@ class Curves:
             None if self.agree_nll_sums is None else self.agree_nll_sums[cells],
             None if self.groups is None else self.groups[kept],
             {unit: note for unit, note in self.notes.items() if unit[0] in names},
+            tuple(self.example_ids[i] for i in np.flatnonzero(kept)) if self.example_ids else (),
         )
 
     def __repr__(self) -> str:

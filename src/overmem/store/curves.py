@@ -200,4 +200,5 @@ def _curves(results: Sequence[_Results], groups: Mapping[str, str], *, draws: bo
         agree_nll_sums=agree,
         groups=_numbered(ids, groups),
         notes=notes,
+        example_ids=tuple(ids),
     )

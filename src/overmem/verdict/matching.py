@@ -1,40 +1,207 @@
-"""Checkpoints of two runs that were matched by accuracy."""
+"""Which checkpoints of two runs are compared, chosen on val, and how they differ on test. Pure.
 
+Fixed before test is looked at: each run's recommended checkpoint, its last one, and the one of lowest nll at the
+accuracy that both runs reach. So a run and its copy come out equal. In addition there are contrasts, pairs of equal
+accuracy whose perplexities differ most: they say nothing about the runs, but accuracy does not explain what else their
+two checkpoints differ in.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import hypot
 
-from overmem.records import Consequence, Estimate, Limits
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.special import stdtr
+
+from overmem import statistics
+from overmem.records import Curves, Estimate, Limits
+from overmem.statistics import Z
+from overmem.verdict.candidates import selection_inputs, smoothed
+from overmem.verdict.clusters import cluster_sums, log_ratio_and_covariance, mean_and_covariance
+from overmem.verdict.luck import ACCURACY_GRID, ACCURACY_PRIOR, NLL_GRID, NLL_PRIOR, luck
+from overmem.verdict.selection import SELECTION_RULES
+
+SURE = (2.5, 1.645)
+"""Standard errors by which a contrast's accuracies lie inside the margin on val: the first that any pair reaches."""
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A checkpoint of each run, of equal accuracy, and what else differs. `low` has the lower perplexity."""
+class Place:
+    """Two checkpoints to compare, by their rows in the curves of RUN_A and of RUN_B."""
 
-    low: str
-    """RUN/checkpoint."""
-    high: str
-    low_run: str
-    """`a` or `b`: the run that the checkpoint of lower perplexity is of."""
-    accuracy_low: Estimate
-    accuracy_high: Estimate
-    accuracy_difference: Estimate
-    """Of low minus high, paired."""
+    kinds: tuple[str, ...]
+    """Why: `recommended`, `last`, `matched` (several, where they are the same two), or `contrast`."""
+    a: int
+    b: int
+    first: str = "a"
+    """Whose checkpoint comes first, and is subtracted: `a`; of a contrast the one of lower nll on val."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The second checkpoint of a pair minus the first one, on the same examples."""
+
+    accuracy: Estimate
+    nll: Estimate
+    """In nats per token."""
+    p_accuracy: float
+    """Two-sided, that the accuracies are equal."""
+    p_nll: float
+    """Two-sided, that the nll differ by no more than the limit."""
     p_equivalent: float
-    """Holm-adjusted p that the accuracies differ by the margin or more (two one-sided tests)."""
-    nll_difference: Estimate
-    """Of high minus low, in nats per token, paired."""
-    behaviours: tuple[Consequence, ...]
-    """What the checkpoint of higher perplexity does worse (positive) or better; Holm-corrected within the pair."""
+    """That the accuracies differ by the margin or more: the larger of two one-sided tests."""
 
 
 @dataclass(frozen=True)
-class Closest:
-    """The two checkpoints whose accuracies lie nearest to each other, where no pair is matched."""
+class RunLuck:
+    """Standard deviations of the luck of a run's checkpoints: of log nll, and of accuracy."""
 
-    a: str
-    b: str
-    gap: float
-    """Between their accuracies, as a fraction."""
-    n: int
-    needed: int | None
-    """Examples that would show them to be equal; None where none would."""
-    limits: Limits
+    nll: float
+    accuracy: float
+
+
+NO_LUCK = RunLuck(0.0, 0.0)
+
+
+def places(a: Curves, b: Curves, limits: Limits, contrasts: int = 1) -> tuple[Place, ...]:
+    """The pairs to compare, chosen on val.
+
+    Args:
+        a: val of RUN_A, trained checkpoints alone, complete.
+        b: val of RUN_B, on the same examples.
+        limits: margin and the nll that matters.
+        contrasts: pairs of equal accuracy and different perplexity, at most.
+    """
+    boards = [selection_inputs(side) for side in (a, b)]
+    level = [smoothed(board) for board in boards]
+    reached = min(float(values.max()) for values in level)
+    of_lowest_nll = [
+        _lowest_nll(board.nll, values, reached, limits.margin) for board, values in zip(boards, level, strict=True)
+    ]
+    picked = [SELECTION_RULES["overmem"](board, limits.absolute) for board in boards]
+    wanted: dict[tuple[int, int], tuple[str, ...]] = {}
+    for kind, (i, j) in (
+        ("recommended", (picked[0], picked[1])),
+        ("last", (len(a.checkpoints) - 1, len(b.checkpoints) - 1)),
+        ("matched", (of_lowest_nll[0], of_lowest_nll[1])),
+    ):
+        wanted[i, j] = (*wanted.get((i, j), ()), kind)
+    fixed = tuple(Place(kinds, i, j) for (i, j), kinds in wanted.items())
+    return fixed + _contrasts(a, b, limits, contrasts)
+
+
+def _lowest_nll(
+    nll: Float[np.ndarray, " checkpoints"], accuracy: Float[np.ndarray, " checkpoints"], reached: float, margin: float
+) -> int:
+    """The checkpoint of lowest nll among those whose accuracy lies within half the margin of what both runs reach."""
+    off = np.abs(accuracy - reached)
+    near = off <= max(margin / 2, float(off.min()))
+    return int(np.where(near, nll, np.inf).argmin())
+
+
+def _contrasts(a: Curves, b: Curves, limits: Limits, most: int) -> tuple[Place, ...]:
+    count = len(a.checkpoints)
+    means, covariance = mean_and_covariance(np.concatenate([a.correct, b.correct]), a.groups)
+    own = np.diag(covariance)
+    variance = own[:count, None] + own[None, count:] - 2 * covariance[:count, count:]
+    n = a.correct.shape[1]
+    error = np.sqrt(np.maximum(variance, statistics.least_stderr(limits.margin, n) ** 2))
+    inside = (limits.margin - np.abs(means[:count, None] - means[None, count:])) / error
+    nll = [side.nll_sums.sum(1) / side.token_counts.sum() for side in (a, b)]
+    gap = nll[1][None] - nll[0][:, None]
+    sure = next((level for level in SURE if (inside >= level).any()), None)
+    if sure is None:
+        return ()
+    order = np.argsort(np.where(inside >= sure, -np.abs(gap), np.inf), axis=None)
+    rows = [np.unravel_index(int(k), gap.shape) for k in order[: min(most, int((inside >= sure).sum()))]]
+    return tuple(Place(("contrast",), int(i), int(j), "a" if gap[i, j] >= 0 else "b") for i, j in rows)
+
+
+def run_luck(val: Curves) -> RunLuck:
+    """The luck of a run's checkpoints, from its curves on val (assumed, where they are few)."""
+    levels, spread = log_ratio_and_covariance(val.nll_sums, val.token_counts.astype(np.float64), val.groups)
+    means, covariance = mean_and_covariance(val.correct, val.groups)
+    return RunLuck(
+        luck(levels, spread, NLL_GRID, NLL_PRIOR).deviation,
+        luck(means, covariance, ACCURACY_GRID, ACCURACY_PRIOR).deviation,
+    )
+
+
+def difference_of(
+    place: Place, a: Curves, b: Curves, limits: Limits, lucks: tuple[RunLuck, RunLuck] = (NO_LUCK, NO_LUCK)
+) -> Difference:
+    """How the two checkpoints differ on test.
+
+    Args:
+        place: which two.
+        a: test of RUN_A, on the same examples as RUN_B's.
+        b: test of RUN_B.
+        limits: margin and the nll that matters.
+        lucks: of the two runs' checkpoints, priced into the standard errors.
+    """
+    tokens = a.token_counts.astype(np.float64)
+    parts = np.stack(
+        [
+            b.correct[place.b] - a.correct[place.a],
+            b.nll_sums[place.b] - a.nll_sums[place.a],
+            np.ones(len(tokens)),
+            tokens,
+        ]
+    )
+    won, rise, rows, length = cluster_sums(parts, a.groups)
+    sign = 1.0 if place.first == "a" else -1.0
+    n = len(rows)
+    level_a, level_b = a.nll_sums[place.a].sum() / tokens.sum(), b.nll_sums[place.b].sum() / tokens.sum()
+    lucky_nll = hypot(lucks[0].nll * level_a, lucks[1].nll * level_b)
+    accuracy, nll = sign * float(won.sum() / rows.sum()), sign * float(rise.sum() / tokens.sum())
+    accuracy_stderr = hypot(statistics.ratio_stderr(won, rows), lucks[0].accuracy, lucks[1].accuracy)
+    nll_stderr = hypot(statistics.ratio_stderr(rise, length), lucky_nll)
+    return Difference(
+        _share_difference(accuracy, accuracy_stderr, n),
+        statistics.student(nll, nll_stderr, n),
+        p_beyond(accuracy, accuracy_stderr, 0.0, n),
+        p_beyond(nll, nll_stderr, limits.absolute, n),
+        p_within(accuracy, accuracy_stderr, limits.margin, n),
+    )
+
+
+def _share_difference(value: float, stderr: float, n: int) -> Estimate:
+    """A difference of accuracies with Student's interval, not empty where no answer differs."""
+    half = max(statistics.quantile(0.975, n) * stderr, Z * Z / (n + Z * Z))
+    return Estimate(value, max(-1.0, value - half), min(1.0, value + half), n, stderr=stderr)
+
+
+def p_beyond(value: float, stderr: float, limit: float, n: int) -> float:
+    """Two-sided p that a true difference lies within `limit` of 0, by Student's t."""
+    if not np.isfinite(stderr):
+        return 1.0
+    if stderr == 0:
+        return float(abs(value) <= limit)
+    freedom = max(n - 1, 1)
+    tails = stdtr(freedom, -(abs(value) - limit) / stderr) + stdtr(freedom, -(abs(value) + limit) / stderr)
+    return float(min(1.0, tails))
+
+
+def p_within(value: float, stderr: float, margin: float, n: int) -> float:
+    """P that two accuracies differ by the margin or more: the larger of two one-sided tests (TOST)."""
+    return max(statistics.noninferior(v, stderr, margin, n) for v in (value, -value))
+
+
+def complete(a: Curves, b: Curves, rows_a: Sequence[int], rows_b: Sequence[int]) -> tuple[Curves, Curves]:
+    """Both runs' checkpoints of these rows, on the examples that all of them were measured on."""
+    kept = np.ones(len(a.token_counts), dtype=bool)
+    for side, rows in ((a, rows_a), (b, rows_b)):
+        kept &= np.isfinite(side.nll_sums[list(rows)]).all(0) & np.isfinite(side.correct[list(rows)]).all(0)
+    return tuple(_part(side, rows, np.flatnonzero(kept)) for side, rows in ((a, rows_a), (b, rows_b)))  # type: ignore[return-value]
+
+
+def _part(side: Curves, rows: Sequence[int], kept: Int[np.ndarray, " kept"]) -> Curves:
+    cells = np.ix_(np.array(rows, dtype=np.int64), kept)
+    return Curves(
+        tuple(side.checkpoints[i] for i in rows),
+        side.nll_sums[cells],
+        side.token_counts[kept],
+        side.correct[cells],
+        groups=None if side.groups is None else side.groups[kept],
+    )
