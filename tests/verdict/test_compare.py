@@ -61,7 +61,7 @@ def test_more_contrasts_are_more_tests(runs):
     few, many = (compare(Compare(*runs, margin=0.05, pairs=n)) for n in (0, 3))
     assert sum(p.is_contrast for p in few.pairs) == 0
     assert sum(p.is_contrast for p in many.pairs) == 3
-    (one, other) = ([p for p in found.pairs if "last" in p.kinds][0] for found in (few, many))
+    one, other = (next(p for p in found.pairs if "last" in p.kinds) for found in (few, many))
     assert one.p_equivalent <= other.p_equivalent
     assert one.accuracy == other.accuracy
 

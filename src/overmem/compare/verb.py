@@ -1,6 +1,6 @@
 """The verb: checkpoints of two runs, chosen on val and compared on test."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from overmem import store
 from overmem.compare.options import Compare
@@ -25,7 +25,7 @@ class Comparison:
     seeds: int = 1
     has_val: bool = True
     """Whether checkpoints could be chosen on val; if not, only the last ones are compared."""
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
 
 def compare(config: Compare) -> Comparison:
