@@ -48,8 +48,8 @@ def test_a_healthy_run_is_healthy_and_has_no_onset():
     assert named(verdicts) == ["under-trained", "under-trained", *["healthy"] * 4]
     assert reason(verdicts[-1], LIMITS) == (
         "Accuracy is kept: 80.0% over its stretch, against 80.0% on the plateau (difference 0.0 points, at worst "
-        "-1.1, allowed -3.0, n = 1,000), and perplexity is near its minimum: 0.003 nats per token above it (95% "
-        "interval -0.018 to 0.027, limit 0.05)."
+        "-1.1, allowed -3.0, n = 1,000), and perplexity is near its minimum: by its trend 0.003 nats per token above "
+        "it (95% interval -0.018 to 0.027, limit 0.05)."
     )
     assert onset(seen, verdicts, LIMITS) is None
 

@@ -65,7 +65,8 @@ def show_verdict(run: "store.Run", verdict: Verdict, *, why: bool = False) -> No
         _words(f"[dim]{more}: overmem diagnose {escape(str(run.root))} --why[/]")
     confirmed = _is_confirmed(verdict)
     how = "Judged on val, confirmed on test. " if confirmed else ""
-    _words(f"[dim]{how}Intervals are 95%; nll is in nats per token, perplexity its exponential.[/]")
+    unit = "the loss is in nats" if verdict.evidence == "curves only" else "nll is in nats per token"
+    _words(f"[dim]{how}Intervals are 95%; {unit}, perplexity its exponential; excess is of the trend.[/]")
     if run.verdict_path.is_file():
         _words(f"[dim]{escape(str(run.verdict_path))}[/]")
 
@@ -96,14 +97,22 @@ LAYOUTS = (
 def _checkpoints(verdict: Verdict) -> None:
     for layout in LAYOUTS:
         rows = [_cells(v, verdict.shipped, layout) for v in verdict.checkpoints]
-        headings = _headings(layout)
-        if _fits(headings, rows):
-            return _table([(heading, heading in NUMBERS) for heading in headings], rows)
+        named = [_shown_heading(heading, verdict) for heading in _headings(layout)]
+        if _fits(named, rows):
+            numbers = [heading in NUMBERS for heading in _headings(layout)]
+            return _table(list(zip(named, numbers, strict=True)), rows)
     for v in verdict.checkpoints:
         name, nll, accuracy, n, regime = _cells(v, verdict.shipped, LAYOUTS[-1])
         _words(name)
-        _words(f"{regime}, nll {nll}, accuracy {accuracy}, n {n}", "  ")
+        loss = "loss" if verdict.evidence == "curves only" else "nll"
+        _words(f"{regime}, {loss} {nll}, {escape(verdict.accuracy_name)} {accuracy}, n {n}", "  ")
     return None
+
+
+def _shown_heading(heading: str, verdict: Verdict) -> str:
+    """A log knows of a loss only, and some of another score than accuracy."""
+    shown = dict(zip(verdict.HEADINGS, verdict.headings, strict=True))
+    return escape(shown.get(heading, heading))
 
 
 def _is_confirmed(verdict: Verdict) -> bool:

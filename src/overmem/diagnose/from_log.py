@@ -13,6 +13,7 @@ from overmem.verdict.assess import Assessment, assess
 from overmem.verdict.evidence import Evidence, LoggedCurve
 from overmem.verdict.logged_quantities import ENOUGH
 from overmem.verdict.turning_point import turning_point
+from overmem.wording.headline import with_divergence
 from overmem.wording.logged import (
     loss_only_headline,
     other_set_sentence,
@@ -42,7 +43,7 @@ def from_log(run: store.Run, config: Diagnose) -> Verdict:
     more, instead = list[str](), ""
     if not np.isfinite(logged.accuracy).any():
         turn = turning_point(logged.checkpoints, logged.nll)
-        more, instead = list(turning_sentences(turn)), loss_only_headline(turn)
+        more, instead = list(turning_sentences(turn)), with_divergence(loss_only_headline(turn), logged.diverged)
     for other in logged.others:
         judged = _assessed(run, other, replace(config, eval_rows=None))
         if judged.trained:
@@ -54,6 +55,7 @@ def from_log(run: store.Run, config: Diagnose) -> Verdict:
         warnings=_warnings(logged, run, assessment, config),
         options=options_of(config),
         instead=instead,
+        accuracy_name=logged.judged_as,
     )
 
 

@@ -205,6 +205,8 @@ class Verdict:
     warnings: tuple[str, ...] = ()
     evidence: str = "observations"
     """`observations`, or `curves only` where no model was at hand."""
+    accuracy_name: str = "accuracy"
+    """What stands as accuracy: `accuracy`, or the logged score that was judged in its place."""
     limits: Limits = field(default_factory=Limits)
     knobs: Mapping[str, Any] = field(default_factory=dict)
     """Every option of `diagnose` that the verdict was made with."""
@@ -222,6 +224,12 @@ class Verdict:
         """Name of the best checkpoint of the run, worth shipping or not."""
         best = self.recommended or self.best
         return None if best is None else best.checkpoint
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """`HEADINGS` as they are shown: a log knows of a loss only, and some of another score than accuracy."""
+        names = {"accuracy": self.accuracy_name} | ({"nll per token": "loss"} if self.evidence == "curves only" else {})
+        return tuple(names.get(heading, heading) for heading in self.HEADINGS)
 
     def rows(self) -> list[tuple[str, ...]]:
         """One row of text per checkpoint, under `HEADINGS`; the recommended one has an arrow."""
@@ -243,7 +251,7 @@ class Verdict:
 
     def __str__(self) -> str:
         """Headline, sentences, warnings and the table of checkpoints, as plain text."""
-        table = [self.HEADINGS, *self.rows()]
+        table = [self.headings, *self.rows()]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
         remarks = [f"- {sentence}" for sentence in self.sentences] + [f"! {warning}" for warning in self.warnings]
@@ -251,7 +259,7 @@ class Verdict:
 
     def _repr_markdown_(self) -> str:
         """The same for a notebook."""
-        table = [self.HEADINGS, ("---",) * len(self.HEADINGS), *self.rows()]
+        table = [self.headings, ("---",) * len(self.HEADINGS), *self.rows()]
         remarks = [*self.sentences, *(f"Warning: {warning}" for warning in self.warnings)]
         lines = ["| " + " | ".join(map(_escaped, row)) + " |" for row in table]
         return "\n".join([f"**{_escaped(self.headline)}**", "", *(f"- {_escaped(s)}" for s in remarks), "", *lines, ""])

@@ -19,7 +19,7 @@ from overmem.verdict.onset import onset
 from overmem.verdict.quantities import Quantities, quantities
 from overmem.verdict.rule import judge
 from overmem.verdict.selection import choices, difference, logged_choices, promote
-from overmem.verdict.severity import severity
+from overmem.verdict.severity import logged_severity, severity
 
 DEFAULT = Limits()
 NO_MISMATCH = Mismatch(False)
@@ -57,6 +57,8 @@ class Assessment:
     """Severity and choices were confirmed on test."""
     from_curves: bool = False
     """Only the trainer's log is known: reduced evidence."""
+    diverged: str | None = None
+    """Checkpoint from which on the logged loss is not a number; None where the run did not diverge."""
 
     @cached_property
     def trained(self) -> tuple[CheckpointVerdict, ...]:
@@ -136,6 +138,7 @@ def assess(evidence: Evidence, limits: Limits = DEFAULT, *, seed: int = 0) -> As
         forecast=forecast(val, d_nll=limits.absolute, seed=seed) if isinstance(val, Curves) and last is None else None,
         is_confirmed=evidence.test is not None,
         from_curves=isinstance(val, LoggedCurve),
+        diverged=val.diverged if isinstance(val, LoggedCurve) else None,
     )
 
 
@@ -216,6 +219,7 @@ def _chosen(
         val.accuracy,
         error,
         limits,
+        n=val.n or 0,
         on_disk=evidence.on_disk,
         healthy=healthy,
         trainers_choice=evidence.trainers_choice,
@@ -260,7 +264,7 @@ def _severity(
     minimum = min(measured)[1]
     if isinstance(evidence.val, Curves):
         return severity(evidence.test or evidence.val, last, minimum, seed=seed)
-    return Severity(last, minimum, next(v.excess for v in verdicts if v.checkpoint.name == last))
+    return logged_severity(verdicts, last, minimum)
 
 
 def _last_over_memorized(verdicts: Sequence[CheckpointVerdict]) -> str | None:

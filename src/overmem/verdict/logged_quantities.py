@@ -43,9 +43,10 @@ def quantities_of_curve(
         n_is_inferred: whether n was read off the digits, so that nothing is known of the examples: the error is then
             the binomial one, without credit for the same examples being answered at every checkpoint.
     """
-    nll_error, accuracy_error = nll_noise(nll), accuracy_noise(accuracy, n, n_is_inferred)
     count = len(nll)
     here_nll, here_accuracy = np.isfinite(nll), np.isfinite(accuracy)
+    sound = accuracy[here_nll] if (here_nll & here_accuracy).any() else accuracy  # not those after a divergence
+    nll_error, accuracy_error = nll_noise(nll), accuracy_noise(sound, n, n_is_inferred)
     minimum = int(np.nanargmin(nll)) if here_nll.any() else None
     gap, gap_error, plateau = np.full(count, np.nan), np.full(count, np.nan), np.zeros(count)
     if here_accuracy.any():
@@ -60,12 +61,13 @@ def quantities_of_curve(
             gap[i] = accuracy[i] - np.nansum(weights * np.where(here_accuracy, accuracy, 0.0))
             gap_error[i] = accuracy_error * sqrt(1 + float((weights**2).sum()))
     missing = [
-        [w for w, there in (("nll", here_nll[i]), ("accuracy", here_accuracy[i])) if not there] for i in range(count)
+        [w for w, there in (("loss", here_nll[i]), ("accuracy of answers", here_accuracy[i])) if not there]
+        for i in range(count)
     ]
     return Quantities(
         nll=nll,
         nll_stderr=np.where(here_nll, nll_error, np.nan),
-        excess=nll - np.nanmin(nll) if here_nll.any() else nll,
+        excess=nll - np.nanmin(nll) if here_nll.sum() > 1 else np.full(count, np.nan),
         excess_stderr=np.where(here_nll, sqrt(2) * nll_error, np.nan),
         accuracy=accuracy,
         gap=gap,
@@ -75,7 +77,10 @@ def quantities_of_curve(
         n_nll=0,
         n_accuracy=n or 0,
         step=1.0,
-        notes=tuple(f"no {' and no '.join(m)} was logged" if m else "" for m in missing),
+        notes=tuple(
+            f"no {' and no '.join(m)} was logged" if m else "one evaluation alone shows no trend" if count == 1 else ""
+            for m in missing
+        ),
     )
 
 

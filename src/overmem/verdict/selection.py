@@ -1,6 +1,7 @@
 """Which checkpoint to ship: chosen on validation data, priced on test data. Pure."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
@@ -27,6 +28,9 @@ REASONS = {
     "trainer": "the trainer's own best_model_checkpoint",
 }
 """Every selection rule, in words. `overmem` is the one that is recommended."""
+
+ALONE = "it is the only one that was evaluated, so there was nothing to choose from"
+"""Why the only candidate was chosen."""
 
 TOLERANCE = 0.05
 """Standard errors of accuracy that the recommended rule gives up for a lower perplexity."""
@@ -73,6 +77,8 @@ def choices(
         rule: priced(rule, val.checkpoints[i], scored, where, where.get(recommended), measured_on)
         for rule, i in picked.items()
     }
+    if len(candidates) == 1:
+        made = {rule: replace(choice, reason=ALONE) for rule, choice in made.items()}
     return made["overmem"], tuple(choice for rule, choice in made.items() if rule != "overmem")
 
 
@@ -133,13 +139,23 @@ def logged_choices(
     stderr: float,
     limits: Limits = DEFAULT,
     *,
+    n: int = 0,
     on_disk: Collection[str] | None = None,
     healthy: Collection[str] = (),
     trainers_choice: str | None = None,
 ) -> tuple[Choice | None, tuple[Choice, ...]]:
     """As `choices`, where only curves were logged: every number is that on which the choice was made.
 
-    `healthy`: the names of the healthy checkpoints.
+    Args:
+        checkpoints: in time order.
+        nll: logged, in nats per token.
+        accuracy: logged, as a fraction.
+        stderr: of one logged accuracy.
+        limits: when perplexity is costly and accuracy kept.
+        n: examples behind an accuracy; 0 where unknown.
+        on_disk: the checkpoints that can be chosen; None for all.
+        healthy: the names of the healthy checkpoints.
+        trainers_choice: the trainer's own best checkpoint.
     """
     usable = np.isfinite(nll) & np.isfinite(accuracy)
     rows = [i for i, c in enumerate(checkpoints) if usable[i] and c.step > 0 and (on_disk is None or c.name in on_disk)]
@@ -150,19 +166,26 @@ def logged_choices(
     bound = limits.nats_per_token(float(board.nll.min()), None)
     picked = _picked(board, [checkpoints[i].name for i in rows], healthy, bound, trainers_choice)
     note, held = "logged, on the examples it was chosen on: flattering, no interval", picked["overmem"]
+    alone = len(rows) == 1
     made = {
         rule: Choice(
             rule,
             checkpoints[rows[i]].name,
             Estimate(float(board.accuracy[i]), note=note),
             Estimate(float(board.nll[i]), note=note),
-            Estimate(float(board.accuracy[held] - board.accuracy[i]), note=note),
-            REASONS[rule],
+            _logged_regret(float(board.accuracy[held] - board.accuracy[i]), 0.0 if i == held else stderr, n),
+            ALONE if alone else REASONS[rule],
             measured_on="log",
         )
         for rule, i in picked.items()
     }
     return made["overmem"], tuple(choice for rule, choice in made.items() if rule != "overmem")
+
+
+def _logged_regret(value: float, stderr: float, n: int) -> Estimate:
+    """A difference of two logged accuracies, with the interval that the noise of both implies."""
+    half = statistics.Z * sqrt(2) * stderr
+    return Estimate(value, value - half, value + half, n, "logged, on the examples it was chosen on: flattering")
 
 
 def priced(

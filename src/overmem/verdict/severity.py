@@ -1,9 +1,12 @@
 """How bad it is: the excess, how much of it one temperature undoes, and on which tokens it lies."""
 
+from collections.abc import Sequence
+from math import hypot
+
 import numpy as np
 
 from overmem import statistics
-from overmem.records import Curves, Estimate, Severity
+from overmem.records import CheckpointVerdict, Curves, Estimate, Severity
 
 
 def severity(curves: Curves, checkpoint: str, minimum: str, *, draws: int = 1000, seed: int = 0) -> Severity | None:
@@ -38,6 +41,21 @@ def severity(curves: Curves, checkpoint: str, minimum: str, *, draws: int = 1000
         if np.isfinite(agree).all():
             shares["agree_share"] = _share(weights @ agree, whole, n, unsure)
     return Severity(checkpoint, minimum, excess, **shares)
+
+
+def logged_severity(verdicts: Sequence[CheckpointVerdict], checkpoint: str, minimum: str) -> Severity:
+    """The excess as the log has it: the difference of two logged evaluations, neither smoothed nor shrunk."""
+    named = {v.checkpoint.name: v for v in verdicts}
+    low, high = named[minimum].nll, named[checkpoint].nll
+    if low.value is None or high.value is None:
+        return Severity(checkpoint, minimum, Estimate(None, note="not measured"))
+    rise, n = high.value - low.value, named[checkpoint].accuracy.n
+    widths = [(e.high - e.low) / 2 for e in (low, high) if e.low is not None and e.high is not None]
+    if len(widths) < 2:
+        return Severity(checkpoint, minimum, Estimate(rise, n=n, note="no interval: too few points"))
+    half = hypot(*widths)
+    note = "interval from the scatter of the curve"
+    return Severity(checkpoint, minimum, Estimate(rise, rise - half, rise + half, n, note))
 
 
 def _share(part: np.ndarray, whole: np.ndarray, n: int, unsure: bool) -> Estimate:

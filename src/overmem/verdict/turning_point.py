@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from overmem.records import Checkpoint, Estimate
-from overmem.verdict.logged_quantities import nll_noise
+from overmem.verdict.logged_quantities import nll_noise, scatter
 
 LEVEL = 1.645
 """Standard errors above the lowest loss up to which an evaluation cannot be told from it (one-sided 5%)."""
@@ -18,6 +18,7 @@ LEVEL = 1.645
 class TurningPoint:
     """The lowest point of a loss curve, and what followed it."""
 
+    first: Checkpoint
     lowest: Checkpoint
     last: Checkpoint
     nll: float
@@ -26,6 +27,10 @@ class TurningPoint:
     """Of the turn, with the interval between the evaluations that enclose all that cannot be told from the lowest."""
     rise: Estimate
     """From the lowest point to the last evaluation, in nats per token."""
+    noise: float
+    """Standard error of an evaluation."""
+    is_assumed: bool = False
+    """Whether too few evaluations show their scatter, so that the noise is a guess."""
 
     @property
     def has_turned(self) -> bool:
@@ -47,8 +52,10 @@ def turning_point(checkpoints: Sequence[Checkpoint], nll: Float[np.ndarray, " ch
     level = [i for i, value in enumerate(values) if value - values[place] <= LEVEL * error]
     first, last = max(min(level) - 1, 0), min(max(level) + 1, len(rows) - 1)
     rise = float(values[-1] - values[place])
-    note = "interval from the scatter of the curve"
+    is_assumed = scatter(nll) is None
+    note = "interval from an assumed noise" if is_assumed else "interval from the scatter of the curve"
     return TurningPoint(
+        first=checkpoints[rows[0]],
         lowest=checkpoints[rows[place]],
         last=checkpoints[rows[-1]],
         nll=float(values[place]),
@@ -59,4 +66,6 @@ def turning_point(checkpoints: Sequence[Checkpoint], nll: Float[np.ndarray, " ch
             note=note,
         ),
         rise=Estimate(rise, rise - 1.96 * error, rise + 1.96 * error, note=note),
+        noise=error / sqrt(2),
+        is_assumed=is_assumed,
     )

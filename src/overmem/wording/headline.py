@@ -8,6 +8,7 @@ from overmem.wording.numbers import (
     format_count,
     format_interval,
     format_n,
+    is_within_noise,
     parenthetical,
     points,
     signed_points,
@@ -17,6 +18,17 @@ from overmem.wording.reasons import chance_sentence, examples_needed, is_hopeles
 
 def headline(assessment: Assessment) -> str:
     """What to do, and why; where the data cannot tell, what is certain and what would decide."""
+    return with_divergence(_headline(assessment), assessment.diverged)
+
+
+def with_divergence(text: str, diverged: str | None) -> str:
+    """The headline, going on to say where the run diverged, if it did."""
+    if diverged is None:
+        return text
+    return f"{text} The run diverged: ship nothing from {diverged} on."
+
+
+def _headline(assessment: Assessment) -> str:
     if not assessment.best_of_run:
         return _nothing_to_ship(assessment)
     if not assessment.is_worth_shipping:
@@ -35,6 +47,8 @@ def _because(assessment: Assessment, last: CheckpointVerdict) -> str:
         return _over_memorized(assessment, last)
     if last.regime == "undecided" and len(assessment.trained) == 1:
         return ": it is the only one, so there is nothing to compare it with."
+    if not last.is_judged and assessment.diverged is not None:
+        return f": it is the best of those before {assessment.diverged}."
     if not last.is_judged:
         return f": the end of the run ({last.checkpoint.name}) was not judged, because something is missing there."
     return ENDINGS[last.regime](assessment, last)
@@ -99,6 +113,7 @@ def _over_memorized(assessment: Assessment, last: CheckpointVerdict) -> str:
     healthy = assessment.healthy
     if healthy is not None and healthy.regret.value is not None and healthy.regret.value >= 0.0005:
         why = f"the best healthy one, {healthy.checkpoint}, is {points(healthy.regret.value)} less accurate"
+        why += ", which is within noise" if is_within_noise(healthy.regret) else ""
     else:
         where = "as logged" if assessment.from_curves else "on val"
         why = f"{where}, every candidate of lower perplexity is less accurate"
@@ -131,7 +146,15 @@ def _healthy(assessment: Assessment, last: CheckpointVerdict) -> str:
     is_last = assessment.best_of_run == last.checkpoint.name
     if is_last and len(assessment.trained) > 1 and assessment.trained[-2].regime == "under-trained":
         return ": the run is healthy and was still improving when it ended, so more training may help."
-    return f": the run is healthy to its end{'' if is_last else ', so the last one would do as well'}."
+    if is_last or not _is_level(assessment, last.checkpoint.name):
+        return ": the run is healthy to its end."
+    return ": the run is healthy to its end, so the last one would do as well."
+
+
+def _is_level(assessment: Assessment, name: str) -> bool:
+    """Whether shipping another checkpoint is not shown to cost accuracy; also where its price is not known."""
+    regret = next((c.regret for c in assessment.choices if c.checkpoint == name), None)
+    return regret is None or regret.value is None or regret.value < 0.0005 or is_within_noise(regret)
 
 
 def _fall(assessment: Assessment, last: CheckpointVerdict) -> str:

@@ -4,8 +4,9 @@ from math import expm1
 
 from overmem.records import CheckpointVerdict, Estimate
 from overmem.verdict.turning_point import TurningPoint
-from overmem.wording.numbers import format_interval, percent
+from overmem.wording.numbers import percent
 
+_NO_ACCURACY = "No accuracy of answers was logged."
 _SOURCES = {
     "logged": "as logged with it",
     "evaluation speed": "from the duration and the speed of the evaluations",
@@ -16,20 +17,26 @@ _SOURCES = {
 def loss_only_headline(turn: TurningPoint | None) -> str:
     """What a log without any accuracy of answers comes to, in one sentence."""
     if turn is None:
-        return "Nothing can be chosen: the log holds one evaluation, and no accuracy of answers."
+        return "Nothing can be chosen: the log holds no two evaluations with a loss, and no accuracy of answers."
     choice = f"Provisionally {turn.lowest.name}, by the loss alone"
     if turn.last.name == turn.lowest.name:
-        return f"{choice}: it was lowest at the last evaluation. No accuracy of answers was logged."
+        return f"{choice}: it was lowest there, at the last evaluation. {_NO_ACCURACY}"
     if not turn.has_turned:
-        return f"{choice}: what follows cannot be told from noise. No accuracy of answers was logged."
-    return f"{choice}: it has risen since. Whether answers got worse or better, only an audit can tell."
+        return f"{choice}: it was lowest there, and what follows cannot be told from noise. {_NO_ACCURACY}"
+    where = "there, at the first evaluation," if _is_first(turn) else "there"
+    since = f"it was lowest {where} and has risen since"
+    return f"{choice}: {since}. Whether answers got worse or better, only an audit can tell."
+
+
+def _is_first(turn: TurningPoint) -> bool:
+    return turn.lowest.name == turn.first.name
 
 
 def turning_sentences(turn: TurningPoint | None) -> tuple[str, ...]:
     """Where the loss turned, what that can mean and what it cannot, and a provisional choice."""
     if turn is None:
         return ("One evaluation alone shows no trend.",)
-    where = f"{turn.lowest.name} ({turn.nll:.4g} nats per token)"
+    where = f"{turn.lowest.name} ({turn.nll:.4g} nats)"
     if turn.last.name == turn.lowest.name:
         return (
             f"The evaluation loss is lowest at the last evaluation, {where}: no turn was seen, so more training may "
@@ -41,11 +48,9 @@ def turning_sentences(turn: TurningPoint | None) -> tuple[str, ...]:
             f"The evaluation loss is lowest at {where}; what follows cannot be told from noise ({_rise(turn.rise)}).",
             f"Provisional choice, by the loss alone: {turn.lowest.name}.",
         )
-    interval = format_interval(turn.step.low, turn.step.high, ",.0f")
-    between = f" (steps {interval.removeprefix('95% interval ')}, allowing for its scatter)" if interval else ""
     return (
-        f"The evaluation loss turned at {where}{between} and has risen since ({_rise(turn.rise)}{_grown(turn.rise)}).",
-        "That shows that the model grows less likely to write the reference texts. It does not show that answers get "
+        f"{_turned(turn, where)} ({_rise(turn.rise)}{_grown(turn.rise)}).",
+        "That shows that the references have become less likely under the model. It does not show that answers get "
         "worse: after this point accuracy often still rises (over-memorization), or falls (over-fitting), and the loss "
         "looks the same.",
         f"Provisional choice, by the loss alone: {turn.lowest.name}. Before shipping, measure the answers of "
@@ -53,10 +58,21 @@ def turning_sentences(turn: TurningPoint | None) -> tuple[str, ...]:
     )
 
 
+def _turned(turn: TurningPoint, where: str) -> str:
+    """Between which steps the loss turned, as far as its noise lets that be seen."""
+    noise = f"its assumed noise of {turn.noise:.2g}" if turn.is_assumed else "its scatter"
+    low, high = turn.step.low, turn.step.high
+    if _is_first(turn):
+        by = "" if high is None else f" or before step {high:,.0f}, allowing for {noise},"
+        return f"The evaluation loss was lowest at the first evaluation, {where}{by} and has risen since"
+    between = "" if low is None or high is None else f" (steps {low:,.0f} to {high:,.0f}, allowing for {noise})"
+    return f"The evaluation loss turned at {where}{between} and has risen since"
+
+
 def _rise(rise: Estimate) -> str:
     if rise.value is None or rise.low is None or rise.high is None:
         return "rise unknown"
-    return f"{rise.value:+.3f} nats per token, 95% interval {rise.low:+.3f} to {rise.high:+.3f}"
+    return f"{rise.value:+.3f} nats, 95% interval {rise.low:+.3f} to {rise.high:+.3f}"
 
 
 def _grown(rise: Estimate) -> str:

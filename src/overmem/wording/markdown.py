@@ -9,14 +9,17 @@ def markdown(verdict: Verdict) -> str:
     if verdict.evidence != "observations":
         lines += [f"*Reduced evidence: {verdict.evidence}.*", ""]
     lines += [f"- {_safe(s)}" for s in verdict.sentences]
-    lines += ["", "| checkpoint | regime | accuracy | nll | excess |", "| --- | --- | --- | --- | --- |"]
+    loss = "loss" if verdict.evidence == "curves only" else "nll"
+    headings = f"| checkpoint | regime | {_safe(verdict.accuracy_name)} | {loss} | excess |"
+    lines += ["", headings, "| --- | --- | --- | --- | --- |"]
     for v in verdict.checkpoints:
         name = _safe(v.checkpoint.name)
         name = f"**{name}** (ship)" if v.checkpoint.name == verdict.shipped else name
         numbers = (_share(v.accuracy), _number(v.nll), _number(v.excess))
         lines.append(f"| {name} | {REGIMES[v.regime].mark} {v.regime} | {' | '.join(numbers)} |")
     n = max((v.accuracy.n for v in verdict.checkpoints), default=0)
-    lines += ["", f"n = {n:,}; intervals are 95%; excess in nats per token." if n else "Intervals are 95%."]
+    unit = "nats" if loss == "loss" else "nats per token"
+    lines += ["", f"{f'n = {n:,}; i' if n else 'I'}ntervals are 95%; excess is of the trend, in {unit}."]
     if verdict.warnings:
         lines += ["", *(f"> {_safe(w)}" for w in verdict.warnings)]
     return "\n".join(lines) + "\n"

@@ -1,5 +1,24 @@
 """Numbers as text: percentages, points, intervals, counts."""
 
+from collections.abc import Sequence
+
+from overmem.records import Estimate
+
+
+def is_within_noise(difference: Estimate) -> bool:
+    """Whether the interval of a difference has 0 in it."""
+    return difference.low is not None and difference.high is not None and difference.low <= 0 <= difference.high
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a row.
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
 
 def percent(value: float | None) -> str:
     """A fraction as percent, with one digit; a dash where there is none.

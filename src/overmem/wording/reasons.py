@@ -20,14 +20,9 @@ NOT_MEMORIZATION = "That is not called over-memorization, because val and train 
 def reason(verdict: CheckpointVerdict, limits: Limits) -> str:
     """Why a checkpoint is in its regime: what is certain, what is not, and what would decide it."""
     tests = verdict.tests
-    note = tests.note or "not measured"
-    if not tests.measured_nll and not tests.measured_accuracy:
-        return f"Not judged: {note}."
     accuracy, nll = accuracy_clause(verdict, limits), nll_clause(verdict, limits)
-    if not tests.measured_accuracy:
-        return f"Accuracy is not judged here ({note}). {capital(nll)}."
-    if not tests.measured_nll:
-        return f"Perplexity is not judged here ({note}). {capital(accuracy)}."
+    if not (tests.measured_nll and tests.measured_accuracy):
+        return _partly_judged(verdict, accuracy, nll)
     if tests.choices_at_chance is not None:
         return chance_sentence(tests.choices_at_chance)
     if not tests.solvable:
@@ -46,6 +41,19 @@ def reason(verdict: CheckpointVerdict, limits: Limits) -> str:
     if not (tests.accuracy_is_open or tests.nll_is_open):
         return f"{capital(accuracy)}, and {nll}: alone, but not in its stretch of the run.{_leaning(verdict)}"
     return _open(verdict, accuracy, nll)
+
+
+def _partly_judged(verdict: CheckpointVerdict, accuracy: str, nll: str) -> str:
+    """Where perplexity or accuracy was not measured, or had nothing to be compared with."""
+    tests, note = verdict.tests, verdict.tests.note or "not measured"
+    if not tests.measured_nll and not tests.measured_accuracy:
+        return f"Not judged: {note}."
+    if tests.measured_accuracy:
+        clause = f"accuracy{accuracy.removeprefix('it')}" if accuracy.startswith("it is ") else accuracy
+        return f"Perplexity is not judged here ({note}). {capital(clause)}."
+    if verdict.accuracy.value is not None:
+        return "Not judged: accuracy was measured at no other checkpoint, so there is nothing to compare it with."
+    return f"Accuracy is not judged here ({note}). {capital(nll)}."
 
 
 def chance_sentence(choices: int) -> str:
@@ -95,6 +103,8 @@ def accuracy_clause(verdict: CheckpointVerdict, limits: Limits) -> str:
     if gap.value is None:
         return ""
     own, reference = percent(tests.stretch_accuracy), percent(tests.reference_accuracy)
+    if tests.kept and abs(gap.value) < 5e-5 and tests.worst_gap is not None and abs(tests.worst_gap) < 5e-5:
+        return f"accuracy is kept: {own} over its stretch, which is the best of the run{parenthetical(format_n(n))}"
     against = f"{own} over its stretch, against {reference} on the plateau"
     difference = f"difference {signed_points(gap.value)} points"
     if tests.lower and not tests.kept and not tests.accuracy_is_open:
@@ -113,17 +123,18 @@ def nll_clause(verdict: CheckpointVerdict, limits: Limits) -> str:
     if excess.value is None:
         return ""
     unit = "nats per token" if verdict.nll.n else "nats"
+    trend = "by its trend " if verdict.p_costly is not None else ""
     size = f"{abs(excess.value):.3f} {unit} {'above' if excess.value >= 0 else 'below'}"
     shown = parenthetical(format_interval(excess.low, excess.high), f"limit {limits.absolute:.2g}")
     if tests.costly:
-        return f"perplexity is costly: {exp(excess.value):.2f} times its minimum, {size} it{shown}"
-    if tests.cheap and excess.value < 0.0005:
+        return f"perplexity is costly: {trend}{exp(excess.value):.2f} times its minimum, {size} it{shown}"
+    if excess.value < 0.0005 and not tests.still_falling:
         return "perplexity is at its minimum"
     if tests.cheap:
-        return f"perplexity is near its minimum: {size} it{shown}"
+        return f"perplexity is near its minimum: {trend}{size} it{shown}"
     if tests.still_falling:
         return f"perplexity is still falling: {size} its later minimum{shown}"
-    return f"it is {size} its minimum{shown}"
+    return f"{trend}it is {size} its minimum{shown}"
 
 
 def is_hopeless(count: int | None, n: int) -> bool:

@@ -7,7 +7,16 @@ from overmem.records import CheckpointVerdict, Choice, Estimate, Onset, Severity
 from overmem.verdict.assess import Assessment
 from overmem.wording.harm import harm
 from overmem.wording.mismatch import mismatch_sentence
-from overmem.wording.numbers import format_interval, format_n, parenthetical, percent, points, signed_points
+from overmem.wording.numbers import (
+    format_interval,
+    format_n,
+    is_within_noise,
+    listed,
+    parenthetical,
+    percent,
+    points,
+    signed_points,
+)
 
 
 def verdict_sentences(assessment: Assessment) -> tuple[str, ...]:
@@ -63,8 +72,10 @@ def _severity(assessment: Assessment, severity: Severity) -> str:
     excess = severity.excess
     if excess.value is None:
         return f"How much less likely the reference solutions have become was not measured at {severity.checkpoint}."
-    where = "As logged" if assessment.from_curves else "On test" if assessment.is_confirmed else "On val"
     shown = parenthetical(format_interval(excess.low, excess.high), format_n(excess.n))
+    if assessment.from_curves:
+        return _logged_severity(severity, excess.value, excess.low, shown)
+    where = "On test" if assessment.is_confirmed else "On val"
     if excess.low is not None and excess.low <= 0:
         return (
             f"{where}, the reference solutions are not shown to be less likely under {severity.checkpoint} than under "
@@ -87,6 +98,19 @@ def _severity(assessment: Assessment, severity: Severity) -> str:
             low, high = (None if end is None else 1 - end for end in (agree.high, agree.low))
             sentences.append(f"{_part(Estimate(1 - agree.value, low, high), 1 - agree.value)} of the rise {other}.")
     return " ".join(sentences)
+
+
+def _logged_severity(severity: Severity, rise: float, low: float | None, shown: str) -> str:
+    """Of a loss that may be a classifier's as well: no tokens are spoken of."""
+    if low is not None and low <= 0:
+        return (
+            f"As logged, the loss at {severity.checkpoint} is not shown to be higher than at {severity.minimum}, where "
+            f"it is lowest: the difference is {rise:+.3f} nats{shown}."
+        )
+    return (
+        f"As logged, the loss at {severity.checkpoint} is {rise:.3f} nats higher than at {severity.minimum}, where it "
+        f"is lowest{shown}: a perplexity {exp(rise):.2f} times as high."
+    )
 
 
 def _part(share: Estimate, value: float) -> str:
@@ -133,12 +157,12 @@ def _regrets(assessment: Assessment, recommended: Choice) -> list[str]:
 
 def _regret(name: str, chosen: Sequence[Choice], shipped_nll: Estimate) -> str:
     regret = chosen[0].regret
-    text = f"Shipping {name} instead ({' and '.join(USUAL[c.rule] for c in chosen)}) would "
+    text = f"Shipping {name} instead ({listed([USUAL[c.rule] for c in chosen])}) would "
     if regret.value is None or abs(regret.value) < 0.0005:
         text += f"leave accuracy as it is{_spread(regret)}"
     else:
         text += f"{'cost' if regret.value > 0 else 'gain'} {points(regret.value)} of accuracy{_spread(regret)}"
-        if regret.low is not None and regret.high is not None and regret.low <= 0 <= regret.high:
+        if is_within_noise(regret):
             text += ", which is within noise"
     return f"{text}{_nll(chosen[0].nll, shipped_nll)}."
 

@@ -18,6 +18,7 @@ def worded(
     warnings: Sequence[str] = (),
     options: Mapping[str, Any],
     instead: str = "",
+    accuracy_name: str = "",
 ) -> Verdict:
     """The verdict on a run.
 
@@ -26,6 +27,7 @@ def worded(
         more: sentences that follow those of the verdict.
         warnings: what the reader must know before believing the rest.
         options: everything that `diagnose` was called with.
+        accuracy_name: the score that was judged in place of an accuracy; empty for none.
         instead: a headline in place of the usual one, where the evidence is less than a verdict needs.
     """
     verdicts = tuple(replace(v, reason=reason(v, assessment.limits)) for v in assessment.verdicts)
@@ -44,6 +46,7 @@ def worded(
         harm_confirmed=assessment.harm_confirmed,
         warnings=tuple(warnings),
         evidence="curves only" if assessment.from_curves else "observations",
+        accuracy_name=accuracy_name or "accuracy",
         limits=assessment.limits,
         knobs=options,
     )

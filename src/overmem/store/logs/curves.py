@@ -35,6 +35,8 @@ class Logged:
     """Its name; empty where the log has only one and does not name it."""
     metric: str = ""
     """Name of the accuracy, as logged; empty where there is none."""
+    judged_as: str = ""
+    """What stands as accuracy where that is another score, as `1 - eval_wer`; empty for an accuracy."""
     accuracy_n: int | None = None
     """Examples behind the accuracy; None where nothing tells."""
     n_source: str = ""
@@ -78,15 +80,17 @@ def curves(name: str, evaluations: Sequence[Evaluation], source: Source) -> Logg
     accuracy, note = as_fraction(raw, shown, is_error=is_error)
     notes += [note] if note else []
     tokens = _tokens(evaluations)
-    n, told_by = None, ""
+    n, told_by, judged_as = None, "", ""
     if accuracy is None:
         accuracy, shown = np.full(len(nll), np.nan), ""
     elif np.isfinite(accuracy).any():
         if is_error:
             accuracy = 1 - accuracy
-            notes.append(f"{shown} is an error rate: what is judged as accuracy is 1 - {shown}.")
+            notes.insert(0, f"{shown} is an error rate: what is judged as accuracy is 1 - {shown}.")
+            judged_as = f"1 - {shown}"
         elif direction.kind == "score":
-            notes.append(f"No accuracy of answers was logged; {shown} is judged in its place (higher is better).")
+            notes.insert(0, f"No accuracy of answers was logged; {shown} is judged in its place (higher is better).")
+            judged_as = shown
         is_share = direction.is_share or (key == CHOSEN_ACCURACY and not is_error)
         n, told_by = _size(evaluations, key, raw, nll, source, name) if is_share else (None, "")
         why = (
@@ -98,7 +102,7 @@ def curves(name: str, evaluations: Sequence[Evaluation], source: Source) -> Logg
                 f"answers, say so: --accuracy-metric {shown}."
             )
             tokens, accuracy = np.where(np.isfinite(tokens), tokens, accuracy), np.full(len(nll), np.nan)
-            n, told_by, shown = None, "", ""
+            n, told_by, shown, judged_as = None, "", "", ""
     if not np.isfinite(accuracy).any() and np.isfinite(tokens).any() and not any("counts tokens" in x for x in notes):
         notes.append("Token accuracy was logged, but it is not the accuracy of answers, so it was not used.")
     return Logged(
@@ -109,6 +113,7 @@ def curves(name: str, evaluations: Sequence[Evaluation], source: Source) -> Logg
         tuple(notes),
         evaluation_set=name,
         metric=shown if np.isfinite(accuracy).any() else "",
+        judged_as=judged_as,
         accuracy_n=n,
         n_source=told_by,
         diverged=None if diverged is None else checkpoints[diverged].name,

@@ -1,0 +1,90 @@
+"""What is said of a log alone fits the figures that the log has."""
+
+import json
+
+import numpy as np
+import pytest
+
+from overmem.diagnose import Diagnose, diagnose, markdown
+
+
+def judged(folder, rows):
+    (folder / "trainer_state.json").write_text(json.dumps({"log_history": rows}))
+    return diagnose(Diagnose(str(folder)))
+
+
+def rows(losses, accuracies=None, metric="eval_accuracy"):
+    return [
+        {"step": 50 * i, "epoch": float(i), "eval_loss": loss}
+        | ({} if accuracies is None else {metric: accuracies[i - 1]})
+        for i, loss in enumerate(losses, 1)
+    ]
+
+
+RISING = [0.9, 0.52, 0.40, 0.43, 0.52, 0.61, 0.72, 0.80]
+KEPT = [0.40, 0.70, 0.801, 0.799, 0.80, 0.802, 0.80, 0.801]
+
+
+def test_the_rise_as_logged_is_the_difference_of_the_two_losses_that_are_shown(tmp_path):
+    verdict = judged(tmp_path, rows(RISING, KEPT))
+    assert verdict.severity.excess.value == pytest.approx(0.80 - 0.40)
+    (said,) = [s for s in verdict.sentences if "As logged, the loss" in s]
+    assert "is 0.400 nats higher than at checkpoint-150" in said
+    assert not any("a token of the reference" in s for s in verdict.sentences)
+
+
+def test_what_another_choice_costs_has_an_interval_and_is_called_noise_where_it_is(tmp_path):
+    verdict = judged(tmp_path, rows(RISING, KEPT))
+    last = next(c for c in verdict.choices if c.rule == "last")
+    assert last.regret.low < 0 < last.regret.high
+    said = [s for s in verdict.sentences if s.startswith("Shipping checkpoint-400 instead")]
+    assert all("within noise" in s or "leave accuracy as it is" in s for s in said)
+
+
+def test_one_evaluation_is_compared_with_nothing_and_recommended_for_no_merit(tmp_path):
+    verdict = judged(tmp_path, rows([0.5], [0.8]))
+    assert "the only one that was evaluated" in verdict.best.reason
+    assert not any("its minimum" in s for s in verdict.sentences)
+    assert verdict.checkpoints[0].excess.value is None
+
+
+def test_a_divergence_is_in_the_headline_and_the_noise_is_that_of_the_sound_part(tmp_path):
+    broken = judged(tmp_path, rows([*RISING, float("nan"), float("nan")], [*KEPT, 0.0, 0.0]))
+    assert "The run diverged: ship nothing from checkpoint-450 on." in broken.headline
+    assert "Accuracy is 0.0% over its stretch" in broken.checkpoints[-1].reason
+    picked = next(c for c in broken.choices if c.rule == "min-nll")
+    assert picked.regret.high - picked.regret.low < 0.02
+    alone = judged(tmp_path, rows([0.9, 0.5, 0.45, 0.5, float("nan")]))
+    assert "The run diverged: ship nothing from checkpoint-250 on." in alone.headline
+
+
+def test_a_loss_that_is_lowest_at_the_first_evaluation_may_have_turned_before_it(tmp_path):
+    verdict = judged(tmp_path, rows([0.5, 0.6, 0.7, 0.8]))
+    assert "at the first evaluation" in verdict.headline
+    (turned,) = [s for s in verdict.sentences if "lowest at the first evaluation" in s]
+    assert "assumed noise" in turned
+
+
+def test_a_score_stands_under_its_own_name(tmp_path):
+    verdict = judged(tmp_path, rows(RISING, KEPT, "eval_rougeL"))
+    assert verdict.accuracy_name == "eval_rougeL"
+    assert "eval_rougeL" in str(verdict)
+    assert "eval\\_rougeL" in markdown(verdict)
+    assert "judged in its place" in verdict.warnings[0]
+    errors = judged(tmp_path, rows(RISING, [1 - a for a in KEPT], "eval_wer"))
+    assert errors.accuracy_name == "1 - eval_wer"
+    assert judged(tmp_path, rows(RISING, KEPT)).accuracy_name == "accuracy"
+
+
+def test_the_best_stretch_is_not_compared_with_itself_by_an_error_of_nothing(tmp_path):
+    verdict = judged(tmp_path, rows([1.1, 1.0, 0.9], [14 / 31, 16 / 31, 23 / 31]))
+    assert "which is the best of the run" in verdict.checkpoints[-1].reason
+    assert "at worst 0.0" not in " ".join(v.reason for v in verdict.checkpoints)
+
+
+def test_the_last_one_does_as_well_only_where_that_is_within_noise(tmp_path):
+    falling = list(np.linspace(1.0, 0.5, 10))
+    verdict = judged(tmp_path, rows(falling, [0.3, 0.5, 0.6, 0.7, 0.75, 0.78, 0.79, 0.80, 0.83, 0.80]))
+    last = next((c for c in verdict.choices if c.rule == "last"), None)
+    does = "the last one would do as well" in verdict.headline
+    assert not does or last.regret.low <= 0
