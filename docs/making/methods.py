@@ -14,6 +14,7 @@ from overmem.grading import GRADERS
 from overmem.losses import LOSSES
 from overmem.observe.engines import ENGINES
 from overmem.probes import PROBES
+from overmem.report.sections import SECTIONS
 from overmem.rules import RULES
 from overmem.shifts import SHIFTS
 from overmem.store import write_text
@@ -28,6 +29,7 @@ FAMILIES: dict[str, Mapping[str, Any]] = {
     "Shifts": SHIFTS,
     "Engines": ENGINES,
     "Graders": {kind: grader.grade for kind, grader in GRADERS.items()},
+    "Sections of the report": SECTIONS,
 }
 
 
@@ -37,8 +39,8 @@ def methods_page(families: Mapping[str, Mapping[str, Any]] = FAMILIES) -> str:
     for title, table in families.items():
         parts.append(f"\n## {title}\n\n| name | what | knobs | source |\n|---|---|---|---|\n")
         for name, function in table.items():
-            said = ", ".join(f"`{k}={v!r}`" for k, v in _knobs(function).items() if k not in ("base", "minimum"))
-            row = [f"`{name}`", first_line(function), said, _source(inspect.getdoc(function) or "")]
+            knob_texts = ", ".join(f"`{k}={v!r}`" for k, v in _knobs(function).items() if k not in ("base", "minimum"))
+            row = [f"`{name}`", first_line(function), knob_texts, _source(inspect.getdoc(function) or "")]
             parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n")
     return "".join(parts)
 

@@ -3,14 +3,63 @@
 A name that is not in the table may be "module:function", so that a method of one's own needs no change here.
 """
 
+import ast
 import importlib
+import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from overmem.errors import BadRequest, unknown
 
 Table: TypeAlias = Mapping[str, Callable[..., Any]]
+
+
+@dataclass(frozen=True)
+class NamedIn:
+    """Metadata of an option that names a method: where the names are, for `--help` and the shell completion."""
+
+    table: str
+    """"package:TABLE", the literal table of a family."""
+    own: str = "module:function"
+    """The form of a name that is not in the table."""
+    others: tuple[str, ...] = ()
+    """Further names that the option allows."""
+    always: bool = False
+    """Whether the methods of the table are used anyway, so that the option adds methods of your own to them."""
+
+    def names(self) -> tuple[str, ...]:
+        """The names of the table, in its order.
+
+        Read from the source, because importing a table imports its methods, and those import torch.
+        """
+        module, _, name = self.table.partition(":")
+        spec = importlib.util.find_spec(module)
+        if spec is None or spec.origin is None:
+            raise LookupError(f"no module {module}")
+        for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+            if (
+                isinstance(node, ast.AnnAssign)
+                and ast.unparse(node.target) == name
+                and isinstance(node.value, ast.Dict)
+            ):
+                return tuple(str(key.value) for key in node.value.keys if isinstance(key, ast.Constant))
+        raise LookupError(f"no literal table {name} in {module}")
+
+    def choices(self) -> tuple[str, ...]:
+        """Every name that the option takes, without those of your own."""
+        return self.others if self.always else (*self.others, *self.names())
+
+    def hint(self) -> str:
+        """What `--help` adds to the option.
+
+        >>> NamedIn("overmem.observe.engines:ENGINES", own="module:Class").hint()
+        'hf, vllm, or module:Class'
+        """
+        names = ", ".join([*self.others, *self.names()])
+        return f"always: {names}; further ones: {self.own}" if self.always else f"{names}, or {self.own}"
 
 
 def resolve(table: Table, name: str, kind: str) -> Callable[..., Any]:

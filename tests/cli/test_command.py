@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from overmem import store
 from overmem.cli import VERBS, main, screen, verdict_screen
+from overmem.cli.choices import named_options
 from overmem.diagnose import Diagnose, diagnose
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "run"
@@ -132,3 +134,11 @@ def test_quiet_prints_results_only(called, run):
     code, out, err = called("diagnose", run, "--json", "-q")
     assert (code, err) == (0, "")
     assert json.loads(out)["headline"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_names_that_help_lists_are_those_of_the_tables(verb):
+    for _, source in named_options(import_module(f"overmem.cli.{VERBS[verb].module}").COMMAND):
+        if source is not None:
+            module, _, table = source.table.partition(":")
+            assert source.names() == tuple(getattr(import_module(module), table))

@@ -121,8 +121,12 @@ def test_the_order_of_any_other_list_matters() -> None:
 
 
 def test_a_kind_that_does_not_exist_is_refused_with_the_ones_that_do() -> None:
-    with pytest.raises(BadRequest, match="choice, exact, math"):
-        answer_in("7", "number")
+    with pytest.raises(BadRequest, match="choice, code, exact, math"):
+        gold_scores(example(kind="number"))
+
+
+def test_a_solution_for_a_grader_from_elsewhere_is_read_as_text() -> None:
+    assert answer_in("so\n#### a, b", "mypackage:grade") == answer_in("so\n#### a, b", "exact") == "a, b"
 
 
 def test_gold_that_its_own_solution_contradicts_is_named() -> None:

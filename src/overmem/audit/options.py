@@ -1,6 +1,9 @@
 """The options of `overmem audit`."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from overmem.tables import NamedIn
 
 
 @dataclass(frozen=True)
@@ -22,15 +25,14 @@ class Audit:
     budget: str | None = None
     """Time that observing may take: 90s, 30m, 2h, 1h30m. The examples of every split are then as many as fit, no more
     than `rows` and `side_rows`; the same command again keeps to those that were chosen."""
-    shifts: tuple[str, ...] = ()
-    """Shifts that rephrase the test questions, for robustness: preamble, suffix, typos, names, ...; `side_rows` each.
-    `preamble:3` is three wordings of each question. By default those of the last audit of the same data."""
+    shifts: Annotated[tuple[str, ...], NamedIn("overmem.shifts:SHIFTS")] = ()
+    """Shifts that rephrase the test questions, for robustness; `side_rows` each. `preamble:3` is three wordings of each
+    question. By default those of the last audit of the same data."""
     attacks: tuple[str, ...] = ()
     """Membership attacks that need more than the scores of the solutions: recall, neighbour. The others are always
     run. By default those of the last audit of the same data."""
-    probes: tuple[str, ...] = ()
-    """Probes of your own, "module:function" each, beside the built-in ones, which always run. By default those of the
-    last audit of the same data."""
+    probes: Annotated[tuple[str, ...], NamedIn("overmem.probes:PROBES", always=True)] = ()
+    """Probes of your own, in addition to the built-in ones. By default those of the last audit of the same data."""
     checkpoints: tuple[str, ...] = ()
     """Only these checkpoints: folder names, or `base`; by default all."""
     splits: tuple[str, ...] = ()
@@ -47,8 +49,8 @@ class Audit:
     "Question: ...\\nAnswer:"."""
     tokenizer: str | None = None
     """Folder or hub id; by default the run's."""
-    engine: str = "hf"
-    """What completes prompts: hf, vllm (where installed), or "module:Class". Solutions are scored by hf anyway."""
+    engine: Annotated[str, NamedIn("overmem.observe.engines:ENGINES", own="module:Class")] = "hf"
+    """What completes prompts. Solutions are always scored by hf."""
     run_code: bool = False
     """Run the programs that completions of `kind: code` give, against their tests, behind a wall (`overmem[code]`)."""
     token_budget: int = 16384

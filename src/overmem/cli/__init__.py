@@ -189,6 +189,11 @@ def parsed(kind: type[_Config], arguments: Arguments, verb: str, *, default: Any
     """The verb's options from its arguments; exits with 2 and a clear message where they do not fit."""
     import tyro
 
+    if {"-h", "--help"} & set(arguments):  # only then, because reading the tables takes a while
+        from overmem.cli.choices import converted, with_hints
+
+        kind = with_hints(kind)
+        default = default if default is None else converted(kind, default)
     cli: Any = tyro.cli
     about = VERBS[verb]
     return cast(

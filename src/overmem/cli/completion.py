@@ -1,15 +1,13 @@
 """`overmem completion SHELL`: what bash, zsh or fish needs to complete verbs, options and paths."""
 
-from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from importlib import import_module
-from typing import Any, get_type_hints
 
 from overmem.cli import VERBS, Arguments
+from overmem.cli.choices import named_options
 from overmem.errors import unknown
 
 BASH = """_overmem() {{
-  local word="${{COMP_WORDS[COMP_CWORD]}}" options=""
+  local word="${{COMP_WORDS[COMP_CWORD]}}" previous="${{COMP_WORDS[COMP_CWORD-1]}}" options=""
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "{verbs} help completion" -- "$word")); return
   fi
@@ -17,6 +15,9 @@ BASH = """_overmem() {{
 {cases}
     help) COMPREPLY=($(compgen -W "{verbs}" -- "$word")); return ;;
     completion) COMPREPLY=($(compgen -W "bash zsh fish" -- "$word")); return ;;
+  esac
+  case "${{COMP_WORDS[1]}} $previous" in
+{choices}
   esac
   if [[ "$word" == -* ]]; then
     COMPREPLY=($(compgen -W "$options" -- "$word"))
@@ -39,25 +40,31 @@ def run(arguments: Arguments) -> int:
 
 def options_of(verb: str) -> list[str]:
     """Every option of a verb, as it is typed."""
-    command = import_module(f"overmem.cli.{VERBS[verb].module}").COMMAND
-    operands = {name.lower() for name in VERBS[verb].operands}
-    return sorted({*(f"--{name}" for name in _names(command) if name not in operands), "--quiet", "--verbose"})
+    operands = {name.lower().replace("_", "-") for name in VERBS[verb].operands}
+    names = (name for name, _ in named_options(_command(verb)) if name not in operands)
+    return sorted({*(f"--{name}" for name in names), "--quiet", "--verbose"})
 
 
-def _names(kind: Any, prefix: str = "") -> Iterator[str]:
-    types = get_type_hints(kind)
-    for field in fields(kind):
-        name = prefix + field.name.replace("_", "-")
-        if is_dataclass(types[field.name]):
-            yield from _names(types[field.name], f"{name}.")
-        else:
-            yield name
+def choices_of(verb: str) -> dict[str, tuple[str, ...]]:
+    """The names that each option of a verb takes, of those options that name a method."""
+    choices = {f"--{name}": source.choices() for name, source in named_options(_command(verb)) if source}
+    return {option: names for option, names in choices.items() if names}
+
+
+def _command(verb: str) -> type:
+    command: type = import_module(f"overmem.cli.{VERBS[verb].module}").COMMAND
+    return command
 
 
 def bash() -> str:
     """The script for bash: eval "$(overmem completion bash)"."""
     cases = "\n".join(f'    {verb}) options="{" ".join(options_of(verb))}" ;;' for verb in VERBS)
-    return BASH.format(verbs=" ".join(VERBS), cases=cases)
+    choices = "\n".join(
+        f'    "{verb} {option}") COMPREPLY=($(compgen -W "{" ".join(names)}" -- "$word")); return ;;'
+        for verb in VERBS
+        for option, names in choices_of(verb).items()
+    )
+    return BASH.format(verbs=" ".join(VERBS), cases=cases, choices=choices)
 
 
 def zsh() -> str:
@@ -68,11 +75,11 @@ def zsh() -> str:
 def fish() -> str:
     """The script for fish: overmem completion fish | source."""
     lines = [f"complete -c overmem -n __fish_use_subcommand -f -a {name} -d '{v.does}'" for name, v in VERBS.items()]
-    lines += [
-        f"complete -c overmem -n '__fish_seen_subcommand_from {verb}' -l {option.removeprefix('--')}"
-        for verb in VERBS
-        for option in options_of(verb)
-    ]
+    for verb in VERBS:
+        choices = choices_of(verb)
+        for option in options_of(verb):
+            values = f" -x -a '{' '.join(choices[option])}'" if option in choices else ""
+            lines.append(f"complete -c overmem -n '__fish_seen_subcommand_from {verb}' -l {option[2:]}{values}")
     return "\n".join(lines) + "\n"
 
 

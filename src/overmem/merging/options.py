@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from overmem.tables import NamedIn
 
 
 @dataclass(frozen=True)
@@ -13,8 +15,8 @@ class Merge:
     """Run directory: checkpoint-<step> folders, full weights or LoRA adapters."""
     checkpoints: tuple[str, ...] = ()
     """Folder names, or `base`; by default the paper's pair: the verdict's recommended checkpoint and the last one."""
-    rule: str = "linear"
-    """Merge rule: a name of the family, or "module:function"."""
+    rule: Annotated[str, NamedIn("overmem.rules:RULES")] = "linear"
+    """Merge rule."""
     weights: tuple[float, ...] | None = None
     """One weight per checkpoint, in their order; equal by default."""
     knobs: Mapping[str, float] = field(default_factory=dict)

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 from overmem.records import Example
+from overmem.tables import NamedIn
 
 
 @dataclass(frozen=True)
@@ -13,10 +14,9 @@ class Data:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
-    source: str = "wordproblems"
-    """`wordproblems`; a name of the presets table (`gsm8k`, `metamathqa`, `math`, `knights-and-knaves`, `svamp`, ...);
-    a .jsonl, .json, .csv or .parquet file or a folder of such; a Hugging Face hub id (`hub:org/name` or `org/name`);
-    `reasoning-gym:NAME`; `module:function`."""
+    source: Annotated[str, NamedIn("overmem.tasks.presets:PRESETS", others=("wordproblems",))] = "wordproblems"
+    """`wordproblems`, or a well-known data set by its name; a .jsonl, .json, .csv or .parquet file or a folder of such;
+    a Hugging Face hub id (`hub:org/name` or `org/name`); `reasoning-gym:NAME`; `module:function`."""
     subset: str = ""
     """Configuration of a hub data set (`main` for GSM8K)."""
     split: str = ""
@@ -33,10 +33,10 @@ class Data:
     shifted: Mapping[str, "Data"] = field(default_factory=dict)
     """Rephrased test questions, by name (paraphrases, GSM-Plus): each set becomes the split `test+<name>`. The `group`
     field of its rows names the original: its question, or its value of `group` here."""
-    kind: str = "auto"
-    """How answers are graded: `math`, `choice`, `exact`, `code` (by its tests, with --run-code only), or your own
-    grader, "module:function". `auto` looks at the rows: tests are code, letters a choice, numbers mathematics. `none`:
-    solutions have no answer, so they are scored (perplexity, membership, memorization) and nothing is completed."""
+    kind: Annotated[str, NamedIn("overmem.grading:GRADERS", others=("auto", "none"))] = "auto"
+    """How answers are graded: `code` by its tests, with --run-code only. `auto` looks at the rows: tests are code,
+    letters a choice, numbers mathematics. `none`: solutions have no answer, so they are scored (perplexity, membership,
+    memorization) and nothing is completed."""
     answer_after: str = "####"
     """The mark before the answer in a solution, where no column gives the answer. A boxed answer and 'the answer is'
     are recognized too."""

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from overmem.errors import BadRequest
+from overmem.tables import NamedIn
 from overmem.tasks.data import Data
 
 _STRICT = ConfigDict(extra="forbid")
@@ -27,14 +28,14 @@ class Recipe:
     """Base model: `pebble` (embedded), a folder, or a Hugging Face hub id."""
     data: Data = field(default_factory=Data)
     """What to train on, and the splits held out from it."""
-    method: str = "full"
-    """Fine-tuning method: a name of the family (full, lora, dora, pissa, ...), or "module:function"."""
+    method: Annotated[str, NamedIn("overmem.tuning:TUNING")] = "full"
+    """Fine-tuning method."""
     method_knobs: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of the method."""
     quantize: Literal["4bit", "8bit", "none"] = "none"
     """The frozen base in fewer bits, by bitsandbytes: on CUDA, with a method that leaves its weights alone."""
-    loss: str = "nll"
-    """Token loss: a name of the family, or "module:function"."""
+    loss: Annotated[str, NamedIn("overmem.losses:LOSSES")] = "nll"
+    """Token loss."""
     loss_knobs: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of the loss."""
     learning_rate: float = 2e-5
