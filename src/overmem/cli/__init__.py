@@ -72,6 +72,12 @@ VERBS = {
         ("overmem merge runs/mine", "overmem merge runs/mine --checkpoints checkpoint-50 checkpoint-100 --rule ties"),
     ),
     "report": Verb(("RUN",), "draw the verdict as one HTML page", "report", ("overmem report runs/mine",)),
+    "view": Verb(
+        ("RUN...",),
+        "read every observed example in a browser, also while an audit is running",
+        "view",
+        ("overmem view runs/mine", "overmem view runs/a runs/b --port 9000"),
+    ),
     "compare": Verb(
         ("RUN_A", "RUN_B"),
         "two runs at matched accuracy and different perplexity",
@@ -177,8 +183,11 @@ def command_of(kind: type[_Config], verb: str) -> type[_Config]:
     """The verb's options with its operands named as in the usage line, which makes them positional."""
     import tyro
 
-    named = [
-        (name.lower().replace("-", "_"), Annotated[str, tyro.conf.arg(metavar=name)])
+    several = tuple[str, ...]
+    named: list[tuple[str, Any]] = [
+        ("runs", Annotated[several, tyro.conf.arg(metavar="RUN [RUN ...]")])
+        if name == "RUN..."
+        else (name.lower().replace("-", "_"), Annotated[str, tyro.conf.arg(metavar=name)])
         for name in VERBS[verb].operands
         if name.isupper()
     ]

@@ -1,6 +1,6 @@
 """`overmem report RUN`: the verdict as one page that opens anywhere, without a network."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
@@ -12,6 +12,8 @@ class Report:
     """Run directory that was diagnosed."""
     out: str | None = None
     """Where overmem's files are; by default RUN/overmem."""
+    megabytes: float = 8.0
+    """Largest size of the page: it carries as many examples as fit, the most telling first."""
 
 
 def report(config: Report) -> Path:
@@ -21,9 +23,19 @@ def report(config: Report) -> Path:
         BadRequest: no such run, or it has no verdict yet.
     """
     from overmem import store  # polars and the charts load when a page is asked for, not when the command is known
+    from overmem.explorer import embedded, read_example_table
     from overmem.report.findings import read_findings
     from overmem.report.page import page
 
     run = store.open_run(config.run, config.out)
-    store.write_text(run.report_path, page(read_findings(run)))
+    findings = read_findings(run)
+    table = read_example_table(run) if run.plan_path.is_file() else None
+    if table is None or not table.total:
+        text = page(findings)
+    else:
+        findings = replace(findings, observed=table.total)
+        room = int(1e6 * config.megabytes) - len(page(findings).encode())
+        examples = embedded(run, table, findings.verdict, room)
+        text = page(findings if examples else replace(findings, observed=0), examples=examples)
+    store.write_text(run.report_path, text)
     return run.report_path

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from overmem import store
+from overmem.explorer import compared
 from overmem.records import Checkpoint, CheckpointVerdict, Estimate, Measurement, Verdict
 from overmem.report.flips import Flip, easiest_flip
 from overmem.report.tokens import TokenBreakdown, token_breakdown
@@ -38,6 +39,8 @@ class Findings:
     """A question that the best checkpoint answers correctly and the late one does not."""
     date: str = ""
     """When the verdict was made, as `28 Nov 2026`."""
+    observed: int = 0
+    """Examples that the explorer may show."""
     tokens: TokenBreakdown | str = "no observations were kept"
     """Which tokens carry the late checkpoint's excess, or why that cannot be shown."""
 
@@ -69,10 +72,7 @@ class Findings:
     @property
     def compared(self) -> tuple[str, ...]:
         """The best checkpoint of the run, and the one to compare it with: the last over-memorized, else the last."""
-        good = self.verdict.best_of_run
-        names = [c.checkpoint.name for c in self.trained if c.checkpoint.step > 0]
-        bad = [c.checkpoint.name for c in self.trained if c.regime == "over-memorized"] or names
-        return tuple(dict.fromkeys(name for name in (good, *bad[-1:]) if name))
+        return compared(self.verdict, ())
 
     @property
     def accuracy(self) -> tuple[str, str]:

@@ -8,41 +8,41 @@ from functools import cache
 from importlib import resources
 
 import overmem
-from overmem.records import REGIMES
+from overmem import explorer
 from overmem.report.charts import THEME
 from overmem.report.findings import Findings
 from overmem.report.markup import Section, file_text, render, script_json
 from overmem.report.sections import SECTIONS
 
 
-def page(findings: Findings, table: Mapping[str, Callable[[Findings], Section]] = SECTIONS) -> str:
-    """One HTML document that needs nothing but itself. The same findings give the same text."""
+def page(
+    findings: Findings, table: Mapping[str, Callable[[Findings], Section]] = SECTIONS, *, examples: str = ""
+) -> str:
+    """One HTML document that needs nothing but itself. The same findings give the same text.
+
+    Args:
+        findings: what it shows.
+        table: its sections.
+        examples: what `explorer.embedded` made, for the section of examples.
+    """
     sections = {name: section(findings) for name, section in table.items()}
     charts = {f"{name}-{key}": spec for name, s in sections.items() for key, spec in s.charts.items()}
     shown = {name: section for name, section in sections.items() if not section.is_empty}
-    scripts = [bundle(), file_text("page.js")]
+    has_examples = findings.observed > 0 and "examples" in shown
+    scripts = [bundle(), *([explorer.script()] if has_examples else []), file_text("page.js")]
     return render(
         "page.html.j2",
         name=findings.name,
         headline=findings.verdict.headline,
         sections=shown,
         not_measured=[section for section in sections.values() if section.is_empty],
-        style=file_text("style.css") + regime_style(),
+        style=explorer.theme() + file_text("style.css") + (explorer.style() if has_examples else ""),
+        examples=examples,
         charts=script_json({"config": THEME, "charts": charts}),
         scripts=scripts,
         hashes=[_digest(text) for text in scripts],
         version=overmem.__version__,
     )
-
-
-def regime_style() -> str:
-    """The colours of the regimes in the light scheme, in the dark one and on paper, as CSS."""
-    light, dark = (
-        "".join(f"--{r.name}:{colour};" for r, colour in zip(REGIMES.values(), colours, strict=True))
-        for colours in ([r.light for r in REGIMES.values()], [r.dark for r in REGIMES.values()])
-    )
-    schemes = f":root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}@media print{{:root{{{light}}}}}"
-    return schemes + "".join(f".{name}{{background:var(--{name})}}" for name in REGIMES)
 
 
 @cache

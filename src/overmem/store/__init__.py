@@ -34,6 +34,7 @@ from overmem.store.results import (
     write_reference,
     write_verdict,
 )
+from overmem.store.rows import read_grader, read_greedy_marks, read_nll_sums, read_rows
 from overmem.store.snapshots import drop_damaged_units, read_snapshot, snapshot_reader, snapshots
 from overmem.store.units import (
     drop_other_weights,
@@ -62,12 +63,16 @@ __all__ = [
     "read_completions",
     "read_curves",
     "read_examples",
+    "read_grader",
     "read_grades",
+    "read_greedy_marks",
     "read_log_history",
     "read_measurements",
+    "read_nll_sums",
     "read_plan",
     "read_recipe",
     "read_reference",
+    "read_rows",
     "read_samples",
     "read_scores",
     "read_snapshot",

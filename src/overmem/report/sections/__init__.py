@@ -14,6 +14,7 @@ from overmem.report.sections.choices import choices
 from overmem.report.sections.costs import costs
 from overmem.report.sections.diversity import diversity
 from overmem.report.sections.dynamics import dynamics
+from overmem.report.sections.examples import examples
 from overmem.report.sections.making import making
 from overmem.report.sections.mechanism import mechanism
 from overmem.report.sections.membership import membership
@@ -27,6 +28,7 @@ from overmem.report.sections.words import words
 SECTIONS: Mapping[str, Callable[[Findings], Section]] = {
     "answer": answer,
     "trajectory": trajectory,
+    "examples": examples,
     "words": words,
     "choices": choices,
     "costs": costs,

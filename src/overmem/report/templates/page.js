@@ -25,6 +25,8 @@
     figure.hidden = figure.dataset.choice !== chooser.value;
     drawIn(figure);
   });
+  const examples = document.getElementById("examples-data");
+  if (examples) startEmbedded(document.getElementById("explorer"), examples);
   if (chooser) {
     chooser.addEventListener("change", choose);
     choose();

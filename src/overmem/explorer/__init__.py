@@ -1,0 +1,25 @@
+"""The explorer: every observed example, its answer at every checkpoint, and what the model wrote.
+
+Python reads examples from the run directory into plain JSON; a page of plain JavaScript shows them. The report embeds
+as many as fit its size, `overmem view` serves all of them: both use the same page and the same JSON.
+"""
+
+from overmem.explorer.choice import compared, most_telling
+from overmem.explorer.details import read_details
+from overmem.explorer.embedding import embedded
+from overmem.explorer.files import script, style, theme
+from overmem.explorer.page_data import table_json
+from overmem.explorer.table import ExampleTable, read_example_table
+
+__all__ = [
+    "ExampleTable",
+    "compared",
+    "embedded",
+    "most_telling",
+    "read_details",
+    "read_example_table",
+    "script",
+    "style",
+    "table_json",
+    "theme",
+]

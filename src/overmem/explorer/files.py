@@ -1,0 +1,46 @@
+"""The page's own files: plain JavaScript without a build step, its style, and what every page of overmem looks like."""
+
+from functools import cache
+from importlib import resources
+
+from overmem.records import REGIMES
+
+SCRIPTS = (
+    "text.js",
+    "sources.js",
+    "rows.js",
+    "difference.js",
+    "table.js",
+    "tokens.js",
+    "completions.js",
+    "example.js",
+    "explorer.js",
+)
+"""In the order in which they are joined into one script; each may use what any other declares."""
+
+
+@cache
+def script() -> str:
+    """Every script in one block, so that nothing of it is visible to other scripts but `startExplorer`."""
+    return '"use strict";\n{\n' + "\n".join(map(_text, SCRIPTS)) + "\n}\n"
+
+
+@cache
+def style() -> str:
+    """The style of the explorer; its colours are the variables of the page."""
+    return _text("explorer.css")
+
+
+@cache
+def theme() -> str:
+    """Colours, type and tables of every page; one colour per regime in the light scheme, the dark one and print."""
+    light, dark = (
+        "".join(f"--{r.name}:{colour};" for r, colour in zip(REGIMES.values(), colours, strict=True))
+        for colours in ([r.light for r in REGIMES.values()], [r.dark for r in REGIMES.values()])
+    )
+    schemes = f":root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}@media print{{:root{{{light}}}}}"
+    return _text("theme.css") + schemes + "".join(f".{name}{{background:var(--{name})}}" for name in REGIMES)
+
+
+def _text(name: str) -> str:
+    return (resources.files("overmem.explorer") / "page" / name).read_text(encoding="utf-8")

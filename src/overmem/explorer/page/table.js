@@ -1,0 +1,52 @@
+// The table: one page of rows, each with its marks along the run.
+
+const PAGE = 50;
+const MARK_WORDS = { R: "right", W: "wrong", r: "right, cut off at the length limit", w: "wrong, cut off at the length limit", "-": "not observed" };
+const MARK_CLASSES = { R: "right", W: "wrong", r: "right cut", w: "wrong cut", "-": "unknown" };
+
+/** Marks along the run, the two compared checkpoints framed, with the same in words. */
+function strip(table, marks, view) {
+  const cells = [...marks].map((mark, i) => {
+    const { name } = table.checkpoints[i];
+    const is = name === view.from || name === view.to ? " compared" : "";
+    return el("i", { class: `mk ${MARK_CLASSES[mark]}${is}`, title: `${visibleText(name)}: ${MARK_WORDS[mark]}` });
+  });
+  const words = [...marks].map((mark, i) => `${table.checkpoints[i].name} ${MARK_WORDS[mark]}`).join(", ");
+  return el("span", { class: "strip", role: "img", "aria-label": visibleText(words) }, ...cells);
+}
+
+function surpriseCell(table, row, view) {
+  const [a, b] = [view.from, view.to].map((name) => table.nll[row][table.checkpoints.findIndex((c) => c.name === name)]);
+  const [before, after] = [a, b].map((nll) => (known(nll) === null ? "—" : nats(nll)));
+  return el("td", { class: "number", "data-label": "surprise" }, `${before} → ${after}`);
+}
+
+function exposureCell(table, row, view) {
+  const value = exposure(table, row, table.checkpoints.findIndex((c) => c.name === view.to));
+  return el("td", { class: "number", "data-label": "exposure" }, value === null ? "—" : nats(value));
+}
+
+/** One page of the rows. Every row holds one link, which opens the example. */
+function tableOf(table, rows, view, hashOf, open) {
+  const start = view.page * PAGE;
+  const shown = rows.slice(start, start + PAGE);
+  const head = el("thead", {}, el("tr", {},
+    el("th", { scope: "col" }, "split"), el("th", { scope: "col" }, "question"), el("th", { scope: "col" }, "reference answer"),
+    el("th", { scope: "col" }, "greedy answer along the run"),
+    el("th", { scope: "col", class: "number" }, "surprise, nats per token"), el("th", { scope: "col", class: "number" }, "exposure")));
+  const body = el("tbody", {}, ...shown.map((row, i) => {
+    const link = el("a", { class: "open", href: hashOf(row), "data-row": row, dir: "auto" }, ...visible(shortened(table.question[row], 220)));
+    return el("tr", { onclick: (event) => { if (!event.target.closest("a")) open(row, start + i); } },
+      el("td", { class: "split" }, ...visible(table.splits[table.split[row]].name)),
+      el("td", { class: "question" }, link),
+      el("td", { class: "answer", dir: "auto", "data-label": "answer" }, ...visible(shortened(table.answer[row], 60))),
+      el("td", { class: "marks" }, strip(table, table.marks[row], view)),
+      surpriseCell(table, row, view), exposureCell(table, row, view));
+  }));
+  return el("table", { class: "examples" }, head, body);
+}
+
+function shortened(text, most) {
+  const line = text.replace(/\s+/g, " ").trim();
+  return line.length > most ? `${line.slice(0, most)}…` : line;
+}

@@ -1,0 +1,17 @@
+"""Every observed example, to be filtered, compared and read: the explorer."""
+
+from overmem.report.findings import Findings
+from overmem.report.markup import Section, nothing, render_inline
+
+TITLE = "Examples"
+TEMPLATE = """
+<div class="explorer" id="explorer"><noscript><p class="none">Reading examples needs JavaScript.</p></noscript></div>
+"""
+
+
+def examples(findings: Findings) -> Section:
+    """The place of the explorer; its script fills it from what is embedded in the page."""
+    if not findings.observed:
+        return nothing(TITLE, "No observations were kept, so no example can be shown.")
+    lead = "What the model was asked, what it wrote at each checkpoint, and how surprising the reference was to it."
+    return Section(TITLE, render_inline(TEMPLATE), lead=lead)

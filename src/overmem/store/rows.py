@@ -1,0 +1,74 @@
+"""Some columns of a unit, of all its examples or of a few: what a reader of single examples needs."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import polars as pl
+
+from overmem.errors import BadRequest
+from overmem.records import TEMPERATURES
+from overmem.store.files import frame_note, read_frame
+from overmem.store.paths import Run
+from overmem.store.units import HINT, has_grades_inside
+
+
+def read_nll_sums(run: Run, checkpoint: str, split: str) -> dict[str, tuple[float, int]]:
+    """Example id -> summed solution nll and number of solution tokens.
+
+    Raises:
+        BadRequest: missing or damaged.
+    """
+    frame = read_frame(run.unit_path(checkpoint, split, "scores"), HINT, ("example_id", "tempered_nll", "logprob"))
+    sums = frame["tempered_nll"].list.get(TEMPERATURES.index(1.0), null_on_oob=True)
+    return dict(zip(frame["example_id"], zip(sums, frame["logprob"].list.len(), strict=True), strict=True))
+
+
+def read_greedy_marks(run: Run, checkpoint: str, split: str) -> dict[str, tuple[bool, str]]:
+    """Example id -> whether its greedy completion is right, and why it stopped.
+
+    Raises:
+        BadRequest: missing or damaged.
+    """
+    samples = read_frame(run.unit_path(checkpoint, split, "samples"), HINT, ("example_id", "draw", "stop"))
+    graded = read_frame(_grades_path(run, checkpoint, split), HINT, ("example_id", "draw", "correct"))
+    stops, grades = (frame.filter(pl.col("draw") == 0) for frame in (samples, graded))
+    stop = dict(zip(stops["example_id"], stops["stop"], strict=True))
+    return {i: (right, stop.get(i, "")) for i, right in zip(grades["example_id"], grades["correct"], strict=True)}
+
+
+def read_rows(
+    run: Run, checkpoint: str, split: str, kind: str, columns: Sequence[str], ids: Collection[str]
+) -> list[dict[str, Any]]:
+    """The rows of these examples in a unit, in its order.
+
+    Args:
+        run: the run.
+        checkpoint: name of the checkpoint.
+        split: name of the split.
+        kind: `scores`, `samples` or `grades`; a column that grades of schema 1 lack is left out.
+        columns: those to read; `example_id` is added.
+        ids: of the examples.
+
+    Raises:
+        BadRequest: missing or damaged.
+    """
+    path = _grades_path(run, checkpoint, split) if kind == "grades" else run.unit_path(checkpoint, split, kind)
+    try:
+        scan = pl.scan_parquet(path)
+        present = set(scan.collect_schema().names())
+        chosen = scan.filter(pl.col("example_id").is_in(list(ids)))
+        return chosen.select(["example_id", *(c for c in columns if c in present)]).collect().to_dicts()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise BadRequest(f"{path} cannot be read ({str(error).splitlines()[0]}); {HINT}") from error
+
+
+def read_grader(run: Run, checkpoint: str, split: str) -> str:
+    """Name and version of what graded a unit, `math 2`; empty where it is not known."""
+    return str((frame_note(run.unit_path(checkpoint, split, "grades")) or {}).get("grader", ""))
+
+
+def _grades_path(run: Run, checkpoint: str, split: str) -> Any:
+    """Where the grades are: in a file of their own, or, as schema 1 wrote them, among the samples."""
+    path = run.unit_path(checkpoint, split, "grades")
+    samples = run.unit_path(checkpoint, split, "samples")
+    return samples if not path.is_file() and has_grades_inside(frame_note(samples)) else path

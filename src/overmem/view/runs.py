@@ -1,0 +1,114 @@
+"""The runs that are served: found in folders, named apart, read again when their files change."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from overmem import store
+from overmem.errors import BadRequest
+from overmem.explorer import read_details, read_example_table, table_json
+from overmem.records import Example, Verdict
+
+
+@dataclass
+class ServedRun:
+    """One run, with the table of its examples as it was last read."""
+
+    run: store.Run
+    name: str
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _tag: str = ""
+    _body: bytes = b""
+    _places: dict[tuple[str, str], Example] = field(default_factory=dict)
+
+    def tag(self) -> str:
+        """A short name of the state of every file that the table is read from."""
+        plan = store.read_plan(self.run)
+        paths = [self.run.plan_path, self.run.verdict_path, self.run.token_texts_path]
+        for split in plan.splits:
+            paths.append(self.run.examples_path(split))
+            for checkpoint in plan.checkpoints:
+                paths += [self.run.unit_path(checkpoint.name, split, k) for k in ("scores", "samples", "grades")]
+        return hashlib.sha256("\n".join(map(_state, paths)).encode()).hexdigest()[:20]
+
+    def table(self) -> tuple[str, bytes]:
+        """The table as JSON, and its tag."""
+        with self._lock:
+            tag = self.tag()
+            if tag != self._tag:
+                table = read_example_table(self.run)
+                body = json.dumps(table_json(table, self.verdict()), ensure_ascii=False, separators=(",", ":"))
+                self._places = {(s, e.id): e for s, e in zip(table.split, table.examples, strict=True)}
+                self._tag, self._body = tag, body.encode()
+            return self._tag, self._body
+
+    def example(self, split: str, identity: str) -> dict[str, Any]:
+        """The details of one example.
+
+        Raises:
+            BadRequest: there is no such example.
+        """
+        if not self._places:
+            self.table()
+        example = self._places.get((split, identity))
+        if example is None:
+            raise BadRequest(f"{self.name} has no example {identity!r} in split {split!r}")
+        return read_details(self.run, split, [example])[identity]
+
+    def verdict(self) -> Verdict | None:
+        """The verdict, where there is one that can be read."""
+        try:
+            return store.read_verdict(self.run)
+        except BadRequest:
+            return None
+
+    def summary(self) -> dict[str, Any]:
+        """What the list of runs says of it."""
+        verdict = self.verdict()
+        best = verdict.recommended if verdict else None
+        return {
+            "name": self.name,
+            "headline": verdict.headline if verdict else "no verdict yet",
+            "regime": verdict.regime if verdict else "",
+            "ship": verdict.shipped if verdict else None,
+            "accuracy": store.to_jsonable(best.accuracy) if best else None,
+            "report": self.run.report_path.is_file(),
+        }
+
+
+def served_runs(folders: Sequence[str], out: str | None) -> list[ServedRun]:
+    """The runs at these folders, or in them, each under a name of its own.
+
+    Raises:
+        BadRequest: no folder was given, or one is no run and holds none, or --out was given with several.
+    """
+    if not folders:
+        raise BadRequest("no run was given; allowed: one audited run directory or several")
+    if out is not None and len(folders) > 1:
+        raise BadRequest(f"--out was given with {len(folders)} runs; allowed: with one")
+    runs: list[store.Run] = []
+    for folder in folders:
+        run = store.open_run(folder, out)
+        inside = sorted(Path(folder).glob("*/overmem/plan.json")) if not run.plan_path.is_file() else []
+        if inside:
+            runs += [store.open_run(path.parent.parent) for path in inside]
+        else:
+            store.read_plan(run)  # refuses a run that was not audited
+            runs.append(run)
+    roots = [run.root.resolve() for run in runs]
+    names = [root.name for root in roots]
+    apart = [n if names.count(n) == 1 else f"{r.parent.name}/{n}" for n, r in zip(names, roots, strict=True)]
+    again = [n if apart.count(n) == 1 else f"{n} ({i + 1})" for i, n in enumerate(apart)]
+    return [ServedRun(run, name) for run, name in zip(runs, again, strict=True)]
+
+
+def _state(path: Path) -> str:
+    try:
+        stat = path.stat()
+    except OSError:
+        return "-"
+    return f"{stat.st_mtime_ns} {stat.st_size}"
