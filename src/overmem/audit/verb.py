@@ -13,6 +13,7 @@ from overmem.audit.plan import workload_within_budget
 from overmem.audit.previous_plan import with_previous_plan
 from overmem.audit.request import requested
 from overmem.observe.grades import update_grades, wall_for
+from overmem.observe.imported import adopt_imported
 from overmem.observe.plan import plan_of
 from overmem.observe.token_texts import token_texts
 from overmem.observe.work import ObservationSetup, Progress, WorkUnit, observe
@@ -94,6 +95,9 @@ def audit(
             splits,
             request.carved_splits,
         )
+        before = () if request.previous_plan is None else request.previous_plan.checkpoints
+        if adopted := adopt_imported(run, before, request.refs, splits, request.skeleton.base):
+            say(f"completions of {adopted} units are those that were imported")
         store.write_plan(run, with_previous_plan(run, plan, request.previous_plan, request.skeleton.base))
         grading = partial(
             update_grades,

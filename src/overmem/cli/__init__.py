@@ -78,6 +78,21 @@ VERBS = {
         "view",
         ("overmem view runs/mine", "overmem view runs/a runs/b --port 9000"),
     ),
+    "import": Verb(
+        ("HARNESS", "LOG..."),
+        "read other harnesses' evaluation logs into a run",
+        "importing",
+        (
+            "overmem import lm-eval results/step-*/ --run runs/mine --task gsm8k",
+            "overmem import inspect logs/step-100.eval logs/step-200.eval --run runs/mine --split val",
+        ),
+    ),
+    "export": Verb(
+        ("RUN",),
+        "write a run's completions as logs for Inspect View",
+        "exporting",
+        ("overmem export runs/mine --output logs", "overmem export runs/mine --checkpoints base --splits test"),
+    ),
     "compare": Verb(
         ("RUN_A", "RUN_B"),
         "two runs at matched accuracy and different perplexity",
@@ -185,8 +200,8 @@ def command_of(kind: type[_Config], verb: str) -> type[_Config]:
 
     several = tuple[str, ...]
     named: list[tuple[str, Any]] = [
-        ("runs", Annotated[several, tyro.conf.arg(metavar="RUN [RUN ...]")])
-        if name == "RUN..."
+        (f"{one.lower()}s", Annotated[several, tyro.conf.arg(metavar=f"{one} [{one} ...]")])
+        if (one := name.removesuffix("...")) != name
         else (name.lower().replace("-", "_"), Annotated[str, tyro.conf.arg(metavar=name)])
         for name in VERBS[verb].operands
         if name.isupper()

@@ -36,13 +36,14 @@ def audited(run: store.Run, config: Diagnose) -> tuple[Evidence, AuditContext]:
     merged_test = store.read_curves(run, "test", merged=True, draws=draws) if has_test else None
     has_merge = any(c.merged_from and (run.root / c.name).is_dir() for c in plan.checkpoints)
     on_disk = {c.name for c in plan.checkpoints if (run.root / c.name).is_dir()}
+    is_elsewhere = not on_disk and bool(plan.options.get("imported"))  # logs were imported without the weights
     evidence = Evidence(
         val=val,
         test=None if merged_test is None else merged_test.without_merged,
         train=store.read_curves(run, "train") if "train" in splits else None,
         merged_val=merged_val if has_merge else None,
         merged_test=merged_test if has_merge else None,
-        on_disk=on_disk,
+        on_disk=None if is_elsewhere else on_disk,
         trainers_choice=store.read_trainers_choice(run),
         same_distribution=config.same_distribution,
         consequences=_consequences(run, config.alpha),
@@ -50,7 +51,7 @@ def audited(run: store.Run, config: Diagnose) -> tuple[Evidence, AuditContext]:
     rows = store.read_measurements(run) if run.measurements_path.is_file() else []
     context = AuditContext(
         selected_on=selected_on,
-        not_on_disk=[c.name for c in val.checkpoints if c.step > 0 and c.name not in on_disk],
+        not_on_disk=[] if is_elsewhere else [c.name for c in val.checkpoints if c.step > 0 and c.name not in on_disk],
         carved_splits=plan.carved_splits,
         truncated=[m for m in rows if m.metric == "cut_off" and m.split == selected_on],
         max_new_tokens=plan.decoding.get("max_new_tokens"),

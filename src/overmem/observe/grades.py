@@ -9,6 +9,7 @@ from overmem.grading import GRADERS, grade, grader_of, graders_of
 from overmem.grading.walls import WALLS, Wall, choose_wall
 from overmem.records import Example
 from overmem.store.files import frame_note
+from overmem.store.imported import origin_of
 
 
 def update_grades(
@@ -48,6 +49,8 @@ def update_grades(
         grader = graders_of(examples, wall)
         for name, note in units:
             unit = {"weights": note["weights"], "request": request, "grader": grader}
+            if _is_graded_by_its_log(run, name, split):
+                continue
             if not any(
                 store.is_unit_current(run, name, split, "grades", **u) for u in (unit, *_run_before(unit, wall))
             ):
@@ -86,6 +89,11 @@ def _run_before(unit: Mapping[str, Any], wall: Wall | None) -> list[dict[str, An
         for kind in kinds
         if (named := f"{kind} {GRADERS[kind].version}") in unit["grader"]
     ]
+
+
+def _is_graded_by_its_log(run: store.Run, checkpoint: str, split: str) -> bool:
+    """Whether imported completions keep the grades that the other harness gave them."""
+    return bool(origin_of(run, checkpoint, split, "grades"))
 
 
 def _samples_note(run: store.Run, checkpoint: str, split: str, request: str) -> dict[str, Any] | None:

@@ -25,6 +25,7 @@ from overmem.observe.score import scores
 from overmem.observe.shared_prefill import score_and_sample, supports_shared_prefill
 from overmem.observe.throughput import Throughput, format_duration
 from overmem.observe.warmup import measure_throughput
+from overmem.store.imported import answers_all
 
 _WARM_UP = 1.0
 """Seconds that scoring and completing are each tried for, where no estimate was requested."""
@@ -86,12 +87,19 @@ def pending(
             failures[name] = str(error)
             continue
         for split in splits.values():
-            key = {"weights": weights, "request": split.request}
-            kinds = tuple(k for k in split.kinds if not store.is_unit_current(run, name, split.name, k, **key))
+            kinds = tuple(k for k in split.kinds if not _is_done(run, name, weights, split, k))
             already_done += len(split.kinds) - len(kinds)
             if kinds:
                 work.append(WorkUnit(ref, weights, split, kinds))
     return work, already_done, failures
+
+
+def _is_done(run: store.Run, checkpoint: str, weights: str, split: Split, kind: str) -> bool:
+    """Whether a unit is current, or completions of the same questions were imported from another harness's log."""
+    if store.is_unit_current(run, checkpoint, split.name, kind, weights=weights, request=split.request):
+        return True
+    ids = [example.id for example in split.examples]
+    return kind == "samples" and answers_all(run, checkpoint, split.name, ids, weights)
 
 
 def observe(

@@ -43,10 +43,16 @@ def _numbers(samples: Samples, note: str) -> tuple[Estimate, ...]:
         for question in questions:
             draws.setdefault(question.id, []).extend(bool(samples.correct[i]) for i in question.rows)
     sampled = np.array([np.mean(draws[name]) for name in sorted(draws)], dtype=np.float64)
+    lengths = np.array([samples.token_count[i] for i in greedy], dtype=np.float64)
+    uncounted, unended = bool((lengths < 0).any()), n > 0 and all(samples.stop[i] == "unknown" for i in greedy)
     return (
         share(sum(bool(samples.correct[i]) for i in greedy), n, note if n else none),
         fraction_mean(sampled, note if draws else "no sampled completion"),
         share(sum(samples.answer[i] == "" for i in greedy), n, note if n else none),
-        share(sum(samples.stop[i] == "length" for i in greedy), n, note if n else none),
-        mean(np.array([samples.token_count[i] for i in greedy], dtype=np.float64), note if n else none),
+        Estimate(None, n=n, note="the imported log does not say why a completion ended")
+        if unended
+        else share(sum(samples.stop[i] == "length" for i in greedy), n, note if n else none),
+        Estimate(None, n=n, note="the imported log does not count tokens")
+        if uncounted
+        else mean(lengths, note if n else none),
     )

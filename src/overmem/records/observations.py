@@ -180,9 +180,14 @@ class Curves:
 
     @property
     def without_merged(self) -> "Curves":
-        """The base and the trained checkpoints alone, on the examples that one of them was scored on."""
+        """The base and the trained checkpoints alone, on the examples that one of them was scored on.
+
+        Where none was scored on any (imported answers), on those that one of them answered.
+        """
         rows = np.flatnonzero([not c.merged_from for c in self.checkpoints])
         kept = np.isfinite(self.nll_sums[rows]).any(0)
+        if not kept.any():
+            kept = np.isfinite(self.correct[rows]).any(0)
         if len(rows) == len(self.checkpoints) and kept.all():
             return self
         cells = np.ix_(rows, np.flatnonzero(kept))

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from overmem.errors import BadRequest
 from overmem.records import TEMPERATURES, Checkpoint, Curves, Scores, Snapshot
 from overmem.store.files import frame_note, read_frame
+from overmem.store.imported import origin_of, read_totals
 from overmem.store.paths import Run
 from overmem.store.plan import read_checkpoints, read_plan
 from overmem.store.snapshots import DAMAGED, why_missing, why_not_observed
@@ -55,8 +56,8 @@ def read_curves(
 ) -> Curves:
     """Per-example nll and correctness of one split at the base and the trained checkpoints.
 
-    Examples that some checkpoint lacks are NaN there; ones that no checkpoint was scored on are left out. A unit that
-    is missing or damaged is NaN as a whole, with a note.
+    Examples that some checkpoint lacks are NaN there; ones that no checkpoint was scored on are left out, unless no
+    checkpoint was scored on any (imported answers). A unit that is missing or damaged is NaN as a whole, with a note.
 
     Args:
         run: the run.
@@ -131,6 +132,9 @@ def _read_results(run: Run, split: str, checkpoints: Sequence[Checkpoint]) -> It
                 solutions = _read_solutions(run, name, split)
             except BadRequest:
                 notes[name, "scores"] = DAMAGED
+        elif origin_of(run, name, split, "nll"):
+            solutions = _imported_solutions(run, name, split)
+            del notes[name, "scores"]
         if (name, "samples") not in notes:
             try:
                 answers = _read_answers(run, name, split)
@@ -157,6 +161,14 @@ def _read_solutions(run: Run, checkpoint: str, split: str) -> _Solutions:
     )
 
 
+def _imported_solutions(run: Run, checkpoint: str, split: str) -> _Solutions:
+    """What another harness's log tells of the solutions: their summed nll, and nothing of single tokens."""
+    totals = read_totals(run, checkpoint, split)
+    unknown = np.full(len(totals.example_ids), np.nan)
+    tempered = np.full((len(unknown), len(TEMPERATURES)), np.nan)
+    return _Solutions(totals.example_ids, totals.token_counts, totals.nll_sums, unknown, tempered)
+
+
 def _flat(lists: pl.Series) -> np.ndarray:
     """The elements of a column of lists, end to end."""
     return lists.explode(empty_as_null=False).to_numpy()
@@ -172,6 +184,8 @@ def _read_answers(run: Run, checkpoint: str, split: str) -> _Answers:
 
 def _curves(results: Sequence[_Results], groups: Mapping[str, str], *, draws: bool) -> Curves:
     ids = list(dict.fromkeys(i for r in results if r.solutions is not None for i in r.solutions.example_ids))
+    if not ids:
+        ids = list(dict.fromkeys(i for r in results if r.answers is not None for i in r.answers.example_ids))
     row = {identity: index for index, identity in enumerate(ids)}
     shape = (len(results), len(ids))
     nll, agree, correct = (np.full(shape, np.nan) for _ in range(3))

@@ -107,7 +107,15 @@ def read_scores(run: Run, checkpoint: str, split: str) -> Scores:
 
 
 def write_samples(
-    run: Run, checkpoint: str, split: str, samples: Completions, *, weights: str, request: str, grader: str = ""
+    run: Run,
+    checkpoint: str,
+    split: str,
+    samples: Completions,
+    *,
+    weights: str,
+    request: str,
+    grader: str = "",
+    **note: str,
 ) -> None:
     """Write one unit of completions, whole or not at all; where they are graded already, their grades after them.
 
@@ -119,16 +127,17 @@ def write_samples(
         weights: fingerprint of the checkpoint's weights.
         request: hash of the request.
         grader: name and version of the grader that graded them.
+        note: more to write into the metadata: `origin` of imported ones.
     """
     path = run.unit_path(checkpoint, split, "samples")
     run.unit_path(checkpoint, split, "grades").unlink(missing_ok=True)  # of the completions that are replaced
-    write_frame(path, _frame(samples, _COMPLETION_COLUMNS), weights=weights, request=request)
+    write_frame(path, _frame(samples, _COMPLETION_COLUMNS), weights=weights, request=request, **note)
     if isinstance(samples, Samples):
         write_grades(run, checkpoint, split, samples.grades, weights=weights, request=request, grader=grader)
 
 
 def write_grades(
-    run: Run, checkpoint: str, split: str, grades: Grades, *, weights: str, request: str, grader: str
+    run: Run, checkpoint: str, split: str, grades: Grades, *, weights: str, request: str, grader: str, **note: str
 ) -> None:
     """Write the grades of one unit of completions, whole or not at all.
 
@@ -140,10 +149,11 @@ def write_grades(
         weights: fingerprint of the weights that the completions were drawn from.
         request: hash of the request that they were drawn for.
         grader: name and version of the grader.
+        note: more to write into the metadata: `origin` of imported ones.
     """
     frame = _frame(grades, {"draw": pl.Int32, **_GRADE_COLUMNS, "note": pl.String})
     path = run.unit_path(checkpoint, split, "grades")
-    write_frame(path, frame, weights=weights, request=request, grader=grader)
+    write_frame(path, frame, weights=weights, request=request, grader=grader, **note)
 
 
 def read_completions(run: Run, checkpoint: str, split: str) -> Completions:

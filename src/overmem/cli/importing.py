@@ -1,0 +1,25 @@
+"""`overmem import HARNESS LOG...`: other harnesses' logs into a run."""
+
+from overmem.cli import Arguments, parsed
+from overmem.cli.screen import say
+from overmem.evaluations.options import ImportLogs
+
+COMMAND = ImportLogs
+"""The verb's options, for the shell completion."""
+
+
+def run(arguments: Arguments) -> int:
+    """Import, and say what was found and what comes next."""
+    config = parsed(ImportLogs, arguments, "import")
+    from overmem.evaluations.verb import import_logs
+
+    done = import_logs(config, say=say)
+    say(
+        f"{done.examples} questions at {len(done.checkpoints)} checkpoints: {done.completions} completions, "
+        f"{done.scored} solutions with a likelihood"
+    )
+    out = f" --out {config.out}" if config.out else ""
+    if not done.scored:
+        say(f"no likelihoods in the logs: `overmem audit {config.run}{out}` scores the solutions and keeps the answers")
+    say(f"next: overmem diagnose {config.run}{out}; overmem report {config.run}{out}")
+    return 0

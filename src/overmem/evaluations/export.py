@@ -1,0 +1,215 @@
+"""A run's completions as inspect_ai's `.eval` logs, one per checkpoint and split, so that Inspect View opens them.
+
+Written by the documented format (a zip of JSON) and not through inspect_ai: its Python package is not needed to write a
+file of four kinds of JSON, and a log of ours must not depend on which version of it is installed. A test that reads the
+files back by inspect_ai itself runs where that is installed.
+"""
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import overmem
+from overmem import store
+from overmem.errors import BadRequest, unknown
+from overmem.evaluations.options import ExportLogs
+from overmem.records import Checkpoint, Example, Samples
+from overmem.statistics import wilson
+from overmem.store.files import replacing
+
+SCORER = "overmem"
+"""Name of the score that says whether an answer is right."""
+NLL = "nll"
+"""Name of the score that holds the summed nll of the reference solution, in nats."""
+_VERSION = 2
+"""Of inspect_ai's log schema."""
+
+
+def export_logs(config: ExportLogs) -> tuple[Path, ...]:
+    """The paths of the logs that were written.
+
+    Raises:
+        BadRequest: the run was not audited, has no such checkpoint or split, or no completions.
+    """
+    run = store.open_run(config.run, config.out)
+    plan = store.read_plan(run)
+    for kind, given, there in (
+        ("checkpoint", config.checkpoints, [c.name for c in plan.checkpoints]),
+        ("split", config.splits, list(plan.splits)),
+    ):
+        for name in given:
+            if name not in there:
+                raise unknown(kind, name, there)
+    written = []
+    for split in plan.splits:
+        if config.splits and split not in config.splits:
+            continue
+        examples = {example.id: example for example in store.read_examples(run, split)}
+        curves = store.read_curves(run, split, merged=True)
+        totals = _totals(run, split)
+        for checkpoint in curves.checkpoints:
+            if config.checkpoints and checkpoint.name not in config.checkpoints:
+                continue
+            if (checkpoint.name, "samples") in curves.notes:
+                continue
+            samples = store.read_samples(run, checkpoint.name, split)
+            path = Path(config.output) / f"{checkpoint.name}_{split}.eval"
+            _write(path, run, checkpoint, split, examples, samples, totals(checkpoint))
+            written.append(path)
+    if not written:
+        raise BadRequest(f"{run.root} has no completions of what was asked for, so there is nothing to export")
+    return tuple(written)
+
+
+def _totals(run: store.Run, split: str) -> Any:
+    """Checkpoint -> (example id -> summed nll and tokens)."""
+
+    def read(checkpoint: Checkpoint) -> dict[str, tuple[float, int]]:
+        try:
+            scores = store.read_scores(run, checkpoint.name, split)
+        except BadRequest:
+            return {}
+        pairs = zip(scores.example_ids, scores.nll_sums, scores.token_counts, strict=True)
+        return {identity: (float(nll), int(count)) for identity, nll, count in pairs}
+
+    return read
+
+
+def _write(
+    path: Path,
+    run: store.Run,
+    checkpoint: Checkpoint,
+    split: str,
+    examples: Mapping[str, Example],
+    samples: Samples,
+    totals: Mapping[str, tuple[float, int]],
+) -> None:
+    """Write one log.
+
+    Args:
+        path: of the file.
+        run: the run.
+        checkpoint: whose completions.
+        split: of which split.
+        examples: of the split, by id.
+        samples: the completions with their grades.
+        totals: example id -> summed nll of its solution, and its tokens.
+    """
+    model = f"{run.root.resolve().name}/{checkpoint.name}"
+    rows = list(_samples(samples, examples, totals, model))
+    header = _header(run, checkpoint, split, model, samples, rows)
+    with replacing(path) as partial, ZipFile(partial, "w", ZIP_DEFLATED) as archive:
+        start = {key: header[key] for key in ("version", "eval", "plan")}
+        archive.writestr("_journal/start.json", json.dumps(start))
+        for row in rows:
+            archive.writestr(f"samples/{row['id']}_epoch_{row['epoch']}.json", json.dumps(row))
+        archive.writestr("summaries.json", json.dumps([_summary(row) for row in rows]))
+        archive.writestr("header.json", json.dumps(header))
+
+
+def _samples(
+    samples: Samples, examples: Mapping[str, Example], totals: Mapping[str, tuple[float, int]], model: str
+) -> Iterator[dict[str, Any]]:
+    seen: dict[str, int] = {}
+    for i, identity in enumerate(samples.example_ids):
+        example = examples[identity]
+        seen[identity] = seen.get(identity, 0) + 1
+        reply = {"role": "assistant", "content": samples.text[i], "source": "generate"}
+        stop = {"length": "max_tokens", "eos": "stop"}.get(samples.stop[i], "unknown")
+        output: dict[str, Any] = {
+            "model": model,
+            "choices": [{"message": reply, "stop_reason": stop}],
+            "completion": samples.text[i],
+        }
+        if samples.token_count[i] >= 0:
+            tokens = int(samples.token_count[i])
+            output["usage"] = {"input_tokens": 0, "output_tokens": tokens, "total_tokens": tokens}
+        scores: dict[str, Any] = {
+            SCORER: {"value": "C" if samples.correct[i] else "I", "answer": samples.answer[i], "history": []}
+        }
+        if identity in totals:
+            nll, count = totals[identity]
+            scores[NLL] = {"value": nll, "metadata": {"tokens": count, "unit": "nats, summed"}, "history": []}
+        draw = int(samples.draw[i])
+        yield {
+            "id": identity,
+            "epoch": seen[identity],
+            "input": example.question,
+            "target": example.answer,
+            "messages": [{"role": "user", "content": example.question, "source": "input"}, reply],
+            "output": output,
+            "scores": scores,
+            "metadata": {
+                "solution": example.solution,
+                "draw": draw,
+                "temperature": round(float(samples.temperature[i]), 4) if draw else 0.0,
+            },
+            "store": {},
+            "events": [],
+            "model_usage": {},
+            "attachments": {},
+        }
+
+
+def _summary(row: Mapping[str, Any]) -> dict[str, Any]:
+    kept = ("id", "epoch", "input", "target", "metadata", "scores", "model_usage")
+    return {**{key: row[key] for key in kept}, "completed": True}
+
+
+def _header(
+    run: store.Run, checkpoint: Checkpoint, split: str, model: str, samples: Samples, rows: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The log without its samples.
+
+    Args:
+        run: the run.
+        checkpoint: whose completions.
+        split: of which split.
+        model: as the log names it.
+        samples: the completions.
+        rows: the samples of the log.
+    """
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    ids = list(dict.fromkeys(samples.example_ids))
+    epochs = max((row["epoch"] for row in rows), default=1)
+    n, right = len(rows), int(samples.correct.sum())
+    low, high = wilson(right, n)
+    config = {"epochs": epochs, "log_samples": True}
+    identity = f"{zlib.crc32(f'{model} {split} {now}'.encode()):08x}"
+    spec = {
+        "run_id": identity,
+        "eval_id": f"{identity}e",
+        "task_id": f"{identity}t",
+        "created": now,
+        "task": split,
+        "task_version": 0,
+        "dataset": {"name": split, "samples": len(ids), "sample_ids": ids, "shuffled": False},
+        "model": model,
+        "model_args": {},
+        "task_args": {},
+        "config": config,
+        "packages": {"overmem": overmem.__version__},
+        "metadata": {"checkpoint": asdict(checkpoint), "accuracy_interval": [low, high]},
+    }
+    metrics = {"accuracy": {"name": "accuracy", "value": right / n, "params": {}}}
+    score = {
+        "name": SCORER,
+        "scorer": SCORER,
+        "scored_samples": n,
+        "unscored_samples": 0,
+        "params": {},
+        "metrics": metrics,
+    }
+    return {
+        "version": _VERSION,
+        "status": "success",
+        "eval": spec,
+        "plan": {"name": "plan", "steps": [], "config": {}},
+        "results": {"total_samples": n, "completed_samples": n, "scores": [score]},
+        "stats": {"started_at": now, "completed_at": now, "model_usage": {}},
+    }

@@ -1,0 +1,166 @@
+"""lm-evaluation-harness: the `samples_<task>_<date>.jsonl` files of --log_samples, and the results file by them."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from overmem.errors import BadData, BadRequest
+from overmem.evaluations.log import EvaluationLog, LoggedCompletion, LoggedQuestion
+
+_SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d-]+(?:\.\d+)?)\.jsonl")
+ACCURACIES = ("exact_match", "acc", "pass@1", "pass_at_1", "math_verify", "acc_norm", "prompt_level_strict_acc")
+"""Metrics that say of one document whether it was answered right, the first present first."""
+
+
+def read_logs(path: Path, metric: str) -> list[EvaluationLog]:
+    """Every task in a samples file, or in a folder that lm-eval wrote: of each task its latest file.
+
+    Args:
+        path: the file or folder.
+        metric: name of the metric, or `name,filter`; empty for the first usual one.
+
+    Raises:
+        BadRequest: no samples there, or no such metric.
+        BadData: a file that is not lm-eval's.
+    """
+    files = sorted(path.rglob("samples_*.jsonl")) if path.is_dir() else [path]
+    latest: dict[str, Path] = {}
+    for file in sorted(files, key=_date):
+        match = _SAMPLES.fullmatch(file.name)
+        latest[match["task"] if match else file.stem.removeprefix("samples_")] = file
+    if not latest:
+        results = "; its results file alone has no answers of single questions" if _results(path) else ""
+        raise BadRequest(f"{path} holds no samples_*.jsonl{results}: run lm_eval with --log_samples --output_path")
+    return [_log(task, file, metric, _results(file.parent)) for task, file in latest.items()]
+
+
+def _date(file: Path) -> str:
+    match = _SAMPLES.fullmatch(file.name)
+    return match["date"] if match else ""
+
+
+def _results(folder: Path) -> dict[str, Any]:
+    """The latest results file in a folder; empty where there is none."""
+    for file in sorted(folder.rglob("results*.json"), reverse=True) if folder.is_dir() else ():
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(content, dict):
+            return content
+    return {}
+
+
+def _log(task: str, file: Path, wanted: str, results: Mapping[str, Any]) -> EvaluationLog:
+    rows = _rows(file)
+    metric, chosen = _metric(file, rows, *wanted.split(",", 1))
+    notes = []
+    filters = list(dict.fromkeys(str(row.get("filter", "none")) for row in rows))
+    if len(filters) > 1:
+        notes.append(
+            f"{task}: answers as read by the filter {chosen!r} of {', '.join(filters)} (--metric {metric},...)"
+        )
+    kept = [row for row in rows if str(row.get("filter", "none")) == chosen]
+    settings = results.get("configs", {}).get(task, {}).get("generation_kwargs") or _settings(kept)
+    temperature = 0.0 if not settings.get("do_sample", False) else float(settings.get("temperature", 1.0))
+    if len(_likelihoods(kept[0])) == 1:
+        metric = ""  # of a solution, not of an answer
+    model = str(results.get("model_name") or results.get("config", {}).get("model_args") or file.parent.name)
+    return EvaluationLog(
+        file,
+        task,
+        model,
+        f"{metric}{'' if chosen == 'none' else f' ({chosen})'}" if metric else "",
+        tuple(_question(row, metric) for row in kept),
+        temperature,
+        tuple(notes),
+    )
+
+
+def _rows(file: Path) -> list[dict[str, Any]]:
+    rows = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise BadData(f"{file}, row {number}: not JSON ({error})") from error
+        if not isinstance(row, dict) or not {"doc", "resps"} <= set(row):
+            raise BadData(f"{file}, row {number}: no sample of lm-eval, which has doc and resps")
+        rows.append(row)
+    if not rows:
+        raise BadData(f"{file} is empty")
+    return rows
+
+
+def _metric(file: Path, rows: Sequence[Mapping[str, Any]], wanted: str = "", filter_name: str = "") -> tuple[str, str]:
+    """The metric that says whether a document was answered right, empty for likelihoods only, and the filter."""
+    for row in rows:
+        name = str(row.get("filter", "none"))
+        numeric = [key for key in (row.get("metrics") or row) if isinstance(row.get(key), int | float)]
+        there = [m for m in ([wanted] if wanted else ACCURACIES) if m in numeric]
+        if there and filter_name in ("", name):
+            return there[0], name
+    if wanted:
+        names = sorted({str(key) for row in rows for key in row.get("metrics") or ()})
+        raise BadRequest(f"{file} has no metric {wanted!r}{f' of filter {filter_name!r}' if filter_name else ''}; "
+                         f"allowed: {', '.join(names)}")  # fmt: skip
+    if not _likelihoods(rows[0]):
+        names = sorted({str(key) for row in rows for key in row.get("metrics") or ()})
+        raise BadRequest(f"{file} has none of the metrics {', '.join(ACCURACIES)}; name one of {', '.join(names)} "
+                         "with --metric")  # fmt: skip
+    return "", str(rows[0].get("filter", "none"))
+
+
+def _settings(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    settings = _arguments(rows[0])[0][1:2] if rows and _arguments(rows[0]) else []
+    return settings[0] if settings and isinstance(settings[0], dict) else {}
+
+
+def _arguments(row: Mapping[str, Any]) -> list[list[Any]]:
+    """The arguments of each request, whether as lists or as the objects that lm-eval's files have."""
+    given = row.get("arguments") or []
+    requests = list(given.values()) if isinstance(given, dict) else list(given)
+    return [list(r.values()) if isinstance(r, dict) else list(r) for r in requests]
+
+
+def _likelihoods(row: Mapping[str, Any]) -> list[tuple[float, bool]]:
+    """(log-likelihood, whether greedy) of each request; empty where completions were generated."""
+    pairs = []
+    for response in row["resps"]:
+        first = response[0] if isinstance(response, list) and response else None
+        if not isinstance(first, list | tuple) or len(first) != 2:
+            return []
+        try:
+            pairs.append((float(first[0]), str(first[1]) == "True"))
+        except ValueError:
+            return []
+    return pairs
+
+
+def _question(row: Mapping[str, Any], metric: str) -> LoggedQuestion:
+    doc = row["doc"] if isinstance(row["doc"], dict) else {"question": str(row["doc"])}
+    arguments, pairs = _arguments(row), _likelihoods(row)
+    prompt = str(arguments[0][0]) if arguments and arguments[0] else ""
+    target = str(row.get("target", ""))
+    key = hashlib.sha256(json.dumps(doc, sort_keys=True, default=str).encode()).hexdigest()
+    correct = bool(row[metric]) if metric else False
+    if not pairs:
+        answers = row.get("filtered_resps") or []
+        answer = str(answers[0]) if answers and isinstance(answers[0], str) else ""
+        texts = row["resps"][0] if row["resps"] and isinstance(row["resps"][0], list) else row["resps"]
+        graded = correct if len(texts) == 1 else None  # one grade for several says nothing of any single one
+        completions = tuple(LoggedCompletion(str(text), graded, answer if len(texts) == 1 else "") for text in texts)
+        return LoggedQuestion(key, doc, prompt, target, completions)
+    if len(pairs) == 1:
+        target = str(arguments[0][1]) if arguments and len(arguments[0]) > 1 else target
+        return LoggedQuestion(key, doc, prompt, target, (), -pairs[0][0])
+    chosen = max(range(len(pairs)), key=lambda i: pairs[i][0])
+    choices = [str(a[1]).strip() if len(a) > 1 else "" for a in arguments] or [""] * len(pairs)
+    gold = int(target) if target.isdecimal() and int(target) < len(pairs) else None
+    made = (LoggedCompletion(choices[chosen], correct, choices[chosen]),) if metric else ()
+    if gold is None:
+        return LoggedQuestion(key, doc, prompt, target, made)
+    return LoggedQuestion(key, doc, prompt, str(arguments[gold][1]), made, -pairs[gold][0])

@@ -1,0 +1,123 @@
+"""One simulated run, as our own audit leaves it and as other harnesses log it: the same questions, texts and nll."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from overmem import store
+from overmem.records import TEMPERATURES, Checkpoint, Example, Plan, PlannedSplit, Samples, Scores
+from overmem.tasks.layouts import content_id
+from studies.trajectories import World, simulated
+
+TOKENS = 9
+"""Of every solution, by a tokenizer of bytes: a space and `#### 123`."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What every harness saw of one checkpoint on one split."""
+
+    checkpoint: Checkpoint
+    split: str
+    examples: tuple[Example, ...]
+    correct: np.ndarray
+    nll: np.ndarray
+
+    @property
+    def texts(self):
+        """Completions: the reference solution, or another number."""
+        return [e.solution if right else "#### 99" for e, right in zip(self.examples, self.correct, strict=True)]
+
+
+def examples_of(split, n):
+    answers = [str(100 + (7 * i) % 900) for i in range(n)]
+    asked = [f"What does number {i} of {split} come to?" for i in range(n)]
+    return tuple(Example(content_id(q), q, f"#### {a}", a) for q, a in zip(asked, answers, strict=True))
+
+
+@pytest.fixture(scope="session")
+def evaluated():
+    """Val and test of six checkpoints of a run that over-memorizes at its end."""
+    world = World(n=400, checkpoints=6, discordance=0.04)
+    rows = []
+    for split, curves in zip(("val", "test"), simulated(world, "logs", 0, splits=2), strict=True):
+        examples = examples_of(split, world.n)
+        for i, checkpoint in enumerate(curves.checkpoints):
+            per_token = (curves.nll_sums[i] / curves.token_counts).astype(np.float32)
+            rows.append(Evaluated(checkpoint, split, examples, curves.correct[i] > 0, per_token.astype(float) * TOKENS))
+    return rows
+
+
+@pytest.fixture(scope="session")
+def audited(evaluated, tmp_path_factory):
+    """The run as an audit leaves it."""
+    root = tmp_path_factory.mktemp("audited") / "run"
+    root.mkdir()
+    run = store.open_run(root)
+    checkpoints = tuple(dict.fromkeys(e.checkpoint for e in evaluated))
+    splits = {e.split: PlannedSplit("r", len(e.examples)) for e in evaluated}
+    store.write_plan(run, Plan(splits, checkpoints))
+    for one in evaluated:
+        (root / one.checkpoint.name).mkdir(exist_ok=True)
+        store.write_examples(run, one.split, one.examples)
+        ids, n = tuple(e.id for e in one.examples), len(one.examples)
+        zero = np.zeros(n * TOKENS, dtype=np.float32)
+        logprob = np.repeat(-one.nll / TOKENS, TOKENS).astype(np.float32)
+        grid = np.repeat(one.nll[:, None], len(TEMPERATURES), 1)
+        store.write_scores(
+            run, one.checkpoint.name, one.split,
+            Scores(ids, np.arange(0, n * TOKENS + 1, TOKENS), zero.astype(np.int32), logprob, zero, zero < 1, logprob,
+                   zero, zero, grid), weights="w", request="r",
+        )  # fmt: skip
+        store.write_samples(
+            run, one.checkpoint.name, one.split,
+            Samples(ids, np.zeros(n, np.int32), np.zeros(n, np.float32), tuple(one.texts), np.full(n, 8, np.int32),
+                    -np.ones(n, np.float32), ("eos",) * n, tuple(t[5:] for t in one.texts), one.correct),
+            weights="w", request="r",
+        )  # fmt: skip
+    return run
+
+
+def lm_eval_rows(one, *, likelihoods):
+    """The samples of one task, as lm-eval's files have them."""
+    for i, (example, text, right, nll) in enumerate(zip(one.examples, one.texts, one.correct, one.nll, strict=True)):
+        doc = {"question": example.question, "solution": example.solution, "answer": example.answer}
+        prompt = f"Question: {example.question}\nAnswer:"
+        row = {"doc_id": i, "doc": doc, "filter": "none"}
+        if likelihoods:
+            target = f" {example.solution}"
+            row |= {"target": target, "arguments": {"gen_args_0": {"arg_0": prompt, "arg_1": target}}}
+            row |= {"resps": [[[repr(-float(nll)), "False"]]], "filtered_resps": [[repr(-float(nll)), "False"]]}
+            yield row | {"metrics": ["perplexity"], "perplexity": -float(nll)}
+            continue
+        settings = {"until": [], "do_sample": False}
+        row |= {"target": example.answer, "arguments": {"gen_args_0": {"arg_0": prompt, "arg_1": settings}}}
+        row |= {"resps": [[text]], "metrics": ["exact_match"]}
+        yield row | {"filter": "strict", "filtered_resps": [text[5:]], "exact_match": float(right)}
+        yield row | {"filter": "flexible", "filtered_resps": [text[5:]], "exact_match": 0.0}
+
+
+@pytest.fixture(scope="session")
+def lm_eval_logs(evaluated, tmp_path_factory):
+    """One folder per checkpoint, with the tasks `sums_val`, `sums_val_nll`, `sums_test` and `sums_test_nll`."""
+    root = tmp_path_factory.mktemp("results")
+    for one in evaluated:
+        folder = root / f"step-{one.checkpoint.step}" / "org__model"
+        folder.mkdir(parents=True, exist_ok=True)
+        for task, likelihoods in ((f"sums_{one.split}", False), (f"sums_{one.split}_nll", True)):
+            rows = lm_eval_rows(one, likelihoods=likelihoods)
+            path = folder / f"samples_{task}_2026-11-28T20-00-00.123456.jsonl"
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (folder / "results_2026-11-28T20-00-00.123456.json").write_text(
+            json.dumps({"model_name": "org/model", "config": {"model_args": "pretrained=org/model"}, "configs": {}})
+        )
+    return sorted(root.iterdir(), key=lambda p: int(p.name[5:]))
+
+
+@pytest.fixture
+def tokenizer(byte_tokenizer, tmp_path):
+    """Folder of a tokenizer of bytes."""
+    byte_tokenizer().save_pretrained(tmp_path / "tokenizer")
+    return str(tmp_path / "tokenizer")
