@@ -142,7 +142,7 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
     options = _options(config, template, previous, is_sized, device, say)
     tokenizer = tokenizer_of(run.root, there, config.tokenizer)
     say(_prompt_line(tokenizer, options["template"], loaded, known="data" in recipe or loaded.verbatim))
-    context, vocabulary = _limits(there)
+    context, vocabulary = model_limits(there)
     limit = options["max_new_tokens"] or longest_completion(examples, tokenizer, options["template"])
     return Request(
         config,
@@ -258,7 +258,7 @@ def _decoding(config: Audit, options: Mapping[str, Any], limit: int) -> Decoding
     return Decoding(draws, temperatures, limit, config.seed, config.engine)
 
 
-def _limits(refs: Iterable[CheckpointRef]) -> tuple[int, int]:
+def model_limits(refs: Iterable[CheckpointRef]) -> tuple[int, int]:
     """Tokens that the model's positions allow (2048 where its configuration does not say), and that it knows."""
     from transformers import AutoConfig
 

@@ -1,30 +1,26 @@
 """The verb: observe every unit that is not current, grade the completions, and measure everything."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from functools import partial
-
-import psutil
+from dataclasses import dataclass
 
 from overmem import store
 from overmem.audit.estimate import budget_sentence
+from overmem.audit.finish import finish
+from overmem.audit.grading import unit_grader
 from overmem.audit.options import Audit
 from overmem.audit.plan import workload_within_budget
-from overmem.audit.previous_plan import with_previous_plan
+from overmem.audit.publish import publish
 from overmem.audit.request import requested
-from overmem.observe.grades import update_grades, wall_for
-from overmem.observe.imported import adopt_imported
-from overmem.observe.plan import plan_of
-from overmem.observe.token_texts import token_texts
-from overmem.observe.work import ObservationSetup, Progress, WorkUnit, observe
+from overmem.audit.workload import Workload
+from overmem.observe.clock import Progress
+from overmem.observe.grades import wall_for
+from overmem.observe.pace import Pace
+from overmem.observe.queue import WorkQueue, clear_leases
+from overmem.observe.throughput import Throughput
+from overmem.observe.walk import observe
+from overmem.observe.work import ObservationSetup
 from overmem.probes import with_own
-from overmem.probes.measure import measured
-from overmem.probes.probe import Probe
-from overmem.records import Checkpoint, Measurement, Snapshot
-from overmem.tasks import functions_of
-
-_CACHE_SHARE = 0.25
-"""Share of the free memory that observations may take, so that probes read each file once."""
+from overmem.records import Measurement
 
 
 @dataclass(frozen=True)
@@ -57,6 +53,9 @@ def audit(
 ) -> Audited:
     """Observe and measure every checkpoint of a run.
 
+    The run's lock is held while the plan is written and while everything is measured. Between them the units are
+    observed under leases, so that other workers may take part.
+
     Args:
         config: what to audit.
         say: called with a line on what happens.
@@ -72,7 +71,7 @@ def audit(
     workload, throughput = workload_within_budget(whole_request)
     if throughput is not None:
         say(budget_sentence(workload, throughput))
-    request, splits, failures = workload.request, workload.splits, workload.failures
+    request, splits = workload.request, workload.splits
     run = request.run
     wall_for((e for split in splits.values() for e in split.examples), run_code=config.run_code)  # refused before work
     for split in splits.values():
@@ -80,66 +79,41 @@ def audit(
             total, context = len(split.examples), request.context
             say(f"{split.name}: {split.truncated} of {total} examples exceed {context} tokens, left out")
     with store.locked(run):
-        for split in splits.values():
-            if request.data is not None or split.name not in request.held_out:  # else the run has the only copy
-                store.write_examples(run, split.name, split.examples)
-        seen = {token for split in splits.values() for e in split.encoded for token in e.solution_ids}
-        store.write_token_texts(run, store.read_token_texts(run) | token_texts(request.tokenizer, seen))
-        plan = plan_of(
-            asdict(config) | dict(request.options),
-            request.data,
-            request.decoding,
-            request.template,
-            request.base,
-            [ref.checkpoint for ref in request.refs],
-            splits,
-            request.carved_splits,
-        )
-        before = () if request.previous_plan is None else request.previous_plan.checkpoints
-        if adopted := adopt_imported(run, before, request.refs, splits, request.skeleton.base):
-            say(f"completions of {adopted} units are those that were imported")
-        store.write_plan(run, with_previous_plan(run, plan, request.previous_plan, request.skeleton.base))
-        grading = partial(
-            update_grades,
-            run,
-            trusted=functions_of(request.data) if request.data else (),
-            run_code=config.run_code,
-        )
-
-        def grade_unit(unit: WorkUnit) -> None:  # at once: an audit that is stopped leaves units that can be measured
-            if "samples" in unit.kinds:
-                grading([unit.checkpoint], {unit.split.name: unit.split.request}, say=lambda line: None)
-
-        computed = observe(
-            ObservationSetup(run, request.skeleton, request.tokenizer, request.decoding, config.token_budget),
-            workload.work,
-            failures=failures,
-            say=say,
-            progress=progress,
-            throughput=throughput,
-            on_written=grade_unit,
-        )
-        for name, reason in failures.items():
-            say(f"{name}: {reason}")
-        names = [checkpoint.name for checkpoint in store.read_checkpoints(run)]
-        grading(names, store.read_plan(run).requests, say=say)
-        rows = _measurements(run, probes, say)
-        store.write_measurements(run, rows)
-    return Audited(run, rows, computed, workload.already_done, failures)
+        publish(workload, say)
+    queue = WorkQueue(run, workload.work, pace=Pace(request.decoding.repeats))
+    _observe(workload, queue, throughput, say, progress)
+    clear_leases(run, workload.work, queue.leases)
+    failures = {ref.checkpoint.name: store.read_failure(run, ref.checkpoint.name) for ref in request.refs}
+    failed = {name: reason for name, reason in failures.items() if reason is not None}
+    for name, reason in failed.items():
+        say(f"{name}: {reason}")
+    rows = finish(run, probes, data=request.data, run_code=config.run_code, say=say)
+    return Audited(run, rows, len(queue.done()), workload.already_done, failed)
 
 
-def _measurements(run: store.Run, probes: Mapping[str, Probe], say: Callable[[str], None]) -> tuple[Measurement, ...]:
-    """Every measurement of the run. Damaged files are measured as missing and then deleted."""
-    read = store.snapshot_reader(run, cache_bytes=int(_CACHE_SHARE * psutil.virtual_memory().available))
-    notes: dict[str, Mapping[tuple[str, str], str]] = {}
+def _observe(
+    workload: Workload,
+    queue: WorkQueue,
+    throughput: Throughput | None,
+    say: Callable[[str], None],
+    progress: Progress,
+) -> None:
+    """Do the units of the queue in this process.
 
-    def read_noting(checkpoint: Checkpoint) -> Snapshot:
-        snapshot = read(checkpoint)
-        notes[checkpoint.name] = snapshot.notes
-        return snapshot
-
-    rows = tuple(measured(store.read_checkpoints(run), read_noting, probes))
-    for checkpoint in notes:
-        for file in store.drop_damaged_units(run, checkpoint, notes[checkpoint]):
-            say(f"{checkpoint}: {file} was damaged and is deleted; the next audit makes it again")
-    return rows
+    Args:
+        workload: the units, and what was requested.
+        queue: the units as this process sees them.
+        throughput: of this machine, where it was measured before.
+        say: called with a line on how much work there is.
+        progress: called with how far the work is.
+    """
+    request = workload.request
+    config, run = request.config, request.run
+    observe(
+        ObservationSetup(run, request.skeleton, request.tokenizer, request.decoding, config.token_budget),
+        queue,
+        say=say,
+        progress=progress,
+        throughput=throughput,
+        on_written=unit_grader(run, request.data, run_code=config.run_code),
+    )

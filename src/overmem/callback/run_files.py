@@ -61,6 +61,7 @@ def write_units(run: store.Run, snapshot: Snapshot, weights: str, evaluation: Ev
     """
     name = snapshot.checkpoint.name
     store.drop_other_weights(run, name, weights)
+    store.clear_failure(run, name)
     for split in evaluation.splits.values():
         keys = {"weights": weights, "request": split.request}
         scores, samples = snapshot.scores.get(split.name), snapshot.samples.get(split.name)

@@ -55,6 +55,12 @@ VERBS = {
             "overmem audit runs/mine --shifts preamble typos --draws 8",
         ),
     ),
+    "worker": Verb(
+        ("RUN",),
+        "take part in an audit: do units of its queue, beside other workers on this or other machines",
+        "worker",
+        ("overmem worker runs/mine", "overmem worker runs/mine --device cuda:1", "overmem worker runs/mine --finish"),
+    ),
     "diagnose": Verb(
         ("RUN",),
         "judge a run from its audit, or else from what its trainer logged",

@@ -35,8 +35,9 @@ from overmem.store.results import (
     write_verdict,
 )
 from overmem.store.rows import read_grader, read_greedy_marks, read_nll_sums, read_rows
-from overmem.store.snapshots import drop_damaged_units, read_snapshot, snapshot_reader, snapshots
+from overmem.store.snapshots import drop_damaged_units, read_failure, read_snapshot, snapshot_reader, snapshots
 from overmem.store.units import (
+    clear_failure,
     drop_other_weights,
     is_unit_current,
     read_completions,
@@ -51,6 +52,7 @@ from overmem.store.units import (
 
 __all__ = [
     "Run",
+    "clear_failure",
     "curves_of",
     "drop_damaged_units",
     "drop_other_weights",
@@ -63,6 +65,7 @@ __all__ = [
     "read_completions",
     "read_curves",
     "read_examples",
+    "read_failure",
     "read_grader",
     "read_grades",
     "read_greedy_marks",

@@ -26,15 +26,19 @@ _LEFTOVER_AGE = 24 * 3600.0
 
 
 @contextmanager
-def locked(run: Run) -> Iterator[None]:
+def locked(run: Run, *, wait: float = 0.0) -> Iterator[None]:
     """Hold the run for writing. Temporary files that a killed process left behind are removed first.
+
+    Args:
+        run: the run.
+        wait: seconds to wait for another process to end.
 
     Raises:
         Locked: another process holds it.
     """
     run.home.mkdir(parents=True, exist_ok=True)
     path = run.home / ".lock"
-    lock = FileLock(path, timeout=0)
+    lock = FileLock(path, timeout=wait)
     try:
         lock.acquire()
     except Timeout:
@@ -69,8 +73,7 @@ def _machine() -> str:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path next to `path` that replaces it when the block succeeds, and is removed when it does not."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = f"{_machine()}-{os.getpid()}"  # so that a later process can tell a leftover
-    partial = path.with_name(f".{path.name}.{writer}.{uuid.uuid4().hex[:8]}.partial")  # its mode follows the umask
+    partial = temporary_path(path)  # its mode follows the umask
     try:
         yield partial
         with partial.open("rb+") as file:
@@ -78,6 +81,12 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def temporary_path(path: Path) -> Path:
+    """A new path next to `path` that names its writer, so that a later process can tell a leftover and remove it."""
+    writer = f"{_machine()}-{os.getpid()}"
+    return path.with_name(f".{path.name}.{writer}.{uuid.uuid4().hex[:8]}.partial")
 
 
 def write_text(path: Path, text: str) -> None:

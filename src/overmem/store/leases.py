@@ -19,6 +19,8 @@ from pathlib import Path
 
 import psutil
 
+from overmem.store.files import temporary_path
+
 BEAT = 5.0
 """Seconds between two heartbeats."""
 MISSED_BEATS = 6
@@ -76,6 +78,15 @@ class Leases:
             return None
         return Lease(path, holder, self.beat)
 
+    def is_held(self, path: Path) -> bool:
+        """Whether a worker holds this lease, as far as this one can tell: it exists and is not seen to be abandoned."""
+        return path.exists() and self._abandoned(path) is None
+
+    def clear(self, path: Path) -> bool:
+        """Remove a lease that is abandoned; returns whether it was."""
+        token = self._abandoned(path)
+        return token is not None and _remove(path, token)
+
     def _abandoned(self, path: Path) -> str | None:
         """The token of a lease whose holder no longer works; None where it does, or where there is no lease."""
         try:
@@ -113,6 +124,10 @@ class Lease:
         """End the heartbeat and remove the file, unless it is another worker's by now."""
         self._ended.set()
         self._thread.join()
+        self.release()
+
+    def release(self) -> None:
+        """Remove the file, unless it is another worker's by now."""
         if not self.lost:
             _remove(self.path, self.holder.token)
 
@@ -156,7 +171,7 @@ def _remove(path: Path, token: str) -> bool:
 
     It is moved aside first: a move succeeds for one process only. What turns out to be a newer lease is put back.
     """
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.ended")
+    aside = temporary_path(path)
     try:
         path.rename(aside)
     except FileNotFoundError:

@@ -33,6 +33,16 @@ class Run:
         return self.home / "plan.json"
 
     @property
+    def queue_path(self) -> Path:
+        """What a worker needs to know to observe the plan's units."""
+        return self.home / "queue.json"
+
+    @property
+    def worker_logs_path(self) -> Path:
+        """Folder of what the workers print."""
+        return self.home / "workers"
+
+    @property
     def measurements_path(self) -> Path:
         """One row per number."""
         return self.home / "measurements.parquet"
@@ -70,6 +80,10 @@ class Run:
     def unit_path(self, checkpoint: str, split: str, kind: str) -> Path:
         """One unit of work; `kind` is `scores`, `samples` or `grades`."""
         return self.home / "observations" / checkpoint / f"{split}.{kind}.parquet"
+
+    def lease_path(self, checkpoint: str, split: str) -> Path:
+        """Which worker observes one split of one checkpoint now."""
+        return self.home / "observations" / checkpoint / f".{split}.lease"
 
     def failure_path(self, checkpoint: str) -> Path:
         """Why a checkpoint could not be observed."""

@@ -110,10 +110,15 @@ def _snapshot(
 
 def why_not_observed(run: Run, checkpoint: str) -> str:
     """Why a checkpoint has no units: the failure that was noted, else that nobody observed it."""
+    return read_failure(run, checkpoint) or "not observed"
+
+
+def read_failure(run: Run, checkpoint: str) -> str | None:
+    """Why a checkpoint could not be observed; None where nothing was noted."""
     try:
         return str(json.loads(run.failure_path(checkpoint).read_text(encoding="utf-8"))["reason"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return "not observed"
+        return None
 
 
 def why_missing(run: Run, checkpoint: str, split: str, kind: str, request: str, failure: str) -> str:

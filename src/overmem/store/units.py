@@ -64,7 +64,11 @@ def drop_other_weights(run: Run, checkpoint: str, weights: str) -> None:
     """Delete every unit of a checkpoint that was made from other weights."""
     for path in run.failure_path(checkpoint).parent.glob("*.parquet"):
         if (frame_note(path) or {}).get("weights") != weights:
-            path.unlink()
+            path.unlink(missing_ok=True)  # another worker may have removed it
+
+
+def clear_failure(run: Run, checkpoint: str) -> None:
+    """Remove the note that a checkpoint could not be observed: it is tried again."""
     run.failure_path(checkpoint).unlink(missing_ok=True)
 
 

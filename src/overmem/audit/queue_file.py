@@ -1,0 +1,69 @@
+"""The queue of an audit as a file: what a worker needs to know, `queue.json` in the run's overmem folder.
+
+With the examples beside it, everything that decides what a unit holds is in the run directory, so that a worker on any
+machine that shares the folder needs no options but where the run is. It makes the requests' hashes again from what it
+read, and refuses to work where one differs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from overmem import store
+from overmem.errors import BadRequest
+from overmem.models.discovery import CheckpointRef
+from overmem.observe.engines.decoding import Decoding
+from overmem.records import Checkpoint
+
+
+@dataclass(frozen=True)
+class QueueFile:
+    """What a worker needs to know."""
+
+    checkpoints: tuple[tuple[Checkpoint, str], ...]
+    """The checkpoints to observe, and where their weights are: from the run's folder, an absolute path, or a hub id."""
+    requests: Mapping[str, str]
+    """Split to observe -> hash of its request."""
+    tokenizer: str
+    """Folder or hub id."""
+    base: str | None
+    """Folder or hub id of the weights that adapters change."""
+    decoding: Mapping[str, Any]
+    template: str | None
+    context: int
+    """Longest example, in tokens."""
+    dtype: str
+    token_budget: int
+
+
+def read_queue(run: store.Run) -> QueueFile:
+    """What the workers of a run need to know.
+
+    Raises:
+        BadRequest: the run was not planned by an audit, or the file is damaged.
+    """
+    try:
+        return TypeAdapter(QueueFile).validate_json(run.queue_path.read_bytes())
+    except FileNotFoundError:
+        raise BadRequest(
+            f"{run.root} has no queue (no {run.queue_path}); run `overmem audit {run.root}` first"
+        ) from None
+    except ValidationError as error:
+        raise BadRequest(f"{run.queue_path} cannot be read: {error.errors()[0]['msg'].lower()}") from error
+
+
+def refs_of(run: store.Run, queue: QueueFile) -> list[CheckpointRef]:
+    """The checkpoints to observe, with the paths that they have from here."""
+    return [CheckpointRef(checkpoint, _from_run(run.root, path)) for checkpoint, path in queue.checkpoints]
+
+
+def decoding_of(queue: QueueFile) -> Decoding:
+    """How completions are drawn."""
+    return TypeAdapter(Decoding).validate_python(dict(queue.decoding))
+
+
+def _from_run(root: Path, path: str) -> str:
+    return str(root / path) if path.startswith("./") else path

@@ -1,0 +1,137 @@
+"""A worker: does units of a run's queue until all are done, beside any number of others."""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import psutil
+import torch
+
+from overmem import store
+from overmem.audit.grading import unit_grader
+from overmem.audit.judgement import measure_and_judge
+from overmem.audit.queue_file import QueueFile, decoding_of, read_queue, refs_of
+from overmem.audit.worker_options import Worker
+from overmem.errors import BadRequest
+from overmem.models.discovery import tokenizer_at
+from overmem.models.loading import Skeleton, check_device
+from overmem.observe.engines import ENGINES
+from overmem.observe.pace import Pace
+from overmem.observe.plan import Split, planned
+from overmem.observe.queue import WorkQueue
+from overmem.observe.walk import observe
+from overmem.observe.work import ObservationSetup, pending
+from overmem.store.leases import Leases
+
+
+@dataclass(frozen=True)
+class Worked:
+    """What a worker did."""
+
+    run: store.Run
+    computed: int
+    """Units that this worker did."""
+    is_finished: bool
+    """Whether it measured and judged the run at the end."""
+
+
+def work(
+    config: Worker, *, say: Callable[[str], None] = lambda line: None, until: Callable[[], bool] = lambda: False
+) -> Worked:
+    """Do units of the queue until all are done.
+
+    Args:
+        config: whose queue.
+        say: called with a line on what happens.
+        until: whether to end early; asked between units.
+
+    Raises:
+        BadRequest: the run was not planned, or this machine would observe something else than was planned.
+    """
+    run = store.open_run(config.run, config.out)
+    queue_file = read_queue(run)
+    decoding = decoding_of(queue_file)
+    if decoding.engine not in ENGINES and decoding.engine != config.engine:
+        raise BadRequest(f"the plan of {run.root} completes with {decoding.engine!r}, which is code: give --engine")
+    device = config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    check_device(device)
+    tokenizer = tokenizer_at(queue_file.tokenizer)
+    splits = _splits(run, queue_file, tokenizer)
+    skeleton = Skeleton(queue_file.base, device, getattr(torch, queue_file.dtype))
+    units, _, failures = pending(run, refs_of(run, queue_file), splits, queue_file.base)
+    for name, reason in failures.items():
+        store.write_failure(run, name, reason)
+    queue = WorkQueue(run, units, pace=Pace(decoding.repeats))
+    say(f"{sum(len(unit.kinds) for unit in units)} units of work left, on {device}")
+    parent = config.parent_pid
+    computed = observe(
+        ObservationSetup(run, skeleton, tokenizer, decoding, queue_file.token_budget),
+        queue,
+        on_written=unit_grader(run, None, run_code=config.run_code),
+        until=lambda: until() or (parent is not None and not psutil.pid_exists(parent)),
+    )
+    say(f"{computed} units of work done by this worker")
+    is_over = not queue.remaining
+    return Worked(run, computed, config.finish and is_over and _finished(run, config, say))
+
+
+def _splits(run: store.Run, queue_file: QueueFile, tokenizer: Any) -> dict[str, Split]:
+    """The planned splits, made again from the run's examples.
+
+    Raises:
+        BadRequest: one is not what was planned: another version of the tokenizer, of overmem or of the examples.
+    """
+    decoding = decoding_of(queue_file)
+    examples = {name: store.read_examples(run, name) for name in queue_file.requests}
+    splits = planned(
+        tokenizer,
+        examples,
+        decoding,
+        rows={name: len(rows) for name, rows in examples.items()},
+        context=queue_file.context,
+        template=queue_file.template,
+        dtype=queue_file.dtype,
+    )
+    for name, split in splits.items():
+        if split.request != queue_file.requests[name]:
+            raise BadRequest(
+                f"{run.root}: split {name} is not what the audit planned when this machine encodes it (request "
+                f"{split.request}, planned {queue_file.requests[name]}); allowed: the same versions of overmem, "
+                "transformers and the tokenizer on every machine"
+            )
+    return splits
+
+
+def _finished(run: store.Run, config: Worker, say: Callable[[str], None]) -> bool:
+    """Measure and judge the run, where no other worker is at it."""
+    lease = Leases().take(run.home / ".finish.lease")
+    if lease is None:
+        return False
+    with lease:
+        measure_and_judge(run, config.run, config.out, run_code=config.run_code, say=say)
+    return True
+
+
+@contextmanager
+def ends_on_sigterm() -> Iterator[None]:
+    """A block that SIGTERM ends as Ctrl-C does: the lease is given up at once, so that another worker goes on.
+
+    Schedulers send it before they preempt a job or its time is up.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say what a signal does
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

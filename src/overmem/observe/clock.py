@@ -1,0 +1,74 @@
+"""How far one process's work is, in seconds as they were estimated at the start."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from overmem.models.loading import Model
+from overmem.observe.throughput import Throughput, format_duration
+from overmem.observe.warmup import measure_throughput
+from overmem.observe.work import ObservationSetup, UnitKey, WorkUnit
+
+_WARM_UP = 1.0
+"""Seconds that scoring and completing are each tried for, where no estimate was requested."""
+Progress: TypeAlias = Callable[[str, float, float], None]
+"""Called with what is being done, the seconds of work done and the seconds of all work, as estimated at the start."""
+
+
+@dataclass
+class Clock:
+    """How far the work is."""
+
+    progress: Progress
+    throughput: Throughput
+    total: float
+    others: float = 0.0
+    """Seconds of the units that other workers did."""
+    _mine: float = 0.0
+    _started: set[UnitKey] = field(default_factory=set)
+
+    def start(self, unit: WorkUnit) -> Callable[[int], None]:
+        """Show that a unit is being done; returns what to call with the number of its examples that are finished."""
+        each = self.throughput.seconds(unit.split, unit.kinds) / max(1, len(unit.split.encoded))
+        self._started.add(unit.key)
+        self.progress(str(unit), self.others + self._mine, self.total)
+
+        def advance(examples: int) -> None:
+            self._mine += each * examples
+            self.progress(str(unit), self.others + self._mine, self.total)
+
+        return advance
+
+    def done_elsewhere(self, units: Sequence[WorkUnit]) -> None:
+        """Count the units that are finished and were not begun here."""
+        here = self._started
+        self.others = sum(self.throughput.seconds(u.split, u.kinds) for u in units if u.key not in here)
+
+
+def started_clock(
+    setup: ObservationSetup,
+    work: Sequence[WorkUnit],
+    model: Model,
+    throughput: Throughput | None,
+    say: Callable[[str], None],
+    progress: Progress,
+) -> Clock:
+    """A clock for all the work, by the throughput of this machine; `say` is called with the estimate.
+
+    Args:
+        setup: what all units share.
+        work: all units.
+        model: a checkpoint to measure the throughput on.
+        throughput: of this machine, where it was measured before.
+        say: called with one line.
+        progress: what the clock calls.
+    """
+    if throughput is None:
+        splits = list({unit.split.name: unit.split for unit in work}.values())
+        throughput = measure_throughput(
+            model, setup.tokenizer, splits, setup.decoding, token_budget=setup.token_budget, seconds=_WARM_UP
+        )
+    total = sum(throughput.seconds(unit.split, unit.kinds) for unit in work)
+    count = sum(len(unit.kinds) for unit in work)
+    say(f"{count} units of work, about {format_duration(total)} on {model.device} in {model.dtype}")
+    return Clock(progress, throughput, total)

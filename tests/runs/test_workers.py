@@ -1,0 +1,131 @@
+"""The same audit by one process and by workers gives equal files."""
+
+import json
+import shutil
+
+import polars as pl
+import pytest
+
+from overmem import store
+from overmem.audit import Audit, audit
+from overmem.audit.publish import publish
+from overmem.audit.request import requested
+from overmem.audit.worker import work
+from overmem.audit.worker_options import Worker
+from overmem.audit.workload import workload_of
+from overmem.errors import BadRequest, Locked
+from overmem.observe.queue import WorkQueue
+
+
+@pytest.fixture
+def run(foreign_run, tmp_path):
+    return shutil.copytree(foreign_run, tmp_path / "run")
+
+
+@pytest.fixture
+def options(run, base, data_file):
+    return Audit(str(run), str(data_file), str(base), rows=6, side_rows=4, draws=2, max_new_tokens=8, shifts=("typos",))
+
+
+@pytest.fixture(scope="module")
+def by_one_process(foreign_run, base, data_file, tmp_path_factory):
+    """The files of an audit that one process did from beginning to end."""
+    run = shutil.copytree(foreign_run, tmp_path_factory.mktemp("one") / "run")
+    options = Audit(
+        str(run), str(data_file), str(base), rows=6, side_rows=4, draws=2, max_new_tokens=8, shifts=("typos",)
+    )
+    audit(options)
+    return run
+
+
+def plan(options):
+    """The plan of an audit, written, and nothing observed."""
+    workload = workload_of(requested(options, lambda line: None))
+    with store.locked(workload.request.run):
+        publish(workload)
+    return workload
+
+
+def same_files(one, other):
+    """Whether two runs hold the same observations and measurements, bit by bit."""
+    names = sorted(str(p.relative_to(one / "overmem")) for p in (one / "overmem").glob("**/*.parquet"))
+    assert names == sorted(str(p.relative_to(other / "overmem")) for p in (other / "overmem").glob("**/*.parquet"))
+    assert any(name.endswith("samples.parquet") for name in names)
+    for name in names:
+        left, right = (pl.read_parquet(run / "overmem" / name) for run in (one, other))
+        assert left.equals(right), name
+
+
+def test_a_worker_does_what_an_audit_does(run, options, by_one_process):
+    plan(options)
+    done = work(Worker(str(run), finish=True))
+    assert (done.computed > 0, done.is_finished) == (True, True)
+    same_files(run, by_one_process)
+    assert not list(run.glob("**/*.lease"))
+    assert store.read_verdict(store.open_run(run)).headline
+    assert (run / "overmem" / "report.html").is_file()
+    assert work(Worker(str(run))).computed == 0
+    assert audit(options).computed == 0
+
+
+def test_an_audit_continues_what_a_worker_began(run, options, by_one_process):
+    workload = plan(options)
+    seen = []
+
+    def stop():
+        seen.append(1)
+        return len(seen) > 3
+
+    begun = work(Worker(str(run)), until=stop)
+    assert 0 < begun.computed < sum(len(u.kinds) for u in workload.work)
+    done = audit(options)
+    assert done.already_done == begun.computed
+    same_files(run, by_one_process)
+
+
+def test_completions_that_a_killed_worker_did_not_write_are_the_same_as_if_it_had(run, options, by_one_process):
+    audit(options)
+    done = store.open_run(run)
+    done.unit_path("checkpoint-2", "test", "samples").unlink()
+    done.unit_path("checkpoint-2", "test", "grades").unlink()
+    assert audit(options).computed == 1
+    same_files(run, by_one_process)
+
+
+def test_a_worker_that_would_observe_something_else_refuses(run, options):
+    plan(options)
+    path = run / "overmem" / "queue.json"
+    path.write_text(path.read_text().replace('"template": null', '"template": "Q: {question}"'))
+    with pytest.raises(BadRequest, match="is not what the audit planned"):
+        work(Worker(str(run)))
+
+
+def test_a_worker_imports_no_engine_that_only_a_file_names(run, options):
+    plan(options)
+    path = run / "overmem" / "queue.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"decoding": {"engine": "somewhere:Engine"}}))
+    with pytest.raises(BadRequest, match="somewhere:Engine"):
+        work(Worker(str(run)))
+
+
+def test_a_run_without_a_plan_has_nothing_for_a_worker(run):
+    with pytest.raises(BadRequest, match="run `overmem audit"):
+        work(Worker(str(run)))
+
+
+def test_a_checkpoint_that_cannot_be_read_is_noted_and_the_others_are_observed(run, options):
+    workload = plan(options)
+    (run / "checkpoint-2" / "model.safetensors").write_bytes(b"cut off")
+    done = work(Worker(str(run)))
+    assert done.computed == sum(len(u.kinds) for u in workload.work if u.checkpoint != "checkpoint-2")
+    failure = store.read_failure(store.open_run(run), "checkpoint-2")
+    assert "checkpoint-2 cannot be loaded" in failure
+
+
+def test_another_plan_is_refused_while_workers_are_at_this_one(run, options):
+    workload = plan(options)
+    _, lease = WorkQueue(workload.request.run, workload.work).take()
+    with lease:
+        plan(options)  # the same one
+        with pytest.raises(Locked, match="by another plan"):
+            audit(Audit(str(run), options.data, options.base, rows=5, side_rows=4, max_new_tokens=8))
