@@ -86,10 +86,35 @@ def test_an_unknown_verb_is_refused_with_the_allowed_ones(capsys):
     assert "train" in said
 
 
-def test_links_in_the_documents_lead_somewhere():
-    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
-        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / link).exists(), f"{page.name}: {link}"
+def pages():
+    """Every page that people read -> its Markdown; of a notebook, that of its cells."""
+    paths = [p for p in ROOT.rglob("*.md") if not {".venv", "runs", "node_modules"} & {*p.relative_to(ROOT).parts}]
+    texts = {path: path.read_text() for path in paths if ".template." not in path.name}
+    for path in (ROOT / "examples").glob("*.ipynb"):
+        texts[path] = "\n".join("".join(cell["source"]) for cell in json.loads(path.read_text())["cells"])
+    return texts
+
+
+def anchors(text):
+    """The fragments by which a page's headings are linked."""
+    headings = re.findall(r"^#+ (.+?) *$", re.sub(r"^```.*?^```", "", text, flags=re.S | re.M), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_relative_link_leads_to_a_file_and_a_heading_that_are_there():
+    texts = pages()
+    assert {"README.md", "CONTRIBUTING.md", "training.md", "audit_a_run.ipynb"} <= {path.name for path in texts}
+    broken = []
+    for page, text in texts.items():
+        for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", text)):
+            name, _, heading = link.partition("#")
+            target = (page.parent / name).resolve() if name else page
+            known = texts.get(target) if heading else None
+            if not link.startswith(("http:", "https:")) and (
+                not target.exists() or (heading and (known is None or heading not in anchors(known)))
+            ):
+                broken.append(f"{page.relative_to(ROOT)}: {link}")
+    assert broken == []
 
 
 def modules():

@@ -113,8 +113,11 @@ class _Package(ModuleType):
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module 'overmem' has no attribute {name!r}")
+    from overmem.errors import naming_the_extra
+
     module, _, attribute = _PLACES[name].partition(":")
-    value = getattr(import_module(module), attribute)
+    with naming_the_extra():
+        value = getattr(import_module(module), attribute)
     globals()[name] = value
     return value
 

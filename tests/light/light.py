@@ -3,7 +3,9 @@
 python tests/light/light.py
 """
 
+import email
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +18,10 @@ ROOT = Path(__file__).parents[2]
 LIMIT_MB = 450
 NOT_OURS = ("pip", "setuptools", "pkg_resources", "_distutils_hack", "wheel")
 """What an empty environment has already."""
+
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+"""Without the source tree, which would hide what the wheel lacks."""
 
 
 def main() -> None:
@@ -45,10 +51,25 @@ def main() -> None:
         run([command, "compare", audited, without_its_last_checkpoint(audited, work / "other")])
         assert (audited / "overmem" / "report.html").stat().st_size > 100_000
         run([python, "-c", f"import overmem; print(overmem.diagnose({str(audited)!r}).headline)"])
-        refused = subprocess.run([command, "merge", audited], capture_output=True, text=True, check=False)
-        assert refused.returncode == 2, refused
-        assert "pip install 'overmem[audit]'" in refused.stderr, refused.stderr
-        assert len(refused.stderr.splitlines()) == 1, refused.stderr
+        events = work / "events"
+        events.mkdir()
+        (events / "events.out.tfevents.1").write_bytes(b"")
+        recipe = work / "recipe.yaml"
+        recipe.write_text("output: trained\nloss: mar\n")
+        for extra, *arguments in (
+            ("audit", "train", recipe),
+            ("audit", "audit", audited, "--data", "wordproblems"),
+            ("audit", "audit", audited, "--dry-run"),
+            ("audit", "merge", audited),
+            ("audit", "demo", "--output", work / "demo"),
+            ("tensorboard", "diagnose", events),
+        ):
+            refuse([command, *arguments], extra)
+        for name in ("OvermemCallback", "with_loss"):
+            failed = subprocess.run(
+                [python, "-c", f"import overmem; overmem.{name}"], capture_output=True, env=ENVIRONMENT, text=True
+            )
+            assert "pip install 'overmem[audit]'" in failed.stderr.splitlines()[-1], failed.stderr
     print("the light install works")
 
 
@@ -65,14 +86,36 @@ def without_its_last_checkpoint(audited: Path, other: Path) -> Path:
 def run(command: list[object]) -> None:
     """The command, shown; its output is kept back unless it fails."""
     print("$", *[str(part).rpartition("/")[2] if "/" in str(part) else part for part in command], flush=True)
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    done = subprocess.run([*map(str, command)], capture_output=True, env=ENVIRONMENT, text=True, check=False)
     if done.returncode:
         sys.exit(f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
 
 
+def refuse(command: list[object], extra: str) -> None:
+    """The command is refused in a line that says which extra to install."""
+    print("$", *[str(part).rpartition("/")[2] for part in command], f"(without {extra})", flush=True)
+    done = subprocess.run([*map(str, command)], capture_output=True, env=ENVIRONMENT, text=True, check=False)
+    assert done.returncode == 2, done
+    assert f"pip install 'overmem[{extra}]'" in done.stderr, done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
 def check_contents(wheel: Path) -> None:
-    """The wheel holds the package, its licence and nothing of the studies, benchmarks or tests."""
-    names = zipfile.ZipFile(wheel).namelist()
+    """The wheel holds the package with its metadata, its licence, and nothing of the studies, benchmarks or tests."""
+    archive = zipfile.ZipFile(wheel)
+    names = archive.namelist()
+    (metadata_path,) = [name for name in names if name.endswith(".dist-info/METADATA")]
+    metadata = email.message_from_bytes(archive.read(metadata_path))
+    assert metadata["License-Expression"] == "Apache-2.0", metadata.items()
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert metadata["Summary"]
+    assert len(metadata["Keywords"].split(",")) >= 5
+    assert "Programming Language :: Python :: 3.11" in metadata.get_all("Classifier", [])
+    extras = metadata.get_all("Provides-Extra", [])
+    assert {"audit", "code", "ray", "reasoning-gym", "tensorboard", "vllm"} <= set(extras), extras
+    (entry_points,) = [name for name in names if name.endswith("entry_points.txt")]
+    assert b"overmem = overmem.cli:main" in archive.read(entry_points)
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name.split("/")[0]}
     assert tops == {"overmem"}, tops
     assert "overmem/py.typed" in names
@@ -84,14 +127,17 @@ def weigh(python: Path) -> None:
     """The size of everything that the wheel installed, in megabytes, below the limit."""
     where = subprocess.run(
         [python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"],
-        capture_output=True, text=True, check=True,
+        capture_output=True, env=ENVIRONMENT, text=True, check=True,
     )  # fmt: skip
     site = Path(where.stdout.strip())
     files = (p for p in site.rglob("*") if p.is_file() and not p.relative_to(site).parts[0].startswith(NOT_OURS))
     size = sum(p.stat().st_size for p in files) / 1e6
     print(f"installed: {size:.0f} MB, limit {LIMIT_MB}")
     assert size < LIMIT_MB
-    has_torch = subprocess.run([python, "-c", "import torch"], capture_output=True, check=False).returncode == 0
+    has_torch = (
+        subprocess.run([python, "-c", "import torch"], capture_output=True, env=ENVIRONMENT, check=False).returncode
+        == 0
+    )
     assert not has_torch
 
 

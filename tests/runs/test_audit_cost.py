@@ -135,7 +135,7 @@ def test_an_engine_that_is_not_there_or_whose_time_is_not_measured_is_refused(as
     with pytest.raises(BadRequest, match="unknown engine 'tgi'; allowed: hf, module:function, vllm"):
         audit(replace(asked, engine="tgi"))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(BadRequest, match="pip install vllm"):
+    with pytest.raises(BadRequest, match=r"pip install 'overmem\[vllm\]'"):
         audit(replace(asked, engine="vllm"))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     with pytest.raises(BadRequest, match="--dry-run measures the time of --engine hf"):

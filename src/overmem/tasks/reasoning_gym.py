@@ -53,7 +53,9 @@ def _creator(name: str) -> Any:
         import reasoning_gym  # type: ignore[import-untyped]
         from reasoning_gym.factory import DATASETS  # type: ignore[import-untyped]
     except ImportError as error:
-        raise BadRequest(f"source reasoning-gym:{name} needs the package: pip install reasoning-gym") from error
+        raise BadRequest(
+            f"source reasoning-gym:{name} needs a package: pip install 'overmem[reasoning-gym]'"
+        ) from error
     if name not in DATASETS:
         raise unknown("reasoning-gym generator", name, DATASETS)
     return reasoning_gym.create_dataset

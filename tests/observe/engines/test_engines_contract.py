@@ -67,7 +67,9 @@ def test_an_unknown_engine_is_refused_with_the_names_of_the_table():
 
 def test_an_engine_whose_package_is_missing_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(BadRequest, match=r"needs vllm, which is not installed: pip install vllm .*allowed .*: hf"):
+    with pytest.raises(
+        BadRequest, match=r"needs vllm, which is not installed: pip install 'overmem\[vllm\]' .*allowed .*: hf"
+    ):
         engine_of("vllm")
     assert engine_of("hf") is ENGINES["hf"]
 

