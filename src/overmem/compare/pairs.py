@@ -9,7 +9,7 @@ from overmem.probes.consequences import comparisons, consequence
 from overmem.probes.probe import Comparison
 from overmem.records import Estimate, Limits
 from overmem.records.comparisons import Pair
-from overmem.verdict.matching import NO_LUCK, Difference, Place, difference_of, places, run_luck
+from overmem.verdict.matching import NO_LUCK, RESAMPLES, Difference, Place, difference_of, places, run_luck
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ def tested(a: Side, b: Side, limits: Limits, contrasts: int, *, with_luck: bool)
         b: RUN_B.
         limits: margin, and the nll that matters.
         contrasts: pairs of equal accuracy and different perplexity, at most.
-        with_luck: price the luck of checkpoints, which several seeds show by themselves.
+        with_luck: price the luck of checkpoints and of the choice, which several seeds show by themselves.
     """
     if a.val is None or b.val is None:
         wanted: tuple[Place, ...] = (Place(("last",), len(a.test.checkpoints) - 1, len(b.test.checkpoints) - 1),)
     else:
-        wanted = places(a.val, b.val, limits, contrasts)
+        wanted = places(a.val, b.val, limits, contrasts, resamples=RESAMPLES if with_luck else 0)
     lucks = tuple(run_luck(side.val or side.test) if with_luck else NO_LUCK for side in (a, b))
     return tuple(
         _tested(place, a, b, difference_of(place, a.test, b.test, limits, (lucks[0], lucks[1]))) for place in wanted

@@ -1,8 +1,12 @@
 """What two recipes differ in over several seeds: every seed is kept, and the seed is a random effect."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import sqrt
 
-from scipy.stats import t
+import numpy as np
+from jaxtyping import Float
+from scipy.special import stdtr
 
 from overmem import statistics
 from overmem.compare.pairs import Tested
@@ -30,7 +34,12 @@ def _of_kind(
     pairs = [t for t in found if t is not None]
     if len(pairs) < len(seeds):
         return []
-    accuracy, nll = (_over([d for t in pairs for d in [getattr(t.difference, name)]]) for name in ("accuracy", "nll"))
+    accuracy, nll = (
+        _on_these_questions(_over(values), [pair.difference.influence[k] for pair in pairs])
+        for k, values in enumerate(
+            ([pair.difference.accuracy for pair in pairs], [pair.difference.nll for pair in pairs])
+        )
+    )
     p_nll, p_equivalent = _p(nll, limits.absolute), _p_within(accuracy, limits.margin)
     if kind == "contrast":
         both = None if p_nll is None or p_equivalent is None else max(p_nll, p_equivalent)
@@ -65,6 +74,17 @@ def _over(values: Sequence[Estimate]) -> Estimate:
     return statistics.across_seeds([value for value, _ in measured], [stderr for _, stderr in measured])
 
 
+def _on_these_questions(over: Estimate, influences: Sequence[Float[np.ndarray, " questions"]]) -> Estimate:
+    """The interval no narrower than the questions allow, which all seeds share: more seeds are not more questions."""
+    if over.value is None or over.stderr is None or len({len(i) for i in influences}) > 1:
+        return over
+    shared = np.mean(influences, axis=0)
+    questions = sqrt(float(shared @ shared) * len(shared) / max(len(shared) - 1, 1))
+    half = max(statistics.quantile(0.975, over.n) * over.stderr, statistics.quantile(0.975, len(shared)) * questions)
+    stderr = half / statistics.quantile(0.975, over.n)
+    return replace(over, low=over.value - half, high=over.value + half, stderr=stderr)
+
+
 def _p(difference: Estimate, limit: float) -> float | None:
     if difference.value is None or difference.stderr is None:
         return None
@@ -75,4 +95,4 @@ def _p_within(difference: Estimate, margin: float) -> float | None:
     """P that the difference is the margin or more in either direction, over seeds."""
     if difference.value is None or not difference.stderr:
         return None
-    return float(t.sf((margin - abs(difference.value)) / difference.stderr, max(difference.n - 1, 1)))
+    return float(stdtr(max(difference.n - 1, 1), -(margin - abs(difference.value)) / difference.stderr))

@@ -25,6 +25,9 @@ from overmem.verdict.selection import SELECTION_RULES
 SURE = (2.5, 1.645)
 """Standard errors by which a contrast's accuracies lie inside the margin on val: the first that any pair reaches."""
 
+RESAMPLES = 40
+"""Resamples of the questions of val, for how sure the choice is."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -36,6 +39,8 @@ class Place:
     b: int
     first: str = "a"
     """Whose checkpoint comes first, and is subtracted: `a`; of a contrast the one of lower nll on val."""
+    spread: tuple[Float[np.ndarray, " a"], Float[np.ndarray, " b"]] | None = None
+    """How often each checkpoint of the two runs would be chosen on other questions; None where nothing is chosen."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class Difference:
     """Two-sided, that the nll differ by no more than the limit."""
     p_equivalent: float
     """That the accuracies differ by the margin or more: the larger of two one-sided tests."""
+    influence: Float[np.ndarray, "measures questions"]
+    """What each question adds to the error of `accuracy` and of `nll`, as far as the questions are the cause of it."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +69,14 @@ class RunLuck:
 
 
 NO_LUCK = RunLuck(0.0, 0.0)
+LEAST_LUCK = RunLuck(0.01, 0.01)
+"""Taken for granted with one seed: real runs have an accuracy luck of 0.3 to 3.9 points, and ten checkpoints of one run
+cannot show a luck of one point."""
 
 
-def places(a: Curves, b: Curves, limits: Limits, contrasts: int = 1) -> tuple[Place, ...]:
+def places(
+    a: Curves, b: Curves, limits: Limits, contrasts: int = 1, *, resamples: int = RESAMPLES
+) -> tuple[Place, ...]:
     """The pairs to compare, chosen on val.
 
     Args:
@@ -72,23 +84,43 @@ def places(a: Curves, b: Curves, limits: Limits, contrasts: int = 1) -> tuple[Pl
         b: val of RUN_B, on the same examples.
         limits: margin and the nll that matters.
         contrasts: pairs of equal accuracy and different perplexity, at most.
+        resamples: of the questions of val, for how sure the choice is; 0 where several seeds show it by themselves.
     """
+    picked = _chosen(a, b, limits)
+    last = (len(a.checkpoints) - 1, len(b.checkpoints) - 1)
+    wanted: dict[tuple[int, int], tuple[str, ...]] = {}
+    for kind, (i, j) in (("recommended", picked[0]), ("last", last), ("matched", picked[1])):
+        wanted[i, j] = (*wanted.get((i, j), ()), kind)
+    spread = _spread(a, b, limits, resamples) if resamples else {}
+    fixed = tuple(Place(kinds, i, j, spread=spread.get(kinds[0])) for (i, j), kinds in wanted.items())
+    return fixed + _contrasts(a, b, limits, contrasts)
+
+
+def _spread(
+    a: Curves, b: Curves, limits: Limits, resamples: int
+) -> dict[str, tuple[Float[np.ndarray, " a"], Float[np.ndarray, " b"]]]:
+    """How often each checkpoint of the two runs is chosen, by kind, over resampled questions."""
+    often = [np.zeros((2, len(side.checkpoints))) for side in (a, b)]
+    every = [range(len(side.checkpoints)) for side in (a, b)]
+    for weights in statistics.bootstrap_weights(len(a.token_counts), resamples, "choice", clusters=a.groups):
+        drawn = np.repeat(np.arange(len(weights)), weights.astype(np.int64))
+        chosen = _chosen(_part(a, every[0], drawn), _part(b, every[1], drawn), limits)
+        for kind, rows in enumerate(chosen):
+            for side, row in zip(often, rows, strict=True):
+                side[kind, row] += 1 / resamples
+    return {kind: (often[0][k], often[1][k]) for k, kind in enumerate(("recommended", "matched"))}
+
+
+def _chosen(a: Curves, b: Curves, limits: Limits) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The recommended checkpoint of each run, and the one of lowest nll at the accuracy that both reach."""
     boards = [selection_inputs(side) for side in (a, b)]
     level = [smoothed(board) for board in boards]
     reached = min(float(values.max()) for values in level)
-    of_lowest_nll = [
+    first, second = (SELECTION_RULES["overmem"](board, limits.absolute) for board in boards)
+    left, right = (
         _lowest_nll(board.nll, values, reached, limits.margin) for board, values in zip(boards, level, strict=True)
-    ]
-    picked = [SELECTION_RULES["overmem"](board, limits.absolute) for board in boards]
-    wanted: dict[tuple[int, int], tuple[str, ...]] = {}
-    for kind, (i, j) in (
-        ("recommended", (picked[0], picked[1])),
-        ("last", (len(a.checkpoints) - 1, len(b.checkpoints) - 1)),
-        ("matched", (of_lowest_nll[0], of_lowest_nll[1])),
-    ):
-        wanted[i, j] = (*wanted.get((i, j), ()), kind)
-    fixed = tuple(Place(kinds, i, j) for (i, j), kinds in wanted.items())
-    return fixed + _contrasts(a, b, limits, contrasts)
+    )
+    return (first, second), (left, right)
 
 
 def _lowest_nll(
@@ -110,6 +142,7 @@ def _contrasts(a: Curves, b: Curves, limits: Limits, most: int) -> tuple[Place, 
     inside = (limits.margin - np.abs(means[:count, None] - means[None, count:])) / error
     nll = [side.nll_sums.sum(1) / side.token_counts.sum() for side in (a, b)]
     gap = nll[1][None] - nll[0][:, None]
+    inside[np.abs(gap) <= limits.absolute] = -np.inf
     sure = next((level for level in SURE if (inside >= level).any()), None)
     if sure is None:
         return ()
@@ -119,12 +152,12 @@ def _contrasts(a: Curves, b: Curves, limits: Limits, most: int) -> tuple[Place, 
 
 
 def run_luck(val: Curves) -> RunLuck:
-    """The luck of a run's checkpoints, from its curves on val (assumed, where they are few)."""
+    """The luck of a run's checkpoints, from its curves on val (assumed, where they are few); no less than is usual."""
     levels, spread = log_ratio_and_covariance(val.nll_sums, val.token_counts.astype(np.float64), val.groups)
     means, covariance = mean_and_covariance(val.correct, val.groups)
     return RunLuck(
-        luck(levels, spread, NLL_GRID, NLL_PRIOR).deviation,
-        luck(means, covariance, ACCURACY_GRID, ACCURACY_PRIOR).deviation,
+        max(luck(levels, spread, NLL_GRID, NLL_PRIOR).deviation, LEAST_LUCK.nll),
+        max(luck(means, covariance, ACCURACY_GRID, ACCURACY_PRIOR).deviation, LEAST_LUCK.accuracy),
     )
 
 
@@ -151,9 +184,11 @@ def difference_of(
     )
     won, rise, rows, length = cluster_sums(parts, a.groups)
     sign = 1.0 if place.first == "a" else -1.0
+    if "contrast" in place.kinds:
+        lucks = (NO_LUCK, NO_LUCK)  # it is a claim about these two checkpoints, not about what such runs give
     n = len(rows)
     level_a, level_b = a.nll_sums[place.a].sum() / tokens.sum(), b.nll_sums[place.b].sum() / tokens.sum()
-    lucky_nll = hypot(lucks[0].nll * level_a, lucks[1].nll * level_b)
+    lucky_nll = hypot(lucks[0].nll * level_a, lucks[1].nll * level_b, _choice_stderr(place, a, b))
     accuracy, nll = sign * float(won.sum() / rows.sum()), sign * float(rise.sum() / tokens.sum())
     accuracy_stderr = hypot(statistics.ratio_stderr(won, rows), lucks[0].accuracy, lucks[1].accuracy)
     nll_stderr = hypot(statistics.ratio_stderr(rise, length), lucky_nll)
@@ -163,7 +198,22 @@ def difference_of(
         p_beyond(accuracy, accuracy_stderr, 0.0, n),
         p_beyond(nll, nll_stderr, limits.absolute, n),
         p_within(accuracy, accuracy_stderr, limits.margin, n),
+        sign * np.stack([_influence(won, rows), _influence(rise, length)]),
     )
+
+
+def _influence(top: Float[np.ndarray, " n"], bottom: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Of each question on sum(top) / sum(bottom)."""
+    return np.asarray((top - bottom * (top.sum() / bottom.sum())) / bottom.sum())
+
+
+def _choice_stderr(place: Place, a: Curves, b: Curves) -> float:
+    """Standard deviation of the difference in nll, in nats per token, over what would be chosen on other questions."""
+    variance = 0.0
+    for often, side in zip(place.spread or (), (a, b), strict=False):
+        nll = side.nll_sums.sum(1) / side.token_counts.sum()
+        variance += float(often @ (nll - often @ nll) ** 2)
+    return float(np.sqrt(variance))
 
 
 def _share_difference(value: float, stderr: float, n: int) -> Estimate:

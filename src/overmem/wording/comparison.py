@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from overmem.records import Estimate, Limits
 from overmem.records.comparisons import OverSeeds, Pair
 from overmem.wording.harm import cost_clause
-from overmem.wording.numbers import format_interval, format_n, parenthetical, percent, points, signed_points
+from overmem.wording.numbers import capital, format_interval, format_n, parenthetical, percent, points, signed_points
 
 TITLES = {
-    "recommended": "recommended on val",
-    "last": "last",
-    "matched": "of lowest nll at the accuracy that both runs reach on val",
-    "contrast": "of equal accuracy and most different nll on val",
+    "recommended": "the choices on val",
+    "last": "the last checkpoints",
+    "matched": "those of lowest nll at the accuracy that both runs reach on val",
+    "contrast": "those of equal accuracy and most different nll on val",
 }
 """Why two checkpoints are compared, by kind."""
 
@@ -49,7 +49,7 @@ def comparison_sentences(
     if has_val and not any(p.is_contrast for p in pairs):
         told.append(
             f"There is no contrast: on val no two checkpoints are shown to have equal accuracy (within "
-            f"{points(limits.margin)})."
+            f"{points(limits.margin)}) and differ in nll by more than {limits.absolute:g}."
         )
     tests = sum(p is not None for pair in pairs for p in (pair.p_accuracy, pair.p_nll, pair.p_equivalent))
     tests += sum(len(pair.behaviours) for pair in pairs)
@@ -57,8 +57,8 @@ def comparison_sentences(
         *lead,
         *told,
         _corrected(tests, limits),
-        "Each run is one seed: the luck of its checkpoints is in the intervals, but whether other seeds of the two "
-        "recipes differ alike is not known. --seeds-a and --seeds-b take more.",
+        "Each run is one seed: the luck of a checkpoint (a point of accuracy, or more) is in the intervals, but "
+        "whether other seeds of the two recipes differ alike is not known. --seeds-a and --seeds-b take more.",
     )
 
 
@@ -70,7 +70,7 @@ _NO_CONTRAST_OVER_SEEDS = (
 def _pair(pair: Pair, limits: Limits) -> str:
     title = " and ".join(TITLES[kind] for kind in pair.kinds)
     text = (
-        f"The checkpoints {title}, {pair.first} and {pair.second}: accuracy {percent(pair.accuracy_first.value)} and "
+        f"{capital(title)}, {pair.first} and {pair.second}: accuracy {percent(pair.accuracy_first.value)} and "
         f"{percent(pair.accuracy_second.value)}{_accuracy(pair.accuracy)}, {_accuracy_claim(pair, limits)}; the nll of "
         f"the second is {_nats(pair.nll)}, {_nll_claim(pair.nll, pair.p_nll, limits)}."
     )
@@ -79,7 +79,7 @@ def _pair(pair: Pair, limits: Limits) -> str:
 
 def _contrast(pair: Pair, limits: Limits) -> str:
     title = (
-        f"The checkpoints {TITLES['contrast']}, {pair.first} and {pair.second}: accuracy "
+        f"{capital(TITLES['contrast'])}, {pair.first} and {pair.second}: accuracy "
         f"{percent(pair.accuracy_first.value)} and {percent(pair.accuracy_second.value)}{_accuracy(pair.accuracy)}, "
         f"nll {_nats(pair.nll)}"
     )
@@ -139,7 +139,7 @@ def _over_seeds(kind: str, rows: Sequence[OverSeeds], names: tuple[str, str], se
         f"{limits.absolute:g}{equally}"
     )
     text = (
-        f"Over {seeds} seeds, the seed as a random effect, the checkpoints {TITLES[kind]}; {second} minus the first: "
+        f"Over {seeds} seeds, the seed as a random effect, {TITLES[kind]}; {second} minus the first: "
         f"{'; '.join(parts)}."
     )
     rest = [row for row in rows if row.name not in ("accuracy", "nll", "equivalence")]

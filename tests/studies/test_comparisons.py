@@ -1,0 +1,30 @@
+"""Equal recipes compared, and intervals over seeds, with a few runs; docs/results/compare.md has all of them."""
+
+import pytest
+
+from studies import comparisons, equal_runs, seeds
+
+
+@pytest.mark.parametrize("number", range(len(equal_runs.EQUALS)), ids=[case[0] for case in equal_runs.EQUALS])
+def test_equal_recipes_are_hardly_ever_told_to_differ(number):
+    _, recipes, _ = equal_runs.EQUALS[number]
+    found = [equal_runs.claims(recipes, seed) for seed in range(20)]
+    assert sum(c.accuracy or c.nll for c in found) <= 3
+
+
+def test_a_recipe_that_is_five_points_worse_is_told_so():
+    recipes = dict((what, r) for what, r, _ in equal_runs.CASES)["b five points less accurate, 1 seed"]
+    assert sum(equal_runs.claims(recipes, seed).accuracy for seed in range(10)) >= 5
+
+
+@pytest.mark.parametrize("count", seeds.SEEDS)
+@pytest.mark.parametrize("luck", seeds.LUCKS)
+def test_an_interval_over_few_seeds_holds_the_truth(count, luck):
+    held, _ = seeds.coverage("overmem (Hartung-Knapp-Sidik-Jonkman)", count, luck, 300)
+    assert held.value >= 0.92
+
+
+def test_a_table_is_written_into_its_section_of_the_page():
+    page = comparisons.TEMPLATE.read_text(encoding="utf-8")
+    for section in comparisons.TABLES:
+        assert f"<!-- {section} -->\n| a |\n<!-- end -->" in comparisons.written(page, section, "| a |")
