@@ -18,9 +18,10 @@ import overmem
 from overmem import store
 from overmem.errors import BadRequest, unknown
 from overmem.evaluations.options import ExportLogs
-from overmem.records import Checkpoint, Example, Samples
+from overmem.records import Checkpoint, Example, Samples, Scores
 from overmem.statistics import wilson
 from overmem.store.files import replacing
+from overmem.store.imported import SolutionTotals, origin_of, read_totals
 
 SCORER = "overmem"
 """Name of the score that says whether an answer is right."""
@@ -70,11 +71,14 @@ def _totals(run: store.Run, split: str) -> Any:
     """Checkpoint -> (example id -> summed nll and tokens)."""
 
     def read(checkpoint: Checkpoint) -> dict[str, tuple[float, int]]:
+        totals: Scores | SolutionTotals
         try:
-            scores = store.read_scores(run, checkpoint.name, split)
+            totals = store.read_scores(run, checkpoint.name, split)
         except BadRequest:
-            return {}
-        pairs = zip(scores.example_ids, scores.nll_sums, scores.token_counts, strict=True)
+            if not origin_of(run, checkpoint.name, split, "nll"):
+                return {}
+            totals = read_totals(run, checkpoint.name, split)
+        pairs = zip(totals.example_ids, totals.nll_sums, totals.token_counts, strict=True)
         return {identity: (float(nll), int(count)) for identity, nll, count in pairs}
 
     return read

@@ -103,7 +103,7 @@ def _log(file: Path, header: Mapping[str, Any], samples: list[dict[str, Any]], m
     system = sum(_has_system(s) for s in samples)
     if system:
         notes.append(f"{file.name}: {system} prompts have a system turn, which the question does not show")
-    settings = (header.get("plan") or {}).get("config") or {}
+    settings = {**((header.get("plan") or {}).get("config") or {}), **(spec.get("model_generate_config") or {})}
     return EvaluationLog(
         file,
         str(spec.get("task", file.stem)),

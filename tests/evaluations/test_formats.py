@@ -1,0 +1,230 @@
+"""The logs of each harness as they lie on disk: hand-made, with the keys and shapes that the harnesses write."""
+
+import io
+import json
+import struct
+import zipfile
+import zlib
+
+import polars as pl
+import pytest
+
+from overmem import store
+from overmem.errors import BadData, BadRequest
+from overmem.evaluations.formats import FORMATS
+from overmem.evaluations.options import HARNESSES, ImportLogs
+from overmem.evaluations.places import step_in
+from overmem.evaluations.verb import import_logs
+from overmem.store.imported import origin_of
+
+LONG = "A long question, kept once: how much is two and two?"
+
+
+def test_every_harness_has_a_reader_and_is_named_in_the_options():
+    assert tuple(FORMATS) == HARNESSES
+
+
+@pytest.mark.parametrize(
+    ("path", "step"),
+    [
+        ("results/step-100", 100), ("results/step_00100/model", 100), ("out/checkpoint-50/samples.jsonl", 50),
+        ("runs/v2/checkpoint-50", 50), ("epoch_3", 3), ("iter_0000100", 100), ("results/model-7b", None),
+        ("logs/2026-11-28T20-51-41-00-00_wp_WTP", None), ("global_step400", 400), ("results/100", 100),
+    ],
+)  # fmt: skip
+def test_the_step_of_a_log_is_the_number_in_its_name(path, step):
+    assert step_in(path) == step
+
+
+def sample(identity, epoch, text, value, **more):
+    message = {"role": "assistant", "content": text}
+    return {
+        "id": identity, "epoch": epoch, "input": "How much is one and one?", "target": "2", "metadata": {},
+        "messages": [{"role": "user", "content": "How much is one and one?"}, message],
+        "output": {"model": "m", "choices": [{"message": message, "stop_reason": "stop"}], "completion": text,
+                   "usage": {"output_tokens": 3}},
+        "scores": {"match": {"value": value, "answer": text}}, "attachments": {}, **more,
+    }  # fmt: skip
+
+
+SAMPLES = [
+    sample(1, 1, "2", "C"),
+    sample(1, 2, "3", "I"),
+    sample(2, 1, "attachment://t", "C", input="attachment://q", target=["4"], attachments={"q": LONG, "t": "four: 4"}),
+    sample(2, 2, "5", 0, input="attachment://q", target=["4"], attachments={"q": LONG}),
+    sample(3, 1, "", "I", error={"message": "died"}),
+]
+HEADER = {
+    "version": 2, "status": "success", "plan": {"config": {}}, "results": {},
+    "eval": {"task": "sums", "model": "hf/m", "config": {"epochs": 2}, "model_generate_config": {"temperature": 0.7}},
+}  # fmt: skip
+
+
+def deflated(path):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("header.json", json.dumps(HEADER))
+        for one in SAMPLES:
+            archive.writestr(f"samples/{one['id']}_epoch_{one['epoch']}.json", json.dumps(one))
+
+
+def zstandard_zip(path):
+    """As recent versions write it: compression method 93, here in two frames, which Python 3.11's zipfile refuses."""
+    zstandard = pytest.importorskip("zstandard")
+    members = {f"samples/{s['id']}_epoch_{s['epoch']}.json": json.dumps(s) for s in SAMPLES}
+    body, central = io.BytesIO(), io.BytesIO()
+    for name, text in {**members, "header.json": json.dumps(HEADER)}.items():
+        plain, where = text.encode(), body.tell()
+        parts = (plain[: len(plain) // 2], plain[len(plain) // 2 :])
+        data = b"".join(zstandard.ZstdCompressor().compress(part) for part in parts)
+        shared = struct.pack("<HHHHHIIIH", 63, 0, 93, 0, 33, zlib.crc32(plain), len(data), len(plain), len(name))
+        body.write(b"PK\x03\x04" + shared + struct.pack("<H", 0) + name.encode() + data)
+        central.write(b"PK\x01\x02" + struct.pack("<H", 63) + shared + struct.pack("<HHHHII", 0, 0, 0, 0, 0, where))
+        central.write(name.encode())
+    count, size = len(members) + 1, len(central.getvalue())
+    end = b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, count, count, size, body.tell(), 0)
+    path.write_bytes(body.getvalue() + central.getvalue() + end)
+
+
+def as_json(path):
+    path.write_text(json.dumps(HEADER | {"samples": SAMPLES}))
+
+
+@pytest.mark.parametrize(
+    ("name", "write"), [("a.eval", deflated), ("a.eval", zstandard_zip), ("a.json", as_json)],
+    ids=["deflate", "zstandard", "json"],
+)  # fmt: skip
+def test_a_log_of_inspect_is_its_questions_with_every_epoch(tmp_path, name, write):
+    write(tmp_path / name)
+    (log,) = FORMATS["inspect"](tmp_path / name, "")
+    assert (log.task, log.model, log.metric, log.temperature) == ("sums", "hf/m", "match", 0.7)
+    first, second = log.questions
+    assert [(c.text, c.correct, c.stop, c.tokens) for c in first.completions] == [
+        ("2", True, "eos", 3), ("3", False, "eos", 3)
+    ]  # fmt: skip
+    assert (second.row["question"], second.target, second.completions[0].text) == (LONG, "4", "four: 4")
+    assert "1 samples ended in an error" in " ".join(log.notes)
+    with pytest.raises(BadRequest, match="match"):
+        FORMATS["inspect"](tmp_path / name, "no_such_scorer")
+
+
+def test_epochs_of_inspect_are_sampled_completions(tmp_path):
+    deflated(tmp_path / "step-10.eval")
+    lines = []
+    done = import_logs(
+        ImportLogs("inspect", (str(tmp_path / "step-10.eval"),), str(tmp_path / "run")), say=lines.append
+    )
+    assert done.completions == 4
+    samples = store.read_samples(done.run, "checkpoint-10", "test")
+    assert list(samples.draw) == [1, 2, 1, 2]
+    assert samples.temperature.tolist() == pytest.approx([0.7] * 4)
+    assert list(samples.correct) == [True, False, True, False]
+    assert origin_of(done.run, "checkpoint-10", "test", "grades") == "inspect match"
+
+
+LIGHTEVAL = {
+    "new": [
+        {"doc": {"query": f"What is {i} and 1?", "choices": [f" {i + 1}"], "gold_index": 0, "id": str(i)},
+         "model_response": {"text": [f"it is {i + 1 + i % 2}"], "logprobs": []},
+         "metric": {"extractive_match": 1 - i % 2}}
+        for i in range(4)
+    ],
+    "old": [
+        {"full_prompt": f"What is {i} and 1?", "predictions": f"['it is {i + 1 + i % 2}']", "gold": f"['{i + 1}']",
+         "metrics": {"qem": float(1 - i % 2)}}
+        for i in range(4)
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", ["new", "old"])
+def test_details_of_lighteval_of_both_layouts(tmp_path, layout):
+    folder = tmp_path / "details" / "org" / "checkpoint-20" / "2026-11-28T20-00-00.1"
+    folder.mkdir(parents=True)
+    pl.DataFrame(LIGHTEVAL[layout]).write_parquet(folder / "details_lighteval|sums|0_2026-11-28T20-00-00.123.parquet")
+    (log,) = FORMATS["lighteval"](tmp_path / "details", "")
+    assert (log.task, log.model) == ("lighteval:sums:0", "org/checkpoint-20")
+    assert [q.completions[0].correct for q in log.questions] == [True, False, True, False]
+    assert [q.row["answer"] for q in log.questions] == ["1", "2", "3", "4"]
+    assert log.questions[3].completions[0].text == "it is 5"
+    done = import_logs(ImportLogs("lighteval", (str(tmp_path / "details"),), str(tmp_path / "run")))
+    assert [c.name for c in done.checkpoints] == ["checkpoint-20"]
+
+
+@pytest.mark.parametrize(("metric", "right"), [("", [True, False, False]), ("base", [True, True, False])])
+def test_results_of_evalplus_by_its_extra_tests_or_by_the_original_ones(tmp_path, metric, right):
+    status = [("pass", "pass"), ("pass", "fail"), ("fail", "pass")]
+    problems = {
+        f"HumanEval/{i}": [{"task_id": f"HumanEval/{i}", "solution": "x = 1", "base_status": b, "plus_status": p}]
+        for i, (b, p) in enumerate(status)
+    }
+    path = tmp_path / "step-5_eval_results.json"
+    path.write_text(json.dumps({"date": "2026-11-28", "hash": "0", "eval": problems}))
+    done = import_logs(ImportLogs("evalplus", (str(path),), str(tmp_path / "run"), metric=metric))
+    samples = store.read_samples(done.run, "checkpoint-5", "test")
+    assert list(samples.correct) == right
+    assert {e.kind for e in store.read_examples(done.run, "test")} == {"code"}
+
+
+def test_several_completions_of_lm_eval_under_one_grade_are_graded_each(tmp_path):
+    docs = [{"question": f"What is {i} plus 1?", "answer": str(i + 1)} for i in range(3)]
+    rows = [
+        {"doc_id": i, "doc": doc, "target": doc["answer"], "arguments": [[doc["question"], {"do_sample": True}]],
+         "resps": [[f"#### {i + 1}", "#### 77"]], "filtered_resps": [str(i + 1)], "filter": "none",
+         "metrics": ["exact_match"], "exact_match": 1.0}
+        for i, doc in enumerate(docs)
+    ]  # fmt: skip
+    path = tmp_path / "samples_sums_2026-11-28T20-00-00.1.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = import_logs(ImportLogs("lm-eval", (str(path),), str(tmp_path / "run"), checkpoints=("checkpoint-4",)))
+    samples = store.read_samples(done.run, "checkpoint-4", "test")
+    assert list(samples.correct) == [True, False] * 3
+    assert origin_of(done.run, "checkpoint-4", "test", "samples")
+    assert not origin_of(done.run, "checkpoint-4", "test", "grades")
+
+
+def test_multiple_choice_of_lm_eval_is_the_choice_and_the_nll_of_the_right_one(tmp_path):
+    doc = {"question": "Which is a colour?", "choices": ["dog", "red"], "answer": 1}
+    row = {
+        "doc_id": 0, "doc": doc, "target": "1", "filter": "none", "metrics": ["acc"], "acc": 1.0,
+        "arguments": {"gen_args_0": {"arg_0": "Q", "arg_1": " dog"}, "gen_args_1": {"arg_0": "Q", "arg_1": " red"}},
+        "resps": [[["-4.5", "False"]], [["-0.5", "True"]]], "filtered_resps": [["-4.5", "False"], ["-0.5", "True"]],
+    }  # fmt: skip
+    path = tmp_path / "samples_colours_2026-11-28T20-00-00.1.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    (log,) = FORMATS["lm-eval"](path, "")
+    (question,) = log.questions
+    assert (question.nll, question.target) == (0.5, " red")
+    assert [(c.text, c.correct) for c in question.completions] == [("red", True)]
+
+
+@pytest.mark.parametrize("harness", HARNESSES)
+def test_a_folder_without_logs_or_with_other_files_is_refused_in_one_line(tmp_path, harness):
+    with pytest.raises(BadRequest, match="holds no"):
+        FORMATS[harness](tmp_path, "")
+    other = tmp_path / "other.json"
+    other.write_text('{"rows": []}')
+    with pytest.raises(BadData) as error:
+        FORMATS[harness](other, "")
+    assert str(other) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_two_logs_of_one_checkpoint_and_a_log_without_a_number_are_refused(tmp_path):
+    for name in ("step-3.eval", "ckpt-3.eval", "final.eval"):
+        deflated(tmp_path / name)
+    logs = tuple(str(tmp_path / n) for n in ("step-3.eval", "ckpt-3.eval"))
+    with pytest.raises(BadRequest, match="one checkpoint"):
+        import_logs(ImportLogs("inspect", logs, str(tmp_path / "run")))
+    with pytest.raises(BadRequest, match="--checkpoints"):
+        import_logs(ImportLogs("inspect", (str(tmp_path / "final.eval"),), str(tmp_path / "run")))
+
+
+def test_our_export_is_read_by_inspect_itself_where_it_is_installed(audited, tmp_path):
+    log = pytest.importorskip("inspect_ai.log")
+    from overmem.evaluations.export import export_logs
+    from overmem.evaluations.options import ExportLogs
+
+    path, *_ = export_logs(ExportLogs(str(audited.root), str(tmp_path)))
+    read = log.read_eval_log(str(path))
+    assert read.status == "success"
+    assert len(read.samples) == 400
