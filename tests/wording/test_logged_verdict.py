@@ -88,3 +88,19 @@ def test_the_last_one_does_as_well_only_where_that_is_within_noise(tmp_path):
     last = next((c for c in verdict.choices if c.rule == "last"), None)
     does = "the last one would do as well" in verdict.headline
     assert not does or last.regret.low <= 0
+
+
+def test_a_run_that_does_not_beat_the_model_it_began_with_is_not_shipped(tmp_path):
+    before = {"step": 0, "epoch": 0.0, "eval_loss": 3.0, "eval_accuracy": 0.85}
+    verdict = judged(tmp_path, [before, *rows(RISING, KEPT)])
+    assert verdict.headline.startswith("Ship none")
+    assert verdict.recommended is None
+    assert judged(tmp_path, [before | {"eval_accuracy": 0.1}, *rows(RISING, KEPT)]).recommended is not None
+    level = judged(tmp_path, [before | {"eval_accuracy": 0.8005}, *rows(RISING, KEPT)])
+    assert level.recommended is None or "not shown to be better than the base model" in level.headline
+
+
+def test_no_interval_of_a_loss_reaches_below_nothing(tmp_path):
+    verdict = judged(tmp_path, rows([0.05, 0.01, 0.004, 0.003, 0.0031, 0.0029, 0.0028, 0.0028]))
+    assert all(v.nll.low >= 0 for v in verdict.checkpoints)
+    assert "-0.000" not in str(verdict)

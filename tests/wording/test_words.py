@@ -81,7 +81,7 @@ CASES = {
     "rows memorized, perplexity flat": lambda: trained(Grown("flat", rise=0.0, n=800)),
     "rows memorized, perplexity risen": lambda: trained(Grown(n=800)),
     "risen without memory": lambda: trained(Grown(n=800, memory=0.0)),
-    "still learning": lambda: trained(Grown(n=800, learning=1.2, settling=0.02, growth="early", rise=0.8)),
+    "still learning": lambda: trained(Grown(n=2000, learning=1.2, settling=0.02, growth="early", rise=0.8)),
     "too few to decide": lambda: trained(Grown(n=200)),
     "audited, flat": lambda: audited(World("flat", 300, checkpoints=6)),
 }

@@ -77,7 +77,8 @@ def interval(estimate: Estimate) -> str:
         return f"[dim]{escape(estimate.note or 'not measured')}[/]"
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.3f}"
-    return f"{estimate.value:.3f} [dim]{estimate.low:.3f}..{estimate.high:.3f}[/]"
+    middle, low, high = (round(x, 3) + 0.0 for x in (estimate.value, estimate.low, estimate.high))
+    return f"{middle:.3f} [dim]{low:.3f}..{high:.3f}[/]"
 
 
 def value(estimate: Estimate) -> str:

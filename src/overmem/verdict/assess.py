@@ -11,7 +11,7 @@ from overmem.records import CheckpointVerdict, Choice, Consequence, Curves, Esti
 from overmem.verdict.evidence import Evidence, LoggedCurve
 from overmem.verdict.facts import Facts, facts, facts_of_curve
 from overmem.verdict.forecast import Forecast, forecast
-from overmem.verdict.logged_last import with_last
+from overmem.verdict.logged_last import logged_over_base, with_last
 from overmem.verdict.logged_quantities import onset_of_curve, quantities_of_curve
 from overmem.verdict.merges import best_merge
 from overmem.verdict.mismatch import Mismatch, mismatch
@@ -121,7 +121,7 @@ def assess(evidence: Evidence, limits: Limits = DEFAULT, *, seed: int = 0) -> As
             recommended, others = best_merge(
                 evidence.merged_val, evidence.merged_test, recommended, others, evidence.on_disk, limits
             )
-    over_base = _over_base(evidence, recommended)
+    over_base = _over_base(evidence, recommended, q)
     return Assessment(
         verdicts=verdicts,
         limits=limits,
@@ -283,11 +283,11 @@ def _cost_reference(
     return healthy if is_over_memorized and healthy else recommended.checkpoint
 
 
-def _over_base(evidence: Evidence, recommended: Choice | None) -> Estimate | None:
+def _over_base(evidence: Evidence, recommended: Choice | None, q: Quantities) -> Estimate | None:
     """Accuracy of the best checkpoint minus that of the base model, on the same examples."""
     curves = evidence.merged_test or evidence.merged_val or evidence.test or evidence.val
     if isinstance(curves, LoggedCurve):
-        return None
+        return logged_over_base(curves, recommended, q)
     rows = {c.name: i for i, c in enumerate(curves.checkpoints)}
     base = next((i for i, c in enumerate(curves.checkpoints) if c.step == 0), None)
     shipped = None if recommended is None else rows.get(recommended.checkpoint or "")

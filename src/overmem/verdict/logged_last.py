@@ -1,4 +1,4 @@
-"""The last checkpoint of a logged run, also where its loss is not a number."""
+"""Both ends of a logged run: the last checkpoint, also where its loss is no number, and the model before training."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from overmem.records import Choice, Estimate
+from overmem.statistics import Z
 from overmem.verdict.evidence import Evidence, LoggedCurve
+from overmem.verdict.quantities import Quantities
 
 
 def with_last(choices: Sequence[Choice], recommended: Choice | None, evidence: Evidence) -> tuple[Choice, ...]:
@@ -36,6 +38,19 @@ def with_last(choices: Sequence[Choice], recommended: Choice | None, evidence: E
         else c
         for c in choices
     )
+
+
+def logged_over_base(curve: LoggedCurve, recommended: Choice | None, q: Quantities) -> Estimate | None:
+    """Accuracy of the best checkpoint minus that logged at step 0, before training; None where none was logged there.
+
+    Its interval is that of the noise of both.
+    """
+    base = next((i for i, c in enumerate(curve.checkpoints) if c.step == 0), None)
+    if base is None or recommended is None or recommended.accuracy.value is None or not np.isfinite(q.accuracy[base]):
+        return None
+    gain = recommended.accuracy.value - float(q.accuracy[base])
+    half = Z * float(np.nanmax(q.gap_stderr, initial=0.0))
+    return Estimate(gain, gain - half, gain + half, q.n_accuracy)
 
 
 def _logged(value: float) -> Estimate:

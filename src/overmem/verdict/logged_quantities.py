@@ -13,7 +13,9 @@ from overmem.verdict.onset import UNITS, crossings, first_shown
 from overmem.verdict.quantities import SOFTNESS, TROUGH_SOFTNESS, Quantities, soft_weights
 
 ASSUMED_NLL = 0.01
-"""Standard error of a logged nll, in nats per token, where too few points show their scatter; and its least value."""
+"""Standard error of a logged nll, in nats per token, where too few points show their scatter; half of it at least."""
+ASSUMED_SHARE = 0.05
+"""The same as a share of the lowest nll, where that is less."""
 ASSUMED_ACCURACY = 0.02
 """Standard error of a logged accuracy where neither scatter nor the number of examples is known."""
 DISCORDANCE = 0.10
@@ -86,7 +88,9 @@ def quantities_of_curve(
 
 def nll_noise(nll: Float[np.ndarray, " checkpoints"]) -> float:
     """Standard error of a logged nll."""
-    return max(scatter(nll) or ASSUMED_NLL, ASSUMED_NLL / 2)
+    positive = nll[np.isfinite(nll) & (nll > 0)]
+    assumed = min(ASSUMED_NLL, ASSUMED_SHARE * float(positive.min())) if len(positive) else ASSUMED_NLL
+    return max(scatter(nll) or assumed, assumed / 2)
 
 
 def accuracy_noise(accuracy: Float[np.ndarray, " checkpoints"], n: int | None, n_is_inferred: bool) -> float:

@@ -82,7 +82,7 @@ def _verdict(
     return CheckpointVerdict(
         checkpoint,
         regime,
-        nll=_estimate(q.nll[k], q.nll_stderr[k], q.n_nll),
+        nll=_not_below_0(_estimate(q.nll[k], q.nll_stderr[k], q.n_nll)),
         accuracy=_accuracy(q, k),
         excess=_excess(facts, i, q, k),
         accuracy_gap=_stretch_gap(facts, i) if facts is not None and i is not None else _gap(q, k),
@@ -152,6 +152,10 @@ def _estimate(value: float, stderr: float, n: int) -> Estimate:
 def _band(value: float, stderr: float) -> Estimate:
     half = statistics.Z * stderr
     return Estimate(value, value - half, value + half, 0, "interval from the scatter of the curve")
+
+
+def _not_below_0(nll: Estimate) -> Estimate:
+    return nll if nll.low is None else replace(nll, low=max(nll.low, 0.0))
 
 
 def _accuracy(q: Quantities, k: int) -> Estimate:

@@ -179,6 +179,10 @@ def _undecided(assessment: Assessment, last: CheckpointVerdict) -> str:
     }
     certain = " and ".join(words for words, certain in is_certain.items() if certain)
     is_open = {"accuracy is kept": tests.accuracy_is_open, "perplexity is costly": tests.nll_is_open}
+    leaning = "" if last.leaning is None else f"; it leans to {last.leaning.regime} ({last.leaning.probability:.2f})"
+    comma = "," if assessment.best_of_run == last.checkpoint.name else ""
+    if not any(is_open.values()):
+        return f"{comma} for now: {certain} at the last checkpoint, but not over the stretch around it{leaning}."
     open_questions = " or whether ".join(words for words, is_asked in is_open.items() if is_asked)
     counts = list(examples_needed(last).values())
     could = ""
@@ -186,8 +190,6 @@ def _undecided(assessment: Assessment, last: CheckpointVerdict) -> str:
         could = f"; about {format_count(max(c for c in counts if c is not None))} could"
     begin = f"at the end of the run {certain}, but" if certain else "at the end of the run"
     examples = f"{n:,} examples" if n else "the logged curves"
-    leaning = "" if last.leaning is None else f"; it leans to {last.leaning.regime} ({last.leaning.probability:.2f})"
-    comma = "," if assessment.best_of_run == last.checkpoint.name else ""
     return f"{comma} for now: {begin} {examples} cannot tell whether {open_questions}{leaning}{could}."
 
 

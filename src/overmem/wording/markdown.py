@@ -44,4 +44,5 @@ def _number(estimate: Estimate) -> str:
         return "–"
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.3f}"
-    return f"{estimate.value:.3f} ({estimate.low:.3f}–{estimate.high:.3f})"
+    value, low, high = (round(x, 3) + 0.0 for x in (estimate.value, estimate.low, estimate.high))
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"

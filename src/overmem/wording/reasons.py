@@ -103,7 +103,7 @@ def accuracy_clause(verdict: CheckpointVerdict, limits: Limits) -> str:
     if gap.value is None:
         return ""
     own, reference = percent(tests.stretch_accuracy), percent(tests.reference_accuracy)
-    if tests.kept and abs(gap.value) < 5e-5 and tests.worst_gap is not None and abs(tests.worst_gap) < 5e-5:
+    if tests.kept and abs(gap.value) < 5e-4 and tests.worst_gap is not None and abs(tests.worst_gap) < 5e-4:
         return f"accuracy is kept: {own} over its stretch, which is the best of the run{parenthetical(format_n(n))}"
     against = f"{own} over its stretch, against {reference} on the plateau"
     difference = f"difference {signed_points(gap.value)} points"

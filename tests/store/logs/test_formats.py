@@ -204,6 +204,19 @@ def test_a_last_line_that_a_killed_trainer_left_unfinished_is_noted(tmp_path):
     assert any("cut off" in w for w in logged.warnings)
 
 
+def test_a_head_in_another_language_is_known_by_what_it_has_in_brackets_and_units_are_left_out(tmp_path):
+    (tmp_path / "README.md").write_text(
+        "# Modell\n\n| Schicht | Epoch |\n|---|---|\n| attn | 1 |\n\n"
+        "| Schritt (Step) | Verlust (Eval Loss) | Wortfehlerrate (Eval WER %) |\n|---|---:|---:|\n"
+        "| 500 | 0.42 | 31.5% |\n| 1000 | 0.40 | %29.8 |\n| 1500 | 0.41 | 28.9 |\n"
+    )
+    logged = read_logged(tmp_path)
+    assert [c.step for c in logged.checkpoints] == [500, 1000, 1500]
+    assert logged.nll.tolist() == [0.42, 0.40, 0.41]
+    assert logged.accuracy[[0, 2]].tolist() == pytest.approx([0.685, 0.711])
+    assert logged.judged_as == "1 - Eval WER"
+
+
 def test_without_any_step_the_evaluations_are_counted(tmp_path):
     (tmp_path / "eval.jsonl").write_text(_lines(*(json.dumps({"eval_loss": x}) for x in NLL)))
     assert [c.name for c in read_logged(tmp_path).checkpoints] == [f"evaluation-{i}" for i in range(1, 6)]

@@ -248,10 +248,46 @@ def test_a_log_without_an_evaluation_lists_what_there_is_and_leads_to_an_audit(t
     with pytest.raises(BadRequest) as refused:
         read_logged(tmp_path)
     text = str(refused.value)
-    assert "grad_norm" in text
+    assert "odd?[31mname" in text
+    assert "grad_norm" not in text  # no evaluation is ever named so
     assert "--nll-metric NAME" in text
     assert "overmem audit" in text
     assert "\x1b" not in text
+
+
+def test_a_trainer_that_never_evaluated_is_said_to_have_done_so(tmp_path):
+    write_state(tmp_path, [{"step": 10, "loss": 1.2, "learning_rate": 1e-4, "epoch": 0.1, "train_runtime": 3.0}])
+    with pytest.raises(BadRequest, match="the trainer ran without evaluations") as refused:
+        read_logged(tmp_path)
+    assert "--nll-metric" not in str(refused.value)
+    write_state(tmp_path, [])
+    with pytest.raises(BadRequest, match=r"no evaluation in trainer_state\.json: it holds no entries"):
+        read_logged(tmp_path)
+
+
+def test_an_accuracy_of_tags_gives_way_to_the_f1_of_what_was_found(tmp_path):
+    tags = [0.951234567, 0.9641234567, 0.9698765432, 0.971234]
+    entries = evaluations(
+        [0.10, 0.08, 0.07, 0.065], tags, eval_runtime=2.0, eval_samples_per_second=1625.0, eval_f1=0.5
+    )
+    for i, entry in enumerate(entries):
+        entry["eval_f1"] = 0.80 + 0.03 * i
+    write_state(tmp_path, entries)
+    logged = read_logged(tmp_path)
+    assert logged.judged_as == "eval_f1"
+    assert logged.accuracy.tolist() == pytest.approx([0.80, 0.83, 0.86, 0.89])
+    assert any("counts tokens or tags" in w and "eval_f1 is judged instead" in w for w in logged.warnings)
+    assert read_logged(tmp_path, accuracy="eval_accuracy").accuracy.tolist() == pytest.approx(tags)
+
+
+def test_the_f1_of_seqeval_and_of_averages_is_known_and_names_no_evaluation_set(tmp_path):
+    for name in ("eval_overall_f1", "eval_micro_f1", "eval_f1_weighted"):
+        rows = [
+            {"step": e["step"], "eval_loss": e["eval_loss"], name: 0.5 + 0.01 * e["step"] / 30} for e in evaluations()
+        ]
+        write_state(tmp_path, [r | {"eval_overall_accuracy": 0.97} for r in rows])
+        logged = read_logged(tmp_path)
+        assert (logged.metric, logged.evaluation_set, logged.others) == (name, "", ())
 
 
 @pytest.mark.parametrize(

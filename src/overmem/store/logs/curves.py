@@ -73,7 +73,8 @@ def curves(name: str, evaluations: Sequence[Evaluation], source: Source) -> Logg
         Checkpoint(f"{source.unit}-{e.step}", e.step, e.epoch, source.cumulative_rates.get(e.step)) for e in evaluations
     )
     nll, diverged, notes = _losses(evaluations)
-    key, direction = _accuracy_metric(evaluations)
+    key, direction, passed_over = _judged_metric(evaluations, nll, source, name)
+    notes += [passed_over] if passed_over else []
     raw = _column(evaluations, key)
     is_error = direction.lower_is_better or (key == CHOSEN_ACCURACY and source.lower_is_better)
     shown = _shown(evaluations, key, name)
@@ -94,7 +95,9 @@ def curves(name: str, evaluations: Sequence[Evaluation], source: Source) -> Logg
         is_share = direction.is_share or (key == CHOSEN_ACCURACY and not is_error)
         n, told_by = _size(evaluations, key, raw, nll, source, name) if is_share else (None, "")
         why = (
-            "" if key == CHOSEN_ACCURACY or source.own else _token_reason(evaluations, key, accuracy, nll, source, raw)
+            ""
+            if key == CHOSEN_ACCURACY or source.own or passed_over
+            else _token_reason(evaluations, key, accuracy, nll, source, raw)
         )
         if why:
             notes.append(
@@ -185,15 +188,33 @@ def _column(evaluations: Sequence[Evaluation], key: str) -> Float[np.ndarray, " 
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _accuracy_metric(evaluations: Sequence[Evaluation]) -> tuple[str, Direction]:
+def _judged_metric(
+    evaluations: Sequence[Evaluation], nll: Float[np.ndarray, " checkpoints"], source: Source, name: str
+) -> tuple[str, Direction, str]:
+    """Which metric stands as accuracy, and why the one before it in the order was passed over; empty where none was."""
     there = {k for e in evaluations for k, v in e.values.items() if math.isfinite(v)}
     if CHOSEN_ACCURACY in there:
-        return CHOSEN_ACCURACY, Direction("accuracy")
-    for kind in ("accuracy", "score"):
-        for name, direction in DIRECTIONS.items():
-            if direction.kind == kind and name in there:
-                return name, direction
-    return "", Direction("other")
+        return CHOSEN_ACCURACY, Direction("accuracy"), ""
+    found = {
+        kind: [(n, d) for n, d in DIRECTIONS.items() if d.kind == kind and n in there] for kind in ("accuracy", "score")
+    }
+    if not found["accuracy"]:
+        return (*found["score"][0], "") if found["score"] else ("", Direction("other"), "")
+    key, direction = found["accuracy"][0]
+    if not found["score"] or source.own:
+        return key, direction, ""
+    shown, raw = _shown(evaluations, key, name), _column(evaluations, key)
+    accuracy, _ = as_fraction(raw, shown)
+    why = "" if accuracy is None else _token_reason(evaluations, key, accuracy, nll, source, raw)
+    if not why:
+        return key, direction, ""
+    score, its = found["score"][0]
+    return (
+        score,
+        its,
+        f"{shown} counts tokens or tags, not answers, it seems ({why}), so {_shown(evaluations, score, name)} is "
+        f"judged instead. If it counts answers, say so: --accuracy-metric {shown}.",
+    )
 
 
 def _shown(evaluations: Sequence[Evaluation], key: str, name: str) -> str:

@@ -22,13 +22,20 @@ from overmem.store.logs.evaluations import (
 )
 from overmem.store.logs.files import shown
 from overmem.store.logs.formats.trainer_state import step_in
-from overmem.store.logs.metrics import DIRECTIONS
+from overmem.store.logs.metrics import DIRECTIONS, EPOCHS, RATES, STEPS, fold
 from overmem.store.logs.rows import clean
 from overmem.store.logs.training_loss import not_nll
 
 HELD_OUT = ("val", "dev", "test")
 """Of several evaluation sets the verdict is on the one whose name has the first of these in it."""
 _MOST_SHOWN = 30
+_NO_METRICS = {
+    *(*STEPS, *RATES, *EPOCHS),
+    *("loss", "train_loss", "training_loss", "grad_norm", "total_flos", "percentage", "total_steps", "num_tokens"),
+    *("num_input_tokens_seen", "train_runtime", "memory", "elapsed_time", "remaining_time"),
+}
+"""Names that every trainer logs of its training batches and that no evaluation has."""
+_COUNTS = ("_per_second", "_runtime", "_flos")
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ def read_logged(
             log, line = _chosen(judged, wanted, root)
             return _judged(log, line, wanted, root, notes)
     if root.is_dir() and not logged:
-        return _below(root, wanted, notes)
+        return _below(root, wanted, notes, tried)
     if logged and (nll or accuracy):
         refuse_unknown(names, logged, shown(root))
     raise BadRequest(_nothing(root, tried, logged, notes))
@@ -120,7 +127,7 @@ def _chosen(judged: Sequence[tuple[RunLog, Timeline]], wanted: Reading, root: Pa
     return judged[0]
 
 
-def _below(root: Path, wanted: Reading, notes: Sequence[str]) -> Logged:
+def _below(root: Path, wanted: Reading, notes: Sequence[str], tried: Sequence[str]) -> Logged:
     """The log of the only run in the folders below `root`."""
     folders = folders_with_logs(root)
     if len(folders) == 1:
@@ -135,7 +142,7 @@ def _below(root: Path, wanted: Reading, notes: Sequence[str]) -> Logged:
             f"{shown(root)} holds the logs of {len(folders)} runs: {listed}. Name one: "
             f"overmem diagnose {shown(folders[0])}"
         )
-    raise BadRequest(_nothing(root, [], {}, notes))
+    raise BadRequest(_nothing(root, tried, {}, notes))
 
 
 def _read_again(folder: Path, wanted: Reading) -> Logged:
@@ -152,14 +159,21 @@ def _read_again(folder: Path, wanted: Reading) -> Logged:
 def _nothing(root: Path, tried: Sequence[str], logged: Mapping[str, str], notes: Sequence[str]) -> str:
     """What to do where no evaluation was logged."""
     text = f"no learning curves in {shown(root)}: "
-    if logged:
-        names = sorted(logged)
+    files = ", ".join(dict.fromkeys(tried))
+    names = sorted(name for name in logged if fold(name) not in _NO_METRICS and not fold(name).endswith(_COUNTS))
+    if names:
         more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
         text += (
-            f"{', '.join(dict.fromkeys(tried)) or 'its logs'} hold no evaluation (eval_loss or an accuracy), only "
-            f"{', '.join(names[:_MOST_SHOWN])}{more}. If one of these is an evaluation, name it: --nll-metric NAME or "
-            "--accuracy-metric NAME. "
+            f"no evaluation (eval_loss or an accuracy) in {files or 'its logs'}, only {', '.join(names[:_MOST_SHOWN])}"
+            f"{more}. If one of these is an evaluation, name it: --nll-metric NAME or --accuracy-metric NAME. "
         )
+    elif logged:
+        text += (
+            f"no evaluation (eval_loss or an accuracy) in {files or 'its logs'}, only what is logged of the training "
+            f"batches ({', '.join(sorted(logged)[:_MOST_SHOWN])}): the trainer ran without evaluations. "
+        )
+    elif files:
+        text += f"no evaluation in {files}: it holds no entries. "
     else:
         text += (
             "expected trainer_state.json, trainer_log.jsonl, logging.jsonl, a CSV or model-card table with step and "
@@ -186,7 +200,8 @@ def _judged(log: RunLog, line: Timeline, wanted: Reading, root: Path, notes: Seq
     main, others = judged[0], tuple(j for j in judged[1:] if np.isfinite(j.nll).sum() > 1)
     told = [*notes, *line.notes]
     if len(order) > 1:
-        names = " and ".join(f"{_set_name(n)!r}" for n in order)
+        *most, final = (f"{_set_name(n)!r}" for n in order)
+        names = f"{', '.join(most)} and {final}"
         rest = ", the others follow" if others else ""
         told.append(f"The trainer evaluated on {names}; the verdict is on {_set_name(order[0])!r}{rest}.")
     if line.broken_at is not None:

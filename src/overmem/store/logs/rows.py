@@ -51,7 +51,7 @@ def number(value: object) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
-        text = value.strip().removesuffix("%").replace(",", "") if len(value) < LONGEST else "x"
+        text = value.strip().strip("%").replace(",", "") if len(value) < LONGEST else "x"
         try:
             return float(text)
         except ValueError:

@@ -2,13 +2,17 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from overmem.errors import BadRequest
 from overmem.store.logs.files import shown, text_of
+from overmem.store.logs.metrics import EPOCHS, STEPS, fold, metric_of
 from overmem.store.logs.rows import LogPart, clean, rows_of
 
+_UNIT = re.compile(r"\s*(\(\s*[%↑↓]\s*\)|[%↑↓])")
+_BRACKETED = re.compile(r"(.*)\((.+)\)\s*$")
 _SPREAD = ("__MIN", "__MAX")
 """Endings of the columns in which a W&B chart gives the extremes of what it drew."""
 
@@ -35,6 +39,7 @@ def table_parts(path: Path, head: Sequence[str], lines: Sequence[Sequence[str]])
     Raises:
         BadRequest: two columns of one name for one run.
     """
+    head = _plain_heads(head)
     columns = [(i, *_run_and_metric(name.strip())) for i, name in enumerate(head) if not name.endswith(_SPREAD)]
     runs = list(dict.fromkeys(run for _, run, _ in columns if run)) or [""]
     parts = []
@@ -47,6 +52,25 @@ def table_parts(path: Path, head: Sequence[str], lines: Sequence[Sequence[str]])
         entries = [{metric: line[i] for i, metric in mine if i < len(line)} for line in lines]
         parts.append(LogPart(path, rows_of(entries), run=clean(run)))
     return parts
+
+
+def _plain_heads(head: Sequence[str]) -> list[str]:
+    """The names of columns without units and arrows; one in another language by what it has in brackets.
+
+    >>> _plain_heads(["Kayıp (Eval Loss)", "WER (%)", "Accuracy ↑", "a - eval/loss"])
+    ['Eval Loss', 'WER', 'Accuracy', 'a - eval/loss']
+    """
+    plain = []
+    for name in head:
+        bare = _UNIT.sub("", name).strip() or name
+        inside = _BRACKETED.match(bare)
+        plain.append(inside[2].strip() if inside and _is_known(inside[2]) and not _is_known(inside[1]) else bare)
+    return plain if len(set(plain)) == len(set(head)) else list(head)
+
+
+def _is_known(name: str) -> bool:
+    metric = metric_of(name)
+    return fold(name) in (*STEPS, *EPOCHS) or metric is None or metric.direction.kind != "other"
 
 
 def _run_and_metric(name: str) -> tuple[str, str]:
