@@ -29,7 +29,7 @@ from overmem.callback.config import config_of, load_examples
 from overmem.callback.evaluation_set import EvaluationSet, encode_evaluation_set
 from overmem.callback.measure import log_metrics, measured, preserve_model_state
 from overmem.callback.memory import memory_bound
-from overmem.models.discovery import base_path, tokenizer_at
+from overmem.models.discovery import base_path, load_tokenizer
 from overmem.tasks import Data
 
 STEP_ROWS = 16
@@ -93,7 +93,7 @@ def one(given: argparse.Namespace, token_budget: int, answers: bool) -> dict[str
             "max_new_tokens": given.max_new_tokens,
         }
     )
-    plan = encode_evaluation_set(watch, load_examples(watch.data), model, tokenizer_at(given.model))
+    plan = encode_evaluation_set(watch, load_examples(watch.data), model, load_tokenizer(given.model))
     with preserve_model_state(model):
         measured(model, watch, few(plan), token_budget=token_budget)
         gc.collect()

@@ -1,4 +1,4 @@
-"""The whole story on the embedded model: fine-tune too long, measure, judge, merge, measure again, draw."""
+"""The demo on the embedded model: fine-tune for too long, audit, diagnose, merge, audit the merge, report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class Demo:
     """See over-memorization happen, in minutes, on two cores."""
 
     output: str = "runs/demo"
-    """Run directory. A demo that was stopped goes on with the step that it was in: only training begins anew."""
+    """Run directory. A demo that was interrupted resumes with the step that it was in; only training starts over."""
     epochs: float = 20.0
-    """Passes over the training rows; the later ones are the ones too many."""
+    """Epochs of training: more than the model needs."""
     learning_rate: float = 1e-3
     """Peak learning rate."""
     train: int = 400
@@ -34,11 +34,11 @@ class Demo:
     evaluate: int = 500
     """Problems in val and in test."""
     seed: int = 0
-    """Of the problems, the data order and the verdict's bootstrap."""
+    """Seed of the problems, the data order and the verdict's bootstrap."""
 
 
 def recipe(config: Demo) -> Recipe:
-    """The fine-tune that the demo makes, with a checkpoint every other epoch."""
+    """The demo's fine-tuning recipe, with a checkpoint every second epoch."""
     batch_size = 16
     steps_per_epoch = -(-config.train // batch_size)
     return Recipe(
@@ -57,7 +57,7 @@ def recipe(config: Demo) -> Recipe:
 def demo(
     config: Demo,
     *,
-    tell: Callable[[str, str], None],
+    announce: Callable[[str, str], None],
     say: Callable[[str], None],
     progress: Callable[[], Progress],
     show: Callable[["store.Run", "Verdict"], None],
@@ -66,49 +66,49 @@ def demo(
 
     Args:
         config: sizes and seed.
-        tell: told before each step why it is done, and the command that does it alone.
-        say: told in words what happens.
-        progress: makes the progress function of one step.
-        show: shows a verdict.
+        announce: called before each step with a description and the command that does only that step.
+        say: called with a line on what happens.
+        progress: returns a progress function for the next step.
+        show: called with the run and its verdict.
     """
-    from overmem.audit import audit  # these load torch, which the options do not need
+    from overmem.audit import audit  # loads torch, which the options do not need
     from overmem.diagnose import diagnose
     from overmem.merging.verb import merge
     from overmem.training.verb import train
 
     run = config.output
-    tell(
-        "Fine-tune a small language model on word problems with worked solutions, for too long. Every second epoch "
-        "leaves a checkpoint.",
+    announce(
+        "Fine-tune a small language model on word problems with worked solutions, for too long, with a checkpoint "
+        "every second epoch.",
         f"overmem train {run}/overmem/recipe.yaml",
     )
-    where = train(recipe(config), say=say, progress=progress())
-    tell(
-        "Observe every checkpoint: score the reference solutions, and let it solve the problems itself.",
+    trained = train(recipe(config), say=say, progress=progress())
+    announce(
+        "Audit every checkpoint: score the reference solutions and sample completions.",
         f"overmem audit {run} --rows {config.evaluate}",
     )
-    asked = Audit(run, rows=config.evaluate, token_budget=65536)
-    audit(asked, say=say, progress=progress())
-    tell(
-        "Judge: which checkpoints are healthy, since when is the model over-memorized, which to ship?",
+    audit_options = Audit(run, rows=config.evaluate, token_budget=65536)
+    audit(audit_options, say=say, progress=progress())
+    announce(
+        "Diagnose: which checkpoints are healthy, when does over-memorization begin, and which checkpoint to ship?",
         f"overmem diagnose {run}",
     )
-    judge = Diagnose(config.output, seed=config.seed)
-    verdict = diagnose(judge)
-    show(where, verdict)
+    diagnose_options = Diagnose(config.output, seed=config.seed)
+    verdict = diagnose(diagnose_options)
+    show(trained, verdict)
     if verdict.recommended is not None and verdict.recommended.checkpoint is not None:
         last = verdict.checkpoints[-1].checkpoint.name
         if verdict.recommended.checkpoint != last:
-            tell(
-                "Repair: merge the recommended checkpoint with the last one, half and half, and measure the merge like "
-                "any checkpoint.",
+            announce(
+                "Repair: merge the recommended checkpoint with the last one in equal parts, and audit the merge like "
+                "any other checkpoint.",
                 f"overmem merge {run} && overmem audit {run} --rows {config.evaluate}",
             )
             folder = merge(Merge(run, checkpoints=(verdict.recommended.checkpoint, last)), progress=progress())
             say(f"written: {folder}")
-            audit(asked, say=say, progress=progress())
-            for sentence in diagnose(judge).sentences:
+            audit(audit_options, say=say, progress=progress())
+            for sentence in diagnose(diagnose_options).sentences:
                 if folder.name in sentence:
                     say(sentence)
-    tell("Draw it.", f"overmem report {run}")
+    announce("Write the report.", f"overmem report {run}")
     return report(Report(run))

@@ -18,7 +18,7 @@ EXTRAS = {
     "transformers": "audit",
     "vllm": "vllm",
 }
-"""Which extra of overmem installs a library that is not there."""
+"""Library -> the extra of overmem that installs it."""
 
 
 class OvermemError(Exception):
@@ -26,7 +26,7 @@ class OvermemError(Exception):
 
 
 class BadRequest(OvermemError):
-    """A name, key, value or path that is not allowed; raised before any model loads."""
+    """A name, key, value or path that is not allowed. Raised before any model loads."""
 
 
 class BadData(OvermemError):
@@ -34,24 +34,31 @@ class BadData(OvermemError):
 
 
 class BadCheckpoint(OvermemError):
-    """A checkpoint that cannot be loaded. An audit notes it as a measurement without a value and goes on."""
+    """A checkpoint that cannot be loaded. An audit notes the reason in place of its measurements and continues."""
 
 
 class Locked(OvermemError):
-    """Another process holds the run directory."""
+    """Another process has locked the run directory."""
 
 
-def unknown(kind: str, given: str, allowed: object, where: str = "") -> BadRequest:
-    """The error for a name that is not in its table: what was given, what is allowed, where."""
+def unknown(kind: str, name: str, allowed: object, where: str = "") -> BadRequest:
+    """The error for a name that is not in its table.
+
+    Args:
+        kind: what the name should name.
+        name: what was given.
+        allowed: an iterable of the allowed names.
+        where: the file, key or table, for the message.
+    """
     names = ", ".join(sorted(map(str, allowed)))  # type: ignore[call-overload]
-    return BadRequest(f"unknown {kind} {given!r}{f' in {where}' if where else ''}; allowed: {names}")
+    return BadRequest(f"unknown {kind} {name!r}{f' in {where}' if where else ''}; allowed: {names}")
 
 
 def reason_of(error: Exception) -> str:
-    """One line on why one checkpoint cannot be observed, for an error of that checkpoint.
+    """One line on why a checkpoint cannot be observed, from an error that observing it raised.
 
     Raises:
-        Exception: `error` itself, where it is not the checkpoint's: a request that cannot be met, a full disk.
+        Exception: `error` itself, where the checkpoint is not to blame: a request that cannot be met, a full disk.
     """
     if isinstance(error, BadCheckpoint):
         return str(error)
@@ -63,10 +70,10 @@ def reason_of(error: Exception) -> str:
 
 @contextmanager
 def naming_the_extra() -> Iterator[None]:
-    """Turns a library that is not installed into an error that names the extra to install.
+    """Turns a missing library into an error that names the extra to install.
 
     Raises:
-        BadRequest: a library of one of overmem's extras was imported and is not there.
+        BadRequest: an import failed because a library of one of overmem's extras is not installed.
     """
     try:
         yield

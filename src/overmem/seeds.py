@@ -1,4 +1,4 @@
-"""Randomness by name: a generator for (seed, purpose, split, example id), never seed + i, never a global seed."""
+"""Random generators by name: one per (seed, purpose, split, example id), never seed + i, never a global seed."""
 
 import hashlib
 import random
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def seed_of(*parts: object) -> int:
-    """A 63-bit seed that depends on every part and on their order.
+    """A 63-bit seed that depends on all parts and their order.
 
     >>> seed_of(1, "draw") == seed_of(1, "draw"), seed_of(1, 2) == seed_of(12)
     (True, False)
@@ -17,10 +17,10 @@ def seed_of(*parts: object) -> int:
 
 
 def generator(*parts: object) -> np.random.Generator:
-    """A NumPy generator of its own for these parts."""
+    """A NumPy generator seeded by these parts."""
     return np.random.default_rng(seed_of(*parts))
 
 
 def python_random(*parts: object) -> random.Random:
-    """A `random.Random` of its own for these parts, for generators of text."""
+    """A `random.Random` seeded by these parts, for generators of text."""
     return random.Random(seed_of(*parts))

@@ -1,6 +1,6 @@
-"""Families: one literal table of methods each, and one way to look a method up by name.
+"""Tables of methods, and how a method is looked up by name.
 
-A name that is not in the table may be "module:function", so that a method of one's own needs no change here.
+Losses, merge rules, shifts, probes, ... each have one literal table. A name that is not in it may be "module:function".
 """
 
 import ast
@@ -63,7 +63,12 @@ class NamedIn:
 
 
 def resolve(table: Table, name: str, kind: str) -> Callable[..., Any]:
-    """The function that `name` stands for in `table`, or the one that "module:function" names.
+    """The function named `name` in `table`, or the imported one where it is "module:function".
+
+    Args:
+        table: name -> function.
+        name: what to look up.
+        kind: what the table holds, for messages.
 
     Raises:
         BadRequest: neither in the table nor importable; the message lists the table.
@@ -74,28 +79,28 @@ def resolve(table: Table, name: str, kind: str) -> Callable[..., Any]:
     if not colon:
         raise unknown(kind, name, [*table, "module:function"])
     try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        function: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise BadRequest(f"{kind} {name!r} could not be imported: {error}") from error
-    return found
+    return function
 
 
 def knobs(function: Callable[..., Any]) -> dict[str, Any]:
-    """The keyword-only parameters of a method and their defaults: its knobs, in order."""
+    """A method's knobs: its keyword-only parameters and their defaults, in order."""
     parameters = inspect.signature(function).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
-def checked_knobs(function: Callable[..., Any], given: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """`given`, once every key is known to be a knob of `function`.
+def checked_knobs(function: Callable[..., Any], values: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """`values` as a dict, checked to name only knobs of `function`.
 
     Raises:
         BadRequest: a key that is not a knob; the message lists the knobs.
     """
-    for key in given:
+    for key in values:
         if key not in knobs(function):
             raise unknown(f"{kind} knob", key, knobs(function) or ["(none)"])
-    return dict(given)
+    return dict(values)
 
 
 def first_line(function: Callable[..., Any]) -> str:

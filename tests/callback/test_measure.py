@@ -16,7 +16,7 @@ from overmem.callback.evaluation_set import encode_evaluation_set
 from overmem.callback.measure import log_metrics, measured, preserve_model_state
 from overmem.callback.memory import memory_bound
 from overmem.grading import grade
-from overmem.models.discovery import base_path, tokenizer_at
+from overmem.models.discovery import base_path, load_tokenizer
 from overmem.observe.completions import complete
 from overmem.observe.engines.decoding import EngineSettings
 from overmem.observe.engines.hf import HuggingFace
@@ -33,7 +33,7 @@ def pebble():
 
 def asked(model, **more):
     config = config_of({"data": DATA, "rows": 24, "side_rows": 12, "answers": True} | more)
-    return config, encode_evaluation_set(config, load_examples(config.data), model, tokenizer_at("pebble"))
+    return config, encode_evaluation_set(config, load_examples(config.data), model, load_tokenizer("pebble"))
 
 
 def test_it_is_what_an_audit_observes_of_the_same_split(pebble):

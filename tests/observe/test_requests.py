@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from overmem import store
-from overmem.models.discovery import base_path, tokenizer_of
+from overmem.models.discovery import base_path, find_tokenizer
 from overmem.observe.engines.hf import Decoding
 from overmem.observe.plan import planned
 
@@ -18,7 +18,7 @@ def test_the_requests_of_an_old_run_have_the_same_hashes_today(split):
     plan = store.read_plan(run)
     examples = store.read_examples(run, split)
     decoding = Decoding(**dict(plan.decoding) | {"temperatures": tuple(plan.decoding["temperatures"])})
-    tokenizer = tokenizer_of(run.root, [], base_path(str(plan.base)))
+    tokenizer = find_tokenizer(run.root, [], base_path(str(plan.base)))
     made = planned(tokenizer, {split: examples}, decoding, rows={split: len(examples)}, context=256, template=None)
     assert made[split].request == plan.requests[split]
     unit = {"weights": None, "request": made[split].request}

@@ -97,6 +97,15 @@ def test_a_checkpoint_whose_forward_pass_fails_is_noted_and_the_others_are_obser
     assert nll["checkpoint-4"].value is not None
 
 
+def test_an_error_in_a_callback_of_an_audit_is_raised_and_is_no_note_of_a_checkpoint(run, base, data_file):
+    def progress(what, done, total):
+        raise ValueError("the progress bar broke")
+
+    with pytest.raises(ValueError, match="the progress bar broke"):
+        audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, splits=("val",)), progress=progress)
+    assert not list(store.open_run(run).root.rglob("failed.json"))
+
+
 def test_a_pickled_checkpoint_is_refused_with_the_way_to_convert_it(run, base, data_file):
     folder = run / "checkpoint-2"
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from overmem import store
 from overmem.audit import Audit, audit
 from overmem.errors import BadRequest, Locked
-from overmem.models.discovery import find_checkpoints, tokenizer_of
+from overmem.models.discovery import find_checkpoints, find_tokenizer
 from overmem.models.loading import Skeleton
 
 
@@ -95,7 +95,7 @@ def test_adapters_share_one_base_found_from_their_own_config(adapters, base):
     found = find_checkpoints(adapters)
     assert [f.checkpoint.name for f in found] == ["base", "checkpoint-1", "checkpoint-2"]
     assert found[0].path == str(base)
-    tokenizer = tokenizer_of(adapters, found)
+    tokenizer = find_tokenizer(adapters, found)
     ids = AutoTokenizer.from_pretrained(base)("What is 1 plus 1?", return_tensors="pt")["input_ids"]
     assert tokenizer("x")["input_ids"] == AutoTokenizer.from_pretrained(base)("x")["input_ids"]
     shared = Skeleton(found[0].path)

@@ -15,7 +15,7 @@ from overmem.encoding import encode
 from overmem.errors import BadRequest
 from overmem.merging.options import Merge
 from overmem.merging.verb import merge
-from overmem.models.discovery import find_checkpoints, tokenizer_at
+from overmem.models.discovery import find_checkpoints, load_tokenizer
 from overmem.models.loading import Skeleton
 from overmem.models.virtual import prefix_of
 from overmem.training.recipe import parsed
@@ -91,7 +91,7 @@ def test_an_audit_scores_and_samples_what_was_trained(trained, base, data_file, 
     run, model = trained(method)
     done = audit(Audit(str(run.root), splits=("test",), max_new_tokens=4, dtype="float32"))
     assert not done.failures
-    tokenizer = tokenizer_at(str(base))
+    tokenizer = load_tokenizer(str(base))
     scores = store.read_scores(run, "checkpoint-6", "test")
     samples = store.read_samples(run, "checkpoint-6", "test")
     for i, example in enumerate(store.read_examples(run, "test")):

@@ -27,22 +27,22 @@ class SplitEstimate:
     """Expected tokens of the completions."""
     seconds: float
     accuracy: float | None
-    """The accuracy that the half width is computed at: of those measured in this run the closest to 0.5, else 0.5. None
-    where the split has no completions."""
+    """The accuracy at which the half width is computed: of those measured in this run the closest to 0.5, else 0.5.
+    None if the split has no completions or no example that fits the context."""
     accuracy_half_width: float | None
-    """Half the width of its 95% interval."""
+    """Half the width of its 95% interval; None where `accuracy` is."""
     nll_half_width: float | None
     """Half the width of the 95% interval of the nll per token, in nats, from the spread that the warm-up measured; None
-    where there was nothing to do."""
+    if there was nothing to do."""
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownExample:
     """One example as the model reads it, to check before anything is observed."""
 
     prompt: str
     solution: str
-    """With its end-of-sequence token."""
+    """Includes its end-of-sequence token."""
     ends: tuple[str, ...]
     """Tokens that end a completion, in addition to those of the model's generation config."""
 
@@ -73,8 +73,8 @@ class AuditEstimate:
     dtype: str
     warm_up_seconds: float
     splits: tuple[SplitEstimate, ...]
-    shown: Shown | None
-    """The first example; None where none fits the context."""
+    shown: ShownExample | None
+    """The first example; None if none fits the context."""
 
 
 def estimate_audit(config: Audit, *, say: Callable[[str], None] = lambda line: None) -> AuditEstimate:
@@ -142,11 +142,11 @@ def _cost(workload: Workload, throughput: Throughput) -> AuditEstimate:
     )
 
 
-def _shown(workload: Workload) -> Shown | None:
+def _shown(workload: Workload) -> ShownExample | None:
     tokenizer = workload.request.tokenizer
     for encoded in (e for split in workload.splits.values() for e in split.encoded):
         ends = tuple(tokenizer.decode([token]) for token in sorted(end_ids(tokenizer)))
-        return Shown(tokenizer.decode(encoded.prompt_ids), tokenizer.decode(encoded.solution_ids), ends)
+        return ShownExample(tokenizer.decode(encoded.prompt_ids), tokenizer.decode(encoded.solution_ids), ends)
     return None
 
 
@@ -158,10 +158,10 @@ def _split_cost(
     scored = sum("scores" in unit.kinds for unit in work) * sum(len(e.input_ids) for e in split.encoded)
     generated = sum("samples" in unit.kinds for unit in work) * throughput.generated(split)
     seconds = fsum(throughput.seconds(unit.split, unit.kinds) for unit in work)
-    p = observed.get(split.name, 0.5) if "samples" in split.kinds else None
-    low, high = wilson((p or 0.0) * n, n)
-    nll = quantile(0.975, n) * throughput.nll_spread / sqrt(n) if n and throughput.nll_spread else None
-    return SplitEstimate(split.name, n, scored, generated, seconds, p, None if p is None else (high - low) / 2, nll)
+    p = observed.get(split.name, 0.5) if "samples" in split.kinds and n else None
+    accuracy_half_width = None if p is None else (wilson(p * n, n)[1] - wilson(p * n, n)[0]) / 2
+    nll_half_width = quantile(0.975, n) * throughput.nll_spread / sqrt(n) if n and throughput.nll_spread else None
+    return SplitEstimate(split.name, n, scored, generated, seconds, p, accuracy_half_width, nll_half_width)
 
 
 def _accuracies(request: Request) -> dict[str, float]:

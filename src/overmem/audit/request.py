@@ -13,7 +13,7 @@ from overmem.audit.options import Audit
 from overmem.audit.sources import data_of, examples_of_run, held_out
 from overmem.encoding import VERBATIM, describe_prompt, encode
 from overmem.errors import BadRequest, unknown
-from overmem.models.discovery import CheckpointRef, describe_order, find_checkpoints, tokenizer_of
+from overmem.models.discovery import CheckpointRef, describe_order, find_checkpoints, find_tokenizer
 from overmem.models.files import stored_vocabulary
 from overmem.models.loading import Skeleton, check_device
 from overmem.observe.engines import engine_of
@@ -140,7 +140,7 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
     examples, carved_splits = loaded.splits, loaded.carved_splits
     template = VERBATIM if loaded.verbatim and "data" not in recipe else recipe.get("template")
     options = _options(config, template, previous, is_sized, device, say)
-    tokenizer = tokenizer_of(run.root, there, config.tokenizer)
+    tokenizer = find_tokenizer(run.root, there, config.tokenizer)
     say(_prompt_line(tokenizer, options["template"], loaded, known="data" in recipe or loaded.verbatim))
     context, vocabulary = model_limits(there)
     limit = options["max_new_tokens"] or longest_completion(examples, tokenizer, options["template"])

@@ -1,4 +1,4 @@
-"""Where an audit's examples come from: what is given, what the run names, or what only the run keeps."""
+"""Where an audit's examples come from: --data, the run's recipe or plan, or examples that only the run has."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,7 +14,7 @@ from overmem.training.recipe import read_data
 
 
 def data_of(config: Audit, recipe: Mapping[str, Any], existing_plan: Plan | None) -> Data | None:
-    """Where the examples come from; None where the run itself holds the only copy of them."""
+    """Where the examples come from; None if the run itself has the only copy of them."""
     if config.data is not None:
         return read_data(config.data)
     if "data" in recipe:
@@ -28,25 +28,25 @@ def data_of(config: Audit, recipe: Mapping[str, Any], existing_plan: Plan | None
 
 
 def examples_of_run(run: store.Run, existing_plan: Plan | None) -> dict[str, tuple[Example, ...]]:
-    """The examples that were passed to the run's callback, of which the run has the only copy."""
+    """The examples that were passed to the training callback, of which the run has the only copy."""
     planned = () if existing_plan is None else existing_plan.splits
     names = dict.fromkeys([*planned, *store.example_splits(run)])
     return {name: store.read_examples(run, name) for name in names if not SplitName.parse(name).is_derived}
 
 
 def held_out(config: Audit, recipe: Mapping[str, Any], data: Data, say: Callable[[str], None]) -> LoadedData:
-    """The splits; its `carved_splits` are those that the run may have been trained on.
+    """The splits; their `carved_splits` are those that the run may have been trained on.
 
-    Where a recipe says what the run was trained on, those rows are left out: other data, or other counts, split the
-    rows differently. Where none does, splits that were taken from training rows are not known to be held out.
+    Where a recipe says what the run was trained on, those rows are removed from evaluation: other data, or other
+    counts, split the rows differently. Without a recipe, splits taken from training rows may not be held out.
 
     Args:
         config: the options.
-        recipe: the run's own; empty for the run of another trainer.
+        recipe: the run's recipe; empty for the run of another trainer.
         data: where the examples come from.
         say: called with every note on the data.
     """
-    # What is scored is what was trained on: only overmem's own training appends answers to solutions.
+    # Solutions are scored as they were trained on: only overmem's own training appends answers to them.
     loaded = load(data, append_answers="data" in recipe)
     for note in loaded.notes:
         say(note)
@@ -66,15 +66,15 @@ def held_out(config: Audit, recipe: Mapping[str, Any], data: Data, say: Callable
     return replace(loaded, splits=kept, carved_splits=())
 
 
-def _trusted(data: Data, given: Data | None, config: Audit) -> Data:
-    """`data`, which a run's own files name, unless it would call functions that the user did not name.
+def _trusted(data: Data, from_user: Data | None, config: Audit) -> Data:
+    """`data`, which comes from a run's files, if it calls no functions that the user did not name.
 
     Raises:
-        BadRequest: it would. A run may be anybody's, and nothing that it says is executed.
+        BadRequest: it does. A run may be anybody's, and no code that it names is executed.
     """
-    if alien := functions_of(data) - (functions_of(given) if given else set()):
+    if untrusted := functions_of(data) - (functions_of(from_user) if from_user else set()):
         raise BadRequest(
-            f"the files of {config.run} name {', '.join(sorted(alien))} as its data, which is code; where that is "
-            f"yours, say so: --data {store.open_run(config.run).recipe_path}, or --data MODULE:FUNCTION"
+            f"the files of {config.run} name {', '.join(sorted(untrusted))} as its data, which is code; if you trust "
+            f"it, pass it yourself: --data {store.open_run(config.run).recipe_path}, or --data MODULE:FUNCTION"
         )
     return data

@@ -18,7 +18,7 @@ from overmem.callback.measure import log_metrics, measured, preserve_model_state
 from overmem.callback.memory import memory_bound
 from overmem.encoding import describe_prompt
 from overmem.errors import BadRequest
-from overmem.models.discovery import tokenizer_at
+from overmem.models.discovery import load_tokenizer
 from overmem.records import Checkpoint, Snapshot
 from overmem.tasks import not_held_out
 
@@ -138,7 +138,7 @@ class OvermemCallback(TrainerCallback):
             model, processing = arguments["model"], arguments["processing_class"]
             tokenizer = getattr(processing, "tokenizer", processing)
             if self.config.tokenizer or tokenizer is None:
-                tokenizer = tokenizer_at(self.config.tokenizer or base_name(model) or "")
+                tokenizer = load_tokenizer(self.config.tokenizer or base_name(model) or "")
             self._evaluation = encode_evaluation_set(self.config, self.source, model, tokenizer)
         return self._evaluation
 

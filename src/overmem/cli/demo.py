@@ -14,19 +14,19 @@ COMMAND = Demo
 
 
 def run(arguments: Arguments) -> int:
-    """Tell the story step by step and print where the report is."""
+    """Run the demo, announcing every step, and print where the report is."""
     config = parsed(Demo, arguments, "demo")
     quiet_libraries()
     step = 0
 
-    def tell(why: str, command: str) -> None:
+    def announce(why: str, command: str) -> None:
         nonlocal step
         step += 1
         bars.close()
         stdout.print(f"\n[bold]{step}. {escape(why)}[/]\n   [dim]$ {escape(command)}[/]", soft_wrap=True)
 
     with ExitStack() as bars:
-        page = demo(config, tell=tell, say=say, progress=lambda: bars.enter_context(bar()), show=show_verdict)
+        page = demo(config, announce=announce, say=say, progress=lambda: bars.enter_context(bar()), show=show_verdict)
     stdout.print(
         f"\n[bold]Report:[/] {escape(str(page.resolve()))}\nOn your own run: overmem audit RUN --data YOUR_DATA"
     )

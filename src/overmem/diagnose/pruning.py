@@ -1,4 +1,4 @@
-"""The checkpoint folders that a verdict leaves free to be deleted."""
+"""Which checkpoint folders may be deleted after a verdict."""
 
 import re
 import shutil
@@ -12,9 +12,9 @@ from overmem.verdict.selection import prunable
 def prune(run: store.Run, verdict: Verdict, *, yes: bool = False) -> tuple[str, ...]:
     """The checkpoint folders that may be deleted, in time order; with `yes` they are deleted.
 
-    Never the recommended one, its neighbours among those that the verdict judged, the last, or one that it did not
-    judge. Neighbours are those of the verdict, not those on disk: pruning again deletes nothing more. None where
-    nothing is recommended, and none on reduced evidence.
+    Kept are the recommended checkpoint, its neighbours in the verdict, the last one, and those that were not judged.
+    Neighbours are those in the verdict, not on disk, so pruning again deletes nothing more. Nothing may be deleted if
+    nothing is recommended, or if the verdict comes from logged curves only.
 
     Args:
         run: the run.
@@ -22,28 +22,28 @@ def prune(run: store.Run, verdict: Verdict, *, yes: bool = False) -> tuple[str, 
         yes: delete them.
 
     Raises:
-        Locked: another process writes to the run, so nothing was deleted.
+        Locked: another process writes to the run. Nothing was deleted.
     """
     if verdict.recommended is None or verdict.evidence != "observations":
         return ()
     judged = [v.checkpoint.name for v in verdict.checkpoints if v.checkpoint.step > 0]
-    judged = [name for name in judged if re.fullmatch(r"(checkpoint|merged)-[\w.-]+", name)]  # no way out of the run
+    judged = [name for name in judged if re.fullmatch(r"(checkpoint|merged)-[\w.-]+", name)]  # never a path out of it
     merged = {c.name: c.merged_from for c in store.read_checkpoints(run)} if run.plan_path.is_file() else {}
-    needed = merged.get(verdict.recommended.checkpoint or "", ())
-    kept = [verdict.recommended.checkpoint] if not needed else list(needed)
-    free = set(judged)
+    sources = merged.get(verdict.recommended.checkpoint or "", ())
+    kept = [verdict.recommended.checkpoint] if not sources else list(sources)
+    deletable = set(judged)
     for name in kept:
-        free &= set(prunable(verdict.checkpoints, name, judged))
+        deletable &= set(prunable(verdict.checkpoints, name, judged))
     if not yes:
-        return _on_disk(run, judged, free)
+        return _on_disk(run, judged, deletable)
     with store.locked(run):
-        deleted = _on_disk(run, judged, free)
+        deleted = _on_disk(run, judged, deletable)
         for name in deleted:
             shutil.rmtree(run.root / name)
     return deleted
 
 
-def _on_disk(run: store.Run, judged: Sequence[str], free: Collection[str]) -> tuple[str, ...]:
-    """Those of the free checkpoints whose folders are there, in time order. The last one on disk is never free."""
-    here = [name for name in judged if (run.root / name).is_dir()]
-    return tuple(name for name in here[:-1] if name in free)
+def _on_disk(run: store.Run, judged: Sequence[str], deletable: Collection[str]) -> tuple[str, ...]:
+    """The deletable checkpoints whose folders exist, in time order, without the last folder on disk."""
+    on_disk = [name for name in judged if (run.root / name).is_dir()]
+    return tuple(name for name in on_disk[:-1] if name in deletable)

@@ -1,5 +1,5 @@
-"""Models on disk and in memory: which checkpoints a run has, their order in time, and their weights in one skeleton.
+"""Models on disk and in memory: which checkpoints a run has, their order in time, and how their weights are loaded.
 
-Reads what any Hugging Face trainer writes: full weights in safetensors (one file or shards) and PEFT adapters.
-Pickled weights are refused.
+Reads what any Hugging Face trainer writes: full weights in safetensors (one file or shards) and PEFT adapters. Pickled
+weights are refused.
 """

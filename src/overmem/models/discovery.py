@@ -13,11 +13,11 @@ from overmem.models.files import PICKLED, fingerprint, json_object
 from overmem.records import Checkpoint
 
 MERGE_NOTE = "overmem-merge.json"
-"""Written into a merged folder by `overmem merge`: sources, rule, weights."""
+"""File in a merged checkpoint's folder, written by `overmem merge`: sources, rule, weights."""
 _NUMBERED = re.compile(
     r"(?:.*[-_.])?(?:checkpoint|ckpt|global_?step|step|iter|iteration|epoch)s?[-_=]?(?P<number>\d+)", re.I
 )
-"""A folder's name that ends in its step or epoch."""
+"""A folder name that ends in a step or an epoch."""
 _UNNUMBERED = re.compile(
     r"(?:checkpoint|model|epoch|ckpt)?[-_]?(?:final|best|last|latest)(?:[-_](?:model|checkpoint))?", re.I
 )
@@ -41,13 +41,13 @@ def find_checkpoints(root: Path, base: str | None = None) -> list[CheckpointRef]
 
     A trained checkpoint is a folder `checkpoint-<step>`, or one that holds a model and whose name ends in a number
     (`step_100`, `global_step_100`, `iter_0000100`, `epoch_1`) or is `final`, `best` or the like, or the model in `root`
-    itself. Its step is that of its own trainer_state.json, else the number in its name; epochs count from 1. Copies of
-    another checkpoint (`checkpoint-best`, a final model that is the last checkpoint) are left out.
+    itself. Its step is read from its trainer_state.json, else from its name; epochs count from 1. Copies of another
+    checkpoint (`checkpoint-best`, a final model equal to the last checkpoint) are left out.
 
     Raises:
         BadRequest: no checkpoint in `root`.
     """
-    trained = [CheckpointRef(_in_time(folder, step), str(folder)) for folder, step in _numbered(root)]
+    trained = [CheckpointRef(_trained(folder, step), str(folder)) for folder, step in _numbered(root)]
     trained.sort(key=lambda ref: ref.checkpoint.step)
     merged = [
         CheckpointRef(_merged(folder), str(folder)) for folder in sorted(root.glob("merged-*")) if folder.is_dir()
@@ -67,8 +67,8 @@ def find_checkpoints(root: Path, base: str | None = None) -> list[CheckpointRef]
 
 
 def describe_order(refs: Sequence[CheckpointRef]) -> str:
-    """A sentence on checkpoints whose place in time is only known from their names; empty where there is none."""
-    guessed = [
+    """A sentence on checkpoints whose step is known from their names only; empty where there is none."""
+    named = [
         f"{ref.checkpoint.name} as step {ref.checkpoint.step}"
         for ref in refs
         if ref.checkpoint.step > 0
@@ -76,9 +76,9 @@ def describe_order(refs: Sequence[CheckpointRef]) -> str:
         and _step_in_state(Path(ref.path)) is None
         and not re.fullmatch(r"checkpoint-\d+", ref.checkpoint.name)
     ]
-    if not guessed:
+    if not named:
         return ""
-    return f"no trainer_state.json, so the order is that of the names: {', '.join(guessed)}"
+    return f"no trainer_state.json, so the order is that of the names: {', '.join(named)}"
 
 
 def _numbered(root: Path) -> list[tuple[Path, int]]:
@@ -89,7 +89,7 @@ def _numbered(root: Path) -> list[tuple[Path, int]]:
     named = [
         (p, m) for p in sorted(root.glob("*")) if p.is_dir() and (m := _NUMBERED.fullmatch(p.name)) and _has_model(p)
     ]
-    # A model saved after epoch 0 or step 0 is not the base: numbers that count from 0 are moved to count from 1.
+    # A model saved after epoch 0 or step 0 is not the base: numbers that count from 0 are shifted to count from 1.
     offset = 1 if any(int(m["number"]) == 0 for _, m in named) else 0
     steps = [(p, _step_in_state(p), int(m["number"]) + offset) for p, m in named]
     if all(state for _, state, _ in steps):
@@ -98,7 +98,7 @@ def _numbered(root: Path) -> list[tuple[Path, int]]:
 
 
 def _unnumbered(root: Path, trained: Sequence[CheckpointRef]) -> list[CheckpointRef]:
-    """Models without a number in their name that are no copy of a numbered one: `final`, `best`, the folder itself."""
+    """Models without a number in their name that are not copies of numbered ones: `final`, `best`, `root` itself."""
     folders = [*(p for p in sorted(root.glob("*")) if p.is_dir() and _UNNUMBERED.fullmatch(p.name)), root]
     folders = [folder for folder in folders if _has_model(folder)]
     last = max((ref.checkpoint.step for ref in trained), default=0)
@@ -111,12 +111,12 @@ def _unnumbered(root: Path, trained: Sequence[CheckpointRef]) -> list[Checkpoint
         seen.add(weights)
         last = _step_in_state(folder) or last + 1
         name = "final" if folder == root else folder.name
-        refs.append(CheckpointRef(replace(_in_time(folder, last), name=name), str(folder)))
+        refs.append(CheckpointRef(replace(_trained(folder, last), name=name), str(folder)))
     return sorted(refs, key=lambda ref: ref.checkpoint.step)
 
 
 def _has_model(folder: Path) -> bool:
-    """Whether a folder holds a model or an adapter, whether or not its weights can be read."""
+    """Whether a folder holds a model or an adapter, readable or not."""
     return any((folder / name).is_file() for name in ("config.json", "adapter_config.json")) and any(
         next(folder.glob(pattern), None) for pattern in ("*.safetensors", *PICKLED)
     )
@@ -137,11 +137,11 @@ def _step_in_state(folder: Path) -> int | None:
 
 
 def base_path(model: str) -> str:
-    """Where the weights of a model name are: the embedded `pebble`, or the folder or hub id itself."""
+    """The folder or hub id of a model name; `pebble` is the folder of the embedded model."""
     return str(resources.files("overmem") / "assets" / "pebble") if model == "pebble" else model
 
 
-def tokenizer_at(model: str) -> PreTrainedTokenizerBase:
+def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
     """The tokenizer of a model name, folder or hub id.
 
     Raises:
@@ -153,14 +153,14 @@ def tokenizer_at(model: str) -> PreTrainedTokenizerBase:
         raise BadRequest(f"no tokenizer at {model!r}: {error}") from error
 
 
-def tokenizer_of(root: Path, refs: list[CheckpointRef], name: str | None = None) -> PreTrainedTokenizerBase:
-    """The tokenizer: the named one, else the run's, a checkpoint's, or the base model's.
+def find_tokenizer(root: Path, refs: list[CheckpointRef], name: str | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer: the named one, else the first of the run's, a checkpoint's, or the base model's.
 
     Raises:
         BadRequest: none of these has one.
     """
     if name:
-        return tokenizer_at(name)
+        return load_tokenizer(name)
     places = [str(root), *(ref.path for ref in reversed(refs))]
     for place in places:
         folder = Path(place)
@@ -192,8 +192,8 @@ def _base_of(refs: list[CheckpointRef]) -> str | None:
     return None
 
 
-def _in_time(folder: Path, step: int) -> Checkpoint:
-    """A checkpoint with its epoch and cumulative learning rate, where the trainer's log has them."""
+def _trained(folder: Path, step: int) -> Checkpoint:
+    """A trained checkpoint, with its epoch and cumulative learning rate where trainer_state.json has them."""
     try:
         state = json_object(folder / "trainer_state.json")
     except (OSError, ValueError):

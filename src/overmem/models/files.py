@@ -14,7 +14,7 @@ PICKLED = ("pytorch_model*.bin", "adapter_model.bin", "*.pt", "*.pth", "*.ckpt")
 _EMBEDDING = re.compile(
     r"(?:embed_tokens|wte|embed_in|word_embeddings|lm_head|embed_out)(?:\.modules_to_save)?\.weight$"
 )
-"""The matrices with one row per token, by their usual names."""
+"""Usual names of the matrices that have one row per token."""
 _INCIDENTAL = {
     "_name_or_path", "transformers_version", "use_cache", "dtype", "torch_dtype",
     "base_model_name_or_path", "revision", "inference_mode", "peft_version", "auto_mapping",
@@ -34,7 +34,7 @@ def json_object(path: Path) -> dict[str, Any]:
     return content
 
 
-def shape_of(folder: Path, name: str = "config.json") -> dict[str, Any]:
+def relevant_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
     """A configuration without incidental keys; empty where there is none or it cannot be read."""
     try:
         config = json_object(folder / name)
@@ -47,7 +47,7 @@ def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of a folder, in order.
 
     Raises:
-        BadCheckpoint: none there; where there are only pickles, the message says how to convert them.
+        BadCheckpoint: there are none. Where there are only pickles, the message says how to convert them.
     """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
@@ -57,7 +57,7 @@ def weight_files(folder: Path) -> list[Path]:
         if any(not name.startswith(("optimizer", "scheduler", "rng_state", "scaler")) for name in pickles):
             raise BadCheckpoint(
                 f"{folder} holds pickled weights only ({', '.join(pickles)}), which overmem never loads because a "
-                "pickle runs code; convert them where you trust the file: AutoModelForCausalLM.from_pretrained(folder)"
+                "pickle runs code; if you trust the file, convert it: AutoModelForCausalLM.from_pretrained(folder)"
                 ".save_pretrained(folder, safe_serialization=True)"
             )
         raise BadCheckpoint(f"{folder} holds no weights: model.safetensors or adapter_model.safetensors is expected")
@@ -65,7 +65,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def _other_format(folder: Path) -> str:
-    """What is in a folder without safetensors and the command that converts it; empty for plain pickles or nothing."""
+    """What a folder without safetensors holds, and the command that converts it; empty for plain pickles or nothing."""
     if next(folder.glob("pytorch_model_fsdp*"), None) or next(folder.glob("**/__*_*.distcp"), None):
         return (
             f"{folder} holds FSDP shards only; merge them: accelerate merge-weights "
@@ -73,7 +73,7 @@ def _other_format(folder: Path) -> str:
         )
     if next(folder.glob("**/*_model_states.pt"), None) or (folder / "zero_to_fp32.py").is_file():
         return (
-            f"{folder} holds DeepSpeed ZeRO shards only; where you trust the files, convert them: "
+            f"{folder} holds DeepSpeed ZeRO shards only; if you trust the files, convert them: "
             f"python {folder}/zero_to_fp32.py {folder} {folder} --safe_serialization"
         )
     if gguf := sorted(p.name for p in folder.glob("*.gguf")):
@@ -84,13 +84,13 @@ def _other_format(folder: Path) -> str:
     if (folder / "adapter_model.bin").is_file():
         return (
             f"{folder} holds a pickled adapter only (adapter_model.bin), which overmem never loads because a pickle "
-            "runs code; where you trust it, convert it: safetensors.torch.save_file(torch.load('adapter_model.bin',"
+            "runs code; if you trust it, convert it: safetensors.torch.save_file(torch.load('adapter_model.bin',"
             " weights_only=True), 'adapter_model.safetensors')"
         )
     return ""
 
 
-def names_in(files: list[Path]) -> set[str]:
+def tensor_names(files: list[Path]) -> set[str]:
     """The names of the tensors in weight files."""
     names: set[str] = set()
     for file in files:
@@ -100,7 +100,7 @@ def names_in(files: list[Path]) -> set[str]:
 
 
 def stored_vocabulary(path: str) -> int:
-    """Rows of the embedding or output matrix that a checkpoint's weight files hold; 0 where they hold none."""
+    """Rows of the embedding or output matrix in a checkpoint's weight files; 0 where they hold neither."""
     rows = 0
     for file in sorted(Path(path).glob("*.safetensors")) if Path(path).is_dir() else ():
         try:
@@ -116,23 +116,23 @@ def stored_vocabulary(path: str) -> int:
 def fingerprint(path: str, base: str | None = None) -> str:
     """A hash that changes with what a checkpoint computes.
 
-    Of its configuration, and of names, sizes, headers and 64 evenly spaced blocks of every weight file: training moves
-    every block, so a sample of them tells two checkpoints apart without reading gigabytes. Of an adapter also the
-    fingerprint of its base. A hub id that is not a folder is its own fingerprint.
+    It covers the configuration, and the name, size, header and 64 evenly spaced blocks of every weight file: training
+    changes every block, so a sample of them distinguishes checkpoints without reading gigabytes. That of an adapter
+    covers the fingerprint of its base too. A hub id that is not a folder is its own fingerprint.
 
     Args:
         path: folder or hub id.
-        base: folder or hub id of the model that an adapter changes; None where it is not known.
+        base: folder or hub id of the model that an adapter changes; None if unknown.
 
     Raises:
-        BadCheckpoint: no weights there, or pickled ones only.
+        BadCheckpoint: there are no weights, or pickled ones only.
     """
     folder = Path(path)
     if not folder.is_dir():
         return f"hub:{path}"
     digest = hashlib.sha256()
     for name in ("config.json", "adapter_config.json"):
-        digest.update(json.dumps(shape_of(folder, name), sort_keys=True).encode())
+        digest.update(json.dumps(relevant_config(folder, name), sort_keys=True).encode())
     if base is not None and (folder / "adapter_config.json").is_file():
         digest.update(fingerprint(base).encode())
     for file in weight_files(folder):

@@ -1,4 +1,4 @@
-"""The output layer of a causal language model, in the few forms that architectures give it."""
+"""The output layer of a causal language model, in the forms that architectures use."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ class Head:
 
 
 def logits_of(head: Head, rows: Float[Tensor, "m hidden"]) -> Float[Tensor, "m vocab"]:
-    """The logits of some rows, at least in float32."""
+    """The logits of some rows, in float32 or float64."""
     if rows.is_cuda and rows.dtype in (torch.bfloat16, torch.float16):
         logits = torch.mm(rows, head.weight.t(), out_dtype=torch.float32)
     else:
@@ -37,10 +37,10 @@ def logits_of(head: Head, rows: Float[Tensor, "m hidden"]) -> Float[Tensor, "m v
 
 
 def head_of(model: nn.Module) -> Head:
-    """The output layer of a transformers causal language model (PEFT wrappers taken off), with its gradient.
+    """The output layer of a transformers causal language model, with or without PEFT; gradients flow through it.
 
     Raises:
-        BadRequest: the layer is not one matrix product that can be read.
+        BadRequest: the layer is not a plain matrix product.
     """
     layer: Any = model.get_output_embeddings()  # type: ignore[operator]
     if layer is None:
@@ -51,10 +51,10 @@ def head_of(model: nn.Module) -> Head:
 
 
 def check_head(model: nn.Module) -> None:
-    """Compare the output layer as it is understood here with the model's own logits, on three tokens.
+    """Compare the logits of `head_of` with the model's own, on three tokens.
 
     Raises:
-        BadRequest: they differ: the architecture does something more to its logits, and a loss would be wrong.
+        BadRequest: they differ: the architecture transforms its logits in another way, and the loss would be wrong.
     """
     inner: Any = model
     head, was_training = head_of(inner), inner.training
@@ -66,21 +66,21 @@ def check_head(model: nn.Module) -> None:
     inner.eval()
     try:
         with torch.no_grad():
-            theirs = inner(input_ids=ids, use_cache=False).logits[0].float()
-            state = inner.base_model(input_ids=ids, use_cache=False).last_hidden_state[0]
-            ours = logits_of(head, state.to(head.weight)).float()
+            expected = inner(input_ids=ids, use_cache=False).logits[0].float()
+            hidden = inner.base_model(input_ids=ids, use_cache=False).last_hidden_state[0]
+            logits = logits_of(head, hidden.to(head.weight)).float()
     finally:
         inner.train(was_training)
     tolerance = 1e-3 if head.weight.dtype in (torch.float32, torch.float64) else 3e-2
-    if (ours - theirs.to(ours.device)).abs().max() > tolerance * (1 + theirs.abs().max()):
+    if (logits - expected.to(logits.device)).abs().max() > tolerance * (1 + expected.abs().max()):
         raise BadRequest(
-            f"the logits of {type(inner).__name__} are not hidden states times its output matrix; overmem "
-            "knows a scale and a soft cap, and would train this one on a wrong loss"
+            f"the logits of {type(inner).__name__} are not hidden states times its output matrix; a scale and a soft "
+            "cap are supported, anything else would make the loss wrong"
         )
 
 
 def _scale(config: Any) -> float:
-    """The factor that the architecture puts on its logits: most none, Cohere and Falcon-H1 times, Granite divided."""
+    """The factor on the logits: 1 in most architectures; Cohere and Falcon-H1 multiply, Granite divides."""
     for name in ("logit_scale", "output_multiplier", "lm_head_multiplier"):
         if getattr(config, name, None) is not None:
             return float(getattr(config, name))
@@ -91,20 +91,22 @@ def _scale(config: Any) -> float:
 
 
 def _weight(layer: Any) -> Tensor:
-    """The matrix of an output layer; with LoRA on it, the matrix that the two make together."""
+    """The matrix of an output layer, with the LoRA update added if it has one."""
     if hasattr(layer, "get_delta_weight") and hasattr(layer, "get_base_layer"):
         return _with_adapters(layer)
     weight: Any = layer.weight
     if hasattr(weight, "ds_id") and weight.numel() == 0:
-        raise BadRequest("DeepSpeed ZeRO-3 has taken the output matrix apart: use ZeRO-2, or FSDP2")
+        raise BadRequest("DeepSpeed ZeRO-3 has partitioned the output matrix: use ZeRO-2, or FSDP2")
     if not isinstance(weight, Tensor) or weight.dim() != 2 or not weight.is_floating_point():
-        raise BadRequest(f"the output layer ({type(layer).__name__}) is no floating-point matrix: leave it unquantised")
-    whole: Tensor = weight.full_tensor() if hasattr(weight, "full_tensor") else weight
-    return whole
+        raise BadRequest(
+            f"the output layer ({type(layer).__name__}) is not a floating-point matrix: leave it unquantised"
+        )
+    full: Tensor = weight.full_tensor() if hasattr(weight, "full_tensor") else weight
+    return full
 
 
 def _with_adapters(layer: Any) -> Tensor:
-    """Base matrix plus the active adapters' low-rank products, differentiable for the adapters."""
+    """The base matrix plus the low-rank products of the active adapters, differentiable with respect to these."""
     matrix = _weight(layer.get_base_layer())
     if layer.merged or layer.disable_adapters:
         return matrix
@@ -120,9 +122,9 @@ def _with_adapters(layer: Any) -> Tensor:
 
 
 def base_of(model: nn.Module) -> nn.Module:
-    """The transformers model beneath DDP, DeepSpeed, torch.compile and PEFT."""
+    """The transformers model inside DDP, DeepSpeed, torch.compile and PEFT wrappers."""
     from accelerate.utils import extract_model_from_parallel  # type: ignore[import-untyped]
 
     inner: Any = extract_model_from_parallel(model, keep_fp32_wrapper=True)
-    found: nn.Module = inner.get_base_model() if hasattr(inner, "get_base_model") else inner
-    return found
+    base: nn.Module = inner.get_base_model() if hasattr(inner, "get_base_model") else inner
+    return base

@@ -10,13 +10,13 @@ from transformers import AutoModelForCausalLM
 
 from overmem.errors import BadCheckpoint, BadRequest, unknown
 from overmem.models.discovery import CheckpointRef
-from overmem.models.files import json_object, names_in, shape_of, weight_files
+from overmem.models.files import json_object, relevant_config, tensor_names, weight_files
 from overmem.models.virtual import without_prompt_learning
 
 Model: TypeAlias = Any
 """A transformers causal language model, or PEFT's wrapper around one."""
 KEEPS_BASE = (True, False, None, "gaussian", "eva", "orthogonal")
-"""Initialisations that leave the base weights as they are (pissa, olora, corda and loftq do not)."""
+"""LoRA initialisations that do not change the base weights (pissa, olora, corda and loftq do)."""
 
 
 def check_device(device: str) -> None:
@@ -34,7 +34,7 @@ def check_device(device: str) -> None:
 
 @dataclass
 class Skeleton:
-    """One model in memory whose weights are replaced from checkpoint to checkpoint instead of loading each model."""
+    """One model in memory; each checkpoint's weights are copied into it, which is faster than loading every model."""
 
     base: str | None
     """Folder or hub id of the base model; needed for adapters."""
@@ -42,27 +42,27 @@ class Skeleton:
     dtype: torch.dtype = torch.float32
     _model: Any = field(default=None, repr=False)
     _config: dict[str, Any] = field(default_factory=dict, repr=False)
-    _holds: str = field(default="", repr=False)
-    _restores: bool = field(default=False, repr=False)
+    _loaded_path: str = field(default="", repr=False)
+    _can_unload: bool = field(default=False, repr=False)
 
     def model(self, ref: CheckpointRef) -> Model:
         """The model with this checkpoint's weights, in evaluation mode.
 
         Raises:
-            BadCheckpoint: pickled, truncated, missing or ill-shaped weights, or anything else that a library raises.
-            BadRequest: the model does not fit the device.
+            BadCheckpoint: pickled, truncated, missing or misshapen weights, or any other error of a library.
+            BadRequest: the model does not fit on the device.
         """
-        if self._model is not None and self._holds == ref.path:
+        if self._model is not None and self._loaded_path == ref.path:
             return self._model
         try:
             model = self._with_adapter(ref) if ref.is_adapter else self._with_weights(ref.path)
         except torch.OutOfMemoryError as error:
             self._model = None
-            raise BadRequest(f"{ref.path} does not fit {self.device}: {error}; allowed: another --device") from error
+            raise BadRequest(f"{ref.path} does not fit on {self.device}: {error}; allowed: another --device") from error
         except (BadCheckpoint, BadRequest):
             self._model = None
             raise
-        except Exception as error:  # libraries raise anything for a folder they cannot read: one checkpoint's trouble
+        except Exception as error:  # libraries raise anything for a folder they cannot read
             self._model = None
             raise BadCheckpoint(f"{ref.path} cannot be loaded: {type(error).__name__}: {error}") from error
         model.train(False)
@@ -70,20 +70,20 @@ class Skeleton:
 
     def _with_weights(self, path: str) -> Model:
         folder = Path(path)
-        if self._model is not None and self._holds == path:
+        if self._model is not None and self._loaded_path == path:
             return self._model
         if not folder.is_dir():
-            return self._loaded(path)
+            return self._load(path)
         files = weight_files(folder)
-        config = shape_of(folder)
-        if self._model is None or config != self._config or not _fits(self._model, files):
-            return self._loaded(path)
-        self._holds = ""
-        _swap(self._model, files)
-        self._holds = path
+        config = relevant_config(folder)
+        if self._model is None or config != self._config or not _same_shapes(self._model, files):
+            return self._load(path)
+        self._loaded_path = ""
+        _copy_weights(files, self._model)
+        self._loaded_path = path
         return self._model
 
-    def _loaded(self, path: str) -> Model:
+    def _load(self, path: str) -> Model:
         self._model = None
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             path, dtype=self.dtype, use_safetensors=True, output_loading_info=True, trust_remote_code=False
@@ -92,7 +92,7 @@ class Skeleton:
         if info["missing_keys"]:
             raise BadCheckpoint(f"{path} lacks weights: {', '.join(sorted(info['missing_keys'])[:5])}")
         self._model = model.to(self.device)
-        self._config, self._holds = shape_of(Path(path)), path
+        self._config, self._loaded_path = relevant_config(Path(path)), path
         return self._model
 
     def _with_adapter(self, ref: CheckpointRef) -> Model:
@@ -102,9 +102,8 @@ class Skeleton:
             raise BadCheckpoint(f"{ref.path} is an adapter and its base model is not known; give --base")
         files = weight_files(Path(ref.path))
         if self._model is not None and hasattr(self._model, "peft_config"):
-            kept = self._model if self._restores else None
-            self._model = kept.unload() if kept is not None else None
-            self._holds = self.base if kept is not None else ""
+            self._model = self._model.unload() if self._can_unload else None
+            self._loaded_path = self.base if self._can_unload else ""
         base = self._with_weights(self.base)
         config = json_object(Path(ref.path) / "adapter_config.json")
         is_lora = config.get("peft_type") == "LORA"
@@ -114,20 +113,20 @@ class Skeleton:
                 "cannot be recomputed; convert it to plain LoRA: model.save_pretrained(folder, "
                 "path_initial_model_for_weight_conversion=<adapter saved before training>)"
             )
-        self._restores = is_lora and config.get("init_lora_weights", True) in KEEPS_BASE
+        self._can_unload = is_lora and config.get("init_lora_weights", True) in KEEPS_BASE
         model: Any = PeftModel.from_pretrained(base, ref.path, torch_device=self.device)
         expected = set(get_peft_model_state_dict(model, save_embedding_layers=False))
-        if lacking := sorted(expected - names_in(files)):  # PEFT only warns of it
+        if missing := sorted(expected - tensor_names(files)):  # PEFT only warns
             self._model = None
-            raise BadCheckpoint(f"{ref.path} lacks weights: {', '.join(lacking[:5])}")
-        prompt = model.active_peft_config.is_prompt_learning
-        self._model = without_prompt_learning(model, ref.path) if prompt else model
-        self._holds = ref.path
+            raise BadCheckpoint(f"{ref.path} lacks weights: {', '.join(missing[:5])}")
+        is_prompt = model.active_peft_config.is_prompt_learning
+        self._model = without_prompt_learning(model, ref.path) if is_prompt else model
+        self._loaded_path = ref.path
         return self._model
 
 
-def _fits(model: Model, files: list[Path]) -> bool:
-    """Whether the files name every weight of the model, in its shapes (tied ones once)."""
+def _same_shapes(model: Model, files: list[Path]) -> bool:
+    """Whether the files hold every weight of the model in its shape (tied weights once) and nothing else."""
     shapes: dict[str, tuple[int, ...]] = {}
     for file in files:
         with safe_open(file, framework="pt") as stream:
@@ -140,8 +139,8 @@ def _fits(model: Model, files: list[Path]) -> bool:
 
 
 @torch.no_grad()
-def _swap(model: Model, files: list[Path]) -> None:
-    """Copy every tensor of `files` into `model`, one at a time."""
+def _copy_weights(files: list[Path], model: Model) -> None:
+    """Copy every tensor in `files` into `model`, one at a time."""
     targets = model.state_dict()
     for file in files:
         with safe_open(file, framework="pt") as stream:

@@ -1,4 +1,4 @@
-"""A learnt prompt as tokens: its embeddings get ids of their own, so that the model is a plain one with a prefix."""
+"""Soft prompts as virtual tokens: their embeddings get token ids, so that the model is a plain one with a prefix."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from overmem.errors import BadCheckpoint
 
 
-class WithVirtual(nn.Module):
-    """An embedding layer in which the ids behind the last stand for given embeddings."""
+class EmbeddingWithVirtualTokens(nn.Module):
+    """An embedding layer extended by virtual tokens, whose ids follow those of the vocabulary."""
 
     def __init__(self, layer: Any, virtual: Float[Tensor, "tokens width"]) -> None:
         super().__init__()
@@ -20,24 +20,24 @@ class WithVirtual(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The matrix of the real tokens."""
+        """The embedding matrix of the real tokens."""
         return self.layer.weight  # type: ignore[no-any-return]
 
     def forward(self, ids: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time width"]:
-        """Embeddings, the real tokens' as the layer makes them."""
-        rows: Any = self.virtual
-        real: Tensor = self.layer(ids.clamp(max=self.first - 1))
-        return torch.where((ids >= self.first)[..., None], rows[(ids - self.first).clamp(min=0)].to(real), real)
+        """Embeddings; those of real tokens come from the wrapped layer."""
+        virtual: Any = self.virtual
+        real: Tensor = self.layer(ids.clamp(max=self.first - 1))  # [batch time] -> [batch time width]
+        return torch.where((ids >= self.first)[..., None], virtual[(ids - self.first).clamp(min=0)].to(real), real)
 
 
 def without_prompt_learning(model: Any, path: str) -> Any:
-    """The base model of a PEFT prompt, its virtual tokens known as `model.prefix_ids`: put them before every prompt.
+    """The base model of a PEFT soft prompt, with `model.prefix_ids`: the virtual tokens to put before every prompt.
 
-    PEFT's own wrapper adds the embeddings to every forward call, also to one that goes on from a cache, and before the
-    padding of a row that is padded on the left.
+    PEFT's own wrapper prepends the embeddings in every forward call, even in one that continues from a cache, and to
+    the left of left padding.
 
     Raises:
-        BadCheckpoint: a prompt that is no embeddings but keys and values (prefix tuning and its kin).
+        BadCheckpoint: the prompt consists of keys and values and not of embeddings (prefix tuning).
     """
     kind = model.active_peft_config.peft_type.value
     if kind not in ("PROMPT_TUNING", "P_TUNING"):
@@ -45,12 +45,12 @@ def without_prompt_learning(model: Any, path: str) -> Any:
     with torch.no_grad():
         virtual = model.get_prompt(batch_size=1)[0]
     inner = model.get_base_model()
-    layer = WithVirtual(inner.get_input_embeddings(), virtual.detach().clone())
+    layer = EmbeddingWithVirtualTokens(inner.get_input_embeddings(), virtual.detach().clone())
     inner.set_input_embeddings(layer)
     inner.prefix_ids = tuple(range(layer.first, layer.first + len(virtual)))
     return inner
 
 
 def prefix_of(model: Any) -> tuple[int, ...]:
-    """The ids to put before every prompt: none but for a model with a learnt prompt."""
+    """The ids to put before every prompt; empty unless the model has a soft prompt."""
     return tuple(getattr(model, "prefix_ids", ()))

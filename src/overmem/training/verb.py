@@ -19,7 +19,7 @@ from overmem.encoding import IGNORED, encode
 from overmem.errors import BadRequest, unknown
 from overmem.losses import LOSSES
 from overmem.losses.driver import model_loss
-from overmem.models.discovery import base_path, tokenizer_at
+from overmem.models.discovery import base_path, load_tokenizer
 from overmem.records import Example
 from overmem.tables import checked_knobs, resolve
 from overmem.tasks import load
@@ -77,7 +77,7 @@ def train(
         if is_first:
             _check_same_recipe(run, recipe)
             store.write_recipe(run, recipe)
-        tokenizer = tokenizer_at(recipe.model)
+        tokenizer = load_tokenizer(recipe.model)
         rows = {
             split: _encoded(tokenizer, loaded.splits.get(split, ()), recipe, split, say) for split in ("train", "val")
         }

@@ -1,6 +1,6 @@
-"""Whether train and val come from one distribution: where they do not, a rise of perplexity is not memorization."""
+"""Whether train and val come from the same distribution: if not, a rise of perplexity is not memorization."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -17,19 +17,19 @@ class Mismatch:
     """Whether val and train differ before anything could have been memorized."""
 
     differs: bool | None
-    """None: they could not be compared."""
+    """None if they could not be compared."""
     checkpoint: Checkpoint | None = None
-    """Where they were compared; None where they were not, or where the user declared the answer."""
+    """Where they were compared; None if they were not, or if the user declared the answer."""
     gap: Estimate = NOT_MEASURED
-    """The nll of val minus that of train there, in nats per token."""
+    """nll of val minus nll of train at that checkpoint, in nats per token."""
     note: str = ""
     """Why they could not be compared."""
 
 
 def mismatch(train: Curves | None, val: Curves, limits: Limits = DEFAULT) -> Mismatch:
-    """Whether the two splits differ at the base model, which has seen neither.
+    """Whether the two splits differ at the base model, which was trained on neither.
 
-    Without a base model they are compared at the first checkpoint, but only if that lies within the first half epoch.
+    Without a base model they are compared at the first checkpoint, if that is within the first half epoch.
     They differ where |nll(train) - nll(val)| is shown to exceed d_nll nats per token.
     """
     if train is None:
@@ -44,7 +44,9 @@ def mismatch(train: Curves | None, val: Curves, limits: Limits = DEFAULT) -> Mis
         if gap.value is None or gap.low is None or gap.high is None:
             continue
         stderr = (gap.high - gap.low) / (2 * statistics.Z)
-        level = statistics.ratio(val.nll_sums[i], val.token_counts.astype(np.float64)).value or 0.0
+        level = _nll(val, i).value
+        if level is None:
+            continue
         limit = limits.nats_per_token(level, float(val.token_counts.mean()))
         differs = statistics.tail(abs(gap.value), limit, stderr, gap.n) < limits.alpha / 2
         return Mismatch(differs, checkpoint, gap)
@@ -53,13 +55,15 @@ def mismatch(train: Curves | None, val: Curves, limits: Limits = DEFAULT) -> Mis
 
 def _gap(train: Curves, j: int, val: Curves, i: int) -> Estimate:
     """The nll of val minus that of train, two independent samples."""
-    parts = []
-    for curves, row in ((val, i), (train, j)):
-        known = np.isfinite(curves.nll_sums[row])
-        top, bottom = curves.nll_sums[row, known], curves.token_counts[known].astype(np.float64)
-        parts.append((statistics.ratio(top, bottom), statistics.ratio_stderr(top, bottom)))
-    (left, left_error), (right, right_error) = parts
-    if left.value is None or right.value is None:
+    left, right = _nll(val, i), _nll(train, j)
+    if left.value is None or right.value is None or left.stderr is None or right.stderr is None:
         return Estimate(None, note="not measured")
-    value, stderr = left.value - right.value, sqrt(left_error**2 + right_error**2)
+    value, stderr = left.value - right.value, sqrt(left.stderr**2 + right.stderr**2)
     return Estimate(value, value - statistics.Z * stderr, value + statistics.Z * stderr, min(left.n, right.n))
+
+
+def _nll(curves: Curves, row: int) -> Estimate:
+    """Nats per token at one checkpoint, over the examples that were scored there."""
+    scored = np.isfinite(curves.nll_sums[row])
+    sums, tokens = curves.nll_sums[row, scored], curves.token_counts[scored].astype(np.float64)
+    return replace(statistics.ratio(sums, tokens), stderr=statistics.ratio_stderr(sums, tokens))
