@@ -7,12 +7,12 @@ import pytest
 from overmem.errors import BadData, BadRequest
 from overmem.tasks import load
 from overmem.tasks.data import Data, Row
-from overmem.tasks.layouts import content_id, examples_of, places
+from overmem.tasks.layouts import content_id, field_columns, parse_rows
 
 
 def made(values: dict[str, Any], **data: Any) -> Any:
     asked = Data(**data)
-    return examples_of([Row("rows.jsonl", 1, values)], asked, asked.fields).examples[0]
+    return parse_rows([Row("rows.jsonl", 1, values)], asked, asked.fields).examples[0]
 
 
 def test_gsm8k_keeps_its_annotations_unless_they_are_to_go() -> None:
@@ -126,7 +126,7 @@ BRIEF = {"role": "system", "content": "Be brief."}
     ],
 )
 def test_a_system_turn_and_other_turns_are_counted_wherever_they_stand(row: dict[str, Any], more: bool) -> None:
-    done = examples_of([Row("rows.jsonl", 1, row)], Data(), {})
+    done = parse_rows([Row("rows.jsonl", 1, row)], Data(), {})
     assert (done.shortened, len(done.examples)) == (int(more), 1)
 
 
@@ -146,13 +146,13 @@ def test_a_template_reaches_nothing_but_columns() -> None:
 
 def test_a_field_or_a_column_that_does_not_exist_is_refused_with_the_ones_that_do() -> None:
     with pytest.raises(BadRequest, match=r"unknown field 'prompt'.*allowed: answer, group, question, solution"):
-        places(["a"], {"prompt": "a"}, "rows.jsonl")
+        field_columns(["a"], {"prompt": "a"}, "rows.jsonl")
     with pytest.raises(BadRequest, match=r"unknown column for question 'b' in rows\.jsonl; allowed: a"):
-        places(["a"], {"question": "b"}, "rows.jsonl")
+        field_columns(["a"], {"question": "b"}, "rows.jsonl")
     with pytest.raises(BadData, match=r"rows\.jsonl: no column for question among a, c; name it under fields:"):
-        places(["a", "c"], {}, "rows.jsonl")
+        field_columns(["a", "c"], {}, "rows.jsonl")
     with pytest.raises(BadData, match="no column for solution or answer"):
-        places(["question"], {}, "rows.jsonl")
+        field_columns(["question"], {}, "rows.jsonl")
 
 
 def test_a_solution_that_contradicts_the_answer_is_a_broken_row() -> None:
@@ -183,7 +183,7 @@ def test_an_id_depends_on_the_words_of_the_question_alone() -> None:
 def raw(values: dict[str, Any], **data: Any) -> Any:
     """The parsed rows as an audit of another trainer's run has them: nothing appended."""
     request = Data(**data)
-    return examples_of([Row("rows.jsonl", 1, values)], request, request.fields, append_answers=False)
+    return parse_rows([Row("rows.jsonl", 1, values)], request, request.fields, append_answers=False)
 
 
 def test_a_solution_is_scored_as_it_was_trained_on_and_the_answer_only_grades() -> None:

@@ -9,8 +9,8 @@ import pytest
 from overmem.errors import BadRequest
 from overmem.records import Example
 from overmem.tasks import Data, LoadedData, load
-from overmem.tasks.duplicates import clusters
-from overmem.tasks.splits import divided, drawn, shares_for, without_duplicates
+from overmem.tasks.duplicates import problem_labels
+from overmem.tasks.splits import assign_splits, shares_for, take, without_duplicates
 
 THINGS = ["apples", "boats", "cups", "dogs", "eggs", "flags", "goats", "hats", "ink pots", "jars"]
 
@@ -102,15 +102,15 @@ def test_identical_questions_are_one_example_and_are_counted(tmp_path: Path) -> 
 
 def test_numbers_make_two_problems_of_one_wording(tmp_path: Path) -> None:
     examples = [Example(str(n), f"Ann has {n} apples, eats {n + 2} and buys {n + 5}?", "s", "1") for n in range(9)]
-    assert len(set(clusters(examples).tolist())) == 9
+    assert len(set(problem_labels(examples).tolist())) == 9
 
 
 def test_a_likeness_below_the_threshold_joins_nothing() -> None:
     words = [f"word{n}" for n in range(20)]
     # One word changed of 20: 15 of 21 shingles shared, a likeness of 0.71.
     examples = [Example(name, " ".join([*words[:9], name, *words[10:]]), "s", "1") for name in ("one", "other")]
-    assert len(set(clusters(examples, 0.8).tolist())) == 2
-    assert len(set(clusters(examples, 0.7).tolist())) == 1
+    assert len(set(problem_labels(examples, 0.8).tolist())) == 2
+    assert len(set(problem_labels(examples, 0.7).tolist())) == 1
 
 
 def test_of_two_solutions_to_one_question_the_same_one_is_kept_whatever_the_order() -> None:
@@ -121,7 +121,7 @@ def test_of_two_solutions_to_one_question_the_same_one_is_kept_whatever_the_orde
 def test_boilerplate_that_every_question_shares_is_not_a_likeness() -> None:
     rules = "Answer with care. " + " ".join(f"Rule {n} says that you must not do thing {n}." for n in range(30))
     examples = [Example(str(n), f"{rules} {row(n)['question']}", "s", "1") for n in range(60)]
-    assert len(set(clusters(examples).tolist())) == 60
+    assert len(set(problem_labels(examples).tolist())) == 60
 
 
 def test_likeness_one_joins_identical_questions_only() -> None:
@@ -129,8 +129,8 @@ def test_likeness_one_joins_identical_questions_only() -> None:
         Example("a", "the same long question about a cat", "s", "1"),
         Example("b", "the same long question about a cat!", "s", "1"),
     ]
-    assert len(set(clusters(examples, 0.8).tolist())) == 1
-    assert len(set(clusters(examples, 1.0).tolist())) == 2
+    assert len(set(problem_labels(examples, 0.8).tolist())) == 1
+    assert len(set(problem_labels(examples, 1.0).tolist())) == 2
 
 
 def test_an_empty_split_is_empty_and_says_so(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_shares_hold_the_rows_asked_for_and_change_rarely() -> None:
 def test_a_cluster_is_never_divided() -> None:
     examples = [Example(f"{n:x}", str(n), "s", "1") for n in range(400)]
     labels = [n // 4 for n in range(400)]
-    parts = divided(examples, labels, {"test": 0.3, "val": 0.3}, 0)
+    parts = assign_splits(examples, labels, {"test": 0.3, "val": 0.3}, 0)
     assert sorted(p for part in parts.values() for p in part) == list(range(400))
     assert all(
         len({p // 4 for p in part} & {p // 4 for p in other}) == 0
@@ -188,6 +188,6 @@ def test_a_cluster_is_never_divided() -> None:
 
 def test_drawing_fewer_takes_the_first_of_more() -> None:
     examples = [Example(f"{n:x}", str(n), "s", "1") for n in range(50)]
-    assert drawn(examples, 10, 3) == drawn(examples[::-1], 20, 3)[:10]
-    assert drawn(examples, None, 3) != tuple(examples)
-    assert {replace(e, id="") for e in drawn(examples, None, 3)} == {replace(e, id="") for e in examples}
+    assert take(examples, 10, 3) == take(examples[::-1], 20, 3)[:10]
+    assert take(examples, None, 3) != tuple(examples)
+    assert {replace(e, id="") for e in take(examples, None, 3)} == {replace(e, id="") for e in examples}

@@ -20,7 +20,7 @@ from overmem.observe.engines import engine_of
 from overmem.observe.engines.decoding import Decoding
 from overmem.observe.plan import Split, context_of, longest_completion, planned
 from overmem.records import Example, Plan
-from overmem.tasks import Data, anchored
+from overmem.tasks import Data, with_absolute_paths
 from overmem.tasks.data import LoadedData
 from overmem.tasks.derived import derived_splits
 
@@ -132,7 +132,7 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
     engine_of(config.engine)
     seconds = None if config.budget is None else seconds_of(config.budget)
     data = data_of(config, recipe, existing_plan)
-    described = None if data is None else store.to_jsonable(anchored(data))
+    described = None if data is None else store.to_jsonable(with_absolute_paths(data))
     previous_plan = existing_plan if existing_plan is not None and existing_plan.data == described else None
     previous = {} if previous_plan is None else previous_plan.options
     is_sized = config.budget is not None and previous.get("budget") == config.budget

@@ -8,7 +8,7 @@ from overmem import store
 from overmem.audit.options import Audit
 from overmem.errors import BadRequest
 from overmem.records import Example, Plan, SplitName
-from overmem.tasks import Data, functions_of, load, not_held_out
+from overmem.tasks import Data, functions_of, load, not_held_out_warning
 from overmem.tasks.data import LoadedData
 from overmem.training.recipe import read_data
 
@@ -52,7 +52,7 @@ def held_out(config: Audit, recipe: Mapping[str, Any], data: Data, say: Callable
         say(note)
     if "data" not in recipe:
         if loaded.carved_splits:
-            say(not_held_out(loaded.carved_splits, data.source))
+            say(not_held_out_warning(loaded.carved_splits, data.source))
         return loaded
     if config.data is None:
         return replace(loaded, carved_splits=())

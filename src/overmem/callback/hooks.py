@@ -20,7 +20,7 @@ from overmem.encoding import describe_prompt
 from overmem.errors import BadRequest
 from overmem.models.discovery import load_tokenizer
 from overmem.records import Checkpoint, Snapshot
-from overmem.tasks import not_held_out
+from overmem.tasks import not_held_out_warning
 
 logger = logging.getLogger("overmem")
 
@@ -91,7 +91,7 @@ class OvermemCallback(TrainerCallback):
                     self.say(f"{split.truncated} {name} examples are longer than the model's context and are left out")
             data = self.source.data
             if data is not None and "val" in self.source.carved_splits:
-                self.say(not_held_out(["val"], data.source))
+                self.say(not_held_out_warning(["val"], data.source))
             logger.info(describe_prompt(evaluation.tokenizer, evaluation.template))
             if self.config.answers and (few := too_few(len(evaluation.splits["val"].encoded), self.config.margin)):
                 self.say(few)

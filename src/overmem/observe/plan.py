@@ -11,8 +11,8 @@ from overmem.encoding import Encoded, encode
 from overmem.observe.engines.decoding import Decoding
 from overmem.records import TEMPERATURES, Checkpoint, Example, Plan, PlannedSplit, SplitName
 from overmem.store import to_jsonable
-from overmem.tasks import Data, anchored
-from overmem.tasks.splits import first
+from overmem.tasks import Data, with_absolute_paths
+from overmem.tasks.splits import sample
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def planned(
     """
     made = {}
     for name, examples in splits.items():
-        chosen = first(examples, name, rows[name])
+        chosen = sample(examples, name, rows[name])
         encoded = [encode(tokenizer, e, max_length=context, template=template) for e in chosen]
         kept = tuple(e for e in encoded if e is not None)
         hashed = [
@@ -115,7 +115,7 @@ def plan_of(
         checkpoints=tuple(checkpoints),
         options=to_jsonable(options),
         base=base,
-        data=None if data is None else to_jsonable(anchored(data)),
+        data=None if data is None else to_jsonable(with_absolute_paths(data)),
         decoding=to_jsonable(decoding),
         template=template,
         versions={name: importlib.metadata.version(name) for name in ("overmem", "torch", "transformers")},

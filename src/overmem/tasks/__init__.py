@@ -1,4 +1,4 @@
-"""Tasks: where examples come from. One file per source, one literal table; no two splits share a problem."""
+"""Tasks: where examples come from. One file per source, one literal table. No two splits share a problem."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -10,16 +10,16 @@ from overmem.records import Example, SplitName
 from overmem.tables import resolve
 from overmem.tasks import wordproblems
 from overmem.tasks.data import Data, LoadedData, Row, Rows, SourceResult
-from overmem.tasks.duplicates import clusters
-from overmem.tasks.files import anchored, file_rows, is_file_source
+from overmem.tasks.duplicates import problem_labels
+from overmem.tasks.files import file_rows, is_file_source, with_absolute_paths
 from overmem.tasks.hub import hub_rows, is_hub_source
-from overmem.tasks.layouts import examples_of
+from overmem.tasks.layouts import parse_rows
 from overmem.tasks.presets import PRESETS, with_preset
 from overmem.tasks.reasoning_gym import generated_rows
-from overmem.tasks.rephrased import check_name, paired
-from overmem.tasks.splits import divided, drawn, shares_for, without_duplicates
+from overmem.tasks.rephrased import check_set_name, pair_with_originals
+from overmem.tasks.splits import assign_splits, shares_for, take, without_duplicates
 
-__all__ = ["SOURCES", "Data", "LoadedData", "anchored", "functions_of", "load", "not_held_out"]
+__all__ = ["SOURCES", "Data", "LoadedData", "functions_of", "load", "not_held_out_warning", "with_absolute_paths"]
 
 
 def generated_wordproblems(data: Data) -> SourceResult:
@@ -28,14 +28,15 @@ def generated_wordproblems(data: Data) -> SourceResult:
     for option in data.options:
         if option != "ood":
             raise unknown("option", option, ["ood"], "data.options of wordproblems")
-    made = wordproblems.splits(**sizes, **data.options, seed=data.seed)
-    return SourceResult({name: list(examples) for name, examples in made.items()}, separate=True)
+    splits = wordproblems.splits(**sizes, **data.options, seed=data.seed)
+    return SourceResult({name: list(examples) for name, examples in splits.items()}, separate=True)
 
 
-def own_function(data: Data) -> SourceResult:
-    """The rows that the user's function "module:function" returns for this Data.
+def user_function(data: Data) -> SourceResult:
+    """The rows that the user's "module:function" returns for `data`.
 
-    It returns rows (mappings) or Examples, or a mapping from `train`, `val`, `test`, `ood-<name>` to such lists.
+    The function returns rows (mappings) or Examples, or a mapping from `train`, `val`, `test`, `ood-<name>` to such
+    lists.
     """
     returned = resolve({}, data.source, "data source")(data, **data.options)
     parts = returned if isinstance(returned, Mapping) else {"train": returned}
@@ -47,25 +48,25 @@ SOURCES: dict[str, Callable[[Data], SourceResult]] = {
     "file": file_rows,
     "hub": hub_rows,
     "reasoning-gym": generated_rows,
-    "module:function": own_function,
+    "module:function": user_function,
 }
-"""Every source of examples. `Data.source` says which, by its name or by its form."""
+"""Every source of examples. `Data.source` selects one by its name or its form."""
 
 
 def load(data: Data, *, append_answers: bool = True) -> LoadedData:
     """The examples of every split, and notes on what was dropped or added.
 
-    Deterministic: the order of the rows does not matter. Adding rows does not move the others from split to split, but
-    for the two cases that `overmem.tasks.splits` names.
+    Deterministic: the order of the rows does not matter, and adding rows does not move others between splits, except in
+    the two cases described in `overmem.tasks.splits`.
 
     Args:
         data: the request.
         append_answers: append `#### <answer>` to solutions that do not mark their answer, as overmem's own training
-            does. False for the run of another trainer: what is scored is what was trained on, and the answer is only
-            for grading. Out-of-distribution and rephrased sets follow the training rows.
+            does. False for the run of another trainer: solutions are scored as they were trained on, and the answer is
+            only used for grading. Out-of-distribution and rephrased sets follow the training rows.
 
     Raises:
-        BadRequest: a source, column or option that is not there.
+        BadRequest: a source, column or option that does not exist.
         BadData: a broken row; the message names file and row.
     """
     for name in ("train", "val", "test"):
@@ -74,40 +75,41 @@ def load(data: Data, *, append_answers: bool = True) -> LoadedData:
     if not 0 < data.near_duplicates <= 1:
         raise BadRequest(f"data.near_duplicates: {data.near_duplicates}; allowed: above 0, up to 1")
     for name in data.shifted:
-        check_name(name)
+        check_set_name(name)
     for name in data.ood:
-        check_name(name, "ood", ())
+        check_set_name(name, "ood", ())
     main = _parts(data, append_answers=append_answers)
     parts, notes = dict(main.parts), list(main.notes)
-    own_parts = set(parts)
+    separate_parts = set(parts)
     for name, ood in data.ood.items():
         extra = _parts(ood, append_answers=bool(main.appended))
         rows = extra.parts["test"] if extra.parts.get("test") else [e for part in extra.parts.values() for e in part]
-        parts[f"ood-{name}"] = list(drawn(rows, ood.test, ood.seed))
+        parts[f"ood-{name}"] = list(take(rows, ood.test, ood.seed))
         notes += [f"ood-{name}: {note}" for note in extra.notes]
     if not main.separate:
-        parts = _apart(parts, data, notes)
-    carved = tuple(name for name in ("val", "test") if name in parts and name not in own_parts)
-    splits = _counted(parts, data, notes)
+        parts = _separate(parts, data, notes)
+    carved = tuple(name for name in ("val", "test") if name in parts and name not in separate_parts)
+    splits = _limit_counts(parts, data, notes)
     for name, rephrased in data.shifted.items():
         extra = _parts(rephrased, append_answers=bool(main.appended))
-        pairs, pair_notes = paired([e for part in extra.parts.values() for e in part], splits["test"], name)
+        rows = [e for part in extra.parts.values() for e in part]
+        pairs, pair_notes = pair_with_originals(rows, splits["test"], name)
         splits |= pairs
         notes += [*(f"test+{name}: {note}" for note in extra.notes), *pair_notes]
     return LoadedData(splits, tuple(notes), carved, main.verbatim, main.appended)
 
 
-def not_held_out(carved: Iterable[str], source: str) -> str:
-    """A warning for runs that were not trained by a recipe: these splits may hold rows that were trained on."""
+def not_held_out_warning(carved: Iterable[str], source: str) -> str:
+    """A warning for runs that were not trained by a recipe: these splits may contain rows that were trained on."""
     return (
         f"{' and '.join(carved)}: {source} has no separate rows for it, so they were taken from its training rows. If "
-        "the run was trained on all of those, nothing is held out and the results mean nothing: give data with rows of "
-        "its own for each split (a folder with files for train, val and test, or test_source in a YAML file)"
+        "the run was trained on all of those, nothing is held out and the results mean nothing: give data with "
+        "separate rows for each split (a folder with files for train, val and test, or test_source in a YAML file)"
     )
 
 
 def functions_of(data: Data) -> set[str]:
-    """The user's functions, "module:function", that loading this data would call."""
+    """The functions "module:function" that loading this data would call."""
     named = {s for s in (data.source, data.test_source) if _is_function(s)} | {k for k in (data.kind,) if ":" in k}
     return named.union(*(functions_of(d) for d in (*data.ood.values(), *data.shifted.values())))
 
@@ -118,7 +120,7 @@ def _is_function(source: str) -> bool:
 
 
 def _read_source(data: Data) -> SourceResult:
-    """The rows of `data.source`, chosen by its name or its form; presets are resolved by the caller."""
+    """The rows of `data.source`, selected by its name or its form. The caller resolves presets."""
     source, scheme = data.source, data.source.partition(":")[0]
     if source == "wordproblems":
         return SOURCES["wordproblems"](data)
@@ -133,22 +135,22 @@ def _read_source(data: Data) -> SourceResult:
 
 
 def _with_test(data: Data) -> SourceResult:
-    """The rows of the source, with the test rows of `data.test_source` where it is given."""
-    sourced = _read_source(data)
+    """The rows of the source, with the test rows of `data.test_source` if there is one."""
+    result = _read_source(data)
     if not data.test_source:
-        return sourced
-    of_its_own = is_file_source(data.test_source) or is_hub_source(data.test_source) or ":" in data.test_source
-    if of_its_own or data.test_source in PRESETS:
+        return result
+    is_source = is_file_source(data.test_source) or is_hub_source(data.test_source) or ":" in data.test_source
+    if is_source or data.test_source in PRESETS:
         other = with_preset(Data(source=data.test_source))
     else:
         other = replace(data, split=data.test_source)
     test = _read_source(other)
-    return replace(sourced, parts={**sourced.parts, "test": test.parts.get("test") or test.parts["train"]})
+    return replace(result, parts={**result.parts, "test": test.parts.get("test") or test.parts["train"]})
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """The examples of each part of a source, without identical questions."""
+    """The examples of each part of a source, without duplicate questions."""
 
     parts: Mapping[str, list[Example]]
     notes: tuple[str, ...]
@@ -156,26 +158,25 @@ class _Parts:
     """Whether no two parts share a problem."""
     verbatim: bool = False
     appended: int = 0
-    """Training solutions that got their answer appended."""
+    """Training solutions that had their answer appended."""
 
 
 def _parts(data: Data, *, append_answers: bool) -> _Parts:
     data = with_preset(data)
-    sourced = _with_test(data)
-    fields = {**sourced.fields, **data.fields}
-    notes = list(sourced.notes)
+    result = _with_test(data)
+    fields = {**result.fields, **data.fields}
+    notes = list(result.notes)
     parts: dict[str, list[Example]] = {}
     kind, verbatim, appended = "", False, 0
-    for name, rows in sourced.parts.items():
-        ready = [row for row in rows if isinstance(row, Example)]
-        if ready:
-            check_gold(ready, f"{data.source} ({name})")
+    for name, rows in result.parts.items():
+        examples = [row for row in rows if isinstance(row, Example)]
+        if examples:
+            check_gold(examples, f"{data.source} ({name})")
         else:
-            parsed = examples_of(
-                [row for row in rows if isinstance(row, Row)], data, fields, kind, append_answers=append_answers
-            )
-            ready, kind = parsed.examples, parsed.kind
-            if name == "train" or len(sourced.parts) == 1:
+            raw = [row for row in rows if isinstance(row, Row)]
+            parsed = parse_rows(raw, data, fields, kind, append_answers=append_answers)
+            examples, kind = parsed.examples, parsed.kind
+            if name == "train" or len(result.parts) == 1:
                 verbatim, appended = parsed.verbatim, parsed.appended
             if parsed.appended:
                 notes.append(f"{name}: the answer was appended to {parsed.appended} solutions that do not mark it")
@@ -186,51 +187,51 @@ def _parts(data: Data, *, append_answers: bool) -> _Parts:
                 )
             if parsed.broken:
                 notes.append(f"{name}: {len(parsed.broken)} broken rows left out, the first: {parsed.broken[0]}")
-        parts[name] = without_duplicates(ready)
-        if dropped := len(ready) - len(parts[name]):
+        parts[name] = without_duplicates(examples)
+        if dropped := len(examples) - len(parts[name]):
             notes.append(f"{name}: {dropped} rows with a repeated question left out")
-    return _Parts(parts, tuple(notes), sourced.separate, verbatim, appended)
+    return _Parts(parts, tuple(notes), result.separate, verbatim, appended)
 
 
-def _apart(parts: dict[str, list[Example]], data: Data, notes: list[str]) -> dict[str, list[Example]]:
-    """The parts with no problem in two of them: evaluation keeps its rows, training loses them; `train` is divided."""
+def _separate(parts: dict[str, list[Example]], data: Data, notes: list[str]) -> dict[str, list[Example]]:
+    """The parts without shared problems: training loses rows that evaluation has. Missing val and test are carved."""
     order = sorted(parts, key=lambda name: {"test": 0, "val": 2, "train": 3}.get(name, 1))
     everything = [example for name in order for example in parts[name]]
-    labels = clusters(everything, data.near_duplicates).tolist()
+    all_labels = problem_labels(everything, data.near_duplicates).tolist()
     taken: set[int] = set()
-    position = 0
+    start = 0
     kept: dict[str, list[Example]] = {}
     kept_labels: dict[str, list[int]] = {}
     for name in order:
-        mine = labels[position : position + len(parts[name])]
-        position += len(mine)
+        labels = all_labels[start : start + len(parts[name])]
+        start += len(labels)
         # Sets that are only evaluated on may overlap: an ood set is often another version of the test set.
-        clash = [label in taken for label in mine]
+        clash = [label in taken for label in labels]
         if SplitName.parse(name).is_ood:
             if any(clash):
                 notes.append(f"{name}: {sum(clash)} questions are near-duplicates of test questions, and are kept")
             kept[name] = parts[name]
         else:
             kept[name] = [example for example, drop in zip(parts[name], clash, strict=True) if not drop]
-            kept_labels[name] = [label for label, drop in zip(mine, clash, strict=True) if not drop]
+            kept_labels[name] = [label for label, drop in zip(labels, clash, strict=True) if not drop]
             if any(clash):
                 notes.append(f"{name}: {sum(clash)} rows left out that are near-duplicates of evaluation questions")
-        taken |= set(mine)
+        taken |= set(labels)
     missing = [name for name in ("test", "val") if name not in kept]
     if missing and kept.get("train"):
         pool = kept["train"]
         counts = {name: getattr(data, name) for name in (*missing, "train")}
-        positions = divided(pool, kept_labels["train"], shares_for(counts, len(pool)), data.seed)
-        kept |= {name: [pool[p] for p in where] for name, where in positions.items()}
+        indices = assign_splits(pool, kept_labels["train"], shares_for(counts, len(pool)), data.seed)
+        kept |= {name: [pool[i] for i in chosen] for name, chosen in indices.items()}
     return kept
 
 
-def _counted(parts: Mapping[str, list[Example]], data: Data, notes: list[str]) -> dict[str, tuple[Example, ...]]:
-    """As many examples of each split as were requested, and a note where there are fewer, or none."""
+def _limit_counts(parts: Mapping[str, list[Example]], data: Data, notes: list[str]) -> dict[str, tuple[Example, ...]]:
+    """As many examples of each split as were requested, and a note if there are fewer or none."""
     splits: dict[str, tuple[Example, ...]] = {}
     for name in ("train", "val", "test", *(name for name in parts if SplitName.parse(name).is_ood)):
         requested = getattr(data, name, None)
-        splits[name] = drawn(parts.get(name, []), requested, data.seed)
+        splits[name] = take(parts.get(name, []), requested, data.seed)
         if not splits[name]:
             notes.append(f"{name}: empty ({'0 rows were requested' if requested == 0 else 'no rows remain for it'})")
         elif requested is not None and len(splits[name]) < requested:

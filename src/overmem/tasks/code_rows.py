@@ -1,4 +1,4 @@
-"""Rows of code data sets: a description or the beginning of a function, a reference program, and tests."""
+"""Rows of code data sets: a description or a function header, a reference program, and tests."""
 
 import json
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ LAYOUTS: dict[str, dict[str, str]] = {
     "mbpp": {"question": "{text}\nYour code should pass these tests:\n{test_list}", "solution": "code"},
     "mbpp-sanitized": {"question": "{prompt}\nYour code should pass these tests:\n{test_list}", "solution": "code"},
 }
-"""Layouts whose rows carry tests, recognized by their columns (`tests_of` says which tests are understood)."""
+"""Layouts whose rows have tests, recognized by their columns (`tests_of` says which tests are supported)."""
 
 
 def tests_of(values: Mapping[str, Any]) -> str:
-    """The tests of a row as statements that run after the program; empty where the row has none.
+    """The tests of a row as statements to run after the program; empty if the row has none.
 
-    `test` with `entry_point` (HumanEval, EvalPlus); `test_list` with `test_setup_code` or `test_imports` (MBPP);
-    `tests`, one text or a list; or `input_output` with a function's name (APPS). Programs that read standard input are
-    not understood.
+    Supported are `test` with `entry_point` (HumanEval, EvalPlus), `test_list` with `test_setup_code` or `test_imports`
+    (MBPP), `tests` as a text or a list, and `input_output` with a function's name (APPS), but not programs that read
+    standard input.
     """
     match values:
         case {"test": str(test), "entry_point": str(name)}:
@@ -37,8 +37,16 @@ def tests_of(values: Mapping[str, Any]) -> str:
 
 
 def code_example(identity: str, question: str, solution: Any, tests: str, group: str) -> Example:
-    """A row with tests as an example of kind `code`: indentation kept, line ends as Python writes them."""
-    first = next(iter(_listed(solution)), "")
+    """A row with tests as an example of kind `code`, its indentation kept and its line endings normalized.
+
+    Args:
+        identity: the example's id.
+        question: the description or function header.
+        solution: the reference program, or several as a list or as the JSON of a list; the first is used.
+        tests: statements to run after the program.
+        group: the example's group, or empty.
+    """
+    first = next(iter(_programs(solution)), "")
     return Example(
         id=identity,
         question=question.replace("\r\n", "\n"),
@@ -54,22 +62,23 @@ def _lines(parts: list[Any]) -> str:
     return f"{text}\n" if text else ""
 
 
-def _listed(solution: Any) -> list[str]:
+def _programs(solution: Any) -> list[str]:
     """The reference programs of a row: one, or several as a list or as the JSON of a list (APPS)."""
     if isinstance(solution, list):
-        return [str(one) for one in solution]
+        return [str(program) for program in solution]
     text = str(solution or "")
     if text.startswith("["):
         try:
             parsed = json.loads(text)
         except (ValueError, RecursionError):
             return [text]
-        if isinstance(parsed, list) and all(isinstance(one, str) for one in parsed):
+        if isinstance(parsed, list) and all(isinstance(program, str) for program in parsed):
             return parsed
     return [text]
 
 
 def _assertions(text: str) -> str:
+    """APPS's `input_output` as assertions; empty unless it calls a function."""
     try:
         cases = json.loads(text)
     except (ValueError, RecursionError):
@@ -77,5 +86,5 @@ def _assertions(text: str) -> str:
     match cases:
         case {"fn_name": str(name), "inputs": [*inputs], "outputs": [*outputs]} if name.isidentifier():
             pairs = zip(inputs, outputs, strict=False)
-            return _lines([f"assert {name}(*{given!r}) == {wanted!r}" for given, wanted in pairs])
+            return _lines([f"assert {name}(*{arguments!r}) == {expected!r}" for arguments, expected in pairs])
     return ""

@@ -1,4 +1,4 @@
-"""What a recipe or an audit asks of a data set, and what it gets: plain records."""
+"""The `data:` section of a recipe or an audit, and the records of loaded data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,65 +10,65 @@ from overmem.tables import NamedIn
 
 @dataclass(frozen=True)
 class Data:
-    """The recipe's `data:` section: which problems, and how they are split."""
+    """The `data:` section of a recipe: which problems, and how they are split."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     source: Annotated[str, NamedIn("overmem.tasks.presets:PRESETS", others=("wordproblems",))] = "wordproblems"
-    """`wordproblems`, or a well-known data set by its name; a .jsonl, .json, .csv or .parquet file or a folder of such;
+    """`wordproblems`, or a preset; a .jsonl, .json, .csv or .parquet file or a folder of such files;
     a Hugging Face hub id (`hub:org/name` or `org/name`); `reasoning-gym:NAME`; `module:function`."""
     subset: str = ""
     """Configuration of a hub data set (`main` for GSM8K)."""
     split: str = ""
     """Split of a hub data set that holds the training rows; its `train`, or its only one, if empty."""
     fields: Mapping[str, str] = field(default_factory=dict)
-    """The column of `question`, `solution`, `answer` and `group`: its name, `outer.inner` for a nested one, or a
-    template of several columns such as '{Body} {Question}'. Fields left out are guessed from the usual names."""
+    """The columns of `question`, `solution`, `answer` and `group`: a name, `outer.inner` for a nested one, or a
+    template of several columns such as '{Body} {Question}'. Omitted fields are guessed from the usual names."""
     test_source: str = ""
     """Where the test rows come from: a file, a hub id, or the name of a split of the same hub data set. If empty, the
-    source's own test rows where it has some, else a share of all rows."""
+    source's test rows if it has some, else a share of all rows."""
     ood: Mapping[str, "Data"] = field(default_factory=dict)
     """Out-of-distribution sets by name: each becomes the split `ood-<name>` (its test rows if it has some, else all;
-    `test` says how many)."""
+    its `test` limits how many)."""
     shifted: Mapping[str, "Data"] = field(default_factory=dict)
     """Rephrased test questions, by name (paraphrases, GSM-Plus): each set becomes the split `test+<name>`. The `group`
     field of its rows names the original: its question, or its value of `group` here."""
     kind: Annotated[str, NamedIn("overmem.grading:GRADERS", others=("auto", "none"))] = "auto"
-    """How answers are graded: `code` by its tests, with --run-code only. `auto` looks at the rows: tests are code,
-    letters a choice, numbers mathematics. `none`: solutions have no answer, so they are scored (perplexity, membership,
-    memorization) and nothing is completed."""
+    """How answers are graded: `code` by its tests, with --run-code only. `auto` decides by the rows: code if they have
+    tests, choice for letters, math for numbers. `none`: solutions have no answer, so they are scored (perplexity,
+    membership, memorization) but no completions are sampled."""
     answer_after: str = "####"
-    """The mark before the answer in a solution, where no column gives the answer. A boxed answer and 'the answer is'
+    """The mark before the answer in a solution, for data without an answer column. A boxed answer and 'the answer is'
     are recognized too."""
     strip_calculations: bool = False
-    """Whether GSM8K's calculator annotations (`<<48/2=24>>`) are taken out of the solutions."""
+    """Remove GSM8K's calculator annotations (`<<48/2=24>>`) from the solutions."""
     drop_broken: bool = False
     """Leave broken rows out and count them. Otherwise the first one is an error."""
     near_duplicates: float = 0.8
-    """Jaccard similarity of word 3-shingles from which two questions are the same problem and stay in one split; 1 is
-    identical questions only."""
+    """Jaccard similarity of word 3-shingles from which two questions count as the same problem and stay in one split; 1
+    means identical questions only."""
     train: int | None = None
-    """Training rows; null for all remaining ones (400 of a generated source)."""
+    """Training rows; null for all remaining ones (400 for a generated source)."""
     val: int | None = None
-    """Rows to select on; a tenth if null (500 of wordproblems, 200 of reasoning-gym)."""
+    """Rows for selection; null for a tenth (500 for wordproblems, 200 for reasoning-gym)."""
     test: int | None = None
-    """Rows to confirm on; if null all where they come separately, else a tenth (500 of wordproblems, 200 of
+    """Rows for confirmation; null for all separate test rows, or else a tenth (500 for wordproblems, 200 for
     reasoning-gym)."""
     seed: int = 0
     """Seed of the split and of generated problems."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Keyword arguments for wordproblems (`ood`, the rows of each of its ood sets), a reasoning-gym generator or
+    """Keyword arguments of wordproblems (`ood`: the rows of each of its ood sets), of a reasoning-gym generator or of
     `module:function`."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row as its source gives it."""
+    """One row of a source, unchanged."""
 
     where: str
     """The file or the hub split."""
     number: int
-    """1 is the first (in JSON lines: the line)."""
+    """Starts at 1; in JSON lines the line number."""
     values: Mapping[str, Any]
 
 
@@ -77,12 +77,12 @@ Rows: TypeAlias = list[Row] | list[Example]
 
 @dataclass(frozen=True)
 class SourceResult:
-    """The rows of a source: `train`, and `val`, `test` and `ood-<name>` where it has them separately."""
+    """The rows of a source: `train`, and `val`, `test` and `ood-<name>` if it has separate ones."""
 
     parts: Mapping[str, Rows]
     notes: tuple[str, ...] = ()
     fields: Mapping[str, str] = field(default_factory=dict)
-    """The columns of question, solution, answer and group, where the source knows them."""
+    """The columns of question, solution, answer and group, if the source knows them."""
     separate: bool = False
     """Whether the source itself guarantees that no two of its splits share a problem."""
 
@@ -96,8 +96,8 @@ class LoadedData:
     notes: tuple[str, ...] = ()
     """What was dropped or added, with counts, each a sentence."""
     carved_splits: tuple[str, ...] = ()
-    """`val` and `test` where the source has no rows for them, so that they were taken from its training rows."""
+    """`val` and `test`, if the source has no separate rows for them and they were taken from its training rows."""
     verbatim: bool = False
     """Whether the training rows are plain prompts and completions, which trainers concatenate without a template."""
     appended: int = 0
-    """Training solutions that got `#### <answer>` appended."""
+    """Training solutions that had `#### <answer>` appended."""

@@ -9,7 +9,7 @@ from overmem import shifts
 from overmem.errors import unknown
 from overmem.records import NEIGHBOUR_MARK, Example, SplitName
 from overmem.seeds import python_random
-from overmem.tasks.splits import first
+from overmem.tasks.splits import sample
 
 SHOTS = 4
 """For `recall`: solved non-members before the question; fewer where the context window is too short."""
@@ -57,7 +57,7 @@ def shifted_splits(
     """
     if shift_names and "test" not in splits:
         raise unknown("split", "test", splits, "this run, so no question can be rephrased")
-    test = first(splits.get("test", ()), "test", rows)
+    test = sample(splits.get("test", ()), "test", rows)
     rephrased = {
         f"test+{name}": examples
         for shift, count in map(shifts.parse_shift, shift_names)
@@ -99,8 +99,8 @@ def attack_splits(
     for attack in attacks:
         if attack not in ATTACKS:
             raise unknown("attack that needs scores of its own", attack, ATTACKS)
-    members = first(splits.get("train", ()), "train", side_rows)
-    non_members = first(splits.get("val", ()), "val", len(splits.get("val", ())))
+    members = sample(splits.get("train", ()), "train", side_rows)
+    non_members = sample(splits.get("val", ()), "val", len(splits.get("val", ())))
     attacked, spare = non_members[:rows][:side_rows], non_members[rows:]
     return {
         str(SplitName(split, attack=attack)): tuple(examples)

@@ -1,4 +1,4 @@
-"""Near-duplicate questions: which examples are the same problem in other words."""
+"""Near-duplicate questions: which examples are the same problem, rephrased."""
 
 import re
 import unicodedata
@@ -18,13 +18,13 @@ _WORD = re.compile(r"\w+|[-+*/=<>^]")
 _PERMUTATIONS = 128
 
 
-def clusters(examples: Sequence[Example], threshold: float = 0.8) -> Int[np.ndarray, " examples"]:
-    """A label for each example; equal labels are one problem: a declared group, or chained near-duplicates.
+def problem_labels(examples: Sequence[Example], threshold: float = 0.8) -> Int[np.ndarray, " examples"]:
+    """A label for each example; equal labels mean the same problem: a declared group, or chained near-duplicates.
 
-    Two questions are near-duplicates where the Jaccard similarity of their sets of word 3-shingles is `threshold` or
-    more; numbers and operators are words. Candidates come from MinHash LSH (datasketch), each is then checked exactly.
+    Two questions are near-duplicates if the Jaccard similarity of their sets of word 3-shingles is `threshold` or more;
+    numbers and operators are words. Candidates come from MinHash LSH (datasketch) and are then checked exactly.
     Shingles that a tenth of the questions share (and more than 20, or half of a small set) are the task's boilerplate
-    and do not count.
+    and are ignored.
     """
     from scipy.cluster.hierarchy import DisjointSet  # a recipe is read without scipy
 
@@ -46,33 +46,32 @@ def _join_similar(questions: Sequence[str], threshold: float, same: "DisjointSet
     from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped]
 
     shingles = _shingles(questions)
-    # LSH alone misses pairs near its threshold: ask it for less, and check what it finds.
+    # LSH alone misses pairs near its threshold: use a lower one, and check the candidates exactly.
     index = MinHashLSH(threshold=max(0.1, threshold - 0.15), num_perm=_PERMUTATIONS, weights=(0.3, 0.7))
-    hashed = MinHash.generator(
-        ((one & 0xFFFFFFFF).tolist() for one in shingles), num_perm=_PERMUTATIONS, seed=1, hashfunc=int
+    signatures = MinHash.generator(
+        ((hashes & 0xFFFFFFFF).tolist() for hashes in shingles), num_perm=_PERMUTATIONS, seed=1, hashfunc=int
     )
-    for position, signature in enumerate(hashed):
-        mine = shingles[position]
-        for other in index.query(signature):
-            if not same.connected(position, other):
-                theirs = shingles[other]
-                shared = np.intersect1d(mine, theirs, assume_unique=True).size
-                if shared >= threshold * (mine.size + theirs.size - shared):
-                    same.merge(position, other)
-        index.insert(position, signature, check_duplication=False)
+    for i, signature in enumerate(signatures):
+        for j in index.query(signature):
+            if not same.connected(i, j):
+                shared = np.intersect1d(shingles[i], shingles[j], assume_unique=True).size
+                if shared >= threshold * (shingles[i].size + shingles[j].size - shared):
+                    same.merge(i, j)
+        index.insert(i, signature, check_duplication=False)
 
 
 def _shingles(questions: Sequence[str]) -> list[UInt64[np.ndarray, " shingles"]]:
-    """The hashes of each question's word 3-shingles without the boilerplate; of the whole question if none is left."""
-    every = []
+    """The hashes of each question's word 3-shingles without boilerplate; of the whole question if none is left."""
+    shingles = []
     for question in questions:
         words = _WORD.findall(unicodedata.normalize("NFKC", question).casefold())
-        every.append(_hashes({" ".join(words[start : start + 3]) for start in range(max(1, len(words) - 2))}))
-    found, often = np.unique(np.concatenate(every), return_counts=True)
+        shingles.append(_hashes({" ".join(words[start : start + 3]) for start in range(max(1, len(words) - 2))}))
+    distinct, counts = np.unique(np.concatenate(shingles), return_counts=True)
     limit = min(max(20, len(questions) // 10), max(3, len(questions) // 2))
-    boilerplate = found[often > limit]
-    kept = [one[~np.isin(one, boilerplate)] for one in every] if boilerplate.size else every
-    return [one if one.size else _hashes({question}) for one, question in zip(kept, questions, strict=True)]
+    boilerplate = distinct[counts > limit]
+    if boilerplate.size:
+        shingles = [hashes[~np.isin(hashes, boilerplate)] for hashes in shingles]
+    return [hashes if hashes.size else _hashes({text}) for hashes, text in zip(shingles, questions, strict=True)]
 
 
 def _hashes(texts: set[str]) -> UInt64[np.ndarray, " texts"]:

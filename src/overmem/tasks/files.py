@@ -1,4 +1,4 @@
-"""Data files: JSON lines, JSON, CSV and Parquet, one or a folder of them, as rows."""
+"""Data files: JSON lines, JSON, CSV and Parquet, a single file or a folder."""
 
 import gzip
 import json
@@ -19,11 +19,11 @@ _PART["dev"] = "val"
 def file_rows(data: Data) -> SourceResult:
     """The rows of `data.source`, a file or a folder.
 
-    In a folder the word train, val (validation, dev) or test in a file's name says what it holds.
+    In a folder, a file's name contains train, val (validation, dev) or test.
 
     Raises:
-        BadRequest: nothing there, no format that is read, or two files for one part.
-        BadData: a file that cannot be read, or a row that is not an object; names the file and the row.
+        BadRequest: nothing there, an unsupported format, or two files for one part.
+        BadData: a file that cannot be read, or a row that is not an object; the message names file and row.
     """
     return SourceResult({part: read_rows(path) for part, path in _files(Path(data.source)).items()})
 
@@ -48,17 +48,17 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def is_file_source(source: str) -> bool:
-    """Whether `source` looks like a path: something stands there, or its ending says so."""
+    """Whether `source` is a path: it exists, or it looks like one."""
     name = source.removesuffix(".gz")
     return Path(name).suffix.casefold() in _READERS or source.startswith((".", "/", "~")) or Path(source).exists()
 
 
-def anchored(data: Data) -> Data:
-    """`data` with absolute paths where its sources are files, so that it says the same from any folder."""
+def with_absolute_paths(data: Data) -> Data:
+    """`data` with absolute paths of its files, so that it means the same from any folder."""
     source, test_source = (
         str(Path(s).expanduser().resolve()) if s and is_file_source(s) else s for s in (data.source, data.test_source)
     )
-    ood, shifted = ({name: anchored(d) for name, d in sets.items()} for sets in (data.ood, data.shifted))
+    ood, shifted = ({name: with_absolute_paths(d) for name, d in sets.items()} for sets in (data.ood, data.shifted))
     return replace(data, source=source, test_source=test_source, ood=ood, shifted=shifted)
 
 
@@ -66,29 +66,29 @@ def _files(path: Path) -> dict[str, Path]:
     """The file of each part at `path`."""
     path = path.expanduser()
     if not path.exists():
-        raise BadRequest(f"no data at {path}; allowed: a {_allowed()} file or a folder of such")
+        raise BadRequest(f"no data at {path}; allowed: a {_allowed()} file or a folder of such files")
     if not path.is_dir():
         if Path(path.name.removesuffix(".gz")).suffix.casefold() not in _READERS:
-            raise BadRequest(f"data file {path} has no format that is read; allowed: {_allowed()}")
+            raise BadRequest(f"data file {path} has an unsupported format; allowed: {_allowed()}")
         return {"train": path}
     readable = sorted(p for p in path.iterdir() if Path(p.name.removesuffix(".gz")).suffix.casefold() in _READERS)
     if not readable:
         raise BadRequest(f"no data file in the folder {path}; allowed: {_allowed()}")
     if len(readable) == 1:
         return {"train": readable[0]}
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for file in readable:
         words = re.split(r"[\W_]+", file.name.casefold())
         parts = {_PART[word] for word in words if word in _PART}
         if len(parts) != 1:
             raise BadRequest(f"{file} in the folder {path}: its name should say train, val or test (one of them)")
-        if (part := parts.pop()) in found:
+        if (part := parts.pop()) in files:
             raise BadRequest(
-                f"the folder {path} has two files for {part} ({found[part].name}, {file.name}); "
+                f"the folder {path} has two files for {part} ({files[part].name}, {file.name}); "
                 "name one file as source: and one as test_source:"
             )
-        found[part] = file
-    return found
+        files[part] = file
+    return files
 
 
 def _allowed() -> str:
@@ -106,19 +106,19 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _json(path: Path) -> Iterator[tuple[int, Any]]:
-    whole = json.loads(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
-    if isinstance(whole, dict):
-        lists = [value for value in whole.values() if isinstance(value, list)]
+    content = json.loads(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+    if isinstance(content, dict):
+        lists = [value for value in content.values() if isinstance(value, list)]
         if len(lists) != 1:
             raise BadData(f"{path}: an object with {len(lists)} lists; allowed: a list of rows, or an object with one")
-        whole = lists[0]
-    if not isinstance(whole, list):
-        raise BadData(f"{path}: {type(whole).__name__} where a list of rows is expected")
-    yield from enumerate(whole, 1)
+        content = lists[0]
+    if not isinstance(content, list):
+        raise BadData(f"{path}: {type(content).__name__} where a list of rows is expected")
+    yield from enumerate(content, 1)
 
 
 def _csv(path: Path) -> Iterator[tuple[int, Any]]:
-    # Every column as text: a guess from the first rows must not turn the answer 007 or 1,000 into something else.
+    # Every column as text: type inference must not change answers such as 007 or 1,000.
     yield from _table(lambda polars: polars.read_csv(path, infer_schema=False))
 
 

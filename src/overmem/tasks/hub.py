@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub, by `datasets`: what its cache, or the network, has."""
+"""Data sets of the Hugging Face hub, loaded by `datasets` from its cache or the network."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,11 +12,11 @@ _PARTS = {"train": ("train",), "val": ("validation", "valid", "val", "dev"), "te
 def hub_rows(data: Data) -> SourceResult:
     """The rows of `hub:org/name`, `hub:org/name:subset` or `hub:org/name:subset:split`.
 
-    Its splits train, validation and test are taken as they are. A split that is named, here or by `data.split`, is
-    the only one.
+    Its splits train, validation and test are used unchanged. If a split is named, here or in `data.split`, only that
+    one is used.
 
     Raises:
-        BadRequest: it cannot be read (no network, no such name), or has no such split.
+        BadRequest: the data set cannot be read (no network, no such name), or has no such split.
     """
     name, subset, split = (*data.source.removeprefix("hub:").split(":"), "", "")[:3]
     subset, split = subset or data.subset, split or data.split
@@ -28,12 +28,12 @@ def hub_rows(data: Data) -> SourceResult:
     if len(splits) == 1:
         only = next(iter(splits))
         return SourceResult({"train": _rows(name, only, splits[only])})
-    found = {part: next((n for n in names if n in splits), None) for part, names in _PARTS.items()}
-    parts = {part: _rows(name, name_of, splits[name_of]) for part, name_of in found.items() if name_of}
+    split_of = {part: next((n for n in names if n in splits), None) for part, names in _PARTS.items()}
+    parts = {part: _rows(name, used, splits[used]) for part, used in split_of.items() if used}
     if "train" not in parts and "test" not in parts:
         raise BadRequest(f"hub data set {name} has no split train; name one of {', '.join(splits)} as split:")
-    left = sorted(set(splits) - set(found.values()))
-    return SourceResult(parts, notes=(f"splits of {name} that are not used: {', '.join(left)}",) if left else ())
+    unused = sorted(set(splits) - set(split_of.values()))
+    return SourceResult(parts, notes=(f"splits of {name} that are not used: {', '.join(unused)}",) if unused else ())
 
 
 def is_hub_source(source: str) -> bool:
@@ -46,7 +46,7 @@ def _splits(name: str, subset: str) -> Mapping[str, Iterable[Mapping[str, Any]]]
 
     try:
         loaded = datasets.load_dataset(name, subset or None)
-    except Exception as error:  # whatever the network, the hub or the format raises is one thing here: not readable
+    except Exception as error:  # network, hub and file formats raise anything
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadRequest(
             f"hub data set {name!r}{f' ({subset})' if subset else ''} could not be read: {reason}. "

@@ -1,4 +1,4 @@
-"""Layouts: where known data sets keep question, solution, answer and group, and how a row becomes an example."""
+"""Layouts: in which columns known data sets keep question, solution, answer and group; parsing rows into examples."""
 
 import hashlib
 import re
@@ -14,7 +14,7 @@ from overmem.grading.mathematics import number
 from overmem.records import Example
 from overmem.tasks import code_rows
 from overmem.tasks.data import Data, Row
-from overmem.tasks.rows import as_text, flattened, has_more_turns, is_verbatim
+from overmem.tasks.rows import as_text, flatten, has_more_turns, is_verbatim
 
 FIELDS = ("question", "solution", "answer", "group")
 
@@ -46,45 +46,50 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "answer": ("answer", "final_answer", "final_ans", "target", "ground_truth", "answerkey"),
     "group": ("seed_question", "original_question"),
 }
-"""Usual column names of each field, best first, in any case."""
+"""Usual column names of each field, in order of preference; case does not matter."""
 
 _CALCULATION = re.compile(r"<<[^<>]*>>")
-_PLACE = re.compile(r"\{([^{}]+)\}")
+_PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
 @dataclass(frozen=True)
 class ParsedRows:
-    """Examples made of rows, and how they were made."""
+    """Examples parsed from rows."""
 
     examples: list[Example]
     appended: int = 0
-    """Solutions that did not mark their answer and got it appended."""
+    """Solutions that did not mark their answer and had it appended."""
     broken: tuple[str, ...] = ()
-    """Why each row that was left out is broken."""
+    """For each row that was left out, what is wrong with it."""
     shortened: int = 0
-    """Rows with more than one question and its reply: a system turn or other turns, which are left out."""
+    """Rows whose system turn or further turns were left out."""
     kind: str = ""
     verbatim: bool = False
     """Whether the rows are plain prompts and completions, which trainers concatenate without a template."""
 
 
 def content_id(question: str) -> str:
-    """The first 16 hex digits of the SHA-256 of the question, regardless of case, white space and Unicode form."""
+    """The first 16 hex digits of the SHA-256 of the question, ignoring case, whitespace and Unicode form."""
     folded = " ".join(unicodedata.normalize("NFKC", question).casefold().split())
     return hashlib.sha256(folded.encode()).hexdigest()[:16]
 
 
-def places(columns: Sequence[str], given: Mapping[str, str], where: str) -> dict[str, str]:
-    """The column or template of each field: as given, else by a known layout, else by the usual names.
+def field_columns(columns: Sequence[str], overrides: Mapping[str, str], where: str) -> dict[str, str]:
+    """The column or template of each field: the override, else that of a known layout, else a usual name.
+
+    Args:
+        columns: the columns of the file.
+        overrides: the `fields` of the data.
+        where: the file, for messages.
 
     Raises:
-        BadRequest: a field that is not one, or a column that is not there.
+        BadRequest: an unknown field or column.
         BadData: no column for the question, or none for solution and answer.
     """
-    for field, place in given.items():
+    for field, template in overrides.items():
         if field not in FIELDS:
             raise unknown("field", field, FIELDS, "data.fields")
-        for column in _PLACE.findall(place) or [place]:
+        for column in _PLACEHOLDER.findall(template) or [template]:
             if column not in columns:
                 raise unknown(f"column for {field}", column, columns, where)
     layout = next((layout for layout in LAYOUTS.values() if _columns(layout) <= set(columns)), None)
@@ -95,7 +100,7 @@ def places(columns: Sequence[str], given: Mapping[str, str], where: str) -> dict
             for field, names in USUAL_NAMES.items()
             if any(name in by_case for name in names)
         }
-    fields = {**layout, **given}
+    fields = {**layout, **overrides}
     if "question" not in fields or not {"solution", "answer"} & set(fields):
         raise BadData(
             f"{where}: no column for {'question' if 'question' not in fields else 'solution or answer'} among "
@@ -104,41 +109,41 @@ def places(columns: Sequence[str], given: Mapping[str, str], where: str) -> dict
     return fields
 
 
-def examples_of(
+def parse_rows(
     rows: Sequence[Row], data: Data, fields: Mapping[str, str], kind: str = "", *, append_answers: bool = True
 ) -> ParsedRows:
     """The rows as examples.
 
     Args:
-        rows: as their source gave them.
+        rows: the rows of one part.
         data: the request.
-        fields: columns or templates that are given; the others are guessed.
-        kind: how answers are compared, where another part of the data has shown it.
+        fields: columns or templates of some fields; the others are guessed.
+        kind: how answers are compared, if known from another part of the data.
         append_answers: append `#### <answer>` to solutions that do not mark their answer.
 
     Raises:
         BadData: a broken row, unless `data.drop_broken`; the message names the file, the row and what is missing.
-        BadRequest: a kind of answer that has no grader.
+        BadRequest: a kind of answer without a grader.
     """
     if not rows:
         return ParsedRows([], kind=kind)
     shortened = sum(map(has_more_turns, rows))
-    raw_first = rows[0]
-    rows = [flattened(row) for row in rows]
-    where = places(list(rows[0].values), fields, rows[0].where)
+    first_unflattened = rows[0]
+    rows = [flatten(row) for row in rows]
+    columns = field_columns(list(rows[0].values), fields, rows[0].where)
     if data.kind not in ("auto", "none", *GRADERS) and ":" not in data.kind:
         raise unknown("kind of answer", data.kind, ["auto", "none", *GRADERS, "module:function"], "data.kind")
-    kind = kind or (data.kind if data.kind != "auto" else "") or _kind_of(rows[:500], where, data)
+    kind = kind or (data.kind if data.kind != "auto" else "") or _kind_of(rows[:500], columns, data)
     if data.kind == "code" and not code_rows.tests_of(rows[0].values):
         raise BadData(
             f"{rows[0].where}: no tests among {', '.join(rows[0].values)}; kind: code reads tests, test_list, test "
             "with entry_point, or input_output with fn_name"
         )
-    verbatim = is_verbatim(where, raw_first)
+    verbatim = is_verbatim(columns, first_unflattened)
     examples, broken, appended = [], [], 0
     for row in rows:
         try:
-            example = _example(row, where, kind, data, verbatim=verbatim)
+            example = _example(row, columns, kind, data, verbatim=verbatim)
         except BadData as error:
             if not data.drop_broken:
                 raise
@@ -152,49 +157,57 @@ def examples_of(
 
 
 def _columns(layout: Mapping[str, str]) -> set[str]:
-    return {column for place in layout.values() for column in (_PLACE.findall(place) or [place])}
+    return {column for template in layout.values() for column in (_PLACEHOLDER.findall(template) or [template])}
 
 
-def _example(row: Row, where: Mapping[str, str], kind: str, data: Data, *, verbatim: bool) -> Example:
-    """The row as an example, its solution as it is in the data.
+def _example(row: Row, columns: Mapping[str, str], kind: str, data: Data, *, verbatim: bool) -> Example:
+    """The row as an example, its solution unchanged.
 
     Args:
-        row: flat.
-        where: the column or template of each field.
+        row: flattened.
+        columns: the column or template of each field.
         kind: how answers are compared.
         data: the request.
-        verbatim: keep the white space around question and solution.
+        verbatim: keep the whitespace around question and solution.
 
     Raises:
-        BadData: it has no question, or neither an answer nor a solution that marks one.
+        BadData: there is no question, or neither an answer nor a solution that marks one.
     """
     location = f"{row.where}, row {row.number}"
-    texts = {field: _filled(row, place, location) for field, place in where.items()}
+    texts = {field: _fill(row, template, location) for field, template in columns.items()}
     if not texts["question"]:
-        raise BadData(f"{location}: the question is empty ({where['question']})")
+        raise BadData(f"{location}: the question is empty ({columns['question']})")
     solution, answer = texts.get("solution", ""), texts.get("answer", "")
     group = content_id(texts["group"]) if texts.get("group") else ""
     if kind == "code":
-        return _code_example(row, where, texts["question"], group, location)
+        return _code_example(row, columns, texts["question"], group, location)
     if kind != "none":
-        expected = where.get("answer") or "a column named answer"
-        solution, answer = _answered(solution, answer, kind, data, location, expected)
+        expected = columns.get("answer") or "a column named answer"
+        solution, answer = _solution_and_answer(solution, answer, kind, data, location, expected)
     elif not solution:
-        raise BadData(f"{location}: the solution is empty ({where.get('solution') or 'no column for it'})")
+        raise BadData(f"{location}: the solution is empty ({columns.get('solution') or 'no column for it'})")
     question = texts["question"]
     if verbatim:
-        question, solution = (str(row.values[where[field]]) for field in ("question", "solution"))
+        question, solution = (str(row.values[columns[field]]) for field in ("question", "solution"))
     return Example(content_id(question), question, solution, answer if kind != "none" else "", kind, group)
 
 
-def _code_example(row: Row, where: Mapping[str, str], question: str, group: str, location: str) -> Example:
-    """The row as a problem with tests; a question that is one column is kept as it is, indentation and all."""
+def _code_example(row: Row, columns: Mapping[str, str], question: str, group: str, location: str) -> Example:
+    """The row as a problem with tests. A question that is a single column keeps its indentation.
+
+    Args:
+        row: flattened.
+        columns: the column or template of each field.
+        question: the question, stripped.
+        group: the example's group, or empty.
+        location: file and row, for messages.
+    """
     tests = code_rows.tests_of(row.values)
     if not tests:
         raise BadData(f"{location}: no tests")
-    if where["question"] in row.values:
-        question = str(row.values[where["question"]])
-    solution = row.values.get(where.get("solution", ""), "")
+    if columns["question"] in row.values:
+        question = str(row.values[columns["question"]])
+    solution = row.values.get(columns.get("solution", ""), "")
     return code_rows.code_example(content_id(question), question, solution, tests, group)
 
 
@@ -214,12 +227,14 @@ def _with_answer_appended(example: Example, location: str) -> Example:
     return marked
 
 
-def _answered(solution: str, answer: str, kind: str, data: Data, location: str, expected: str) -> tuple[str, str]:
-    """Solution and answer, one of them read from the other where it is missing.
+def _solution_and_answer(
+    solution: str, answer: str, kind: str, data: Data, location: str, expected: str
+) -> tuple[str, str]:
+    """Solution and answer; a missing one is read from the other.
 
     Args:
-        solution: empty where there is no column for it.
-        answer: empty where there is no column for it.
+        solution: empty if there is no column for it.
+        answer: empty if there is no column for it.
         kind: how answers are compared.
         data: the request.
         location: file and row, for messages.
@@ -229,43 +244,44 @@ def _answered(solution: str, answer: str, kind: str, data: Data, location: str, 
         solution, answer = answer, ""  # GSM8K: the column named answer holds the solution
     if data.strip_calculations:
         solution = _CALCULATION.sub("", solution)
-    read = marked_answer(solution, kind)
+    in_solution = marked_answer(solution, kind)
     if not answer:
-        own_mark = data.answer_after != "####"
-        answer = (marked_answer(solution, kind, after=data.answer_after) if own_mark else "") or read
+        is_custom = data.answer_after != "####"
+        answer = (marked_answer(solution, kind, after=data.answer_after) if is_custom else "") or in_solution
     if not answer:
         raise BadData(
             f"{location}: no answer; expected {expected}, or a solution that gives it after {data.answer_after!r}, in "
             "\\boxed{} or after 'the answer is'; or kind: none, to score solutions that have none"
         )
-    if not is_right(read or answer, answer, kind):
+    if not is_right(in_solution or answer, answer, kind):
         raise BadData(
-            f"{location}: the solution ends in {read!r}, which is not the answer {answer!r} (compared as {kind})"
+            f"{location}: the solution ends in {in_solution!r}, which is not the answer {answer!r} (compared as {kind})"
         )
     return solution, answer
 
 
-def _filled(row: Row, place: str, location: str) -> str:
-    columns = _PLACE.findall(place) or [place]
+def _fill(row: Row, template: str, location: str) -> str:
+    """The text of a column, or a template filled with the texts of its columns."""
+    columns = _PLACEHOLDER.findall(template) or [template]
     for column in columns:
         if column not in row.values:
             raise BadData(f"{location}: {column!r} is missing; the row has {', '.join(row.values) or 'nothing'}")
-    if columns == [place]:
-        return as_text(row.values[place])
-    filled = _PLACE.sub(lambda match: as_text(row.values[match[1]]), place).strip()
-    return re.sub(r"([.,?!])\s?\.(?= )", r"\1", filled)  # '{Body}. {Question}' where the body has its own stop
+    if columns == [template]:
+        return as_text(row.values[template])
+    text = _PLACEHOLDER.sub(lambda match: as_text(row.values[match[1]]), template).strip()
+    return re.sub(r"([.,?!])\s?\.(?= )", r"\1", text)  # '{Body}. {Question}' if the body ends in punctuation
 
 
-def _kind_of(rows: Sequence[Row], where: Mapping[str, str], data: Data) -> str:
+def _kind_of(rows: Sequence[Row], columns: Mapping[str, str], data: Data) -> str:
     """The kind of answer that most of these rows have."""
     if code_rows.tests_of(rows[0].values):
         return "code"
-    place = where.get("answer") or where["solution"]
-    columns = _PLACE.findall(place) or [place]
+    template = columns.get("answer") or columns["solution"]
+    needed = _PLACEHOLDER.findall(template) or [template]
     answers = []
     for row in rows:
-        if all(column in row.values for column in columns):
-            text = _filled(row, place, "")
+        if all(column in row.values for column in needed):
+            text = _fill(row, template, "")
             answers.append(marked_answer(text, "exact", after=data.answer_after) or text)
     letters = sum(bool(re.fullmatch(r"\(?[A-J]\)?", answer)) for answer in answers)
     numbers = sum(number(answer) is not None or "\\" in answer for answer in answers)

@@ -1,4 +1,4 @@
-"""Presets: well-known sets by one short name, each a hub id and what its rows need."""
+"""Presets: short names of well-known data sets, each with its hub id and the options that its rows need."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -26,15 +26,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "kind": "exact",
     },
 }
-"""Data that a name stands for. What the recipe itself says wins."""
+"""Preset -> fields of Data. Fields that the user sets take precedence."""
 
 
 def with_preset(data: Data) -> Data:
-    """`data` with the fields of the preset that its source names, where it does not say them itself.
-
-    A field that is left at its default counts as not said.
-    """
+    """`data` with the fields of the preset that its source names, except those that differ from their default."""
     preset: Mapping[str, Any] = PRESETS.get(data.source.casefold(), {})
-    plain = Data()
-    unsaid = {f.name for f in fields(Data) if f.name == "source" or getattr(data, f.name) == getattr(plain, f.name)}
-    return replace(data, **{name: value for name, value in preset.items() if name in unsaid})
+    default = Data()
+    unset = {f.name for f in fields(Data) if f.name == "source" or getattr(data, f.name) == getattr(default, f.name)}
+    return replace(data, **{name: value for name, value in preset.items() if name in unset})

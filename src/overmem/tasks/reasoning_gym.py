@@ -1,4 +1,4 @@
-"""reasoning-gym's generators: endless problems with answers that are checked, and a few with worked solutions."""
+"""reasoning-gym's generators: unlimited problems with verified answers, some with worked solutions."""
 
 from typing import Any
 
@@ -6,20 +6,21 @@ from overmem.errors import BadRequest, unknown
 from overmem.seeds import seed_of
 from overmem.tasks.data import Data, Row, SourceResult
 
-WORKED = ("answer_cot",)
-"""Where a generator's metadata keeps a worked solution."""
+SOLUTION_KEYS = ("answer_cot",)
+"""Keys of an item's metadata that hold a worked solution."""
 _SIZES = {"train": 400, "val": 200, "test": 200}
-_PATIENCE = 20
+_DRAWS_PER_ROW = 20
+"""Most draws per requested row, because generators repeat questions."""
 
 
 def generated_rows(data: Data) -> SourceResult:
-    """Rows of the generator `reasoning-gym:NAME`, as many of each split as asked for, no question twice.
+    """Rows of the generator `reasoning-gym:NAME`, as many for each split as requested, without repeated questions.
 
-    reasoning-gym seeds item i with seed + i, so that data sets of neighbouring seeds share nearly all their items.
-    Here every item has a seed of its own, from (seed, name, split, i).
+    reasoning-gym seeds item i with seed + i, so data sets of neighbouring seeds share nearly all their items. Here the
+    seed of every item depends on (seed, name, split, i).
 
     Raises:
-        BadRequest: reasoning-gym is not installed, or knows no such generator or option.
+        BadRequest: reasoning-gym is not installed, or has no such generator or option.
     """
     name = data.source.partition(":")[2]
     create = _creator(name)
@@ -27,10 +28,10 @@ def generated_rows(data: Data) -> SourceResult:
     parts: dict[str, list[Row]] = {}
     notes = []
     seen: set[str] = set()
-    # The smallest sets first: where a generator has few questions, evaluation is served before training.
+    # Evaluation first: a generator may have too few questions for all splits.
     for part in ("test", "val", "train"):
         parts[part] = []
-        for draw in range(_PATIENCE * sizes[part]):
+        for draw in range(_DRAWS_PER_ROW * sizes[part]):
             if len(parts[part]) == sizes[part]:
                 break
             row = _row(create, data, name, seed_of(data.seed, "reasoning-gym", name, part, draw) % 2**31)
@@ -38,12 +39,11 @@ def generated_rows(data: Data) -> SourceResult:
                 seen.add(row["question"])
                 parts[part].append(Row(f"{data.source} ({part})", len(parts[part]) + 1, row))
         if len(parts[part]) < sizes[part]:
-            notes.append(f"{part}: {name} has no more than {len(parts[part])} new questions in {_PATIENCE} draws a row")
-    worked = any(row.values["solution"] for rows in parts.values() for row in rows)
-    if not worked:
-        notes.append(f"{name} gives no worked solutions: the solution is the answer alone")
+            notes.append(f"{part}: {name} gave only {len(parts[part])} new questions in {_DRAWS_PER_ROW} draws per row")
+    if not any(row.values["solution"] for rows in parts.values() for row in rows):
+        notes.append(f"{name} gives no worked solutions: the solution is only the answer")
     if name == "gsm_symbolic":
-        notes.append("gsm_symbolic is made of GSM8K test questions: do not report GSM8K test after training on it")
+        notes.append("gsm_symbolic is derived from GSM8K test questions: do not report GSM8K test after training on it")
     fields = {"question": "question", "answer": "answer", "solution": "solution"}
     return SourceResult(parts, tuple(notes), fields)
 
@@ -67,5 +67,5 @@ def _row(create: Any, data: Data, name: str, seed: int) -> dict[str, str]:
     except (TypeError, ValueError, AssertionError) as error:
         raise BadRequest(f"reasoning-gym:{name} with options {dict(data.options)}: {error}") from error
     metadata = item.get("metadata") or {}
-    solution = next((str(metadata[key]) for key in WORKED if metadata.get(key)), "")
+    solution = next((str(metadata[key]) for key in SOLUTION_KEYS if metadata.get(key)), "")
     return {"question": str(item["question"]), "answer": str(item["answer"]), "solution": solution}

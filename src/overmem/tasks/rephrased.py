@@ -10,8 +10,8 @@ from overmem.shifts import SHIFTS, shifted_id, variant_name
 from overmem.tasks.layouts import content_id
 
 
-def check_name(name: str, section: str = "shifted", taken: Iterable[str] = SHIFTS) -> None:
-    """Refuse a name that is a built-in shift's or that is not allowed in a split's name, which is a file name too.
+def check_set_name(name: str, section: str = "shifted", taken: Iterable[str] = SHIFTS) -> None:
+    """Refuse the name of a built-in shift, and characters that a split's name (also a file name) cannot contain.
 
     Raises:
         BadRequest: the message says which names are taken.
@@ -23,12 +23,12 @@ def check_name(name: str, section: str = "shifted", taken: Iterable[str] = SHIFT
         )
 
 
-def paired(
+def pair_with_originals(
     rows: Iterable[Example], originals: Sequence[Example], name: str
 ) -> tuple[dict[str, tuple[Example, ...]], list[str]]:
-    """The rows by split, each under its original's id, and notes on those that have no original here.
+    """The rows by split, with ids derived from their originals', and notes on rows that were left out.
 
-    A row's `group` names the original: its question, or the value of the original's own `group` column. The first
+    A row's `group` names its original: the question, or the value of the original's `group` column. The first
     rephrasing of each question goes into `test+<name>`, the second into `test+<name>.2`.
 
     Raises:
@@ -40,60 +40,60 @@ def paired(
             f"data.shifted.{name}: no row names the question that it rephrases; name the column that holds the "
             "original question, or the value of its group column, under fields: {group: ...}"
         )
-    known, twice = _by_key(originals)
-    found: dict[str, list[Example]] = {}
+    by_key, shared_groups = _by_key(originals)
+    rephrasings: dict[str, list[Example]] = {}
     missing = ambiguous = same = 0
     for row in ordered:
-        if row.group in twice:
+        if row.group in shared_groups:
             ambiguous += 1
-        elif row.group not in known:
+        elif row.group not in by_key:
             missing += 1
-        elif row.id == content_id(known[row.group].question):
+        elif row.id == content_id(by_key[row.group].question):
             same += 1
         else:
-            found.setdefault(known[row.group].id, []).append(row)
-    if not found:
+            rephrasings.setdefault(by_key[row.group].id, []).append(row)
+    if not rephrasings:
         raise BadData(f"data.shifted.{name}: none of its {len(ordered)} rows rephrases a test question")
     splits: dict[str, list[Example]] = {}
     for original in originals:
-        for number, row in enumerate(found.get(original.id, ()), 1):
+        for number, row in enumerate(rephrasings.get(original.id, ()), 1):
             variant = variant_name(name, number)
             splits.setdefault(f"test+{variant}", []).append(
                 replace(row, id=shifted_id(original.id, variant), group=original.group)
             )
     return {split: tuple(rows) for split, rows in splits.items()}, _notes(
-        name, len(ordered), len(found), len(originals), missing, ambiguous, same, len(splits)
+        name, len(ordered), len(rephrasings), len(originals), missing, ambiguous, same, len(splits)
     )
 
 
 def _by_key(originals: Sequence[Example]) -> tuple[dict[str, Example], set[str]]:
-    """Each original by its id and by its group; and the groups that several share, which are ambiguous."""
-    known = {original.id: original for original in originals}
-    twice: set[str] = set()
+    """Each original by its id and by its group, and the groups that several originals share."""
+    by_key = {original.id: original for original in originals}
+    shared_groups: set[str] = set()
     for original in originals:
-        if original.group and known.setdefault(original.group, original) is not original:
-            twice.add(original.group)
-    return known, twice
+        if original.group and by_key.setdefault(original.group, original) is not original:
+            shared_groups.add(original.group)
+    return by_key, shared_groups
 
 
 def _notes(
-    name: str, rows: int, questions: int, originals: int, missing: int, ambiguous: int, same: int, versions: int
+    name: str, rows: int, questions: int, originals: int, missing: int, ambiguous: int, same: int, variants: int
 ) -> list[str]:
     """What was paired and what was left out.
 
     Args:
-        name: of the set.
-        rows: of the set.
+        name: name of the set.
+        rows: rows in the set.
         questions: test questions with a rephrasing.
         originals: test questions.
         missing: rows whose original is not among them.
         ambiguous: rows whose group several questions share.
-        same: rows that equal their original.
-        versions: most rephrasings of one question.
+        same: rows equal to their original.
+        variants: most rephrasings of one question.
     """
     notes = [f"test+{name}: {questions} of {originals} test questions are rephrased, by {rows} rows"]
-    if versions > 1:
-        notes.append(f"test+{name}: up to {versions} rephrasings of one question, each in a split of its own")
+    if variants > 1:
+        notes.append(f"test+{name}: up to {variants} rephrasings per question, each in its own split")
     for count, why in (
         (missing, "whose original is not among the test questions"),
         (ambiguous, "whose group several test questions share"),

@@ -1,4 +1,4 @@
-"""One row of a data file, made flat: conversations, choices and nested objects become plain text columns."""
+"""Flattening a row of a data file: conversations, choices and nested objects become plain text columns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,13 +9,13 @@ from overmem.tasks.data import Row
 _ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
 _LETTERS = "ABCDEFGHIJ"
 _CONVERSATIONS = ("messages", "conversations", "chosen")
-"""Columns that hold a whole conversation; the first one present is the one that was trained on."""
+"""Columns that hold a conversation; the first one present is used, because trainers use that."""
 
 
-def flattened(row: Row) -> Row:
+def flatten(row: Row) -> Row:
     """The row with text columns: `question` and `solution` of a conversation, lettered choices, `outer.inner` columns.
 
-    A conversation is what was trained on, so its reply replaces a column named `solution` (OpenR1 keeps a short one).
+    Trainers use the conversation, so its reply replaces a column named `solution` (OpenR1 has a short one).
     """
     values = dict(row.values)
     for column, value in row.values.items():
@@ -33,12 +33,12 @@ def flattened(row: Row) -> Row:
 
 
 def conversation(row: Row) -> list[Any] | None:
-    """The turns of the row's conversation; None where it has none."""
+    """The turns of the row's conversation; None if it has none."""
     return next((row.values[c] for c in _CONVERSATIONS if _is_turns(row.values.get(c))), None)
 
 
 def has_more_turns(row: Row) -> bool:
-    """Whether the row has more than one question and its reply: a system turn, other turns, or a column of either."""
+    """Whether the row has more than a question and its reply: a system turn, further turns, or a column of either."""
     turns, prompt = conversation(row), row.values.get("prompt")
     prompt_turns: list[Any] = prompt if isinstance(prompt, list) and _is_turns(prompt) else []
     if any(_role(turn) == "system" for turn in [*(turns or ()), *prompt_turns]) or len(prompt_turns) > 1:
@@ -49,7 +49,7 @@ def has_more_turns(row: Row) -> bool:
 
 
 def is_verbatim(columns: Mapping[str, str], row: Row) -> bool:
-    """Whether prompt and completion are plain text that is trained on as it is, with nothing put around it."""
+    """Whether prompt and completion are plain text, which trainers concatenate without a template."""
     question, solution = columns.get("question", ""), columns.get("solution", "")
     if (question, solution) not in {("prompt", c) for c in ("completion", "chosen", "canonical_solution")}:
         return False
@@ -57,7 +57,7 @@ def is_verbatim(columns: Mapping[str, str], row: Row) -> bool:
 
 
 def as_text(value: Any) -> str:
-    """A value of a data file as text: whole floats without a point, lists line by line, choices with their letters."""
+    """A value as text: integral floats without a decimal point, lists line by line, choices with their letters."""
     match value:
         case None:
             return ""
@@ -70,7 +70,7 @@ def as_text(value: Any) -> str:
         case {"type": "text", "text": str(text)}:
             return text.strip()
         case [{"type": str()}, *_]:
-            # The parts of one message follow each other without a break, as chat templates write them.
+            # Chat templates write the parts of a message without a separator.
             return "".join(part.get("text") or "" for part in value if isinstance(part, Mapping)).strip()
         case [{"content": _}, *_]:
             return "\n".join(as_text(turn["content"]) for turn in value if _role(turn) != "system")
@@ -81,7 +81,7 @@ def as_text(value: Any) -> str:
 
 
 def _question_and_reply(turns: Sequence[Any]) -> dict[str, str]:
-    """The first user turn and the first reply after it."""
+    """The first user turn and the first reply."""
     columns: dict[str, str] = {}
     for turn in turns:
         column = {"user": "question", "assistant": "solution"}.get(_role(turn), "")
@@ -111,7 +111,7 @@ def _is_texts(value: Any) -> TypeGuard[list[str]]:
 
 
 def _letter(values: Mapping[str, Any], choices: int) -> str:
-    """The letter of the right choice, where `answer` is its index (MMLU) or that letter; empty otherwise."""
+    """The letter of the right choice, if `answer` is its index (MMLU) or that letter; otherwise empty."""
     answer = values.get("answer")
     if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < choices:
         return _LETTERS[answer]
