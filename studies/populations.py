@@ -11,7 +11,7 @@ from scipy.special import beta, ndtr, ndtri
 from overmem.probes.draws import pass_at
 from overmem.records import Estimate
 from overmem.statistics import difference, fraction_mean, mean_difference, mean_of_independent, ratio, share, tango
-from overmem.statistics.reliability import Judged, calibration_difference, calibration_error
+from overmem.statistics.reliability import Claims, calibration_difference, calibration_error
 from overmem.statistics.roc import auroc, auroc_difference, tpr_at
 
 Random = np.random.Generator
@@ -179,7 +179,7 @@ def _calibrations() -> Iterator[Cell]:
                     shared = np.repeat(r.normal(size=n), each)
                     chance = ndtr(sqrt(0.2) * shared + sqrt(0.8) * r.normal(size=n * each))
                 right = chance < _right(confidence, over)
-                return calibration_error(Judged(confidence, right, np.repeat(np.arange(n), each)))
+                return calibration_error(Claims(confidence, right, np.repeat(np.arange(n), each)))
 
             kind = "answers" if each == 1 else f"{each} correlated tokens each"
             setting = f"{kind}, {_bins(n, each)} bins, overconfident by {over} at worst"
@@ -215,7 +215,7 @@ def _paired() -> Iterator[Cell]:
             def errors(r: Random, n: int = n, early: float = early, late: float = late) -> Estimate:
                 sure, luck = _alike(r, n), _alike(r, n)
                 now, before = (
-                    Judged(c**0.25, chance < _right(c**0.25, over), np.arange(n))
+                    Claims(c**0.25, chance < _right(c**0.25, over), np.arange(n))
                     for c, chance, over in zip(sure, luck, (late, early), strict=True)
                 )
                 return calibration_difference(now, before)

@@ -4,7 +4,7 @@ import pytest
 from overmem.probes.calibration import calibration
 from overmem.records import TEMPERATURES
 from overmem.statistics.reliability import (
-    Judged,
+    Claims,
     bins_of,
     calibration_error,
     mean_absolute_gap,
@@ -14,7 +14,7 @@ from overmem.statistics.reliability import (
 
 def judged_of(confidence, correct, each=1):
     n = len(confidence)
-    return Judged(np.array(confidence, dtype=np.float64), np.array(correct, dtype=bool), np.arange(n) // each)
+    return Claims(np.array(confidence, dtype=np.float64), np.array(correct, dtype=bool), np.arange(n) // each)
 
 
 @pytest.fixture

@@ -304,7 +304,7 @@ def test_units_of_another_request_are_not_put_beside_those_of_this_one(run, base
     one, two, _ = store.snapshots(done.run)
     assert "val" in one.samples
     assert not two.samples
-    assert two.notes["val", "samples"] == "not observed as it is asked now"
+    assert two.notes["val", "samples"] == "observed for another request than the plan's"
 
 
 def test_a_checkpoint_that_cannot_be_loaded_now_keeps_what_was_observed_of_it(run, base, data_file, monkeypatch):

@@ -88,7 +88,7 @@ def test_grades_of_other_completions_are_refused(run):
     store.write_samples(run, "base", "val", samples(), weights="w", request="r")
     other = replace(samples().grades, draw=np.array([0, 2], np.int32))
     store.write_grades(run, "base", "val", other, weights="w", request="r", grader="")
-    with pytest.raises(BadRequest, match="grades other completions"):
+    with pytest.raises(BadRequest, match="belongs to other completions"):
         store.read_samples(run, "base", "val")
 
 

@@ -23,7 +23,7 @@ from overmem.probes.temperature import BEYOND, at_end, lowest, weights_at
 from overmem.records import Estimate, Measurement, Samples, Scores, Snapshot
 from overmem.statistics import fraction, mean, p_of_interval, ratio
 from overmem.statistics.reliability import (
-    Judged,
+    Claims,
     bins_of,
     calibration_difference,
     calibration_error,
@@ -56,7 +56,7 @@ def calibration(
     rows, temperature = [], _chosen_temperature(snapshot)
     for split in splits_of(snapshot):
         scores, samples = scores_or_note(snapshot, split), samples_or_note(snapshot, split)
-        found: dict[str, Judged | str] = {
+        found: dict[str, Claims | str] = {
             "token": scores if isinstance(scores, str) else judged_tokens(scores),
             "completion": samples if isinstance(samples, str) else judged_completions(samples),
             "answer": samples if isinstance(samples, str) else judged_answers(samples),
@@ -87,14 +87,14 @@ def miscalibration(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iter
     yield from _worse(name, late, early)
 
 
-def _worse(name: str, judged: Judged | str, before: Judged | str) -> Iterator[Comparison]:
+def _worse(name: str, judged: Claims | str, before: Claims | str) -> Iterator[Comparison]:
     if not isinstance(judged, str) and not isinstance(before, str):
         gained = calibration_difference(judged, before)
         sentence = "its confidence is {} further from how often it is right"
         yield Comparison(f"calibration ({name})", gained, p_of_interval(gained), sentence)
 
 
-def _errors(snapshot: Snapshot, split: str, level: str, judged: Judged | str) -> list[Measurement]:
+def _errors(snapshot: Snapshot, split: str, level: str, judged: Claims | str) -> list[Measurement]:
     if isinstance(judged, str):
         return missing(snapshot, split, "calibration", [f"{level}_{e}" for e in ERRORS], judged)
     if not np.isfinite(judged.confidence).all():
@@ -118,7 +118,7 @@ def _errors(snapshot: Snapshot, split: str, level: str, judged: Judged | str) ->
     return rows
 
 
-def judged_tokens(scores: Scores, only: Sequence[str] | None = None) -> Judged:
+def judged_tokens(scores: Scores, only: Sequence[str] | None = None) -> Claims:
     """Each solution token's largest next-token probability, right where the label is the argmax, by example.
 
     Clusters are in the order of the ids; `only` these examples, all of which were scored.
@@ -129,20 +129,20 @@ def judged_tokens(scores: Scores, only: Sequence[str] | None = None) -> Judged:
     take = np.concatenate([*spans, np.empty(0, np.int64)])
     cluster = np.repeat(np.arange(len(rows)), [len(span) for span in spans])
     confidence = np.exp(scores.top1_logprob[take].astype(np.float64))
-    return Judged(confidence, scores.is_argmax[take].astype(bool), cluster)
+    return Claims(confidence, scores.is_argmax[take].astype(bool), cluster)
 
 
-def judged_completions(samples: Samples, only: Sequence[str] | None = None) -> Judged | str:
+def judged_completions(samples: Samples, only: Sequence[str] | None = None) -> Claims | str:
     """Each greedy completion's geometric mean token probability, right where its answer is; or why there is none."""
     greedy = greedy_rows(samples)
     rows = [greedy[name] for name in (greedy if only is None else only)]
     if not rows:
         return "no greedy completion"
     confidence = np.exp(mean_logprobs(samples, rows))
-    return Judged(confidence, samples.correct[rows].astype(bool), np.arange(len(rows)))
+    return Claims(confidence, samples.correct[rows].astype(bool), np.arange(len(rows)))
 
 
-def judged_answers(samples: Samples, only: Sequence[str] | None = None) -> Judged | str:
+def judged_answers(samples: Samples, only: Sequence[str] | None = None) -> Claims | str:
     """Agreement of the draws of each question with at least two, right where the most common answer is.
 
     A question without any answer agrees on nothing.
@@ -163,7 +163,7 @@ def judged_answers(samples: Samples, only: Sequence[str] | None = None) -> Judge
         correct.append(bool(leaders) and right[leaders[0]])
     if not confidence:
         return "no question with two draws"
-    return Judged(np.array(confidence, dtype=np.float64), np.array(correct, dtype=bool), np.arange(len(correct)))
+    return Claims(np.array(confidence, dtype=np.float64), np.array(correct, dtype=bool), np.arange(len(correct)))
 
 
 def _chosen_temperature(snapshot: Snapshot) -> float | str:

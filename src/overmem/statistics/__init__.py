@@ -1,7 +1,7 @@
-"""Intervals, paired differences, tests, error control and the bootstrap: what every number of a run rests on.
+"""Intervals, paired differences, tests, multiple testing and the bootstrap.
 
-Values, never sentences. Where scipy has a method it is used; what is written here is paired, clustered or vectorised in
-a way that scipy's is not.
+Functions return values, never sentences. scipy is used where it has the method; what is implemented here is paired,
+clustered or vectorised in a way that scipy's methods are not.
 """
 
 from overmem.statistics.bootstrap import bootstrap_weights, percentiles

@@ -1,4 +1,4 @@
-"""Several estimates combined: differences and means of independent ones, and runs that differ in their seed."""
+"""Combining estimates: differences, means of independent ones, and runs that differ in their seed."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -12,7 +12,7 @@ from overmem.statistics.intervals import Z, quantile
 
 
 def difference(left: Estimate, right: Estimate, correlation: float = 0.0) -> Estimate:
-    """The difference left - right of two estimates, from the arms of their intervals (Newcombe's hybrid).
+    """Left - right, with an interval from the arms of the two intervals (Newcombe's hybrid method).
 
     Source: Zou and Donner 2008, https://doi.org/10.1002/sim.3095 (with a correlation).
     """
@@ -34,19 +34,19 @@ def difference(left: Estimate, right: Estimate, correlation: float = 0.0) -> Est
     )
 
 
-def _joint_arm(one: float, other: float, correlation: float) -> float:
-    return sqrt(max(0.0, one**2 + other**2 - 2 * correlation * one * other))
+def _joint_arm(a: float, b: float, correlation: float) -> float:
+    return sqrt(max(0.0, a**2 + b**2 - 2 * correlation * a * b))
 
 
 def mean_of_independent(estimates: Sequence[Estimate], note: str) -> Estimate:
-    """The unweighted mean of independent estimates that have a value; its arms are theirs, added in quadrature."""
-    known = [e for e in estimates if e.value is not None]
-    values = [e.value for e in known if e.value is not None]
-    k, n = len(values), sum(e.n for e in known)
-    value = sum(values) / k
-    arms = [
-        (v - e.low, e.high - v) for v, e in zip(values, known, strict=True) if e.low is not None and e.high is not None
-    ]
+    """The unweighted mean of independent estimates; the arms of their intervals add in quadrature.
+
+    Estimates without a value are skipped; at least one must have one.
+    """
+    measured = [(e.value, e) for e in estimates if e.value is not None]
+    k, n = len(measured), sum(e.n for _, e in measured)
+    value = sum(v for v, _ in measured) / k
+    arms = [(v - e.low, e.high - v) for v, e in measured if e.low is not None and e.high is not None]
     if len(arms) < k:
         return Estimate(value, n=n, note=f"{note}, one of them without an interval")
     below, above = (sqrt(sum(arm**2 for arm in side)) / k for side in zip(*arms, strict=True))
@@ -54,11 +54,11 @@ def mean_of_independent(estimates: Sequence[Estimate], note: str) -> Estimate:
 
 
 def across_seeds(values: Sequence[float], stderrs: Sequence[float]) -> Estimate:
-    """The mean over runs that differ in their seed, the seed being a random effect, with a 95% interval.
+    """The mean over runs that differ in their seed, with a 95% interval in which the seed is a random effect.
 
-    Random-effects mean with Paule and Mandel's variance between runs and Hartung, Knapp, Sidik and Jonkman's t
-    interval, never narrower than the runs' own standard errors allow, as runs that agree by luck would make it (Knapp
-    and Hartung's modification). One run has no interval, because it says nothing about another seed. n counts runs.
+    Random-effects mean with Paule and Mandel's variance between runs and the t interval of Hartung, Knapp, Sidik and
+    Jonkman, never narrower than the standard errors of the runs imply, even if they agree by chance (Knapp and
+    Hartung's modification). One run has no interval, because it says nothing about other seeds. n counts runs.
 
     Source: Paule and Mandel 1982, https://doi.org/10.6028/jres.087.022; Hartung and Knapp 2001,
     https://doi.org/10.1002/sim.791.
@@ -71,15 +71,15 @@ def across_seeds(values: Sequence[float], stderrs: Sequence[float]) -> Estimate:
     within = np.maximum(np.square(np.asarray(stderrs, float)), 1e-12)
     weights = 1 / (within + between_runs(effects, within))
     value = float(weights @ effects / weights.sum())
-    plain = 1 / weights.sum()
+    variance = 1 / weights.sum()
     scatter = weights @ (effects - value) ** 2 / (len(effects) - 1)
-    stderr = sqrt(plain * max(1.0, float(scatter)))
+    stderr = sqrt(variance * max(1.0, float(scatter)))
     half = quantile(0.975, len(effects)) * stderr
     return Estimate(value, value - half, value + half, len(effects), stderr=stderr)
 
 
 def between_runs(effects: Float[np.ndarray, " runs"], within: Float[np.ndarray, " runs"]) -> float:
-    """Paule and Mandel's variance between runs: where the weighted scatter is as large as its degrees of freedom."""
+    """Paule and Mandel's variance between runs: at it, the weighted scatter equals its degrees of freedom."""
 
     def surplus(between: float) -> float:
         weights = 1 / (within + between)
@@ -87,5 +87,5 @@ def between_runs(effects: Float[np.ndarray, " runs"], within: Float[np.ndarray, 
 
     if surplus(0.0) <= 0:
         return 0.0
-    most = float(np.sum((effects - effects.mean()) ** 2))  # there every weight is small enough that nothing is left
-    return float(brentq(surplus, 0.0, most))
+    upper = float(np.sum((effects - effects.mean()) ** 2))  # weights are so small here that the surplus is negative
+    return float(brentq(surplus, 0.0, upper))

@@ -1,7 +1,7 @@
 """Means, ratios and shares with standard errors and 95% intervals, each with n.
 
-The unit that is drawn independently is the example; its tokens and its completions are clustered in it. A ratio of sums
-is linearised (delta method), so that one formula serves means, token averages and differences.
+Examples are independent; the tokens and completions of an example are a cluster. A ratio of sums is linearised (delta
+method), so one formula serves means, token averages and differences.
 """
 
 from collections.abc import Callable
@@ -19,12 +19,12 @@ Z = float(ndtri(0.975))
 
 
 def quantile(level: float, n: int) -> float:
-    """Student's quantile for n examples."""
+    """The quantile of Student's t distribution with n - 1 degrees of freedom."""
     return float(stdtrit(max(n - 1, 1), level))
 
 
 def student(value: float, stderr: float, n: int, note: str = "") -> Estimate:
-    """A value with Student's 95% interval on n - 1 degrees of freedom."""
+    """A value with Student's 95% interval, with n - 1 degrees of freedom."""
     half = quantile(0.975, n) * stderr
     return Estimate(value, value - half, value + half, n, note, stderr)
 
@@ -32,10 +32,10 @@ def student(value: float, stderr: float, n: int, note: str = "") -> Estimate:
 def ratio(
     numerator: Float[np.ndarray, " examples"], denominator: Float[np.ndarray, " examples"], note: str = ""
 ) -> Estimate:
-    """Sum of numerators over sum of denominators, one pair per example, with a linearised interval.
+    """The sum of numerators over the sum of denominators, one pair per example, with a linearised interval.
 
-    Nats per token are summed nll over tokens. No example, or a denominator of 0, is no value; one example has a value
-    and no interval. An example that contributes to neither sum is not counted in n.
+    Nats per token are summed nll over tokens. The value is None without examples or if the denominators sum to 0; a
+    single example has a value without interval. An example that contributes to neither sum is not counted in n.
     """
     top, bottom = _contributing(numerator, denominator)
     n = len(top)
@@ -51,7 +51,7 @@ def ratio(
 
 
 def ratio_stderr(top: Float[np.ndarray, " examples"], bottom: Float[np.ndarray, " examples"]) -> float:
-    """Standard error of sum(top) / sum(bottom), by linearisation; infinite for fewer than two examples."""
+    """Linearised standard error of sum(top) / sum(bottom); infinite for fewer than two examples."""
     n = len(top)
     if n < 2 or bottom.sum() <= 0:
         return inf
@@ -62,7 +62,7 @@ def ratio_stderr(top: Float[np.ndarray, " examples"], bottom: Float[np.ndarray, 
 def _contributing(
     numerator: Float[np.ndarray, " examples"], denominator: Float[np.ndarray, " examples"]
 ) -> tuple[Float[np.ndarray, " contributing"], Float[np.ndarray, " contributing"]]:
-    """Numerators and denominators of the examples where not both are 0."""
+    """Numerators and denominators of the examples for which they are not both 0."""
     some = (numerator != 0) | (denominator != 0)
     return numerator[some].astype(np.float64), denominator[some].astype(np.float64)
 
@@ -75,33 +75,35 @@ def mean(values: Float[np.ndarray, " examples"], note: str = "") -> Estimate:
 def fraction(
     numerator: Float[np.ndarray, " examples"], denominator: Float[np.ndarray, " examples"], note: str = ""
 ) -> Estimate:
-    """A ratio of sums that lies in [0, 1], with Wilson's interval at the effective n of its linearised variance.
+    """A ratio of sums in [0, 1], with Wilson's interval at the effective n of its linearised variance.
 
-    n_eff = p(1-p)/variance is the number of coin flips that would be as uncertain. For single values of 0 and 1 it is
-    n, and the interval is Wilson's own; it stays inside [0, 1] and is not empty when every value is the same. Where
-    values lie between, rare failures may not have been seen yet: the variance counts the largest one once more, the
-    less the more failures' worth were seen, and its root in place of it where that is under three. In simulation that
-    is what covers.
+    n_eff = p(1-p)/variance is the number of coin flips with the same variance. For values of 0 and 1 it is n, and the
+    interval is Wilson's; it stays inside [0, 1] and has positive width even if all values are equal. For values in
+    between, the sample may lack rare failures, so `unseen_failure` is added to the variance. In simulation this covers.
     """
     numerator, denominator = _contributing(numerator, denominator)
-    plain = ratio(numerator, denominator, note)
-    if plain.value is None:
-        return plain
-    p = min(1.0, max(0.0, plain.value))
-    if plain.n < 2 or plain.stderr is None or not 0 < p < 1:
-        return replace(_wilson(p, plain.n, note), stderr=plain.stderr)
+    linearised = ratio(numerator, denominator, note)
+    if linearised.value is None:
+        return linearised
+    n, p = linearised.n, min(1.0, max(0.0, linearised.value))
+    if n < 2 or linearised.stderr is None or not 0 < p < 1:
+        return replace(_wilson(p, n, note), stderr=linearised.stderr)
     rare = np.maximum(numerator if p < 0.5 else denominator - numerator, 0.0) / denominator.mean()
-    seen = plain.stderr**2 * (plain.n - 1) / plain.n
-    n_seen = p * (1 - p) / seen if seen > 0 else float(plain.n)
-    n_eff = max(min(float(plain.n), n_seen), p * (1 - p) / (seen + (unseen(rare) / plain.n) ** 2))
+    variance = linearised.stderr**2 * (n - 1) / n
+    n_plain = p * (1 - p) / variance if variance > 0 else float(n)
+    n_eff = max(min(float(n), n_plain), p * (1 - p) / (variance + (unseen_failure(rare) / n) ** 2))
     interval = _wilson(p, n_eff, note)
-    return replace(plain, value=p, low=interval.low, high=interval.high)
+    return replace(linearised, value=p, low=interval.low, high=interval.high)
 
 
-def unseen(failures: Float[np.ndarray, " examples"]) -> float:
-    """The size of a failure that may not have been seen yet, by the sizes of those that were; 0 where none was."""
-    worth, largest = float(failures.sum()), float(failures.max())
-    return largest * sqrt(3 / worth) if worth >= 3 else max(largest, sqrt(largest))
+def unseen_failure(failures: Float[np.ndarray, " examples"]) -> float:
+    """The size of a failure that the sample may lack, given the observed sizes; 0 if there are none.
+
+    It is the largest one, scaled down by the root of a third of their sum; if they sum to less than three, the root of
+    the largest one.
+    """
+    total, largest = float(failures.sum()), float(failures.max())
+    return largest * sqrt(3 / total) if total >= 3 else max(largest, sqrt(largest))
 
 
 def fraction_mean(values: Float[np.ndarray, " examples"], note: str = "") -> Estimate:
@@ -129,7 +131,7 @@ def wilson(successes: float | int, n: float | int) -> tuple[float, float]:
 
 
 def exponential(estimate: Estimate) -> Estimate:
-    """The exponential of an estimate (a perplexity, of an nll); its interval is exp of the interval's ends."""
+    """Exp of an estimate (an nll becomes a perplexity); the interval is exp of the interval's ends."""
     if estimate.value is None:
         return estimate
     value = _exp(estimate.value)
@@ -148,13 +150,20 @@ def _exp(x: float) -> float:
 
 
 def negated(estimate: Estimate) -> Estimate:
-    """The same difference the other way round."""
+    """Minus the estimate."""
     value, low, high = (None if x is None else -x for x in (estimate.value, estimate.high, estimate.low))
     return replace(estimate, value=value, low=low, high=high)
 
 
-def bisected(holds: Callable[[float], bool], low: float, high: float, steps: int) -> tuple[float, float]:
-    """The stretch between `low`, where `holds` is true, and `high`, where it is not, halved `steps` times."""
+def bisect(holds: Callable[[float], bool], low: float, high: float, steps: int) -> tuple[float, float]:
+    """The interval between `low`, where `holds` is true, and `high`, where it is false, halved `steps` times.
+
+    Args:
+        holds: a predicate that changes once between the two.
+        low: where it is true.
+        high: where it is false.
+        steps: number of halvings.
+    """
     for _ in range(steps):
         middle = (low + high) / 2
         low, high = (middle, high) if holds(middle) else (low, middle)

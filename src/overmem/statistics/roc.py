@@ -1,4 +1,4 @@
-"""Two samples of scores told apart: AUROC and the true positive rate at a low false positive rate, with intervals."""
+"""AUROC and the true positive rate at a low false positive rate, with intervals."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -10,13 +10,13 @@ from scipy.special import betainc
 from scipy.stats import rankdata
 
 from overmem.records import Estimate
-from overmem.statistics.intervals import Z, bisected, share, wilson
+from overmem.statistics.intervals import Z, bisect, share, wilson
 
 
 def auroc(members: Float[np.ndarray, " members"], others: Float[np.ndarray, " others"]) -> Estimate:
-    """Chance that a member scores above a non-member, ties counting half, with DeLong's variance on the logit scale.
+    """The probability that a member scores above a non-member (ties count half), with DeLong's interval on the logit.
 
-    Where the two do not overlap at all the variance is 0; the interval then ends where one pair in conflict would lie.
+    Without any overlap the variance is 0; the interval is then Wilson's for a share without failures.
 
     Source: DeLong et al. 1988, https://doi.org/10.2307/2531595.
     """
@@ -43,7 +43,13 @@ def auroc_difference(
 ) -> Estimate:
     """AUROC of these scores minus that of earlier scores of the same examples, with DeLong's paired variance.
 
-    Where both tell every member from every other, the interval is as wide as one of a share of no failures.
+    If both separate the two samples perfectly, the interval is as wide as that of a share without failures.
+
+    Args:
+        members: scores of members.
+        others: scores of non-members.
+        members_before: earlier scores of the same members.
+        others_before: earlier scores of the same non-members.
 
     Source: DeLong et al. 1988, https://doi.org/10.2307/2531595.
     """
@@ -74,13 +80,13 @@ def _expit(x: float) -> float:
 
 
 def tpr_at(rate: float, members: Float[np.ndarray, " members"], others: Float[np.ndarray, " others"]) -> Estimate:
-    """Share of members above the threshold that at most `rate` of the non-members exceed.
+    """The share of members above the threshold that at most `rate` of the non-members exceed.
 
     The interval is for the share at a true rate of `rate`. Its arms add in quadrature the uncertainty of the members
-    (Wilson's) and of the threshold: the chance that a non-member exceeds the j-th largest of n is Beta(j, n + 1 - j).
-    In simulation that covers where a bootstrap, which cannot look beyond the largest ones, does not.
-    Fewer than 1/rate non-members cannot resolve the rate: the threshold is then their maximum, the value stands for a
-    rate below 1/n, and the note says so.
+    (Wilson's) and of the threshold: the probability that a non-member exceeds the j-th largest of n is Beta(j, n+1-j).
+    In simulation this covers; a bootstrap, which cannot go beyond the largest values, does not.
+    Fewer than 1/rate non-members cannot resolve the rate: the threshold is then their maximum, the value is for a rate
+    below 1/n, and the note says so.
     """
     m, n = len(members), len(others)
     if min(m, n) < 2:
@@ -102,13 +108,13 @@ def tpr_at(rate: float, members: Float[np.ndarray, " members"], others: Float[np
 
 @lru_cache
 def _ranks(rate: float, n: int) -> tuple[float, float, float]:
-    """Ranks among n non-members, from the largest: beyond `rate` in 97.5% of all samples, on average, and in 2.5%.
+    """Lower, mean and upper rank, counted from the largest of n non-members, of the threshold with a true rate `rate`.
 
-    They need not be whole; one below 1 lies above all of them.
+    The outer two are a 95% interval. Ranks need not be integers; one below 1 is above all non-members.
     """
     middle = (n + 1) * rate
     return _rank(rate, n, 0.975), middle, _rank(rate, n, 0.025)
 
 
 def _rank(rate: float, n: int, chance: float) -> float:
-    return bisected(lambda rank: bool(betainc(rank, n + 1 - rank, rate) > chance), 1e-9, float(n), steps=60)[0]
+    return bisect(lambda rank: bool(betainc(rank, n + 1 - rank, rate) > chance), 1e-9, float(n), steps=60)[0]

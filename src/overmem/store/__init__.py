@@ -1,14 +1,14 @@
-"""The run directory: every path, every file, in and out, atomically.
+"""The run directory: its paths, and reading and atomically writing its files.
 
     run/overmem/
       recipe.yaml  plan.json                                     the requests
-      reference.parquet                                          what the base model says of the training labels
+      reference.parquet                                          the base model's logprobs of the training labels
       examples/<split>.parquet                                   the text that was scored
       observations/<checkpoint>/<split>.{scores,samples,grades}.parquet
-      measurements.parquet  verdict.json  report.html            what came of it
+      measurements.parquet  verdict.json  report.html            the results
 
-A unit is written under a temporary name and renamed when complete. Its Parquet metadata says of which weights and
-which request it is, so a unit is never computed again unless one of them changed.
+A unit is written under a temporary name and renamed when complete. Its Parquet metadata identifies the weights and the
+request that it was made for, so a unit is computed again only if one of them has changed.
 """
 
 from overmem.store.curves import curves_of, read_curves

@@ -1,6 +1,7 @@
-"""Curves: the results of one split at every checkpoint, from the few columns that they need.
+"""Curves: the results of one split at every checkpoint.
 
-Of a unit of scores three columns are read, of its grades three more; texts, entropies and token ids stay on disk.
+Only the columns that are needed are read: a few of a unit's scores and of its grades, but no texts, entropies or token
+ids.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from overmem.store.units import HINT, has_grades_inside
 
 @dataclass(frozen=True)
 class _Solutions:
-    """What curves need of one unit of scores."""
+    """The part of one unit of scores that curves need."""
 
     example_ids: tuple[str, ...]
     token_counts: Int[np.ndarray, " examples"]
@@ -33,7 +34,7 @@ class _Solutions:
 
 @dataclass(frozen=True)
 class _Answers:
-    """What curves need of one unit of graded completions."""
+    """The part of one unit of graded completions that curves need."""
 
     example_ids: Sequence[str]
     draw: Int[np.ndarray, " completions"]
@@ -42,7 +43,7 @@ class _Answers:
 
 @dataclass(frozen=True)
 class _Results:
-    """What curves need of one checkpoint; None where it was not observed."""
+    """The part of one checkpoint's results that curves need; None for what was not observed."""
 
     checkpoint: Checkpoint
     solutions: _Solutions | None
@@ -56,30 +57,30 @@ def read_curves(
 ) -> Curves:
     """Per-example nll and correctness of one split at the base and the trained checkpoints.
 
-    Examples that some checkpoint lacks are NaN there; ones that no checkpoint was scored on are left out, unless no
-    checkpoint was scored on any (imported answers). A unit that is missing or damaged is NaN as a whole, with a note.
+    An example that was not scored at a checkpoint is NaN there; examples that were scored nowhere are left out, unless
+    nothing was scored at all (imported answers). A missing or damaged unit is all NaN, with a note.
 
     Args:
         run: the run.
-        split: its name.
+        split: name of the split.
         merged: include the merged checkpoints.
-        draws: correctness is the mean over the draws, of all temperatures, instead of that of the greedy completion.
-        checkpoints: names of those to read; all by default.
+        draws: correctness is the mean over the sampled completions of all temperatures, not that of the greedy one.
+        checkpoints: names of the checkpoints to read; all by default.
     """
-    wanted = [c for c in read_checkpoints(run) if merged or not c.merged_from]
+    selected = [c for c in read_checkpoints(run) if merged or not c.merged_from]
     if checkpoints is not None:
-        wanted = [c for c in wanted if c.name in checkpoints]
-    return _curves(list(_read_results(run, split, wanted)), _read_groups(run, split), draws=draws)
+        selected = [c for c in selected if c.name in checkpoints]
+    return _curves(list(_read_results(run, split, selected)), _read_groups(run, split), draws=draws)
 
 
 def curves_of(snapshots: Sequence[Snapshot], split: str, *, draws: bool = False) -> Curves:
-    """As `read_curves`, of snapshots in memory, in the order given."""
+    """The curves of snapshots in memory, in their order; otherwise like `read_curves`."""
     groups = {e.id: e.group for snapshot in snapshots for e in snapshot.examples.get(split, ())}
     return _curves([_results_of(snapshot, split) for snapshot in snapshots], groups, draws=draws)
 
 
 def _read_groups(run: Run, split: str) -> dict[str, str]:
-    """Example id -> its group; empty where the examples are not at hand."""
+    """Example id -> its group; empty if the examples cannot be read."""
     try:
         frame = read_frame(run.examples_path(split), HINT, ("id", "group"))
     except BadRequest:
@@ -87,11 +88,11 @@ def _read_groups(run: Run, split: str) -> dict[str, str]:
     return dict(zip(frame["id"], frame["group"], strict=True))
 
 
-def _numbered(ids: Sequence[str], groups: Mapping[str, str]) -> Int[np.ndarray, " examples"] | None:
-    """The question of each example as a number, its own where it has no group; None where no two share one."""
-    questions = [groups.get(identity) or identity for identity in ids]
-    numbers = {question: number for number, question in enumerate(dict.fromkeys(questions))}
-    return None if len(numbers) == len(ids) else np.array([numbers[q] for q in questions], dtype=np.int64)
+def _group_indices(ids: Sequence[str], groups: Mapping[str, str]) -> Int[np.ndarray, " examples"] | None:
+    """The index of each example's group; an example without a group is its own. None if no two share one."""
+    keys = [groups.get(identity) or identity for identity in ids]
+    index_of = {key: index for index, key in enumerate(dict.fromkeys(keys))}
+    return None if len(index_of) == len(ids) else np.array([index_of[key] for key in keys], dtype=np.int64)
 
 
 def _results_of(snapshot: Snapshot, split: str) -> _Results:
@@ -162,7 +163,7 @@ def _read_solutions(run: Run, checkpoint: str, split: str) -> _Solutions:
 
 
 def _imported_solutions(run: Run, checkpoint: str, split: str) -> _Solutions:
-    """What another harness's log tells of the solutions: their summed nll, and nothing of single tokens."""
+    """The summed nll of each solution, from another harness's log, without values per token."""
     totals = read_totals(run, checkpoint, split)
     unknown = np.full(len(totals.example_ids), np.nan)
     tempered = np.full((len(unknown), len(TEMPERATURES)), np.nan)
@@ -170,7 +171,7 @@ def _imported_solutions(run: Run, checkpoint: str, split: str) -> _Solutions:
 
 
 def _flat(lists: pl.Series) -> np.ndarray:
-    """The elements of a column of lists, end to end."""
+    """The elements of a column of lists, concatenated."""
     return lists.explode(empty_as_null=False).to_numpy()
 
 
@@ -186,23 +187,24 @@ def _curves(results: Sequence[_Results], groups: Mapping[str, str], *, draws: bo
     ids = list(dict.fromkeys(i for r in results if r.solutions is not None for i in r.solutions.example_ids))
     if not ids:
         ids = list(dict.fromkeys(i for r in results if r.answers is not None for i in r.answers.example_ids))
-    row = {identity: index for index, identity in enumerate(ids)}
+    column_of = {identity: index for index, identity in enumerate(ids)}
     shape = (len(results), len(ids))
     nll, agree, correct = (np.full(shape, np.nan) for _ in range(3))
     tempered = np.full((*shape, len(TEMPERATURES)), np.nan)
     counts = np.zeros(len(ids), dtype=np.int64)
     for index, result in enumerate(results):
         if (solutions := result.solutions) is not None and solutions.example_ids:
-            where = [row[i] for i in solutions.example_ids]
-            nll[index, where] = solutions.nll_sums
-            agree[index, where] = solutions.agree_nll_sums
-            tempered[index, where] = solutions.tempered_nll
-            counts[where] = solutions.token_counts
+            columns = [column_of[i] for i in solutions.example_ids]
+            nll[index, columns] = solutions.nll_sums
+            agree[index, columns] = solutions.agree_nll_sums
+            tempered[index, columns] = solutions.tempered_nll
+            counts[columns] = solutions.token_counts
         if (answers := result.answers) is not None:
-            rows = np.array([row.get(i, -1) for i in answers.example_ids], dtype=np.int64)
-            counted = ((answers.draw > 0) == draws) & (rows >= 0)
-            total = np.bincount(rows[counted], minlength=len(ids))
-            hits = np.bincount(rows[counted], answers.correct[counted], minlength=len(ids))
+            # -1: the example was not scored
+            answer_columns = np.array([column_of.get(i, -1) for i in answers.example_ids], dtype=np.int64)
+            used = ((answers.draw > 0) == draws) & (answer_columns >= 0)
+            total = np.bincount(answer_columns[used], minlength=len(ids))
+            hits = np.bincount(answer_columns[used], answers.correct[used], minlength=len(ids))
             correct[index, total > 0] = hits[total > 0] / total[total > 0]
     notes = {unit: note for result in results for unit, note in result.notes.items()}
     return Curves(
@@ -212,7 +214,7 @@ def _curves(results: Sequence[_Results], groups: Mapping[str, str], *, draws: bo
         correct,
         tempered_nll=tempered,
         agree_nll_sums=agree,
-        groups=_numbered(ids, groups),
+        groups=_group_indices(ids, groups),
         notes=notes,
         example_ids=tuple(ids),
     )

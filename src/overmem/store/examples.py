@@ -1,4 +1,4 @@
-"""The text that was observed: the examples of every split, and the text of every token of their solutions."""
+"""The observed text: the examples of every split, and the text of every token of their solutions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -13,34 +13,34 @@ HINT = "run `overmem audit` first"
 
 
 def write_examples(run: Run, split: str, examples: Sequence[Example]) -> None:
-    """Keep the text of one split."""
+    """Write the examples of one split."""
     schema = {f.name: pl.String for f in fields(Example)}
     write_frame(run.examples_path(split), pl.DataFrame([asdict(e) for e in examples], schema=schema))
 
 
 def read_examples(run: Run, split: str) -> tuple[Example, ...]:
-    """The examples of one split, in the order in which they were drawn.
+    """The examples of one split, in the order of sampling.
 
     Raises:
-        BadRequest: missing or damaged.
+        BadRequest: the file is missing or damaged.
     """
     frame = read_frame(run.examples_path(split), HINT)
     return tuple(Example(**row) for row in frame.iter_rows(named=True))
 
 
 def example_splits(run: Run) -> list[str]:
-    """The splits whose text the run keeps, sorted by name."""
+    """The splits whose examples are in the run directory, sorted by name."""
     return sorted(path.stem for path in run.examples_path("").parent.glob("*.parquet"))
 
 
 def write_token_texts(run: Run, texts: Mapping[int, str]) -> None:
-    """Keep the text of each token, so that scores can be shown without a tokenizer."""
+    """Write the text of each token, so that scores can be shown without a tokenizer."""
     columns = {"token_id": list(texts), "text": list(texts.values())}
     write_frame(run.token_texts_path, pl.DataFrame(columns, {"token_id": pl.Int32, "text": pl.String}))
 
 
 def read_token_texts(run: Run) -> dict[int, str]:
-    """Token id -> its text; empty where it was not kept."""
+    """Token id -> its text; empty if it was not written."""
     path = run.token_texts_path
     if frame_note(path) is None:
         return {}

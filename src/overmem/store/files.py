@@ -27,14 +27,14 @@ _LEFTOVER_AGE = 24 * 3600.0
 
 @contextmanager
 def locked(run: Run, *, wait: float = 0.0) -> Iterator[None]:
-    """Hold the run for writing. Temporary files that a killed process left behind are removed first.
+    """Lock the run for writing. Temporary files of killed processes are removed first.
 
     Args:
         run: the run.
         wait: seconds to wait for another process to end.
 
     Raises:
-        Locked: another process holds it.
+        Locked: another process has locked it.
     """
     run.home.mkdir(parents=True, exist_ok=True)
     path = run.home / ".lock"
@@ -53,25 +53,25 @@ def locked(run: Run, *, wait: float = 0.0) -> Iterator[None]:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files of processes that have ended, in a folder and all folders in it."""
+    """Delete the temporary files of processes that have ended, in a folder and its subfolders."""
     for path in folder.rglob(".*.partial"):
         machine, _, process = path.name.removesuffix(".partial").rpartition(".")[0].rpartition(".")[2].partition("-")
         if machine == _machine() and process.isdecimal():
             is_leftover = not psutil.pid_exists(int(process))
-        else:  # of another machine, or of an overmem that did not name its process
+        else:  # written on another machine, or by an early version that did not name its process
             is_leftover = path.is_file() and time.time() - path.stat().st_mtime > _LEFTOVER_AGE
         if is_leftover:
             path.unlink(missing_ok=True)
 
 
 def _machine() -> str:
-    """A short name of this machine, safe in a file name."""
+    """A short hash of the host name, for file names."""
     return f"{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path next to `path` that replaces it when the block succeeds, and is removed when it does not."""
+    """A temporary path that replaces `path` if the block succeeds, and is removed if it fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = temporary_path(path)  # its mode follows the umask
     try:
@@ -101,7 +101,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 def to_jsonable(value: Any) -> Any:
-    """`value` as JSON and YAML know it: dataclasses are objects, paths are text, NaN is null."""
+    """`value` in types of JSON and YAML: dataclasses become objects, paths strings, NaN null."""
     if isinstance(value, Mapping):
         return {str(k): to_jsonable(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -124,7 +124,7 @@ def write_frame(path: Path, frame: pl.DataFrame, **note: str) -> None:
 
 
 def frame_note(path: Path) -> dict[str, Any] | None:
-    """What `write_frame` noted; None where there is no readable table."""
+    """The `note` of `write_frame`; None if there is no readable table."""
     try:
         note = json.loads(pl.read_parquet_metadata(path)["overmem"])
     except (OSError, KeyError, ValueError, RecursionError, pl.exceptions.PolarsError):
@@ -133,15 +133,15 @@ def frame_note(path: Path) -> dict[str, Any] | None:
 
 
 def read_frame(path: Path, hint: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """A table of a schema version that overmem reads.
+    """A table written by `write_frame`.
 
     Args:
         path: the Parquet file.
-        hint: what to do if it cannot be read, in words.
-        columns: those to read; all by default.
+        hint: for the error message: what to do if it cannot be read.
+        columns: the columns to read; all by default.
 
     Raises:
-        BadRequest: missing, damaged, without one of `columns`, or of another schema version.
+        BadRequest: the file is missing, damaged, lacks one of `columns`, or has an unsupported schema version.
     """
     note = frame_note(path)
     if note is None:

@@ -1,9 +1,9 @@
-"""Leases: which worker is doing a unit of work, as a file beside the unit, on any shared filesystem.
+"""Leases: which worker is doing a unit of work, as a file next to the unit, on any shared filesystem.
 
-A lease is a file that is created exclusively and touched at every heartbeat. Nothing depends on clocks that agree. A
-lease is abandoned when a worker has watched it, by its own monotonic clock, not being touched for long enough; or at
-once when its process is seen to be gone on this machine. Units of work are deterministic and written atomically, so the
-rare case of two workers that do the same unit is wasted time and nothing else.
+A lease is a file that is created exclusively and touched at every heartbeat. Clocks need not be synchronized: a lease
+is abandoned when a worker has seen no heartbeat for long enough by its own monotonic clock, or at once if its process
+has ended on this machine. Units of work are deterministic and written atomically, so in the rare case that two workers
+do the same unit, only time is lost.
 """
 
 import json
@@ -24,7 +24,7 @@ from overmem.store.files import temporary_path
 BEAT = 5.0
 """Seconds between two heartbeats."""
 MISSED_BEATS = 6
-"""Heartbeats after which a lease that nobody touched is abandoned."""
+"""Missed heartbeats after which a lease is abandoned."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Holder:
     host: str
     process: int
     started: float
-    """When the process started, to tell it from a later one of the same number."""
+    """When the process started, to distinguish it from a later one with the same id."""
     token: str
     """Unique to the lease."""
 
@@ -44,7 +44,7 @@ class Holder:
         return cls(socket.gethostname(), os.getpid(), psutil.Process().create_time(), secrets.token_hex(8))
 
     def is_gone(self) -> bool:
-        """Whether the process is known to have ended: only a machine's own processes can be."""
+        """Whether the process is known to have ended; only processes of this machine can be checked."""
         if self.host != socket.gethostname():
             return False
         try:
@@ -57,7 +57,7 @@ class Holder:
 
 @dataclass
 class Leases:
-    """The leases that one worker takes, and what it has seen of the others'.
+    """The leases that one worker takes, and its record of other workers' heartbeats.
 
     `beat` and `clock` are for tests; all workers of a run use the same `beat`.
     """
@@ -65,7 +65,7 @@ class Leases:
     beat: float = BEAT
     clock: Callable[[], float] = time.monotonic
     _seen: dict[Path, tuple[str, int, float]] = field(default_factory=dict)
-    """Path -> token and modification time as last seen, and when they were first seen so."""
+    """Path -> token and modification time as last seen, and when these were first seen."""
 
     def take(self, path: Path) -> "Lease | None":
         """The lease of this path, or None while another worker holds it."""
@@ -88,13 +88,13 @@ class Leases:
         return token is not None and _remove(path, token)
 
     def _abandoned(self, path: Path) -> str | None:
-        """The token of a lease whose holder no longer works; None where it does, or where there is no lease."""
+        """The token of an abandoned lease; None if the lease is alive or there is none."""
         try:
             modified = path.stat().st_mtime_ns
         except FileNotFoundError:
             return None
         holder = read_holder(path)
-        token = "" if holder is None else holder.token  # "": written halfway, by a process that was killed
+        token = "" if holder is None else holder.token  # "": half written by a process that was killed
         if holder is not None and holder.is_gone():
             return token
         now = self.clock()
@@ -105,13 +105,13 @@ class Leases:
 
 @dataclass
 class Lease:
-    """A lease that this worker holds. A context manager: a thread touches the file until the block ends."""
+    """A lease held by this worker. As a context manager, it touches the file in a thread until the block ends."""
 
     path: Path
     holder: Holder
     beat: float = BEAT
     lost: bool = False
-    """Whether another worker took it over, because this one was stopped for too long. The work may be finished."""
+    """Whether another worker took it over because this one was suspended for too long. The work may be finished."""
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> "Lease":
@@ -121,7 +121,7 @@ class Lease:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """End the heartbeat and remove the file, unless it is another worker's by now."""
+        """End the heartbeat and remove the file, unless another worker has taken it over."""
         self._ended.set()
         self._thread.join()
         self.release()
@@ -142,7 +142,7 @@ class Lease:
 
 
 def read_holder(path: Path) -> Holder | None:
-    """Who holds a lease; None where there is no such file or nothing readable in it."""
+    """Who holds a lease; None if there is no such file or it cannot be read."""
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         return Holder(
@@ -156,7 +156,7 @@ def read_holder(path: Path) -> Holder | None:
 
 
 def _create(path: Path, holder: Holder) -> bool:
-    """Whether the file was created: exactly one of several processes can do that."""
+    """Create the file; False if it exists. Exactly one of several processes succeeds."""
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     except FileExistsError:
@@ -167,9 +167,9 @@ def _create(path: Path, holder: Holder) -> bool:
 
 
 def _remove(path: Path, token: str) -> bool:
-    """Remove the lease with this token; False where somebody else did, or where it is another lease by now.
+    """Remove the lease with this token; False if another process did, or if it is another lease by now.
 
-    It is moved aside first: a move succeeds for one process only. What turns out to be a newer lease is put back.
+    The file is renamed first, which succeeds for one process only. If it is a newer lease, it is put back.
     """
     aside = temporary_path(path)
     try:

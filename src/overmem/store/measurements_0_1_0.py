@@ -1,4 +1,4 @@
-"""Measurements as overmem 0.1.0 wrote them: k, bin, rank and example stood in a metric's name or in its note."""
+"""Measurements of overmem 0.1.0, which had k, bin, rank and example in a metric's name or note instead of in `at`."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -11,9 +11,9 @@ _Values: TypeAlias = dict[str, float | int | str]
 
 
 def from_0_1_0(rows: Iterable[Measurement]) -> list[Measurement]:
-    """The same numbers with their `at`, and with metrics' names and notes as they are today.
+    """The same numbers with `at` filled, and with the present names and notes of metrics.
 
-    Draws at a temperature that was not the most drawn one come last, as they do today.
+    Rows at a temperature other than the one with the most draws come last, as they do now.
     """
     table = sorted(rows, key=lambda row: row.probe == "diversity" and "/t=" in row.metric)
     return [_PROBES[row.probe](row) if row.probe in _PROBES else row for row in table]

@@ -1,4 +1,4 @@
-"""A verdict.json as overmem 0.1 wrote it, brought to today's fields."""
+"""Upgrading a verdict.json written by overmem 0.1."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -7,11 +7,11 @@ from typing import Any
 from overmem.records import CheckpointTests, Limits
 
 UNCONFIRMED = "over-memorized (signature only)"
-"""How 0.1 named an over-memorized run of which no harm was confirmed."""
+"""In 0.1, the regime of an over-memorized run without confirmed harm."""
 
 
 def upgraded(raw: dict[str, Any]) -> dict[str, Any]:
-    """The same verdict in today's fields; one that has them already is returned as it is."""
+    """The verdict with the present fields; unchanged if it has them already."""
     raw = dict(_with_best(raw))
     raw |= {"choices": [_choice(c) for c in raw["choices"]]}
     raw |= {key: _choice(raw[key]) for key in ("recommended", "best") if raw.get(key)}
@@ -30,7 +30,7 @@ def upgraded(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_best(raw: dict[str, Any]) -> dict[str, Any]:
-    """`recommended` was also the best checkpoint of a run of which none is shipped, which only the headline told."""
+    """Add `best`. In 0.1, `recommended` was the best checkpoint even if the headline advised to ship none."""
     if "best" in raw:
         return raw
     best = raw.get("recommended")
@@ -39,7 +39,7 @@ def _with_best(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checkpoint(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The mapping `evidence` becomes the record `tests`."""
+    """Replace the mapping `evidence` by the record `tests`."""
     evidence = raw.get("evidence", {})
     tests = {f.name: evidence[f.name] for f in fields(CheckpointTests) if f.name in evidence}
     tests["measured_nll"] = raw["excess"]["value"] is not None
@@ -48,13 +48,13 @@ def _checkpoint(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _choice(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """A choice that does not name the split of its numbers says it in the note of its accuracy."""
+    """Add `measured_on`, which in 0.1 was in the note of the accuracy."""
     note = raw["accuracy"].get("note", "") if raw["accuracy"]["value"] is not None else ""
     return {"measured_on": "log" if note.startswith("logged") else "val" if note else "test", **raw}
 
 
 def _severity(raw: Mapping[str, Any], checkpoints: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """0.1 did not name the checkpoints of a severity: they follow from the regimes and the nll."""
+    """Add the checkpoints of the severity, derived from the regimes and the nll."""
     measured = [(c["nll"]["value"], c["checkpoint"]["name"]) for c in checkpoints if c["nll"]["value"] is not None]
     last = [c["checkpoint"]["name"] for c in checkpoints if c["regime"] == "over-memorized"]
     if not raw.get("severity") or not measured or not last:

@@ -1,4 +1,4 @@
-"""Every path of a run directory."""
+"""The paths in a run directory."""
 
 import re
 from dataclasses import dataclass
@@ -7,24 +7,26 @@ from pathlib import Path
 from overmem.errors import BadRequest
 
 HOME = "overmem"
-"""Folder in a run where overmem keeps what it knows of it."""
+"""Folder in a run with overmem's files."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A trainer's output directory, and the folder where overmem keeps what it knows of it."""
+    """A trainer's output directory, and the folder with overmem's files."""
 
     root: Path
+    """The trainer's output directory."""
     home: Path
+    """The folder with overmem's files."""
 
     @property
     def recipe_path(self) -> Path:
-        """The recipe of `train`: always next to the checkpoints, even where --out keeps the rest elsewhere."""
+        """The recipe of `train`: always inside the run, even if --out puts the other files elsewhere."""
         return self.root / HOME / "recipe.yaml"
 
     @property
     def reference_path(self) -> Path:
-        """What the base model says of the training labels, for losses that need it."""
+        """The base model's logprobs of the training labels, for losses that need them."""
         return self.home / "reference.parquet"
 
     @property
@@ -44,7 +46,7 @@ class Run:
 
     @property
     def measurements_path(self) -> Path:
-        """One row per number."""
+        """The table of measurements."""
         return self.home / "measurements.parquet"
 
     @property
@@ -54,17 +56,17 @@ class Run:
 
     @property
     def report_path(self) -> Path:
-        """The page that `report` writes."""
+        """The page written by `report`."""
         return self.home / "report.html"
 
     @property
     def recommended_path(self) -> Path:
-        """Which checkpoint the callback would ship so far."""
+        """The checkpoint that the callback recommends so far."""
         return self.home / "recommended.json"
 
     @property
     def kept_path(self) -> Path:
-        """Where the callback keeps the checkpoint it recommends, out of reach of the trainer's rotation."""
+        """Folder with the callback's copy of the checkpoint it recommends, which the trainer does not rotate."""
         return self.home / "kept"
 
     def examples_path(self, split: str) -> Path:
@@ -73,7 +75,7 @@ class Run:
 
     @property
     def token_texts_path(self) -> Path:
-        """The text of every token of the reference solutions; `pieces.parquet` where only schema 1 wrote it."""
+        """The text of every token of the reference solutions; in schema 1 the file is `pieces.parquet`."""
         old, new = self.home / "pieces.parquet", self.home / "token_texts.parquet"
         return old if old.is_file() and not new.is_file() else new
 
@@ -91,13 +93,13 @@ class Run:
 
 
 def open_run(root: Path | str, out: Path | str | None = None) -> Run:
-    """The run at `root`, a folder or a log in it; its notes in `root/overmem` or `out`.
+    """The run at `root`, a folder or a log in it, with overmem's files in `root/overmem` or `out`.
 
     Raises:
         BadRequest: `root` is not a folder.
     """
     root = Path(root)
-    if root.is_file():  # a log, whose folder is the run
+    if root.is_file():  # a log
         root = root.parent.parent if re.fullmatch(r"checkpoint-\d+", root.parent.name) else root.parent
     if not root.is_dir():
         raise BadRequest(f"no run at {str(root)!r}: a folder with checkpoint-<step> folders is expected")

@@ -1,4 +1,4 @@
-"""The plan of a run: written as schema 2, read from 1 and 2, and validated once, here."""
+"""Writing, reading and validating the plan of a run. Schema 2 is written, 1 and 2 are read."""
 
 import json
 from typing import Any
@@ -15,12 +15,12 @@ _RENAMED = {"audit": "options", "cut": "carved_splits"}
 
 
 def write_plan(run: Run, plan: Plan) -> None:
-    """Keep what was asked of `audit`."""
+    """Write the plan of `audit`."""
     write_json(run.plan_path, plan)
 
 
 def find_plan(run: Run) -> Plan | None:
-    """The plan; None where the run was not audited.
+    """The plan; None if the run was not audited.
 
     Raises:
         BadRequest: it cannot be read.
@@ -29,25 +29,25 @@ def find_plan(run: Run) -> Plan | None:
 
 
 def read_plan(run: Run) -> Plan:
-    """What was asked of `audit`.
+    """The plan of `audit`.
 
     Raises:
-        BadRequest: the run was not audited, or its plan is damaged or of a schema that overmem does not read.
+        BadRequest: the run was not audited, or its plan is damaged or has an unsupported schema.
     """
     path = run.plan_path
     if not path.is_file():
         raise BadRequest(f"{run.root} has not been audited (no {path}); run `overmem audit {run.root}` first")
     try:
-        found: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise BadRequest(f"{path} is damaged ({_short(error)}); delete it and run `overmem audit` again") from error
-    schema = found.get("schema") if isinstance(found, dict) else None
+    schema = content.get("schema") if isinstance(content, dict) else None
     if schema not in READABLE_SCHEMAS:
         raise BadRequest(f"{path} has schema {str(schema)[:40]}, this overmem reads 1 and 2")
     if schema == 1:
-        found = {_RENAMED.get(key, key): value for key, value in found.items()}
+        content = {_RENAMED.get(key, key): value for key, value in content.items()}
     try:
-        return TypeAdapter(Plan).validate_python(found | {"schema": 2})
+        return TypeAdapter(Plan).validate_python(content | {"schema": 2})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

@@ -1,4 +1,4 @@
-"""Measurements, verdict, recipe, reference and the trainer's own log."""
+"""Measurements, verdict, recipe, reference logprobs and the trainer's log."""
 
 import json
 import re
@@ -22,18 +22,18 @@ _MEASUREMENT_COLUMNS = {
     f.name: {"str": pl.String, "int": pl.Int64}.get(getattr(f.type, "__name__", ""), pl.Float64)
     for f in fields(Measurement)
 } | {"at": pl.String}
-"""`at` is a JSON object."""
+"""`at` is stored as a JSON object."""
 
 
 def write_measurements(run: Run, rows: Sequence[Measurement]) -> None:
-    """Replace the table of measurements."""
+    """Write the table of measurements."""
     table = [to_jsonable(r) | {"at": json.dumps(to_jsonable(r.at), sort_keys=True)} for r in rows]
     frame = pl.DataFrame(table, schema=_MEASUREMENT_COLUMNS)
     write_frame(run.measurements_path, frame)
 
 
 def read_measurements(run: Run) -> list[Measurement]:
-    """Every number measured on the run.
+    """Every measurement of the run.
 
     Raises:
         BadRequest: the run was not audited.
@@ -45,7 +45,7 @@ def read_measurements(run: Run) -> list[Measurement]:
 
 
 def write_verdict(run: Run, verdict: Verdict) -> None:
-    """Keep the verdict."""
+    """Write the verdict."""
     write_json(run.verdict_path, verdict)
 
 
@@ -53,7 +53,7 @@ def read_verdict(run: Run) -> Verdict:
     """The verdict.
 
     Raises:
-        BadRequest: there is none, or it is not one of this schema.
+        BadRequest: there is none, or it is damaged or has an unsupported schema.
     """
     if not run.verdict_path.is_file():
         raise BadRequest(f"{run.root} has no verdict yet; run `overmem diagnose {run.root}` first")
@@ -67,19 +67,19 @@ def read_verdict(run: Run) -> Verdict:
 
 
 def write_recipe(run: Run, recipe: object) -> None:
-    """Keep what was asked of `train`."""
+    """Write the recipe of `train`."""
     write_text(run.recipe_path, yaml.safe_dump(to_jsonable(recipe), sort_keys=False, allow_unicode=True))
 
 
 def read_recipe(run: Run) -> dict[str, Any]:
-    """What was asked of `train`; empty where the run is not ours."""
+    """The recipe of `train`; empty for the run of another trainer."""
     if not run.recipe_path.is_file():
         return {}
     return yaml.safe_load(run.recipe_path.read_text(encoding="utf-8")) or {}
 
 
 def write_reference(run: Run, logprobs: Mapping[str, np.ndarray]) -> None:
-    """Keep the base model's log probabilities, in nats: one row a document, one number a token."""
+    """Write the base model's log probabilities in nats: one row per document, one number per token."""
     columns = {"document": list(logprobs), "logprob": [row.tolist() for row in logprobs.values()]}
     write_frame(run.reference_path, pl.DataFrame(columns, {"document": pl.String, "logprob": pl.List(pl.Float32)}))
 
@@ -88,19 +88,19 @@ def read_reference(run: Run) -> dict[str, np.ndarray]:
     """The base model's log probabilities by document.
 
     Raises:
-        BadRequest: they were not observed.
+        BadRequest: they were not written, or are damaged.
     """
-    frame = read_frame(run.reference_path, "they are observed when a training begins, so begin it anew")
+    frame = read_frame(run.reference_path, "it is written when training starts, so start the training again")
     return {name: row.to_numpy() for name, row in zip(frame["document"], frame["logprob"], strict=True)}
 
 
 def read_log_history(run: Run) -> list[dict[str, Any]]:
-    """The trainer's own log: `trainer_state.json` of the run, or of its last checkpoint; empty where there is none."""
+    """The trainer's log: from `trainer_state.json` of the run or of its last checkpoint; empty if there is none."""
     return _trainer_state(run).get("log_history", [])  # type: ignore[no-any-return]
 
 
 def read_trainers_choice(run: Run) -> str | None:
-    """Name of the trainer's own best checkpoint (`best_model_checkpoint`); None where it names none."""
+    """Name of the trainer's best checkpoint (`best_model_checkpoint`); None if it has none."""
     best = _trainer_state(run).get("best_model_checkpoint")
     return re.split(r"[\\/]", best.rstrip("\\/"))[-1] if isinstance(best, str) and best else None
 
@@ -112,7 +112,7 @@ def _trainer_state(run: Run) -> dict[str, Any]:
         try:
             state = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            continue  # not there, or cut off while it was written
+            continue  # missing, or truncated
         if isinstance(state, dict) and "log_history" in state:
             return state
     return {}

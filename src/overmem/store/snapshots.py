@@ -1,4 +1,4 @@
-"""Snapshots: everything that was observed of one checkpoint, as probes read it."""
+"""Snapshots: all observations of one checkpoint, as probes read them."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -16,14 +16,14 @@ from overmem.store.plan import read_checkpoints, read_plan
 from overmem.store.units import has_grades_inside, read_completions, read_samples, read_scores
 
 DAMAGED = "damaged file"
-"""Note of a unit whose file is there and cannot be read."""
+"""Note of a unit whose file exists and cannot be read."""
 
 
 def read_snapshot(run: Run, checkpoint: Checkpoint) -> Snapshot:
     """One checkpoint's observations, with a note for every unit that is missing or damaged.
 
-    A unit that was made for another request than the plan's (an audit with other options was stopped before it came
-    there) counts as missing: its numbers are not comparable with the others'.
+    A unit that was made for another request than the plan's (by an audit with other options, if a later one was
+    interrupted) counts as missing: its numbers are not comparable with the others.
     """
     return snapshot_reader(run)(checkpoint)
 
@@ -33,8 +33,8 @@ def snapshot_reader(run: Run, *, cache_bytes: int = 0) -> Callable[[Checkpoint],
 
     Args:
         run: the run.
-        cache_bytes: memory for snapshots that are kept, so that reading one again costs nothing. The first ones that
-            fit are kept: readers go through all checkpoints in the same order more than once.
+        cache_bytes: memory for a cache of snapshots. The first ones that fit are cached, because readers go through all
+            checkpoints in the same order several times.
     """
     requests = read_plan(run).requests
     examples = {split: read_examples(run, split) for split in requests}
@@ -65,13 +65,15 @@ def _bytes_of(snapshot: Snapshot) -> int:
 def drop_damaged_units(run: Run, checkpoint: str, notes: Mapping[tuple[str, str], str]) -> list[str]:
     """Delete the files of a checkpoint that could not be read, so that the next audit makes them again.
 
-    Where the completions can be read and their grades cannot, only the grades are deleted. Returns the names of the
-    files.
+    If the completions can be read and their grades cannot, only the grades are deleted.
 
     Args:
         run: the run.
         checkpoint: name of the checkpoint.
-        notes: those of its snapshot.
+        notes: the notes of its snapshot.
+
+    Returns:
+        The names of the files.
     """
     dropped = []
     for (split, kind), note in notes.items():
@@ -109,12 +111,12 @@ def _snapshot(
 
 
 def why_not_observed(run: Run, checkpoint: str) -> str:
-    """Why a checkpoint has no units: the failure that was noted, else that nobody observed it."""
+    """Why a checkpoint has no units: the failure that was noted, else "not observed"."""
     return read_failure(run, checkpoint) or "not observed"
 
 
 def read_failure(run: Run, checkpoint: str) -> str | None:
-    """Why a checkpoint could not be observed; None where nothing was noted."""
+    """Why a checkpoint could not be observed; None if nothing was noted."""
     try:
         return str(json.loads(run.failure_path(checkpoint).read_text(encoding="utf-8"))["reason"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -122,7 +124,7 @@ def read_failure(run: Run, checkpoint: str) -> str | None:
 
 
 def why_missing(run: Run, checkpoint: str, split: str, kind: str, request: str, failure: str) -> str:
-    """Why a unit is not to be read; empty where it is.
+    """Why a unit counts as missing; empty if it does not.
 
     Args:
         run: the run.
@@ -137,7 +139,7 @@ def why_missing(run: Run, checkpoint: str, split: str, kind: str, request: str, 
     if note is None:
         return DAMAGED if path.is_file() else failure
     if note.get("request") != request:
-        return "not observed as it is asked now"
+        return "observed for another request than the plan's"
     if kind == "scores":
         return ""
     grades = frame_note(run.unit_path(checkpoint, split, "grades"))

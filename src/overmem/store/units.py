@@ -1,10 +1,10 @@
 """Units of work: the scores, the completions and the grades of one split at one checkpoint, one Parquet file each.
 
-A unit is written under a temporary name and renamed when it is whole. Its metadata names the weights and the request
-that it was made for, and grades name their grader, so a unit is made again only when one of these has changed.
+A unit is written under a temporary name and renamed when complete. Its metadata identifies the weights and the request
+that it was made for, and that of grades the grader, so a unit is made again only if one of these has changed.
 
-In schema 1 the grades were two columns of the samples. They are read as grades of no named grader, so the first audit
-of such a run grades its completions again; no model is needed for that.
+In schema 1 the grades were two columns of the samples. They are read as grades of an unnamed grader, so the first audit
+of such a run grades its completions again, without a model.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ _GRADE_COLUMNS = {"answer": pl.String, "correct": pl.Boolean}
 def is_unit_current(
     run: Run, checkpoint: str, split: str, kind: str, *, weights: str | None, request: str, grader: str | None = None
 ) -> bool:
-    """Whether this unit was made for this request and these weights, and graded by this grader.
+    """Whether a unit exists for this request, these weights and this grader.
 
     Args:
         run: the run.
@@ -55,8 +55,8 @@ def is_unit_current(
         grader: name and version of the grader; None accepts any. Only grades have one.
     """
     note = frame_note(run.unit_path(checkpoint, split, kind)) or {}
-    wanted = {"request": request, "weights": weights, "grader": grader}
-    matches = all(note.get(key) == value for key, value in wanted.items() if value is not None)
+    expected = {"request": request, "weights": weights, "grader": grader}
+    matches = all(note.get(key) == value for key, value in expected.items() if value is not None)
     return note.get("schema") in READABLE_SCHEMAS and matches
 
 
@@ -73,12 +73,21 @@ def clear_failure(run: Run, checkpoint: str) -> None:
 
 
 def write_failure(run: Run, checkpoint: str, reason: str) -> None:
-    """Note why a checkpoint could not be observed now. Units that it already has are kept."""
+    """Write why a checkpoint could not be observed. Its existing units are kept."""
     write_json(run.failure_path(checkpoint), {"reason": reason})
 
 
 def write_scores(run: Run, checkpoint: str, split: str, scores: Scores, *, weights: str, request: str) -> None:
-    """Write one unit of scores, whole or not at all."""
+    """Write one unit of scores, atomically.
+
+    Args:
+        run: the run.
+        checkpoint: name of the checkpoint.
+        split: name of the split.
+        scores: the scores.
+        weights: fingerprint of the checkpoint's weights.
+        request: hash of the request.
+    """
     ends = scores.offsets[1:-1]
     columns: dict[str, Any] = {"example_id": list(scores.example_ids)}
     for name, dtype in _TOKEN_COLUMNS.items():
@@ -121,7 +130,7 @@ def write_samples(
     grader: str = "",
     **note: str,
 ) -> None:
-    """Write one unit of completions, whole or not at all; where they are graded already, their grades after them.
+    """Write one unit of completions, atomically, and then their grades if they have some.
 
     Args:
         run: the run.
@@ -134,7 +143,7 @@ def write_samples(
         note: more to write into the metadata: `origin` of imported ones.
     """
     path = run.unit_path(checkpoint, split, "samples")
-    run.unit_path(checkpoint, split, "grades").unlink(missing_ok=True)  # of the completions that are replaced
+    run.unit_path(checkpoint, split, "grades").unlink(missing_ok=True)  # they belong to the replaced completions
     write_frame(path, _frame(samples, _COMPLETION_COLUMNS), weights=weights, request=request, **note)
     if isinstance(samples, Samples):
         write_grades(run, checkpoint, split, samples.grades, weights=weights, request=request, grader=grader)
@@ -143,15 +152,15 @@ def write_samples(
 def write_grades(
     run: Run, checkpoint: str, split: str, grades: Grades, *, weights: str, request: str, grader: str, **note: str
 ) -> None:
-    """Write the grades of one unit of completions, whole or not at all.
+    """Write the grades of one unit of completions, atomically.
 
     Args:
         run: the run.
         checkpoint: name of the checkpoint.
         split: name of the split.
-        grades: of every completion of the unit, in its order.
-        weights: fingerprint of the weights that the completions were drawn from.
-        request: hash of the request that they were drawn for.
+        grades: the grade of every completion, in the same order.
+        weights: fingerprint of the weights that the completions were sampled from.
+        request: hash of the request that they were sampled for.
         grader: name and version of the grader.
         note: more to write into the metadata: `origin` of imported ones.
     """
@@ -171,7 +180,7 @@ def read_completions(run: Run, checkpoint: str, split: str) -> Completions:
 
 
 def read_grades(run: Run, checkpoint: str, split: str) -> Grades:
-    """The grades of one unit of completions; of a schema 1 run that was never graded again, those in its samples.
+    """The grades of one unit of completions; in a schema 1 run that was not graded again, those in its samples.
 
     Raises:
         BadRequest: missing or damaged.
@@ -186,7 +195,7 @@ def read_grades(run: Run, checkpoint: str, split: str) -> Grades:
 
 
 def has_grades_inside(note: Mapping[str, Any] | None) -> bool:
-    """Whether a unit of samples, by its metadata, holds its own grades, as schema 1 wrote them."""
+    """Whether a unit of samples contains grades, as in schema 1, by its metadata."""
     return note is not None and note.get("schema") == 1
 
 
@@ -194,13 +203,13 @@ def read_samples(run: Run, checkpoint: str, split: str) -> Samples:
     """One unit of completions with their grades.
 
     Raises:
-        BadRequest: either is missing or damaged, or the grades are of other completions.
+        BadRequest: either is missing or damaged, or the grades belong to other completions.
     """
     completions, grades = read_completions(run, checkpoint, split), read_grades(run, checkpoint, split)
     same_draws = np.array_equal(completions.draw, grades.draw)
     if completions.example_ids != grades.example_ids or not same_draws:
         path = run.unit_path(checkpoint, split, "grades")
-        raise BadRequest(f"{path} grades other completions than those of the samples; {HINT}")
+        raise BadRequest(f"{path} belongs to other completions than those of the samples; {HINT}")
     columns = {name: getattr(completions, name) for name in Completions.__dataclass_fields__}
     return Samples(**columns, answer=grades.answer, correct=grades.correct)
 
@@ -211,6 +220,6 @@ def _frame(record: Completions | Grades, columns: Mapping[str, Any]) -> pl.DataF
 
 
 def _columns(frame: pl.DataFrame, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns of a table as a record's fields: text as tuples, numbers as arrays."""
+    """The columns of a table as fields of a record: text as tuples, numbers as arrays."""
     ids: dict[str, Any] = {"example_ids": tuple(frame["example_id"])}
     return ids | {n: tuple(frame[n]) if t is pl.String else frame[n].to_numpy() for n, t in columns.items()}
