@@ -3,10 +3,10 @@ import re
 import pytest
 
 from overmem.errors import BadRequest
-from overmem.observe.plan import first
 from overmem.records import Example
 from overmem.shifts import original_id
 from overmem.tasks.derived import NEIGHBOURS, SHOTS, attack_splits, shifted_splits
+from overmem.tasks.splits import sample
 from overmem.tasks.wordproblems import splits as wordproblems
 
 SPLITS = wordproblems(train=30, val=30, test=30, ood=0, seed=1)
@@ -23,16 +23,16 @@ def told(asked, splits=SPLITS, **more):
 def test_the_questions_told_otherwise_are_the_first_of_those_that_are_asked():
     made = told(["preamble:2", "typos"])
     assert list(made) == ["test+preamble", "test+preamble.2", "test+typos"]
-    asked = {e.id for e in first(SPLITS["test"], "test", 12)}
+    asked = {e.id for e in sample(SPLITS["test"], "test", 12)}
     assert {original_id(e.id, "preamble.2") for e in made["test+preamble.2"]} == asked
 
 
 def test_a_set_that_the_data_brings_is_cut_to_the_questions_that_are_asked():
     rows = tuple(Example(f"{e.id}+mine", f"So: {e.question}", e.solution, e.answer) for e in SPLITS["test"])
     made = told([], {**SPLITS, "test+mine": rows[::-1]})
-    assert [original_id(e.id, "mine") for e in made["test+mine"]] == [e.id for e in first(SPLITS["test"], "test", 12)]
+    assert [original_id(e.id, "mine") for e in made["test+mine"]] == [e.id for e in sample(SPLITS["test"], "test", 12)]
     some = tuple(
-        e for e in rows if e.id.removesuffix("+mine") in {e.id for e in first(SPLITS["test"], "test", 30)[15:]}
+        e for e in rows if e.id.removesuffix("+mine") in {e.id for e in sample(SPLITS["test"], "test", 30)[15:]}
     )
     assert len(told([], {**SPLITS, "test+mine": some})["test+mine"]) == 5
 
@@ -45,10 +45,10 @@ def test_without_test_questions_there_is_nothing_to_tell_otherwise():
 
 def test_the_same_non_members_stand_before_every_question_and_none_of_them_is_attacked():
     made = given("recall")
-    sample = first(SPLITS["val"], "val", 20)
-    strangers = first(SPLITS["val"], "val", 30)[20 : 20 + SHOTS]
+    non_members = sample(SPLITS["val"], "val", 20)
+    strangers = sample(SPLITS["val"], "val", 30)[20 : 20 + SHOTS]
     before = "\n\n".join(f"{s.question}\n{s.solution}" for s in strangers)
-    for split, rows in (("train", first(SPLITS["train"], "train", 12)), ("val", sample[:12])):
+    for split, rows in (("train", sample(SPLITS["train"], "train", 12)), ("val", non_members[:12])):
         assert [e.question for e in made[f"{split}~recall"]] == [f"{before}\n\n{e.question}" for e in rows]
         assert [(e.id, e.solution) for e in made[f"{split}~recall"]] == [(e.id, e.solution) for e in rows]
 
@@ -69,7 +69,7 @@ def test_neighbours_change_some_words_and_no_number_name_or_mark():
     made = given("neighbour")
     originals = {e.id: e for s in ("train", "val") for e in SPLITS[s]}
     assert {e.id.partition("~")[0] for e in made["train~neighbour"]} == {
-        e.id for e in first(SPLITS["train"], "train", 12)
+        e.id for e in sample(SPLITS["train"], "train", 12)
     }
     assert len(made["train~neighbour"]) == 12 * NEIGHBOURS
     for e in (*made["train~neighbour"], *made["val~neighbour"]):

@@ -58,7 +58,7 @@ def test_a_missing_file_an_empty_folder_and_a_foreign_format_are_refused(tmp_pat
     with pytest.raises(BadRequest, match=r"no data file in the folder .*allowed: \.jsonl, \.json, \.csv, \.parquet"):
         load(Data(source=str(tmp_path)))
     (tmp_path / "a.xlsx").write_text("x")
-    with pytest.raises(BadRequest, match="no format that is read"):
+    with pytest.raises(BadRequest, match="unsupported format"):
         load(Data(source=str(tmp_path / "a.xlsx")))
 
 

@@ -62,7 +62,7 @@ def test_several_rephrasings_of_one_question_have_splits_of_their_own(asked):
     first, second = ({original_id(e.id, n): e for e in found.splits[f"test+{n}"]} for n in ("told", "told.2"))
     assert set(first) == set(second) == {e.id for e in found.splits["test"]}
     assert all(first[i].question != second[i].question for i in first)
-    assert any("rephrasings of one question" in note for note in found.notes)
+    assert any("rephrasings per question" in note for note in found.notes)
 
 
 def test_the_order_of_the_rows_does_not_matter(asked):

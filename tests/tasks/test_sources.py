@@ -40,7 +40,7 @@ def test_neighbouring_seeds_share_no_items(data: Data) -> None:
 
 
 def test_a_generator_without_worked_solutions_says_so() -> None:
-    assert "chain_sum gives no worked solutions: the solution is the answer alone" in load(GENERATED[2]).notes
+    assert "chain_sum gives no worked solutions: the solution is only the answer" in load(GENERATED[2]).notes
     worked = load(GENERATED[1])
     assert all(len(e.solution) > len(e.answer) + 20 for e in worked.splits["train"])
     assert not any("worked" in note for note in worked.notes)
