@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ParamSpec
 
 from overmem import store
 from overmem.errors import reason_of
@@ -27,6 +28,8 @@ from overmem.observe.shared_prefill import score_and_sample, supports_shared_pre
 from overmem.observe.throughput import Throughput
 from overmem.observe.work import ObservationSetup, WorkUnit, is_done
 
+_P = ParamSpec("_P")
+
 
 def observe(
     setup: ObservationSetup,
@@ -41,7 +44,8 @@ def observe(
     """Do units until all are done; returns how many were done here.
 
     Units that other workers hold are waited for, because a worker may die. A checkpoint that cannot be loaded or
-    observed is noted in the run, and its other units are left out.
+    observed is noted in the run, and its other units are left out. An exception of `say`, `progress` or `on_written`
+    is not a checkpoint's: it is raised.
 
     Args:
         setup: what all units share.
@@ -53,6 +57,9 @@ def observe(
         until: whether to end before all is done; asked between units.
     """
     computed, clock = 0, None
+    from_caller: list[Exception] = []
+    say, on_written = _recording(say, from_caller), _recording(on_written, from_caller)
+    progress = None if progress is None else _recording(progress, from_caller)
     with _engine(setup, queue.units) as engine, _LoadedCheckpoint(setup, engine) as loaded:
         while not until():
             taken = queue.take(loaded.name)
@@ -73,9 +80,24 @@ def observe(
                     queue.pace.record(unit, time.monotonic() - start)
                     on_written(unit)
                 except Exception as error:  # libraries raise anything, in a forward pass too
+                    if error in from_caller:
+                        raise
                     store.write_failure(setup.run, unit.checkpoint, _reason(error, unit))
                     loaded.forget()
     return computed
+
+
+def _recording(callback: Callable[_P, None], raised: list[Exception]) -> Callable[_P, None]:
+    """`callback`, with every exception that it raises appended to `raised`."""
+
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            callback(*args, **kwargs)
+        except Exception as error:
+            raised.append(error)
+            raise
+
+    return call
 
 
 def _do(setup: ObservationSetup, unit: WorkUnit, engine: Engine, model: Model, clock: Clock | None) -> int:
