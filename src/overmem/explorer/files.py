@@ -7,6 +7,7 @@ from overmem.records import REGIMES
 
 SCRIPTS = (
     "text.js",
+    "glosses.js",
     "sources.js",
     "rows.js",
     "difference.js",

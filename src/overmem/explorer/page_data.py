@@ -3,6 +3,7 @@
 from typing import Any
 
 from overmem.explorer.choice import compared
+from overmem.explorer.glossary import GLOSSARY
 from overmem.explorer.table import ExampleTable
 from overmem.records import SplitName, Verdict
 
@@ -26,6 +27,7 @@ def table_json(table: ExampleTable, verdict: Verdict | None) -> dict[str, Any]:
         "id": [e.id for e in table.examples],
         "question": [e.question for e in table.examples],
         "answer": [e.answer for e in table.examples],
+        "glossary": {term: GLOSSARY[term] for term in ("surprise", "exposure", "greedy")},
         "marks": list(table.marks),
         "nll": [list(row) for row in table.nll],
     }

@@ -64,6 +64,7 @@ def read_example_table(run: store.Run) -> ExampleTable:
         except BadRequest:
             continue  # the audit has not come to it
         marks_at, nll_at = [], []  # one entry per checkpoint
+        counts: dict[str, int] = {}
         for checkpoint in plan.checkpoints:
             name = checkpoint.name
             is_there = {
@@ -71,7 +72,7 @@ def read_example_table(run: store.Run) -> ExampleTable:
                 for kind in ("scores", "samples")
             }
             marks_at.append(_marks(run, name, split, here) if is_there["samples"] else UNKNOWN * len(here))
-            nll_at.append(_nll(run, name, split, here) if is_there["scores"] else [MISSING] * len(here))
+            nll_at.append(_nll(run, name, split, here, counts) if is_there["scores"] else [MISSING] * len(here))
         splits += [split] * len(here)
         examples += here
         marks += map("".join, zip(*marks_at, strict=True))
@@ -101,10 +102,13 @@ def _mark(is_right: bool, stop: str) -> str:
     return RIGHT if is_right else WRONG
 
 
-def _nll(run: store.Run, checkpoint: str, split: str, examples: Sequence[Example]) -> list[int]:
+def _nll(run: store.Run, checkpoint: str, split: str, examples: Sequence[Example], counts: dict[str, int]) -> list[int]:
+    """Thousandths of a nat per token of each example; `counts` is read at the first checkpoint and then kept."""
     try:
         sums = store.read_nll_sums(run, checkpoint, split)
+        if not counts:
+            counts |= store.read_token_counts(run, checkpoint, split)
     except BadRequest:
         return [MISSING] * len(examples)
-    rows = (sums.get(e.id, (None, 0)) for e in examples)
-    return [MISSING if total is None or not count else round(1000 * total / count) for total, count in rows]
+    rows = ((sums.get(e.id), counts.get(e.id)) for e in examples)
+    return [round(1000 * total / count) if count and total is not None else MISSING for total, count in rows]

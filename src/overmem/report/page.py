@@ -11,6 +11,7 @@ import overmem
 from overmem import explorer
 from overmem.report.charts import THEME
 from overmem.report.findings import Findings
+from overmem.report.glossary import GLOSSARY
 from overmem.report.markup import Section, file_text, render, script_json
 from overmem.report.sections import SECTIONS
 
@@ -29,7 +30,7 @@ def page(
     charts = {f"{name}-{key}": spec for name, s in sections.items() for key, spec in s.charts.items()}
     shown = {name: section for name, section in sections.items() if not section.is_empty}
     has_examples = findings.observed > 0 and "examples" in shown
-    scripts = [bundle(), *([explorer.script()] if has_examples else []), file_text("page.js")]
+    scripts = [bundle(), explorer.script(), file_text("page.js")]
     return render(
         "page.html.j2",
         name=findings.name,
@@ -38,7 +39,7 @@ def page(
         not_measured=[section for section in sections.values() if section.is_empty],
         style=explorer.theme() + file_text("style.css") + (explorer.style() if has_examples else ""),
         examples=examples,
-        charts=script_json({"config": THEME, "charts": charts}),
+        charts=script_json({"config": THEME, "charts": charts, "glossary": GLOSSARY}),
         scripts=scripts,
         hashes=[_digest(text) for text in scripts],
         version=overmem.__version__,

@@ -12,15 +12,25 @@ from overmem.store.paths import Run
 from overmem.store.units import HINT, has_grades_inside
 
 
-def read_nll_sums(run: Run, checkpoint: str, split: str) -> dict[str, tuple[float, int]]:
-    """Example id -> summed solution nll and number of solution tokens.
+def read_nll_sums(run: Run, checkpoint: str, split: str) -> dict[str, float]:
+    """Example id -> summed solution nll, in nats.
 
     Raises:
         BadRequest: missing or damaged.
     """
-    frame = read_frame(run.unit_path(checkpoint, split, "scores"), HINT, ("example_id", "tempered_nll", "logprob"))
+    frame = read_frame(run.unit_path(checkpoint, split, "scores"), HINT, ("example_id", "tempered_nll"))
     sums = frame["tempered_nll"].list.get(TEMPERATURES.index(1.0), null_on_oob=True)
-    return dict(zip(frame["example_id"], zip(sums, frame["logprob"].list.len(), strict=True), strict=True))
+    return dict(zip(frame["example_id"], sums, strict=True))
+
+
+def read_token_counts(run: Run, checkpoint: str, split: str) -> dict[str, int]:
+    """Example id -> number of solution tokens, the same at every checkpoint.
+
+    Raises:
+        BadRequest: missing or damaged.
+    """
+    frame = read_frame(run.unit_path(checkpoint, split, "scores"), HINT, ("example_id", "logprob"))
+    return dict(zip(frame["example_id"], frame["logprob"].list.len(), strict=True))
 
 
 def read_greedy_marks(run: Run, checkpoint: str, split: str) -> dict[str, tuple[bool, str]]:

@@ -59,6 +59,7 @@ def is_loopback(host: str) -> bool:
 
 class _Handler(BaseHTTPRequestHandler):
     server: Server
+    disable_nagle_algorithm = True
     protocol_version = "HTTP/1.1"
     server_version = "overmem"
     sys_version = ""

@@ -36,6 +36,7 @@ function checked(view, table, defaults) {
 /** Show the examples of `source` in `root`; returns what the page may call: `refresh` and `stop`. */
 globalThis.startExplorer = function startExplorer(root, source, { run = "" } = {}) {
   let { table } = source;
+  glossary = { ...table.glossary, ...glossary };
   let texts = haystack(table);
   let rows = [];
   let drawn = 0;
@@ -78,13 +79,13 @@ globalThis.startExplorer = function startExplorer(root, source, { run = "" } = {
   }
 
   function drawTable() {
-    rows = chosenRows(table, view, texts);
+    const fitting = fittingRows(table, view, texts);
+    const [lost, won] = ["lost", "won"].map((change) => changedRows(table, view, fitting, change).length);
+    rows = sortedRows(table, changedRows(table, view, fitting, view.change), view);
     const pages = Math.max(1, Math.ceil(rows.length / PAGE));
     view.page = Math.min(view.page, pages - 1);
-    const back = chosenRows(table, { ...view, change: "won", sort: "telling" }, texts).length;
-    const lost = chosenRows(table, { ...view, change: "lost", sort: "telling" }, texts).length;
     const part = table.total > table.id.length ? ` This file holds ${count(table.id.length)} of ${count(table.total)} observed examples, the most telling first; \`overmem view\` shows all.` : "";
-    status.replaceChildren(el("b", {}, `${count(rows.length)} of ${count(table.id.length)} examples.`), ` From ${visibleText(view.from)} to ${visibleText(view.to)} ${count(lost)} went from right to wrong, ${count(back)} the other way.${part}`);
+    status.replaceChildren(el("b", {}, `${count(rows.length)} of ${count(table.id.length)} examples.`), ` From ${visibleText(view.from)} to ${visibleText(view.to)} ${count(lost)} went from right to wrong, ${count(won)} the other way.${part}`);
     const turn = (by) => () => { view.page += by; address(); drawTable(); root.scrollIntoView({ block: "start" }); };
     const pager = el("div", { class: "pager" },
       el("button", { type: "button", onclick: turn(-1), disabled: view.page === 0 }, "Previous page"),

@@ -53,24 +53,36 @@ function haystack(table) {
   return table.id.map((id, row) => `${table.question[row]}\n${table.answer[row]}\n${id}`.toLowerCase());
 }
 
-/** Numbers of the rows to show. `view` holds names; `texts` is the table's haystack. */
-function chosenRows(table, view, texts) {
-  const [a, b] = [view.from, view.to].map((name) => table.checkpoints.findIndex((c) => c.name === name));
-  const holds = (CHANGES[view.change] || CHANGES.any).holds;
+const comparedPlaces = (table, view) => [view.from, view.to].map((name) => table.checkpoints.findIndex((c) => c.name === name));
+
+/** Rows that fit the view in every respect but how the answer changed; `texts` is the table's haystack. */
+function fittingRows(table, view, texts) {
+  const b = comparedPlaces(table, view)[1];
   const words = view.q.toLowerCase().split(/\s+/).filter(Boolean);
   const splits = table.splits.map((s) => (!view.split || s.name === view.split)
     && (!view.shift || (view.shift === "none" ? !s.shift : s.shift === view.shift)));
   const rows = [];
   for (let row = 0; row < table.id.length; row += 1) {
-    const marks = table.marks[row];
-    if (splits[table.split[row]] && holds(marks[a], marks[b], marks) && (!view.cut || isCut(marks[b]))
-      && words.every((word) => texts[row].includes(word))) rows.push(row);
+    if (splits[table.split[row]] && (!view.cut || isCut(table.marks[row][b])) && words.every((word) => texts[row].includes(word))) rows.push(row);
   }
-  return sortedRows(table, rows, view, a, b);
+  return rows;
+}
+
+/** Those of the rows whose answer changed so between the two checkpoints. */
+function changedRows(table, view, rows, change) {
+  const [a, b] = comparedPlaces(table, view);
+  const { holds } = CHANGES[change] || CHANGES.any;
+  return rows.filter((row) => holds(table.marks[row][a], table.marks[row][b], table.marks[row]));
+}
+
+/** Numbers of the rows to show, in order. */
+function chosenRows(table, view, texts) {
+  return sortedRows(table, changedRows(table, view, fittingRows(table, view, texts), view.change), view);
 }
 
 /** Largest first, unknown values last; text from A to Z. `reverse` turns it around, unknown values stay last. */
-function sortedRows(table, rows, view, a, b) {
+function sortedRows(table, rows, view) {
+  const [a, b] = comparedPlaces(table, view);
   const { value } = SORTS[view.sort] || SORTS.telling;
   if (!value) return view.reverse ? rows.reverse() : rows;
   const values = new Map(rows.map((row) => [row, value(table, row, a, b)]));

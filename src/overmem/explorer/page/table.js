@@ -4,25 +4,36 @@ const PAGE = 50;
 const MARK_WORDS = { R: "right", W: "wrong", r: "right, cut off at the length limit", w: "wrong, cut off at the length limit", "-": "not observed" };
 const MARK_CLASSES = { R: "right", W: "wrong", r: "right cut", w: "wrong cut", "-": "unknown" };
 
-/** Marks along the run, the two compared checkpoints framed, with the same in words. */
+const markNodes = new Map();
+
+/** The mark of one checkpoint; equal ones are copies, because a page of the table holds thousands. */
+function markNode(name, mark, isCompared) {
+  const key = `${isCompared} ${mark} ${name}`;
+  if (!markNodes.has(key)) {
+    const kind = `mk ${MARK_CLASSES[mark]}${isCompared ? " compared" : ""}`;
+    markNodes.set(key, el("i", { class: kind, title: `${visibleText(name)}: ${MARK_WORDS[mark]}` }));
+  }
+  return markNodes.get(key).cloneNode(true);
+}
+
+/** Marks along the run, the two compared checkpoints underlined, with the same in words. */
 function strip(table, marks, view) {
-  const cells = [...marks].map((mark, i) => {
+  const nodes = [...marks].map((mark, i) => {
     const { name } = table.checkpoints[i];
-    const is = name === view.from || name === view.to ? " compared" : "";
-    return el("i", { class: `mk ${MARK_CLASSES[mark]}${is}`, title: `${visibleText(name)}: ${MARK_WORDS[mark]}` });
+    return markNode(name, mark, name === view.from || name === view.to);
   });
-  const words = [...marks].map((mark, i) => `${table.checkpoints[i].name} ${MARK_WORDS[mark]}`).join(", ");
-  return el("span", { class: "strip", role: "img", "aria-label": visibleText(words) }, ...cells);
+  const words = nodes.map((node) => node.title).join(", ");
+  return el("span", { class: "strip", role: "img", "aria-label": words }, ...nodes);
 }
 
 function surpriseCell(table, row, view) {
-  const [a, b] = [view.from, view.to].map((name) => table.nll[row][table.checkpoints.findIndex((c) => c.name === name)]);
+  const [a, b] = comparedPlaces(table, view).map((place) => table.nll[row][place]);
   const [before, after] = [a, b].map((nll) => (known(nll) === null ? "—" : nats(nll)));
   return el("td", { class: "number", "data-label": "surprise" }, `${before} → ${after}`);
 }
 
 function exposureCell(table, row, view) {
-  const value = exposure(table, row, table.checkpoints.findIndex((c) => c.name === view.to));
+  const value = exposure(table, row, comparedPlaces(table, view)[1]);
   return el("td", { class: "number", "data-label": "exposure" }, value === null ? "—" : nats(value));
 }
 
@@ -31,9 +42,9 @@ function tableOf(table, rows, view, hashOf, open) {
   const start = view.page * PAGE;
   const shown = rows.slice(start, start + PAGE);
   const head = el("thead", {}, el("tr", {},
-    el("th", { scope: "col" }, "split"), el("th", { scope: "col" }, "question"), el("th", { scope: "col" }, "reference answer"),
-    el("th", { scope: "col" }, "greedy answer along the run"),
-    el("th", { scope: "col", class: "number" }, "surprise, nats per token"), el("th", { scope: "col", class: "number" }, "exposure")));
+    el("th", { scope: "col", class: "split" }, "split"), el("th", { scope: "col" }, "question"), el("th", { scope: "col", class: "answer" }, "reference answer"),
+    el("th", { scope: "col", class: "marks" }, "greedy answer along the run"),
+    el("th", { scope: "col", class: "number" }, ...glossed("surprise", "surprise"), ", nats per token"), el("th", { scope: "col", class: "number" }, ...glossed("exposure", "exposure"))));
   const body = el("tbody", {}, ...shown.map((row, i) => {
     const link = el("a", { class: "open", href: hashOf(row), "data-row": row, dir: "auto" }, ...visible(shortened(table.question[row], 220)));
     return el("tr", { onclick: (event) => { if (!event.target.closest("a")) open(row, start + i); } },
@@ -43,7 +54,9 @@ function tableOf(table, rows, view, hashOf, open) {
       el("td", { class: "marks" }, strip(table, table.marks[row], view)),
       surpriseCell(table, row, view), exposureCell(table, row, view));
   }));
-  return el("table", { class: "examples" }, head, body);
+  const drawn = el("table", { class: "examples" }, head, body);
+  drawn.style.setProperty("--checkpoints", table.checkpoints.length);
+  return drawn;
 }
 
 function shortened(text, most) {

@@ -1,6 +1,7 @@
 """The first screen: which checkpoint to ship, what the usual rules would have cost, and since when."""
 
 from collections.abc import Iterable, Mapping
+from urllib.parse import urlencode
 
 from overmem.records import Choice, Consequence, Estimate, Severity
 from overmem.report.findings import Findings, has_value
@@ -56,6 +57,7 @@ def answer(findings: Findings) -> Section:
         gain=negated,
         confirmed=[harm(c) for c in verdict.costs if c.confirmed],
         flip=findings.flip,
+        links=_links(findings),
         rules=RULES,
         onset=_onset(findings),
         excess=verdict.severity.excess if verdict.severity else None,
@@ -85,6 +87,16 @@ def harm(cost: Consequence) -> dict[str, str | int]:
     size = value_text(cost.difference, unit).removeprefix("+")
     interval = interval_text(cost.difference, unit).replace("+", "")
     return {"before": before, "size": size, "after": after, "interval": interval, "n": cost.difference.n}
+
+
+def _links(findings: Findings) -> dict[str, str]:
+    """Where the explorer shows the question that went wrong, and all that did."""
+    flip = findings.flip
+    if flip is None or not findings.observed:
+        return {}
+    view = {"from": flip.good, "to": flip.bad, "change": "lost", "split": flip.split}
+    one = view | {"example": f"{flip.split}/{flip.id}"}
+    return {"one": f"#examples?{urlencode(one)}", "all": f"#examples?{urlencode(view)}"}
 
 
 def _regime_of(findings: Findings, name: str | None) -> str:

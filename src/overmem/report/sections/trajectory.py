@@ -29,8 +29,8 @@ Estimates: TypeAlias = Mapping[str, Estimate]
 """By checkpoint name."""
 
 WORDS = {"val": "validation", "test": "test"}
-ACCURACY_HEIGHT = 128
-PERPLEXITY_HEIGHT = 112
+ACCURACY_HEIGHT = 108
+PERPLEXITY_HEIGHT = 92
 
 
 def trajectory(findings: Findings) -> Section:

@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const { config, charts } = JSON.parse(document.getElementById("charts").textContent);
+  const { config, charts, glossary } = JSON.parse(document.getElementById("charts").textContent);
   const options = {
     config, actions: false, renderer: "svg", ast: true, hover: false,
     tooltip: { theme: "custom", offsetX: 14, offsetY: 14 },
@@ -18,6 +18,7 @@
   const drawIn = (root) => root.querySelectorAll(".chart").forEach((place) => {
     if (!place.closest("details:not([open]), [hidden]")) draw(place);
   });
+  startGlosses(glossary, document.querySelectorAll("main section"));
   drawIn(document);
   document.querySelectorAll("details").forEach((fold) => fold.addEventListener("toggle", () => drawIn(fold)));
   const chooser = document.getElementById("chart-chooser");

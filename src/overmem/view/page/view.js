@@ -81,6 +81,7 @@
     setTimeout(keepUp, EVERY);
   }
 
+  startGlosses({});
   window.addEventListener("hashchange", show);
   readRuns().then(show).then(() => setTimeout(keepUp, EVERY)).catch((error) => { byId("headline").textContent = `The runs could not be read: ${error.message}`; });
 })();

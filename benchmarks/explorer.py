@@ -1,0 +1,160 @@
+"""How quickly the explorer opens and filters, and how large the report is, on one large run.
+
+    python benchmarks/explorer.py --examples 5000 --checkpoints 20 --completions 5
+
+The run is made through the store, with texts and tokens as long as real ones. `overmem view` is started as a command;
+times are those of a browser (Playwright with a Chromium of the system), from the request to drawn rows.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from overmem import store
+from overmem.records import TEMPERATURES, Checkpoint, Completions, Example, Grades, Plan, PlannedSplit, Scores
+from overmem.report import Report, report
+
+TEXT = (
+    "the train leaves station with passengers more apples than before each basket holds twice as many so we add "
+    "and subtract until only half of them remain therefore answer is equal to total number minus first second day"
+)
+WORDS = TEXT.split()
+SHARES = {"train": 0.2, "val": 0.3, "test": 0.3, "test+typos": 0.1, "ood-longer": 0.1}
+FILTERS = [("change", "lost"), ("split", "test"), ("change", "won"), ("split", ""), ("sort", "rise"), ("change", "any")]
+
+
+def make_run(root: Path, *, examples: int, checkpoints: int, completions: int, tokens: int = 120) -> store.Run:
+    """A run of `checkpoints` checkpoints with so many examples in all and sampled completions of each."""
+    run = store.open_run(root)
+    random = np.random.default_rng(0)
+    names = ["base", *(f"checkpoint-{50 * k}" for k in range(1, checkpoints))]
+    points = tuple(Checkpoint(name, 50 * k, k / 2) for k, name in enumerate(names))
+    sizes = {split: round(share * examples) for split, share in SHARES.items()}
+    store.write_plan(run, Plan({s: PlannedSplit("r", n) for s, n in sizes.items()}, points))
+    store.write_token_texts(run, {i: f" {word}" for i, word in enumerate(WORDS)})
+
+    def text(n: int) -> str:
+        return " ".join(WORDS[i] for i in random.integers(0, len(WORDS), n))
+
+    for split, n in sizes.items():
+        written = [Example(f"{split}{i:012d}", f"{text(45)}?", text(tokens), str(i)) for i in range(n)]
+        store.write_examples(run, split, written)
+        ids = tuple(e.id for e in written)
+        token_ids = random.integers(0, len(WORDS), n * tokens).astype(np.int32)
+        hard = random.random(n)
+        flat = random.gamma(1.0, 0.3, n * tokens).astype(np.float32)
+        texts = [f"{text(60)} #### {i}" for i in range(n)]
+        for k, point in enumerate(points):
+            nll = flat * np.float32(0.4 + abs(k - 7) / 12)
+            sums = nll.reshape(n, tokens).sum(1)
+            zeros = np.zeros(n * tokens, np.float32)
+            tempered = np.repeat(sums[:, None], len(TEMPERATURES), 1).astype(np.float64)
+            scores = Scores(
+                ids, np.arange(0, n * tokens + 1, tokens), token_ids, -nll, zeros, nll < 0.7, zeros, zeros, zeros,
+                tempered,
+            )  # fmt: skip
+            store.write_scores(run, point.name, split, scores, weights="w", request="r")
+            draws = np.tile(np.arange(completions + 1), n)
+            places = np.repeat(np.arange(n), completions + 1)
+            luck = random.random(len(places))
+            right = luck < 0.9 - 0.7 * hard[places] * (1.2 - k / checkpoints)
+            said = tuple(
+                f"{texts[i][: 40 + 17 * d]} at {k} {texts[i][60 + 11 * d :]}"
+                for i, d in zip(places, draws, strict=True)
+            )
+            of = tuple(ids[i] for i in places)
+            stop = tuple(np.where(luck > 0.97, "length", "eos").tolist())
+            wrote = Completions(of, draws, 0.7 * (draws > 0), said, np.full(len(of), 90), -luck * 20, stop)
+            store.write_samples(run, point.name, split, wrote, weights="w", request="r")
+            graded = Grades(of, draws, tuple(str(i) for i in places), right, ("",) * len(of))
+            store.write_grades(run, point.name, split, graded, weights="w", request="r", grader="math 2")
+    return run
+
+
+@contextmanager
+def served(run: store.Run) -> Iterator[tuple[str, float]]:
+    """`overmem view` as a command: its address, and the seconds until it printed it."""
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "overmem", "view", str(run.root), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip(), time.perf_counter() - began
+    finally:
+        process.terminate()
+        process.wait()
+
+
+CHANGE = """([key, value]) => new Promise((done) => {
+  const field = document.querySelector(`[data-key=${key}]`);
+  const began = performance.now();
+  field.value = value;
+  field.dispatchEvent(new Event("change"));
+  document.querySelector("#explorer").getBoundingClientRect();
+  requestAnimationFrame(() => setTimeout(() => done(performance.now() - began)));
+})"""
+
+
+def measured_in_browser(address: str, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of opening, of each filter, of a search and of opening an example."""
+    from playwright.sync_api import sync_playwright
+
+    times: dict[str, list[float]] = {"open": [], "filter": [], "example": []}
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as session:
+        browser = session.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        for _ in range(rounds):
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            began = time.perf_counter()
+            page.goto(address)
+            page.wait_for_selector("table.examples tbody tr")
+            times["open"].append(1000 * (time.perf_counter() - began))
+            times["filter"] += [page.evaluate(CHANGE, [key, value]) for key, value in FILTERS]
+            began = time.perf_counter()
+            page.locator("a.open").nth(5).click()
+            page.wait_for_selector(".completion-box")
+            times["example"].append(1000 * (time.perf_counter() - began))
+            page.close()
+        browser.close()
+    return times
+
+
+def main() -> None:
+    """Make the run, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--examples", type=int, default=5000)
+    parser.add_argument("--checkpoints", type=int, default=20)
+    parser.add_argument("--completions", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--run", type=Path, help="a run that an earlier call made, or where to make it")
+    options = parser.parse_args()
+    root = options.run or Path(tempfile.mkdtemp())
+    root.mkdir(parents=True, exist_ok=True)
+    run = store.open_run(root)
+    if not run.plan_path.is_file():
+        run = make_run(
+            root, examples=options.examples, checkpoints=options.checkpoints, completions=options.completions
+        )
+    with served(run) as (address, seconds):
+        times = measured_in_browser(address, options.rounds)
+    shown = {name: {"median": statistics.median(t), "most": max(t), "n": len(t)} for name, t in times.items()}
+    result = {"command printed its address, s": seconds, "first open, ms": times["open"][0], "ms": shown}
+    if run.verdict_path.is_file():
+        began = time.perf_counter()
+        path = report(Report(str(root)))
+        result |= {"report, s": time.perf_counter() - began, "report, bytes": path.stat().st_size}
+    sys.stdout.write(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
