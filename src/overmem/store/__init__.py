@@ -34,13 +34,8 @@ from overmem.store.results import (
     write_reference,
     write_verdict,
 )
-<<<<<<< HEAD
-from overmem.store.rows import read_grader, read_greedy_marks, read_nll_sums, read_rows
-from overmem.store.snapshots import drop_damaged_units, read_failure, read_snapshot, snapshot_reader, snapshots
-=======
 from overmem.store.rows import read_grader, read_greedy_marks, read_nll_sums, read_rows, read_token_counts
-from overmem.store.snapshots import drop_damaged_units, read_snapshot, snapshot_reader, snapshots
->>>>>>> 8ceb229 (One glossary explains its terms on hover, focus and touch; the first screen holds a question that went wrong within 900 pixels; a benchmark of the explorer)
+from overmem.store.snapshots import drop_damaged_units, read_failure, read_snapshot, snapshot_reader, snapshots
 from overmem.store.units import (
     clear_failure,
     drop_other_weights,
