@@ -71,6 +71,12 @@ VERBS = {
             "overmem diagnose runs/mine --fail-on over-memorized",
         ),
     ),
+    "sweep": Verb(
+        ("SWEEP",),
+        "train and judge many runs that differ in a few keys, over seeds",
+        "sweep",
+        ("overmem sweep learning_rate.yaml --dry-run", "overmem sweep learning_rate.yaml"),
+    ),
     "merge": Verb(
         ("RUN",),
         "make one checkpoint out of several",

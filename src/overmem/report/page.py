@@ -27,18 +27,30 @@ def page(
         examples: what `explorer.embedded` made, for the section of examples.
     """
     sections = {name: section(findings) for name, section in table.items()}
-    charts = {f"{name}-{key}": spec for name, s in sections.items() for key, spec in s.charts.items()}
-    shown = {name: section for name, section in sections.items() if not section.is_empty}
-    has_examples = findings.observed > 0 and "examples" in shown
+    return document(findings.name, findings.verdict.headline, sections, examples if findings.observed > 0 else None)
+
+
+def document(name: str, headline: str, sections: Mapping[str, Section], examples: str | None = None) -> str:
+    """A page of sections, with the charts drawn by the library that it carries.
+
+    Args:
+        name: of the run, or of what else it is about.
+        headline: its title.
+        sections: by name; empty ones are listed at the end.
+        examples: of the section of that name, with the script that shows them; None: there are none.
+    """
+    charts = {f"{key}-{chart}": spec for key, s in sections.items() for chart, spec in s.charts.items()}
+    shown = {key: section for key, section in sections.items() if not section.is_empty}
+    has_examples = examples is not None and "examples" in shown
     scripts = [bundle(), explorer.script(), file_text("page.js")]
     return render(
         "page.html.j2",
-        name=findings.name,
-        headline=findings.verdict.headline,
+        name=name,
+        headline=headline,
         sections=shown,
         not_measured=[section for section in sections.values() if section.is_empty],
         style=explorer.theme() + file_text("style.css") + (explorer.style() if has_examples else ""),
-        examples=examples,
+        examples=examples or "",
         charts=script_json({"config": THEME, "charts": charts, "glossary": GLOSSARY}),
         scripts=scripts,
         hashes=[_digest(text) for text in scripts],

@@ -5,7 +5,7 @@ clustered or vectorised in a way that scipy's methods are not.
 """
 
 from overmem.statistics.bootstrap import bootstrap_weights, percentiles
-from overmem.statistics.combine import across_seeds, difference, mean_of_independent
+from overmem.statistics.combine import across_seeds, difference, mean_of_independent, p_across_seeds
 from overmem.statistics.intervals import (
     Z,
     exponential,
@@ -51,6 +51,7 @@ __all__ = [
     "negated",
     "newcombe",
     "noninferior",
+    "p_across_seeds",
     "p_of_interval",
     "percentiles",
     "quantile",

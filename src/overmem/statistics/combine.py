@@ -6,6 +6,7 @@ from math import sqrt
 import numpy as np
 from jaxtyping import Float
 from scipy.optimize import brentq
+from scipy.special import stdtr
 
 from overmem.records import Estimate
 from overmem.statistics.intervals import Z, quantile
@@ -76,6 +77,13 @@ def across_seeds(values: Sequence[float], stderrs: Sequence[float]) -> Estimate:
     stderr = sqrt(variance * max(1.0, float(scatter)))
     half = quantile(0.975, len(effects)) * stderr
     return Estimate(value, value - half, value + half, len(effects), stderr=stderr)
+
+
+def p_across_seeds(difference: Estimate) -> float | None:
+    """Two-sided p that a mean over seeds is 0, by the t test of `across_seeds`; None where it has no interval."""
+    if difference.value is None or difference.stderr is None or difference.n < 2:
+        return None
+    return float(2 * stdtr(difference.n - 1, -abs(difference.value) / difference.stderr))
 
 
 def between_runs(effects: Float[np.ndarray, " runs"], within: Float[np.ndarray, " runs"]) -> float:

@@ -74,7 +74,7 @@ def read_recipe(path: Path | str, options: Mapping[str, Any] | None = None) -> R
     Raises:
         BadRequest: no such file, not YAML, or keys and values that a recipe does not have.
     """
-    return parsed({**_yaml(Path(path)), **(options or {})}, str(path))
+    return parsed({**read_yaml(Path(path)), **(options or {})}, str(path))
 
 
 def read_data(source: object) -> Data:
@@ -86,12 +86,17 @@ def read_data(source: object) -> Data:
     if isinstance(source, str):
         if Path(source).suffix not in (".yaml", ".yml"):
             return Data(source=source)
-        content = _yaml(Path(source))
+        content = read_yaml(Path(source))
         source = content.get("data", content)
     return validated(Data, source, "data")
 
 
-def _yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A mapping from a YAML file.
+
+    Raises:
+        BadRequest: no such file, not YAML, or not a mapping.
+    """
     if not path.is_file():
         raise BadRequest(f"no file at {str(path)!r}")
     try:

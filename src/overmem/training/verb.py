@@ -243,7 +243,7 @@ class _Progress(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Report the step."""
-        self.progress(f"epoch {state.epoch:.1f}{self.numbers}", state.global_step, state.max_steps)
+        self.progress(f"epoch {state.epoch:.1f}{self.numbers}", float(state.global_step), float(state.max_steps))
 
 
 def _checkpoint_to_resume(root: Path, say: Callable[[str], None]) -> str | None:

@@ -1,0 +1,79 @@
+"""`overmem sweep SWEEP.yaml`: many runs that differ in a few keys, over seeds, judged together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from overmem.cli import Arguments, parsed
+from overmem.cli.screen import bar, print_json, quiet_libraries, say, stdout
+
+
+@dataclass(frozen=True)
+class SweepCommand:
+    """Train, audit and judge every run of a sweep file; the same command again goes on where it was stopped."""
+
+    sweep: str
+    """YAML file: output, recipe, vary, seeds, audit, keep."""
+    dry_run: bool = False
+    """Say which runs there are, and what hours and disk they need, from a few steps that are measured. Writes
+    nothing."""
+    draw: bool = False
+    """Draw the page of what is finished, and train nothing."""
+    json: bool = False
+    """Print the estimate, or where everything lies, as JSON."""
+
+
+COMMAND = SweepCommand
+"""The verb's options, for the shell completion."""
+
+
+def run(arguments: Arguments) -> int:
+    """Run the sweep. Returns 1 where a run could not be finished."""
+    config = parsed(SweepCommand, arguments, "sweep")
+    from overmem.sweep.conditions import planned_runs  # torch loads when the options are known to be right
+    from overmem.sweep.estimate import estimate_sweep
+    from overmem.sweep.options import read_sweep
+    from overmem.sweep.verb import draw, sweep
+
+    quiet_libraries()
+    sweep_ = read_sweep(config.sweep)
+    runs = planned_runs(sweep_, config.sweep)
+    if config.dry_run:
+        estimate = estimate_sweep(runs, sweep_.keep)
+        print_json(estimate) if config.json else _show(estimate, [run.name for run in runs])
+        return 0
+    if config.draw:
+        done = draw(config.sweep, runs, Path(sweep_.output))
+    else:
+        with bar() as progress:
+            done = sweep(config.sweep, say=say, progress=progress)
+    for name, reason in done.failures.items():
+        say(f"{name} could not be finished: {reason}")
+    if config.json:
+        print_json({"page": done.page, "table": done.table, "failures": done.failures})
+    else:
+        say(f"page: {done.page}; every row: {done.table}")
+    return int(bool(done.failures))
+
+
+def _show(estimate: object, names: list[str]) -> None:
+    """Print the runs, then hours and disk."""
+    from overmem.observe.throughput import format_duration
+    from overmem.sweep.estimate import SweepEstimate
+
+    assert isinstance(estimate, SweepEstimate)
+    for name in names:
+        stdout.print(f"  {name}", highlight=False, markup=False)
+    left = estimate.runs - estimate.already_done
+    total = format_duration(estimate.training_seconds + estimate.audit_seconds)
+    stdout.print(
+        f"{estimate.runs} runs, {estimate.already_done} of them done. The other {left} take about [bold]{total}[/] on "
+        f"this machine, one after the other: {format_duration(estimate.training_seconds)} of training and "
+        f"{format_duration(estimate.audit_seconds)} of auditing. Weights take {estimate.disk_bytes / 2**30:.2f} GiB, "
+        f"{estimate.peak_disk_bytes / 2**30:.2f} GiB at the most.",
+        soft_wrap=True,
+    )
+    stdout.print(
+        f"[dim]From a few steps of {estimate.measured_on or 'nothing'}, scaled by the steps of the others. "
+        "Nothing was written.[/]",
+        soft_wrap=True,
+    )

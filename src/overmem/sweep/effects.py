@@ -1,0 +1,121 @@
+"""What each factor does to each outcome: differences from its reference level, paired by seed.
+
+The seed is a random effect. Within a seed the difference is averaged over the levels of the other factors: a main
+effect. Two runs on the
+same problems are compared problem by problem. p values are Holm-corrected over everything that the page claims.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+
+from overmem import statistics
+from overmem.records import Estimate
+from overmem.sweep.outcomes import Outcome, RunOutcomes, paired
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One level of one factor against the factor's reference level, on one outcome."""
+
+    factor: str
+    level: str
+    reference: str
+    outcome: str
+    is_share: bool
+    difference: Estimate
+    """Mean over seeds; n counts seeds."""
+    per_seed: tuple[float, ...]
+    p: float | None = None
+    """Two-sided, Holm-corrected over all effects of the sweep; None with one seed."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """An outcome at one level of one factor, over seeds (and averaged over the other factors)."""
+
+    factor: str
+    level: str
+    outcome: str
+    is_share: bool
+    estimate: Estimate
+    """n counts seeds."""
+    runs: int
+    """Runs that have the outcome: an onset only exists where there is one."""
+    of: int
+    """Runs at this level."""
+
+
+def factor_levels(runs: Sequence[RunOutcomes]) -> dict[str, list[str]]:
+    """Factor -> its levels in the order of the sweep file; factors of one level are no factors."""
+    factors = {factor: list(dict.fromkeys(run.levels[factor] for run in runs)) for factor in runs[0].levels}
+    return {factor: levels for factor, levels in factors.items() if len(levels) > 1}
+
+
+def effects(runs: Sequence[RunOutcomes]) -> list[Effect]:
+    """Every effect that at least one seed has, Holm-corrected together."""
+    found: list[Effect] = []
+    for factor, (reference, *others) in factor_levels(runs).items():
+        for level in others:
+            for outcome in _names(runs):
+                per_seed = _differences(runs, factor, level, reference, outcome)
+                if per_seed:
+                    values, errors = [d.value for d in per_seed], [d.stderr or 0.0 for d in per_seed]
+                    difference = statistics.across_seeds(values, errors)
+                    is_share = any(run.points.get(outcome, False) for run in runs)
+                    found.append(Effect(factor, level, reference, outcome, is_share, difference, tuple(values)))
+    adjusted = statistics.holm([statistics.p_across_seeds(effect.difference) for effect in found])
+    return [replace(effect, p=p) for effect, p in zip(found, adjusted, strict=True)]
+
+
+def levels(runs: Sequence[RunOutcomes]) -> list[Level]:
+    """Every outcome at every level of every factor."""
+    found = []
+    for factor, names in factor_levels(runs).items():
+        for level in names:
+            here = [run for run in runs if run.levels[factor] == level]
+            for outcome in _names(runs):
+                measured = [run for run in here if outcome in run.outcomes]
+                if measured:
+                    per_seed = [_mean([r.outcomes[outcome] for r in group]) for group in _by_seed(measured).values()]
+                    estimate = statistics.across_seeds([o.value for o in per_seed], [o.stderr or 0.0 for o in per_seed])
+                    is_share = measured[0].points[outcome]
+                    found.append(Level(factor, level, outcome, is_share, estimate, len(measured), len(here)))
+    return found
+
+
+def _differences(runs: Sequence[RunOutcomes], factor: str, level: str, reference: str, outcome: str) -> list[Outcome]:
+    """One difference per seed: the mean over the combinations of the other factors that have both levels."""
+    per_seed = []
+    for group in _by_seed([run for run in runs if outcome in run.outcomes]).values():
+        by_place = {(run.levels[factor], _others(run.levels, factor)): run.outcomes[outcome] for run in group}
+        pairs = [
+            (mine, by_place[reference, rest])
+            for (found, rest), mine in by_place.items()
+            if found == level and (reference, rest) in by_place
+        ]
+        if pairs:
+            per_seed.append(_mean([paired(mine, theirs) for mine, theirs in pairs]))
+    return per_seed
+
+
+def _mean(outcomes: Sequence[Outcome]) -> Outcome:
+    """The mean of several numbers of one seed. Their errors are taken as one: they share the examples."""
+    value = sum(o.value for o in outcomes) / len(outcomes)
+    errors = [o.stderr for o in outcomes if o.stderr is not None]
+    return Outcome(value, sqrt(sum(e * e for e in errors) / len(errors)) if errors else None)
+
+
+def _by_seed(runs: Sequence[RunOutcomes]) -> dict[int, list[RunOutcomes]]:
+    groups: dict[int, list[RunOutcomes]] = {}
+    for run in runs:
+        groups.setdefault(run.seed, []).append(run)
+    return groups
+
+
+def _others(levels: Mapping[str, str], factor: str) -> tuple[str, ...]:
+    return tuple(level for name, level in levels.items() if name != factor)
+
+
+def _names(runs: Sequence[RunOutcomes]) -> list[str]:
+    return list(dict.fromkeys(name for run in runs for name in run.outcomes))

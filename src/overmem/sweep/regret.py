@@ -1,0 +1,99 @@
+"""What every selection rule was worth over all runs of a sweep: chosen on val, priced on test."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from overmem import statistics
+from overmem.records import Estimate
+from overmem.sweep.outcomes import Outcome, outcome_of_examples, paired
+
+OURS = "overmem"
+"""The rule whose pick every other one is compared with."""
+
+
+@dataclass(frozen=True)
+class RuleRegret:
+    """One rule over all runs."""
+
+    rule: str
+    accuracy_lost: Estimate
+    """Test accuracy of our pick minus that of this rule's, paired; positive: this rule costs. n counts seeds."""
+    nll_gained: Estimate
+    """Test nll of this rule's pick minus that of ours, in nats per token; positive: this rule costs."""
+    accuracy: Estimate
+    """Test accuracy of its picks."""
+    nll: Estimate
+    over_memorized: int
+    """Runs in which it picked a checkpoint that was judged over-memorized on val."""
+    runs: int
+    p: float | None = None
+    """Two-sided p that the accuracy is the same, Holm-corrected over the rules; None with one seed."""
+
+
+def regrets(table: pl.DataFrame) -> list[RuleRegret]:
+    """Every rule that picked something in at least one run, the one that loses least first."""
+    picks: dict[str, dict[str, tuple[int, Mapping[str, Outcome], str]]] = {}
+    for (name,), rows in table.group_by("run", maintain_order=True):
+        for rule, checkpoint in _picks(rows).items():
+            outcomes = _on_test(rows, checkpoint)
+            if len(outcomes) == 2:
+                regime = _regime(rows, checkpoint)
+                picks.setdefault(rule, {})[str(name)] = (rows["seed"][0], outcomes, regime)
+    ours = picks.get(OURS, {})
+    found = [_regret(rule, runs, ours) for rule, runs in picks.items()]
+    adjusted = statistics.holm([statistics.p_across_seeds(r.accuracy_lost) if r.rule != OURS else None for r in found])
+    corrected = [replace(regret, p=p) for regret, p in zip(found, adjusted, strict=True)]
+    return sorted(corrected, key=lambda r: (r.accuracy_lost.value or 0.0, r.nll_gained.value or 0.0))
+
+
+def _regret(rule: str, runs: Mapping[str, Any], ours: Mapping[str, Any]) -> RuleRegret:
+    shared = [name for name in runs if name in ours]
+    differences = {
+        metric: [(runs[name][0], paired(ours[name][1][metric], runs[name][1][metric])) for name in shared]
+        for metric in ("accuracy", "nll")
+    }
+    levels = {metric: [(seed, o[metric]) for seed, o, _ in runs.values()] for metric in ("accuracy", "nll")}
+    return RuleRegret(
+        rule,
+        _over_seeds(differences["accuracy"]),
+        statistics.negated(_over_seeds(differences["nll"])),
+        _over_seeds(levels["accuracy"]),
+        _over_seeds(levels["nll"]),
+        sum(regime == "over-memorized" for _, _, regime in runs.values()),
+        len(runs),
+    )
+
+
+def _over_seeds(numbers: Sequence[tuple[int, Outcome]]) -> Estimate:
+    """The mean over all runs, each seed's runs being one cluster."""
+    seeds = dict.fromkeys(seed for seed, _ in numbers)
+    values, errors = [], []
+    for seed in seeds:
+        here = [outcome for its, outcome in numbers if its == seed]
+        values.append(float(np.mean([o.value for o in here])))
+        errors.append(sqrt(float(np.mean([(o.stderr or 0.0) ** 2 for o in here]))))
+    return statistics.across_seeds(values, errors)
+
+
+def _picks(rows: pl.DataFrame) -> dict[str, str]:
+    """Rule -> the checkpoint that it picked."""
+    chosen = rows.filter((pl.col("probe") == "verdict") & (pl.col("metric") == "regret"))
+    return {json.loads(at)["rule"]: name for at, name in chosen.select("at", "checkpoint").iter_rows() if name}
+
+
+def _on_test(rows: pl.DataFrame, checkpoint: str) -> dict[str, Outcome]:
+    here = rows.filter(
+        (pl.col("checkpoint") == checkpoint) & (pl.col("split") == "test") & pl.col("numerators").is_not_null()
+    )
+    return {row["metric"]: outcome_of_examples(row) for row in here.iter_rows(named=True)}
+
+
+def _regime(rows: pl.DataFrame, checkpoint: str) -> str:
+    judged = rows.filter((pl.col("checkpoint") == checkpoint) & (pl.col("regime") != ""))
+    return str(judged["regime"][0]) if len(judged) else ""

@@ -1,0 +1,84 @@
+"""The verb: train, audit and judge every run of a sweep, then its table, its page and its tables for a paper."""
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from overmem import store
+from overmem.report.page import document
+from overmem.sweep.conditions import PlannedRun, planned_runs
+from overmem.sweep.findings import SweepFindings, sweep_findings
+from overmem.sweep.options import read_sweep
+from overmem.sweep.sections import SECTIONS, headline
+from overmem.sweep.table import read_table, write_table
+from overmem.sweep.tables import TABLES
+from overmem.sweep.work import Progress, failure, forget_failures, is_done, work_through
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A sweep that ran to its end."""
+
+    output: Path
+    page: Path
+    table: Path
+    runs: tuple[PlannedRun, ...]
+    failures: dict[str, str]
+    """Run -> why it could not be finished."""
+
+    def __repr__(self) -> str:
+        """Counts and the page."""
+        done = sum(map(is_done, self.runs))
+        return f"Swept({str(self.output)!r}, {done} of {len(self.runs)} runs done, page {str(self.page)!r})"
+
+
+def sweep(
+    path: str,
+    *,
+    say: Callable[[str], None] = lambda line: None,
+    progress: Progress = lambda what, done, total: None,
+) -> Swept:
+    """Do every run of a sweep file that is not done yet, and draw the page.
+
+    Several processes may do this at once on one folder: each run is done by one of them.
+
+    Raises:
+        BadRequest: the sweep file, a recipe or the audit is not allowed: before anything is trained.
+    """
+    sweep_ = read_sweep(path)
+    runs = planned_runs(sweep_, path)
+    output = Path(sweep_.output)
+    todo = sum(not is_done(run) for run in runs)
+    say(f"{len(runs)} runs, {len(runs) - todo} of them done")
+    forget_failures(runs)
+    work_through(runs, sweep_.keep, say=say, progress=progress)
+    return draw(path, runs, output)
+
+
+def draw(path: str, runs: tuple[PlannedRun, ...], output: Path) -> Swept:
+    """The table, the page and the tables of what is finished so far."""
+    failures = {run.name: reason for run in runs if (reason := failure(run)) is not None}
+    table_path = output / "sweep.parquet"
+    write_table(table_path, runs)
+    findings = sweep_findings(
+        read_table(table_path),
+        output.name,
+        planned=len(runs),
+        failures=failures,
+        command=f"overmem sweep {shlex.quote(path)}",
+        sweep_file=Path(path).read_text(encoding="utf-8"),
+    )
+    page = output / "sweep.html"
+    store.write_text(page, page_of(findings))
+    for name, make in TABLES.items():
+        table = make(findings)
+        store.write_text(output / "tables" / f"{name}.csv", table.csv())
+        store.write_text(output / "tables" / f"{name}.tex", table.latex())
+    return Swept(output, page, table_path, runs, failures)
+
+
+def page_of(findings: SweepFindings) -> str:
+    """The sweep as one HTML page that needs nothing but itself."""
+    sections = {name: section(findings) for name, section in SECTIONS.items()}
+    return document(findings.name, headline(findings), sections)

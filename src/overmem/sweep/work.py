@@ -1,0 +1,158 @@
+"""The work of a sweep: each run is trained, audited and judged once, by whichever worker holds its lease."""
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from overmem import store
+from overmem.audit import audit
+from overmem.diagnose import diagnose
+from overmem.diagnose.options import Diagnose
+from overmem.errors import BadCheckpoint, BadData, BadRequest
+from overmem.records import Verdict
+from overmem.store.leases import Leases
+from overmem.sweep.conditions import PlannedRun
+from overmem.training.verb import train
+
+Keep: TypeAlias = Literal["all", "recommended", "none"]
+Progress: TypeAlias = Callable[[str, float, float], None]
+
+_MARKER = "sweep.json"
+"""In a run's `overmem` folder: what of the sweep is done with it."""
+
+
+def is_done(planned: PlannedRun) -> bool:
+    """Whether the run was trained, audited and judged as planned now."""
+    return _done(planned) == {"recipe": _recipe(planned), "audit": store.to_jsonable(planned.audit)}
+
+
+def failure(planned: PlannedRun) -> str | None:
+    """Why the run could not be finished in this sweep; None where it was not tried or is done."""
+    return None if is_done(planned) else _read(_failure_path(planned)).get("reason")
+
+
+def forget_failures(runs: Sequence[PlannedRun]) -> None:
+    """Let runs that failed be tried again."""
+    for planned in runs:
+        _failure_path(planned).unlink(missing_ok=True)
+
+
+def work_through(
+    runs: Sequence[PlannedRun],
+    keep: Keep,
+    *,
+    say: Callable[[str], None] = lambda line: None,
+    progress: Progress = lambda what, done, total: None,
+    wait: float = 2.0,
+) -> None:
+    """Finish every run that no other worker holds, then wait for the others, taking over what they leave unfinished.
+
+    Any number of processes may call it on the same sweep, on machines that share the folder.
+
+    Args:
+        runs: of the sweep.
+        keep: whose weights stay.
+        say: called with a line on what happens.
+        progress: called with (description, runs done, runs in total); of a run under way, a fraction.
+        wait: seconds between two looks at the others' leases.
+    """
+    leases = Leases()
+    while open_runs := [planned for planned in runs if not is_done(planned) and failure(planned) is None]:
+        took_one = False
+        for planned in open_runs:
+            lease = leases.take(planned.root.parent.parent / "leases" / f"{planned.name}.json")
+            if lease is None:
+                continue
+            with lease:
+                if is_done(planned) or failure(planned) is not None:
+                    continue
+                took_one = True
+                _finish(planned, keep, say, _Share(runs, planned, progress))
+        if not took_one:
+            time.sleep(wait)
+    progress("all runs", len(runs), len(runs))
+
+
+class _Share:
+    """Progress of one run as a part of all: training is the first half of a run and its audit the second."""
+
+    def __init__(self, runs: Sequence[PlannedRun], planned: PlannedRun, progress: Progress) -> None:
+        self.finished, self.total = sum(map(is_done, runs)), len(runs)
+        self.planned, self.progress = planned, progress
+
+    def of(self, half: int) -> Progress:
+        """The progress function of training (0) or of the audit (1)."""
+
+        def move(what: str, done: float, total: float) -> None:
+            share = (half + (done / total if total else 0.0)) / 2
+            self.progress(f"{self.planned.name}: {what}", self.finished + share, self.total)
+
+        return move
+
+
+def _finish(planned: PlannedRun, keep: Keep, say: Callable[[str], None], share: _Share) -> None:
+    """Train, audit and judge one run; an error of this run is noted and the others go on."""
+    try:
+        if _done(planned).get("recipe") != _recipe(planned):
+            train(planned.recipe, progress=share.of(0))
+            _mark(planned, None)
+        audited = audit(planned.audit, progress=share.of(1))
+        for name, reason in audited.failures.items():
+            say(f"{planned.name}: {name}: {reason}")
+        verdict = diagnose(Diagnose(str(planned.root), seed=planned.seed))
+        store.write_verdict(audited.run, verdict)
+        delete_weights(audited.run, verdict, keep)
+        _mark(planned, planned.audit)
+        say(f"{planned.name}: {verdict.headline}")
+    except (BadRequest, BadData, BadCheckpoint, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        store.write_json(_failure_path(planned), {"reason": reason})
+        say(f"{planned.name} failed: {reason}")
+
+
+def delete_weights(run: store.Run, verdict: Verdict, keep: Keep) -> tuple[str, ...]:
+    """Delete the weights of the checkpoints that the policy does not keep; returns their names.
+
+    Only folders named `checkpoint-<step>` in the run directory itself, of checkpoints that the verdict judged.
+    """
+    judged = [v.checkpoint.name for v in verdict.checkpoints if re.fullmatch(r"checkpoint-\d+", v.checkpoint.name)]
+    kept: set[str | None] = {"all": {*judged}, "recommended": {verdict.best_of_run, *judged[-1:]}, "none": set()}[keep]
+    deleted = []
+    with store.locked(run):
+        for name in judged:
+            folder = run.root / name
+            if name not in kept and folder.is_dir() and not folder.is_symlink():
+                shutil.rmtree(folder)
+                deleted.append(name)
+    return tuple(deleted)
+
+
+def _done(planned: PlannedRun) -> dict[str, Any]:
+    return _read(planned.root / "overmem" / _MARKER)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON object of ours; empty where there is none or it is damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _mark(planned: PlannedRun, audited: object) -> None:
+    marker = {"recipe": _recipe(planned), "audit": store.to_jsonable(audited)}
+    store.write_json(planned.root / "overmem" / _MARKER, marker)
+
+
+def _recipe(planned: PlannedRun) -> dict[str, Any]:
+    """The recipe without its folder, which may have moved."""
+    return {key: value for key, value in store.to_jsonable(planned.recipe).items() if key != "output"}
+
+
+def _failure_path(planned: PlannedRun) -> Path:
+    return planned.root.parent.parent / "failed" / f"{planned.name}.json"
