@@ -49,7 +49,9 @@ def _samples(right, prefix, draws=0, drawn=None):
     )
 
 
-def _write(root, world, *, seed=0, ood_loss=0.0, train_shift=None, on_disk=True, test=True, base=None, splits=None):
+def write_planted_run(
+    root, world, *, seed=0, ood_loss=0.0, train_shift=None, on_disk=True, test=True, base=None, splits=None
+):
     """A run directory: base, checkpoints, val and test; with `ood_loss` late checkpoints lose that on ood-far.
 
     `base`: accuracy of the base model, measured where it is given. `splits`: the curves of val and test themselves.
@@ -96,7 +98,7 @@ def _write(root, world, *, seed=0, ood_loss=0.0, train_shift=None, on_disk=True,
 
 @pytest.fixture(scope="session")
 def write_run():
-    return _write
+    return write_planted_run
 
 
 @pytest.fixture(scope="session")

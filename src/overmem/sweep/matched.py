@@ -1,8 +1,8 @@
 """Costs at matched accuracy: between checkpoints of two conditions that are equally accurate and differ in perplexity.
 
 The control for "epoch 3 against epoch 10 of one run": a small learning rate for long against a large one for a short
-time, say. Pairs are found by `compare`, within a seed; what the checkpoint of higher perplexity does worse is averaged
-within the seed and then over seeds.
+time, say. `compare` chooses them on val, within a seed; on test, what the checkpoint of higher perplexity does worse is
+averaged within the seed and then over seeds.
 """
 
 import json
@@ -18,9 +18,10 @@ import polars as pl
 from overmem import statistics
 from overmem.compare.options import Compare
 from overmem.compare.verb import compare
+from overmem.errors import BadRequest
 from overmem.records import Estimate
+from overmem.records.comparisons import Pair
 from overmem.sweep.conditions import PlannedRun
-from overmem.verdict.matching import Pair
 
 
 @dataclass(frozen=True)
@@ -40,25 +41,34 @@ _MATCHED_BY = ("accuracy", "nll per token")
 
 
 def matched_rows(runs: Sequence[PlannedRun]) -> Iterator[tuple[PlannedRun, dict[str, Any]]]:
-    """Rows of the table for the best matched pair of every two conditions of a seed."""
+    """Rows of the table for the contrast between every two conditions of a seed."""
     for seed in dict.fromkeys(run.seed for run in runs):
         same_seed = [run for run in runs if run.seed == seed]
         for a, b in combinations(same_seed, 2):
-            for pair in compare(Compare(str(a.root), str(b.root), pairs=1)).pairs:
-                yield from ((b if pair.low_run == "a" else a, row) for row in _rows(pair))
+            for pair in _pairs(a, b):
+                if pair.is_contrast:
+                    yield from ((b if pair.second.startswith(f"{b.name}/") else a, row) for row in _rows(pair))
+
+
+def _pairs(a: PlannedRun, b: PlannedRun) -> tuple[Pair, ...]:
+    """None where the two cannot be compared: other tokenizers or problems, or the same in every number."""
+    try:
+        return compare(Compare(str(a.root), str(b.root))).pairs
+    except BadRequest:
+        return ()
 
 
 def _rows(pair: Pair) -> Iterator[dict[str, Any]]:
-    """The pair's differences, high minus low."""
+    """The pair's differences: the checkpoint of higher nll minus that of lower."""
     differences = {
-        "accuracy": (statistics.negated(pair.accuracy_difference), True),
-        "nll per token": (pair.nll_difference, False),
+        "accuracy": (pair.accuracy, True),
+        "nll per token": (pair.nll, False),
     } | {cost.name: (cost.difference, cost.is_share) for cost in pair.behaviours}
     for name, (difference, is_share) in differences.items():
         numbers = {k: getattr(difference, k) for k in ("value", "stderr", "low", "high", "n", "note")}
-        at = {"low": pair.low, "high": pair.high, "points": int(is_share)}
+        at = {"low": pair.first, "high": pair.second, "points": int(is_share)}
         yield numbers | {
-            "checkpoint": pair.high.rpartition("/")[2],
+            "checkpoint": pair.second.rpartition("/")[2],
             "split": "test",
             "probe": "matched",
             "metric": name,

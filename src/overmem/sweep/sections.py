@@ -8,6 +8,7 @@ from overmem.records import REGIMES
 from overmem.report.figures import coloured
 from overmem.report.markup import Section, nothing, render_inline
 from overmem.report.numbers import estimate_text
+from overmem.report.vega import Spec
 from overmem.sweep.charts import by_unit, forest, level_dots, phase_diagrams, run_curves
 from overmem.sweep.findings import SweepFindings
 from overmem.sweep.tables import TABLES, Table
@@ -97,7 +98,7 @@ def curves(findings: SweepFindings) -> Section:
     title, drawn = "Curves", run_curves(findings.table)
     if not drawn:
         return nothing(title, "The epochs of the checkpoints are not known.")
-    charts = {}
+    charts: dict[str, Spec] = {}
     for i, (nll, accuracy) in enumerate(drawn.values()):
         charts |= {f"nll-{i}": nll, f"accuracy-{i}": accuracy}
     body = render_inline(_CURVES, titles=list(drawn), seeds=findings.seeds)
@@ -188,7 +189,7 @@ def matched(findings: SweepFindings) -> Section:
         return nothing(
             title, "No two conditions have checkpoints that are shown to be equally accurate at a different perplexity."
         )
-    lead = "Checkpoints of two conditions of one seed that are shown to be equally accurate. Positive is worse."
+    lead = "Checkpoints of two conditions of one seed, chosen on val as equally accurate, on test. Positive is worse."
     return Section(title, _table(TABLES["matched"](findings)), {}, lead)
 
 

@@ -129,6 +129,7 @@ def _verdict_rows(verdict: Verdict) -> Iterator[dict[str, Any]]:
     for v in verdict.checkpoints:
         yield _row("excess", v.excess, checkpoint=v.checkpoint.name, regime=v.regime, step=v.checkpoint.step)
     offered = [c for c in (verdict.recommended or verdict.best, *verdict.choices) if c is not None]
+    at: dict[str, object]
     for choice in offered:
         for metric in ("accuracy", "nll", "regret"):
             at = {"rule": choice.rule}

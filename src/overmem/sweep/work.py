@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -99,14 +99,14 @@ def _finish(planned: PlannedRun, keep: Keep, say: Callable[[str], None], share: 
     try:
         if _done(planned).get("recipe") != _recipe(planned):
             train(planned.recipe, progress=share.of(0))
-            _mark(planned, None)
+            mark(planned, None)
         audited = audit(planned.audit, progress=share.of(1))
         for name, reason in audited.failures.items():
             say(f"{planned.name}: {name}: {reason}")
         verdict = diagnose(Diagnose(str(planned.root), seed=planned.seed))
         store.write_verdict(audited.run, verdict)
         delete_weights(audited.run, verdict, keep)
-        _mark(planned, planned.audit)
+        mark(planned, planned.audit)
         say(f"{planned.name}: {verdict.headline}")
     except (BadRequest, BadData, BadCheckpoint, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -120,12 +120,13 @@ def delete_weights(run: store.Run, verdict: Verdict, keep: Keep) -> tuple[str, .
     Only folders named `checkpoint-<step>` in the run directory itself, of checkpoints that the verdict judged.
     """
     judged = [v.checkpoint.name for v in verdict.checkpoints if re.fullmatch(r"checkpoint-\d+", v.checkpoint.name)]
-    kept: set[str | None] = {"all": {*judged}, "recommended": {verdict.best_of_run, *judged[-1:]}, "none": set()}[keep]
+    to_ship = {verdict.best_of_run, *judged[-1:]}
+    kept: Mapping[Keep, Collection[str | None]] = {"all": judged, "recommended": to_ship, "none": ()}
     deleted = []
     with store.locked(run):
         for name in judged:
             folder = run.root / name
-            if name not in kept and folder.is_dir() and not folder.is_symlink():
+            if name not in kept[keep] and folder.is_dir() and not folder.is_symlink():
                 shutil.rmtree(folder)
                 deleted.append(name)
     return tuple(deleted)
@@ -144,7 +145,8 @@ def _read(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _mark(planned: PlannedRun, audited: object) -> None:
+def mark(planned: PlannedRun, audited: object) -> None:
+    """Note that the run is trained (`audited` None) or also audited with these options and judged."""
     marker = {"recipe": _recipe(planned), "audit": store.to_jsonable(audited)}
     store.write_json(planned.root / "overmem" / _MARKER, marker)
 
