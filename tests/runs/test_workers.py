@@ -2,12 +2,16 @@
 
 import json
 import shutil
+import sys
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
 from overmem import store
 from overmem.audit import Audit, audit
+from overmem.audit.executors import WorkersEnded
+from overmem.audit.executors.local_processes import LocalFleet
 from overmem.audit.publish import publish
 from overmem.audit.request import requested
 from overmem.audit.worker import work
@@ -129,3 +133,41 @@ def test_another_plan_is_refused_while_workers_are_at_this_one(run, options):
         plan(options)  # the same one
         with pytest.raises(Locked, match="by another plan"):
             audit(Audit(str(run), options.data, options.base, rows=5, side_rows=4, max_new_tokens=8))
+
+
+def test_two_local_workers_do_what_an_audit_does(run, options, by_one_process):
+    seen = []
+    done = audit(replace(options, workers=2), show=seen.append)
+    same_files(run, by_one_process)
+    assert done.computed > 0
+    assert not list(run.glob("**/*.lease"))
+    assert (seen[-1].done, seen[-1].share) == (seen[-1].total, 1.0)
+    assert any(len(status.workers) == 2 for status in seen)
+    assert audit(replace(options, workers=2)).computed == 0
+
+
+def test_workers_that_are_refused_end_the_audit_with_their_reason(run, options, monkeypatch):
+    monkeypatch.setattr(LocalFleet, "device", lambda self, number: "cuda:7")
+    with pytest.raises(WorkersEnded, match=r"unknown device .*/workers/\d.log"):
+        audit(replace(options, workers=2))
+
+
+def test_an_executor_that_there_is_not_is_refused_before_anything_is_read():
+    with pytest.raises(BadRequest, match=r"unknown executor 'kubernetes'.*allowed: local"):
+        audit(Audit("nowhere", executor="kubernetes"))
+    with pytest.raises(BadRequest, match="--workers 0"):
+        audit(Audit("nowhere", workers=0))
+
+
+@pytest.mark.slow
+def test_actors_of_a_real_ray_cluster_do_what_an_audit_does(run, options, by_one_process):
+    pytest.importorskip("ray")
+    audit(replace(options, workers=2, executor="ray"))
+    same_files(run, by_one_process)
+    assert not list(run.glob("**/*.lease"))
+
+
+def test_without_ray_the_message_says_what_to_install(run, options, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(BadRequest, match=r"pip install 'overmem\[ray\]'"):
+        audit(replace(options, workers=2, executor="ray"))

@@ -61,5 +61,12 @@ class Audit:
     """float32, bfloat16 or float16; auto is as `rows`, else bfloat16 on a GPU and float32 elsewhere."""
     seed: int = 0
     """Fixes the draws."""
+    workers: int = 1
+    """Processes that observe: of this machine, one a GPU or sharing the cores; with --executor, actors or tasks."""
+    executor: Annotated[str, NamedIn("overmem.audit.executors:EXECUTORS")] = "local"
+    """Where the workers run: as processes here, as actors of a Ray cluster (one is started here if there is none), or
+    as an array of Slurm tasks. All of them must see the run directory under the same path."""
+    slurm: tuple[str, ...] = ()
+    """With --executor slurm: options of sbatch, such as partition=gpu gres=gpu:1 time=4:00:00."""
     out: str | None = None
     """Where overmem's files go; by default RUN/overmem."""

@@ -7,6 +7,7 @@ from overmem import store
 from overmem.audit.estimate import budget_sentence
 from overmem.audit.finish import finish
 from overmem.audit.grading import unit_grader
+from overmem.audit.launch import WorkStatus, check_launch, launch_of, run_workers
 from overmem.audit.options import Audit
 from overmem.audit.plan import workload_within_budget
 from overmem.audit.publish import publish
@@ -50,6 +51,7 @@ def audit(
     *,
     say: Callable[[str], None] = lambda line: None,
     progress: Progress = lambda what, done, total: None,
+    show: Callable[[WorkStatus], None] = lambda status: None,
 ) -> Audited:
     """Observe and measure every checkpoint of a run.
 
@@ -59,13 +61,16 @@ def audit(
     Args:
         config: what to audit.
         say: called with a line on what happens.
-        progress: called with how far the work is.
+        progress: called with how far the work is, where this process observes.
+        show: called with how far all workers are, where several do.
 
     Raises:
         BadRequest: no run, no checkpoints, no data, or an option that is not allowed: before any model loads. A budget
             that is too short: after the warm-up.
         Locked: another process writes to the run.
+        WorkersEnded: the workers have ended before the work.
     """
+    check_launch(config.workers, config.executor)
     whole_request = requested(config, say)
     probes = with_own(whole_request.options["probes"])
     workload, throughput = workload_within_budget(whole_request)
@@ -81,7 +86,10 @@ def audit(
     with store.locked(run):
         publish(workload, say)
     queue = WorkQueue(run, workload.work, pace=Pace(request.decoding.repeats))
-    _observe(workload, queue, throughput, say, progress)
+    if config.workers == 1 and config.executor == "local":
+        _observe(workload, queue, throughput, say, progress)
+    else:
+        run_workers(launch_of(config, run), queue, config.executor, show=show)
     clear_leases(run, workload.work, queue.leases)
     failures = {ref.checkpoint.name: store.read_failure(run, ref.checkpoint.name) for ref in request.refs}
     failed = {name: reason for name, reason in failures.items() if reason is not None}

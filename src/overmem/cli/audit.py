@@ -1,11 +1,13 @@
 """`overmem audit RUN`: observe and measure, then judge and write the report; `--dry-run` estimates what it costs."""
 
+import sys
 from dataclasses import dataclass
 
 from overmem.audit.options import Audit
 from overmem.cli import Arguments, parsed
 from overmem.cli.screen import bar, print_json, quiet_libraries, say
 from overmem.cli.verdict_screen import show_verdict
+from overmem.cli.workers_screen import workers_screen
 from overmem.diagnose.options import Diagnose
 from overmem.report import Report, report
 
@@ -29,17 +31,20 @@ def run(arguments: Arguments) -> int:
     """Audit; unless --json, judge and write the report too. Returns 1 where a checkpoint could not be observed."""
     config = parsed(AuditCommand, arguments, "audit")
     from overmem.audit import audit, estimate_audit  # imports torch, so after the options were checked
+    from overmem.audit.worker import ends_on_sigterm
     from overmem.cli.cost import show_cost
     from overmem.diagnose import diagnose
     from overmem.store import write_verdict
 
     quiet_libraries()
+    if config.dry_run and config.executor == "slurm":
+        return _print_script(config)
     if config.dry_run:
         estimate = estimate_audit(config, say=say)
         print_json(estimate) if config.json else show_cost(estimate)
         return int(bool(estimate.failures))
-    with bar() as progress:
-        done = audit(config, say=say, progress=progress)
+    with ends_on_sigterm(), bar() as progress, workers_screen() as show:
+        done = audit(config, say=say, progress=progress, show=show)
     say(f"{done.computed} units of work done now, {done.already_done} before; {len(done.measurements)} measurements")
     if config.json:
         print_json(done.measurements)
@@ -51,3 +56,14 @@ def run(arguments: Arguments) -> int:
     if done.failures:
         say(f"{len(done.failures)} of the checkpoints could not be observed: {', '.join(done.failures)}")
     return int(bool(done.failures))
+
+
+def _print_script(config: AuditCommand) -> int:
+    """Print what sbatch would be given, without loading a model: this may be a login node."""
+    from overmem import store
+    from overmem.audit.executors import sbatch_script
+    from overmem.audit.launch import check_launch, launch_of
+
+    check_launch(config.workers, config.executor)
+    sys.stdout.write(sbatch_script(launch_of(config, store.open_run(config.run, config.out))))
+    return 0

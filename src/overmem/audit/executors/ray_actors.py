@@ -1,0 +1,84 @@
+"""Workers as actors of a Ray cluster, which starts them again where their process or their machine dies.
+
+Plain actors, one a GPU, each a worker loop: what they share is the run directory, which every node must see under the
+same path. The cluster needs overmem installed; nothing is sent to it but paths and options.
+"""
+
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from overmem.audit.executors.launch import Fleet, Launch, WorkersEnded
+from overmem.audit.executors.local_processes import cores
+from overmem.errors import OvermemError, naming_the_extra
+
+
+class Actor:
+    """One worker in a process of Ray's."""
+
+    def work(self, run: str, options: dict[str, Any]) -> str:
+        """Work until all units are done; returns why the request cannot be met, else nothing."""
+        from overmem.audit.worker import work
+        from overmem.audit.worker_options import Worker
+
+        try:
+            work(Worker(run, **options))
+        except OvermemError as error:
+            return str(error)
+        return ""
+
+
+def ray(launch: Launch) -> "RayFleet":
+    """Actors of the Ray cluster that RAY_ADDRESS or this machine names, else of one that is started here."""
+    with naming_the_extra():
+        library: Any = import_module("ray")
+
+    started = not library.is_initialized()
+    quiet = {"logging_level": "WARNING", "log_to_driver": False}
+    if started:
+        try:
+            library.init(address="auto", **quiet)
+        except ConnectionError:
+            library.init(num_cpus=max(launch.workers, cores()), include_dashboard=False, **quiet)
+    there = library.cluster_resources()
+    needs = {"num_cpus": 1, "num_gpus": 1} if there.get("GPU") else {"num_cpus": 1}
+    kind = library.remote(Actor).options(max_restarts=-1, max_task_retries=-1, **needs)
+    actors = [kind.remote() for _ in range(launch.workers)]
+    options = launch.options | {"device": launch.device}
+    tasks = [actor.work.remote(str(launch.run.root.resolve()), options) for actor in actors]
+    return RayFleet(library, actors, tasks, started)
+
+
+@dataclass
+class RayFleet(Fleet):
+    """Actors of a Ray cluster."""
+
+    library: Any
+    actors: list[Any]
+    tasks: list[Any]
+    """The working of each actor that has not ended."""
+    started: bool
+    """Whether the connection to the cluster was made here."""
+    _reasons: list[str] = field(default_factory=list)
+
+    def tend(self, done: int) -> int:
+        """Note which actors have ended; Ray itself starts killed ones again."""
+        ended, self.tasks = self.library.wait(self.tasks, num_returns=len(self.tasks), timeout=0)
+        for task in ended:
+            try:
+                reason = self.library.get(task)
+            except Exception as error:  # whatever the actor raised, wrapped by Ray
+                reason = str(error).strip().split("\n")[-1]
+            self._reasons += [reason] if reason else []
+        if not self.tasks:
+            raise WorkersEnded(
+                f"the actors have ended before the work: {(self._reasons or ['for no known reason'])[0]}"
+            )
+        return len(self.tasks)
+
+    def close(self) -> None:
+        """End the actors, and the connection to the cluster if it was made here."""
+        for actor in self.actors:
+            self.library.kill(actor)
+        if self.started:
+            self.library.shutdown()
