@@ -129,7 +129,7 @@ def test_a_method_that_was_added_is_among_the_choices_of_its_option(listed, verb
     [
         (
             "Token losses",
-            "| `toy` | (1 - p_y)^power: bounded, so that one hopeless token cannot dominate. | `power=2.0` |",
+            "| `toy` | (1 - p_y)^power: bounded, so that one very unlikely token cannot dominate. | `power=2.0` |",
         ),
         ("Fine-tuning methods", "| `toy` | No weights. |"),
         ("Merge rules", "| `toy` | The first checkpoint. |"),
