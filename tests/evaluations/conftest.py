@@ -31,7 +31,7 @@ class Evaluated:
         return [e.solution if right else "#### 99" for e, right in zip(self.examples, self.correct, strict=True)]
 
 
-def examples_of(split, n):
+def parse_rows(split, n):
     answers = [str(100 + (7 * i) % 900) for i in range(n)]
     asked = [f"What does number {i} of {split} come to?" for i in range(n)]
     return tuple(Example(content_id(q), q, f"#### {a}", a) for q, a in zip(asked, answers, strict=True))
@@ -43,7 +43,7 @@ def evaluated():
     world = World(n=400, checkpoints=6, discordance=0.04)
     rows = []
     for split, curves in zip(("val", "test"), simulated(world, "logs", 0, splits=2), strict=True):
-        examples = examples_of(split, world.n)
+        examples = parse_rows(split, world.n)
         for i, checkpoint in enumerate(curves.checkpoints):
             per_token = (curves.nll_sums[i] / curves.token_counts).astype(np.float32)
             rows.append(Evaluated(checkpoint, split, examples, curves.correct[i] > 0, per_token.astype(float) * TOKENS))

@@ -18,7 +18,7 @@ from overmem.audit.judgement import measure_and_judge
 from overmem.audit.queue_file import QueueFile, decoding_of, read_queue, refs_of
 from overmem.audit.worker_options import Worker
 from overmem.errors import BadRequest
-from overmem.models.discovery import tokenizer_at
+from overmem.models.discovery import load_tokenizer
 from overmem.models.loading import Skeleton, check_device
 from overmem.observe.engines import ENGINES
 from overmem.observe.pace import Pace
@@ -60,7 +60,7 @@ def work(
         raise BadRequest(f"the plan of {run.root} completes with {decoding.engine!r}, which is code: give --engine")
     device = config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     check_device(device)
-    tokenizer = tokenizer_at(queue_file.tokenizer)
+    tokenizer = load_tokenizer(queue_file.tokenizer)
     splits = _splits(run, queue_file, tokenizer)
     skeleton = Skeleton(queue_file.base, device, getattr(torch, queue_file.dtype))
     units, _, failures = pending(run, refs_of(run, queue_file), splits, queue_file.base)

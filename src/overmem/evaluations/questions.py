@@ -7,7 +7,7 @@ from overmem.evaluations.log import EvaluationLog, LoggedQuestion
 from overmem.grading import GRADERS
 from overmem.records import Example
 from overmem.tasks.data import Data, Row
-from overmem.tasks.layouts import content_id, examples_of
+from overmem.tasks.layouts import content_id, parse_rows
 
 
 def examples_by_key(logs: Sequence[EvaluationLog]) -> dict[str, Example]:
@@ -32,7 +32,7 @@ def _kind(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
     try:
-        return examples_of(rows, Data(drop_broken=True), {}, append_answers=False).kind
+        return parse_rows(rows, Data(drop_broken=True), {}, append_answers=False).kind
     except OvermemError:
         return ""
 
@@ -40,7 +40,7 @@ def _kind(rows: Sequence[Row]) -> str:
 def _example(question: LoggedQuestion, kind: str) -> Example:
     if kind and not question.kind:
         try:
-            made = examples_of([Row(question.key, 1, dict(question.row))], Data(), {}, kind, append_answers=False)
+            made = parse_rows([Row(question.key, 1, dict(question.row))], Data(), {}, kind, append_answers=False)
             return made.examples[0]
         except OvermemError:
             pass  # in no layout: prompt and target as the harness wrote them

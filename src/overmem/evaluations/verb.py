@@ -185,10 +185,10 @@ def _tokenizer(config: ImportLogs, root: Path, logs: Sequence[EvaluationLog], sa
     places = [config.tokenizer] if config.tokenizer else [str(root), *(str(p) for p in root.glob("*/")), *named]
     for place in places:
         if config.tokenizer or any((Path(place) / n).is_file() for n in ("tokenizer.json", "tokenizer_config.json")):
-            from overmem.models.discovery import tokenizer_at
+            from overmem.models.discovery import load_tokenizer
 
             try:
-                return tokenizer_at(place)
+                return load_tokenizer(place)
             except OvermemError:
                 if config.tokenizer:
                     raise
