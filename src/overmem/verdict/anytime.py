@@ -1,0 +1,66 @@
+"""A run that is judged while its questions are still being asked: as often as one likes, at one error rate.
+
+Questions come in an order that was drawn beforehand. A sum over them behaves like a Brownian motion in the share of the
+questions that were asked, so a test that is looked at all the time errs at most as often as that motion ever crosses
+its boundary. The boundary is constant for the sum, and lower at the end, where all planned questions are in; by the
+reflection principle it is crossed with a probability of exactly alpha. Early looks therefore need strong evidence, and
+the last one is nearly as powerful as if nobody had looked. Luck of checkpoints only makes it safer: it is the same at
+every look.
+
+Source: O'Brien and Fleming 1979, https://doi.org/10.2307/2530245; Lan and DeMets 1983,
+https://doi.org/10.1093/biomet/70.3.659 (looks at any time); Waudby-Smith et al. 2021,
+https://arxiv.org/abs/2103.06476 (sums that are normal only in the limit).
+Differs from the paper: the last look has a boundary of its own.
+"""
+
+from math import sqrt
+
+from scipy.special import ndtr, ndtri
+
+from overmem.verdict.facts import Facts
+
+AT_THE_END = 0.7
+"""Share of the error rate that the look at all questions would have alone."""
+FEWEST = 100
+"""Questions before the first look: with fewer, a sum is not near enough to normal so far out."""
+LOOKS = 20
+"""Looks at the planned questions, evenly spaced; more would be allowed, and cost loading every checkpoint again."""
+LEAST_LEFT = 4
+"""Checkpoints that stay in the race whatever they are."""
+
+
+def level(asked: int, planned: int, alpha: float) -> float:
+    """The level of every test at a look after so many questions, so that all looks together err with alpha.
+
+    >>> [round(level(n, 1000, 0.05), 5) for n in (250, 500, 1000)]
+    [3e-05, 0.00243, 0.035]
+    """
+    at_the_end = -float(ndtri(AT_THE_END * alpha))
+    if asked >= planned:
+        return float(ndtr(-at_the_end))
+    boundary = (at_the_end - float(ndtri((1 - AT_THE_END) * alpha))) / 2
+    return float(ndtr(-boundary / sqrt(asked / planned)))
+
+
+def looks(planned: int) -> tuple[int, ...]:
+    """After how many questions to look, the last time after all.
+
+    >>> looks(400)
+    (100, 125, 150, 175, 200, 225, 250, 275, 300, 325, 350, 375, 400)
+    """
+    step = max(25, planned // LOOKS)
+    return (*range(min(FEWEST, planned), planned, step), planned) if planned > FEWEST else (planned,)
+
+
+def out_of_the_race(facts: Facts, level: float) -> tuple[int, ...]:
+    """Rows of the curves of checkpoints that need no more questions: the earliest, shown to be passed.
+
+    Each lies before the trough of perplexity and is shown to be less accurate than a later stretch, and only such came
+    before it. So they are neither the plateau nor what the end is compared with.
+    """
+    held, passed = facts.accuracy, []
+    for k, row in enumerate(facts.rows.tolist()[:-LEAST_LEFT]):
+        if k >= facts.rise.trough or held.p_lower[k] >= level or held.later[k] <= 0.5:
+            break
+        passed.append(row)
+    return tuple(passed)
