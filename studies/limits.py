@@ -7,6 +7,7 @@ the noise, that the lead is exactly the margin, and that the run is otherwise le
 `python -m studies.limits` prints the table.
 """
 
+from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
@@ -22,7 +23,25 @@ JUDGED = 3
 MARGIN = 0.03
 
 
-def trade(n: int, discordance: float, *, luck: float = 0.0, lead: float = MARGIN, runs: int = 100_000) -> "Trade":
+@dataclass(frozen=True)
+class Trade:
+    """Errors against power of the best test there is."""
+
+    level: Float[np.ndarray, " runs"]
+    """Log likelihood ratio of runs without a peak."""
+    peaked: Float[np.ndarray, " runs"]
+    """The same of runs with one."""
+
+    def power(self, error: float) -> float:
+        """Share of level runs that may be called kept where this share of the peaked ones is."""
+        return float((self.level < np.quantile(self.peaked, error)).mean())
+
+    def error(self, power: float) -> float:
+        """Share of the peaked runs that are called kept where this share of the level ones is."""
+        return float((self.peaked < np.quantile(self.level, power)).mean())
+
+
+def trade(n: int, discordance: float, *, luck: float = 0.0, lead: float = MARGIN, runs: int = 100_000) -> Trade:
     """The likelihood ratio's log of runs without and with a peak.
 
     Args:
@@ -38,21 +57,6 @@ def trade(n: int, discordance: float, *, luck: float = 0.0, lead: float = MARGIN
     peaked = rng.standard_normal((runs, LEVEL))
     peaked[np.arange(runs), rng.integers(0, LEVEL - JUDGED, runs)] += height
     return Trade(_log_ratio(level, height), _log_ratio(peaked, height))
-
-
-class Trade:
-    """Errors against power of the best test there is."""
-
-    def __init__(self, level: Float[np.ndarray, " runs"], peaked: Float[np.ndarray, " runs"]) -> None:
-        self.level, self.peaked = level, peaked
-
-    def power(self, error: float) -> float:
-        """Share of level runs that may be called kept where this share of the peaked ones is."""
-        return float((self.level < np.quantile(self.peaked, error)).mean())
-
-    def error(self, power: float) -> float:
-        """Share of the peaked runs that are called kept where this share of the level ones is."""
-        return float((self.peaked < np.quantile(self.level, power)).mean())
 
 
 def _log_ratio(accuracy: Float[np.ndarray, "runs checkpoints"], height: float) -> Float[np.ndarray, " runs"]:

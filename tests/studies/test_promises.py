@@ -2,7 +2,7 @@
 
 import pytest
 
-from studies import calibration, promises
+from studies import calibration, limits, promises
 from studies.judgements import alternates
 
 
@@ -28,3 +28,10 @@ def test_probabilities_are_worth_what_they_say():
 def test_a_regime_that_comes_back_alternates():
     assert alternates(("healthy", "over-memorized", "healthy"))
     assert not alternates(("under-trained", "healthy", "undecided", "healthy-memorizing", "healthy"))
+
+
+def test_the_best_test_there_is_needs_examples_too():
+    few, many = (limits.trade(n, 0.10, runs=20_000) for n in (500, 1000))
+    assert 0.5 < few.power(0.06) < 0.7 < 0.9 < many.power(0.06)
+    assert few.error(0.75) > 0.08
+    assert limits.limits_table().count("\n") == 7

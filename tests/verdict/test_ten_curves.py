@@ -83,7 +83,9 @@ def test_a_noisy_run_is_undecided_and_says_how_many_examples_would_decide():
 def test_perplexity_that_rises_from_the_first_step_while_accuracy_climbs_is_over_memorized_only_once_it_is_kept():
     seen = curves([0.40, 0.50, 0.60, 0.70, 0.80, 0.90], [0.40, 0.60, 0.75, 0.80, 0.80, 0.80])
     verdicts = regimes(seen, LIMITS)
-    assert named(verdicts) == [*["under-trained"] * 2, *["still-learning"] * 2, *["over-memorized"] * 2]
+    assert named(verdicts)[:3] == [*["under-trained"] * 2, "still-learning"]
+    assert verdicts[3].leaning.regime == "still-learning"  # six checkpoints leave luck of 2 points possible
+    assert named(verdicts)[4:] == ["over-memorized"] * 2
     assert "perplexity is costly" in reason(verdicts[2], LIMITS)
 
 

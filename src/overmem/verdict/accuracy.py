@@ -16,8 +16,14 @@ from scipy.special import chdtrc, ndtri, stdtr
 from overmem.verdict.luck import ACCURACY_GRID, ACCURACY_PRIOR, Luck, luck
 from overmem.verdict.windows import around, stretches, unit
 
-STANDS_OUT = 0.18
-"""Share of flat runs in which some single block would stand out."""
+STANDS_OUT = 0.2
+"""Share of flat runs in which some single block would stand out; `studies.limits` shows what no choice can have."""
+STANDS_OUT_OF_LUCK = 0.3
+"""The same where checkpoints have luck: more examples do not tell a lucky one from a better one, so caution must."""
+WIDER = 5
+"""Blocks that are pooled where they agree when a single block is compared with: it is one more source of noise."""
+CHANCES = 4.0
+"""Independent stretches, about, that luck gives a chance to look kept before the last one."""
 HOMOGENEOUS = 0.05
 """Neighbours are pooled unless Cochran's Q is less probable than this."""
 SEARCHED = 3.0
@@ -86,26 +92,34 @@ def accuracy_tests(
     known = luck(means, covariance, ACCURACY_GRID, ACCURACY_PRIOR)
     rows, blocks = stretches(count)
     own = _own(means, covariance, known)
+    wider = _own(means, covariance, known, WIDER)
     pooled, other = own @ means, rows @ means
     plateau, level, level_stderr = _plateau(rows, blocks, means, covariance, known)
     margin = min(margin, 0.1 * max(level, 1e-9))
     gap = pooled[:, None] - other[None]
     sampling, lucky = _variance(own, rows, covariance), _variance(own, rows, np.eye(count))
+    alone = (blocks == 1)[None] & (count >= 4 * unit(count))
+    of_peak = alone & np.ones((count, 1), dtype=bool)
+    gap = np.where(of_peak, (wider @ means)[:, None] - other[None], gap)
+    sampling = np.where(of_peak, _variance(wider, rows, covariance), sampling)
+    lucky = np.where(of_peak, _variance(wider, rows, np.eye(count)), lucky)
     if least:
         sampling = np.maximum(sampling, max(margin * step / 3 - margin**2, 0.0) / least * (lucky > 1e-9))
-    alone = (blocks == 1)[None] & (count >= 4 * unit(count))
-    outlier = float(ndtri(1 - STANDS_OUT / min(count, 3 * count / unit(count))))
+    places = float(min(count, 3 * count / unit(count)))
     p_kept, p_lower, p_lost, p_climbing = (np.zeros(count) for _ in range(4))
     since = np.clip((2 * np.arange(count) + trough + 2) // 3, 0, count - 1)
     climb = around(count)[since]
+    last = (own[:, -1] > 0) | (np.arange(count) == count - 1)
     for value, weight in zip(known.values, known.weights, strict=True):
         if weight < 1e-4:
             continue
         error = np.sqrt(np.maximum(sampling + value**2 * lucky, 1e-12))
+        outlier = _outlier(value, places)
         z = gap / error
         same = lucky < 1e-9
         kept = np.where(alone, np.maximum(z + margin / error, z + outlier + 1.645), z + margin / error)
-        p_kept += weight * stdtr(freedom, -np.where(same, np.inf, kept).min(1))
+        chances = np.where(last | (value == 0), 1.0, CHANCES)
+        p_kept += weight * np.minimum(1, chances * stdtr(freedom, -np.where(same, np.inf, kept).min(1)))
         lower = np.where(same, -np.inf, -z - outlier * alone)
         p_lower += weight * np.minimum(1, SEARCHED * stdtr(freedom, -lower.max(1)))
         lost = np.where(same, -np.inf, -z - np.where(alone, np.maximum(margin / error, outlier), margin / error))
@@ -119,6 +133,7 @@ def accuracy_tests(
     error = np.sqrt(np.maximum(sampling + known.deviation**2 * lucky, 1e-12))
     level_of = float(ndtri(1 - alpha))
     bound = np.where(lucky < 1e-9, np.inf, gap - level_of * error)
+    outlier = _outlier(known.deviation if known.weights[0] < 0.5 else 0.0, places)
     bound = np.where(alone & (gap > -outlier * error), np.maximum(bound, 0.0), bound)
     worst = np.minimum(bound.min(1), pooled - level)
     worst = np.where(p_kept < alpha, np.maximum(worst, -margin + 1e-6), np.minimum(worst, -margin))
@@ -143,6 +158,11 @@ def accuracy_tests(
     )
 
 
+def _outlier(luck: float, places: float) -> float:
+    """Standard errors by which a single block must lead to stand out among so many."""
+    return float(ndtri(1 - (STANDS_OUT if luck == 0 else STANDS_OUT_OF_LUCK) / places))
+
+
 def _variance(
     left: Float[np.ndarray, "checkpoints c"], right: Float[np.ndarray, "stretches c"], covariance: np.ndarray
 ) -> Float[np.ndarray, "checkpoints stretches"]:
@@ -153,12 +173,15 @@ def _variance(
 
 
 def _own(
-    means: Float[np.ndarray, " checkpoints"], covariance: np.ndarray, known: Luck
+    means: Float[np.ndarray, " checkpoints"], covariance: np.ndarray, known: Luck, most: int = 3
 ) -> Float[np.ndarray, "checkpoints checkpoints"]:
-    """Each checkpoint's stretch: three blocks where they agree, else its own."""
-    wide, narrow = around(len(means)), around(len(means), 1)
+    """Each checkpoint's stretch: three blocks, or up to `most`, where they agree; else its own block."""
     total = covariance + (known.deviation**2 + 1e-9) * np.eye(len(means))
-    return np.where(_alike(means, total, wide)[:, None], wide, narrow)
+    found = around(len(means), 1)
+    for blocks in range(3, most + 1, 2):
+        wide = around(len(means), blocks)
+        found = np.where(_alike(means, total, wide)[:, None], wide, found)
+    return found
 
 
 def _alike(
