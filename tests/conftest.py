@@ -21,8 +21,8 @@ def _samples(*rows):
         {"temperature": 0.0 if r[1] == 0 else 1.0, "text": "", "tokens": 4, "logprob": -1.0, "stop": "eos"}
         for r in rows
     ]
-    for known, r in zip(full, rows, strict=True):
-        known.update(r[4] if len(r) > 4 else {})
+    for row, r in zip(full, rows, strict=True):
+        row.update(r[4] if len(r) > 4 else {})
     return Samples(
         tuple(r[0] for r in rows),
         np.array([r[1] for r in rows], dtype=np.int64),

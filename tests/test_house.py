@@ -81,9 +81,9 @@ def test_an_unknown_verb_is_refused_with_the_allowed_ones(capsys):
     with pytest.raises(SystemExit) as exit_of:
         main(["trian"])
     assert exit_of.value.code == 2
-    said = capsys.readouterr().err
-    assert "trian" in said
-    assert "train" in said
+    err = capsys.readouterr().err
+    assert "trian" in err
+    assert "train" in err
 
 
 def pages():
@@ -109,9 +109,9 @@ def test_every_relative_link_leads_to_a_file_and_a_heading_that_are_there():
         for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", text)):
             name, _, heading = link.partition("#")
             target = (page.parent / name).resolve() if name else page
-            known = texts.get(target) if heading else None
+            target_text = texts.get(target) if heading else None
             if not link.startswith(("http:", "https:")) and (
-                not target.exists() or (heading and (known is None or heading not in anchors(known)))
+                not target.exists() or (heading and (target_text is None or heading not in anchors(target_text)))
             ):
                 broken.append(f"{page.relative_to(ROOT)}: {link}")
     assert broken == []

@@ -61,8 +61,12 @@ def test_it_is_a_llama_of_about_a_million_parameters_that_generates_with_a_cache
 
 def test_pad_and_end_are_two_tokens_that_no_text_contains() -> None:
     assert words().pad_token_id != words().eos_token_id
-    told = [f"{one.question}\n{one.solution}" for one in wordproblems.splits(train=50, val=0, test=0, ood=0)["train"]]
-    assert not {words().pad_token_id, words().eos_token_id} & {i for ids in words()(told)["input_ids"] for i in ids}
+    rephrased = [
+        f"{one.question}\n{one.solution}" for one in wordproblems.splits(train=50, val=0, test=0, ood=0)["train"]
+    ]
+    assert not {words().pad_token_id, words().eos_token_id} & {
+        i for ids in words()(rephrased)["input_ids"] for i in ids
+    }
 
 
 @given(st.text(max_size=60))
@@ -91,9 +95,9 @@ def test_the_longest_problems_fit_the_context() -> None:
 
 
 def test_it_solves_problems_in_the_frame_and_voice_that_it_was_pretrained_on() -> None:
-    asked = [wordproblems.problem(python_random("test", i), voice="book") for i in range(40)]
-    told = completions([f"Problem: {one.question}\nSolution:" for one in asked], 60)
-    solved = sum(text.rstrip(".").split(" ")[-1] == one.answer for text, one in zip(told, asked, strict=True))
+    problems = [wordproblems.problem(python_random("test", i), voice="book") for i in range(40)]
+    completed = completions([f"Problem: {one.question}\nSolution:" for one in problems], 60)
+    solved = sum(text.rstrip(".").split(" ")[-1] == one.answer for text, one in zip(completed, problems, strict=True))
     assert solved >= 30
 
 

@@ -39,13 +39,13 @@ def asked(model, **more):
 def test_it_is_what_an_audit_observes_of_the_same_split(pebble):
     config, evaluation = asked(pebble)
     with preserve_model_state(pebble):
-        found = measured(pebble, config, evaluation, token_budget=300)
+        result = measured(pebble, config, evaluation, token_budget=300)
         for name, split in evaluation.splits.items():
             whole = scores(pebble, split.encoded, token_budget=10**6)
-            assert found.scores[name].example_ids == whole.example_ids
-            assert (found.scores[name].offsets == whole.offsets).all()
-            assert np.allclose(found.scores[name].logprob, whole.logprob, atol=1e-4)
-            assert (found.scores[name].token_id == whole.token_id).all()
+            assert result.scores[name].example_ids == whole.example_ids
+            assert (result.scores[name].offsets == whole.offsets).all()
+            assert np.allclose(result.scores[name].logprob, whole.logprob, atol=1e-4)
+            assert (result.scores[name].token_id == whole.token_id).all()
         whole = complete(
             HuggingFace(EngineSettings(token_budget=10**6), pebble),
             pebble,
@@ -53,10 +53,10 @@ def test_it_is_what_an_audit_observes_of_the_same_split(pebble):
             evaluation.splits["val"],
             evaluation.decoding,
         )
-        assert found.samples["val"].text == whole.text
-        assert (found.samples["val"].correct == grade(whole, evaluation.splits["val"].examples).correct).all()
-    assert found.notes == ()
-    assert list(found.samples) == ["val"]
+        assert result.samples["val"].text == whole.text
+        assert (result.samples["val"].correct == grade(whole, evaluation.splits["val"].examples).correct).all()
+    assert result.notes == ()
+    assert list(result.samples) == ["val"]
 
 
 def test_what_is_measured_when_time_is_over_is_the_first_examples_and_their_n(pebble, monkeypatch):
@@ -64,9 +64,9 @@ def test_what_is_measured_when_time_is_over_is_the_first_examples_and_their_n(pe
     done = []
 
     def answered(*given, **more):
-        found = complete(*given, **more)
-        done.append(found)
-        return found
+        result = complete(*given, **more)
+        done.append(result)
+        return result
 
     monkeypatch.setattr(measure, "complete", answered)
     with preserve_model_state(pebble):
@@ -108,11 +108,11 @@ def test_a_batch_that_does_not_fit_is_halved_for_good(pebble, monkeypatch):
 
     monkeypatch.setattr(measure, "scores", small_device)
     with preserve_model_state(pebble):
-        found = measured(pebble, config, evaluation, token_budget=10**6)
+        result = measured(pebble, config, evaluation, token_budget=10**6)
         sizes.clear()
-        again = measured(pebble, config, evaluation, token_budget=found.token_budget)
-    assert len(found.scores["val"].example_ids) == 24
-    assert any("rows did not fit the device" in note for note in found.notes)
+        again = measured(pebble, config, evaluation, token_budget=result.token_budget)
+    assert len(result.scores["val"].example_ids) == 24
+    assert any("rows did not fit the device" in note for note in result.notes)
     assert again.notes == ()
     assert max(sizes) <= 4
 
@@ -125,10 +125,10 @@ def test_a_single_row_that_does_not_fit_is_no_number_and_a_reason(pebble, monkey
 
     monkeypatch.setattr(measure, "scores", no_device)
     with preserve_model_state(pebble):
-        found = measured(pebble, config, evaluation, token_budget=10**6)
-    assert found.scores == {}
-    assert log_metrics(found.scores, found.samples) == {}
-    assert found.notes[-1] == "train nll: 0 of 12 examples, then a single one did not fit the device"
+        result = measured(pebble, config, evaluation, token_budget=10**6)
+    assert result.scores == {}
+    assert log_metrics(result.scores, result.samples) == {}
+    assert result.notes[-1] == "train nll: 0 of 12 examples, then a single one did not fit the device"
 
 
 def test_it_leaves_no_trace_even_when_it_breaks(pebble):

@@ -70,10 +70,10 @@ def test_no_name_regime_or_n_is_cut_and_words_wrap_between_words(monkeypatch, ve
             assert v.checkpoint.name in (text if len(v.checkpoint.name) + 2 <= width else joined)
             assert v.regime in text
             assert str(v.accuracy.n) in text
-        known = set(re.findall(r"[a-z]{4,}", " ".join([shown.headline, *shown.sentences, *shown.warnings])))
+        words = set(re.findall(r"[a-z]{4,}", " ".join([shown.headline, *shown.sentences, *shown.warnings])))
         prose = [line for line in lines if line.startswith("  ") and "merged-" not in line and "/" not in line]
         endings = [line.rstrip().rpartition(" ")[2] for line in prose]
-        assert all(word in known for word in endings if re.fullmatch(r"[a-z]{4,}", word) and width > 40)
+        assert all(word in words for word in endings if re.fullmatch(r"[a-z]{4,}", word) and width > 40)
 
 
 def test_the_table_comes_first_and_why_shows_the_rest(called, run, verdict):

@@ -156,10 +156,10 @@ def test_a_template_that_is_changed_has_another_end() -> None:
 @pytest.mark.parametrize("style", ["Qwen2.5", "Qwen3", "Gemma"])
 def test_a_solution_that_names_the_end_of_a_turn_is_not_cut_there(style: str) -> None:
     tok = of_style(style)
-    said = f"It writes {STYLES[style][3]} and stops.\n#### 7"
-    encoded = encode(tok, Example("a", "How?", said, "7"))
+    sentence = f"It writes {STYLES[style][3]} and stops.\n#### 7"
+    encoded = encode(tok, Example("a", "How?", sentence, "7"))
     assert encoded is not None
-    assert tok.decode(encoded.solution_ids).endswith(f"{said}{STYLES[style][3]}")
+    assert tok.decode(encoded.solution_ids).endswith(f"{sentence}{STYLES[style][3]}")
 
 
 def test_a_space_that_the_tokenizer_puts_before_a_text_is_not_put_before_a_reply() -> None:

@@ -33,8 +33,8 @@ class Evaluated:
 
 def parse_rows(split, n):
     answers = [str(100 + (7 * i) % 900) for i in range(n)]
-    asked = [f"What does number {i} of {split} come to?" for i in range(n)]
-    return tuple(Example(content_id(q), q, f"#### {a}", a) for q, a in zip(asked, answers, strict=True))
+    questions = [f"What does number {i} of {split} come to?" for i in range(n)]
+    return tuple(Example(content_id(q), q, f"#### {a}", a) for q, a in zip(questions, answers, strict=True))
 
 
 @pytest.fixture(scope="session")

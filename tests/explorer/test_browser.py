@@ -32,9 +32,9 @@ def test_the_filters_find_exactly_the_examples_that_the_files_say(reader, addres
     reader.open(f"{address}#examples?from={A}&to={B}&change={change}")
     expected = turned(audited, was, became)
     assert len(expected) > 3
-    found = reader.ids()
-    assert len(found) == len(set(found))
-    assert set(found) == expected
+    result = reader.ids()
+    assert len(result) == len(set(result))
+    assert set(result) == expected
 
 
 def test_choosing_in_the_page_filters_as_the_address_does(reader, address, audited):

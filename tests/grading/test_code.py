@@ -37,7 +37,7 @@ def test_without_permission_no_program_runs_and_the_grade_says_why(monkeypatch):
 @needs_wall
 def test_programs_are_graded_by_their_tests_and_told_apart():
     wall = choose_wall()
-    given = completions(
+    completed = completions(
         (DOUBLE, DOUBLE.solution),
         (DOUBLE, "Sure!\n```python\ndef double(x):\n    return x + x\n```\nThat is it."),
         (DOUBLE, "def double(x):\n    return x\n"),
@@ -47,7 +47,7 @@ def test_programs_are_graded_by_their_tests_and_told_apart():
         (BEGUN, "    return x + x\n\nQuestion: what is next?"),
         (BEGUN, "def double(x):\n    return x * 2\n"),
     )
-    grades = grade(given, [DOUBLE, BEGUN], wall)
+    grades = grade(completed, [DOUBLE, BEGUN], wall)
     assert grades.correct.tolist() == [True, True, False, False, False, True, True, True]
     assert [note.split(":")[0] for note in grades.note] == ["", "", "AssertionError", "error", "refused", "", "", ""]
     assert graders_of([DOUBLE], wall) == f"code {GRADERS['code'].version} behind {wall.name}"

@@ -30,17 +30,17 @@ def completions(*texts, ids=None):
 
 @pytest.mark.parametrize("kind", READING)
 def test_the_reference_answer_is_right_and_is_the_recorded_answer(kind):
-    found = grader_of(kind)(f"The answer is {ANSWERS[kind]}.", example(kind))
-    assert found == Grade("right", ANSWERS[kind])
-    assert found.correct
+    grade = grader_of(kind)(f"The answer is {ANSWERS[kind]}.", example(kind))
+    assert grade == Grade("right", ANSWERS[kind])
+    assert grade.correct
 
 
 @pytest.mark.parametrize("kind", READING)
 @pytest.mark.parametrize("text", ["", " ", "I do not know.", "\\boxed{", "####", "\x00", "答案"])
 def test_a_text_without_the_answer_is_wrong_and_raises_nothing(kind, text):
-    found = grader_of(kind)(text, example(kind))
-    assert (found.status, found.correct) == ("wrong", False)
-    assert found.status in STATUSES
+    grade = grader_of(kind)(text, example(kind))
+    assert (grade.status, grade.correct) == ("wrong", False)
+    assert grade.status in STATUSES
 
 
 @pytest.mark.parametrize("kind", GRADERS)
@@ -50,24 +50,24 @@ def test_a_grader_has_a_version_a_sentence_and_a_source(kind):
 
 
 def test_right_answers_of_one_question_are_written_alike_whatever_the_model_wrote():
-    found = grade(completions("so 1/2", "#### 0.5", "\\boxed{\\frac12}", "#### 7"), [example("math", "0.50")])
-    assert found.answer == ("0.5", "0.5", "0.5", "7")
-    assert found.correct.tolist() == [True, True, True, False]
+    grades = grade(completions("so 1/2", "#### 0.5", "\\boxed{\\frac12}", "#### 7"), [example("math", "0.50")])
+    assert grades.answer == ("0.5", "0.5", "0.5", "7")
+    assert grades.correct.tolist() == [True, True, True, False]
 
 
 def test_grades_are_in_the_order_of_the_completions_and_each_by_its_own_kind():
     examples = [Example("a", "?", "", "42", "math"), Example("b", "?", "", "B", "choice")]
-    found = grade(completions("It is (B).", "It is 42.", ids=("b", "a")), examples)
-    assert found.answer == ("B", "42")
-    assert found.correct.all()
+    grades = grade(completions("It is (B).", "It is 42.", ids=("b", "a")), examples)
+    assert grades.answer == ("B", "42")
+    assert grades.correct.all()
     assert graders_of(examples) == f"choice {GRADERS['choice'].version}, math {GRADERS['math'].version}"
 
 
 def test_a_status_that_is_no_matter_of_right_and_wrong_is_noted(monkeypatch):
     slow = Grader(lambda text, example: Grade("timeout", reason="5 s"), "1")
     monkeypatch.setitem(vars(sys.modules["overmem.grading"]), "GRADERS", {"math": slow})
-    found = grade(completions("..."), [example("math")])
-    assert (found.note, found.correct.tolist()) == (("timeout: 5 s",), [False])
+    grades = grade(completions("..."), [example("math")])
+    assert (grades.note, grades.correct.tolist()) == (("timeout: 5 s",), [False])
 
 
 def test_a_grader_from_elsewhere_is_named_by_module_and_function_and_has_its_source_as_version(tmp_path, monkeypatch):

@@ -183,9 +183,9 @@ def test_trained_token_rows_are_averaged(base: Path) -> None:
 def test_the_merged_adapter_is_found_with_its_base(base: Path) -> None:
     train(base, 10), train(base, 50)
     merged = merge(Merge(str(base.parent / "run"), PAIR))
-    found = {one.checkpoint.name: one for one in find_checkpoints(base.parent / "run")}
-    assert found[merged.name].is_adapter
-    assert found["base"].path == str(base)
+    checkpoints = {one.checkpoint.name: one for one in find_checkpoints(base.parent / "run")}
+    assert checkpoints[merged.name].is_adapter
+    assert checkpoints["base"].path == str(base)
     assert sorted(p.name for p in merged.iterdir()) == [
         "adapter_config.json",
         "adapter_model.safetensors",

@@ -98,9 +98,9 @@ def test_progress_ends_at_all_bytes(run: Path) -> None:
 
 def test_an_audit_finds_the_merge_and_what_it_was_made_of(run: Path) -> None:
     merged_of(run)
-    found = {one.checkpoint.name: one.checkpoint for one in find_checkpoints(run)}
-    assert found["merged-linear-10-50"].merged_from == PAIR
-    assert found["merged-linear-10-50"].step == 50
+    result = {one.checkpoint.name: one.checkpoint for one in find_checkpoints(run)}
+    assert result["merged-linear-10-50"].merged_from == PAIR
+    assert result["merged-linear-10-50"].step == 50
     note = json.loads((run / "merged-linear-10-50" / "overmem-merge.json").read_text())
     assert [(s["name"], s["step"]) for s in note["sources"]] == [("checkpoint-10", 10), ("checkpoint-50", 50)]
     assert (note["schema"], note["rule"], note["weights"], note["knobs"]) == (SCHEMA, "linear", [0.5, 0.5], {})

@@ -154,9 +154,9 @@ def test_what_a_killed_merge_of_another_recipe_left_is_not_used(run: Path) -> No
 
 def test_a_full_disk_leaves_nothing_broken_under_the_name_of_a_whole_one(run: Path) -> None:
     # No file may exceed 15 kB: the shard that is being written then fails as it does on a full disk.
-    said = start(run, "full").communicate()[0]
-    assert said.startswith("BadRequest ")
-    assert "free some space" in said
+    output = start(run, "full").communicate()[0]
+    assert output.startswith("BadRequest ")
+    assert "free some space" in output
     assert list(run.glob(".merged-linear-10-50.partial/.model-*.partial"))
     assert not (run / "merged-linear-10-50").exists()
     path = merged_of(run, shard_bytes=20_000)

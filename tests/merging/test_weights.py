@@ -90,19 +90,19 @@ def test_whole_shards_are_kept_and_cut_ones_written_again(tmp_path: Path) -> Non
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     cut = tmp_path / "model-00002-of-00003.safetensors"
     cut.write_bytes(cut.read_bytes()[:-4])
-    asked, told = [], []
+    names, fractions = [], []
 
     def tensor(name: str) -> Tensor:
-        asked.append(name)
+        names.append(name)
         return tensors[name]
 
     def progress(what: str, done: float, total: float) -> None:
-        told.append(done / total)
+        fractions.append(done / total)
 
     write_weights(tmp_path, entries_of(tensors), tensor, limit=80, progress=progress)
-    assert asked == ["t2", "t3"]
-    assert told == sorted(told)
-    assert told[-1] == 1.0
+    assert names == ["t2", "t3"]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 

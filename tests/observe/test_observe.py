@@ -37,33 +37,33 @@ def model(request):
 
 
 def drawn(model, prompts, names, decoding, budget=4096, stop=(2, 3, 4)):
-    found = completions(model, PromptBatch(prompts, names, decoding, stop), token_budget=budget)
-    return sorted(found, key=lambda c: (c.prompt, c.draw))
+    completed = completions(model, PromptBatch(prompts, names, decoding, stop), token_budget=budget)
+    return sorted(completed, key=lambda c: (c.prompt, c.draw))
 
 
 def test_scores_are_those_of_full_logits_in_float64(model):
     encoded = [Encoded(str(i), tuple(p), tuple(range(11, 14 + i))) for i, p in enumerate(PROMPTS)]
-    found = scores(model, encoded, token_budget=12)
+    result = scores(model, encoded, token_budget=12)
     for i, one in enumerate(encoded):
         with torch.no_grad():
             logits = model(torch.tensor([one.input_ids])).logits[0].double()
         logits = logits[len(one.prompt_ids) - 1 : -1]
         logprobs = logits.log_softmax(-1)
         label = logprobs[range(len(one.solution_ids)), list(one.solution_ids)]
-        here = slice(found.offsets[i], found.offsets[i + 1])
+        here = slice(result.offsets[i], result.offsets[i + 1])
         mean = (logprobs.exp() * logprobs).sum(-1)
         sd = (logprobs.exp() * (logprobs - mean[:, None]) ** 2).sum(-1).sqrt()
-        np.testing.assert_allclose(found.logprob[here], label, rtol=1e-3, atol=1e-4)
-        np.testing.assert_allclose(found.mean_logprob[here], mean, rtol=1e-3, atol=1e-4)
-        np.testing.assert_allclose(found.entropy[here], -mean, rtol=1e-3, atol=1e-4)
-        np.testing.assert_allclose(found.std_logprob[here], sd, rtol=1e-3, atol=1e-3)
-        np.testing.assert_allclose(found.top1_logprob[here], logprobs.max(-1).values, rtol=1e-3, atol=1e-4)
-        np.testing.assert_array_equal(found.is_argmax[here], logprobs.argmax(-1).numpy() == np.array(one.solution_ids))
-        np.testing.assert_array_equal(found.token_id[here], one.solution_ids)
+        np.testing.assert_allclose(result.logprob[here], label, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(result.mean_logprob[here], mean, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(result.entropy[here], -mean, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(result.std_logprob[here], sd, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(result.top1_logprob[here], logprobs.max(-1).values, rtol=1e-3, atol=1e-4)
+        np.testing.assert_array_equal(result.is_argmax[here], logprobs.argmax(-1).numpy() == np.array(one.solution_ids))
+        np.testing.assert_array_equal(result.token_id[here], one.solution_ids)
         for t, temperature in enumerate(TEMPERATURES):
             cold = (logits / temperature).log_softmax(-1)[range(len(one.solution_ids)), list(one.solution_ids)]
-            assert found.tempered_nll[i, t] == pytest.approx(-float(cold.sum()), rel=1e-3)
-    np.testing.assert_allclose(found.nll_sums, found.tempered_nll[:, TEMPERATURES.index(1.0)], rtol=1e-4)
+            assert result.tempered_nll[i, t] == pytest.approx(-float(cold.sum()), rel=1e-3)
+    np.testing.assert_allclose(result.nll_sums, result.tempered_nll[:, TEMPERATURES.index(1.0)], rtol=1e-4)
 
 
 def test_no_example_gives_empty_scores(model):
@@ -113,13 +113,13 @@ def test_draws_follow_the_tempered_distribution(model):
 
 def test_draws_at_several_temperatures_are_those_of_each_and_the_greedy_one_is_made_once(model):
     both = Decoding(draws=2000, temperatures=(0.7, 1.5), max_new_tokens=1)
-    found = sorted(drawn(model, PROMPTS[:1], NAMES[:1], both, stop=()), key=lambda c: c.draw)
-    assert [c.draw for c in found] == list(range(4001))
+    result = sorted(drawn(model, PROMPTS[:1], NAMES[:1], both, stop=()), key=lambda c: c.draw)
+    assert [c.draw for c in result] == list(range(4001))
     assert {both.temperature_of(d) for d in range(1, 2001)} == {0.7}
     assert (both.temperature_of(0), both.temperature_of(2001), both.temperature_of(4000)) == (0.0, 1.5, 1.5)
     alone = drawn(model, PROMPTS[:1], NAMES[:1], Decoding(2000, (0.7,), 1), stop=())
-    assert [c.token_ids for c in found[:2001]] == [c.token_ids for c in sorted(alone, key=lambda c: c.draw)]
-    tokens = [c.token_ids[0] for c in found[2001:]]
+    assert [c.token_ids for c in result[:2001]] == [c.token_ids for c in sorted(alone, key=lambda c: c.draw)]
+    tokens = [c.token_ids[0] for c in result[2001:]]
     with torch.no_grad():
         expected = (model(torch.tensor([PROMPTS[0]])).logits[0, -1] / 1.5).softmax(-1).numpy()
     share = np.bincount(tokens, minlength=50) / len(tokens)
@@ -128,6 +128,6 @@ def test_draws_at_several_temperatures_are_those_of_each_and_the_greedy_one_is_m
 
 def test_batches_hold_the_budget_and_every_index_once():
     lengths = [5, 9, 1, 7, 30, 2]
-    found = batches(lengths, 2, 40)
-    assert sorted(i for b in found for i in b) == list(range(6))
-    assert all(len(b) == 1 or len(b) * 2 * max(lengths[i] for i in b) <= 40 for b in found)
+    index_batches = batches(lengths, 2, 40)
+    assert sorted(i for b in index_batches for i in b) == list(range(6))
+    assert all(len(b) == 1 or len(b) * 2 * max(lengths[i] for i in b) <= 40 for b in index_batches)

@@ -19,9 +19,9 @@ def sentencepieces():
 def test_pieces_put_together_are_the_text(made, text, request):
     tokenizer = request.getfixturevalue(made)()
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    found = token_texts(tokenizer, ids)
-    assert "".join(found[i] for i in ids) == text
-    assert list(found) == sorted(set(ids))
+    result = token_texts(tokenizer, ids)
+    assert "".join(result[i] for i in ids) == text
+    assert list(result) == sorted(set(ids))
 
 
 def test_a_part_of_a_character_is_shown_as_one_that_cannot_be(byte_tokenizer):

@@ -26,22 +26,22 @@ def metric(snapshot, name):
 
 def test_greedy_accuracy_has_wilsons_interval():
     snapshot = snapshot_of(*[(str(i), 0, i < 9, "eos") for i in range(10)])
-    found = metric(snapshot, "accuracy")
-    assert (found.value, found.n) == (0.9, 10)
-    assert (found.low, found.high) == pytest.approx(proportion_confint(9, 10, method="wilson"))
+    measurement = metric(snapshot, "accuracy")
+    assert (measurement.value, measurement.n) == (0.9, 10)
+    assert (measurement.low, measurement.high) == pytest.approx(proportion_confint(9, 10, method="wilson"))
 
 
 def test_all_right_is_an_interval_that_reaches_1_and_is_not_empty():
-    found = metric(snapshot_of(("a", 0, True, "eos"), ("b", 0, True, "eos")), "accuracy")
-    assert found.high == 1.0
-    assert found.low == pytest.approx(proportion_confint(2, 2, method="wilson")[0])
+    measurement = metric(snapshot_of(("a", 0, True, "eos"), ("b", 0, True, "eos")), "accuracy")
+    assert measurement.high == 1.0
+    assert measurement.low == pytest.approx(proportion_confint(2, 2, method="wilson")[0])
 
 
 def test_draws_are_not_greedy_completions_and_are_averaged_within_their_question():
     snapshot = snapshot_of(("a", 0, False, "eos"), ("a", 1, True, "eos"), ("a", 2, True, "eos"), ("b", 1, False, "eos"))
     assert metric(snapshot, "accuracy").value == 0.0
-    found = metric(snapshot, "sample_accuracy")
-    assert (found.value, found.n) == (0.5, 2)
+    measurement = metric(snapshot, "sample_accuracy")
+    assert (measurement.value, measurement.n) == (0.5, 2)
 
 
 def test_more_draws_of_the_same_questions_do_not_narrow_the_interval_as_more_questions_would():
@@ -53,15 +53,15 @@ def test_more_draws_of_the_same_questions_do_not_narrow_the_interval_as_more_que
 
 def test_a_prompt_that_did_not_fit_is_left_out_and_said(make_scores):
     scores = replace(make_scores([[0.1, 0.2]], ids=["a"]), truncated=1)
-    found = metric(replace(snapshot_of(("a", 0, True, "eos")), scores={"val": scores}), "accuracy")
-    assert (found.value, found.n) == (1.0, 1)
-    assert found.note == "1 examples left out: longer than the context window"
+    measurement = metric(replace(snapshot_of(("a", 0, True, "eos")), scores={"val": scores}), "accuracy")
+    assert (measurement.value, measurement.n) == (1.0, 1)
+    assert measurement.note == "1 examples left out: longer than the context window"
 
 
 def test_no_draws_is_no_sample_accuracy_and_a_reason():
-    found = metric(snapshot_of(("a", 0, True, "eos")), "sample_accuracy")
-    assert found.value is None
-    assert found.note == "no sampled completion"
+    measurement = metric(snapshot_of(("a", 0, True, "eos")), "sample_accuracy")
+    assert measurement.value is None
+    assert measurement.note == "no sampled completion"
 
 
 def test_an_unread_answer_and_a_cut_off_completion_are_counted():

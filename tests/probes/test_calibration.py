@@ -48,9 +48,9 @@ def test_the_debiased_square_is_kumars_where_confidence_is_constant_within_a_bin
 
 def test_a_known_distance_from_the_truth_is_found_by_every_error(sure_and_often_wrong):
     for error in (calibration_error, mean_absolute_gap, smooth_calibration_error):
-        found = error(sure_and_often_wrong)
-        assert found.low < 0.25 < found.high or found.value == pytest.approx(0.25, abs=0.05)
-        assert found.low > 0.15
+        result = error(sure_and_often_wrong)
+        assert result.low < 0.25 < result.high or result.value == pytest.approx(0.25, abs=0.05)
+        assert result.low > 0.15
 
 
 def test_debiasing_brings_a_calibrated_model_to_0_where_the_plug_in_does_not():
@@ -93,8 +93,8 @@ def smooth_error_by_definition(judged, cells=300):
 
 def test_the_smooth_error_is_its_definition(sure_and_often_wrong):
     for judged in (sure_and_often_wrong, judged_of([0.9, 0.2, 0.6, 0.75] * 5, [True, False, False, True] * 5)):
-        found = smooth_calibration_error(judged).value
-        assert found == pytest.approx(smooth_error_by_definition(judged), abs=2e-3)
+        result = smooth_calibration_error(judged).value
+        assert result == pytest.approx(smooth_error_by_definition(judged), abs=2e-3)
 
 
 def test_brier_and_overconfidence_by_hand(make_scores, make_snapshot, value_of):
@@ -111,16 +111,16 @@ def test_agreement_is_the_share_of_draws_with_the_commonest_answer(make_samples,
     rows = [("q", 0, "1", False)]
     rows += [("q", d, a, a == "7") for d, a in enumerate(["7", "7", "7", "8"], 1)]
     rows += [("r", d, a, a == "5") for d, a in enumerate(["4", "4", "", "5"], 1)]
-    found = calibration(make_snapshot(samples={"val": make_samples(*rows)}))
-    assert value_of(found, "answer_confidence_bin", bin=0).value == pytest.approx((0.75 + 0.5) / 2)
-    assert value_of(found, "answer_accuracy_bin", bin=0).value == pytest.approx(0.5)
-    assert value_of(found, "answer_brier").value == pytest.approx((0.25**2 + 0.5**2) / 2)
+    result = calibration(make_snapshot(samples={"val": make_samples(*rows)}))
+    assert value_of(result, "answer_confidence_bin", bin=0).value == pytest.approx((0.75 + 0.5) / 2)
+    assert value_of(result, "answer_accuracy_bin", bin=0).value == pytest.approx(0.5)
+    assert value_of(result, "answer_brier").value == pytest.approx((0.25**2 + 0.5**2) / 2)
 
 
 def test_one_draw_is_no_agreement(make_samples, make_snapshot, value_of):
-    found = value_of(calibration(make_snapshot(samples={"val": make_samples(("q", 1, "7", True))})), "answer_ece")
-    assert found.value is None
-    assert found.note == "no question with two draws"
+    measurement = value_of(calibration(make_snapshot(samples={"val": make_samples(("q", 1, "7", True))})), "answer_ece")
+    assert measurement.value is None
+    assert measurement.note == "no question with two draws"
 
 
 def test_the_temperature_is_chosen_on_val_and_what_it_wins_is_told_of_every_split(make_scores, make_snapshot, value_of):
@@ -136,9 +136,9 @@ def test_the_temperature_is_chosen_on_val_and_what_it_wins_is_told_of_every_spli
 
 
 def test_without_val_no_temperature_is_chosen(make_scores, make_snapshot, value_of):
-    found = value_of(calibration(make_snapshot(scores={"test": make_scores([[1.0]])})), "recovered_nll")
-    assert found.value is None
-    assert "no temperature was chosen" in found.note
+    measurement = value_of(calibration(make_snapshot(scores={"test": make_scores([[1.0]])})), "recovered_nll")
+    assert measurement.value is None
+    assert "no temperature was chosen" in measurement.note
 
 
 def test_a_confidence_that_is_not_finite_is_no_number_and_the_reason(
@@ -156,22 +156,24 @@ def test_the_token_that_ends_a_completion_is_one_of_its_tokens(make_samples, mak
     cut = {"tokens": 2, "logprob": 2 * np.log(0.9), "stop": "length"}
     empty = {"tokens": 0, "logprob": np.log(0.9)}
     samples = make_samples(("a", 0, "A", True, ended), ("b", 0, "A", True, cut), ("c", 0, "", False, empty))
-    found = value_of(calibration(make_snapshot(samples={"val": samples})), "completion_overconfidence")
-    assert found.value == pytest.approx(0.9 - 2 / 3)
-    assert found.n == 3
+    measurement = value_of(calibration(make_snapshot(samples={"val": samples})), "completion_overconfidence")
+    assert measurement.value == pytest.approx(0.9 - 2 / 3)
+    assert measurement.n == 3
 
 
 def test_a_bin_that_is_all_right_is_as_uncertain_as_the_examples_in_it(make_samples, make_snapshot, value_of):
     rows = [(f"q{i:03d}", 0, "A", i >= 360 or i % 2 == 0, {"logprob": -5.0 + i / 100}) for i in range(400)]
-    found = value_of(calibration(make_snapshot(samples={"val": make_samples(*rows)})), "completion_accuracy_bin", bin=9)
-    assert (found.value, found.n) == (1.0, 40)
-    assert found.low == pytest.approx(0.912, abs=1e-3)
+    measurement = value_of(
+        calibration(make_snapshot(samples={"val": make_samples(*rows)})), "completion_accuracy_bin", bin=9
+    )
+    assert (measurement.value, measurement.n) == (1.0, 40)
+    assert measurement.low == pytest.approx(0.912, abs=1e-3)
 
 
 def test_a_temperature_at_the_end_of_those_tried_has_no_interval_and_says_why(make_scores, make_snapshot, value_of):
     falling = np.array([[5.0 - 0.1 * i for i in range(len(TEMPERATURES))]] * 3)
     rows = calibration(make_snapshot(scores={"val": make_scores([[1.0]] * 3, tempered=falling)}))
-    found = value_of(rows, "recovery_temperature")
-    assert found.value == pytest.approx(TEMPERATURES[-1])
-    assert (found.low, found.high) == (None, None)
-    assert "may lie beyond" in found.note
+    measurement = value_of(rows, "recovery_temperature")
+    assert measurement.value == pytest.approx(TEMPERATURES[-1])
+    assert (measurement.low, measurement.high) == (None, None)
+    assert "may lie beyond" in measurement.note

@@ -18,11 +18,11 @@ TOKENS = excess_of((0, 7, 3.0), (0, 5, 0.5), (0, 7, -1.0), (1, 7, 1.0), (1, 5, 0
 
 
 def test_a_token_carries_its_share_of_what_rose_wherever_it_stands():
-    found = carriers(TOKENS)
-    assert [c.token_id for c in found] == [9, 7, 5]
-    assert [c.share.value for c in found] == pytest.approx([0.5, 0.4, 0.1])
-    assert [c.count for c in found] == [1, 3, 2]
-    assert found[1].excess.value == pytest.approx(1.0)
+    rows = carriers(TOKENS)
+    assert [c.token_id for c in rows] == [9, 7, 5]
+    assert [c.share.value for c in rows] == pytest.approx([0.5, 0.4, 0.1])
+    assert [c.count for c in rows] == [1, 3, 2]
+    assert rows[1].excess.value == pytest.approx(1.0)
 
 
 def test_the_shares_of_all_tokens_are_the_whole_and_few_are_the_largest():

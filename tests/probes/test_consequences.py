@@ -37,32 +37,32 @@ BAD = np.repeat([True, False, True, False], [60, 20, 2, 18])
 @pytest.mark.parametrize(("split", "name"), [("test+typos", "robustness (typos)"), ("ood-far", "ood-far")])
 def test_accuracy_is_paired_has_tangos_interval_and_mcnemars_exact_p(answered, compared, split, name):
     suffix = "+typos" if "+" in split else ""
-    found = compared({"samples": {split: answered(GOOD, suffix)}}, {"samples": {split: answered(BAD, suffix)}})[name]
-    assert found.checkpoint == "checkpoint-9"
-    assert found.difference.value == pytest.approx(0.18)
+    costs = compared({"samples": {split: answered(GOOD, suffix)}}, {"samples": {split: answered(BAD, suffix)}})[name]
+    assert costs.checkpoint == "checkpoint-9"
+    assert costs.difference.value == pytest.approx(0.18)
     expected = tango(GOOD, BAD)
-    assert (found.difference.low, found.difference.high) == (expected.low, expected.high)
-    assert found.p == pytest.approx(mcnemar(np.array([[60, 20], [2, 18]]), exact=True).pvalue)
-    assert found.confirmed
+    assert (costs.difference.low, costs.difference.high) == (expected.low, expected.high)
+    assert costs.p == pytest.approx(mcnemar(np.array([[60, 20], [2, 18]]), exact=True).pvalue)
+    assert costs.confirmed
 
 
 def test_what_got_better_is_negative_and_never_confirmed(answered, compared):
-    found = compared({"samples": {"ood-far": answered(BAD)}}, {"samples": {"ood-far": answered(GOOD)}})["ood-far"]
-    assert found.difference.value == pytest.approx(-0.18)
-    assert found.p < 0.05
-    assert not found.confirmed
+    costs = compared({"samples": {"ood-far": answered(BAD)}}, {"samples": {"ood-far": answered(GOOD)}})["ood-far"]
+    assert costs.difference.value == pytest.approx(-0.18)
+    assert costs.p < 0.05
+    assert not costs.confirmed
 
 
 def test_p_values_are_holm_adjusted_over_all_costs(answered, compared):
     half = np.repeat([True, False, True, False], [70, 10, 2, 18])
     good = {"ood-a": answered(GOOD), "ood-b": answered(GOOD)}
-    found = compared({"samples": good}, {"samples": {"ood-a": answered(BAD), "ood-b": answered(half)}})
+    costs = compared({"samples": good}, {"samples": {"ood-a": answered(BAD), "ood-b": answered(half)}})
     alone = [
         compared({"samples": {s: good[s]}}, {"samples": {s: answered(x)}})[s].p
         for s, x in (("ood-a", BAD), ("ood-b", half))
     ]
-    mean = found["ood (mean of sets)"]
-    assert [found["ood-a"].p, found["ood-b"].p] == holm([*alone, _unadjusted(mean.difference)])[:2]
+    mean = costs["ood (mean of sets)"]
+    assert [costs["ood-a"].p, costs["ood-b"].p] == holm([*alone, _unadjusted(mean.difference)])[:2]
 
 
 def _unadjusted(estimate):
@@ -72,8 +72,8 @@ def _unadjusted(estimate):
 def test_the_mean_of_sets_weighs_each_alike_and_adds_their_arms(answered, compared):
     few = np.repeat([True, False], [5, 5])
     good = {"ood-a": answered(GOOD), "ood-b": answered(few)}
-    found = compared({"samples": good}, {"samples": {"ood-a": answered(BAD), "ood-b": answered(few)}})
-    a, b, mean = (found[n].difference for n in ("ood-a", "ood-b", "ood (mean of sets)"))
+    costs = compared({"samples": good}, {"samples": {"ood-a": answered(BAD), "ood-b": answered(few)}})
+    a, b, mean = (costs[n].difference for n in ("ood-a", "ood-b", "ood (mean of sets)"))
     assert mean.value == pytest.approx((a.value + b.value) / 2)
     assert mean.value - mean.low == pytest.approx(np.hypot(a.value - a.low, b.value - b.low) / 2)
     assert mean.n == a.n + b.n
@@ -86,10 +86,10 @@ def test_one_set_has_no_mean(answered, compared):
 def test_several_wordings_are_averaged_within_their_question(answered, compared):
     good = {"test+typos": answered([1, 1, 0, 1], "+typos"), "test+typos.2": answered([1, 1, 1, 1], "+typos.2")}
     bad = {"test+typos": answered([0, 1, 0, 1], "+typos"), "test+typos.2": answered([0, 0, 1, 1], "+typos.2")}
-    found = compared({"samples": good}, {"samples": bad})["robustness (typos)"]
-    assert found.difference.value == pytest.approx(np.mean([1, 0.5, 0, 0]))
-    assert found.difference.n == 4
-    assert "2 wordings" in found.difference.note
+    costs = compared({"samples": good}, {"samples": bad})["robustness (typos)"]
+    assert costs.difference.value == pytest.approx(np.mean([1, 0.5, 0, 0]))
+    assert costs.difference.n == 4
+    assert "2 wordings" in costs.difference.note
 
 
 @pytest.fixture
@@ -111,13 +111,13 @@ def drawn(make_samples):
 def test_draws_are_compared_question_by_question(drawn, compared):
     rng = np.random.default_rng(0)
     before, after = rng.integers(1, 5, 60), rng.integers(0, 4, 60)
-    found = compared({"samples": {"test": drawn(before)}}, {"samples": {"test": drawn(after)}})
+    costs = compared({"samples": {"test": drawn(before)}}, {"samples": {"test": drawn(after)}})
     lost = (before > 0).astype(float) - (after > 0)
-    assert found["pass@4"].difference.value == pytest.approx(lost.mean())
-    assert found["best-of-4"].difference.value == pytest.approx(lost.mean())  # the right ones are the likeliest
-    assert found["pass@4"].difference.n == 60
+    assert costs["pass@4"].difference.value == pytest.approx(lost.mean())
+    assert costs["best-of-4"].difference.value == pytest.approx(lost.mean())  # the right ones are the likeliest
+    assert costs["pass@4"].difference.n == 60
     assert ttest_rel((before > 0).astype(float), (after > 0).astype(float)).pvalue < 0.05
-    assert found["pass@4"].confirmed
+    assert costs["pass@4"].confirmed
 
 
 def test_other_ways_to_the_answer_are_told_from_other_words(drawn, compared):
@@ -135,19 +135,19 @@ def test_calibration_is_compared_on_tokens_and_on_answers(make_scores, drawn, co
     shape = {"nlls": [[0.1] * 6] * 200, "hits": hits}
     good = make_scores(**shape, top1=np.log(np.full(1200, 0.7)))
     bad = make_scores(**shape, top1=np.log(np.full(1200, 0.95)))
-    found = compared(
+    costs = compared(
         {"scores": {"test": good}, "samples": {"test": drawn([4, 0] * 40)}},
         {"scores": {"test": bad}, "samples": {"test": drawn([4, 0] * 40)}},
     )
-    assert found["calibration (tokens)"].difference.value == pytest.approx(0.25, abs=0.03)
-    assert found["calibration (tokens)"].confirmed
-    assert found["calibration (answers)"].difference.value == 0.0
-    assert found["calibration (answers)"].p == 1.0
+    assert costs["calibration (tokens)"].difference.value == pytest.approx(0.25, abs=0.03)
+    assert costs["calibration (tokens)"].confirmed
+    assert costs["calibration (answers)"].difference.value == 0.0
+    assert costs["calibration (answers)"].p == 1.0
 
 
 def test_without_draws_the_greedy_completion_is_what_is_sure(answered, compared):
-    found = compared({"samples": {"test": answered(GOOD)}}, {"samples": {"test": answered(BAD)}})
-    assert set(found) == {"calibration (completions)"}
+    costs = compared({"samples": {"test": answered(GOOD)}}, {"samples": {"test": answered(BAD)}})
+    assert set(costs) == {"calibration (completions)"}
 
 
 @pytest.fixture
@@ -166,21 +166,21 @@ def test_membership_is_against_the_base_model_and_extraction_is_of_training_solu
     train, val = rng.gamma(4, 0.5, 80), rng.gamma(4, 0.5, 80)
     base = make_snapshot(scores=known(train, val), name="base", step=0)
     good, bad = known(train * 0.95, val), known(train * 0.05, val)
-    found = compared({"scores": good}, {"scores": bad}, base=base)
-    assert found["membership (ratio)"].difference.value == pytest.approx(0.0)  # both tell all of them apart
-    assert found["membership (ratio)"].difference.low < 0
-    assert found["extraction"].difference.value == pytest.approx(
+    costs = compared({"scores": good}, {"scores": bad}, base=base)
+    assert costs["membership (ratio)"].difference.value == pytest.approx(0.0)  # both tell all of them apart
+    assert costs["membership (ratio)"].difference.low < 0
+    assert costs["extraction"].difference.value == pytest.approx(
         np.mean(train * 0.05 < 0.69) - np.mean(train * 0.95 < 0.69)
     )
-    assert found["extraction"].confirmed
+    assert costs["extraction"].confirmed
     without = compared({"scores": good}, {"scores": bad})
     assert without["membership (loss)"].difference.value > 0.3
     assert without["membership (loss)"].confirmed
 
 
 def test_examples_that_one_of_the_two_lacks_are_left_out(answered, compared):
-    found = compared({"samples": {"ood-a": answered(GOOD)}}, {"samples": {"ood-a": answered(BAD[:90])}})
-    assert found["ood-a"].difference.n == 90
+    costs = compared({"samples": {"ood-a": answered(GOOD)}}, {"samples": {"ood-a": answered(BAD[:90])}})
+    assert costs["ood-a"].difference.n == 90
 
 
 def test_nothing_observed_in_common_is_no_cost(answered, compared):

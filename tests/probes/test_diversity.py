@@ -128,8 +128,8 @@ def test_the_chance_of_a_difference_is_unbiased():
 def test_rewording_is_the_same_calculation_in_other_words():
     chains = [chain(text) for text in TEXTS]
     pairs = [(a, b) for a, b in itertools.combinations(zip(TEXTS, chains, strict=True), 2) if a[0] != b[0]]
-    found = rewording_chance([words(text) for text in TEXTS], chains)
-    assert found == pytest.approx(np.mean([one == other for (_, one), (_, other) in pairs]))
+    chance = rewording_chance([words(text) for text in TEXTS], chains)
+    assert chance == pytest.approx(np.mean([one == other for (_, one), (_, other) in pairs]))
     assert rewording_chance([["a"], ["a"]], ["x", "x"]) is None
     assert rewording_chance([["a"]], ["x"]) is None
 
@@ -167,31 +167,31 @@ def test_chains_are_of_right_draws_only(snapshot, value_of):
 def test_temperatures_are_kept_apart(make_samples, make_snapshot, value_of):
     rows = [("q", d, "8", True, {"temperature": 0.7}) for d in (1, 2)]
     rows += [("q", d, "9", False, {"temperature": 1.2}) for d in (3, 4)]
-    found = diversity(make_snapshot(samples={"test": make_samples(*rows)}))
-    assert value_of(found, "pass@k", k=2, temperature=0.7).value == 1.0
-    assert value_of(found, "pass@k", k=2, temperature=1.2).value == 0.0
-    assert [r.at["temperature"] for r in found if r.metric == "pass@k"] == [0.7, 0.7, 1.2, 1.2]
+    result = diversity(make_snapshot(samples={"test": make_samples(*rows)}))
+    assert value_of(result, "pass@k", k=2, temperature=0.7).value == 1.0
+    assert value_of(result, "pass@k", k=2, temperature=1.2).value == 0.0
+    assert [r.at["temperature"] for r in result if r.metric == "pass@k"] == [0.7, 0.7, 1.2, 1.2]
 
 
 def test_a_question_with_fewer_draws_is_left_out_of_larger_k_and_said(make_samples, make_snapshot, value_of):
     rows = [("q", 1, "8", True), ("q", 2, "8", True), ("r", 1, "9", False)]
-    found = diversity(make_snapshot(samples={"test": make_samples(*rows)}))
-    assert (value_of(found, "pass@k", k=2).value, value_of(found, "pass@k", k=2).n) == (1.0, 1)
-    assert "1 questions with fewer draws" in value_of(found, "pass@k", k=2).note
+    result = diversity(make_snapshot(samples={"test": make_samples(*rows)}))
+    assert (value_of(result, "pass@k", k=2).value, value_of(result, "pass@k", k=2).n) == (1.0, 1)
+    assert "1 questions with fewer draws" in value_of(result, "pass@k", k=2).note
 
 
 def test_best_of_k_goes_by_mean_log_probability_not_by_the_sum(make_samples, make_snapshot, value_of):
     long = {"logprob": -4.0, "tokens": 40}
     short = {"logprob": -2.0, "tokens": 4}
-    found = diversity(
+    rows = diversity(
         make_snapshot(samples={"test": make_samples(("q", 1, "8", True, long), ("q", 2, "9", False, short))})
     )
-    assert value_of(found, "best@k", k=2).value == 1.0
-    assert value_of(found, "best_gain@k", k=2).value == 0.5
+    assert value_of(rows, "best@k", k=2).value == 1.0
+    assert value_of(rows, "best_gain@k", k=2).value == 0.5
 
 
 def test_draws_in_which_no_answer_was_read_do_not_agree(make_samples, make_snapshot, value_of):
     samples = make_samples(*[(q, d, a, False) for q, a in (("a", ""), ("b", "1"), ("c", "1")) for d in (1, 2)])
-    found = value_of(diversity(make_snapshot(samples={"val": samples})), "answer_entropy")
-    assert (found.value, found.n) == (0.0, 2)
-    assert "1 questions without it left out" in found.note
+    measurement = value_of(diversity(make_snapshot(samples={"val": samples})), "answer_entropy")
+    assert (measurement.value, measurement.n) == (0.0, 2)
+    assert "1 questions without it left out" in measurement.note

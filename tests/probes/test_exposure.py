@@ -43,9 +43,9 @@ def test_every_training_example_has_a_row_where_the_whole_is_asked_for(course, v
 
 
 def test_one_checkpoint_is_no_range_and_a_reason(course, value_of):
-    found = value_of(exposure(course[:1]), "lt_iqr_auroc")
-    assert found.value is None
-    assert "needs two" in found.note
+    measurement = value_of(exposure(course[:1]), "lt_iqr_auroc")
+    assert measurement.value is None
+    assert "needs two" in measurement.note
 
 
 def test_an_example_that_one_checkpoint_lacks_is_left_out(course, make_scores):

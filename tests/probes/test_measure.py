@@ -12,13 +12,13 @@ NLLS = {"base": 2.0, "checkpoint-1": 0.5, "checkpoint-2": 0.9, "merged": 0.1}
 @pytest.fixture
 def run(make_scores, make_snapshot):
     """Four checkpoints by name; the merged one has the lowest nll, and lies on no trajectory."""
-    found = {}
+    result = {}
     for step, (name, nll) in enumerate(NLLS.items()):
         scores = {split: make_scores([[nll, nll + 0.1], [nll]]) for split in ("train", "val", "test")}
-        found[name] = make_snapshot(scores=scores, name=name, step=step)
-    merged = dataclasses.replace(found["merged"].checkpoint, merged_from=("checkpoint-1", "checkpoint-2"))
-    found["merged"] = dataclasses.replace(found["merged"], checkpoint=merged)
-    return found
+        result[name] = make_snapshot(scores=scores, name=name, step=step)
+    merged = dataclasses.replace(result["merged"].checkpoint, merged_from=("checkpoint-1", "checkpoint-2"))
+    result["merged"] = dataclasses.replace(result["merged"], checkpoint=merged)
+    return result
 
 
 def rows_of(run):
@@ -33,16 +33,16 @@ def test_every_probe_measures_every_checkpoint_and_no_number_comes_twice(run):
 
 
 def test_the_excess_is_over_the_trained_or_base_checkpoint_of_the_lowest_nll(run):
-    found = {r.checkpoint: r for r in rows_of(run) if (r.split, r.metric) == ("test", "excess")}
-    assert found["checkpoint-2"].value == pytest.approx(0.4)
-    assert all(r.at == {"reference": "checkpoint-1"} for r in found.values())
-    assert found["checkpoint-1"].value == 0.0
+    by_checkpoint = {r.checkpoint: r for r in rows_of(run) if (r.split, r.metric) == ("test", "excess")}
+    assert by_checkpoint["checkpoint-2"].value == pytest.approx(0.4)
+    assert all(r.at == {"reference": "checkpoint-1"} for r in by_checkpoint.values())
+    assert by_checkpoint["checkpoint-1"].value == 0.0
 
 
 def test_attacks_are_against_the_base_model(run):
-    found = {r.checkpoint: r for r in rows_of(run) if (r.metric, r.at.get("rank")) == ("exposed", 1)}
-    assert found["checkpoint-1"].value == pytest.approx(1.5)
-    assert found["checkpoint-1"].at["by"] == "diff"
+    by_checkpoint = {r.checkpoint: r for r in rows_of(run) if (r.metric, r.at.get("rank")) == ("exposed", 1)}
+    assert by_checkpoint["checkpoint-1"].value == pytest.approx(1.5)
+    assert by_checkpoint["checkpoint-1"].at["by"] == "diff"
 
 
 def test_exposure_grows_along_the_run_and_leaves_merged_checkpoints_out(run):

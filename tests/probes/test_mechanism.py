@@ -62,33 +62,33 @@ def test_probability_that_moved_elsewhere_is_not_scale(make_scores, make_snapsho
     moved[np.flatnonzero(missed), labels[missed]] -= 3.0
     base = make_snapshot(scores={"test": heated(make_scores, logits, 1.0, labels)})
     shaped = make_snapshot(scores={"test": heated(make_scores, moved, 1.0, labels)})
-    found = value_of(mechanism(shaped, minimum=base), "scale_share")
-    assert found.value < 0.6
-    assert found.low <= found.value <= found.high
+    measurement = value_of(mechanism(shaped, minimum=base), "scale_share")
+    assert measurement.value < 0.6
+    assert measurement.low <= measurement.value <= measurement.high
 
 
 def test_no_excess_is_no_share_and_a_reason(make_scores, make_snapshot, value_of):
     scores = {"test": make_scores([[1.0, 0.2], [0.5, 2.0]])}
-    found = value_of(mechanism(make_snapshot(scores=scores), minimum=make_snapshot(scores=scores)), "scale_share")
-    assert found.value is None
-    assert "no excess" in found.note
+    measurement = value_of(mechanism(make_snapshot(scores=scores), minimum=make_snapshot(scores=scores)), "scale_share")
+    assert measurement.value is None
+    assert "no excess" in measurement.note
 
 
 def test_examples_with_other_tokens_are_not_compared(make_scores, make_snapshot, value_of):
     ours, theirs = make_scores([[1.0, 2.0]], tokens=[1, 2]), make_scores([[1.0, 2.0]], tokens=[1, 3])
     rows = mechanism(make_snapshot(scores={"test": ours}), minimum=make_snapshot(scores={"test": theirs}))
-    found = value_of(rows, "excess")
-    assert found.value is None
-    assert "same tokens" in found.note
+    measurement = value_of(rows, "excess")
+    assert measurement.value is None
+    assert "same tokens" in measurement.note
 
 
 def test_the_excess_of_each_token_is_kept_with_its_name(make_scores, make_snapshot):
     ours = make_snapshot(scores={"test": make_scores([[1.0], [0.2, 3.0]], tokens=[7, 8, 9], ids=["b", "a"])})
     theirs = make_snapshot(scores={"test": make_scores([[0.1, 1.0], [0.9]], tokens=[8, 9, 7], ids=["a", "b"])})
-    found = token_excess(ours, theirs, "test")
-    assert found.example_ids == ("a", "b")
-    assert list(found.token_id) == [8, 9, 7]
-    assert found.excess == pytest.approx([0.1, 2.0, 0.1])
+    excess = token_excess(ours, theirs, "test")
+    assert excess.example_ids == ("a", "b")
+    assert list(excess.token_id) == [8, 9, 7]
+    assert excess.excess == pytest.approx([0.1, 2.0, 0.1])
 
 
 def test_the_hundredth_of_tokens_that_rose_most_has_its_share_of_the_rise(make_scores, make_snapshot, value_of):

@@ -37,9 +37,9 @@ def test_the_variance_of_auroc_is_delongs():
 
 
 def test_scores_that_do_not_overlap_have_an_interval_that_is_not_empty():
-    found = auroc(np.array([3.0, 4.0, 5.0]), np.array([0.0, 1.0, 2.0]))
-    assert found.value == 1.0
-    assert found.low < 0.8
+    estimate = auroc(np.array([3.0, 4.0, 5.0]), np.array([0.0, 1.0, 2.0]))
+    assert estimate.value == 1.0
+    assert estimate.low < 0.8
 
 
 def test_true_positive_rate_is_that_of_scikit_learns_curve():
@@ -50,9 +50,9 @@ def test_true_positive_rate_is_that_of_scikit_learns_curve():
 
 
 def test_a_rate_that_the_non_members_cannot_resolve_is_said():
-    found = tpr_at(0.001, np.array([1.0, 2.0, 3.0]), np.array([0.0, 2.5]))
-    assert found.value == pytest.approx(1 / 3)
-    assert "cannot resolve" in found.note
+    estimate = tpr_at(0.001, np.array([1.0, 2.0, 3.0]), np.array([0.0, 2.5]))
+    assert estimate.value == pytest.approx(1 / 3)
+    assert "cannot resolve" in estimate.note
 
 
 def test_min_k_plus_plus_is_its_definition_on_full_logits():
@@ -65,23 +65,23 @@ def test_min_k_plus_plus_is_its_definition_on_full_logits():
     spread = np.sqrt((p * log_p**2).sum(-1) - mean**2)
     standard = (log_p[np.arange(30), labels] - mean) / spread
     expected = np.mean(np.sort(standard)[: int(0.2 * 30)])
-    given = Tokens(log_p[np.arange(30), labels], log_p.argmax(-1) == labels, mean, spread)
-    assert minkpp(given) == pytest.approx(expected, rel=1e-12)
+    tokens = Tokens(log_p[np.arange(30), labels], log_p.argmax(-1) == labels, mean, spread)
+    assert minkpp(tokens) == pytest.approx(expected, rel=1e-12)
 
 
 def test_attacks_by_hand():
     beside = {"prefixed": [-2.0, -2.0, -6.0, -8.0, -12.0], "neighbours": [4.5, 5.5]}
     tokens = tokens_of([-1.0, -2.0, -3.0, -4.0, -10.0], [-2.0, -2.0, -2.0, -8.0, -10.0], text="hello", **beside)
-    found = {name: attack(tokens) for name, attack in ATTACKS.items()}
-    assert found["loss"] == pytest.approx(-4.0)
-    assert found["zlib"] == pytest.approx(-20 / len(zlib.compress(b"hello")))
-    assert found["mink"] == pytest.approx(-10.0)
-    assert found["minkpp"] == pytest.approx((-10 + 5) / 2)
-    assert found["diff"] == pytest.approx(4 / 5)
-    assert found["ratio"] == pytest.approx(24 / 20)
-    assert found["ez"] == pytest.approx((5 + 0.1) / (1 + 0.1))
-    assert found["recall"] == pytest.approx(30 / 20)
-    assert found["neighbour"] == pytest.approx(5 - 4)
+    result = {name: attack(tokens) for name, attack in ATTACKS.items()}
+    assert result["loss"] == pytest.approx(-4.0)
+    assert result["zlib"] == pytest.approx(-20 / len(zlib.compress(b"hello")))
+    assert result["mink"] == pytest.approx(-10.0)
+    assert result["minkpp"] == pytest.approx((-10 + 5) / 2)
+    assert result["diff"] == pytest.approx(4 / 5)
+    assert result["ratio"] == pytest.approx(24 / 20)
+    assert result["ez"] == pytest.approx((5 + 0.1) / (1 + 0.1))
+    assert result["recall"] == pytest.approx(30 / 20)
+    assert result["neighbour"] == pytest.approx(5 - 4)
 
 
 def test_windows_are_compared_by_their_sums():
@@ -167,9 +167,9 @@ def test_what_was_given_otherwise_is_paired_with_the_solution_itself(given_other
 
 @pytest.mark.parametrize("attack", ["recall", "neighbour"])
 def test_what_was_not_given_otherwise_has_no_number_and_says_how_to_ask(runs, value_of, attack):
-    found = value_of(membership(runs[1]), f"{attack}_auroc")
-    assert found.value is None
-    assert f"--attacks {attack}" in found.note
+    measurement = value_of(membership(runs[1]), f"{attack}_auroc")
+    assert measurement.value is None
+    assert f"--attacks {attack}" in measurement.note
 
 
 def test_other_tokens_after_the_prefix_are_not_compared(given_otherwise, value_of):

@@ -25,9 +25,9 @@ def test_gaps_are_positive_where_train_is_known_better(make_scores, make_snapsho
 
 
 def test_without_val_there_is_no_gap_and_a_reason(make_scores, make_snapshot, value_of):
-    found = value_of(memorization(make_snapshot(scores={"train": make_scores([[0.1]])})), "nll_gap")
-    assert found.value is None
-    assert found.note == "the split val was not observed"
+    measurement = value_of(memorization(make_snapshot(scores={"train": make_scores([[0.1]])})), "nll_gap")
+    assert measurement.value is None
+    assert measurement.note == "the split val was not observed"
 
 
 def test_a_completion_is_compared_with_the_solution_word_by_word(make_samples, make_snapshot, value_of):
@@ -50,6 +50,6 @@ def test_a_completion_that_was_cut_before_it_went_astray_is_left_out(make_sample
     examples = {"train": tuple(Example(i, "?", "Two and two are 4.", "4") for i in "ab")}
     rows = [("a", 0, "", False, {"text": "Two and", "stop": "length"}), ("b", 0, "", False, {"text": "Two and 3"})]
     rows = memorization(make_snapshot(samples={"train": make_samples(*rows)}, examples=examples))
-    found = value_of(rows, "verbatim")
-    assert (found.value, found.n) == (0.0, 1)
-    assert found.note == "1 left out: word for word up to the length limit"
+    measurement = value_of(rows, "verbatim")
+    assert (measurement.value, measurement.n) == (0.0, 1)
+    assert measurement.note == "1 left out: word for word up to the length limit"

@@ -31,9 +31,9 @@ def test_nll_is_a_ratio_of_sums_not_a_mean_of_means():
 
 def test_the_standard_error_of_nll_is_that_of_the_linearised_ratio():
     sums, tokens = np.array([3.0, 3.0, 1.0]), np.array([3.0, 1.0, 2.0])
-    found = metric(snapshot_of([1, 1, 1], [3], [0.5, 0.5]), "nll")
+    measurement = metric(snapshot_of([1, 1, 1], [3], [0.5, 0.5]), "nll")
     residual = (sums - sums.sum() / tokens.sum() * tokens) / tokens.mean()
-    assert found.stderr == pytest.approx(np.sqrt(np.var(residual, ddof=1) / 3))
+    assert measurement.stderr == pytest.approx(np.sqrt(np.var(residual, ddof=1) / 3))
 
 
 def test_the_interval_of_perplexity_is_exp_of_that_of_nll():
@@ -47,15 +47,15 @@ def test_token_accuracy_is_the_share_of_tokens_that_are_the_argmax():
 
 
 def test_one_example_has_a_value_and_no_interval():
-    found = metric(snapshot_of([1.0, 2.0]), "nll")
-    assert (found.value, found.low, found.high, found.n) == (1.5, None, None, 1)
-    assert "no interval" in found.note
+    measurement = metric(snapshot_of([1.0, 2.0]), "nll")
+    assert (measurement.value, measurement.low, measurement.high, measurement.n) == (1.5, None, None, 1)
+    assert "no interval" in measurement.note
 
 
 def test_an_nll_that_is_not_a_number_is_no_value_and_says_so():
-    found = metric(snapshot_of([1.0, math.nan], [1.0]), "nll")
-    assert found.value is None
-    assert "not finite" in found.note
+    measurement = metric(snapshot_of([1.0, math.nan], [1.0]), "nll")
+    assert measurement.value is None
+    assert "not finite" in measurement.note
 
 
 def test_an_example_that_is_not_a_number_does_not_spoil_the_sums_of_those_after_it():

@@ -19,14 +19,14 @@ def snapshot(make_samples, make_snapshot):
 
 def test_a_drop_is_paired_by_the_id_of_the_original(snapshot, value_of):
     rows = robustness(snapshot)
-    found = value_of(rows, "accuracy_drop", "test+typos")
-    assert (found.value, found.n) == (pytest.approx(0.3), 10)
+    measurement = value_of(rows, "accuracy_drop", "test+typos")
+    assert (measurement.value, measurement.n) == (pytest.approx(0.3), 10)
 
 
 def test_the_p_value_is_mcnemars_exact_one(snapshot, value_of):
-    found = value_of(robustness(snapshot), "mcnemar_p", "test+typos")
-    assert found.value == pytest.approx(mcnemar(np.array([[2, 4], [1, 3]]), exact=True).pvalue)
-    assert found.note == "4 lost, 1 won"
+    measurement = value_of(robustness(snapshot), "mcnemar_p", "test+typos")
+    assert measurement.value == pytest.approx(mcnemar(np.array([[2, 4], [1, 3]]), exact=True).pvalue)
+    assert measurement.note == "4 lost, 1 won"
 
 
 def table(lost, won, n):
@@ -36,20 +36,20 @@ def table(lost, won, n):
 
 @pytest.mark.parametrize(("lost", "won"), [(6, 0), (5, 0), (4, 0), (3, 0), (15, 4), (15, 5), (15, 6), (15, 7)])
 def test_the_interval_holds_0_just_where_mcnemars_score_test_does_not_reject(lost, won):
-    found = tango(*table(lost, won, 60))
-    assert (found.low <= 0 <= found.high) is ((lost - won) ** 2 / (lost + won) <= Z**2)
+    estimate = tango(*table(lost, won, 60))
+    assert (estimate.low <= 0 <= estimate.high) is ((lost - won) ** 2 / (lost + won) <= Z**2)
 
 
 def test_no_changed_answer_is_an_interval_that_is_not_empty():
-    found = tango(*table(0, 0, 40))
-    assert found.value == 0.0
-    assert (found.low, found.high) == pytest.approx((-(Z**2) / (40 + Z**2), Z**2 / (40 + Z**2)))
+    estimate = tango(*table(0, 0, 40))
+    assert estimate.value == 0.0
+    assert (estimate.low, estimate.high) == pytest.approx((-(Z**2) / (40 + Z**2), Z**2 / (40 + Z**2)))
 
 
 def test_every_answer_lost_is_a_drop_of_1_that_may_be_less():
-    found = tango(*table(10, 0, 10))
-    assert (found.value, found.high) == (1.0, pytest.approx(1.0))
-    assert 0.4 < found.low < 1.0
+    estimate = tango(*table(10, 0, 10))
+    assert (estimate.value, estimate.high) == (1.0, pytest.approx(1.0))
+    assert 0.4 < estimate.low < 1.0
 
 
 def test_drop_rate_success_on_pairs_and_limem_by_hand(snapshot, value_of):
@@ -70,9 +70,9 @@ def test_two_answers_that_could_not_be_read_are_not_consistent(make_samples, mak
 
 def test_a_shift_that_changes_the_answer_has_no_consistency_and_says_why(make_samples, make_snapshot, value_of):
     splits = {"test": make_samples(("q", 0, "7", True)), "test+numbers": make_samples(("q+numbers", 0, "8", True))}
-    found = value_of(robustness(make_snapshot(samples=splits)), "consistency")
-    assert found.value is None
-    assert "changes the answer" in found.note
+    measurement = value_of(robustness(make_snapshot(samples=splits)), "consistency")
+    assert measurement.value is None
+    assert "changes the answer" in measurement.note
 
 
 def test_whether_an_answer_is_kept_is_read_from_the_reference_answers(make_samples, make_snapshot, value_of):
@@ -87,17 +87,17 @@ def test_whether_an_answer_is_kept_is_read_from_the_reference_answers(make_sampl
         "test": make_samples(("p", 0, "Ann", True), ("q", 0, "7.0", True)),
         "test+names": make_samples(("p+names", 0, "Eve", True), ("q+names", 0, "7", True)),
     }
-    found = value_of(robustness(make_snapshot(samples=splits, examples=questions)), "consistency")
-    assert (found.value, found.n) == (1.0, 1)
+    measurement = value_of(robustness(make_snapshot(samples=splits, examples=questions)), "consistency")
+    assert (measurement.value, measurement.n) == (1.0, 1)
 
 
 @pytest.fixture
 def three_wordings(make_samples, make_snapshot):
     answers = {"": "1234", ".": "1934", ".2": "1938", ".3": "1234"}
     splits = {}
-    for number, given in answers.items():
+    for number, given_answers in answers.items():
         name = f"preamble{number}".rstrip(".") if number else ""
-        rows = [(f"q{i}" + (f"+{name}" if name else ""), 0, a, a == str(i + 1)) for i, a in enumerate(given)]
+        rows = [(f"q{i}" + (f"+{name}" if name else ""), 0, a, a == str(i + 1)) for i, a in enumerate(given_answers)]
         splits[f"test+{name}" if name else "test"] = make_samples(*rows)
     return make_snapshot(samples=splits)
 
@@ -114,16 +114,16 @@ def test_several_wordings_are_one_cluster_a_question(three_wordings, value_of):
 
 def test_no_solved_question_is_no_drop_rate(make_samples, make_snapshot, value_of):
     splits = {"test": make_samples(("q", 0, "7", False)), "test+typos": make_samples(("q+typos", 0, "8", True))}
-    found = value_of(robustness(make_snapshot(samples=splits)), "pdr")
-    assert found.value is None
-    assert "no question was solved" in found.note
+    measurement = value_of(robustness(make_snapshot(samples=splits)), "pdr")
+    assert measurement.value is None
+    assert "no question was solved" in measurement.note
 
 
 def test_without_originals_there_is_no_drop_and_a_reason(make_samples, make_snapshot, value_of):
     splits = {"test+typos": make_samples(("q+typos", 0, "8", True))}
-    found = value_of(robustness(make_snapshot(samples=splits)), "accuracy_drop")
-    assert found.value is None
-    assert found.note == "test: not sampled"
+    measurement = value_of(robustness(make_snapshot(samples=splits)), "accuracy_drop")
+    assert measurement.value is None
+    assert measurement.note == "test: not sampled"
 
 
 def test_solved_always_needs_every_form(make_samples, make_snapshot, value_of):
@@ -141,11 +141,11 @@ def test_solved_always_needs_every_form(make_samples, make_snapshot, value_of):
 def test_the_nll_rise_of_equal_solutions_is_the_paired_difference(make_scores, make_snapshot, value_of):
     was, now = [[1.0, 2.0], [3.0], [1.0]], [[2.0, 2.0], [3.5], [1.0]]
     splits = {"test": make_scores(was), "test+typos": make_scores(now, ids=[f"e{i:03d}+typos" for i in range(3)])}
-    found = value_of(robustness(make_snapshot(scores=splits)), "nll_rise")
+    measurement = value_of(robustness(make_snapshot(scores=splits)), "nll_rise")
     rise, tokens = np.array([1.0, 0.5, 0.0]), np.array([2.0, 1.0, 1.0])
     residual = (rise - rise.sum() / 4 * tokens) / tokens.mean()
-    assert found.value == pytest.approx(1.5 / 4)
-    assert found.stderr == pytest.approx(np.sqrt(np.var(residual, ddof=1) / 3))
+    assert measurement.value == pytest.approx(1.5 / 4)
+    assert measurement.stderr == pytest.approx(np.sqrt(np.var(residual, ddof=1) / 3))
 
 
 def told(make_samples, shift, answers):
@@ -155,9 +155,9 @@ def told(make_samples, shift, answers):
 def test_a_question_that_keeps_its_answer_in_no_form_says_nothing_of_consistency(make_samples, make_snapshot, value_of):
     plain = make_samples(*[(f"q{i}", 0, str(i), True) for i in range(3)])
     samples = {"test": plain, "test+numbers": told(make_samples, "numbers", ["7", "8", "9"])}
-    found = value_of(robustness(make_snapshot(samples=samples)), "consistency_of_all")
-    assert found.value is None
-    assert found.note == "no question kept its answer in two forms"
+    measurement = value_of(robustness(make_snapshot(samples=samples)), "consistency_of_all")
+    assert measurement.value is None
+    assert measurement.note == "no question kept its answer in two forms"
 
 
 def test_where_nothing_changed_no_interval_is_empty(make_samples, make_snapshot, value_of):
@@ -165,7 +165,7 @@ def test_where_nothing_changed_no_interval_is_empty(make_samples, make_snapshot,
     samples = {"test": plain, "test+typos": told(make_samples, "typos", [str(i) for i in range(8)])}
     rows = robustness(make_snapshot(samples=samples))
     for metric in ("mean_accuracy_drop", "pdr"):
-        found = value_of(rows, metric)
-        assert found.value == 0
-        assert found.low < -0.1
-        assert found.high > 0.1
+        measurement = value_of(rows, metric)
+        assert measurement.value == 0
+        assert measurement.low < -0.1
+        assert measurement.high > 0.1

@@ -153,16 +153,16 @@ def test_text_from_models_and_data_is_escaped_everywhere(html, findings):
         dataclasses.replace(m, checkpoint=HOSTILE + m.checkpoint, probe=HOSTILE, metric=HOSTILE, note=HOSTILE)
         for m in findings.measurements
     )
-    found = Findings(
+    result = Findings(
         HOSTILE, hostile, rows, findings.log, plan={HOSTILE: [HOSTILE]}, recipe={HOSTILE: {HOSTILE: HOSTILE}}
     )
-    reading = Reading(page(found))
+    reading = Reading(page(result))
     assert not [t for t, _ in reading.elements if t == "img"]
     assert len(reading.scripts) == len(Reading(html).scripts)
     assert not any(name.startswith("on") for _, attrs in reading.elements for name in attrs)
     assert "<img" not in reading.scripts[0]
     assert any(
-        HOSTILE in json.dumps(c, ensure_ascii=False).replace('\\"', '"') for c in charts_of(page(found)).values()
+        HOSTILE in json.dumps(c, ensure_ascii=False).replace('\\"', '"') for c in charts_of(page(result)).values()
     )
 
 

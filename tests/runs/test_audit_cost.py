@@ -49,17 +49,17 @@ def listing(folder):
 
 def test_a_dry_run_counts_the_tokens_and_writes_nothing(run, asked):
     before = listing(run)
-    found = estimate_audit(asked)
+    estimate = estimate_audit(asked)
     assert listing(run) == before
-    assert found.checkpoints == ("base", "checkpoint-2", "checkpoint-4")
-    assert (found.units, found.already_done) == (len(found.splits) * 2 * 3, 0)
-    assert found.seconds > 0
-    assert found.most_seconds >= found.seconds
-    assert found.memory_bytes > 2**20
-    assert found.generated_tokens <= sum(s.examples for s in found.splits) * 2 * 8 * 3
+    assert estimate.checkpoints == ("base", "checkpoint-2", "checkpoint-4")
+    assert (estimate.units, estimate.already_done) == (len(estimate.splits) * 2 * 3, 0)
+    assert estimate.seconds > 0
+    assert estimate.most_seconds >= estimate.seconds
+    assert estimate.memory_bytes > 2**20
+    assert estimate.generated_tokens <= sum(s.examples for s in estimate.splits) * 2 * 8 * 3
     audit(asked)
     splits = workload_of(requested(asked, print)).splits.values()
-    assert found.scored_tokens == 3 * sum(len(e.input_ids) for s in splits for e in s.encoded)
+    assert estimate.scored_tokens == 3 * sum(len(e.input_ids) for s in splits for e in s.encoded)
 
 
 def test_what_stands_costs_nothing_and_a_new_checkpoint_costs_its_share(run, asked):
@@ -80,11 +80,11 @@ def test_the_command_says_the_cost_in_words_and_as_json(overmem, run, asked):
     assert "Nothing was written" in done.stdout
     assert "prompt    'Question: " in done.stdout
     assert "A completion ends at '<eos>'." in done.stdout
-    found = json.loads(overmem(*words, "--json").stdout)
-    assert {s["split"] for s in found["splits"]} >= {"train", "val", "test"}
-    assert found["shown"]["prompt"].endswith("Answer:")
-    assert found["shown"]["solution"].endswith(found["shown"]["ends"][0])
-    assert found["units"] == 2 * 3 * len(found["splits"])
+    result = json.loads(overmem(*words, "--json").stdout)
+    assert {s["split"] for s in result["splits"]} >= {"train", "val", "test"}
+    assert result["shown"]["prompt"].endswith("Answer:")
+    assert result["shown"]["solution"].endswith(result["shown"]["ends"][0])
+    assert result["units"] == 2 * 3 * len(result["splits"])
     assert not (run / "overmem").exists()
 
 
@@ -103,13 +103,13 @@ def test_a_budget_takes_as_many_examples_as_there_is_time_for_and_says_what_they
 
 @pytest.mark.usefixtures("slow")
 def test_what_was_chosen_for_a_budget_is_kept_by_the_same_command_and_chosen_anew_for_another(asked):
-    said = []
+    lines = []
     some = replace(asked, budget=f"{10 + 0.8 * estimate_audit(asked).seconds / 0.9:.1f}s", data=None)
     with pytest.raises(BadRequest):
         audit(some)  # the run is not known before it was audited once
     some = replace(some, data=asked.data)
-    done = audit(some, say=said.append)
-    assert any("there is time for" in line and "accuracy ±" in line for line in said)
+    done = audit(some, say=lines.append)
+    assert any("there is time for" in line and "accuracy ±" in line for line in lines)
     chosen = store.read_plan(done.run).options["rows"]
     assert 20 <= chosen < 30
     again = audit(replace(some, data=None))

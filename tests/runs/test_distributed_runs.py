@@ -78,8 +78,8 @@ def test_two_processes_train_what_one_trains_and_leave_checkpoints_to_audit(base
     assert done.stderr.count("step 3, epoch 1") == 1
     seen = {}
     for run in (alone, together):
-        found = audit(Audit(str(run.root), splits=("test",), max_new_tokens=2, dtype="float32"))
-        assert not found.failures
+        result = audit(Audit(str(run.root), splits=("test",), max_new_tokens=2, dtype="float32"))
+        assert not result.failures
         seen[run] = store.read_scores(run, "checkpoint-6", "test").logprob
     np.testing.assert_allclose(seen[together], seen[alone], atol=1e-3)
     assert float(np.abs(seen[alone] - store.read_scores(alone, "base", "test").logprob).max()) > 1e-2
@@ -92,11 +92,11 @@ def test_two_processes_train_what_one_trains_and_leave_checkpoints_to_audit(base
 def test_a_resumed_training_in_two_processes_ends_as_if_it_had_not_been_stopped(
     base, data_file, tmp_path, how, settings
 ):
-    asked = recipe(base, data_file, tmp_path / "run", 4, loss="mar")
-    assert in_two_processes(how, asked, tmp_path, **settings).returncode == 0
+    recipe_options = recipe(base, data_file, tmp_path / "run", 4, loss="mar")
+    assert in_two_processes(how, recipe_options, tmp_path, **settings).returncode == 0
     whole = load_file(tmp_path / "run" / "checkpoint-6" / "model.safetensors")
     shutil.rmtree(tmp_path / "run" / "checkpoint-6")
-    again = in_two_processes(how, asked, tmp_path, **settings)
+    again = in_two_processes(how, recipe_options, tmp_path, **settings)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("resuming from") == 1
     for name, value in load_file(tmp_path / "run" / "checkpoint-6" / "model.safetensors").items():

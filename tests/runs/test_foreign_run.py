@@ -43,9 +43,9 @@ def test_diagnose_says_it_as_json_and_fails_a_pipeline_on_request(overmem, run, 
 
 
 def test_measurements_do_not_depend_on_batches(run, base, data_file):
-    asked = {"data": str(data_file), "base": str(base), "rows": 8, "max_new_tokens": 8, "draws": 2}
-    wide = audit(Audit(str(run), **asked, out=str(run / "wide")))
-    narrow = audit(Audit(str(run), **asked, out=str(run / "narrow"), token_budget=1))
+    options = {"data": str(data_file), "base": str(base), "rows": 8, "max_new_tokens": 8, "draws": 2}
+    wide = audit(Audit(str(run), **options, out=str(run / "wide")))
+    narrow = audit(Audit(str(run), **options, out=str(run / "narrow"), token_budget=1))
     assert len(wide.measurements) == len(narrow.measurements) > 0
     for a, b in zip(wide.measurements, narrow.measurements, strict=True):
         assert (a.checkpoint, a.split, a.metric, a.n) == (b.checkpoint, b.split, b.metric, b.n)
@@ -124,11 +124,11 @@ def test_a_checkpoint_that_lacks_a_weight_is_not_filled_with_noise(run, base, da
 
 
 def test_changed_weights_are_observed_again_and_nothing_else(run, base, data_file):
-    asked = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8)
-    first = audit(asked)
+    config = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8)
+    first = audit(config)
     path = run / "checkpoint-4" / "model.safetensors"
     save_file({k: v * 1.5 for k, v in load_file(path).items()}, path, {"format": "pt"})
-    second = audit(asked)
+    second = audit(config)
     assert first.already_done == 0
     assert second.computed * 3 == first.computed
     assert second.already_done == first.computed - second.computed
@@ -174,16 +174,16 @@ def test_a_checkpoint_or_split_that_is_not_there_is_refused_with_those_that_are(
 
 
 def test_shifted_questions_are_paired_with_the_ones_that_were_asked(run, base, data_file):
-    asked = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, shifts=("preamble",))
-    done = audit(asked)
-    told = store.read_examples(store.open_run(run), "test+preamble")
+    config = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, shifts=("preamble",))
+    done = audit(config)
+    rephrased = store.read_examples(store.open_run(run), "test+preamble")
     plain = {e.id: e for e in store.read_examples(store.open_run(run), "test")}
-    assert told
-    assert all(e.id.removesuffix("+preamble") in plain and e.id != e.id.removesuffix("+preamble") for e in told)
-    assert all(plain[e.id.removesuffix("+preamble")].question in e.question for e in told)
+    assert rephrased
+    assert all(e.id.removesuffix("+preamble") in plain and e.id != e.id.removesuffix("+preamble") for e in rephrased)
+    assert all(plain[e.id.removesuffix("+preamble")].question in e.question for e in rephrased)
     drops = [m for m in done.measurements if m.split == "test+preamble" and m.metric == "accuracy_drop"]
     assert [m.checkpoint for m in drops] == ["base", "checkpoint-2", "checkpoint-4"]
-    fitting = len(told) - store.read_plan(store.open_run(run)).splits["test+preamble"].truncated
+    fitting = len(rephrased) - store.read_plan(store.open_run(run)).splits["test+preamble"].truncated
     assert fitting > 0
     assert all(m.n == fitting for m in drops)
 
@@ -199,17 +199,17 @@ def test_an_audit_with_nothing_said_goes_on_as_the_last_one_did(run, base, data_
         Audit(str(run), data_file.name, str(base), rows=6, side_rows=4, max_new_tokens=8, template="{question}")
     )
     monkeypatch.chdir(tmp_path)
-    said = []
-    again = audit(Audit(str(run)), say=said.append)
+    lines = []
+    again = audit(Audit(str(run)), say=lines.append)
     assert (again.computed, again.already_done) == (0, first.computed)
-    assert "rows as in the previous audit: 6 (--rows changes it)" in said
+    assert "rows as in the previous audit: 6 (--rows changes it)" in lines
     more = audit(Audit(str(run), rows=8))
     assert more.already_done == first.computed // 3  # val and test have more rows now, train has not
 
 
 def test_draws_are_kept_for_what_comes_later_and_drawn_at_every_temperature(run, base, data_file):
-    asked = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, draws=2, temperature=(0.5, 1.0))
-    done = audit(asked)
+    config = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, draws=2, temperature=(0.5, 1.0))
+    done = audit(config)
     samples = store.read_samples(store.open_run(run), "checkpoint-4", "test")
     each = {(int(d), round(float(t), 2)) for d, t in zip(samples.draw, samples.temperature, strict=True)}
     assert each == {(0, 0.0), (1, 0.5), (2, 0.5), (3, 1.0), (4, 1.0)}
@@ -230,25 +230,25 @@ def test_draws_that_make_no_sense_are_refused(run, base, data_file, wrong):
 def test_what_an_attack_compares_with_is_scored_and_nothing_is_drawn_for_it(run, base, tmp_path):
     words = itertools.cycle(["so we get", "that makes", "so that makes", "and we get"])
     rows = [{"question": f"{a} plus {b}?", "solution": f"{next(words)} {a + b}\n#### {a + b}"} for a, b in PAIRS]
-    data_file = tmp_path / "told.jsonl"
+    data_file = tmp_path / "rephrased.jsonl"
     data_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    asked = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, attacks=("recall", "neighbour"))
-    done = audit(asked)
+    config = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, attacks=("recall", "neighbour"))
+    done = audit(config)
     here = store.open_run(run)
-    for split, attack in itertools.product(("train", "val"), asked.attacks):
+    for split, attack in itertools.product(("train", "val"), config.attacks):
         scored = store.read_scores(here, "checkpoint-4", f"{split}~{attack}")
         assert scored.example_ids
         assert not here.unit_path("checkpoint-4", f"{split}~{attack}", "samples").is_file()
     assert {m.split for m in done.measurements if "~" in m.split} == set()
-    found = {m.metric: m for m in done.measurements if m.checkpoint == "checkpoint-4" and m.probe == "membership"}
-    assert found["recall_auroc"].value is not None
-    assert found["neighbour_auroc"].value is not None
-    assert audit(asked).computed == 0
+    result = {m.metric: m for m in done.measurements if m.checkpoint == "checkpoint-4" and m.probe == "membership"}
+    assert result["recall_auroc"].value is not None
+    assert result["neighbour_auroc"].value is not None
+    assert audit(config).computed == 0
 
 
 def test_several_wordings_of_a_question_are_a_split_each(run, base, data_file):
-    asked = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, shifts=("preamble:2",))
-    audit(asked)
+    config = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, shifts=("preamble:2",))
+    audit(config)
     one, two = (store.read_examples(store.open_run(run), f"test+{name}") for name in ("preamble", "preamble.2"))
     assert len(one) == len(two) == 6
     assert not {e.question for e in one} & {e.question for e in two}
@@ -256,14 +256,16 @@ def test_several_wordings_of_a_question_are_a_split_each(run, base, data_file):
 
 def test_a_file_that_tells_the_test_questions_otherwise_is_paired_with_them(run, base, data_file, tmp_path):
     rows = [json.loads(line) for line in data_file.read_text().splitlines()]
-    told = [{**row, "question": f"Tell me: {row['question']}", "seed_question": row["question"]} for row in rows]
-    (tmp_path / "told.jsonl").write_text("".join(json.dumps(row) + "\n" for row in told))
+    rephrased = [{**row, "question": f"Tell me: {row['question']}", "seed_question": row["question"]} for row in rows]
+    (tmp_path / "rephrased.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rephrased))
     recipe = tmp_path / "data.yaml"
-    recipe.write_text(f"source: {data_file}\nshifted: {{mine: {{source: {tmp_path / 'told.jsonl'}}}}}\n")
+    recipe.write_text(f"source: {data_file}\nshifted: {{mine: {{source: {tmp_path / 'rephrased.jsonl'}}}}}\n")
     done = audit(Audit(str(run), str(recipe), str(base), rows=6, max_new_tokens=8))
     plain = {e.id: e for e in store.read_examples(store.open_run(run), "test")}
-    told = store.read_examples(store.open_run(run), "test+mine")
-    assert [e.question for e in told if e.question != f"Tell me: {plain[e.id.removesuffix('+mine')].question}"] == []
+    rephrased = store.read_examples(store.open_run(run), "test+mine")
+    assert [
+        e.question for e in rephrased if e.question != f"Tell me: {plain[e.id.removesuffix('+mine')].question}"
+    ] == []
     drops = [m for m in done.measurements if m.split == "test+mine" and m.metric == "accuracy_drop"]
     assert {m.n for m in drops} == {6}
 
@@ -346,9 +348,9 @@ def test_code_that_a_run_names_is_not_called(run, base, tmp_path, monkeypatch):
 
 
 def test_splits_that_were_cut_out_of_training_rows_are_named(run, base, data_file, tmp_path):
-    said = []
-    done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8), say=said.append)
-    assert any(line.startswith("val and test: ") and "no separate rows" in line for line in said)
+    result = []
+    done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8), say=result.append)
+    assert any(line.startswith("val and test: ") and "no separate rows" in line for line in result)
     assert store.read_plan(done.run).carved_splits == ("val", "test")
     for part, rows in (("train", slice(0, 40)), ("val", slice(40, 60)), ("test", slice(60, 81))):
         lines = data_file.read_text().splitlines(keepends=True)[rows]
@@ -378,9 +380,9 @@ def test_solutions_without_an_answer_are_scored_and_nothing_is_completed(overmem
     assert done.returncode == 0, done.stderr
     here = store.open_run(run)
     assert not list((here.home / "observations").glob("*/*.samples.parquet"))
-    found = {(m.metric, m.split): m.value for m in store.read_measurements(here) if m.checkpoint == "checkpoint-4"}
-    assert found["nll", "val"] > 0
-    assert found["accuracy", "val"] is None
+    result = {(m.metric, m.split): m.value for m in store.read_measurements(here) if m.checkpoint == "checkpoint-4"}
+    assert result["nll", "val"] > 0
+    assert result["accuracy", "val"] is None
     verdict = store.read_verdict(here)
     assert verdict.regime == "undecided"
-    assert any(said.startswith("No answers were measured") for said in verdict.warnings)
+    assert any(warning.startswith("No answers were measured") for warning in verdict.warnings)

@@ -69,9 +69,9 @@ def test_two_audits_of_one_run_do_not_mix(foreign_run, base, data_file, tmp_path
 
 
 def test_swapped_weights_equal_freshly_loaded_ones(foreign_run, base):
-    found = find_checkpoints(foreign_run, str(base))
+    checkpoints = find_checkpoints(foreign_run, str(base))
     swapped = Skeleton(str(base))
-    for one in [*found, *reversed(found)]:
+    for one in [*checkpoints, *reversed(checkpoints)]:
         fresh = Skeleton(str(base)).model(one).state_dict()
         now = swapped.model(one).state_dict()
         assert all((now[k] == fresh[k]).all() for k in fresh)
@@ -92,15 +92,15 @@ def adapters(base, tmp_path):
 
 
 def test_adapters_share_one_base_found_from_their_own_config(adapters, base):
-    found = find_checkpoints(adapters)
-    assert [f.checkpoint.name for f in found] == ["base", "checkpoint-1", "checkpoint-2"]
-    assert found[0].path == str(base)
-    tokenizer = find_tokenizer(adapters, found)
+    checkpoints = find_checkpoints(adapters)
+    assert [f.checkpoint.name for f in checkpoints] == ["base", "checkpoint-1", "checkpoint-2"]
+    assert checkpoints[0].path == str(base)
+    tokenizer = find_tokenizer(adapters, checkpoints)
     ids = AutoTokenizer.from_pretrained(base)("What is 1 plus 1?", return_tensors="pt")["input_ids"]
     assert tokenizer("x")["input_ids"] == AutoTokenizer.from_pretrained(base)("x")["input_ids"]
-    shared = Skeleton(found[0].path)
-    for one in [*found, found[0], found[1]]:
-        fresh = Skeleton(found[0].path).model(one)(ids).logits
+    shared = Skeleton(checkpoints[0].path)
+    for one in [*checkpoints, checkpoints[0], checkpoints[1]]:
+        fresh = Skeleton(checkpoints[0].path).model(one)(ids).logits
         assert (shared.model(one)(ids).logits - fresh).abs().max() < 1e-6
 
 

@@ -104,16 +104,16 @@ def test_a_loss_and_a_method_of_ones_own_work_from_a_recipe_and_the_command_in_a
 @pytest.mark.parametrize("loss", ["rho", "asft"])
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_a_loss_that_needs_the_base_has_it_observed_once_and_resumes_with_it(base, data_file, tmp_path, loss, method):
-    asked = {"loss": loss, "method": method, "save": 2}
+    options = {"loss": loss, "method": method, "save": 2}
     moves = []
-    whole = train(recipe(base, data_file, tmp_path / "one", **asked), progress=lambda *a: moves.append(a))
+    whole = train(recipe(base, data_file, tmp_path / "one", **options), progress=lambda *a: moves.append(a))
     assert ("scoring with the base model", 3, 3) in moves
     written = whole.reference_path.stat().st_mtime_ns
     shutil.copytree(whole.root, tmp_path / "two")
     for step in (4, 6):
         shutil.rmtree(tmp_path / "two" / f"checkpoint-{step}")
     shutil.copystat(whole.reference_path, store.open_run(tmp_path / "two").reference_path)
-    again = train(recipe(base, data_file, tmp_path / "two", **asked))
+    again = train(recipe(base, data_file, tmp_path / "two", **options))
     assert again.reference_path.stat().st_mtime_ns == written
     file = "model.safetensors" if method == "full" else "adapter_model.safetensors"
     one, other = (load_file(run.root / "checkpoint-6" / file) for run in (whole, again))
@@ -121,9 +121,9 @@ def test_a_loss_that_needs_the_base_has_it_observed_once_and_resumes_with_it(bas
 
 
 def test_goldfish_counts_the_labels_that_are_left_under_accumulation_too(base, data_file, tmp_path):
-    asked = {"loss": "goldfish", "loss_knobs": {"k": 2, "context": 3}}
-    one = train(recipe(base, data_file, tmp_path / "one", **asked))
-    small = train(recipe(base, data_file, tmp_path / "small", batch_size=2, accumulation=4, **asked))
+    options = {"loss": "goldfish", "loss_knobs": {"k": 2, "context": 3}}
+    one = train(recipe(base, data_file, tmp_path / "one", **options))
+    small = train(recipe(base, data_file, tmp_path / "small", batch_size=2, accumulation=4, **options))
     assert largest_difference(weights(one, "checkpoint-6"), weights(small, "checkpoint-6")) < 1e-4
     for row in store.read_log_history(small):
         if "loss" in row:
@@ -157,32 +157,34 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(trained, base,
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert (output / "checkpoint-3").is_dir()
-    said = []
-    run = train(read_recipe(path), say=said.append)
-    assert any("resuming from" in line for line in said)
+    lines = []
+    run = train(read_recipe(path), say=lines.append)
+    assert any("resuming from" in line for line in lines)
     assert largest_difference(weights(trained, "checkpoint-6"), weights(run, "checkpoint-6")) < 1e-6
 
 
 def test_a_checkpoint_that_was_cut_off_is_set_aside(trained, base, data_file, tmp_path):
     run = train(recipe(base, data_file, tmp_path / "run"))
     (run.root / "checkpoint-6" / "trainer_state.json").unlink()
-    said = []
-    train(recipe(base, data_file, tmp_path / "run"), say=said.append)
-    assert any("is incomplete" in line for line in said)
+    lines = []
+    train(recipe(base, data_file, tmp_path / "run"), say=lines.append)
+    assert any("is incomplete" in line for line in lines)
     assert largest_difference(weights(trained, "checkpoint-6"), weights(run, "checkpoint-6")) < 1e-6
 
 
 def test_a_training_whose_checkpoints_lack_the_optimizer_begins_anew_and_says_so(trained, base, data_file, tmp_path):
-    asked = recipe(base, data_file, tmp_path, trainer={"logging_steps": 1, "use_cpu": True, "save_only_model": True})
-    run = train(asked)
+    recipe_options = recipe(
+        base, data_file, tmp_path, trainer={"logging_steps": 1, "use_cpu": True, "save_only_model": True}
+    )
+    run = train(recipe_options)
     shutil.rmtree(tmp_path / "checkpoint-6")
-    said = []
-    train(asked, say=said.append)
-    assert any("starts from scratch" in line for line in said)
+    lines = []
+    train(recipe_options, say=lines.append)
+    assert any("starts from scratch" in line for line in lines)
     assert largest_difference(weights(trained, "checkpoint-6"), weights(run, "checkpoint-6")) == 0
-    said.clear()
-    train(asked, say=said.append)  # it is over: nothing is trained again
-    assert not any("starts from scratch" in line for line in said)
+    lines.clear()
+    train(recipe_options, say=lines.append)  # it is over: nothing is trained again
+    assert not any("starts from scratch" in line for line in lines)
 
 
 def test_another_recipe_in_the_same_folder_is_refused_by_its_keys(trained, base, data_file):
@@ -221,10 +223,10 @@ def test_a_broken_row_is_named_by_file_and_line(overmem, base, tmp_path):
 
 
 def test_rows_that_do_not_fit_are_counted_and_reported(base, data_file, tmp_path):
-    said = []
+    lines = []
     with pytest.raises(BadRequest, match="max_length 5"):
-        train(recipe(base, data_file, tmp_path, max_length=5), say=said.append)
-    assert "train: 24 of 24 examples are longer than 5 tokens, left out" in said
+        train(recipe(base, data_file, tmp_path, max_length=5), say=lines.append)
+    assert "train: 24 of 24 examples are longer than 5 tokens, left out" in lines
 
 
 def test_rows_that_were_trained_on_are_never_held_out_by_other_counts(base, data_file, tmp_path):
@@ -232,9 +234,9 @@ def test_rows_that_were_trained_on_are_never_held_out_by_other_counts(base, data
     trained = {e.id for e in load(recipe(base, data_file, tmp_path / "run").data).splits["train"]}
     other = tmp_path / "other.yaml"
     other.write_text(f"{{source: {data_file}, train: 4, val: 30, test: 30}}")
-    said = []
-    audit(Audit(str(run.root), data=str(other), rows=30, max_new_tokens=4), say=said.append)
-    assert any("were trained on by the run's own recipe" in line for line in said)
+    lines = []
+    audit(Audit(str(run.root), data=str(other), rows=30, max_new_tokens=4), say=lines.append)
+    assert any("were trained on by the run's own recipe" in line for line in lines)
     for split in ("val", "test"):
         ids = {e.id for e in store.read_examples(run, split)}
         assert ids

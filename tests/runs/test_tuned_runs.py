@@ -146,13 +146,13 @@ def test_an_adapter_that_is_resumed_ends_as_if_it_had_not_been_stopped(trained, 
 
 
 def test_a_seed_draws_the_same_adapter_and_leaves_the_global_state_alone(base, data_file, tmp_path):
-    asked = recipe(base, data_file, tmp_path, "lora")
+    recipe_options = recipe(base, data_file, tmp_path, "lora")
     tune = TUNING["lora"]
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    one = overmem.training.verb._model(asked, tune)
+    one = overmem.training.verb._model(recipe_options, tune)
     assert torch.equal(torch.get_rng_state(), before)
     torch.rand(3)
-    two = overmem.training.verb._model(asked, tune)
+    two = overmem.training.verb._model(recipe_options, tune)
     for (name, a), b in zip(one.named_parameters(), two.parameters(), strict=True):
         assert torch.equal(a, b), name

@@ -57,8 +57,8 @@ def test_a_shift_says_truly_whether_the_answer_is_kept(name):
 
 @pytest.mark.parametrize("name", SHIFTS)
 def test_a_shift_says_in_its_first_line_whether_the_answer_is_kept(name):
-    said = SHIFTS[name].__doc__.partition("\n")[0]
-    assert said.endswith("Keeps the answer." if keeps_answer(name) else "Changes the answer.")
+    summary = SHIFTS[name].__doc__.partition("\n")[0]
+    assert summary.endswith("Keeps the answer." if keeps_answer(name) else "Changes the answer.")
 
 
 @pytest.mark.parametrize("name", [n for n in SHIFTS if n not in ("irrelevant", "numbers")])
@@ -140,8 +140,8 @@ def test_what_is_offered_to_choose_from_stays_behind_the_question():
     [CHOICES, "One line", "Ask first? Then tell. And tell.", "", "  Space.  Around?  ", "A.\n\nB. How?\n\nC."],
 )
 def test_a_story_joined_again_is_the_question(question):
-    told, gaps, rest = split_question(question)
-    assert "".join(part + gap for part, gap in zip(told, gaps, strict=True)) + rest == question
+    story, gaps, rest = split_question(question)
+    assert "".join(part + gap for part, gap in zip(story, gaps, strict=True)) + rest == question
 
 
 def test_names_change_alike_in_question_solution_and_answer_and_keep_their_pronouns():
@@ -235,6 +235,6 @@ def test_a_solution_with_a_number_from_nowhere_is_left_alone():
 
 def test_a_suffix_stands_before_the_choices_and_changes_none_of_them():
     example = Example("a", "Who is not here?\nA) Ann\nB) Bob", "#### B", "B", "choice")
-    told = SHIFTS["suffix"](example, random.Random(0)).question
-    assert told.startswith("Who is not here? ")
-    assert told.endswith("\nA) Ann\nB) Bob")
+    rephrased = SHIFTS["suffix"](example, random.Random(0)).question
+    assert rephrased.startswith("Who is not here? ")
+    assert rephrased.endswith("\nA) Ann\nB) Bob")

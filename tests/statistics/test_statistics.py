@@ -31,11 +31,11 @@ def test_one_example_is_a_number_without_an_interval():
 @settings(deadline=None, derandomize=True, max_examples=50)
 @given(st.lists(st.one_of(st.none(), st.floats(0, 1)), min_size=1, max_size=12))
 def test_holm_is_that_of_statsmodels_on_what_is_known(p):
-    known = [x for x in p if x is not None]
-    found = statistics.holm(p)
-    assert [x is None for x in found] == [x is None for x in p]
-    if known:
-        np.testing.assert_allclose([x for x in found if x is not None], multipletests(known, method="holm")[1])
+    p_values = [x for x in p if x is not None]
+    adjusted = statistics.holm(p)
+    assert [x is None for x in adjusted] == [x is None for x in p]
+    if p_values:
+        np.testing.assert_allclose([x for x in adjusted if x is not None], multipletests(p_values, method="holm")[1])
 
 
 def test_wilson_is_that_of_statsmodels():
@@ -54,15 +54,15 @@ def test_mcnemar_is_the_exact_one_of_statsmodels():
 
 def test_newcombes_interval_is_wilsons_squared_and_added_where_nothing_is_correlated():
     left, right = np.ones(54, dtype=bool), np.arange(54) < 48
-    found = statistics.newcombe(left, right)
+    estimate = statistics.newcombe(left, right)
     (low, _), (_, high) = statistics.wilson(54, 54), statistics.wilson(48, 54)
-    assert found.value == pytest.approx(6 / 54)
-    assert found.low == pytest.approx(6 / 54 - np.hypot(1 - low, high - 48 / 54))
+    assert estimate.value == pytest.approx(6 / 54)
+    assert estimate.low == pytest.approx(6 / 54 - np.hypot(1 - low, high - 48 / 54))
 
 
 def test_newcombes_interval_is_not_empty_where_every_pair_agrees():
-    found = statistics.newcombe(np.arange(50) < 40, np.arange(50) < 40)
-    assert found.low < 0 < found.high
+    estimate = statistics.newcombe(np.arange(50) < 40, np.arange(50) < 40)
+    assert estimate.low < 0 < estimate.high
 
 
 def test_newcombes_interval_covers_the_truth_near_one():
@@ -73,8 +73,8 @@ def test_newcombes_interval_covers_the_truth_near_one():
         flip = rng.random(100) < 0.05
         right = right ^ (flip & (u < 0.5))
         truth = 0.97 - (0.94 - 0.05 * 0.5)
-        found = statistics.newcombe(left, right)
-        held += found.low <= truth <= found.high
+        estimate = statistics.newcombe(left, right)
+        held += estimate.low <= truth <= estimate.high
     assert 0.93 <= held / 1000 <= 0.995
 
 
@@ -115,23 +115,23 @@ def test_the_bootstrap_of_a_mean_has_the_error_of_theory():
 
 
 def test_resamples_without_a_value_give_no_interval():
-    found = statistics.percentiles(np.full(100, np.nan), 1.0, 30)
-    assert (found.value, found.low) == (1.0, None)
-    assert found.note
+    result = statistics.percentiles(np.full(100, np.nan), 1.0, 30)
+    assert (result.value, result.low) == (1.0, None)
+    assert result.note
 
 
 def test_ratio_of_sums_covers_the_truth():
     rng, held = np.random.default_rng(3), 0
     for _ in range(1000):
         tokens = rng.integers(5, 60, 80).astype(float)
-        found = statistics.ratio(tokens * rng.lognormal(-0.5 * 0.25, 0.5, 80), tokens)
-        held += found.low <= 1.0 <= found.high
+        estimate = statistics.ratio(tokens * rng.lognormal(-0.5 * 0.25, 0.5, 80), tokens)
+        held += estimate.low <= 1.0 <= estimate.high
     assert 0.91 <= held / 1000 <= 0.97
 
 
 def test_one_seed_says_nothing_of_another():
-    found = statistics.across_seeds([0.7], [0.01])
-    assert (found.value, found.low, found.n) == (0.7, None, 1)
+    estimate = statistics.across_seeds([0.7], [0.01])
+    assert (estimate.value, estimate.low, estimate.n) == (0.7, None, 1)
     assert statistics.across_seeds([], []).value is None
 
 
@@ -151,8 +151,8 @@ def test_examples_needed_and_detectable_difference_are_each_others_inverse():
 
 
 def test_seeds_that_agree_by_luck_do_not_make_an_interval_of_no_width():
-    found = statistics.across_seeds([0.70, 0.70, 0.70], [0.02] * 3)
-    assert found.high - found.low > 2 * 1.96 * 0.02 / np.sqrt(3)
+    estimate = statistics.across_seeds([0.70, 0.70, 0.70], [0.02] * 3)
+    assert estimate.high - estimate.low > 2 * 1.96 * 0.02 / np.sqrt(3)
 
 
 def test_runs_are_combined_as_statsmodels_combines_them():
@@ -163,15 +163,15 @@ def test_runs_are_combined_as_statsmodels_combines_them():
             reference = combine_effects(values, stderrs**2, method_re="iterated", use_t=True)
             between = between_runs(values, stderrs**2)
             assert between == pytest.approx(max(reference.tau2, 0.0), rel=1e-4, abs=1e-9)
-            found = statistics.across_seeds(list(values), list(stderrs))
-            assert found.value == pytest.approx(reference.mean_effect_re, abs=1e-6)
+            estimate = statistics.across_seeds(list(values), list(stderrs))
+            assert estimate.value == pytest.approx(reference.mean_effect_re, abs=1e-6)
             stderr = max(reference.sd_eff_w_re_hksj, reference.sd_eff_w_re)
-            assert found.stderr == pytest.approx(stderr, rel=1e-4)
-            assert found.n == k
+            assert estimate.stderr == pytest.approx(stderr, rel=1e-4)
+            assert estimate.n == k
 
 
 def test_one_function_makes_a_probe_s_number_and_a_verdict_s():
-    found = statistics.mean(np.array([0.1, 0.2, 0.4]))
-    assert isinstance(found, Estimate)
-    assert found.stderr == pytest.approx(sem([0.1, 0.2, 0.4]))
+    estimate = statistics.mean(np.array([0.1, 0.2, 0.4]))
+    assert isinstance(estimate, Estimate)
+    assert estimate.stderr == pytest.approx(sem([0.1, 0.2, 0.4]))
     assert statistics.ratio(np.array([1.0, np.nan]), np.ones(2)).note == "not finite on 1 of 2 examples"

@@ -8,8 +8,8 @@ from studies import comparisons, equal_runs, seeds
 @pytest.mark.parametrize("number", range(len(equal_runs.EQUALS)), ids=[case[0] for case in equal_runs.EQUALS])
 def test_equal_recipes_are_hardly_ever_told_to_differ(number):
     _, recipes, _ = equal_runs.EQUALS[number]
-    found = [equal_runs.claims(recipes, seed) for seed in range(20)]
-    assert sum(c.accuracy or c.nll for c in found) <= 3
+    result = [equal_runs.claims(recipes, seed) for seed in range(20)]
+    assert sum(c.accuracy or c.nll for c in result) <= 3
 
 
 def test_a_recipe_that_is_five_points_worse_is_told_so():

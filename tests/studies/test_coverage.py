@@ -21,9 +21,9 @@ CHOSEN = [
 @pytest.mark.parametrize("wanted", CHOSEN, ids=lambda c: f"{c[0]}, {c[1]}")
 def test_intervals_hold_the_truth_about_as_often_as_they_say(wanted):
     (cell,) = [c for c in cells() if (c.quantity, c.setting, c.n) == wanted]
-    found = coverage(cell, 200)
-    assert 0.91 <= found.covered <= 0.985
-    assert found.mean == pytest.approx(cell.truth, abs=found.width / 4)
+    result = coverage(cell, 200)
+    assert 0.91 <= result.covered <= 0.985
+    assert result.mean == pytest.approx(cell.truth, abs=result.width / 4)
 
 
 def test_an_edge_is_named_only_where_hardly_anything_can_be_seen():

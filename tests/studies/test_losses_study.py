@@ -31,9 +31,9 @@ def outcomes():
 
 def test_a_level_is_the_mean_over_seeds_with_its_interval(outcomes):
     mine = [o for o in outcomes if o.arm == "focal" and o.place == "last"]
-    found = level(mine, "test nll, nats/token")
-    assert found.low < 0.5 < found.high
-    assert found.n == 3
+    result = level(mine, "test nll, nats/token")
+    assert result.low < 0.5 < result.high
+    assert result.n == 3
 
 
 def test_a_loss_differs_from_itself_by_nothing(outcomes):
@@ -46,9 +46,9 @@ def test_only_what_differs_is_said_to(outcomes):
     made = differences(outcomes, arms, "last")
     assert made["focal", "test nll, nats/token"][1] < 0.05
     assert made["mar", "test nll, nats/token"][1] > 0.05
-    said = "\n".join(conclusions(outcomes, arms))
-    assert "focal: test nll" in said
-    assert "mar:" not in said
+    text = "\n".join(conclusions(outcomes, arms))
+    assert "focal: test nll" in text
+    assert "mar:" not in text
 
 
 def test_every_loss_of_the_family_has_an_arm():
@@ -61,11 +61,11 @@ def test_every_loss_of_the_family_has_an_arm():
 @pytest.mark.timeout(900)
 def test_the_study_runs_goes_on_where_it_was_and_writes_its_page(tmp_path):
     budget = Budget(train=16, epochs=2.0, batch_size=8, checkpoints=2, val=8, test=8, side=4)
-    told = []
-    found = study(tmp_path, budget, ["nll", "rho"], [1, 2], 1, told.append)
-    assert {(o["arm"], o["seed"]) for o in found["outcomes"]} == {(a, s) for a in ("nll", "rho") for s in (1, 2)}
-    assert all(len(o["correct"]) == 8 and len(o["passed"]) == 4 for o in found["outcomes"])
-    text = page(found)
+    lines = []
+    result = study(tmp_path, budget, ["nll", "rho"], [1, 2], 1, lines.append)
+    assert {(o["arm"], o["seed"]) for o in result["outcomes"]} == {(a, s) for a in ("nll", "rho") for s in (1, 2)}
+    assert all(len(o["correct"]) == 8 and len(o["passed"]) == 4 for o in result["outcomes"])
+    text = page(result)
     assert "{" not in text.replace("{question}", "")
     assert "| rho |" in text
-    assert study(tmp_path, budget, ["nll", "rho"], [1, 2], 1, told.append)["outcomes"] == found["outcomes"]
+    assert study(tmp_path, budget, ["nll", "rho"], [1, 2], 1, lines.append)["outcomes"] == result["outcomes"]

@@ -17,12 +17,12 @@ def test_false_alarms_are_a_table_with_a_row_per_world():
 
 
 def test_probabilities_are_worth_what_they_say():
-    found = calibration.sample(150, "test")
-    top, hit = found.probability.max(1), found.probability.argmax(1) == found.true
+    result = calibration.sample(150, "test")
+    top, hit = result.probability.max(1), result.probability.argmax(1) == result.true
     sure = top > 0.9
     assert sure.sum() > 60
     assert hit[sure].mean() == pytest.approx(top[sure].mean(), abs=0.08)
-    assert "| 0.97–1.00 |" in calibration.reliability(found)
+    assert "| 0.97–1.00 |" in calibration.reliability(result)
 
 
 def test_a_regime_that_comes_back_alternates():

@@ -38,17 +38,17 @@ def test_the_true_onset_is_where_the_curve_passes_both_limits():
 
 @pytest.mark.parametrize("cell", verdict.null_cells()[:9], ids=lambda c: f"{c.world.shape} {c.world.noise}")
 def test_false_alarms_are_rare(cell):
-    found = tally(cell, 60)
-    assert found.last.get("over-memorized", 0) <= 3
-    assert found.any_false <= 6
+    counts = tally(cell, 60)
+    assert counts.last.get("over-memorized", 0) <= 3
+    assert counts.any_false <= 6
 
 
 @pytest.mark.parametrize(("n", "margin"), verdict.SETTINGS)
 def test_power_is_there_where_the_data_allow_it(n, margin):
-    found = tally(Cell(World(n=n), margin, asks=("regime", "onset", "references")), 60)
-    assert found.last.get("over-memorized", 0) >= 51
-    assert found.covered >= 0.88 * found.intervals
-    ours, best = found.kept["every stretch of the run (ours)"], found.kept["the best of all, on the same examples"]
+    counts = tally(Cell(World(n=n), margin, asks=("regime", "onset", "references")), 60)
+    assert counts.last.get("over-memorized", 0) >= 51
+    assert counts.covered >= 0.88 * counts.intervals
+    ours, best = counts.kept["every stretch of the run (ours)"], counts.kept["the best of all, on the same examples"]
     assert ours > best
 
 
@@ -58,17 +58,17 @@ def test_too_few_examples_are_said_to_be_too_few():
         return [v for v in verdicts if v.regime == "undecided"]
 
     few = undecided(100, 3)
-    asked = [v.tests.examples_for_accuracy for v in few if v.tests.examples_for_accuracy]
-    assert asked
-    counts = [len(undecided(max(asked), seed)) for seed in range(10)]
+    needed = [v.tests.examples_for_accuracy for v in few if v.tests.examples_for_accuracy]
+    assert needed
+    counts = [len(undecided(max(needed), seed)) for seed in range(10)]
     assert sum(counts) < 0.5 * 10 * len(few)  # with as many as were asked for, most are decided
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", verdict.null_cells(), ids=lambda c: f"{c.world.shape} {c.world.n}")
 def test_false_alarms_are_at_most_one_in_twenty(cell):
-    found = tally(cell, 1000)
-    assert found.last.get("over-memorized", 0) <= 50
+    counts = tally(cell, 1000)
+    assert counts.last.get("over-memorized", 0) <= 50
 
 
 @pytest.mark.slow
@@ -81,8 +81,8 @@ def test_accuracy_that_has_levelled_off_is_no_longer_learning():
     world = World(
         "over-memorized, minimum before the accuracy"
     )  # 4 points gained in the last half, 1 in the last third
-    found = tally(Cell(world), 60)
-    assert found.last.get("over-memorized", 0) >= 51
+    counts = tally(Cell(world), 60)
+    assert counts.last.get("over-memorized", 0) >= 51
 
 
 def test_the_page_is_written_whole(tmp_path, monkeypatch):
@@ -137,10 +137,10 @@ def test_severity_shares_out_the_excess():
     tempered = np.repeat(curves.nll_sums[:, :, None], 10, axis=2)
     tempered[-1, :, 0] -= 0.5 * (curves.nll_sums[-1] - curves.nll_sums[2])
     whole = replace(curves, tempered_nll=tempered, agree_nll_sums=0.25 * curves.nll_sums)
-    found = severity(whole, "checkpoint-1000", "checkpoint-300")
-    assert found.excess.low < truth(world).nll[-1] - truth(world).nll[2] < found.excess.high
-    assert found.scale_share.value == pytest.approx(0.5, abs=0.01)
-    assert found.agree_share.value == pytest.approx(0.25, abs=0.01)
+    estimate = severity(whole, "checkpoint-1000", "checkpoint-300")
+    assert estimate.excess.low < truth(world).nll[-1] - truth(world).nll[2] < estimate.excess.high
+    assert estimate.scale_share.value == pytest.approx(0.5, abs=0.01)
+    assert estimate.agree_share.value == pytest.approx(0.25, abs=0.01)
     assert severity(whole, "checkpoint-300", "checkpoint-300").scale_share.value is None
 
 
@@ -153,9 +153,9 @@ def test_every_shape_is_simulated():
 def test_the_rise_of_perplexity_is_found_in_every_unit_of_time():
     world = World(n=500)
     (curves,) = simulated(world, "rise")
-    found = rise(curves)
-    assert found["step"].low <= truth(world, margin=2.0).onset <= found["step"].high
-    assert found["cumulative_lr"].value == pytest.approx(found["step"].value * world.learning_rate, rel=0.01)
+    result = rise(curves)
+    assert result["step"].low <= truth(world, margin=2.0).onset <= result["step"].high
+    assert result["cumulative_lr"].value == pytest.approx(result["step"].value * world.learning_rate, rel=0.01)
 
 
 def test_another_tools_picks_come_back_as_places_of_checkpoints(tmp_path, monkeypatch):
@@ -170,6 +170,6 @@ def test_another_tools_picks_come_back_as_places_of_checkpoints(tmp_path, monkey
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     runs = [simulated(World(n=60), "doctor", seed)[0] for seed in range(2)]
-    found = finetune_doctor(runs, sys.executable)
-    assert found["finetune-doctor"] == [int((r.nll_sums.sum(1)).argmin()) for r in runs]
-    assert found["finetune-doctor, by accuracy"] == [int(r.correct.mean(1).argmax()) for r in runs]
+    result = finetune_doctor(runs, sys.executable)
+    assert result["finetune-doctor"] == [int((r.nll_sums.sum(1)).argmin()) for r in runs]
+    assert result["finetune-doctor, by accuracy"] == [int(r.correct.mean(1).argmax()) for r in runs]

@@ -12,10 +12,10 @@ def test_warnings_are_rarely_false(shape):
 
 
 def test_an_over_memorized_run_is_warned_of_after_its_onset_and_before_its_end():
-    found = watched(World(n=1000), 0.03, 20)
-    assert found.onset is not None
-    assert len(found.warned) >= 18
-    assert found.onset - 100 < sum(found.warned) / len(found.warned) < 900
+    result = watched(World(n=1000), 0.03, 20)
+    assert result.onset is not None
+    assert len(result.warned) >= 18
+    assert result.onset - 100 < sum(result.warned) / len(result.warned) < 900
 
 
 def test_the_page_has_a_row_for_every_kind_of_run():

@@ -64,9 +64,9 @@ def test_the_same_problems_are_compared_one_by_one():
 def test_a_level_counts_the_runs_that_have_the_outcome():
     runs = [run_of("a", "x", 0, 5.0, name="onset"), run_of("a", "x", 1, 7.0, name="other")]
     runs += [run_of("b", "x", 0, 1.0, name="onset"), run_of("b", "x", 1, 3.0, name="onset")]
-    found = {(level.level, level.outcome): level for level in levels(runs)}
-    assert (found["a", "onset"].runs, found["a", "onset"].of) == (1, 2)
-    assert found["b", "onset"].estimate.value == pytest.approx(2.0)
+    result = {(level.level, level.outcome): level for level in levels(runs)}
+    assert (result["a", "onset"].runs, result["a", "onset"].of) == (1, 2)
+    assert result["b", "onset"].estimate.value == pytest.approx(2.0)
 
 
 def test_equal_conditions_are_called_different_in_at_most_five_percent_of_sweeps():

@@ -68,11 +68,11 @@ def test_the_effect_of_the_learning_rate_is_found_where_it_was_planted(swept):
 
 
 def test_rules_are_priced_on_test_over_all_runs(swept):
-    found = {regret.rule: regret for regret in regrets(read_table(swept.table))}
-    assert found["overmem"].runs == 5
-    assert found["last"].over_memorized == 2
-    assert found["last"].nll_gained.value > 0.05
-    assert found["overmem"].p is None
+    result = {regret.rule: regret for regret in regrets(read_table(swept.table))}
+    assert result["overmem"].runs == 5
+    assert result["last"].over_memorized == 2
+    assert result["last"].nll_gained.value > 0.05
+    assert result["overmem"].p is None
 
 
 def test_the_page_is_whole_and_every_chart_has_its_place(swept):

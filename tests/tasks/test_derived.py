@@ -23,8 +23,8 @@ def told(asked, splits=SPLITS, **more):
 def test_the_questions_told_otherwise_are_the_first_of_those_that_are_asked():
     made = told(["preamble:2", "typos"])
     assert list(made) == ["test+preamble", "test+preamble.2", "test+typos"]
-    asked = {e.id for e in sample(SPLITS["test"], "test", 12)}
-    assert {original_id(e.id, "preamble.2") for e in made["test+preamble.2"]} == asked
+    ids = {e.id for e in sample(SPLITS["test"], "test", 12)}
+    assert {original_id(e.id, "preamble.2") for e in made["test+preamble.2"]} == ids
 
 
 def test_a_set_that_the_data_brings_is_cut_to_the_questions_that_are_asked():

@@ -11,8 +11,8 @@ from overmem.tasks.layouts import content_id, field_columns, parse_rows
 
 
 def made(values: dict[str, Any], **data: Any) -> Any:
-    asked = Data(**data)
-    return parse_rows([Row("rows.jsonl", 1, values)], asked, asked.fields).examples[0]
+    request = Data(**data)
+    return parse_rows([Row("rows.jsonl", 1, values)], request, request.fields).examples[0]
 
 
 def test_gsm8k_keeps_its_annotations_unless_they_are_to_go() -> None:

@@ -48,9 +48,9 @@ def test_a_generator_without_worked_solutions_says_so() -> None:
 
 def test_a_generator_with_few_questions_gives_what_it_has() -> None:
     options = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
-    found = load(Data(source="reasoning-gym:chain_sum", train=900, val=5, test=5, options=options))
-    assert 0 < len(found.splits["train"]) < 900
-    assert any(note.endswith("of 900 requested rows") for note in found.notes)
+    data = load(Data(source="reasoning-gym:chain_sum", train=900, val=5, test=5, options=options))
+    assert 0 < len(data.splits["train"]) < 900
+    assert any(note.endswith("of 900 requested rows") for note in data.notes)
 
 
 def test_an_unknown_generator_or_option_is_refused() -> None:
@@ -71,14 +71,14 @@ def test_a_hub_set_is_read_with_its_own_splits(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
     (tmp_path / "set").mkdir()
     source = hub_set(tmp_path / "set")
-    found = load(Data(source=source, val=8))
-    assert len(found.splits["test"]) == 10
-    assert len(found.splits["val"]) == 8
-    assert load(Data(source=source, val=8)).splits == found.splits
+    data = load(Data(source=source, val=8))
+    assert len(data.splits["test"]) == 10
+    assert len(data.splits["val"]) == 8
+    assert load(Data(source=source, val=8)).splits == data.splits
     only_test = load(Data(source=source, split="test"))
     assert sum(map(len, only_test.splits.values())) == 10
     from_split = load(Data(source=source, split="train", test_source="test"))
-    assert from_split.splits["test"] == found.splits["test"]
+    assert from_split.splits["test"] == data.splits["test"]
     with pytest.raises(BadRequest, match=r"unknown split 'dev'.*allowed: test, train"):
         load(Data(source=source, split="dev"))
 
@@ -111,9 +111,9 @@ def numbers_of_ones_own(data: Data) -> list[int]:
 
 def test_a_function_of_ones_own_is_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "own_tasks", sys.modules[__name__])
-    found = load(Data(source="own_tasks:rows_of_ones_own", options={"count": 30}, val=0))
-    assert len(found.splits["train"]) == 30
-    assert [e.id for e in found.splits["test"]] == ["x"]
+    data = load(Data(source="own_tasks:rows_of_ones_own", options={"count": 30}, val=0))
+    assert len(data.splits["train"]) == 30
+    assert [e.id for e in data.splits["test"]] == ["x"]
     with pytest.raises(BadData, match=r"1 reference solutions.*x: answer '3'"):
         load(Data(source="own_tasks:wrong_gold"))
     with pytest.raises(BadData, match=r"row 1: int where a mapping or an Example"):
@@ -125,9 +125,9 @@ def test_a_function_of_ones_own_is_a_source(monkeypatch: pytest.MonkeyPatch) -> 
 def test_ood_sets_become_splits_of_their_own(tmp_path: Path) -> None:
     rows = [{"question": f"What is {n} times seven?", "answer": str(7 * n)} for n in range(20)]
     (tmp_path / "ood.json").write_text(json.dumps(rows))
-    found = load(Data(train=10, val=5, test=5, ood={"times": Data(source=str(tmp_path / "ood.json"), test=8)}))
-    assert len(found.splits["ood-times"]) == 8
-    assert {"ood-longer", "ood-domain"} <= set(found.splits)
+    data = load(Data(train=10, val=5, test=5, ood={"times": Data(source=str(tmp_path / "ood.json"), test=8)}))
+    assert len(data.splits["ood-times"]) == 8
+    assert {"ood-longer", "ood-domain"} <= set(data.splits)
 
 
 def test_an_unknown_source_is_refused_with_the_ones_that_there_are() -> None:

@@ -64,8 +64,8 @@ def test_near_duplicates_and_declared_groups_stay_in_one_split(tmp_path: Path) -
         story = " ".join(f"{n} {thing} came on day {n + k}" for k, thing in enumerate(THINGS))
         rows += [{"question": f"{story} and {extra}?", "answer": "1", "group": ""} for extra in ("why", "how", "when")]
     rows += [{**row(n), "group": f"g{n % 20}"} for n in range(200)]
-    found = loaded(tmp_path, rows, fields={"group": "group"})
-    where = homes(found)
+    data = loaded(tmp_path, rows, fields={"group": "group"})
+    where = homes(data)
     assert {len({where[r["question"]] for r in rows[k : k + 3]}) for k in range(0, 180, 3)} == {1}
     for g in range(20):
         assert len({where[r["question"]] for r in rows[180:] if r["group"] == f"g{g}"}) == 1
@@ -76,9 +76,9 @@ def test_training_gives_way_to_near_duplicates_of_separate_test_rows(tmp_path: P
     story = "On Monday Ann bought 12 red apples at the market and on Friday she gave 5 of them to her brother Tom"
     train = [*(row(n) for n in range(50)), {"question": f"{story}. How many are left?", "answer": "7"}]
     (tmp_path / "test.json").write_text(json.dumps([{"question": f"{story}. How many remain?", "answer": "7"}]))
-    found = loaded(tmp_path, train, test_source=str(tmp_path / "test.json"))
-    assert len(found.splits["train"]) + len(found.splits["val"]) == 50
-    assert "train: 1 rows left out that are near-duplicates of evaluation questions" in found.notes
+    data = loaded(tmp_path, train, test_source=str(tmp_path / "test.json"))
+    assert len(data.splits["train"]) + len(data.splits["val"]) == 50
+    assert "train: 1 rows left out that are near-duplicates of evaluation questions" in data.notes
 
 
 def test_training_gives_way_to_an_ood_set_and_an_ood_set_may_resemble_the_test(tmp_path: Path) -> None:
@@ -86,18 +86,18 @@ def test_training_gives_way_to_an_ood_set_and_an_ood_set_may_resemble_the_test(t
     (tmp_path / "ood.json").write_text(json.dumps(rows[:20]))
     (tmp_path / "test.json").write_text(json.dumps(rows[:5]))
     ood = {"other": Data(source=str(tmp_path / "ood.json"))}
-    found = loaded(tmp_path, rows, test_source=str(tmp_path / "test.json"), ood=ood)
-    assert len(found.splits["ood-other"]) == 20
-    assert len(found.splits["train"]) + len(found.splits["val"]) == 40
-    assert "ood-other: 5 questions are near-duplicates of test questions, and are kept" in found.notes
+    data = loaded(tmp_path, rows, test_source=str(tmp_path / "test.json"), ood=ood)
+    assert len(data.splits["ood-other"]) == 20
+    assert len(data.splits["train"]) + len(data.splits["val"]) == 40
+    assert "ood-other: 5 questions are near-duplicates of test questions, and are kept" in data.notes
 
 
 def test_identical_questions_are_one_example_and_are_counted(tmp_path: Path) -> None:
     rows = [row(n) for n in range(30)]
     twice = [*rows, {**rows[0], "question": rows[0]["question"].upper()}]
-    found = loaded(tmp_path, twice)
-    assert sum(map(len, found.splits.values())) == 30
-    assert "train: 1 rows with a repeated question left out" in found.notes
+    data = loaded(tmp_path, twice)
+    assert sum(map(len, data.splits.values())) == 30
+    assert "train: 1 rows with a repeated question left out" in data.notes
 
 
 def test_numbers_make_two_problems_of_one_wording(tmp_path: Path) -> None:
@@ -134,17 +134,17 @@ def test_likeness_one_joins_identical_questions_only() -> None:
 
 
 def test_an_empty_split_is_empty_and_says_so(tmp_path: Path) -> None:
-    found = loaded(tmp_path, [row(n) for n in range(20)], val=0)
-    assert found.splits["val"] == ()
-    assert "val: empty (0 rows were requested)" in found.notes
+    data = loaded(tmp_path, [row(n) for n in range(20)], val=0)
+    assert data.splits["val"] == ()
+    assert "val: empty (0 rows were requested)" in data.notes
     nothing = loaded(tmp_path, [])
     assert all(examples == () for examples in nothing.splits.values())
     assert "train: empty (no rows remain for it)" in nothing.notes
 
 
 def test_fewer_rows_than_asked_for_are_a_note(tmp_path: Path) -> None:
-    found = loaded(tmp_path, [row(n) for n in range(40)], train=5000, val=10, test=10)
-    assert any(note.endswith("of 5000 requested rows") for note in found.notes)
+    data = loaded(tmp_path, [row(n) for n in range(40)], train=5000, val=10, test=10)
+    assert any(note.endswith("of 5000 requested rows") for note in data.notes)
 
 
 def test_counts_are_kept_and_more_begin_with_the_same_ones(tmp_path: Path) -> None:

@@ -57,17 +57,17 @@ def test_a_comparison_asks_for_the_last_person_of_the_chain() -> None:
     for index in range(50):
         one = wordproblems.problem(python_random(index), steps=(3, 3), domains=("ages", "collections"))
         people = list(dict.fromkeys(re.findall("|".join(rf"\b{name}\b" for name in NAMES), one.question)))
-        asked = one.question.split(". ")[-1]
+        question = one.question.split(". ")[-1]
         assert len(people) == 4
-        assert people[-1] in asked
-        assert not any(person in asked for person in people[:-1])
+        assert people[-1] in question
+        assert not any(person in question for person in people[:-1])
 
 
 def test_one_question_has_many_solutions_with_the_same_answer() -> None:
     numbers = wordproblems.Chain(10, (5, -3))
-    told = {wordproblems.solution(random.Random(seed), numbers, VOICES["tutor"]) for seed in range(200)}
-    assert len(told) > 100
-    assert {numbers_of(text)[-1] for text in told} == {12}
+    rephrased = {wordproblems.solution(random.Random(seed), numbers, VOICES["tutor"]) for seed in range(200)}
+    assert len(rephrased) > 100
+    assert {numbers_of(text)[-1] for text in rephrased} == {12}
 
 
 def test_the_same_seed_gives_the_same_splits_and_another_seed_other_ones() -> None:

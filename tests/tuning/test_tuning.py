@@ -81,9 +81,9 @@ def test_a_setting_that_cannot_be_is_refused():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is there")
 def test_a_quantised_base_is_refused_before_anything_is_read_where_there_is_no_cuda(tmp_path):
-    asked = Recipe(str(tmp_path / "run"), model="no/such/model", method="lora", quantize="4bit")
+    recipe = Recipe(str(tmp_path / "run"), model="no/such/model", method="lora", quantize="4bit")
     with pytest.raises(BadRequest, match="needs a CUDA device"):
-        train(asked)
+        train(recipe)
     assert not (tmp_path / "run").exists()
 
 

@@ -25,32 +25,32 @@ def runs(tmp_path_factory, write_run, world):
 
 
 def test_the_checkpoints_that_are_compared_are_the_recommended_the_last_and_matched_ones(runs):
-    found = compare(Compare(*runs, margin=0.05))
-    kinds = [kind for pair in found.pairs for kind in pair.kinds]
+    comparison = compare(Compare(*runs, margin=0.05))
+    kinds = [kind for pair in comparison.pairs for kind in pair.kinds]
     assert sorted(kinds) == ["contrast", "last", "matched", "recommended"]
-    last = next(p for p in found.pairs if "last" in p.kinds)
+    last = next(p for p in comparison.pairs if "last" in p.kinds)
     assert (last.first, last.second) == ("low/checkpoint-1000", "high/checkpoint-1000")
     assert last.nll.low > 0.05
     assert last.p_nll < 0.05
 
 
 def test_a_contrast_has_equal_accuracy_and_different_perplexity(runs):
-    found = compare(Compare(*runs, margin=0.05))
-    pair = next(p for p in found.pairs if p.is_contrast)
+    comparison = compare(Compare(*runs, margin=0.05))
+    pair = next(p for p in comparison.pairs if p.is_contrast)
     assert pair.nll.value > 0.05
     assert pair.p_nll < 0.05
     assert abs(pair.accuracy.value) < 0.05
-    assert any("They solve equally much and differ in perplexity" in s for s in found.sentences)
+    assert any("They solve equally much and differ in perplexity" in s for s in comparison.sentences)
 
 
 def test_behaviours_count_for_the_correction_and_are_told(runs):
-    found = compare(Compare(*runs, margin=0.05))
-    last = next(p for p in found.pairs if "last" in p.kinds)
+    comparison = compare(Compare(*runs, margin=0.05))
+    last = next(p for p in comparison.pairs if "last" in p.kinds)
     assert {c.name: c.confirmed for c in last.behaviours}["ood-far"]
-    sentence = next(s for s in found.sentences if "high/checkpoint-1000" in s)
+    sentence = next(s for s in comparison.sentences if "high/checkpoint-1000" in s)
     assert "the second is worse in: ood-far: accuracy on questions" in sentence
-    tests = sum(3 - 2 * p.is_contrast + len(p.behaviours) for p in found.pairs)
-    assert any(s.startswith(f"{tests} tests were made") for s in found.sentences)
+    tests = sum(3 - 2 * p.is_contrast + len(p.behaviours) for p in comparison.pairs)
+    assert any(s.startswith(f"{tests} tests were made") for s in comparison.sentences)
 
 
 def test_one_seed_is_told_as_one_seed(runs):
@@ -61,7 +61,7 @@ def test_more_contrasts_are_more_tests(runs):
     few, many = (compare(Compare(*runs, margin=0.05, pairs=n)) for n in (0, 3))
     assert sum(p.is_contrast for p in few.pairs) == 0
     assert sum(p.is_contrast for p in many.pairs) == 3
-    one, other = (next(p for p in found.pairs if "last" in p.kinds) for found in (few, many))
+    one, other = (next(p for p in result.pairs if "last" in p.kinds) for result in (few, many))
     assert one.p_equivalent <= other.p_equivalent
     assert one.accuracy == other.accuracy
 
@@ -77,9 +77,9 @@ def test_a_run_is_not_compared_with_itself_or_with_its_copy(runs, tmp_path):
 
 
 def test_without_val_only_the_last_checkpoints_are_compared(runs):
-    found = compare(Compare(*runs, split="val"))
-    assert [p.kinds for p in found.pairs] == [("last",)]
-    assert "only the last are compared" in found.sentences[0]
+    comparison = compare(Compare(*runs, split="val"))
+    assert [p.kinds for p in comparison.pairs] == [("last",)]
+    assert "only the last are compared" in comparison.sentences[0]
 
 
 def test_runs_without_a_shared_example_are_refused(runs):
@@ -101,23 +101,23 @@ def seeds(tmp_path_factory, write_run, world):
 
 def test_over_seeds_every_seed_counts_and_the_seed_is_random(seeds):
     low, high = seeds
-    found = compare(Compare(low[0], high[0], tuple(low[1:]), tuple(high[1:]), margin=0.05))
-    rows = {(r.kind, r.name): r for r in found.over_seeds}
+    comparison = compare(Compare(low[0], high[0], tuple(low[1:]), tuple(high[1:]), margin=0.05))
+    rows = {(r.kind, r.name): r for r in comparison.over_seeds}
     nll, accuracy, far = (rows["last", name] for name in ("nll", "accuracy", "ood-far"))
     assert nll.difference.n == accuracy.difference.n == far.difference.n == 3
     assert nll.difference.low > 0.05
     assert accuracy.difference.low < 0 < accuracy.difference.high
     assert far.difference.low > 0
     assert not accuracy.shown
-    assert sum("last" in p.kinds for p in found.pairs) == 3
-    assert found.sentences[0].startswith("Over 3 seeds, the seed as a random effect")
+    assert sum("last" in p.kinds for p in comparison.pairs) == 3
+    assert comparison.sentences[0].startswith("Over 3 seeds, the seed as a random effect")
 
 
 def test_nothing_is_claimed_of_one_seed_among_several(seeds):
     low, high = seeds
-    found = compare(Compare(low[0], high[0], tuple(low[1:]), tuple(high[1:]), margin=0.05))
-    assert all(p.p_accuracy is p.p_nll is p.p_equivalent is None for p in found.pairs)
-    assert not any(c.confirmed for p in found.pairs for c in p.behaviours)
+    comparison = compare(Compare(low[0], high[0], tuple(low[1:]), tuple(high[1:]), margin=0.05))
+    assert all(p.p_accuracy is p.p_nll is p.p_equivalent is None for p in comparison.pairs)
+    assert not any(c.confirmed for p in comparison.pairs for c in p.behaviours)
 
 
 def test_seeds_come_in_pairs(seeds):

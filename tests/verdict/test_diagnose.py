@@ -24,8 +24,8 @@ def test_a_confirmed_cost_makes_the_run_over_memorized(harmful):
     assert cost.name == "ood-far"
     assert cost.difference.value > 0
     assert any(s.startswith("It does harm: ") for s in verdict.sentences)
-    (said,) = [s for s in verdict.sentences if s.startswith("ood-far: accuracy on questions of another kind")]
-    assert "points lower (95% interval" in said
+    (sentence,) = [s for s in verdict.sentences if s.startswith("ood-far: accuracy on questions of another kind")]
+    assert "points lower (95% interval" in sentence
     assert verdict.headline.endswith("and that is shown to do harm: ood-far.")
 
 
@@ -51,12 +51,12 @@ def test_a_limit_that_is_most_of_the_nll_is_warned_of_and_what_it_does_not_see_i
     assert not any("predictable" in w for w in verdict.warnings)
     lowest = min(v.nll.value for v in verdict.checkpoints if v.nll.value is not None)
     blind = diagnose(Diagnose(str(run.root), d_nll=0.6 * lowest))
-    (said,) = [w for w in blind.warnings if "predictable" in w]
-    assert "rise by 60% before that is called costly; judge with a lower --d-nll" in said
+    (sentence,) = [w for w in blind.warnings if "predictable" in w]
+    assert "rise by 60% before that is called costly; judge with a lower --d-nll" in sentence
     last = blind.checkpoints[-1]
     assert last.excess.low > 0
     assert last.regime != "over-memorized"
-    assert f"At {last.checkpoint.name} it has risen by {last.excess.value:.3f}" in said
+    assert f"At {last.checkpoint.name} it has risen by {last.excess.value:.3f}" in sentence
 
 
 def test_answers_that_were_cut_are_told_of_at_the_checkpoint_with_the_most(tmp_path, write_run, world):
@@ -70,11 +70,11 @@ def test_answers_that_were_cut_are_told_of_at_the_checkpoint_with_the_most(tmp_p
     store.write_measurements(run, rows[:4])
     assert not any("length limit" in w for w in diagnose(Diagnose(str(run.root))).warnings)
     store.write_measurements(run, rows)
-    (said,) = [w for w in diagnose(Diagnose(str(run.root))).warnings if "length limit" in w]
-    assert said.startswith(
+    (sentence,) = [w for w in diagnose(Diagnose(str(run.root))).warnings if "length limit" in w]
+    assert sentence.startswith(
         "12.0% of the answers at checkpoint-200 on val ran into the length limit (95% interval 9.0 to"
     )
-    assert "n = 400) and were read as far as they came" in said
+    assert "n = 400) and were read as far as they came" in sentence
     store.write_plan(run, replace(store.read_plan(run), decoding={"max_new_tokens": 64}))
     assert any("n = 400, --max-new-tokens 64)" in w for w in diagnose(Diagnose(str(run.root))).warnings)
 

@@ -12,16 +12,16 @@ from studies.draws import kept
 @pytest.fixture
 def run(tmp_path, write_run, world):
     """A written run whose questions have two draws each besides: right as often as the greedy one, not together."""
-    found = write_run(tmp_path, world)
-    for checkpoint in store.read_checkpoints(found):
+    run = write_run(tmp_path, world)
+    for checkpoint in store.read_checkpoints(run):
         for split in ("val", "test"):
-            if not found.unit_path(checkpoint.name, split, "samples").is_file():
+            if not run.unit_path(checkpoint.name, split, "samples").is_file():
                 continue
-            greedy = store.read_samples(found, checkpoint.name, split)
+            greedy = store.read_samples(run, checkpoint.name, split)
             draws = [greedy, *(moved(greedy, draw) for draw in (1, 2))]
             joined = type(greedy)(*(together([getattr(s, f) for s in draws]) for f in greedy.__dataclass_fields__))
-            store.write_samples(found, checkpoint.name, split, joined, weights="w", request="r")
-    return found
+            store.write_samples(run, checkpoint.name, split, joined, weights="w", request="r")
+    return run
 
 
 def moved(samples, draw):

@@ -46,9 +46,9 @@ def test_the_local_line_is_exact_on_a_line_and_never_looks_before_the_trough():
 def test_luck_is_read_off_second_differences(deviation):
     rng = np.random.default_rng(1)
     curve = 0.8 + 0.005 * rng.standard_normal(40) + deviation * rng.standard_normal(40)
-    found = luck(curve, 0.005**2 * np.eye(40), ACCURACY_GRID, ACCURACY_PRIOR)
-    assert found.deviation == pytest.approx(deviation, abs=0.008)
-    assert not found.assumed
+    result = luck(curve, 0.005**2 * np.eye(40), ACCURACY_GRID, ACCURACY_PRIOR)
+    assert result.deviation == pytest.approx(deviation, abs=0.008)
+    assert not result.assumed
     assert luck(curve[:4], np.eye(4), ACCURACY_GRID, ACCURACY_PRIOR).assumed
 
 
@@ -72,10 +72,10 @@ def test_memory_is_zero_where_train_falls_like_val_and_one_where_it_falls_alone(
     val = level * tokens
     train = np.array([1.0, 1.0, 0.1])[:, None] * val[:, rng.permutation(400)]
     order = train[0] / train[0]
-    found = memory_tests(train, tokens * order, val, tokens, base=True)
-    np.testing.assert_allclose(found.memory, [0.0, 0.9], atol=0.02)
-    assert found.p_not[0] < 0.001
-    assert found.p_memorized[1] < 0.001
+    result = memory_tests(train, tokens * order, val, tokens, base=True)
+    np.testing.assert_allclose(result.memory, [0.0, 0.9], atol=0.02)
+    assert result.p_not[0] < 0.001
+    assert result.p_memorized[1] < 0.001
 
 
 def test_accuracy_that_is_flat_is_kept_and_one_that_fell_is_lost():
@@ -93,8 +93,8 @@ def test_the_margin_is_at_most_a_tenth_of_what_is_solved():
 
 def test_chance_is_not_solved():
     curves = drawn(World(top=0.25, start=0.25, n=500), "chance")
-    found = facts(curves["val"], curves["train"], chance=0.25)
-    assert set(names(found)) == {"undecided"}
+    result = facts(curves["val"], curves["train"], chance=0.25)
+    assert set(names(result)) == {"undecided"}
 
 
 def test_probabilities_of_the_regimes_never_exceed_one():

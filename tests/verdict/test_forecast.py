@@ -13,33 +13,33 @@ RISING = World("over-memorized, minimum before the accuracy", 1000, checkpoints=
 def test_the_onset_is_foretold_with_an_interval_before_it_comes():
     (curves,) = simulated(RISING, "foretold")
     onset = costly_step(RISING)
-    found = forecast(seen(curves, 0.8 * onset))
-    assert not found.begun
-    assert found.step.low <= onset <= found.step.high
-    assert found.cumulative_lr.low <= onset * RISING.learning_rate <= found.cumulative_lr.high
-    assert "95% interval, n = 1,000" in forecast_sentence(found)
+    prediction = forecast(seen(curves, 0.8 * onset))
+    assert not prediction.begun
+    assert prediction.step.low <= onset <= prediction.step.high
+    assert prediction.cumulative_lr.low <= onset * RISING.learning_rate <= prediction.cumulative_lr.high
+    assert "95% interval, n = 1,000" in forecast_sentence(prediction)
 
 
 def test_what_has_come_is_called_come():
     (curves,) = simulated(RISING, "come")
-    found = forecast(curves)
-    assert found.begun
-    assert abs(found.step.value - costly_step(RISING)) < 80
-    assert "already" in forecast_sentence(found)
+    prediction = forecast(curves)
+    assert prediction.begun
+    assert abs(prediction.step.value - costly_step(RISING)) < 80
+    assert "already" in forecast_sentence(prediction)
 
 
 def test_a_flat_run_foretells_nothing():
     (curves,) = simulated(World("flat", 1000, checkpoints=10), "flat")
-    found = forecast(curves)
-    assert found.step.high == inf
-    assert "does not tell yet" in forecast_sentence(found) or "would not be" in forecast_sentence(found)
+    prediction = forecast(curves)
+    assert prediction.step.high == inf
+    assert "does not tell yet" in forecast_sentence(prediction) or "would not be" in forecast_sentence(prediction)
 
 
 def test_too_few_checkpoints_are_no_number_and_a_reason():
     (curves,) = simulated(World(n=50, checkpoints=FEWEST - 1), "few")
-    found = forecast(curves)
-    assert found.step.value is None
-    assert forecast_sentence(found).startswith("A forecast needs")
+    prediction = forecast(curves)
+    assert prediction.step.value is None
+    assert forecast_sentence(prediction).startswith("A forecast needs")
 
 
 def test_more_training_seen_narrows_the_interval():

@@ -7,10 +7,10 @@ from overmem.verdict.stretches import likeliest, settled
 
 
 def table(*rows):
-    found = np.full((len(rows), len(NAMES)), 0.02)
+    result = np.full((len(rows), len(NAMES)), 0.02)
     for i, (name, p) in enumerate(rows):
-        found[i, NAMES.index(name)] = p
-    return found
+        result[i, NAMES.index(name)] = p
+    return result
 
 
 def test_one_weak_checkpoint_between_others_keeps_their_name():

@@ -58,9 +58,9 @@ def test_an_over_memorized_run_is_told_from_where_it_begins():
     seen = curves([0.60, 0.42, 0.40, 0.44, 0.50, 0.56], [0.40, 0.78, 0.80, 0.80, 0.80, 0.80])
     verdicts = regimes(seen, LIMITS)
     assert named(verdicts)[-2:] == ["over-memorized"] * 2
-    found = onset(seen, verdicts, LIMITS)
-    assert found.checkpoint == "checkpoint-250"
-    assert found.step.low <= 208.3 <= found.step.high
+    estimate = onset(seen, verdicts, LIMITS)
+    assert estimate.checkpoint == "checkpoint-250"
+    assert estimate.step.low <= 208.3 <= estimate.step.high
 
 
 def test_a_flat_run_is_healthy_throughout():

@@ -28,8 +28,8 @@ KEPT = [0.40, 0.70, 0.801, 0.799, 0.80, 0.802, 0.80, 0.801]
 def test_the_rise_as_logged_is_the_difference_of_the_two_losses_that_are_shown(tmp_path):
     verdict = judged(tmp_path, rows(RISING, KEPT))
     assert verdict.severity.excess.value == pytest.approx(0.80 - 0.40)
-    (said,) = [s for s in verdict.sentences if "As logged, the loss" in s]
-    assert "is 0.400 nats higher than at checkpoint-150" in said
+    (sentence,) = [s for s in verdict.sentences if "As logged, the loss" in s]
+    assert "is 0.400 nats higher than at checkpoint-150" in sentence
     assert not any("a token of the reference" in s for s in verdict.sentences)
 
 
@@ -37,8 +37,8 @@ def test_what_another_choice_costs_has_an_interval_and_is_called_noise_where_it_
     verdict = judged(tmp_path, rows(RISING, KEPT))
     last = next(c for c in verdict.choices if c.rule == "last")
     assert last.regret.low < 0 < last.regret.high
-    said = [s for s in verdict.sentences if s.startswith("Shipping checkpoint-400 instead")]
-    assert all("within noise" in s or "leave accuracy as it is" in s for s in said)
+    sentences = [s for s in verdict.sentences if s.startswith("Shipping checkpoint-400 instead")]
+    assert all("within noise" in s or "leave accuracy as it is" in s for s in sentences)
 
 
 def test_one_evaluation_is_compared_with_nothing_and_recommended_for_no_merit(tmp_path):

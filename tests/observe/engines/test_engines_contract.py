@@ -47,13 +47,13 @@ def test_every_prompt_is_completed_once_for_each_draw_and_reported_done(engine):
     done, decoding = [], Decoding(draws=2, max_new_tokens=4)
     running = engine(EngineSettings(token_budget=64))
     running.open(CheckpointRef(Checkpoint("checkpoint-1", 1), "nowhere"), made(grouped))
-    found = list(running.complete(PromptBatch(PROMPTS, NAMES, decoding, STOPS), Hooks(done.append)))
+    completed = list(running.complete(PromptBatch(PROMPTS, NAMES, decoding, STOPS), Hooks(done.append)))
     again = list(running.complete(PromptBatch(PROMPTS, NAMES, decoding, STOPS), Hooks()))
     running.close()
-    assert sorted((c.prompt, c.draw) for c in found) == [(p, d) for p in range(3) for d in range(3)]
-    assert found == again
+    assert sorted((c.prompt, c.draw) for c in completed) == [(p, d) for p in range(3) for d in range(3)]
+    assert completed == again
     assert sum(done) == len(PROMPTS)
-    for one in found:
+    for one in completed:
         assert one.stop in ("eos", "length")
         assert len(one.token_ids) <= 4
         assert not set(one.token_ids) & set(STOPS)

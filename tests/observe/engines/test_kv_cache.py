@@ -50,8 +50,8 @@ def model(request):
 
 def drawn(model, decoding, budget, prompts=PROMPTS, names=NAMES, stop_ids=STOPS, **hooks):
     batch = PromptBatch(prompts, names, decoding, stop_ids)
-    found = completions(model, batch, token_budget=budget, hooks=Hooks(**hooks))
-    return sorted(found, key=lambda c: (c.prompt, c.draw))
+    completed = completions(model, batch, token_budget=budget, hooks=Hooks(**hooks))
+    return sorted(completed, key=lambda c: (c.prompt, c.draw))
 
 
 def generated(model, prompt, limit, stops=STOPS):
@@ -65,9 +65,9 @@ def generated(model, prompt, limit, stops=STOPS):
 
 @pytest.mark.parametrize("budget", [1, 100, 180, 4096])
 def test_greedy_completions_are_those_of_generate_however_many_rows_there_is_room_for(model, budget):
-    found = drawn(model, Decoding(max_new_tokens=LIMIT), budget)
-    assert [c.token_ids for c in found] == [generated(model, p, LIMIT) for p in PROMPTS]
-    assert len({len(c.token_ids) for c in found}) > 1
+    completed = drawn(model, Decoding(max_new_tokens=LIMIT), budget)
+    assert [c.token_ids for c in completed] == [generated(model, p, LIMIT) for p in PROMPTS]
+    assert len({len(c.token_ids) for c in completed}) > 1
 
 
 def test_greedy_completions_of_pebble_are_those_of_generate():
@@ -76,8 +76,8 @@ def test_greedy_completions_of_pebble_are_those_of_generate():
     questions = [e.question for e in wordproblems(train=1, val=10, test=1, ood=0, seed=3)["val"]]
     prompts = [tokenizer(f"Question: {q}\nAnswer:")["input_ids"] for q in questions]
     stops = (tokenizer.eos_token_id,)
-    found = drawn(pebble, Decoding(max_new_tokens=40), 500, prompts, questions, stop_ids=stops)
-    assert [c.token_ids for c in found] == [generated(pebble, p, 40, stops) for p in prompts]
+    completed = drawn(pebble, Decoding(max_new_tokens=40), 500, prompts, questions, stop_ids=stops)
+    assert [c.token_ids for c in completed] == [generated(pebble, p, 40, stops) for p in prompts]
 
 
 @pytest.mark.parametrize("budget", [1, 400])
@@ -103,9 +103,9 @@ def test_completions_of_a_model_that_takes_its_state_as_cache_params_are_those_o
     more = {"num_heads": 8, "head_dim": 8, "n_groups": 1} if kind == "Mamba2" else {}
     config = getattr(transformers, f"{kind}Config")(**sizes, **more)
     model = made(lambda: getattr(transformers, f"{kind}ForCausalLM")(config))
-    found = drawn(model, Decoding(max_new_tokens=LIMIT), 4096)
-    assert [c.token_ids for c in found] == [generated(model, p, LIMIT) for p in PROMPTS]
-    assert len({len(c.token_ids) for c in found}) > 1
+    completed = drawn(model, Decoding(max_new_tokens=LIMIT), 4096)
+    assert [c.token_ids for c in completed] == [generated(model, p, LIMIT) for p in PROMPTS]
+    assert len({len(c.token_ids) for c in completed}) > 1
 
 
 def test_no_step_takes_new_memory_for_keys_and_values(model):

@@ -39,13 +39,13 @@ def _trainer_of(base, data, root, *, kind=Trainer, lora=False, callbacks=(), **m
     rows = {s: [vars(encode(tokenizer, e)) for e in splits[s]] for s in ("train", "val")}
     rows = {s: [{"input_ids": r["prompt_ids"] + r["solution_ids"]} for r in some] for s, some in rows.items()}
     rows = {s: [r | {"labels": r["input_ids"]} for r in some] for s, some in rows.items()}
-    asked = {
+    options = {
         "max_steps": 6, "save_steps": 2, "per_device_train_batch_size": 8, "logging_steps": 1, "disable_tqdm": True,
         "remove_unused_columns": False, "learning_rate": 1e-2, "use_cpu": True, "report_to": "none",
     }  # fmt: skip
     return kind(
         model=model,
-        args=TrainingArguments(str(root), **asked | more),
+        args=TrainingArguments(str(root), **options | more),
         train_dataset=rows["train"],
         eval_dataset=rows["val"],
         data_collator=collate,
@@ -60,14 +60,14 @@ def _sft_of(base, data, root, *, kind=SFTTrainer, **more):
         {"prompt": PLAIN.replace("{question}", e.question), "completion": f" {e.solution}"}
         for e in load(data).splits["train"]
     ]
-    asked = {
+    options = {
         "max_steps": 6, "save_steps": 2, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2,
         "logging_steps": 2, "disable_tqdm": True, "learning_rate": 1e-2, "use_cpu": True, "bf16": False,
         "report_to": "none",
     }  # fmt: skip
     return kind(
         model=str(base),
-        args=SFTConfig(str(root), **asked | more),
+        args=SFTConfig(str(root), **options | more),
         train_dataset=Dataset.from_list(rows),
         peft_config=LoraConfig(r=2, lora_dropout=0.3, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"),
     )
@@ -103,9 +103,9 @@ def logged():
     """The callback's rows of the Trainer's log, or the others, without what the clock decides."""
 
     def rows(trainer, *, ours):
-        found = [row for row in trainer.state.log_history if ("eval_overmem_val_nll" in row) == ours]
+        result = [row for row in trainer.state.log_history if ("eval_overmem_val_nll" in row) == ours]
         changing = ("runtime", "per_second", "seconds", "flos")
-        return [{k: v for k, v in row.items() if not k.endswith(changing)} for row in found]
+        return [{k: v for k, v in row.items() if not k.endswith(changing)} for row in result]
 
     return rows
 

@@ -21,13 +21,13 @@ def test_an_audit_with_nothing_said_finds_all_of_it_standing(base, data, tmp_pat
     trainer = watched(make(tmp_path / "run"), template=PLAIN)
     trainer.train()
     assert steps(trainer) == [0, 2, 4, 6]
-    said = []
-    done = audit(Audit(str(tmp_path / "run")), say=said.append)
+    lines = []
+    done = audit(Audit(str(tmp_path / "run")), say=lines.append)
     assert done.already_done == 4 * 3  # base and 3 checkpoints: scores of val and train, answers to val
     assert done.computed == 4 * 3  # answers to train, scores and answers of test
     assert not done.failures
-    asked = {"data": data_yaml(data, tmp_path), "base": str(base), "template": PLAIN, "rows": 6, "side_rows": 4}
-    fresh = audit(Audit(str(tmp_path / "run"), out=str(tmp_path / "out"), max_new_tokens=8, **asked))
+    options = {"data": data_yaml(data, tmp_path), "base": str(base), "template": PLAIN, "rows": 6, "side_rows": 4}
+    fresh = audit(Audit(str(tmp_path / "run"), out=str(tmp_path / "out"), max_new_tokens=8, **options))
     assert fresh.already_done == 0
     for ours, theirs in zip(done.measurements, fresh.measurements, strict=True):
         assert (ours.checkpoint, ours.metric, ours.n) == (theirs.checkpoint, theirs.metric, theirs.n)
@@ -126,11 +126,11 @@ def test_diagnose_needs_no_audit_after_it(tmp_path, trainer_of, watched):
 
 
 def test_an_audit_under_way_is_left_alone(tmp_path, trainer_of, watched, steps):
-    said = []
-    trainer = watched(trainer_of(tmp_path), answers=False, say=said.append)
+    lines = []
+    trainer = watched(trainer_of(tmp_path), answers=False, say=lines.append)
     with store.locked(store.open_run(tmp_path)):
         trainer.train()
-    assert any("another overmem process" in line for line in said)
+    assert any("another overmem process" in line for line in lines)
     assert steps(trainer) == [0, 2, 4, 6]
     assert not (tmp_path / "overmem" / "plan.json").exists()
 

@@ -66,7 +66,7 @@ def test_the_nll_is_plain_whatever_is_trained_on(tmp_path, trainer_of, watched, 
         trainer.train()
         nll[loss] = [row["eval_overmem_val_nll"] for row in logged(trainer, ours=True)]
     assert nll["nll"][0] == nll["mar"][0] == nll["focal"][0]
-    assert len({values[1] for values in nll.values()}) == 3
+    assert len({namespace[1] for namespace in nll.namespace()}) == 3
 
 
 @pytest.mark.parametrize("make", ["trainer_of", "sft_of"], indirect=True)
@@ -122,10 +122,10 @@ def test_the_trainer_chooses_its_best_model_by_it(tmp_path, trainer_of, watched,
 
 
 def test_no_time_is_no_number_and_a_sentence(tmp_path, trainer_of, watched):
-    said = []
-    trainer = watched(trainer_of(tmp_path, eval_strategy="steps", eval_steps=2), seconds=1e-9, say=said.append)
+    lines = []
+    trainer = watched(trainer_of(tmp_path, eval_strategy="steps", eval_steps=2), seconds=1e-9, say=lines.append)
     trainer.train()
-    assert any("val nll: 0 of 6 examples, then the time was over" in line for line in said)
+    assert any("val nll: 0 of 6 examples, then the time was over" in line for line in lines)
     assert not any("eval_overmem_val_nll" in row for row in trainer.state.log_history)
     assert math.isnan(trainer.evaluate()["eval_overmem_val_nll"])
     assert audit(Audit(str(tmp_path))).already_done == 0
@@ -145,9 +145,9 @@ def test_the_scripts_of_the_documents_run_as_they_stand(base, data_file, tmp_pat
         settings = {"max_steps": 2, "save_steps": 1, "report_to": "none", "disable_tqdm": True, "use_cpu": True}
         args = SFTConfig(f"run of {Path(name).stem}", bf16=False, **settings)
         model = AutoModelForCausalLM.from_pretrained(base)
-        given = {"SFTTrainer": SFTTrainer, "model": model, "args": args, "rows": Dataset.from_list(rows)}
-        given["trainer"] = SFTTrainer(model=model, args=args, train_dataset=given["rows"])
-        exec(script, given)
-        if not given["trainer"].state.global_step:
-            given["trainer"].train()
-        assert steps(given["trainer"]) == [0, 1, 2]
+        namespace = {"SFTTrainer": SFTTrainer, "model": model, "args": args, "rows": Dataset.from_list(rows)}
+        namespace["trainer"] = SFTTrainer(model=model, args=args, train_dataset=namespace["rows"])
+        exec(script, namespace)
+        if not namespace["trainer"].state.global_step:
+            namespace["trainer"].train()
+        assert steps(namespace["trainer"]) == [0, 1, 2]

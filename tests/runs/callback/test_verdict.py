@@ -51,9 +51,9 @@ def trainer_with(base, data_file, tmp_path, monkeypatch):
     """A real training of ten steps, saved every second, whose measurements are planted."""
 
     def make(curve, train_nll=None, callbacks=(), **more):
-        given, arguments = {}, {"max_steps": 10}
+        overrides, arguments = {}, {"max_steps": 10}
         for key, value in more.items():
-            (arguments if key in ("save_total_limit", "eval_strategy", "eval_steps") else given)[key] = value
+            (arguments if key in ("save_total_limit", "eval_strategy", "eval_steps") else overrides)[key] = value
         nll, accuracy, train = iter(curve["nll"]), iter(curve["accuracy"]), iter(curve.get("train", ()))
 
         def measured(model, watch, plan, *, token_budget):
@@ -79,67 +79,69 @@ def trainer_with(base, data_file, tmp_path, monkeypatch):
             processing_class=tokenizer,
             callbacks=list(callbacks),
         )  # fmt: skip
-        said = []
+        lines = []
         parts = load(Data(str(data_file), train=8, val=64, test=8)).splits
         data = {"train": parts["train"], "val": parts["val"]}
-        asked = {"data": data, "rows": 64, "side_rows": 16, "max_new_tokens": 8, "answers": True, "margin": 0.1}
-        trainer.add_callback(OvermemCallback(trainer, say=said.append, **asked | given))
-        return trainer, said
+        options = {"data": data, "rows": 64, "side_rows": 16, "max_new_tokens": 8, "answers": True, "margin": 0.1}
+        trainer.add_callback(OvermemCallback(trainer, say=lines.append, **options | overrides))
+        return trainer, lines
 
     return make
 
 
 def test_it_warns_at_the_onset_once_with_the_step_and_what_to_ship(trainer_with):
-    trainer, said = trainer_with(OVER_MEMORIZED)
+    trainer, messages = trainer_with(OVER_MEMORIZED)
     trainer.train()
-    assert len(said) == 1
-    assert said[0].startswith("Over-memorization is first shown at checkpoint-6; it began near step ")
-    assert said[0].endswith("Now at step 6; of all so far, checkpoint-4 is the one to ship.")
+    assert len(messages) == 1
+    assert messages[0].startswith("Over-memorization is first shown at checkpoint-6; it began near step ")
+    assert messages[0].endswith("Now at step 6; of all so far, checkpoint-4 is the one to ship.")
     assert trainer.state.global_step == 10
 
 
 @pytest.mark.parametrize("curve", [HEALTHY, STILL_LEARNING])
 def test_it_neither_warns_nor_stops_where_there_is_no_reason(trainer_with, curve):
-    trainer, said = trainer_with(curve, stop=True)
+    trainer, messages = trainer_with(curve, stop=True)
     trainer.train()
     assert trainer.state.global_step == 10
-    assert not said or curve is STILL_LEARNING
+    assert not messages or curve is STILL_LEARNING
 
 
 def test_a_val_split_that_was_cut_out_of_training_rows_is_told_once(trainer_with, data_file):
-    trainer, said = trainer_with(HEALTHY, data=Data(str(data_file), train=8, val=64, test=8))
+    trainer, messages = trainer_with(HEALTHY, data=Data(str(data_file), train=8, val=64, test=8))
     trainer.train()
-    assert len(said) == 1
-    assert said[0].startswith("val: ")
-    assert "no separate rows" in said[0]
+    assert len(messages) == 1
+    assert messages[0].startswith("val: ")
+    assert "no separate rows" in messages[0]
 
 
 def test_it_stops_the_training_if_asked(trainer_with):
-    trainer, said = trainer_with(OVER_MEMORIZED, stop=True)
+    trainer, messages = trainer_with(OVER_MEMORIZED, stop=True)
     trainer.train()
     assert trainer.state.global_step == 6
-    assert len(said) == 1
+    assert len(messages) == 1
 
 
 def test_it_stops_at_an_evaluation_that_is_no_save_too(trainer_with):
-    trainer, said = trainer_with(OVER_MEMORIZED, stop=True, when="evaluate", eval_strategy="steps", eval_steps=1)
+    trainer, messages = trainer_with(OVER_MEMORIZED, stop=True, when="evaluate", eval_strategy="steps", eval_steps=1)
     trainer.train()
     assert trainer.state.global_step == 3
-    assert "checkpoint-3" in said[0]
+    assert "checkpoint-3" in messages[0]
 
 
 def test_without_answers_it_says_only_that_perplexity_is_costly(trainer_with):
-    trainer, said = trainer_with(OVER_MEMORIZED, answers=False)
+    trainer, messages = trainer_with(OVER_MEMORIZED, answers=False)
     trainer.train()
-    assert len(said) == 1
-    assert said[0].startswith("At step 6 the perplexity of val is costly: 0.150 nats per token above its minimum (95%")
-    assert "only answers can tell" in said[0]
+    assert len(messages) == 1
+    assert messages[0].startswith(
+        "At step 6 the perplexity of val is costly: 0.150 nats per token above its minimum (95%"
+    )
+    assert "only answers can tell" in messages[0]
 
 
 def test_too_few_questions_are_told_at_the_beginning(trainer_with):
-    trainer, said = trainer_with(OVER_MEMORIZED, margin=0.01, stop=True)
+    trainer, messages = trainer_with(OVER_MEMORIZED, margin=0.01, stop=True)
     trainer.train()
-    assert said == [
+    assert messages == [
         "64 val questions can never show that accuracy is kept within 0.01, so no onset will be seen; 94 could: "
         "OvermemCallback(rows=), or a larger margin="
     ]
@@ -147,9 +149,9 @@ def test_too_few_questions_are_told_at_the_beginning(trainer_with):
 
 
 def test_another_distribution_is_not_called_memorization(trainer_with):
-    trainer, said = trainer_with(OVER_MEMORIZED, train_nll=3.0, stop=True)
+    trainer, messages = trainer_with(OVER_MEMORIZED, train_nll=3.0, stop=True)
     trainer.train()
-    assert said == []
+    assert messages == []
     assert trainer.state.global_step == 10
 
 

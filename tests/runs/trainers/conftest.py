@@ -46,12 +46,12 @@ def sft(base, pairs, tmp_path):
 @pytest.fixture(scope="module")
 def rows(base, pairs):
     """Tokenised rows, only the completion labelled."""
-    tokenizer, found = AutoTokenizer.from_pretrained(base), []
+    tokenizer, result = AutoTokenizer.from_pretrained(base), []
     for pair in pairs:
         prompt, solution = (tokenizer(pair[part])["input_ids"] for part in ("prompt", "completion"))
         labels = [-100] * len(prompt) + solution
-        found.append({"input_ids": prompt + solution, "attention_mask": [1] * len(labels), "labels": labels})
-    return found
+        result.append({"input_ids": prompt + solution, "attention_mask": [1] * len(labels), "labels": labels})
+    return result
 
 
 @pytest.fixture

@@ -52,11 +52,11 @@ def test_four_batches_of_one_are_one_batch_of_four(plain, loss):
 def test_evaluation_is_plain_nll_whatever_the_training_loss_is(plain, rows, loss):
     trainer = plain(with_loss(Trainer, loss), per_device_eval_batch_size=8)
     expected = nll_of(trainer, rows[16:])
-    found = trainer.evaluate()
-    assert found["eval_nll"] == pytest.approx(expected, rel=1e-5)
-    assert found["eval_loss"] == pytest.approx(expected, rel=1e-5)
-    assert 0 < found["eval_label_probability"] < 1
-    assert logged(trainer, "eval_nll")[-1] == found["eval_nll"]
+    metrics = trainer.evaluate()
+    assert metrics["eval_nll"] == pytest.approx(expected, rel=1e-5)
+    assert metrics["eval_loss"] == pytest.approx(expected, rel=1e-5)
+    assert 0 < metrics["eval_label_probability"] < 1
+    assert logged(trainer, "eval_nll")[-1] == metrics["eval_nll"]
 
 
 def test_evaluation_makes_no_logits_unless_metrics_ask_for_them(plain, rows):
@@ -67,8 +67,8 @@ def test_evaluation_makes_no_logits_unless_metrics_ask_for_them(plain, rows):
         kept = prediction.label_ids[:, 1:] != -100
         return {"accuracy": float(hits[kept].mean())}
 
-    asked = plain(with_loss(Trainer, "mar"), more={"compute_metrics": metrics})
-    np.testing.assert_allclose(logged(asked, "eval_accuracy"), logged(asked, "eval_token_accuracy"), rtol=1e-6)
+    trainer = plain(with_loss(Trainer, "mar"), more={"compute_metrics": metrics})
+    np.testing.assert_allclose(logged(trainer, "eval_accuracy"), logged(trainer, "eval_token_accuracy"), rtol=1e-6)
     trainer = plain(with_loss(Trainer, "mar"))
     trainer.model.lm_head.register_forward_hook(lambda *_: seen.append(1))
     assert trainer.evaluate()["eval_nll"] == pytest.approx(nll_of(trainer, rows[16:]), rel=1e-5)
@@ -177,11 +177,11 @@ def test_a_function_of_ones_own_is_a_loss(plain):
 def test_the_script_in_the_documentation_runs(base, pairs, tmp_path):
     text = (Path(__file__).parents[3] / "docs" / "training.md").read_text()
     arguments = {"bf16": False, "max_length": 96}
-    given = {
+    namespace = {
         "model": AutoModelForCausalLM.from_pretrained(base),
         "args": trl.SFTConfig(str(tmp_path), **COMMON | arguments),
         "rows": Dataset.from_list(pairs),
     }
-    given["model"].config._name_or_path = str(base)
-    exec(re.search(r"```python\n(.+?)```", text, re.S)[1], given)
-    assert len(logged(given["trainer"], "label_probability")) == 4
+    namespace["model"].config._name_or_path = str(base)
+    exec(re.search(r"```python\n(.+?)```", text, re.S)[1], namespace)
+    assert len(logged(namespace["trainer"], "label_probability")) == 4

@@ -269,11 +269,11 @@ def test_metrics_of_other_names_are_named_and_else_asked_about(tmp_path):
         for r in rows()
     ]
     as_trainer_state(tmp_path, entries)
-    (asked,) = [w for w in read_logged(tmp_path).warnings if "--accuracy-metric" in w]
-    assert "eval_gsm8k_pass@1" in asked
-    found = read_logged(tmp_path, nll="held_out_nll", accuracy="eval_gsm8k_pass@1")
-    assert found.nll.tolist() == NLL
-    assert found.accuracy.tolist() == pytest.approx(ACCURACY)
-    assert not any("--accuracy-metric" in w for w in found.warnings)
+    (warning,) = [w for w in read_logged(tmp_path).warnings if "--accuracy-metric" in w]
+    assert "eval_gsm8k_pass@1" in warning
+    curves = read_logged(tmp_path, nll="held_out_nll", accuracy="eval_gsm8k_pass@1")
+    assert curves.nll.tolist() == NLL
+    assert curves.accuracy.tolist() == pytest.approx(ACCURACY)
+    assert not any("--accuracy-metric" in w for w in curves.warnings)
     with pytest.raises(BadRequest, match=r"unknown metric 'pass'.*eval_gsm8k_pass@1"):
         diagnose(Diagnose(str(tmp_path), accuracy_metric="pass"))
