@@ -2,6 +2,8 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -10,8 +12,10 @@ from overmem import statistics
 from overmem.records import Estimate
 from overmem.verdict.facts import Facts, facts
 from overmem.verdict.leaning import leanings, probabilities
+from overmem.verdict.mismatch import mismatch
 from overmem.verdict.naming import names
 from overmem.verdict.stretches import settled
+from studies.memo import remembered
 from studies.worlds import Truth, World, drawn, truth
 
 
@@ -48,13 +52,20 @@ class Judgements:
 def judged(world: World, seed: object) -> Facts:
     """One run of a world, tested."""
     curves = drawn(world, seed, splits=("val", "train"))
-    found = facts(curves["val"], curves.get("train"))
+    val, train = curves["val"], curves.get("train")
+    unlike = world.shift != 0 and bool(mismatch(train, val).differs)
+    found = facts(val, train, chance=world.chance, unlike=unlike)
     assert found is not None
     return found
 
 
-def judgements(world: World, runs: int) -> Judgements:
-    """Judge `runs` seeded runs."""
+def judgements(world: World, runs: int, folder: Path | None = None) -> Judgements:
+    """Judge `runs` seeded runs, or read what was kept in `folder` by the same rule."""
+    last, leant, *rest = remembered(folder, (world, runs), lambda: _counts(world, runs))
+    return Judgements(world, runs, Counter(last), Counter(leant), *rest)
+
+
+def _counts(world: World, runs: int) -> list[Any]:
     true = truth(world)
     last: Counter[str] = Counter()
     leant: Counter[str] = Counter()
@@ -69,7 +80,7 @@ def judgements(world: World, runs: int) -> Judgements:
         false += bool((called & ~true.over_memorized).any())
         kept += bool(tests.accuracy.p_kept[-1] < 0.05)
         back += alternates(named)
-    return Judgements(world, runs, last, leant, false, kept, back)
+    return [last, leant, false, kept, back]
 
 
 def alternates(named: tuple[str, ...]) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from overmem.records import Estimate
 from studies.judgements import Judgements, judgements, right
@@ -21,8 +22,8 @@ NULLS = (
     "over-memorized",
 )
 """Kinds of run laid over every condition: none may be called over-memorized where it is not."""
-MANY = 50
-"""Checkpoints from which a cell gets a quarter of the runs."""
+MANY = 200
+"""Checkpoints from which a cell gets half of the runs."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,11 @@ def promises() -> list[Promise]:
     return found
 
 
-def promise_table(runs: int) -> str:
+def promise_table(runs: int, folder: Path | None = None) -> str:
     """Each line, measured."""
     rows = []
     for promise in promises():
-        share = _share(promise, runs)
+        share = _share(promise, runs, folder)
         limit = (
             f"at most {100 * promise.most:.0f}"
             if promise.most is not None
@@ -99,8 +100,8 @@ def promise_table(runs: int) -> str:
     return table(("line", "limit, %", "measured, % (95% interval)", "held"), rows)
 
 
-def _share(promise: Promise, runs: int) -> Estimate:
-    found = judgements(promise.world, runs)
+def _share(promise: Promise, runs: int, folder: Path | None) -> Estimate:
+    found = judgements(promise.world, runs, folder)
     return found.rate(promise.count(found))
 
 
@@ -122,14 +123,19 @@ def laid_over(kind: str, condition: str) -> World:
     return replace(SHAPES[kind], **changes)  # type: ignore[arg-type]
 
 
-def alarm_table(runs: int, kinds: Sequence[str] = NULLS, conditions: Sequence[str] = tuple(CONDITIONS)) -> str:
+def alarm_table(
+    runs: int,
+    kinds: Sequence[str] = NULLS,
+    conditions: Sequence[str] = tuple(CONDITIONS),
+    folder: Path | None = None,
+) -> str:
     """False alarms in every world: of the run, of any checkpoint, and whether a regime comes back."""
     rows = []
     for condition in conditions:
         for kind in kinds:
             world = laid_over(kind, condition)
-            count = max(runs // 4, 5) if world.checkpoints >= MANY else runs
-            found = judgements(world, count)
+            count = max(runs // 2, 5) if world.checkpoints >= MANY else runs
+            found = judgements(world, count, folder)
             false = 0 if truth(world).over_memorized[-1] else found.decided("over-memorized")
             named = found.rate(found.decided(*_right(world))), found.rate(found.decided_or_leaning(*_right(world)))
             rows.append(

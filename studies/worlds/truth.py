@@ -23,6 +23,7 @@ class Truth:
     """Nll over that of the trough, minus 1; 0 before it."""
     costly: Bool[np.ndarray, " checkpoints"]
     kept: Bool[np.ndarray, " checkpoints"]
+    """Within the margin of the best; nowhere where the run only guesses."""
     memorized: Bool[np.ndarray, " checkpoints"]
     margin: float
     onset: float | None
@@ -52,10 +53,11 @@ def truth(world: World, *, rise: float = 0.15, nats: float = 0.5, margin: float 
         return np.asarray((above > rise * surprise[trough]) & (above * world.tokens > nats))
 
     costly = costs(surprise) & (t > t[trough])
-    kept = right > right.max() - margin
+    solvable = bool(right.max() > world.chance + margin)
+    kept = (right > right.max() - margin) & solvable
     memorized = mu > 0.5
     fine = np.linspace(t[0], 1, 5001)
-    both = costs(nll(world, fine)) & (fine > t[trough]) & (accuracy(world, fine) > right.max() - margin)
+    both = costs(nll(world, fine)) & (fine > t[trough]) & (accuracy(world, fine) > right.max() - margin) & solvable
     onset = None
     if both[-1]:
         first = len(both) - int((~both[::-1]).argmax()) if (~both).any() else 0
@@ -65,6 +67,8 @@ def truth(world: World, *, rise: float = 0.15, nats: float = 0.5, margin: float 
     climbing = right - accuracy(world, np.maximum(t[trough] + (t - t[trough]) * 2 / 3, t[0])) > margin
     names = tuple(
         _named(c, k, m, bool(later[i] > right[i] + margin), bool(falling[i]), bool(climbing[i]))
+        if solvable
+        else "undecided"
         for i, (c, k, m) in enumerate(zip(costly, kept, memorized, strict=True))
     )
     relative = np.where(t > t[trough], surprise / surprise[trough] - 1, 0.0)

@@ -58,5 +58,7 @@ class World:
     """Share of questions that are never right."""
     heavy: bool = False
     """Nll noise of Student's t with three degrees of freedom, and a few examples that carry most of the rise."""
+    chance: float = 0.0
+    """Accuracy of a guess."""
     base: bool = True
     train: bool = True

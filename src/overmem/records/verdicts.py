@@ -28,7 +28,7 @@ class CheckpointTests:
     lost: bool = False
     """Accuracy is below it by more than the margin."""
     climbing: bool = False
-    """Accuracy has risen by more than the margin over the second half of the time since the trough of the nll."""
+    """Accuracy has risen by more than the margin over the last third of the time since the trough of the nll."""
     falls_short: bool = False
     """The estimate of accuracy is below the plateau by more than the margin."""
     still_falling: bool = False

@@ -125,10 +125,10 @@ def accuracy_tests(
         lost = np.where(same, -np.inf, -z - np.where(alone, np.maximum(margin / error, outlier), margin / error))
         p_lost += weight * np.minimum(1, SEARCHED * stdtr(freedom, -lost.max(1)))
         rise = own - climb
-        spread = np.einsum("ij,jk,ik->i", rise, covariance, rise) + value**2 * (rise**2).sum(1)
+        spread = _squares(rise, covariance) + value**2 * (rise**2).sum(1)
         p_climbing += weight * stdtr(freedom, -(rise @ means - margin) / np.sqrt(np.maximum(spread, 1e-12)))
     against = own - plateau
-    total = np.einsum("ij,jk,ik->i", against, covariance, against) + known.deviation**2 * (against**2).sum(1)
+    total = _squares(against, covariance) + known.deviation**2 * (against**2).sum(1)
     lucky_part = known.deviation**2 * (against**2).sum(1)
     error = np.sqrt(np.maximum(sampling + known.deviation**2 * lucky, 1e-12))
     level_of = float(ndtri(1 - alpha))
@@ -187,17 +187,21 @@ def _own(
 def _alike(
     means: Float[np.ndarray, " checkpoints"], total: np.ndarray, rows: np.ndarray
 ) -> Bool[np.ndarray, " checkpoints"]:
-    """Whether Cochran's Q lets the checkpoints of each row be pooled."""
-    alike = np.ones(len(rows), dtype=bool)
-    for i, row in enumerate(rows):
-        place = np.flatnonzero(row)
-        if len(place) < 2:
-            continue
-        change = np.diff(np.eye(len(place)), axis=0)
-        seen = change @ means[place]
-        q = seen @ np.linalg.solve(change @ total[np.ix_(place, place)] @ change.T, seen)
-        alike[i] = chdtrc(len(place) - 1, q) >= HOMOGENEOUS
-    return alike
+    """Whether Cochran's Q lets the checkpoints of each row, of one width, be pooled."""
+    width = int(np.count_nonzero(rows[0]))
+    if width < 2:
+        return np.ones(len(rows), dtype=bool)
+    place = np.argmax(rows > 0, axis=1)[:, None] + np.arange(width)
+    change = np.diff(np.eye(width), axis=0)
+    seen = means[place] @ change.T  # checkpoints, differences
+    errors = change @ total[place[:, :, None], place[:, None]] @ change.T  # checkpoints, differences, differences
+    q = (seen * np.linalg.solve(errors, seen[..., None])[..., 0]).sum(1)
+    return np.asarray(chdtrc(width - 1, q) >= HOMOGENEOUS)
+
+
+def _squares(rows: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Variance of each row of weights."""
+    return np.asarray((rows @ covariance * rows).sum(1))
 
 
 def _plateau(
@@ -206,7 +210,7 @@ def _plateau(
     """Weights of the plateau: stretches by how near they come to the best of them, short ones handicapped."""
     total = covariance + known.deviation**2 * np.eye(len(means))
     d = rows - rows.mean(0)
-    error = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", d, total, d), 1e-10))
+    error = np.sqrt(np.maximum(_squares(d, total), 1e-10))
     values = rows @ means - np.array(HANDICAP)[blocks.astype(int) - 1] * error
     weights = np.exp((values - values.max()) / (SOFTNESS * float(np.median(error))))
     weights = weights / weights.sum() @ rows

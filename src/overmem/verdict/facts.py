@@ -184,4 +184,4 @@ def facts_of_curve(
 
 def _solvable(held: AccuracyTests, chance: float) -> bool:
     lowest = held.level - 1.645 * held.level_stderr
-    return bool(lowest > chance + held.margin / 2 and held.level > chance + held.margin)
+    return bool(lowest > chance + (held.margin if chance else held.margin / 2) and held.level > chance + held.margin)

@@ -57,7 +57,7 @@ def luck(
         return Luck(grid, usual / usual.sum(), True)
     change = second_differences(count)
     seen = change @ values
-    sampling = np.maximum(np.einsum("ij,jk,ik->i", change, covariance, change), 0.0)
+    sampling = np.maximum((change @ covariance * change).sum(1), 0.0)
     own = (change**2).sum(1)
     variance = sampling[None] + grid[:, None] ** 2 * own[None] + 1e-12
     straight, bent = _normal(seen, variance), _normal(seen, variance * BEND**2)

@@ -89,7 +89,7 @@ def rise_tests(
         if smooth:
             own[: place + 1] = rows[: place + 1]
         d = own - bottom
-        variance = np.einsum("ij,jk,ik->i", d, covariance, d) + value**2 * (d**2).sum(1)
+        variance = (d @ covariance * d).sum(1) + value**2 * (d**2).sum(1)
         error = np.sqrt(np.maximum(variance, 1e-12))
         candidates = max(count / (2 * unit(count)) if smooth else count / 3, 2.0)
         lowest = float(ndtri((candidates - 0.375) / (candidates + 0.25)))
