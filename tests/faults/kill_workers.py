@@ -1,0 +1,269 @@
+"""SIGKILL for random workers, and now and then for the launcher, over audits of one run until so many were killed.
+
+    python tests/faults/kill_workers.py --kills 200 --fork
+
+Every audit that comes to its end is compared with one by a single process that nobody disturbed: observations,
+measurements and verdict have to be equal to the last digit, and no lease may be left. While audits run, the age of
+every lease (time since its last heartbeat) is noted. A launcher that was killed is started again, as a user would.
+
+`--fork` starts workers and launchers as forks of a process that has the libraries loaded, which is the same to the
+queue and saves the seconds that each start takes.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import polars as pl
+import psutil
+import torch
+from safetensors.torch import load_file, save_file
+
+from overmem.audit import Audit, audit
+from overmem.audit.executors import Fleet, WorkersEnded
+from overmem.audit.worker import work
+from overmem.audit.worker_options import Worker
+from overmem.diagnose import Diagnose, diagnose
+
+LAUNCHER_SHARE = 0.1
+"""Of the kills, how many hit the launcher."""
+
+
+@dataclass
+class Storm:
+    """What happened."""
+
+    kills: int = 0
+    launchers: int = 0
+    """Of the kills, those of a launcher."""
+    holding: int = 0
+    """Of the kills, those while some unit was held."""
+    audits: int = 0
+    """Audits that came to their end."""
+    unequal: list[str] = field(default_factory=list)
+    """What differed from the undisturbed audit."""
+    leases_left: int = 0
+    """Leases that an audit left when it ended."""
+    oldest_beat: float = 0.0
+    """Seconds since the last heartbeat of the most neglected lease, while an audit ran."""
+
+
+def storm(options: Audit, kills: int, *, fork: bool, seed: int, pause: tuple[float, float], say) -> Storm:
+    """Kill until `kills` were killed.
+
+    Args:
+        options: the audit; `workers` of it are started.
+        kills: how many processes to kill.
+        fork: whether processes are forks of this one.
+        seed: fixes what is killed, and after which pause.
+        pause: seconds between two kills, from and to.
+        say: called with a line when an audit has ended.
+    """
+    draw, seen, run = random.Random(seed), Storm(), Path(options.run)
+    home = run / "overmem"
+    calm = replace(options, out=str(run.parent / "calm"), workers=1)
+    if not (run.parent / "calm" / "verdict.json").is_file():
+        audited(calm)
+    while seen.kills < kills:
+        shutil.rmtree(home, ignore_errors=True)
+        while True:
+            launcher = start(options, fork=fork)
+            while running(launcher):
+                time.sleep(draw.uniform(*pause))
+                watch_leases(home, seen)
+                if seen.kills < kills and running(launcher):
+                    kill_one(launcher, home, draw, seen)
+            if launcher.exit == 0:
+                break
+        seen.audits += 1
+        seen.unequal += differences(run.parent / "calm", home)
+        seen.leases_left += len(list(home.glob("**/*.lease")))
+        say(f"{seen.kills} killed, {seen.audits} audits ended, {len(seen.unequal)} differences")
+    return seen
+
+
+def audited(options: Audit) -> None:
+    """An audit and its verdict, as the command makes them."""
+    audit(options)
+    diagnose(Diagnose(options.run, out=options.out, save=True))
+
+
+@dataclass
+class Launched:
+    """A launcher, by its process number; `exit` is its exit code once it has ended."""
+
+    pid: int
+    exit: int | None = None
+
+
+def start(options: Audit, *, fork: bool) -> Launched:
+    """A launcher with its workers."""
+    if fork:
+        return Launched(forked_process(lambda: audited(replace(options, executor="kill_workers:forked"))))
+    flags = []
+    for name, value in asdict(options).items():
+        if value not in (None, (), False) and name != "run":
+            values = value if isinstance(value, tuple) else (value,)
+            flags += [f"--{name.replace('_', '-')}", *map(str, values)]
+    command = [sys.executable, "-m", "overmem", "audit", options.run, *flags]
+    return Launched(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid)
+
+
+def running(launcher: Launched) -> bool:
+    """Whether a launcher runs; notes its exit code when it does not."""
+    if launcher.exit is None:
+        pid, status = os.waitpid(launcher.pid, os.WNOHANG)
+        launcher.exit = os.waitstatus_to_exitcode(status) if pid else None
+    return launcher.exit is None
+
+
+def kill_one(launcher: Launched, home: Path, draw: random.Random, seen: Storm) -> None:
+    """SIGKILL for one worker of a launcher, or for the launcher."""
+    with suppress(psutil.Error, ProcessLookupError):
+        children = [p.pid for p in psutil.Process(launcher.pid).children() if p.status() != psutil.STATUS_ZOMBIE]
+        is_launcher = draw.random() < LAUNCHER_SHARE
+        if not children and not is_launcher:
+            return
+        held = bool(list(home.glob("observations/*/.*.lease")))
+        os.kill(launcher.pid if is_launcher else draw.choice(sorted(children)), signal.SIGKILL)
+        seen.kills += 1
+        seen.launchers += is_launcher
+        seen.holding += held
+
+
+def watch_leases(home: Path, seen: Storm) -> None:
+    """Note how long ago the most neglected lease was touched."""
+    for path in home.glob("observations/*/.*.lease"):
+        with suppress(FileNotFoundError):
+            seen.oldest_beat = max(seen.oldest_beat, time.time() - path.stat().st_mtime)
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """The files of two audits of one run that are not equal to the last digit."""
+    names = {str(p.relative_to(home)) for home in (one, other) for p in home.glob("**/*.parquet")}
+    unequal = []
+    for name in sorted(names):
+        try:
+            same = pl.read_parquet(one / name).equals(pl.read_parquet(other / name))
+        except OSError:
+            same = False
+        unequal += [] if same else [name]
+    verdicts = [json.loads((home / "verdict.json").read_text()) for home in (one, other)]
+    return unequal + (["verdict.json"] if verdicts[0] != verdicts[1] else [])
+
+
+def forked_process(action) -> int:
+    """The number of a fork of this process that does `action` and exits."""
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        action()
+        code = 0
+    except BaseException as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def forked(launch) -> "ForkedFleet":
+    """An executor whose workers are forks of the launcher."""
+    fleet = ForkedFleet(launch)
+    for number in range(launch.workers):
+        fleet.start(number)
+    return fleet
+
+
+@dataclass
+class ForkedFleet(Fleet):
+    """Forks of the launcher, started again when they are killed."""
+
+    launch: object
+    alive: dict[int, int] = field(default_factory=dict)
+
+    def start(self, number: int) -> None:
+        """Start one worker."""
+        parent, launch = os.getpid(), self.launch
+        options = Worker(str(launch.run.root), out=str(launch.run.home), device="cpu", parent_pid=parent)
+        self.alive[forked_process(lambda: work(options))] = number
+
+    def tend(self, done: int) -> int:
+        """Start killed workers again."""
+        for pid in list(self.alive):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                number = self.alive.pop(pid)
+                if os.waitstatus_to_exitcode(status) != 0:
+                    self.start(number)
+        if not self.alive:
+            raise WorkersEnded("all workers have ended before the work")
+        return len(self.alive)
+
+    def close(self) -> None:
+        """Wait for the workers, which end by themselves."""
+        for pid in self.alive:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+            os.waitpid(pid, 0)
+
+
+def make_run(folder: Path, checkpoints: int) -> Audit:
+    """A run of a tiny model with checkpoints that differ by noise, and an audit of it in many short units."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from overmem.models.discovery import base_path
+
+    base, run, draw = folder / "base", folder / "run", torch.Generator().manual_seed(0)
+    if not run.is_dir():
+        AutoTokenizer.from_pretrained(base_path("pebble")).save_pretrained(base)
+        AutoModelForCausalLM.from_pretrained(base_path("pebble")).save_pretrained(base)
+        for step in range(1, checkpoints + 1):
+            shutil.copytree(base, run / f"checkpoint-{step}")
+            tensors = load_file(base / "model.safetensors")
+            noisy = {
+                name: tensor + 0.002 * step * torch.randn(tensor.shape, generator=draw).to(tensor)
+                for name, tensor in tensors.items()
+            }
+            save_file(noisy, run / f"checkpoint-{step}" / "model.safetensors", {"format": "pt"})
+    return Audit(str(run), "wordproblems", str(base), rows=24, side_rows=12, draws=1, shifts=("typos",), workers=2)
+
+
+def say(line: str) -> None:
+    """A line on how far it is."""
+    sys.stderr.write(line + "\n")
+
+
+def main() -> None:
+    """Run the storm and print what happened; exits with 1 where anything differed or was left."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--checkpoints", type=int, default=4)
+    parser.add_argument("--fork", action="store_true", help="forks of one process in place of new ones")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pause", type=float, nargs=2, default=None, help="seconds between two kills, from and to")
+    given = parser.parse_args()
+    pause = tuple(given.pause or ((0.05, 1.0) if given.fork else (1.0, 15.0)))
+    with tempfile.TemporaryDirectory() as folder:
+        options = replace(make_run(Path(folder), given.checkpoints), workers=given.workers)
+        start = time.monotonic()
+        seen = storm(options, given.kills, fork=given.fork, seed=given.seed, pause=pause, say=say)
+    sys.stdout.write(json.dumps(asdict(seen) | {"seconds": round(time.monotonic() - start)}, indent=2) + "\n")
+    sys.exit(bool(seen.unequal or seen.leases_left))
+
+
+if __name__ == "__main__":
+    main()
