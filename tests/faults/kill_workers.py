@@ -1,13 +1,10 @@
 """SIGKILL for random workers, and now and then for the launcher, over audits of one run until so many were killed.
 
-    python tests/faults/kill_workers.py --kills 200 --fork
+    python tests/faults/kill_workers.py --kills 200
 
 Every audit that comes to its end is compared with one by a single process that nobody disturbed: observations,
 measurements and verdict have to be equal to the last digit, and no lease may be left. While audits run, the age of
 every lease (time since its last heartbeat) is noted. A launcher that was killed is started again, as a user would.
-
-`--fork` starts workers and launchers as forks of a process that has the libraries loaded, which is the same to the
-queue and saves the seconds that each start takes.
 """
 
 import argparse
@@ -30,9 +27,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from overmem.audit import Audit, audit
-from overmem.audit.executors import Fleet, WorkersEnded
-from overmem.audit.worker import work
-from overmem.audit.worker_options import Worker
 from overmem.diagnose import Diagnose, diagnose
 
 LAUNCHER_SHARE = 0.1
@@ -58,13 +52,12 @@ class Storm:
     """Seconds since the last heartbeat of the most neglected lease, while an audit ran."""
 
 
-def storm(options: Audit, kills: int, *, fork: bool, seed: int, pause: tuple[float, float], say) -> Storm:
+def storm(options: Audit, kills: int, *, seed: int, pause: tuple[float, float], say) -> Storm:
     """Kill until `kills` were killed.
 
     Args:
         options: the audit; `workers` of it are started.
         kills: how many processes to kill.
-        fork: whether processes are forks of this one.
         seed: fixes what is killed, and after which pause.
         pause: seconds between two kills, from and to.
         say: called with a line when an audit has ended.
@@ -77,13 +70,13 @@ def storm(options: Audit, kills: int, *, fork: bool, seed: int, pause: tuple[flo
     while seen.kills < kills:
         shutil.rmtree(home, ignore_errors=True)
         while True:
-            launcher = start(options, fork=fork)
-            while running(launcher):
+            launcher = start(options)
+            while launcher.poll() is None:
                 time.sleep(draw.uniform(*pause))
                 watch_leases(home, seen)
-                if seen.kills < kills and running(launcher):
+                if seen.kills < kills and launcher.poll() is None:
                     kill_one(launcher, home, draw, seen)
-            if launcher.exit == 0:
+            if launcher.returncode == 0:
                 break
         seen.audits += 1
         seen.unequal += differences(run.parent / "calm", home)
@@ -98,36 +91,18 @@ def audited(options: Audit) -> None:
     diagnose(Diagnose(options.run, out=options.out, save=True))
 
 
-@dataclass
-class Launched:
-    """A launcher, by its process number; `exit` is its exit code once it has ended."""
-
-    pid: int
-    exit: int | None = None
-
-
-def start(options: Audit, *, fork: bool) -> Launched:
+def start(options: Audit) -> subprocess.Popen:
     """A launcher with its workers."""
-    if fork:
-        return Launched(forked_process(lambda: audited(replace(options, executor="kill_workers:forked"))))
     flags = []
     for name, value in asdict(options).items():
         if value not in (None, (), False) and name != "run":
             values = value if isinstance(value, tuple) else (value,)
             flags += [f"--{name.replace('_', '-')}", *map(str, values)]
     command = [sys.executable, "-m", "overmem", "audit", options.run, *flags]
-    return Launched(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid)
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def running(launcher: Launched) -> bool:
-    """Whether a launcher runs; notes its exit code when it does not."""
-    if launcher.exit is None:
-        pid, status = os.waitpid(launcher.pid, os.WNOHANG)
-        launcher.exit = os.waitstatus_to_exitcode(status) if pid else None
-    return launcher.exit is None
-
-
-def kill_one(launcher: Launched, home: Path, draw: random.Random, seen: Storm) -> None:
+def kill_one(launcher: subprocess.Popen, home: Path, draw: random.Random, seen: Storm) -> None:
     """SIGKILL for one worker of a launcher, or for the launcher."""
     with suppress(psutil.Error, ProcessLookupError):
         children = [p.pid for p in psutil.Process(launcher.pid).children() if p.status() != psutil.STATUS_ZOMBIE]
@@ -162,64 +137,6 @@ def differences(one: Path, other: Path) -> list[str]:
     return unequal + (["verdict.json"] if verdicts[0] != verdicts[1] else [])
 
 
-def forked_process(action) -> int:
-    """The number of a fork of this process that does `action` and exits."""
-    sys.stdout.flush()
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 1
-    try:
-        action()
-        code = 0
-    except BaseException as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def forked(launch) -> "ForkedFleet":
-    """An executor whose workers are forks of the launcher."""
-    fleet = ForkedFleet(launch)
-    for number in range(launch.workers):
-        fleet.start(number)
-    return fleet
-
-
-@dataclass
-class ForkedFleet(Fleet):
-    """Forks of the launcher, started again when they are killed."""
-
-    launch: object
-    alive: dict[int, int] = field(default_factory=dict)
-
-    def start(self, number: int) -> None:
-        """Start one worker."""
-        parent, launch = os.getpid(), self.launch
-        options = Worker(str(launch.run.root), out=str(launch.run.home), device="cpu", parent_pid=parent)
-        self.alive[forked_process(lambda: work(options))] = number
-
-    def tend(self, done: int) -> int:
-        """Start killed workers again."""
-        for pid in list(self.alive):
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                number = self.alive.pop(pid)
-                if os.waitstatus_to_exitcode(status) != 0:
-                    self.start(number)
-        if not self.alive:
-            raise WorkersEnded("all workers have ended before the work")
-        return len(self.alive)
-
-    def close(self) -> None:
-        """Wait for the workers, which end by themselves."""
-        for pid in self.alive:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-            os.waitpid(pid, 0)
-
-
 def make_run(folder: Path, checkpoints: int) -> Audit:
     """A run of a tiny model with checkpoints that differ by noise, and an audit of it in many short units."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -252,15 +169,15 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--checkpoints", type=int, default=4)
-    parser.add_argument("--fork", action="store_true", help="forks of one process in place of new ones")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--pause", type=float, nargs=2, default=None, help="seconds between two kills, from and to")
+    parser.add_argument(
+        "--pause", type=float, nargs=2, default=(1.0, 20.0), help="seconds between two kills, from and to"
+    )
     given = parser.parse_args()
-    pause = tuple(given.pause or ((0.05, 1.0) if given.fork else (1.0, 15.0)))
     with tempfile.TemporaryDirectory() as folder:
         options = replace(make_run(Path(folder), given.checkpoints), workers=given.workers)
         start = time.monotonic()
-        seen = storm(options, given.kills, fork=given.fork, seed=given.seed, pause=pause, say=say)
+        seen = storm(options, given.kills, seed=given.seed, pause=tuple(given.pause), say=say)
     sys.stdout.write(json.dumps(asdict(seen) | {"seconds": round(time.monotonic() - start)}, indent=2) + "\n")
     sys.exit(bool(seen.unequal or seen.leases_left))
 
