@@ -13,8 +13,9 @@ import pytest
 
 from overmem import store
 from overmem.audit import Audit, audit
-from overmem.audit.executors import Launch, WorkersEnded, sbatch_script
+from overmem.audit.executors import WorkersEnded, sbatch_script
 from overmem.audit.executors.slurm_array import SlurmFleet
+from overmem.audit.launch import AuditLaunch
 from overmem.errors import BadRequest
 
 GOLDEN = Path(__file__).with_name("sbatch.golden.sh")
@@ -53,7 +54,9 @@ def cluster(tmp_path, monkeypatch):
 
 
 def launch(run, **more):
-    return Launch(store.open_run(run), **{"workers": 8, "slurm": ("partition=gpu", "gres=gpu:1", "exclusive")} | more)
+    return AuditLaunch(
+        run=store.open_run(run), **{"workers": 8, "slurm": ("partition=gpu", "gres=gpu:1", "exclusive")} | more
+    )
 
 
 def test_the_script_is_what_a_person_expects(tmp_path):

@@ -51,3 +51,18 @@ def test_a_sweep_that_is_stopped_goes_on_and_ends_in_its_page(tmp_path):
     assert again.returncode == 0
     assert "4 runs, 4 of them done" in again.stderr
     assert first.stat().st_mtime == marked >= trained
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["local", "ray"])
+def test_two_workers_leave_the_same_table_as_one_process(tmp_path, executor):
+    tables = []
+    for name, options in (("alone", []), ("shared", ["--workers", "2", "--executor", executor])):
+        path = tmp_path / f"{name}.yaml"
+        content = {**CONTENT, "output": str(tmp_path / name), "seeds": 1}
+        path.write_text(yaml.safe_dump(content))
+        command = [sys.executable, "-m", "overmem", "sweep", str(path), *options]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+        assert done.returncode == 0, done.stderr
+        tables.append(pl.read_parquet(tmp_path / name / "sweep.parquet"))
+    assert tables[0].equals(tables[1])

@@ -1,16 +1,63 @@
 """Workers that do an audit's units, and what is seen of them from here: the files of the run, and nothing else."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from overmem import store
 from overmem.audit.executors import Launch, WorkersEnded, executor_of
 from overmem.audit.options import Audit
+from overmem.audit.worker_options import Worker
 from overmem.errors import BadRequest
 from overmem.observe.queue import POLL, WorkQueue
 from overmem.observe.work import UnitKey
 from overmem.store.leases import read_holder
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditLaunch(Launch):
+    """Workers on the queue of a run."""
+
+    run: store.Run
+    engine: str | None = None
+    """An engine "module:Class" that the user named."""
+    run_code: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of the run."""
+        return self.run.root.resolve().name
+
+    @property
+    def logs(self) -> Path:
+        """Folder of what the workers print."""
+        return self.run.worker_logs_path.resolve()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of `overmem worker`."""
+        given: dict[str, Any] = {"out": str(self.run.home.resolve())}
+        if self.engine is not None and ":" in self.engine:
+            given["engine"] = self.engine
+        return given | ({"run_code": True} if self.run_code else {})
+
+    def command(self, *more: str) -> list[str]:
+        """The command line of one worker."""
+        flags = [
+            text
+            for name, value in self.options.items()
+            for text in ([f"--{name.replace('_', '-')}"] + ([] if value is True else [str(value)]))
+        ]
+        return [sys.executable, "-m", "overmem", "worker", str(self.run.root.resolve()), *flags, *more]
+
+    def work(self) -> None:
+        """Work on the queue until all units are done."""
+        from overmem.audit.worker import work  # a worker loads torch; the process that starts workers need not
+
+        work(Worker(str(self.run.root.resolve()), device=self.device, **self.options))
 
 
 @dataclass(frozen=True)
@@ -66,7 +113,14 @@ def check_launch(workers: int, executor: str) -> None:
 
 def launch_of(config: Audit, run: store.Run) -> Launch:
     """Which workers these options of an audit start."""
-    return Launch(run, config.workers, config.device, config.engine, config.run_code, config.slurm)
+    return AuditLaunch(
+        run=run,
+        workers=config.workers,
+        device=config.device,
+        engine=config.engine,
+        run_code=config.run_code,
+        slurm=config.slurm,
+    )
 
 
 def run_workers(

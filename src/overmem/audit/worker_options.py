@@ -9,7 +9,7 @@ class Worker:
 
     run: str
     """Run directory that `overmem audit` has planned; several workers may share it, on one machine or on many that see
-    the same folder."""
+    the same folder. Or a sweep file, SWEEP.yaml: then whole runs are done."""
     device: str = "auto"
     """cpu, cuda, cuda:1, mps; auto takes a GPU if there is one."""
     engine: str | None = None

@@ -1,5 +1,6 @@
 """`overmem sweep SWEEP.yaml`: many runs that differ in a few keys, over seeds, judged together."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,13 @@ class SweepCommand:
     dry_run: bool = False
     """Say which runs there are, and what hours and disk they need, from a few steps that are measured. Writes
     nothing."""
+    workers: int = 1
+    """Runs that are done at once: one a GPU, or the cores of the CPU shared out."""
+    executor: str = "local"
+    """Where the workers run: local (processes of this machine), ray (actors of a Ray cluster, started where there is
+    none), slurm (one array of jobs), or "module:function"."""
+    slurm: tuple[str, ...] = ()
+    """Options of sbatch: partition=gpu gres=gpu:1 time=8:00:00 ..."""
     draw: bool = False
     """Draw the page of what is finished, and train nothing."""
     json: bool = False
@@ -29,14 +37,20 @@ COMMAND = SweepCommand
 def run(arguments: Arguments) -> int:
     """Run the sweep. Returns 1 where a run could not be finished."""
     config = parsed(SweepCommand, arguments, "sweep")
+    from overmem.audit.executors import sbatch_script
     from overmem.sweep.conditions import planned_runs  # torch loads when the options are known to be right
     from overmem.sweep.estimate import estimate_sweep
     from overmem.sweep.options import read_sweep
     from overmem.sweep.verb import draw, sweep
+    from overmem.sweep.worker import SweepLaunch
 
     quiet_libraries()
     sweep_ = read_sweep(config.sweep)
     runs = planned_runs(sweep_, config.sweep)
+    if config.dry_run and config.executor == "slurm":
+        launch = SweepLaunch(path=config.sweep, output=sweep_.output, workers=config.workers, slurm=config.slurm)
+        sys.stdout.write(sbatch_script(launch))
+        return 0
     if config.dry_run:
         estimate = estimate_sweep(runs, sweep_.keep)
         print_json(estimate) if config.json else _show(estimate, [run.name for run in runs])
@@ -45,7 +59,14 @@ def run(arguments: Arguments) -> int:
         done = draw(config.sweep, runs, Path(sweep_.output))
     else:
         with bar() as progress:
-            done = sweep(config.sweep, say=say, progress=progress)
+            done = sweep(
+                config.sweep,
+                workers=config.workers,
+                executor=config.executor,
+                slurm=config.slurm,
+                say=say,
+                progress=progress,
+            )
     for name, reason in done.failures.items():
         say(f"{name} could not be finished: {reason}")
     if config.json:

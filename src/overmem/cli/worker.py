@@ -1,5 +1,8 @@
 """`overmem worker RUN`: do units of a run's queue, beside other workers."""
 
+import os
+from pathlib import Path
+
 from overmem.audit.worker_options import Worker
 from overmem.cli import Arguments, parsed
 from overmem.cli.screen import quiet_libraries, say
@@ -11,9 +14,24 @@ COMMAND = Worker
 def run(arguments: Arguments) -> int:
     """Work until all units are done."""
     config = parsed(Worker, arguments, "worker")
+    if Path(config.run).suffix in (".yaml", ".yml"):
+        return _on_sweep(config)
     from overmem.audit.worker import ends_on_sigterm, work  # imports torch, so after the options were checked
 
     quiet_libraries()
     with ends_on_sigterm():
         work(config, say=say)
+    return 0
+
+
+def _on_sweep(config: Worker) -> int:
+    """Do runs of a sweep until all are done."""
+    if config.device.startswith("cuda:"):  # the trainer takes every GPU that it sees
+        os.environ["CUDA_VISIBLE_DEVICES"] = config.device.removeprefix("cuda:")
+    from overmem.audit.worker import ends_on_sigterm
+    from overmem.sweep.verb import work_on
+
+    quiet_libraries()
+    with ends_on_sigterm():
+        work_on(config, say=say)
     return 0

@@ -5,7 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from overmem import store
+from overmem.audit.launch import check_launch
+from overmem.audit.worker_options import Worker
 from overmem.report.page import document
 from overmem.sweep.conditions import PlannedRun, planned_runs
 from overmem.sweep.findings import SweepFindings, sweep_findings
@@ -14,6 +18,7 @@ from overmem.sweep.sections import SECTIONS, headline
 from overmem.sweep.table import read_table, write_table
 from overmem.sweep.tables import TABLES
 from overmem.sweep.work import Progress, failure, forget_failures, is_done, work_through
+from overmem.sweep.worker import SweepLaunch, run_workers
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,23 @@ class Swept:
 def sweep(
     path: str,
     *,
+    workers: int = 1,
+    executor: str = "local",
+    slurm: tuple[str, ...] = (),
     say: Callable[[str], None] = lambda line: None,
     progress: Progress = lambda what, done, total: None,
 ) -> Swept:
     """Do every run of a sweep file that is not done yet, and draw the page.
 
     Several processes may do this at once on one folder: each run is done by one of them.
+
+    Args:
+        path: the sweep file.
+        workers: how many runs are done at once.
+        executor: where: `local`, `ray`, `slurm` or "module:function".
+        slurm: options of sbatch, "key=value" each.
+        say: called with a line on what happens.
+        progress: called with (description, runs done, runs in total).
 
     Raises:
         BadRequest: the sweep file, a recipe or the audit is not allowed: before anything is trained.
@@ -52,8 +68,24 @@ def sweep(
     todo = sum(not is_done(run) for run in runs)
     say(f"{len(runs)} runs, {len(runs) - todo} of them done")
     forget_failures(runs)
-    work_through(runs, sweep_.keep, say=say, progress=progress)
+    check_launch(workers, executor)
+    if workers == 1 and executor == "local":
+        work_through(runs, sweep_.keep, say=say, progress=progress)
+    else:
+        launch = SweepLaunch(path=path, output=str(output), workers=workers, slurm=slurm)
+        run_workers(launch, runs, executor, progress=progress)
     return draw(path, runs, output)
+
+
+def work_on(config: Worker, *, say: Callable[[str], None]) -> None:
+    """Be one worker of a sweep, whose file is the worker's operand; with `finish` the page is drawn at the end."""
+    sweep_ = read_sweep(config.run)
+    runs = planned_runs(sweep_, config.run)
+    parent = config.parent_pid
+    is_alone = (lambda: False) if parent is None else lambda: not psutil.pid_exists(parent)
+    work_through(runs, sweep_.keep, say=say, until=is_alone)
+    if config.finish:
+        draw(config.run, runs, Path(sweep_.output))
 
 
 def draw(path: str, runs: tuple[PlannedRun, ...], output: Path) -> Swept:

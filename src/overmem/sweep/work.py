@@ -47,6 +47,7 @@ def work_through(
     *,
     say: Callable[[str], None] = lambda line: None,
     progress: Progress = lambda what, done, total: None,
+    until: Callable[[], bool] = lambda: False,
     wait: float = 2.0,
 ) -> None:
     """Finish every run that no other worker holds, then wait for the others, taking over what they leave unfinished.
@@ -58,12 +59,15 @@ def work_through(
         keep: whose weights stay.
         say: called with a line on what happens.
         progress: called with (description, runs done, runs in total); of a run under way, a fraction.
+        until: whether to end early; asked between runs.
         wait: seconds between two looks at the others' leases.
     """
     leases = Leases()
     while open_runs := [planned for planned in runs if not is_done(planned) and failure(planned) is None]:
         took_one = False
         for planned in open_runs:
+            if until():
+                return
             lease = leases.take(planned.root.parent.parent / "leases" / f"{planned.name}.json")
             if lease is None:
                 continue

@@ -1,11 +1,9 @@
 """What every executor is given, and what it returns: workers that are running somewhere."""
 
-import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
-from overmem import store
 from overmem.errors import OvermemError
 
 
@@ -13,40 +11,36 @@ class WorkersEnded(OvermemError):
     """All workers have ended and units are left. The message says why, and what to do."""
 
 
-@dataclass(frozen=True)
-class Launch:
-    """Which workers to start."""
+@dataclass(frozen=True, kw_only=True)
+class Launch(ABC):
+    """Which workers to start; what they work on is the subclass's."""
 
-    run: store.Run
     workers: int
     device: str = "auto"
-    engine: str | None = None
-    """An engine "module:Class" that the user named."""
-    run_code: bool = False
     slurm: tuple[str, ...] = ()
     """Options of sbatch, "key=value" each."""
 
     @property
-    def options(self) -> dict[str, str | bool]:
-        """Options of `overmem worker`; paths are absolute, because a worker may start in another folder."""
-        given: dict[str, str | bool] = {"out": str(self.run.home.resolve())}
-        if self.engine is not None and ":" in self.engine:
-            given["engine"] = self.engine
-        return given | ({"run_code": True} if self.run_code else {})
-
-    def command(self, *more: str) -> list[str]:
-        """The command line of one worker."""
-        flags = [
-            text
-            for name, value in self.options.items()
-            for text in ([f"--{name.replace('_', '-')}"] + ([] if value is True else [str(value)]))
-        ]
-        return [sys.executable, "-m", "overmem", "worker", str(self.run.root.resolve()), *flags, *more]
+    @abstractmethod
+    def name(self) -> str:
+        """Of what the workers work on, for the name of a job."""
 
     @property
+    @abstractmethod
     def logs(self) -> Path:
         """Folder of what the workers print."""
-        return self.run.worker_logs_path.resolve()
+
+    @abstractmethod
+    def command(self, *more: str) -> list[str]:
+        """The command line of one worker, with absolute paths: it may start in another folder."""
+
+    @abstractmethod
+    def work(self) -> None:
+        """Be one worker, in a process that an executor has made.
+
+        Raises:
+            OvermemError: the request cannot be met.
+        """
 
 
 class Fleet(ABC):

@@ -16,13 +16,10 @@ from overmem.errors import OvermemError, naming_the_extra
 class Actor:
     """One worker in a process of Ray's."""
 
-    def work(self, run: str, options: dict[str, Any]) -> str:
-        """Work until all units are done; returns why the request cannot be met, else nothing."""
-        from overmem.audit.worker import work
-        from overmem.audit.worker_options import Worker
-
+    def work(self, launch: Launch) -> str:
+        """Work until all is done; returns why the request cannot be met, else nothing."""
         try:
-            work(Worker(run, **options))
+            launch.work()
         except OvermemError as error:
             return str(error)
         return ""
@@ -44,8 +41,7 @@ def ray(launch: Launch) -> "RayFleet":
     needs = {"num_cpus": 1, "num_gpus": 1} if there.get("GPU") else {"num_cpus": 1}
     kind = library.remote(Actor).options(max_restarts=-1, max_task_retries=-1, **needs)
     actors = [kind.remote() for _ in range(launch.workers)]
-    options = launch.options | {"device": launch.device}
-    tasks = [actor.work.remote(str(launch.run.root.resolve()), options) for actor in actors]
+    tasks = [actor.work.remote(launch) for actor in actors]
     return RayFleet(library, actors, tasks, started)
 
 

@@ -59,7 +59,7 @@ def sbatch_script(launch: Launch) -> str:
         if option.partition("=")[0] in ("array", "output", "open-mode", "signal", "requeue"):
             raise BadRequest(f"--slurm {option!r} is set by the script itself; --workers sets the length of the array")
     return _SCRIPT.format(
-        name=re.sub(r"[^\w.-]", "-", launch.run.root.resolve().name),
+        name=re.sub(r"[^\w.-]", "-", launch.name),
         last=launch.workers - 1,
         output=shlex.quote(f"{launch.logs}/slurm-%A_%a.log"),
         options="".join(f"#SBATCH --{option}\n" for option in launch.slurm),
