@@ -31,12 +31,16 @@ SHARES = ("excess", "scale_share", "agree_share")
 NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?|-?\d+")
 
 
-def measurements(run):
-    """Every number of the run, keyed by what it is of."""
-    rows = measured(store.read_checkpoints(run), lambda c: store.read_snapshot(run, c))
+def measure(run):
+    """The measurements of the run."""
+    return tuple(measured(store.read_checkpoints(run), lambda c: store.read_snapshot(run, c)))
+
+
+def as_rows(measurements):
+    """Every number of the run, with checkpoint, split, probe and metric."""
     return [
         [m.checkpoint, m.step, m.split, m.probe, name, m.value, m.stderr, m.low, m.high, m.n, note]
-        for m in rows
+        for m in measurements
         for name, note in [as_in_0_1_0(m)]
     ]
 
@@ -94,11 +98,11 @@ def without_stderr(value):
     return {k: v for k, v in plain.items() if k != "stderr"} if isinstance(plain, dict) else plain
 
 
-def drawn(run):
+def drawn(run, measurements):
     """Every number of the report's charts, in the order of the page."""
     diagnosed = diagnose(Diagnose(str(run.root)))
     store.write_verdict(run, diagnosed)
-    store.write_measurements(run, tuple(measured(store.read_checkpoints(run), lambda c: store.read_snapshot(run, c))))
+    store.write_measurements(run, measurements)
     page = report(Report(str(run.root))).read_text(encoding="utf-8")
     charts = json.loads(re.search(r'id="charts">(.*?)</script>', page, re.S)[1])["charts"]
     return {name: numbers_in(chart.get("datasets", chart)) for name, chart in charts.items()}
@@ -128,6 +132,11 @@ def run(tmp_path_factory):
     return store.open_run(str(folder))
 
 
+@pytest.fixture(scope="module")
+def measurements(run):
+    return measure(run)
+
+
 def expected(name):
     return json.loads((EXPECTED / f"{name}.json").read_text())
 
@@ -143,8 +152,8 @@ def differences(now, then, place=""):
     return [] if now == then else [(place, now, then)]
 
 
-def test_every_measurement_is_the_same_to_the_last_digit(run):
-    now = measurements(run)
+def test_every_measurement_is_the_same_to_the_last_digit(measurements):
+    now = as_rows(measurements)
     assert len(now) > 3000
     assert differences(store.to_jsonable(now), expected("measurements")) == []
 
@@ -161,8 +170,8 @@ def test_every_number_of_the_verdict_is_the_same(run, name):
     assert differences(judged(run, VERDICTS[name]), was) == []
 
 
-def test_the_charts_of_the_report_show_the_same_numbers(run):
-    now = json.loads(json.dumps(drawn(run)))
+def test_the_charts_of_the_report_show_the_same_numbers(run, measurements):
+    now = json.loads(json.dumps(drawn(run, measurements)))
     assert len(now) > 10
     assert differences(now, expected("charts")) == []
 
@@ -174,7 +183,8 @@ if __name__ == "__main__":
         shutil.copytree(HERE / "run", Path(folder) / "run")
         kept = store.open_run(str(Path(folder) / "run"))
         wanted = sys.argv[1:] or ["measurements", *VERDICTS, "charts"]
-        made = {"measurements": lambda: store.to_jsonable(measurements(kept)), "charts": lambda: drawn(kept)}
+        numbers = measure(kept)
+        made = {"measurements": lambda: store.to_jsonable(as_rows(numbers)), "charts": lambda: drawn(kept, numbers)}
         made |= {name: lambda name=name: judged(kept, VERDICTS[name]) for name in VERDICTS}
         for name in wanted:
             (EXPECTED / f"{name}.json").write_text(json.dumps(made[name]()) + "\n")
