@@ -85,7 +85,7 @@ def test_the_table_comes_first_and_why_shows_the_rest(called, run, verdict):
     assert "accuracy it costs" not in short
 
 
-def test_a_folder_of_logs_is_only_read_unless_asked(called, curves):
+def test_a_folder_of_logs_is_only_read_by_default(called, curves):
     assert called("diagnose", curves)[0] == 0
     assert [p.name for p in curves.iterdir()] == ["curves.csv"]
     called("diagnose", curves, "--save")

@@ -73,7 +73,7 @@ def test_a_choice_is_a_letter_and_an_article_is_not(text: str, answer: str) -> N
         ("Let us see.\nParis", "Paris"),
     ],
 )
-def test_an_exact_answer_is_what_stands_after_the_mark_or_on_the_last_line(text: str, answer: str) -> None:
+def test_an_exact_answer_is_read_after_the_mark_or_from_the_last_line(text: str, answer: str) -> None:
     assert answer_in(text, "exact") == answer
 
 

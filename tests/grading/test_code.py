@@ -35,7 +35,7 @@ def test_without_permission_no_program_runs_and_the_grade_says_why(monkeypatch):
 
 
 @needs_wall
-def test_programs_are_graded_by_their_tests_and_told_apart():
+def test_programs_are_graded_by_their_tests_with_their_status():
     wall = choose_wall()
     completed = completions(
         (DOUBLE, DOUBLE.solution),

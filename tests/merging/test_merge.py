@@ -169,7 +169,7 @@ def test_sums_are_made_in_float32_and_cast_to_the_type_of_the_source(run: Path) 
         torch.testing.assert_close(tensor, exact.float().to(torch.bfloat16), rtol=0, atol=0)
 
 
-def test_another_type_is_written_and_told_in_the_configuration(run: Path) -> None:
+def test_another_dtype_is_written_to_the_weights_and_the_configuration(run: Path) -> None:
     path = merged_of(run, dtype="bfloat16")
     assert {t.dtype for t in weights(path).values()} == {torch.bfloat16}
     assert AutoModelForCausalLM.from_pretrained(path).dtype == torch.bfloat16
@@ -214,7 +214,7 @@ def test_shards_in_and_shards_out_hold_the_same_weights(run: Path) -> None:
     assert torch.equal(*logits)
 
 
-def test_an_equal_merge_that_stands_is_not_made_again(run: Path) -> None:
+def test_an_existing_equal_merge_is_not_made_again(run: Path) -> None:
     path = merged_of(run)
     file = path / "model.safetensors"
     before = (file.stat().st_mtime_ns, file.stat().st_ino)

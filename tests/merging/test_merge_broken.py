@@ -116,7 +116,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def test_a_merge_that_was_killed_goes_on_and_ends_in_the_same_bytes(run: Path) -> None:
+def test_a_killed_merge_resumes_and_ends_in_the_same_bytes(run: Path) -> None:
     process = start(run, "slow")
     partial = run / ".merged-linear-10-50.partial"
     deadline = time.monotonic() + 120
@@ -165,7 +165,7 @@ def test_a_full_disk_leaves_nothing_broken_under_the_name_of_a_whole_one(run: Pa
     assert files(merged_of(run, shard_bytes=20_000)) == resumed
 
 
-def test_too_little_room_is_told_before_writing(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_disk_space_is_reported_before_writing(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 99, 1))
     with pytest.raises(BadRequest, match="GB free"):
         merged_of(run)

@@ -19,7 +19,7 @@ class Unusual(hf.LlamaForCausalLM):
         return output
 
 
-def test_an_output_layer_that_is_not_understood_is_refused_and_not_trained_wrong():
+def test_an_unknown_output_layer_is_refused_instead_of_trained_wrongly():
     model = Unusual(hf.LlamaConfig(**SMALL))
     model.lm_head.weight.data.mul_(50)
     with pytest.raises(BadRequest, match="Unusual"):

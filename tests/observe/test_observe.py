@@ -95,7 +95,7 @@ def test_a_draw_does_not_depend_on_its_neighbours_or_the_batch(model):
         assert [c.token_ids for c in alone] == [c.token_ids for c in together if c.prompt == index]
 
 
-def test_another_seed_or_example_draws_otherwise_and_greedy_stays(model):
+def test_another_seed_or_example_changes_the_draws_and_not_greedy(model):
     first, second = (drawn(model, PROMPTS, NAMES, Decoding(draws=2, max_new_tokens=12, seed=s)) for s in (1, 2))
     assert [c.token_ids for c in first if not c.draw] == [c.token_ids for c in second if not c.draw]
     assert [c.token_ids for c in first if c.draw] != [c.token_ids for c in second if c.draw]

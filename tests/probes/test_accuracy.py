@@ -51,7 +51,7 @@ def test_more_draws_of_the_same_questions_do_not_narrow_the_interval_as_more_que
     assert (one.low, one.high) == pytest.approx((two.low, two.high))
 
 
-def test_a_prompt_that_did_not_fit_is_left_out_and_said(make_scores):
+def test_a_prompt_that_did_not_fit_is_left_out_and_reported(make_scores):
     scores = replace(make_scores([[0.1, 0.2]], ids=["a"]), truncated=1)
     measurement = metric(replace(snapshot_of(("a", 0, True, "eos")), scores={"val": scores}), "accuracy")
     assert (measurement.value, measurement.n) == (1.0, 1)

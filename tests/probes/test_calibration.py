@@ -123,7 +123,7 @@ def test_one_draw_is_no_agreement(make_samples, make_snapshot, value_of):
     assert measurement.note == "no question with two draws"
 
 
-def test_the_temperature_is_chosen_on_val_and_what_it_wins_is_told_of_every_split(make_scores, make_snapshot, value_of):
+def test_the_temperature_is_chosen_on_val_and_its_gain_reported_for_every_split(make_scores, make_snapshot, value_of):
     x = np.log(np.array(TEMPERATURES))
     course = [[2 + (x - np.log(1.45)) ** 2, 4 + (x - np.log(1.45)) ** 2], [3 + (x - np.log(0.85)) ** 2] * 2]
     scores = {

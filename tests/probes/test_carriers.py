@@ -17,7 +17,7 @@ def excess_of(*rows):
 TOKENS = excess_of((0, 7, 3.0), (0, 5, 0.5), (0, 7, -1.0), (1, 7, 1.0), (1, 5, 0.5), (2, 9, 5.0))
 
 
-def test_a_token_carries_its_share_of_what_rose_wherever_it_stands():
+def test_a_token_carries_its_share_of_the_rise_at_any_position():
     rows = carriers(TOKENS)
     assert [c.token_id for c in rows] == [9, 7, 5]
     assert [c.share.value for c in rows] == pytest.approx([0.5, 0.4, 0.1])

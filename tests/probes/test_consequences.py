@@ -120,7 +120,7 @@ def test_draws_are_compared_question_by_question(drawn, compared):
     assert costs["pass@4"].confirmed
 
 
-def test_other_ways_to_the_answer_are_told_from_other_words(drawn, compared):
+def test_different_derivations_are_distinguished_from_different_wordings(drawn, compared):
     good, bad = [4] * 40, [4] * 40
     reworded = compared({"samples": {"test": drawn(good, words="then ")}}, {"samples": {"test": drawn(bad, words="")}})
     assert reworded["diversity (texts)"].difference.value > 0.2

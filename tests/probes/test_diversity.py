@@ -173,7 +173,7 @@ def test_temperatures_are_kept_apart(make_samples, make_snapshot, value_of):
     assert [r.at["temperature"] for r in result if r.metric == "pass@k"] == [0.7, 0.7, 1.2, 1.2]
 
 
-def test_a_question_with_fewer_draws_is_left_out_of_larger_k_and_said(make_samples, make_snapshot, value_of):
+def test_a_question_with_fewer_draws_is_left_out_of_larger_k_and_reported(make_samples, make_snapshot, value_of):
     rows = [("q", 1, "8", True), ("q", 2, "8", True), ("r", 1, "9", False)]
     result = diversity(make_snapshot(samples={"test": make_samples(*rows)}))
     assert (value_of(result, "pass@k", k=2).value, value_of(result, "pass@k", k=2).n) == (1.0, 1)

@@ -35,7 +35,7 @@ def test_the_most_exposed_are_named_and_the_rows_are_of_the_last_checkpoint(cour
     assert value_of(rows, "lt_iqr_auroc").value == 0.75
 
 
-def test_every_training_example_has_a_row_where_the_whole_is_asked_for(course, value_of):
+def test_every_training_example_has_a_row_where_all_are_requested(course, value_of):
     assert not [r for r in exposure(course) if r.metric == "lt_iqr"]
     rows = exposure(course, whole=True)
     assert [r.at["example"] for r in rows if r.metric == "lt_iqr"] == ["e000", "e001"]

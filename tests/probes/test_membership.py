@@ -49,7 +49,7 @@ def test_true_positive_rate_is_that_of_scikit_learns_curve():
     assert tpr_at(0.01, members, others).value == pytest.approx(true[false <= 0.01].max())
 
 
-def test_a_rate_that_the_non_members_cannot_resolve_is_said():
+def test_a_rate_that_the_non_members_cannot_resolve_is_reported():
     estimate = tpr_at(0.001, np.array([1.0, 2.0, 3.0]), np.array([0.0, 2.5]))
     assert estimate.value == pytest.approx(1 / 3)
     assert "cannot resolve" in estimate.note
@@ -161,12 +161,12 @@ def given_otherwise(runs):
 
 
 @pytest.mark.parametrize("attack", ["recall", "neighbour"])
-def test_what_was_given_otherwise_is_paired_with_the_solution_itself(given_otherwise, value_of, attack):
+def test_an_attacked_solution_is_paired_with_the_original(given_otherwise, value_of, attack):
     assert value_of(membership(given_otherwise), f"{attack}_auroc").value == 1.0
 
 
 @pytest.mark.parametrize("attack", ["recall", "neighbour"])
-def test_what_was_not_given_otherwise_has_no_number_and_says_how_to_ask(runs, value_of, attack):
+def test_an_attack_that_was_not_requested_has_no_number_and_names_the_option(runs, value_of, attack):
     measurement = value_of(membership(runs[1]), f"{attack}_auroc")
     assert measurement.value is None
     assert f"--attacks {attack}" in measurement.note

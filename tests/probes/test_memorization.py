@@ -39,7 +39,7 @@ def test_a_completion_is_compared_with_the_solution_word_by_word(make_samples, m
     assert value_of(rows, "verbatim_prefix").value == pytest.approx((1 + 2 / 6 + 0) / 3)
 
 
-def test_a_completion_that_goes_on_is_not_verbatim_and_begins_with_all_of_it(make_samples, make_snapshot, value_of):
+def test_a_completion_that_continues_is_not_verbatim_but_has_the_whole_prefix(make_samples, make_snapshot, value_of):
     examples = {"train": (Example("a", "?", "It is 4.", "4"),)}
     samples = {"train": make_samples(("a", 0, "4", True, {"text": "It is 4. Or 5."}))}
     rows = memorization(make_snapshot(samples=samples, examples=examples))

@@ -43,7 +43,7 @@ def test_the_interval_for_other_sets_is_students_over_the_sets(make_samples, mak
     assert measurement.low < 0 < measurement.high
 
 
-def test_a_set_without_completions_is_left_out_of_the_mean_and_said(make_samples, make_snapshot, value_of):
+def test_a_set_without_completions_is_left_out_of_the_mean_and_reported(make_samples, make_snapshot, value_of):
     sets = {"test": split(make_samples, 9, 10), "ood-a": split(make_samples, 10, 100)}
     snapshot = make_snapshot(samples=sets, notes={("ood-b", "samples"): "disk full"})
     rows = ood(snapshot)

@@ -52,6 +52,6 @@ def test_json_in_the_page_cannot_end_its_script():
     assert not set(text) & set("<>&\u2028")
 
 
-def test_no_dash_stands_beside_a_minus():
+def test_no_dash_is_next_to_a_minus():
     assert interval_text(Estimate(-0.08, low=-0.1, high=-0.07, n=5), "percent").count("to") == 1
     assert "to" not in interval_text(Estimate(0.08, low=0.07, high=0.1, n=5), "percent")

@@ -166,7 +166,7 @@ def test_text_from_models_and_data_is_escaped_everywhere(html, findings):
     )
 
 
-def test_what_is_missing_is_said_and_never_shown_as_a_number(bare):
+def test_missing_values_are_explained_and_never_shown_as_a_number(bare):
     html = page(bare)
     text = Reading(html).text
     for reason in (

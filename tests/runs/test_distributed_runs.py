@@ -108,7 +108,7 @@ def test_a_resumed_training_in_two_processes_ends_as_if_it_had_not_been_stopped(
     ("how", "asked", "said"),
     [("ddp", {"loss": "mahr"}, "unknown loss 'mahr'"), ("fsdp2", PROMPT, "cannot be saved by PEFT under FSDP")],
 )
-def test_a_recipe_that_cannot_be_ends_every_process_and_is_said(base, data_file, tmp_path, how, asked, said):
+def test_an_impossible_recipe_ends_every_process_with_one_message(base, data_file, tmp_path, how, asked, said):
     done = in_two_processes(how, recipe(base, data_file, tmp_path / "run", 4, **asked), tmp_path)
     assert done.returncode != 0
     assert said in done.stderr

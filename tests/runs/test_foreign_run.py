@@ -31,7 +31,7 @@ def test_one_command_audits_judges_and_draws_a_plain_trainers_run(overmem, run, 
     assert "0 units of work done" in again.stderr
 
 
-def test_diagnose_says_it_as_json_and_fails_a_pipeline_on_request(overmem, run, base, data_file):
+def test_diagnose_prints_json_and_fails_a_pipeline_on_request(overmem, run, base, data_file):
     audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
     done = overmem("diagnose", run, "--json", "--fail-on", "never")
     assert done.returncode == 0
@@ -54,7 +54,7 @@ def test_measurements_do_not_depend_on_batches(run, base, data_file):
             assert a.value == pytest.approx(b.value, rel=1e-3, abs=1e-4), a.metric
 
 
-def test_a_truncated_checkpoint_is_noted_and_the_audit_goes_on(overmem, run, base, data_file):
+def test_a_truncated_checkpoint_is_noted_and_the_audit_continues(overmem, run, base, data_file):
     weights = run / "checkpoint-2" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     done = overmem("audit", run, "--data", data_file, "--base", base, "--rows", 6, "--max-new-tokens", 8)
@@ -173,7 +173,7 @@ def test_a_checkpoint_or_split_that_is_not_there_is_refused_with_those_that_are(
         audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, **asked))
 
 
-def test_shifted_questions_are_paired_with_the_ones_that_were_asked(run, base, data_file):
+def test_rephrased_questions_are_paired_with_their_originals(run, base, data_file):
     config = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, shifts=("preamble",))
     done = audit(config)
     rephrased = store.read_examples(store.open_run(run), "test+preamble")
@@ -193,7 +193,7 @@ def test_an_unknown_shift_is_refused_with_the_allowed_ones(run, base, data_file)
         audit(Audit(str(run), str(data_file), str(base), rows=6, shifts=("preambel",)))
 
 
-def test_an_audit_with_nothing_said_goes_on_as_the_last_one_did(run, base, data_file, monkeypatch, tmp_path):
+def test_an_audit_without_options_uses_those_of_the_previous_one(run, base, data_file, monkeypatch, tmp_path):
     monkeypatch.chdir(data_file.parent)
     first = audit(
         Audit(str(run), data_file.name, str(base), rows=6, side_rows=4, max_new_tokens=8, template="{question}")
@@ -207,7 +207,7 @@ def test_an_audit_with_nothing_said_goes_on_as_the_last_one_did(run, base, data_
     assert more.already_done == first.computed // 3  # val and test have more rows now, train has not
 
 
-def test_draws_are_kept_for_what_comes_later_and_drawn_at_every_temperature(run, base, data_file):
+def test_draws_are_made_at_every_temperature_and_kept_by_later_audits(run, base, data_file):
     config = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, draws=2, temperature=(0.5, 1.0))
     done = audit(config)
     samples = store.read_samples(store.open_run(run), "checkpoint-4", "test")
@@ -227,7 +227,7 @@ def test_draws_that_make_no_sense_are_refused(run, base, data_file, wrong):
         audit(Audit(str(run), str(data_file), str(base), rows=6, **wrong))
 
 
-def test_what_an_attack_compares_with_is_scored_and_nothing_is_drawn_for_it(run, base, tmp_path):
+def test_texts_for_an_attack_are_scored_and_not_completed(run, base, tmp_path):
     words = itertools.cycle(["so we get", "that makes", "so that makes", "and we get"])
     rows = [{"question": f"{a} plus {b}?", "solution": f"{next(words)} {a + b}\n#### {a + b}"} for a, b in PAIRS]
     data_file = tmp_path / "rephrased.jsonl"
@@ -254,7 +254,7 @@ def test_several_wordings_of_a_question_are_a_split_each(run, base, data_file):
     assert not {e.question for e in one} & {e.question for e in two}
 
 
-def test_a_file_that_tells_the_test_questions_otherwise_is_paired_with_them(run, base, data_file, tmp_path):
+def test_a_file_of_rephrased_test_questions_is_paired_with_them(run, base, data_file, tmp_path):
     rows = [json.loads(line) for line in data_file.read_text().splitlines()]
     rephrased = [{**row, "question": f"Tell me: {row['question']}", "seed_question": row["question"]} for row in rows]
     (tmp_path / "rephrased.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rephrased))
@@ -270,14 +270,14 @@ def test_a_file_that_tells_the_test_questions_otherwise_is_paired_with_them(run,
     assert {m.n for m in drops} == {6}
 
 
-def test_the_same_command_again_keeps_to_what_was_left_out_too(run, base, data_file):
+def test_the_same_command_again_keeps_options_that_were_left_out(run, base, data_file):
     first = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, shifts=("preamble",)))
     again = audit(Audit(str(run), str(data_file), str(base)))
     assert (again.computed, again.already_done) == (0, first.computed)
     assert "test+preamble" in store.read_plan(again.run).splits
 
 
-def test_what_is_gone_or_was_not_asked_for_again_stays_part_of_the_run(run, base, data_file):
+def test_deleted_checkpoints_and_splits_that_are_not_requested_stay_in_the_plan(run, base, data_file):
     done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
     shutil.rmtree(run / "checkpoint-2")
     some = audit(Audit(str(run), splits=("val",), checkpoints=("checkpoint-4",)))
@@ -286,13 +286,13 @@ def test_what_is_gone_or_was_not_asked_for_again_stays_part_of_the_run(run, base
     assert some.measurements == done.measurements
 
 
-def test_other_data_begins_another_plan(run, base, data_file):
+def test_other_data_starts_a_new_plan(run, base, data_file):
     audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
     audit(Audit(str(run), "wordproblems", str(base), rows=6, max_new_tokens=8, splits=("val",)))
     assert list(store.read_plan(store.open_run(run)).splits) == ["val"]
 
 
-def test_units_of_another_request_are_not_put_beside_those_of_this_one(run, base, data_file, monkeypatch):
+def test_units_of_different_requests_are_not_mixed(run, base, data_file, monkeypatch):
     done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, splits=("val",)))
     write = store.write_grades
 
@@ -309,7 +309,7 @@ def test_units_of_another_request_are_not_put_beside_those_of_this_one(run, base
     assert two.notes["val", "samples"] == "observed for another request than the plan's"
 
 
-def test_a_checkpoint_that_cannot_be_loaded_now_keeps_what_was_observed_of_it(run, base, data_file, monkeypatch):
+def test_a_checkpoint_that_cannot_be_loaded_keeps_its_observations(run, base, data_file, monkeypatch):
     done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
 
     def fail(skeleton, found):
@@ -347,7 +347,7 @@ def test_code_that_a_run_names_is_not_called(run, base, tmp_path, monkeypatch):
         audit(Audit(str(run), base=str(base)))
 
 
-def test_splits_that_were_cut_out_of_training_rows_are_named(run, base, data_file, tmp_path):
+def test_splits_carved_from_training_rows_are_named(run, base, data_file, tmp_path):
     result = []
     done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8), say=result.append)
     assert any(line.startswith("val and test: ") and "no separate rows" in line for line in result)

@@ -52,7 +52,7 @@ def trained(base, data_file, tmp_path_factory):
     return train(recipe(base, data_file, tmp_path_factory.mktemp("trained")))
 
 
-def test_checkpoints_by_epoch_and_dynamics_beside_the_loss(trained):
+def test_checkpoints_by_epoch_and_dynamics_are_logged_with_the_loss(trained):
     assert sorted(p.name for p in trained.root.glob("checkpoint-*")) == ["checkpoint-3", "checkpoint-6"]
     history = store.read_log_history(trained)
     steps = [row for row in history if "loss" in row]
@@ -147,7 +147,7 @@ def test_lora_leaves_adapters_that_know_their_base(base, data_file, tmp_path):
     )
 
 
-def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(trained, base, data_file, tmp_path):
+def test_a_killed_training_resumes_and_ends_like_an_uninterrupted_one(trained, base, data_file, tmp_path):
     path, output = tmp_path / "recipe.yaml", tmp_path / "run"
     path.write_text(yaml.safe_dump(store.to_jsonable(recipe(base, data_file, output))))
     process = subprocess.Popen([sys.executable, "-m", "overmem", "train", str(path)], stderr=subprocess.DEVNULL)
@@ -172,7 +172,7 @@ def test_a_checkpoint_that_was_cut_off_is_set_aside(trained, base, data_file, tm
     assert largest_difference(weights(trained, "checkpoint-6"), weights(run, "checkpoint-6")) < 1e-6
 
 
-def test_a_training_whose_checkpoints_lack_the_optimizer_begins_anew_and_says_so(trained, base, data_file, tmp_path):
+def test_a_training_whose_checkpoints_lack_the_optimizer_starts_again_and_says_so(trained, base, data_file, tmp_path):
     recipe_options = recipe(
         base, data_file, tmp_path, trainer={"logging_steps": 1, "use_cpu": True, "save_only_model": True}
     )
@@ -244,7 +244,7 @@ def test_rows_that_were_trained_on_are_never_held_out_by_other_counts(base, data
     assert {e.id for e in store.read_examples(run, "train")} <= trained
 
 
-def test_what_was_asked_of_train_is_known_to_an_audit_that_is_kept_elsewhere(trained, tmp_path):
+def test_an_audit_with_its_files_elsewhere_knows_the_recipe(trained, tmp_path):
     done = audit(Audit(str(trained.root), rows=4, side_rows=4, max_new_tokens=4, out=str(tmp_path / "notes")))
     assert [c.name for c in store.read_checkpoints(done.run)] == ["base", "checkpoint-3", "checkpoint-6"]
     assert (tmp_path / "notes" / "measurements.parquet").is_file()

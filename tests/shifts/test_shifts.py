@@ -32,7 +32,7 @@ def test_a_shift_is_deterministic_and_does_not_depend_on_the_other_examples_or_t
 
 
 @pytest.mark.parametrize("name", SHIFTS)
-def test_another_seed_tells_it_otherwise(name):
+def test_another_seed_gives_another_rephrasing(name):
     assert shifted(EXAMPLES, name, seed=0) != shifted(EXAMPLES, name, seed=1)
 
 
@@ -77,7 +77,7 @@ def test_there_are_at_least_twenty_preambles_of_several_lengths_and_none_holds_a
     assert not any(DIGITS.search(p) or re.search(r"\b(?:step|carefully|think|answer is|math)", p) for p in PREAMBLES)
 
 
-def test_further_tellings_differ_from_the_first_and_from_one_another():
+def test_further_rephrasings_differ_from_the_first_and_from_one_another():
     made = variants(EXAMPLES, "preamble", 3)
     assert list(made) == ["preamble", "preamble.2", "preamble.3"]
     forms = {n: {original_id(e.id, n): e.question for e in rows} for n, rows in made.items()}
@@ -87,17 +87,17 @@ def test_further_tellings_differ_from_the_first_and_from_one_another():
     assert all(shift_of(n) == "preamble" for n in made)
 
 
-def test_one_more_telling_leaves_the_others_as_they_are():
+def test_one_more_rephrasing_leaves_the_others_unchanged():
     few, many = variants(EXAMPLES, "typos", 2), variants(EXAMPLES[::-1], "typos", 4)
     assert all({e.id: e for e in few[n]} == {e.id: e for e in many[n]} for n in few)
 
 
-def test_an_example_that_has_no_further_telling_is_left_out_of_it():
+def test_an_example_without_a_further_rephrasing_is_left_out():
     example = told("Ann has 3 pens. A pen costs 3 coins. A book costs 9 coins. What do two pens cost?")
     assert [len(rows) for rows in variants([example], "reorder", 3).values()] == [1, 0, 0]
 
 
-def test_a_shift_is_asked_for_by_name_and_number_of_tellings():
+def test_a_shift_is_requested_by_name_and_number_of_rephrasings():
     assert parse_shift("preamble:3") == ("preamble", 3)
     with pytest.raises(BadRequest, match="preamble"):
         parse_shift("preambel:3")
@@ -233,7 +233,7 @@ def test_a_solution_with_a_number_from_nowhere_is_left_alone():
     assert numbers(example, random.Random(0)) == example
 
 
-def test_a_suffix_stands_before_the_choices_and_changes_none_of_them():
+def test_a_suffix_comes_before_the_choices_and_changes_none_of_them():
     example = Example("a", "Who is not here?\nA) Ann\nB) Bob", "#### B", "B", "choice")
     rephrased = SHIFTS["suffix"](example, random.Random(0)).question
     assert rephrased.startswith("Who is not here? ")

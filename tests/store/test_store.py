@@ -57,7 +57,7 @@ def test_samples_come_back_as_they_went_in(run):
         np.testing.assert_array_equal(getattr(read, name), getattr(samples(), name), err_msg=name)
 
 
-def test_grades_are_a_file_beside_the_samples_and_name_their_grader(run):
+def test_grades_are_a_file_next_to_the_samples_and_name_their_grader(run):
     store.write_samples(run, "base", "val", samples(), weights="w", request="r", grader="math 1")
     assert "correct" not in pl.read_parquet(run.unit_path("base", "val", "samples")).columns
     unit = (run, "base", "val", "grades")
@@ -111,7 +111,7 @@ def test_nll_sums_are_per_example_sums_of_minus_logprob():
     np.testing.assert_allclose(scores().nll_sums, [1 + 2, 3 + 4 + 5])
 
 
-def test_a_unit_stands_only_for_the_same_weights_and_request(run):
+def test_a_unit_is_valid_only_for_the_same_weights_and_request(run):
     store.write_scores(run, "c", "val", scores(), weights="w", request="r")
     assert store.is_unit_current(run, "c", "val", "scores", weights="w", request="r")
     assert not store.is_unit_current(run, "c", "val", "scores", weights="other", request="r")
@@ -188,7 +188,7 @@ def test_measurements_keep_missing_values_missing(run):
     assert store.read_measurements(run) == rows
 
 
-def test_a_second_process_is_told_who_holds_the_run(run):
+def test_a_second_process_learns_who_holds_the_run(run):
     code = "from overmem import store; import sys\nwith store.locked(store.open_run(sys.argv[1])): pass"
     with store.locked(run):
         other = subprocess.run([sys.executable, "-c", code, str(run.root)], capture_output=True, text=True)
@@ -262,7 +262,7 @@ def test_the_texts_of_tokens_come_back_whatever_they_are(run):
     assert store.read_token_texts(run) == pieces
 
 
-def test_a_table_of_0_1_0_says_in_at_what_its_names_and_notes_said(run):
+def test_a_table_of_0_1_0_is_read_with_its_names_and_notes_moved_to_at(run):
     expected = Path(__file__).parents[1] / "golden" / "expected" / "measurements.parquet"
     run.measurements_path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(expected, run.measurements_path)

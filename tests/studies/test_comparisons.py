@@ -6,13 +6,13 @@ from studies import comparisons, equal_runs, seeds
 
 
 @pytest.mark.parametrize("number", range(len(equal_runs.EQUALS)), ids=[case[0] for case in equal_runs.EQUALS])
-def test_equal_recipes_are_hardly_ever_told_to_differ(number):
+def test_equal_recipes_are_hardly_ever_claimed_to_differ(number):
     _, recipes, _ = equal_runs.EQUALS[number]
     result = [equal_runs.claims(recipes, seed) for seed in range(20)]
     assert sum(c.accuracy or c.nll for c in result) <= 3
 
 
-def test_a_recipe_that_is_five_points_worse_is_told_so():
+def test_a_recipe_that_is_five_points_worse_is_recognized():
     recipes = dict((what, r) for what, r, _ in equal_runs.CASES)["b five points less accurate, 1 seed"]
     assert sum(equal_runs.claims(recipes, seed).accuracy for seed in range(10)) >= 5
 

@@ -41,7 +41,7 @@ def test_a_loss_differs_from_itself_by_nothing(outcomes):
     assert against(plain, plain, "test accuracy").value == 0.0
 
 
-def test_only_what_differs_is_said_to(outcomes):
+def test_only_what_differs_is_claimed_to_differ(outcomes):
     arms = ["nll", "mar", "focal"]
     made = differences(outcomes, arms, "last")
     assert made["focal", "test nll, nats/token"][1] < 0.05
@@ -59,7 +59,7 @@ def test_every_loss_of_the_family_has_an_arm():
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_study_runs_goes_on_where_it_was_and_writes_its_page(tmp_path):
+def test_the_study_runs_resumes_and_writes_its_page(tmp_path):
     budget = Budget(train=16, epochs=2.0, batch_size=8, checkpoints=2, val=8, test=8, side=4)
     lines = []
     result = study(tmp_path, budget, ["nll", "rho"], [1, 2], 1, lines.append)

@@ -52,7 +52,7 @@ def test_power_is_there_where_the_data_allow_it(n, margin):
     assert ours > best
 
 
-def test_too_few_examples_are_said_to_be_too_few():
+def test_too_few_examples_are_reported_as_too_few():
     def undecided(n, seed):
         verdicts = regimes(simulated(World(n=n, discordance=0.2), "few", seed)[0])
         return [v for v in verdicts if v.regime == "undecided"]
@@ -107,7 +107,7 @@ def test_the_page_is_written_whole(tmp_path, monkeypatch):
     assert "finetune-doctor was not run" in text
 
 
-def test_the_lines_are_made_anew_above_tables_that_stay(tmp_path, monkeypatch):
+def test_the_lines_are_remade_above_unchanged_tables(tmp_path, monkeypatch):
     monkeypatch.setattr(verdict, "promise_table", lambda runs: f"lines at {runs} runs")
     monkeypatch.setattr(verdict, "alarm_table", lambda runs: f"worlds at {runs} runs")
     monkeypatch.setattr(verdict, "sample", lambda runs, purpose: runs)

@@ -36,7 +36,7 @@ def test_a_level_may_set_several_keys():
 
 
 @pytest.mark.parametrize(("varied", "seeds"), [(True, [0, 1]), (False, [0, 0])])
-def test_the_seed_draws_the_problems_only_if_asked(varied, seeds):
+def test_the_seed_draws_the_problems_only_on_request(varied, seeds):
     runs = planned_runs(Sweep("s", seeds=2, vary_data=varied))
     assert [run.recipe.data.seed for run in runs] == seeds
     assert [run.recipe.seed for run in runs] == [0, 1]

@@ -88,7 +88,7 @@ def test_the_page_is_whole_and_every_chart_has_its_place(swept):
     assert "overmem sweep" in page
 
 
-def test_every_table_lies_beside_the_page_as_csv_and_latex(swept):
+def test_every_table_is_saved_next_to_the_page_as_csv_and_latex(swept):
     names = {p.name for p in (swept.output / "tables").iterdir()}
     assert names == {f"{t}.{end}" for t in ("runs", "levels", "effects", "matched", "rules") for end in ("csv", "tex")}
     csv = (swept.output / "tables" / "runs.csv").read_text().splitlines()

@@ -25,7 +25,7 @@ CONTENT = {
 
 
 @pytest.mark.slow
-def test_a_sweep_that_is_stopped_goes_on_and_ends_in_its_page(tmp_path):
+def test_a_stopped_sweep_resumes_and_ends_with_its_page(tmp_path):
     path = tmp_path / "rates.yaml"
     path.write_text(yaml.safe_dump({"output": str(tmp_path / "rates"), **CONTENT}))
     command = [sys.executable, "-m", "overmem", "sweep", str(path)]

@@ -20,14 +20,14 @@ def told(asked, splits=SPLITS, **more):
     return shifted_splits(splits, asked, **({"rows": 20, "side_rows": 12, "seed": 0} | more))
 
 
-def test_the_questions_told_otherwise_are_the_first_of_those_that_are_asked():
+def test_the_rephrased_questions_are_the_first_of_those_that_are_audited():
     made = told(["preamble:2", "typos"])
     assert list(made) == ["test+preamble", "test+preamble.2", "test+typos"]
     ids = {e.id for e in sample(SPLITS["test"], "test", 12)}
     assert {original_id(e.id, "preamble.2") for e in made["test+preamble.2"]} == ids
 
 
-def test_a_set_that_the_data_brings_is_cut_to_the_questions_that_are_asked():
+def test_a_rephrased_set_is_cut_to_the_questions_that_are_audited():
     rows = tuple(Example(f"{e.id}+mine", f"So: {e.question}", e.solution, e.answer) for e in SPLITS["test"])
     made = told([], {**SPLITS, "test+mine": rows[::-1]})
     assert [original_id(e.id, "mine") for e in made["test+mine"]] == [e.id for e in sample(SPLITS["test"], "test", 12)]
@@ -37,7 +37,7 @@ def test_a_set_that_the_data_brings_is_cut_to_the_questions_that_are_asked():
     assert len(told([], {**SPLITS, "test+mine": some})["test+mine"]) == 5
 
 
-def test_without_test_questions_there_is_nothing_to_tell_otherwise():
+def test_without_test_questions_there_is_nothing_to_rephrase():
     with pytest.raises(BadRequest, match="test"):
         told(["typos"], {"val": SPLITS["val"]})
     assert told([], {"val": SPLITS["val"]}) == {}

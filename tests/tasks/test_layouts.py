@@ -87,7 +87,7 @@ def test_conversations_are_a_question_and_its_reply(row: dict[str, Any]) -> None
     assert (example.question, example.solution, example.answer) == ("Q?", "#### 3", "3")
 
 
-def test_what_is_left_out_of_a_conversation_is_counted_and_told(tmp_path: Path) -> None:
+def test_turns_that_are_left_out_of_a_conversation_are_counted_and_reported(tmp_path: Path) -> None:
     turns = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Q?"},

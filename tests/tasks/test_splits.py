@@ -142,7 +142,7 @@ def test_an_empty_split_is_empty_and_says_so(tmp_path: Path) -> None:
     assert "train: empty (no rows remain for it)" in nothing.notes
 
 
-def test_fewer_rows_than_asked_for_are_a_note(tmp_path: Path) -> None:
+def test_fewer_rows_than_requested_are_a_note(tmp_path: Path) -> None:
     data = loaded(tmp_path, [row(n) for n in range(40)], train=5000, val=10, test=10)
     assert any(note.endswith("of 5000 requested rows") for note in data.notes)
 
@@ -161,7 +161,7 @@ def test_a_negative_count_and_an_impossible_likeness_are_refused(tmp_path: Path)
         load(Data(near_duplicates=1.5))
 
 
-def test_shares_hold_the_rows_asked_for_and_change_rarely() -> None:
+def test_splits_have_the_requested_rows_and_rarely_change() -> None:
     counts = {"test": 200, "val": 100, "train": None}
     for total in (950, 1000, 2111, 7473, 395_000):
         shares = shares_for(counts, total)

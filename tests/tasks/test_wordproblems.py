@@ -79,7 +79,7 @@ def test_a_larger_training_split_begins_with_the_smaller_one() -> None:
     assert splits(train=90)["train"][:60] == splits()["train"]
 
 
-def test_splits_have_the_sizes_steps_and_domains_that_were_asked_for() -> None:
+def test_splits_have_the_requested_sizes_steps_and_domains() -> None:
     made = splits()
     assert {name: len(rows) for name, rows in made.items()} == {
         "train": 60,

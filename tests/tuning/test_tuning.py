@@ -61,7 +61,7 @@ def test_something_learns_and_only_full_lets_everything_learn(name):
 
 
 @ALL
-def test_what_is_said_to_change_the_base_does_and_nothing_else(name):
+def test_only_methods_declared_to_change_the_base_do(name):
     model, before = tuned(name).train(), base_model().state_dict()
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
     model(input_ids=IDS, labels=IDS).loss.backward()

@@ -43,7 +43,7 @@ def test_a_contrast_has_equal_accuracy_and_different_perplexity(runs):
     assert any("They solve equally much and differ in perplexity" in s for s in comparison.sentences)
 
 
-def test_behaviours_count_for_the_correction_and_are_told(runs):
+def test_behaviours_count_for_the_correction_and_are_reported(runs):
     comparison = compare(Compare(*runs, margin=0.05))
     last = next(p for p in comparison.pairs if "last" in p.kinds)
     assert {c.name: c.confirmed for c in last.behaviours}["ood-far"]
@@ -53,7 +53,7 @@ def test_behaviours_count_for_the_correction_and_are_told(runs):
     assert any(s.startswith(f"{tests} tests were made") for s in comparison.sentences)
 
 
-def test_one_seed_is_told_as_one_seed(runs):
+def test_one_seed_is_reported_as_one_seed(runs):
     assert "Each run is one seed" in compare(Compare(*runs)).sentences[-1]
 
 

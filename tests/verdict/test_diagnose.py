@@ -46,7 +46,7 @@ def test_onset_and_severity_have_intervals_and_a_verdict_survives_the_disk(harmf
     assert store.read_verdict(run).headline == verdict.headline
 
 
-def test_a_limit_that_is_most_of_the_nll_is_warned_of_and_what_it_does_not_see_is_said(harmful):
+def test_a_limit_that_is_most_of_the_nll_is_warned_of_with_what_it_misses(harmful):
     run, verdict = harmful
     assert not any("predictable" in w for w in verdict.warnings)
     lowest = min(v.nll.value for v in verdict.checkpoints if v.nll.value is not None)
@@ -59,7 +59,7 @@ def test_a_limit_that_is_most_of_the_nll_is_warned_of_and_what_it_does_not_see_i
     assert f"At {last.checkpoint.name} it has risen by {last.excess.value:.3f}" in sentence
 
 
-def test_answers_that_were_cut_are_told_of_at_the_checkpoint_with_the_most(tmp_path, write_run, world):
+def test_truncated_answers_are_reported_at_the_checkpoint_with_the_most(tmp_path, write_run, world):
     run = write_run(tmp_path, world)
     shares = {"base": (0, 1.0), "checkpoint-100": (100, 0.01), "checkpoint-200": (200, 0.12)}
     rows = [
@@ -118,7 +118,7 @@ def test_no_checkpoint_on_disk_is_no_recommendation(tmp_path, write_run, world):
     assert verdict.headline.startswith("No checkpoint can be recommended")
 
 
-def test_no_test_split_is_said(tmp_path, write_run, world):
+def test_a_missing_test_split_is_reported(tmp_path, write_run, world):
     verdict = diagnose(Diagnose(str(write_run(tmp_path, world, test=False).root)))
     assert any("no test split" in w for w in verdict.warnings)
     assert "flattering" in verdict.recommended.accuracy.note

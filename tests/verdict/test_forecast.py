@@ -10,7 +10,7 @@ from studies.trajectories import World, simulated
 RISING = World("over-memorized, minimum before the accuracy", 1000, checkpoints=25)
 
 
-def test_the_onset_is_foretold_with_an_interval_before_it_comes():
+def test_the_onset_is_forecast_with_an_interval_before_it_happens():
     (curves,) = simulated(RISING, "foretold")
     onset = costly_step(RISING)
     prediction = forecast(seen(curves, 0.8 * onset))

@@ -108,7 +108,7 @@ def test_a_merge_that_is_shown_to_be_better_is_recommended(splits):
     assert all(c.regret.value > 0 for c in beside)
 
 
-def test_a_merge_that_is_not_better_stands_beside_the_others_with_its_regret(splits):
+def test_a_merge_that_is_not_better_is_listed_with_its_regret(splits):
     val, test = splits
     before, others = choices(val, test, regimes(val))
     merged = [with_merge(c, np.zeros(500), 9.0) for c in splits]

@@ -54,7 +54,7 @@ def test_a_healthy_run_is_healthy_and_has_no_onset():
     assert onset(seen, verdicts, LIMITS) is None
 
 
-def test_an_over_memorized_run_is_told_from_where_it_begins():
+def test_an_over_memorized_run_is_recognized_with_its_onset():
     seen = curves([0.60, 0.42, 0.40, 0.44, 0.50, 0.56], [0.40, 0.78, 0.80, 0.80, 0.80, 0.80])
     verdicts = regimes(seen, LIMITS)
     assert named(verdicts)[-2:] == ["over-memorized"] * 2

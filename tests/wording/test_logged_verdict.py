@@ -65,7 +65,7 @@ def test_a_loss_that_is_lowest_at_the_first_evaluation_may_have_turned_before_it
     assert "assumed noise" in turned
 
 
-def test_a_score_stands_under_its_own_name(tmp_path):
+def test_a_score_keeps_its_own_name(tmp_path):
     verdict = judged(tmp_path, rows(RISING, KEPT, "eval_rougeL"))
     assert verdict.accuracy_name == "eval_rougeL"
     assert "eval_rougeL" in str(verdict)

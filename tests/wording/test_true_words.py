@@ -34,7 +34,7 @@ def generated(seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_what_is_said_is_what_the_figures_show(seed):
+def test_sentences_match_the_figures(seed):
     curve = generated(seed)
     assessment = assess(Evidence(val=curve), Limits())
     verdict = worded(assessment, options={})

@@ -49,7 +49,7 @@ def test_the_logits_are_those_of_the_model_and_the_layers_are_its_own_again(mode
 
 
 @needs_onednn
-def test_weights_that_changed_between_are_packed_anew(model):
+def test_weights_that_changed_in_between_are_packed_again(model):
     with packed(model):
         first = logits(model)
     with torch.no_grad():

@@ -103,7 +103,7 @@ def test_without_trackers_it_works_from_the_list_of_callbacks(data, tmp_path, tr
 
 
 @pytest.mark.parametrize(("when", "at"), [("save", [2, 4, 6]), ("evaluate", [3, 6]), ("both", [2, 3, 4, 6])])
-def test_it_measures_when_it_is_asked_to(tmp_path, trainer_of, watched, steps, when, at):
+def test_it_measures_at_the_configured_times(tmp_path, trainer_of, watched, steps, when, at):
     trainer = watched(trainer_of(tmp_path, eval_strategy="steps", eval_steps=3), when=when, base=False)
     trainer.train()
     assert steps(trainer) == at

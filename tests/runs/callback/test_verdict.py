@@ -106,7 +106,7 @@ def test_it_neither_warns_nor_stops_where_there_is_no_reason(trainer_with, curve
     assert not messages or curve is STILL_LEARNING
 
 
-def test_a_val_split_that_was_cut_out_of_training_rows_is_told_once(trainer_with, data_file):
+def test_a_val_split_carved_from_training_rows_is_reported_once(trainer_with, data_file):
     trainer, messages = trainer_with(HEALTHY, data=Data(str(data_file), train=8, val=64, test=8))
     trainer.train()
     assert len(messages) == 1

@@ -158,7 +158,7 @@ def test_a_step_that_was_evaluated_twice_counts_once_and_the_last_one_counts(tmp
     assert "more than once at step 50" in logged.warnings[0]
 
 
-def test_percent_is_read_as_percent_and_said(tmp_path):
+def test_percentages_are_read_as_such_and_reported(tmp_path):
     as_trainer_state(tmp_path, rows(accuracy=[100 * a for a in ACCURACY]))
     logged = read_logged(tmp_path)
     np.testing.assert_allclose(logged.accuracy, ACCURACY)
@@ -258,7 +258,7 @@ def test_a_nan_evaluation_costs_that_point_only(tmp_path):
     assert "over-memorized" in verdict.regime
 
 
-def test_metrics_of_other_names_are_named_and_else_asked_about(tmp_path):
+def test_metrics_with_other_names_can_be_named_and_are_otherwise_suggested(tmp_path):
     entries = [
         {
             "step": r["step"],

@@ -196,7 +196,7 @@ def test_an_error_rate_known_by_name_or_declared_falls_as_the_model_gets_better(
     assert declared.accuracy.tolist() == pytest.approx([1 - r for r in rates])
 
 
-def test_a_score_stands_in_for_an_accuracy_and_is_named(tmp_path):
+def test_a_score_takes_the_place_of_an_accuracy_under_its_own_name(tmp_path):
     entries = [
         {"step": e["step"], "eval_loss": e["eval_loss"], "eval_rougeL": 31.0 + i} for i, e in enumerate(evaluations())
     ]
@@ -255,7 +255,7 @@ def test_a_log_without_an_evaluation_lists_what_there_is_and_leads_to_an_audit(t
     assert "\x1b" not in text
 
 
-def test_a_trainer_that_never_evaluated_is_said_to_have_done_so(tmp_path):
+def test_a_trainer_that_never_evaluated_is_reported(tmp_path):
     write_state(tmp_path, [{"step": 10, "loss": 1.2, "learning_rate": 1e-4, "epoch": 0.1, "train_runtime": 3.0}])
     with pytest.raises(BadRequest, match="the trainer ran without evaluations") as refused:
         read_logged(tmp_path)
