@@ -7,7 +7,7 @@ as many as fit its size, `overmem view` serves all of them: both use the same pa
 from overmem.explorer.choice import compared, most_telling
 from overmem.explorer.details import read_details
 from overmem.explorer.embedding import embedded
-from overmem.explorer.files import script, style, theme
+from overmem.explorer.files import light_colours, script, style, theme
 from overmem.explorer.page_data import table_json
 from overmem.explorer.table import ExampleTable, read_example_table
 
@@ -15,6 +15,7 @@ __all__ = [
     "ExampleTable",
     "compared",
     "embedded",
+    "light_colours",
     "most_telling",
     "read_details",
     "read_example_table",

@@ -1,5 +1,6 @@
 """The page's own files: plain JavaScript without a build step, its style, and what every page of overmem looks like."""
 
+import re
 from functools import cache
 from importlib import resources
 
@@ -41,6 +42,13 @@ def theme() -> str:
     )
     schemes = f":root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}@media print{{:root{{{light}}}}}"
     return _text("theme.css") + schemes + "".join(f".{name}{{background:var(--{name})}}" for name in REGIMES)
+
+
+@cache
+def light_colours() -> dict[str, str]:
+    """Name -> colour of every variable of the theme in the light scheme."""
+    light = _text("theme.css").partition("}")[0]
+    return dict(re.findall(r"--([\w-]+): (#[0-9a-fA-F]+);", light)) | {r.name: r.light for r in REGIMES.values()}
 
 
 def _text(name: str) -> str:

@@ -14,6 +14,8 @@ class Report:
     """Where overmem's files are; by default RUN/overmem."""
     megabytes: float = 8.0
     """Largest size of the page: it carries as many examples as fit, the most telling first."""
+    figures: str | None = None
+    """Folder to write every chart to as SVG, PDF and CSV, and the tables as LaTeX; needs overmem[figures]."""
 
 
 def report(config: Report) -> Path:
@@ -38,4 +40,8 @@ def report(config: Report) -> Path:
         examples = embedded(run, table, findings.verdict, room)
         text = page(findings if examples else replace(findings, observed=0), examples=examples)
     store.write_text(run.report_path, text)
+    if config.figures is not None:
+        from overmem.report.export import write_figures
+
+        write_figures(findings, Path(config.figures))
     return run.report_path

@@ -45,9 +45,21 @@ THEME: Mapping[str, Any] = {
         "labelPadding": 8,
         "titlePadding": 8,
     },
+    "legend": {"disable": True},  # the page has legends of its own; a saved chart turns this one on
     "text": {"color": "var(--ink)", "fontSize": 12},
     "line": {"strokeJoin": "round"},
 }
+
+WIDTH = 480
+"""Width in points of a saved chart."""
+
+ON_PAPER: Mapping[str, Any] = {
+    "legend": {"disable": False, "orient": "bottom", "title": None, "labelColor": "var(--ink)", "columns": 4},
+    "background": "white",
+    "font": "Liberation Sans, Helvetica, Arial, sans-serif",
+    "autosize": {"type": "pad"},
+}
+"""What of the theme is different in a chart that is saved."""
 
 
 def step_domain(findings: Findings) -> Domain:
@@ -58,16 +70,25 @@ def step_domain(findings: Findings) -> Domain:
 
 
 def step_axis(findings: Findings, *, labels: bool = True) -> Spec:
-    """The horizontal axis: optimizer steps, and epochs below them where they were logged."""
+    """The horizontal axis: optimizer steps, ticked at whole epochs with the epoch below where epochs were logged."""
     last = next((c.checkpoint for c in reversed(findings.trained) if c.checkpoint.epoch and c.checkpoint.step), None)
-    label, title = "format(datum.value, ',')", "optimizer step"
+    axis: Spec = dict(labels=labels, title="optimizer step", labelExpr="format(datum.value, ',')", grid=False)
+    axis |= dict(tickCount=7, labelFlush=True)
     if last is not None and last.epoch:
-        label = f"[{label}, format(datum.value / {last.step / last.epoch!r}, '.3~f')]"
-        title = "optimizer step · epoch below"
-    axis = dict(
-        labels=labels, title=title if labels else None, labelExpr=label, grid=False, tickCount=7, labelFlush=True
-    )
+        per_epoch = last.step / last.epoch
+        epoch = f"format(datum.value / {per_epoch!r}, '.3~f')"
+        if last.epoch >= 2:
+            every = _whole_epochs(last.epoch)
+            axis["values"] = [round(k * per_epoch) for k in range(0, math.floor(last.epoch + 0.01) + 1, every)]
+            epoch = f"round(datum.value / {per_epoch!r})"
+        axis |= dict(labelExpr=f"[format(datum.value, ','), {epoch}]", title="optimizer step · epoch below")
+    axis["title"] = axis["title"] if labels else None
     return channel("step:Q", scale=dict(domain=list(step_domain(findings)), nice=False, zero=False), axis=axis)
+
+
+def _whole_epochs(last: float) -> int:
+    """Epochs from one tick to the next, so that there are at most eight of them."""
+    return next((n for n in (1, 2, 4, 5, 10, 20, 25, 50, 100) if last / n <= 8), math.ceil(last / 8))
 
 
 def value_axis(field: str, title: str, domain: Domain, form: str) -> Spec:
@@ -112,11 +133,12 @@ def bands(findings: Findings) -> Rows:
 
 def background(findings: Findings, x: Spec, *, strength: float = 1.0) -> Layer:
     """The regimes as coloured bands."""
-    colours = dict(domain=list(REGIMES), range=[f"var(--{key})" for key in REGIMES])
+    present = [key for key in REGIMES if key in {band["regime"] for band in bands(findings)}]
+    colours = dict(domain=present, range=[f"var(--{key})" for key in present])
     drawn: Layer = (
         Chart(data(bands(findings)))
         .mark_rect(opacity=strength)
-        .encode(x=x, x2="end:Q", fill=channel("regime:N", scale=colours, legend=None))
+        .encode(x=x, x2="end:Q", fill=channel("regime:N", scale=colours))
     )
     return drawn
 
@@ -154,11 +176,29 @@ def whiskers(rows: Rows, x: Spec, y: Spec, colour: str = "var(--ink)") -> list[L
 def specification(layers: Sequence[Layer], height: int) -> Spec:
     """The layers over each other as Vega-Lite, as wide as the page lets them be; equal rows stand in it once."""
     names: dict[str, str] = {}
-    datasets: dict[str, Any] = {}
+    datasets: dict[str, Rows] = {}
     drawn = []
     for layer in layers:
         values = layer.data["values"]
         name = names.setdefault(json.dumps(values), f"rows-{len(names)}")
         datasets[name] = values
         drawn.append({**layer.spec(), "data": {"name": name}})
-    return {"$schema": SCHEMA, "layer": drawn, "width": "container", "height": height, "datasets": datasets}
+    more: Spec = {
+        "width": "container",
+        "height": height,
+        "datasets": datasets,
+        "usermeta": {"rows": _numbers(datasets)},
+    }
+    return {"$schema": SCHEMA, "layer": drawn, **more}
+
+
+def _numbers(datasets: Mapping[str, Rows]) -> list[str]:
+    """Names of the datasets that hold a chart's numbers: values with what they are of, each once."""
+    with_value = {name: rows for name, rows in datasets.items() if rows and "value" in rows[0]}
+    measured = {name: rows for name, rows in with_value.items() if "n" in rows[0]}
+    tables = measured or {name: rows for name, rows in with_value.items() if "step" in rows[0]}
+    kept: list[str] = []
+    for name in sorted(tables, key=lambda name: -len(tables[name])):
+        if not any(all(row in tables[other] for row in tables[name]) for other in kept):
+            kept.append(name)
+    return sorted(kept)

@@ -74,7 +74,7 @@ def curves(
     y = value_axis("value", "", domain, form)
     colour = _colour(colours)
     dashes = [[1, 0] if i < len(LINES) else [5, 3] for i in range(len(colours))]
-    dash = channel("line:N", scale=dict(domain=list(colours), range=dashes), legend=None)
+    dash = channel("line:N", scale=dict(domain=list(colours), range=dashes))
     tooltip = [channel(f"{f}:N") for f in ("checkpoint", "line", "text", "n")]
     with_interval = [r for r in rows if r["low"] is not None and r["high"] is not None]
     ends = channel("low:Q", title="")
@@ -135,4 +135,4 @@ def dots(
 
 
 def _colour(colours: Mapping[str, str]) -> Spec:
-    return channel("line:N", scale=dict(domain=list(colours), range=list(colours.values())), legend=None)
+    return channel("line:N", scale=dict(domain=list(colours), range=list(colours.values())))

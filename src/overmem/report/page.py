@@ -9,11 +9,14 @@ from importlib import resources
 
 import overmem
 from overmem import explorer
-from overmem.report.charts import THEME
+from overmem.report.charts import ON_PAPER, THEME, WIDTH
 from overmem.report.findings import Findings
 from overmem.report.glossary import GLOSSARY
 from overmem.report.markup import Section, file_text, render, script_json
 from overmem.report.sections import SECTIONS
+
+SAVING = {"width": WIDTH, "config": dict(ON_PAPER), "colours": explorer.light_colours()}
+"""How a chart is drawn that is saved from the page."""
 
 
 def page(
@@ -42,7 +45,7 @@ def document(name: str, headline: str, sections: Mapping[str, Section], examples
     charts = {f"{key}-{chart}": spec for key, s in sections.items() for chart, spec in s.charts.items()}
     shown = {key: section for key, section in sections.items() if not section.is_empty}
     has_examples = examples is not None and "examples" in shown
-    scripts = [bundle(), explorer.script(), file_text("page.js")]
+    scripts = [bundle(), explorer.script(), "".join(map(file_text, ("saving.js", "reading.js", "page.js")))]
     return render(
         "page.html.j2",
         name=name,
@@ -51,7 +54,7 @@ def document(name: str, headline: str, sections: Mapping[str, Section], examples
         not_measured=[section for section in sections.values() if section.is_empty],
         style=explorer.theme() + file_text("style.css") + (explorer.style() if has_examples else ""),
         examples=examples or "",
-        charts=script_json({"config": THEME, "charts": charts, "glossary": GLOSSARY}),
+        charts=script_json({"config": THEME, "charts": charts, "glossary": GLOSSARY, "name": name, "saving": SAVING}),
         scripts=scripts,
         hashes=[_digest(text) for text in scripts],
         version=overmem.__version__,

@@ -34,7 +34,7 @@ function checked(view, table, defaults) {
 }
 
 /** Show the examples of `source` in `root`; returns what the page may call: `refresh` and `stop`. */
-globalThis.startExplorer = function startExplorer(root, source, { run = "" } = {}) {
+globalThis.startExplorer = function startExplorer(root, source, { run = "", perPage = 50 } = {}) {
   let { table } = source;
   glossary = { ...table.glossary, ...glossary };
   let texts = haystack(table);
@@ -82,17 +82,17 @@ globalThis.startExplorer = function startExplorer(root, source, { run = "" } = {
     const fitting = fittingRows(table, view, texts);
     const [lost, won] = ["lost", "won"].map((change) => changedRows(table, view, fitting, change).length);
     rows = sortedRows(table, changedRows(table, view, fitting, view.change), view);
-    const pages = Math.max(1, Math.ceil(rows.length / PAGE));
+    const pages = Math.max(1, Math.ceil(rows.length / perPage));
     view.page = Math.min(view.page, pages - 1);
     const part = table.total > table.id.length ? ` This file holds ${count(table.id.length)} of ${count(table.total)} observed examples, the most telling first; \`overmem view\` shows all.` : "";
     status.replaceChildren(el("b", {}, `${count(rows.length)} of ${count(table.id.length)} examples.`), ` From ${visibleText(view.from)} to ${visibleText(view.to)} ${count(lost)} went from right to wrong, ${count(won)} the other way.${part}`);
     const turn = (by) => () => { view.page += by; address(); drawTable(); root.scrollIntoView({ block: "start" }); };
     const pager = el("div", { class: "pager" },
       el("button", { type: "button", onclick: turn(-1), disabled: view.page === 0 }, "Previous page"),
-      el("span", {}, rows.length ? `${count(view.page * PAGE + 1)}–${count(Math.min(rows.length, (view.page + 1) * PAGE))} of ${count(rows.length)}` : "no example"),
+      el("span", {}, rows.length ? `${count(view.page * perPage + 1)}–${count(Math.min(rows.length, (view.page + 1) * perPage))} of ${count(rows.length)}` : "no example"),
       el("button", { type: "button", onclick: turn(1), disabled: view.page >= pages - 1 }, "Next page"));
     const link = (row) => hashOf({ ...view, example: keyOf(row) }, defaults);
-    const shown = rows.length ? el("div", { class: "scroll" }, tableOf(table, rows, view, link, (row) => open(row))) : el("p", { class: "none" }, "No example fits these filters.");
+    const shown = rows.length ? el("div", { class: "scroll" }, tableOf(table, rows, view, perPage, link, (row) => open(row))) : el("p", { class: "none" }, "No example fits these filters.");
     content.replaceChildren(legend(), shown, pager);
   }
 
@@ -138,7 +138,7 @@ globalThis.startExplorer = function startExplorer(root, source, { run = "" } = {
     const row = rowOf(view.example);
     view = { ...view, example: "", at: "", against: "" };
     const place = rows.indexOf(row);
-    if (place >= 0) view.page = Math.floor(place / PAGE);
+    if (place >= 0) view.page = Math.floor(place / perPage);
     history.pushState(null, "", hashOf(view, defaults));
     draw();
     root.querySelector(`a.open[data-row="${row}"]`)?.focus();
@@ -214,7 +214,7 @@ globalThis.startExplorer = function startExplorer(root, source, { run = "" } = {
 /** Show the examples that are embedded in the page. */
 globalThis.startEmbedded = async function startEmbedded(root, data) {
   try {
-    startExplorer(root, await embeddedSource(data));
+    startExplorer(root, await embeddedSource(data), { perPage: 15 });
   } catch (error) {
     root.textContent = `The examples of this page could not be read: ${error.message}`;
     console.error(error);

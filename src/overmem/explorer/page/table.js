@@ -1,6 +1,5 @@
 // The table: one page of rows, each with its marks along the run.
 
-const PAGE = 50;
 const MARK_WORDS = { R: "right", W: "wrong", r: "right, cut off at the length limit", w: "wrong, cut off at the length limit", "-": "not observed" };
 const MARK_CLASSES = { R: "right", W: "wrong", r: "right cut", w: "wrong cut", "-": "unknown" };
 
@@ -38,9 +37,9 @@ function exposureCell(table, row, view) {
 }
 
 /** One page of the rows. Every row holds one link, which opens the example. */
-function tableOf(table, rows, view, hashOf, open) {
-  const start = view.page * PAGE;
-  const shown = rows.slice(start, start + PAGE);
+function tableOf(table, rows, view, perPage, hashOf, open) {
+  const start = view.page * perPage;
+  const shown = rows.slice(start, start + perPage);
   const head = el("thead", {}, el("tr", {},
     el("th", { scope: "col", class: "split" }, "split"), el("th", { scope: "col" }, "question"), el("th", { scope: "col", class: "answer" }, "reference answer"),
     el("th", { scope: "col", class: "marks" }, "greedy answer along the run"),

@@ -65,7 +65,7 @@ def reliability(rows: Rows, names: tuple[str, ...]) -> dict[str, Any]:
     unit = dict(domain=[0, 1])
     x = channel("confidence:Q", scale=unit, title="confidence", axis=dict(format=".0%", tickCount=5))
     y = channel("value:Q", scale=unit, title=None, axis=dict(format=".0%", tickCount=5, minExtent=LEFT, maxExtent=LEFT))
-    colour = channel("checkpoint:N", scale=dict(domain=list(names), range=list(COLOURS)), legend=None)
+    colour = channel("checkpoint:N", scale=dict(domain=list(names), range=list(COLOURS)))
     ends = [{"confidence": 0, "value": 0}, {"confidence": 1, "value": 1}]
     diagonal = Chart(data(ends)).mark_line(color="var(--ink)", opacity=0.45, strokeDash=[2, 3], strokeWidth=1.25)
     base = Chart(data(rows)).encode(x=x, color=colour)

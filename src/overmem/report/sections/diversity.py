@@ -121,8 +121,8 @@ def _sampling_chart(rows: Rows, colours: dict[str, str], x: Spec, along: str) ->
     """A line for each checkpoint and each of pass@k, maj@k and best-of-k; bars for pass@k."""
     y = channel("value:Q", title=None, scale=dict(zero=False, nice=True),
               axis=dict(format=".0%", tickCount=5, minExtent=LEFT, maxExtent=LEFT))  # fmt: skip
-    colour = channel("checkpoint:N", scale=dict(domain=list(colours), range=list(colours.values())), legend=None)
-    dash = channel("kind:N", scale=dict(domain=list(DASHES), range=list(DASHES.values())), legend=None)
+    colour = channel("checkpoint:N", scale=dict(domain=list(colours), range=list(colours.values())))
+    dash = channel("kind:N", scale=dict(domain=list(DASHES), range=list(DASHES.values())))
     tooltip = [channel(f"{f}:N") for f in ("checkpoint", "kind", along, "text", "n")]
     base = Chart(data(rows)).encode(x=x, color=colour)
     passes = Chart(data([r for r in rows if r["kind"] == "pass"])).encode(x=x, color=colour)

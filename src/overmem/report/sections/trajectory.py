@@ -135,7 +135,16 @@ def _panel(findings: Findings, name: str, estimates: Estimates) -> dict[str, Any
     domain = _frame(findings, what, estimates)
     x = step_axis(findings, labels=not top)
     y = value_axis("value", name, domain, ".1~%" if top else ".3~r")
-    rows = [row(c.checkpoint.step, estimates[c.checkpoint.name], unit) for c in findings.trained]
+    rows = [
+        row(
+            c.checkpoint.step,
+            estimates[c.checkpoint.name],
+            unit,
+            checkpoint=c.checkpoint.name,
+            split=findings.chosen_on,
+        )
+        for c in findings.trained
+    ]
     layers: list[Layer] = [background(findings, x)]
     if limit is not None and domain[0] < limit < domain[1]:
         rule = Chart(data([{"value": limit}])).mark_rule(strokeDash=[2, 3], color="var(--ink)", opacity=0.55)
@@ -152,7 +161,10 @@ def _panel(findings: Findings, name: str, estimates: Estimates) -> dict[str, Any
 
 
 def _tests(findings: Findings, tests: Estimates, unit: str, x: Spec, y: Spec) -> list[Layer]:
-    rows = [row(c.checkpoint.step, tests[c.checkpoint.name], unit) for c in findings.trained]
+    rows = [
+        row(c.checkpoint.step, tests[c.checkpoint.name], unit, checkpoint=c.checkpoint.name, split="test")
+        for c in findings.trained
+    ]
     rows = [r for r in rows if r["value"] is not None]
     line = Chart(data(rows)).mark_line(strokeDash=[5, 4], strokeWidth=1.25, color="var(--ink)", opacity=0.6, clip=True)
     return [line.encode(x=x, y=y)] if rows else []
@@ -168,7 +180,7 @@ def _unjudged(findings: Findings, what: tuple[str, str], unit: str, x: Spec, y: 
     for checkpoint in findings.unjudged:
         measured = _measured(findings, checkpoint.name, what)
         if has_value(measured):
-            rows.append(row(checkpoint.step, measured, unit, name=checkpoint.name))
+            rows.append(row(checkpoint.step, measured, unit, checkpoint=checkpoint.name, split=findings.chosen_on))
     if not rows:
         return []
     mark = Chart(data(rows)).mark_point(

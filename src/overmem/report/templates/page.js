@@ -1,6 +1,9 @@
 "use strict";
 (() => {
-  const { config, charts, glossary } = JSON.parse(document.getElementById("charts").textContent);
+  const given = JSON.parse(document.getElementById("charts").textContent);
+  const { config, charts, glossary } = given;
+  const offerSaving = startSaving(given);
+  const offerReading = startReading(given);
   const options = {
     config, actions: false, renderer: "svg", ast: true, hover: false,
     tooltip: { theme: "custom", offsetX: 14, offsetY: 14 },
@@ -10,6 +13,8 @@
     const spec = charts[`${section}-${place.dataset.chart}`];
     if (!spec || place.dataset.drawn) return;
     place.dataset.drawn = "yes";
+    offerSaving(place, `${section}-${place.dataset.chart}`);
+    offerReading(place, `${section}-${place.dataset.chart}`);
     vegaEmbed(place, spec, options).catch((error) => {
       place.textContent = `This chart could not be drawn: ${error.message}`;
       console.error(error);
