@@ -87,47 +87,86 @@ def test_conversations_are_a_question_and_its_reply(row: dict[str, Any]) -> None
     assert (example.question, example.solution, example.answer) == ("Q?", "#### 3", "3")
 
 
-def test_turns_that_are_left_out_of_a_conversation_are_counted_and_reported(tmp_path: Path) -> None:
+def test_the_rest_of_a_conversation_is_kept_counted_and_reported(tmp_path: Path) -> None:
     turns = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Q?"},
         {"role": "assistant", "content": "#### 3"},
     ]
     path = tmp_path / "chats.jsonl"
-    path.write_text("".join(json.dumps({"messages": some}) + "\n" for some in (turns, turns[1:])))
-    assert [note for note in load(Data(str(path), near_duplicates=1.0)).notes if "system turn" in note] == [
-        "train: of 1 rows only one question and its reply are used; their system turn or further turns are left out, "
-        "so a run that was trained on those is measured without them"
-    ]
+    rows = (
+        turns,
+        turns[1:],
+        [*turns, {"role": "user", "content": "And R?"}, {"role": "assistant", "content": "#### 4"}],
+    )
+    path.write_text("".join(json.dumps({"messages": some}) + "\n" for some in rows))
+    notes = load(Data(str(path), near_duplicates=1.0)).notes
+    assert "train: 2 examples with a system turn of their own, rendered with it" in notes
+    assert any("1 conversations of several replies, of which the last reply is scored" in note for note in notes)
 
 
 ASKED, REPLIED = {"role": "user", "content": "Q?"}, {"role": "assistant", "content": "#### 3"}
 BRIEF = {"role": "system", "content": "Be brief."}
 
 
+TURN, ANSWERED = {"role": "user", "content": "Hello?"}, {"role": "assistant", "content": "Hello."}
+
+
 @pytest.mark.parametrize(
-    ("row", "more"),
+    ("row", "before"),
     [
-        ({"messages": [ASKED, REPLIED]}, False),
-        ({"messages": [BRIEF, ASKED, REPLIED]}, True),
-        ({"messages": [BRIEF, ASKED], "solution": "#### 3"}, True),
-        ({"messages": [ASKED, REPLIED, ASKED, REPLIED]}, True),
-        ({"messages": [ASKED, REPLIED], "system": "Be brief."}, True),
+        ({"messages": [ASKED, REPLIED]}, []),
+        ({"messages": [BRIEF, ASKED, REPLIED]}, [BRIEF]),
+        ({"messages": [BRIEF, ASKED], "solution": "#### 3"}, [BRIEF]),
+        ({"messages": [TURN, ANSWERED, ASKED, REPLIED]}, [TURN, ANSWERED]),
+        ({"messages": [ASKED, REPLIED], "system": "Be brief."}, [BRIEF]),
         (
-            {"conversations": [{"from": "system", "value": "Be."}, {"from": "human", "value": "Q?"}], "answer": "3"},
-            True,
+            {
+                "conversations": [{"from": "system", "value": "Be brief."}, {"from": "human", "value": "Q?"}],
+                "answer": "3",
+            },
+            [BRIEF],
         ),
-        ({"prompt": [ASKED], "completion": [REPLIED]}, False),
-        ({"prompt": [BRIEF, ASKED], "completion": [REPLIED]}, True),
-        ({"instruction": "Q?", "input": "", "output": "#### 3", "system": "", "history": []}, False),
-        ({"instruction": "Q?", "input": "", "output": "#### 3", "system": "Be brief."}, True),
-        ({"instruction": "Q?", "input": "", "output": "#### 3", "history": [["Hello?", "Hello."]]}, True),
-        ({"question": "Which system?", "answer": "3", "system": "Linux"}, False),
+        ({"prompt": [ASKED], "completion": [REPLIED]}, []),
+        ({"prompt": [BRIEF, ASKED], "completion": [REPLIED]}, [BRIEF]),
+        ({"prompt": [BRIEF, ASKED], "chosen": [REPLIED], "rejected": [REPLIED]}, [BRIEF]),
+        ({"instruction": "Q?", "input": "", "output": "#### 3", "system": "", "history": []}, []),
+        ({"instruction": "Q?", "input": "", "output": "#### 3", "system": "Be brief."}, [BRIEF]),
+        ({"instruction": "Q?", "input": "", "output": "#### 3", "history": [["Hello?", "Hello."]]}, [TURN, ANSWERED]),
+        ({"question": "Which system?", "answer": "3", "system": "Linux"}, []),
     ],
 )
-def test_a_system_turn_and_other_turns_are_counted_wherever_they_stand(row: dict[str, Any], more: bool) -> None:
-    done = parse_rows([Row("rows.jsonl", 1, row)], Data(), {})
-    assert (done.shortened, len(done.examples)) == (int(more), 1)
+def test_a_system_turn_and_earlier_turns_are_kept_wherever_they_stand(row: dict[str, Any], before: list[Any]) -> None:
+    (example,) = parse_rows([Row("rows.jsonl", 1, row)], Data(), {}).examples
+    assert (json.loads(example.context)["before"] if example.context else []) == before
+    assert example.answer == "3"
+
+
+def test_every_reply_of_a_conversation_is_an_example_and_all_of_one_group() -> None:
+    row = {"messages": [BRIEF, TURN, ANSWERED, ASKED, REPLIED]}
+    parsed = parse_rows([Row("rows.jsonl", 1, row)], Data(replies="each", kind="none"), {})
+    assert [(e.question, e.solution) for e in parsed.examples] == [("Hello?", "Hello."), ("Q?", "#### 3")]
+    assert len({e.group for e in parsed.examples}) == 1
+    assert parsed.examples[0].group
+    assert json.loads(parsed.examples[1].context)["before"] == [BRIEF, TURN, ANSWERED]
+    assert len({e.id for e in parsed.examples}) == 2
+
+
+def test_tools_their_calls_and_their_results_are_kept() -> None:
+    tools = [{"type": "function", "function": {"name": "add", "parameters": {}}}]
+    turns = [
+        {"from": "human", "value": "Q?"},
+        {"from": "function_call", "value": '{"name": "add", "arguments": {"a": 1}}'},
+        {"from": "observation", "value": "3"},
+        {"from": "gpt", "value": "#### 3"},
+    ]
+    (example,) = parse_rows(
+        [Row("rows.jsonl", 1, {"conversations": turns, "tools": json.dumps(tools)})], Data(), {}
+    ).examples
+    context = json.loads(example.context)
+    assert context["tools"] == tools
+    assert [turn["role"] for turn in context["after"]] == ["assistant", "tool"]
+    assert context["after"][0]["tool_calls"][0]["function"]["name"] == "add"
 
 
 def test_fields_may_be_columns_or_templates_of_columns() -> None:
@@ -227,7 +266,8 @@ def test_conversations_and_columns_give_the_text_that_was_trained_on(
 def test_a_prompt_of_several_turns_is_not_glued_into_one() -> None:
     turns = [{"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Hello!"}, ASKED]
     parsed = raw({"prompt": turns, "completion": [REPLIED]})
-    assert (parsed.examples[0].question, parsed.shortened) == ("Q?", 1)
+    assert parsed.examples[0].question == "Q?"
+    assert json.loads(parsed.examples[0].context)["before"] == turns[:2]
 
 
 def test_mmlu_choices_get_letters_and_the_answer_its_letter() -> None:

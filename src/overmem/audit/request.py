@@ -23,6 +23,7 @@ from overmem.records import Example, Plan
 from overmem.tasks import Data, with_absolute_paths
 from overmem.tasks.data import LoadedData
 from overmem.tasks.derived import derived_splits
+from overmem.training.recipe import read_data
 
 HOTTEST = 10.0
 """The highest temperature that is allowed."""
@@ -133,7 +134,7 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
     seconds = None if config.budget is None else seconds_of(config.budget)
     data = data_of(config, recipe, existing_plan)
     described = None if data is None else store.to_jsonable(with_absolute_paths(data))
-    previous_plan = existing_plan if existing_plan is not None and existing_plan.data == described else None
+    previous_plan = existing_plan if existing_plan is not None and _data_of_plan(existing_plan) == described else None
     previous = {} if previous_plan is None else previous_plan.options
     is_sized = config.budget is not None and previous.get("budget") == config.budget
     loaded = LoadedData(examples_of_run(run, existing_plan)) if data is None else held_out(config, recipe, data, say)
@@ -161,6 +162,11 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
         vocabulary,
         None if is_sized else seconds,
     )
+
+
+def _data_of_plan(plan: Plan) -> Any:
+    """The data of a plan as it would be written now: keys that it lacks have their defaults."""
+    return None if plan.data is None else store.to_jsonable(with_absolute_paths(read_data(dict(plan.data))))
 
 
 def seconds_of(budget: str) -> float:

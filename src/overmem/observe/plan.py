@@ -72,7 +72,7 @@ def planned(
         encoded = [encode(tokenizer, e, max_length=context, template=template) for e in chosen]
         kept = tuple(e for e in encoded if e is not None)
         hashed = [
-            [asdict(e) for e in chosen],
+            [_hashed(e) for e in chosen],
             [(e.prompt_ids, e.solution_ids) for e in kept],
             {name: value for name, value in asdict(decoding).items() if (name, value) != ("engine", Decoding.engine)},
             TEMPERATURES,
@@ -81,6 +81,11 @@ def planned(
         digest = hashlib.sha256(json.dumps(hashed).encode()).hexdigest()[:16]
         made[name] = Split(name, tuple(chosen), kept, digest)
     return made
+
+
+def _hashed(example: Example) -> dict[str, str]:
+    """An example as a request names it; one without context as before examples had one."""
+    return {name: value for name, value in asdict(example).items() if (name, value) != ("context", "")}
 
 
 def context_of(config: Any) -> int:

@@ -39,6 +39,9 @@ class Example:
     answer, and `answer` is empty."""
     group: str = ""
     """Examples of one non-empty group (rephrasings of one problem, say) never lie in two splits."""
+    context: str = ""
+    """The rest of a conversation, as JSON: its turns `before` the question (a system turn, earlier ones) and `after` it
+    (calls of tools and their results), and the `tools`; empty where there is none."""
 
 
 @dataclass(frozen=True)

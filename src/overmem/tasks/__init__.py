@@ -180,10 +180,13 @@ def _parts(data: Data, *, append_answers: bool) -> _Parts:
                 verbatim, appended = parsed.verbatim, parsed.appended
             if parsed.appended:
                 notes.append(f"{name}: the answer was appended to {parsed.appended} solutions that do not mark it")
-            if parsed.shortened:
+            if parsed.with_system:
+                notes.append(f"{name}: {parsed.with_system} examples with a system turn of their own, rendered with it")
+            if parsed.conversations:
+                which = "the last reply is" if data.replies == "last" else "every reply is"
                 notes.append(
-                    f"{name}: of {parsed.shortened} rows only one question and its reply are used; their system turn "
-                    "or further turns are left out, so a run that was trained on those is measured without them"
+                    f"{name}: {parsed.conversations} conversations of several replies, of which {which} scored "
+                    f"(replies: {data.replies}), after all turns before it"
                 )
             if parsed.broken:
                 notes.append(f"{name}: {len(parsed.broken)} broken rows left out, the first: {parsed.broken[0]}")

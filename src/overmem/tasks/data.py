@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from overmem.records import Example
 from overmem.tables import NamedIn
@@ -40,6 +40,9 @@ class Data:
     answer_after: str = "####"
     """The mark before the answer in a solution, for data without an answer column. A boxed answer and 'the answer is'
     are recognized too."""
+    replies: Literal["last", "each"] = "last"
+    """Which replies of a conversation are scored, each after all turns before it: the last one (as trained with
+    LLaMA-Factory's mask_history), or each (TRL's assistant_only_loss, LLaMA-Factory's default)."""
     strip_calculations: bool = False
     """Remove GSM8K's calculator annotations (`<<48/2=24>>`) from the solutions."""
     drop_broken: bool = False

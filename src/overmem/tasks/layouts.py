@@ -1,6 +1,7 @@
 """Layouts: in which columns known data sets keep question, solution, answer and group; parsing rows into examples."""
 
 import hashlib
+import json
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from overmem.grading.mathematics import number
 from overmem.records import Example
 from overmem.tasks import code_rows
 from overmem.tasks.data import Data, Row
-from overmem.tasks.rows import as_text, flatten, has_more_turns, is_verbatim
+from overmem.tasks.rows import as_text, conversation_rows, flatten, is_verbatim, replies_in
 
 FIELDS = ("question", "solution", "answer", "group")
 
@@ -61,8 +62,10 @@ class ParsedRows:
     """Solutions that did not mark their answer and had it appended."""
     broken: tuple[str, ...] = ()
     """For each row that was left out, what is wrong with it."""
-    shortened: int = 0
-    """Rows whose system turn or further turns were left out."""
+    conversations: int = 0
+    """Rows with more than one reply."""
+    with_system: int = 0
+    """Examples whose conversation has a system turn."""
     kind: str = ""
     verbatim: bool = False
     """Whether the rows are plain prompts and completions, which trainers concatenate without a template."""
@@ -127,9 +130,9 @@ def parse_rows(
     """
     if not rows:
         return ParsedRows([], kind=kind)
-    shortened = sum(map(has_more_turns, rows))
+    conversations = sum(replies_in(row) > 1 for row in rows)
     first_unflattened = rows[0]
-    rows = [flatten(row) for row in rows]
+    rows = [one for row in rows for one in (conversation_rows(row) if data.replies == "each" else [flatten(row)])]
     columns = field_columns(list(rows[0].values), fields, rows[0].where)
     if data.kind not in ("auto", "none", *GRADERS) and ":" not in data.kind:
         raise unknown("kind of answer", data.kind, ["auto", "none", *GRADERS, "module:function"], "data.kind")
@@ -153,7 +156,8 @@ def parse_rows(
             example = _with_answer_appended(example, f"{row.where}, row {row.number}")
             appended += 1
         examples.append(example)
-    return ParsedRows(examples, appended, tuple(broken), shortened, kind, verbatim)
+    system = sum('"system"' in example.context for example in examples)
+    return ParsedRows(examples, appended, tuple(broken), conversations, system, kind, verbatim)
 
 
 def _columns(layout: Mapping[str, str]) -> set[str]:
@@ -181,6 +185,8 @@ def _example(row: Row, columns: Mapping[str, str], kind: str, data: Data, *, ver
     group = content_id(texts["group"]) if texts.get("group") else ""
     if kind == "code":
         return _code_example(row, columns, texts["question"], group, location)
+    if "_conversation" in row.values and not answer and not marked_answer(solution, kind, after=data.answer_after):
+        kind = "none"  # a reply on the way to the answer
     if kind != "none":
         expected = columns.get("answer") or "a column named answer"
         solution, answer = _solution_and_answer(solution, answer, kind, data, location, expected)
@@ -189,7 +195,18 @@ def _example(row: Row, columns: Mapping[str, str], kind: str, data: Data, *, ver
     question = texts["question"]
     if verbatim:
         question, solution = (str(row.values[columns[field]]) for field in ("question", "solution"))
-    return Example(content_id(question), question, solution, answer if kind != "none" else "", kind, group)
+    context = str(row.values.get("_context") or "")
+    if row.values.get("_conversation"):
+        group = content_id(str(row.values["_conversation"]))
+    return Example(
+        _conversation_id(question, context), question, solution, answer if kind != "none" else "", kind, group, context
+    )
+
+
+def _conversation_id(question: str, context: str) -> str:
+    """The id of a question; with earlier turns of its conversation, which make it another one than it is alone."""
+    earlier = [turn for turn in json.loads(context).get("before", ()) if turn["role"] != "system"] if context else []
+    return content_id(f"{json.dumps(earlier, sort_keys=True)}\n{question}" if earlier else question)
 
 
 def _code_example(row: Row, columns: Mapping[str, str], question: str, group: str, location: str) -> Example:

@@ -1,21 +1,26 @@
 """Flattening a row of a data file: conversations, choices and nested objects become plain text columns."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeGuard
 
 from overmem.tasks.data import Row
 
-_ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
+_ROLES = {
+    "user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "model": "assistant",
+    "function_call": "assistant", "system": "system", "developer": "developer", "tool": "tool", "observation": "tool",
+    "function_response": "tool", "ipython": "tool",
+}  # fmt: skip
 _LETTERS = "ABCDEFGHIJ"
 _CONVERSATIONS = ("messages", "conversations", "chosen")
 """Columns that hold a conversation; the first one present is used, because trainers use that."""
 
 
 def flatten(row: Row) -> Row:
-    """The row with text columns: `question` and `solution` of a conversation, lettered choices, `outer.inner` columns.
+    """The row with text columns: lettered choices, `outer.inner` columns, `question` and `solution` of a conversation.
 
-    Trainers use the conversation, so its reply replaces a column named `solution` (OpenR1 has a short one).
+    Of a conversation the last reply; `conversation_rows` gives the others.
     """
     values = dict(row.values)
     for column, value in row.values.items():
@@ -25,27 +30,51 @@ def flatten(row: Row) -> Row:
     if _is_texts(choices) and (letter := _letter(values, len(choices))):
         values |= {"choices": {"text": choices, "label": list(_LETTERS[: len(choices)])}, "answer": letter}
     if turns := conversation(row):
-        values = {c: v for c, v in values.items() if v is not turns}
-        values |= _question_and_reply(turns)
-    if _is_turns(values.get("prompt")):
-        values["prompt"] = _last(values["prompt"], "user") or ""
+        values = {c: v for c, v in values.items() if v is not _column(row)}
+        values |= (_replies(turns, row.values) or [_asked(turns, row.values)])[-1]
+    elif _is_turns(prompt := values.get("prompt")):
+        values |= _asked(prompt, row.values)
+        values["prompt"] = values.pop("question")
+    elif any(values.get(column) for column in ("system", "history")) and "question" not in values:
+        values["_context"] = _context([], [], row.values)
     return replace(row, values=values)
 
 
+def conversation_rows(row: Row) -> list[Row]:
+    """One row per reply of a conversation, each with all that comes before it; the row itself where it has none."""
+    turns = conversation(row)
+    replies = _replies(turns, row.values) if turns else []
+    if len(replies) < 2:
+        return [flatten(row)]
+    whole = flatten(row).values
+    group = {"group": row.values["group"]} if "group" in row.values else {}
+    key = {"_conversation": json.dumps(turns, sort_keys=True, default=str)}
+    return [
+        replace(
+            row,
+            values={**whole, **reply, **key, **group}
+            | ({"answer": ""} if number < len(replies) and "answer" in whole else {}),
+        )
+        for number, reply in enumerate(replies, 1)
+    ]
+
+
 def conversation(row: Row) -> list[Any] | None:
-    """The turns of the row's conversation; None if it has none."""
+    """The turns of the row's conversation, after those of its prompt; None where it has none."""
+    turns, prompt = _column(row), row.values.get("prompt")
+    if turns is not None and _is_turns(prompt) and _role(turns[0]) == "assistant":
+        return [*prompt, *turns]
+    return turns
+
+
+def _column(row: Row) -> list[Any] | None:
     return next((row.values[c] for c in _CONVERSATIONS if _is_turns(row.values.get(c))), None)
 
 
-def has_more_turns(row: Row) -> bool:
-    """Whether the row has more than a question and its reply: a system turn, further turns, or a column of either."""
-    turns, prompt = conversation(row), row.values.get("prompt")
-    prompt_turns: list[Any] = prompt if isinstance(prompt, list) and _is_turns(prompt) else []
-    if any(_role(turn) == "system" for turn in [*(turns or ()), *prompt_turns]) or len(prompt_turns) > 1:
-        return True
-    if turns is None and not {"instruction", "output"} <= set(row.values):
-        return False
-    return len(turns or ()) > 2 or any(row.values.get(column) for column in ("system", "history"))
+def replies_in(row: Row) -> int:
+    """How many replies the row's conversation has, with the rounds of a column `history`; 1 where it has none."""
+    turns = conversation(row)
+    return len(_replies(turns, row.values)) if turns else 1 + len(row.values.get("history") or ())
 
 
 def is_verbatim(columns: Mapping[str, str], row: Row) -> bool:
@@ -80,18 +109,67 @@ def as_text(value: Any) -> str:
             return str(value).strip()
 
 
-def _question_and_reply(turns: Sequence[Any]) -> dict[str, str]:
-    """The first user turn and the first reply."""
-    columns: dict[str, str] = {}
-    for turn in turns:
-        column = {"user": "question", "assistant": "solution"}.get(_role(turn), "")
-        if column and column not in columns:
-            columns[column] = _content(turn)
-    return columns
+def _replies(turns: Sequence[Any], values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """`question`, `solution` and `_context` of every reply that follows a user's turn."""
+    messages = [message(turn) for turn in turns]
+    found = []
+    for place, turn in enumerate(messages):
+        users = [i for i, other in enumerate(messages[:place]) if other["role"] == "user"]
+        if turn["role"] == "assistant" and users and turn["content"] and not turn.get("tool_calls"):
+            before, after = messages[: users[-1]], messages[users[-1] + 1 : place]
+            question, context = messages[users[-1]]["content"], _context(before, after, values)
+            found.append({"question": question, "solution": turn["content"], "_context": context})
+    return found
 
 
-def _last(turns: Sequence[Any], role: str) -> str | None:
-    return next((_content(turn) for turn in reversed(turns) if _role(turn) == role), None)
+def _asked(turns: Sequence[Any], values: Mapping[str, Any]) -> dict[str, str]:
+    """`question` and `_context` of a prompt that is a list of turns."""
+    messages = [message(turn) for turn in turns]
+    users = [i for i, turn in enumerate(messages) if turn["role"] == "user"]
+    if not users:
+        return {"question": ""}
+    before, after = messages[: users[-1]], messages[users[-1] + 1 :]
+    return {"question": messages[users[-1]]["content"], "_context": _context(before, after, values)}
+
+
+def _context(before: list[dict[str, Any]], after: list[dict[str, Any]], values: Mapping[str, Any]) -> str:
+    """The rest of a conversation as JSON, with the row's columns `system`, `history` and `tools`; empty for none."""
+    if not before:
+        for pair in values.get("history") or ():
+            if isinstance(pair, list | tuple) and len(pair) == 2:
+                before = [
+                    *before,
+                    *({"role": r, "content": str(t)} for r, t in zip(("user", "assistant"), pair, strict=True)),
+                ]
+    system = values.get("system")
+    if isinstance(system, str) and system.strip() and not any(turn["role"] == "system" for turn in before):
+        before = [{"role": "system", "content": system}, *before]
+    tools = values.get("tools")
+    if isinstance(tools, str) and tools.strip():
+        try:
+            tools = json.loads(tools)
+        except ValueError:
+            tools = None
+    parts = {"before": before, "after": after, "tools": tools if isinstance(tools, list) else None}
+    kept = {name: part for name, part in parts.items() if part}
+    return json.dumps(kept, sort_keys=True, ensure_ascii=False, default=str) if kept else ""
+
+
+def message(turn: Mapping[str, Any]) -> dict[str, Any]:
+    """A turn as chat templates take it: role and content, and the calls of tools that it makes."""
+    role = _role(turn)
+    made: dict[str, Any] = {"role": role, "content": _content(turn)}
+    if str(turn.get("from")) == "function_call":
+        try:
+            call = json.loads(made["content"])
+        except ValueError:
+            call = None
+        if isinstance(call, dict):
+            made |= {"content": "", "tool_calls": [{"type": "function", "function": call}]}
+    for name in ("tool_calls", "name", "tool_call_id"):
+        if turn.get(name):
+            made[name] = turn[name]
+    return made
 
 
 def _content(turn: Mapping[str, Any]) -> str:
@@ -102,7 +180,7 @@ def _role(turn: Any) -> str:
     return _ROLES.get(str(turn.get("role", turn.get("from"))), "") if isinstance(turn, Mapping) else ""
 
 
-def _is_turns(value: Any) -> bool:
+def _is_turns(value: Any) -> TypeGuard[list[Any]]:
     return isinstance(value, list) and bool(value) and all(_role(turn) for turn in value[:1])
 
 

@@ -2,10 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
-from weakref import WeakKeyDictionary
 
+from overmem.encoding.chat import (
+    closing_of,
+    conversation_of,
+    prompt_and_reply,
+    rendered,
+    token_ids,
+    without_thought,
+)
 from overmem.errors import BadRequest
 from overmem.records import Example
 
@@ -13,15 +19,8 @@ PLAIN = "Question: {question}\nAnswer:"
 """The prompt of a model whose tokenizer has no chat template."""
 VERBATIM = "{question}{solution}"
 """Prompt and solution as the data has them, concatenated: plain `prompt` and `completion` columns."""
-_TODAY = datetime(2024, 7, 26, tzinfo=UTC)
-"""The date that chat templates see: Llama's own default. With the real date, prompts would change every day."""
-_REPLACED = "".join(f".replace('%{c}', '{_TODAY.strftime(f'%{c}')}')" for c in "aAbBdHIjmMpSyY")
-_DATED = "{%- macro strftime_now(form) -%}{{ form" + _REPLACED + " }}{%- endmacro -%}"
-"""Prepended to a chat template: replaces its clock by _TODAY."""
 IGNORED = -100
 """The label of a position that does not count in the loss."""
-_CLOSINGS: WeakKeyDictionary[Any, tuple[Any, "_Closing"]] = WeakKeyDictionary()
-"""Tokenizer -> (chat template and eos, how that template closes a reply): a cache, needed for every example."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +43,6 @@ class Encoded:
         return (IGNORED,) * len(self.prompt_ids) + self.solution_ids
 
 
-@dataclass(frozen=True)
-class _Closing:
-    """How a chat template closes a reply."""
-
-    token: int | None = None
-    """The added token that it writes there, ignoring white space; None where it writes none."""
-    mark: str = ""
-    """The token as it is written."""
-    after: str = ""
-    """What is written after it."""
-
-
 def prompt_text(tokenizer: Any, question: str, template: str | None = None) -> str:
     r"""The prompt that asks `question`: by `template`, else the tokenizer's chat template, else PLAIN.
 
@@ -64,29 +51,39 @@ def prompt_text(tokenizer: Any, question: str, template: str | None = None) -> s
     Raises:
         BadRequest: a template without {question}.
     """
-    if _is_chat(tokenizer, template):
-        return _rendered(tokenizer, {"user": question}, add_generation_prompt=True)
-    return _parts(template)[0].replace("{question}", question)
+    return _prompt_text(tokenizer, Example("", question, "", ""), template)
+
+
+def _prompt_text(tokenizer: Any, example: Example, template: str | None) -> str:
+    before = "{chat}" if _is_chat(tokenizer, template) else _parts(template)[0]
+    if "{chat}" in before:
+        before = before.replace("{chat}", rendered(tokenizer, conversation_of(example)))
+        return without_thought(before, example.solution) if template is not None else before
+    return before.replace("{question}", example.question)
 
 
 def _parts(template: str | None) -> tuple[str, str | None]:
     """The template up to the solution, and what follows the solution; None where it does not say where that goes.
 
     Raises:
-        BadRequest: a template without {question}, or with {solution} before it.
+        BadRequest: a template without {question} or {chat}, or with {solution} before it.
     """
     chosen = PLAIN if template is None else template
     if "\n" not in chosen:
         chosen = chosen.replace("\\n", "\n")
     prompt, place, after = chosen.partition("{solution}")
-    if "{question}" not in prompt:
-        raise BadRequest(f"prompt template {chosen!r} has no place for the question; write {{question}} where it goes")
+    if "{question}" not in prompt and "{chat}" not in prompt:
+        raise BadRequest(
+            f"prompt template {chosen!r} has no place for the question; write {{question}} where it goes, or {{chat}} "
+            "for the tokenizer's own chat template"
+        )
     return prompt, after if place else None
 
 
 def prompt_ids(tokenizer: Any, question: str, template: str | None = None) -> tuple[int, ...]:
     """The prompt's token ids; one beginning-of-sequence token at most."""
-    return _prompt(tokenizer, question, template)[1]
+    text = prompt_text(tokenizer, question, template)
+    return token_ids(tokenizer, text) if _has_chat(tokenizer, template) else _prompt_ids(tokenizer, text)
 
 
 def encode(
@@ -98,35 +95,41 @@ def encode(
     ends in a letter or a colon is followed by one space. A template with {solution} in it is taken literally: no space
     is added and none is removed.
 
-    After a chat template's prompt the solution is what the template makes of it, up to the token that ends the turn:
-    that is what TRL and others train on. Where the rendered conversation does not start with the rendered prompt, the
-    solution is its bare text and `end_token`, as after any other prompt.
+    After a chat template's prompt, system turn, earlier turns and tools in it, the solution is what the template makes
+    of it, up to the token that ends the turn: that is what TRL and others train on. Where the template writes no such
+    token, the solution is its bare text and `end_token`, as after any other prompt.
 
     Args:
         tokenizer: of the model.
         example: what to render.
         max_length: in tokens.
-        template: prompt with {question} and, optionally, {solution} in it; None for the tokenizer's own.
+        template: prompt with {question} and, optionally, {solution} in it; {chat} instead of {question} is the
+            tokenizer's own chat template up to the reply; None for the tokenizer's own.
     """
-    prompt, before = _prompt(tokenizer, example.question, template)
-    text = example.solution.strip()
+    prompt, text = _prompt_text(tokenizer, example, template), example.solution.strip()
+    before: tuple[int, ...] = ()
     solution: tuple[int, ...] = ()
     if _is_chat(tokenizer, template):
-        solution = _turn(tokenizer, example.question, text, prompt, before)
-    elif (after := _parts(template)[1]) is not None:
-        solution = _with_end(tokenizer, _continued(tokenizer, prompt, example.solution + after, before), template)
+        before, solution = prompt_and_reply(tokenizer, conversation_of(example), text, prompt)
+    if not before:
+        before = token_ids(tokenizer, prompt) if _has_chat(tokenizer, template) else _prompt_ids(tokenizer, prompt)
+    if not solution and not _is_chat(tokenizer, template) and (after := _parts(template)[1]) is not None:
+        solution = _continued(tokenizer, prompt, example.solution + after, before, template)
+        solution = _with_end(tokenizer, solution, template)
     if not solution:
         apart = prompt[-1:].isspace() or _is_special(tokenizer, before[-1:]) or _begins_with_space(tokenizer)
-        solution = _with_end(tokenizer, _ids(tokenizer, text if apart else f" {text}"), template)
+        solution = _with_end(tokenizer, token_ids(tokenizer, text if apart else f" {text}"), template)
     if max_length is not None and len(before) + len(solution) > max_length:
         return None
     return Encoded(example.id, before, solution)
 
 
-def _continued(tokenizer: Any, prompt: str, text: str, before: tuple[int, ...]) -> tuple[int, ...]:
+def _continued(
+    tokenizer: Any, prompt: str, text: str, before: tuple[int, ...], template: str | None
+) -> tuple[int, ...]:
     """The tokens of `text` after the prompt: of both together where no token straddles the boundary."""
-    ids = _prompt_ids(tokenizer, prompt + text)
-    return ids[len(before) :] if ids[: len(before)] == before else _ids(tokenizer, text)
+    ids = (token_ids if _has_chat(tokenizer, template) else _prompt_ids)(tokenizer, prompt + text)
+    return ids[len(before) :] if ids[: len(before)] == before else token_ids(tokenizer, text)
 
 
 def _with_end(tokenizer: Any, ids: tuple[int, ...], template: str | None) -> tuple[int, ...]:
@@ -139,7 +142,7 @@ def end_token(tokenizer: Any, template: str | None = None) -> int | None:
 
     Qwen2.5 has both: a sequence ends in <|endoftext|>, a turn in <|im_end|>. None where there is neither.
     """
-    closing = _closing(tokenizer).token if _is_chat(tokenizer, template) else None
+    closing = closing_of(tokenizer).token if _has_chat(tokenizer, template) else None
     eos: int | None = tokenizer.eos_token_id
     return eos if closing is None else closing
 
@@ -155,15 +158,9 @@ def completion_text(tokenizer: Any, ids: Sequence[int]) -> str:
     return str(text).strip()
 
 
-def _prompt(tokenizer: Any, question: str, template: str | None) -> tuple[str, tuple[int, ...]]:
-    text = prompt_text(tokenizer, question, template)
-    # A chat template writes its own special tokens.
-    return text, _ids(tokenizer, text) if _is_chat(tokenizer, template) else _prompt_ids(tokenizer, text)
-
-
 def _prompt_ids(tokenizer: Any, text: str) -> tuple[int, ...]:
     """A plain text with the token that the tokenizer puts first (bos), but not the one that it puts last (eos)."""
-    ids, first = _ids(tokenizer, text), tokenizer.bos_token_id
+    ids, first = token_ids(tokenizer, text), tokenizer.bos_token_id
     return (first, *ids) if first is not None and ids[:1] != (first,) and _adds_bos(tokenizer) else ids
 
 
@@ -171,63 +168,9 @@ def _is_chat(tokenizer: Any, template: str | None) -> bool:
     return template is None and bool(getattr(tokenizer, "chat_template", None))
 
 
-def _rendered(tokenizer: Any, by_role: dict[str, str], **options: Any) -> str:
-    turns = [{"role": role, "content": text} for role, text in by_role.items()]
-    template = tokenizer.get_chat_template()
-    if "strftime_now" in template:
-        template = _DATED + template
-    return str(tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, **options))
-
-
-def _conversation(tokenizer: Any, question: str, reply: str) -> str:
-    """Question and reply as the chat template writes them; empty where it cannot."""
-    try:
-        return _rendered(tokenizer, {"user": question, "assistant": reply})
-    except Exception:  # jinja's errors, and whatever a template raises by itself
-        return ""
-
-
-def _closing(tokenizer: Any) -> _Closing:
-    key = (tokenizer.chat_template, tokenizer.eos_token)
-    cached_key, closing = _CLOSINGS.get(tokenizer, (None, _Closing()))
-    if cached_key != key:
-        closing = _read_closing(tokenizer)
-        _CLOSINGS[tokenizer] = key, closing
-    return closing
-
-
-def _read_closing(tokenizer: Any) -> _Closing:
-    reply = "So it is."
-    _, separator, rest = _conversation(tokenizer, "Why?", reply).rpartition(reply)
-    ids = _ids(tokenizer, rest) if separator else ()
-    first = next((token for token in ids if tokenizer.decode([token]).strip()), None)
-    if first not in tokenizer.added_tokens_decoder:
-        return _Closing()
-    mark = tokenizer.convert_ids_to_tokens(first)
-    return _Closing(first, mark, rest.partition(mark)[2])
-
-
-def _turn(tokenizer: Any, question: str, reply: str, prompt: str, before: tuple[int, ...]) -> tuple[int, ...]:
-    """The tokens of `reply` as the chat template writes it after its prompt; empty where they cannot be separated.
-
-    Args:
-        tokenizer: with a chat template.
-        question: of the user.
-        reply: of the assistant.
-        prompt: the rendered question.
-        before: the prompt's token ids.
-    """
-    closing = _closing(tokenizer)
-    whole = _conversation(tokenizer, question, reply).removesuffix(closing.after)
-    if closing.token is None or not whole.startswith(prompt) or not whole.endswith(closing.mark):
-        return ()
-    ids = _ids(tokenizer, whole)
-    # Tokenized together where no token straddles the boundary: alone, SentencePiece puts a space before the reply.
-    return ids[len(before) :] if ids[: len(before)] == before else _ids(tokenizer, whole[len(prompt) :])
-
-
-def _ids(tokenizer: Any, text: str) -> tuple[int, ...]:
-    return tuple(int(token) for token in tokenizer(text, add_special_tokens=False)["input_ids"])
+def _has_chat(tokenizer: Any, template: str | None) -> bool:
+    """Whether prompts are rendered by the chat template, which writes its own special tokens."""
+    return _is_chat(tokenizer, template) or (template is not None and "{chat}" in template)
 
 
 def _adds_bos(tokenizer: Any) -> bool:
@@ -237,7 +180,7 @@ def _adds_bos(tokenizer: Any) -> bool:
 
 def _begins_with_space(tokenizer: Any) -> bool:
     """Whether the tokenizer itself puts a space before a text (SentencePiece models do)."""
-    tokens: list[str] = tokenizer.convert_ids_to_tokens(list(_ids(tokenizer, "a")))
+    tokens: list[str] = tokenizer.convert_ids_to_tokens(list(token_ids(tokenizer, "a")))
     return bool(tokens) and tokens[0].startswith("▁")
 
 

@@ -1,0 +1,118 @@
+"""A tiny chat model, conversations, and what a trainer's own collator trains on."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from overmem import store
+from overmem.audit import Audit, audit
+
+CHATML = (
+    "{%- for m in messages %}{%- if m.role == 'assistant' %}{{- '<|im_start|>assistant\n' }}{%- generation %}"
+    "{{- m.content + '<|im_end|>' }}{%- endgeneration %}{{- '\n' }}{%- else %}"
+    "{{- '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{%- endif %}{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}"
+)
+
+
+def conversation(a, b, *, system=True, rounds=1):
+    """One or two sums of one user, under a system prompt that differs from row to row."""
+    turns = [{"role": "system", "content": f"You add for number {a}."}] if system else []
+    for c in range(rounds):
+        turns += [
+            {"role": "user", "content": f"What is {a} plus {b + c}?"},
+            {"role": "assistant", "content": f"{a} + {b + c} = {a + b + c}\n#### {a + b + c}"},
+        ]
+    return turns
+
+
+@pytest.fixture(scope="session")
+def chat_tokenizer():
+    """Bytes as tokens, ChatML as template; the end of a turn is the end-of-sequence token and the padding."""
+
+    def make(template=CHATML):
+        plain = Tokenizer(models.BPE({c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}, []))
+        plain.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        plain.decoder = decoders.ByteLevel()
+        plain.add_special_tokens([AddedToken(t, special=True) for t in ("<|im_start|>", "<|im_end|>", "<pad>")])
+        tokenizer = PreTrainedTokenizerFast(tokenizer_object=plain, eos_token="<|im_end|>", pad_token="<|im_end|>")
+        tokenizer.chat_template = template
+        return tokenizer
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def chat_base(tmp_path_factory, chat_tokenizer):
+    folder, tokenizer = tmp_path_factory.mktemp("chat-base"), chat_tokenizer()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=512, eos_token_id=tokenizer.eos_token_id, bos_token_id=None, tie_word_embeddings=False,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A sequence as the trainer's collator gives it."""
+
+    input_ids: tuple[int, ...]
+    labels: tuple[int, ...]
+
+    def spans(self):
+        """The stretches of tokens that count in the loss: (position, ids) each."""
+        found, start = [], None
+        for i, label in enumerate([*self.labels, -100]):
+            if label != -100 and start is None:
+                start = i
+            if label == -100 and start is not None:
+                found.append((start, self.input_ids[start:i]))
+                start = None
+        return found
+
+
+def collated(trainer) -> list[Trained]:
+    """Every training row by the trainer's own collator, one at a time, without padding."""
+    rows = []
+    for row in trainer.train_dataset:
+        batch: dict[str, Any] = trainer.data_collator([row])
+        keep = batch.get("attention_mask", torch.ones_like(batch["input_ids"])).bool()[0]
+        rows.append(Trained(tuple(batch["input_ids"][0][keep].tolist()), tuple(batch["labels"][0][keep].tolist())))
+    return rows
+
+
+@torch.no_grad()
+def plain_logprobs(model, ids):
+    """Log probability of every token after the first, by transformers alone in float32."""
+    logits = model(torch.tensor([ids])).logits[0, :-1].float()
+    return torch.log_softmax(logits, -1)[torch.arange(len(ids) - 1), torch.tensor(ids[1:])]
+
+
+@pytest.fixture
+def audited(tmp_path):
+    """Audit a run on rows: the scores of its training split by question."""
+
+    def run(root, rows, base, *, data="", **options):
+        path = tmp_path / "rows.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        source = tmp_path / "data.yaml"
+        source.write_text(f"source: {path}\nval: 0\ntest: 0\n{data}")
+        lines = []
+        done = audit(
+            Audit(str(root), str(source), str(base), splits=("train",), rows=500, side_rows=500, max_new_tokens=12,
+                  **options), say=lines.append,
+        )  # fmt: skip
+        assert done.failures == {}, done.failures
+        examples = {e.id: e for e in store.read_examples(done.run, "train")}
+        return done.run, examples, lines
+
+    return run
