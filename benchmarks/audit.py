@@ -1,12 +1,13 @@
 """Greedy accuracy and perplexity by overmem and by lm-evaluation-harness: same machine, checkpoint, examples, prompts.
 
-Each side is a process of its own that loads the model once, does two examples to warm up, and then takes turns with the
-other: an even repeat begins with overmem, an odd one with lm-eval. Both are given the same number of threads. overmem's
-time holds tokenizing, scoring (with all columns that it records) and completing as an audit does them, reading and
-grading; lm-eval's is that of its two request methods alone, at the fastest of the batch sizes that were tried.
+Each side runs in its own process, which loads the model once, warms up on two examples, and then alternates with the
+other: even repeats begin with overmem, odd ones with lm-eval. Both use the same number of threads. overmem's time
+includes tokenizing, scoring (with all columns that it records), completing, reading answers and grading, as in an
+audit; lm-eval's is that of its two request methods alone, at the fastest of the batch sizes that were tried.
 
-Beside it: how the texts, the right answers and the nll compare example by example; the floor, which is what the machine
-multiplies and reads in a second, and how far from it scoring and completing are; and what recording every column costs.
+Also reported: how the texts, the correct answers and the nll compare example by example; the floor, which is what the
+machine can multiply and read per second, and how far scoring and completing are from it; and the cost of recording
+every column.
 
     python benchmarks/audit.py --lm-eval-python VENV/bin/python --out docs/results/audit_speed.json
 """
@@ -49,9 +50,9 @@ class Counted:
         self.steps = self.rows = 0
         model.register_forward_pre_hook(self.note, with_kwargs=True)
 
-    def note(self, _: Any, __: Any, given: dict[str, Any]) -> None:
+    def note(self, _: Any, __: Any, inputs: dict[str, Any]) -> None:
         """One forward pass."""
-        rows, width = given["input_ids"].shape
+        rows, width = inputs["input_ids"].shape
         self.steps += width == 1
         self.rows += rows * (width == 1)
 
@@ -71,7 +72,7 @@ def serve(job: Job) -> None:
         order = [place[e.id] for e in examples]
         ends = scored.offsets[1:] - 1  # lm-eval does not score the token that ends a solution
         nll = scored.nll_sums + scored.logprob[ends]
-        found = {
+        result = {
             "seconds": seconds,
             "texts": [drawn.text[i] for i in order],
             "correct": [bool(drawn.correct[i]) for i in order],
@@ -83,17 +84,17 @@ def serve(job: Job) -> None:
                 "solution_tokens": split.solution_tokens,
             },
         }
-        answer(found)
+        answer(result)
 
 
-def answer(found: dict[str, Any]) -> None:
-    """One line for whoever asked."""
-    sys.stdout.write(f"RESULT {json.dumps(found)}\n")
+def answer(result: dict[str, Any]) -> None:
+    """Print the result as one line for the process that started this one."""
+    sys.stdout.write(f"RESULT {json.dumps(result)}\n")
     sys.stdout.flush()
 
 
 def timed(job: Job, model: Any, tokenizer: Any, examples: list[Example]) -> tuple[Any, Split, Scores, Samples]:
-    """What an audit observes of the examples, and the seconds of each part."""
+    """What an audit observes on the examples, and the seconds that each part took."""
     times = [time.perf_counter()]
     split, decoding = split_of(job, tokenizer, examples)
     times.append(time.perf_counter())
@@ -138,7 +139,7 @@ def asked(side: Side) -> dict[str, Any]:
 
 
 def compared(job: Job, python: str, folder: Path, batch_sizes: list[int], repeats: int) -> dict[str, Any]:
-    """Both sides in turns, lm-eval at the batch size that was fastest in one repeat of each."""
+    """Both sides, alternating; lm-eval at the batch size that was fastest in one repeat of each."""
     path = folder / "job.json"
 
     def lm_eval(batch_size: int) -> Side:
@@ -166,7 +167,7 @@ def compared(job: Job, python: str, folder: Path, batch_sizes: list[int], repeat
 
 
 def summary(job: Job, turns: list[tuple[Any, Any]]) -> dict[str, Any]:
-    """Examples a second of both, their ratio turn by turn, and what differs between the answers."""
+    """Examples per second of both, their ratio in each repeat, and what differs between the answers."""
     n = len(turns[0][0]["texts"])
     totals = [(sum(a["seconds"].values()), sum(b["seconds"].values())) for a, b in turns]
     mine, other = turns[0]
@@ -231,14 +232,14 @@ def main() -> None:
         ]
         Path(job["rows"]).write_text("".join(json.dumps(row) + "\n" for row in rows))
         speed = machine(options.threads)
-        found = compared(job, options.lm_eval_python, folder, options.batch_sizes, options.repeats)
+        costs = compared(job, options.lm_eval_python, folder, options.batch_sizes, options.repeats)
         result = {
             "options": {k: str(v) for k, v in vars(options).items()},
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
             "load_average": os.getloadavg(),
             "machine": speed,
-            **found,
-            "floor": floors(job, found, speed),
+            **costs,
+            "floor": floors(job, costs, speed),
             "recording": recording(job, folder, max(2, options.repeats // 2)),
         }
     text = json.dumps(result, indent=1)

@@ -1,4 +1,4 @@
-"""The floor of `benchmarks/audit.py`: the machine at its best, how far from it the work is, what columns cost."""
+"""The floor of `benchmarks/audit.py`: the machine's peak speed, how far the work is from it, and what columns cost."""
 
 import statistics
 import time
@@ -17,7 +17,7 @@ from overmem.observe.score import scores
 
 
 def machine(threads: int) -> dict[str, float]:
-    """What the machine multiplies and reads in a second at its best: GFLOP/s (float32) and GB/s."""
+    """What the machine multiplies and reads per second at best: GFLOP/s (float32) and GB/s."""
     torch.set_num_threads(threads)
     a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
     read = torch.randn(64 * 2**20)
@@ -32,25 +32,25 @@ def machine(threads: int) -> dict[str, float]:
     return best
 
 
-def floors(job: Job, found: dict[str, Any], speed: dict[str, float]) -> dict[str, float]:
+def floors(job: Job, results: dict[str, Any], speed: dict[str, float]) -> dict[str, float]:
     """Seconds that the arithmetic and the reading of weights alone would take, and the times over it.
 
-    A token costs two operations a weight of the layers, and a predicted token two a weight of the output layer besides.
-    A prompt is read once, for scoring and completing. A step reads every weight once. Attention over keys and values is
-    not counted: the floor is lower than it is.
+    A token costs two operations per weight of the layers, and a predicted token two more per weight of the output
+    layer. A prompt is read once, for scoring and completing. A step reads every weight once. Attention over keys and
+    values is not counted: the real floor is a little higher.
     """
     model, _ = loaded(job)
     vocabulary, width = model.get_output_embeddings().weight.shape
     head = vocabulary * width
     layers = sum(p.numel() for n, p in model.named_parameters() if "embed_tokens" not in n and "lm_head" not in n)
-    counts = found["counts"]
+    counts = results["counts"]
     rate, read = speed["gflops"] * 1e9, speed["gbytes"] * 1e9
     size = next(model.parameters()).element_size()
-    reading = 2 * (counts["read_tokens"] * layers + (counts["solution_tokens"] + found["examples"]) * head) / rate
+    reading = 2 * (counts["read_tokens"] * layers + (counts["solution_tokens"] + results["examples"]) * head) / rate
     rows = counts["step_rows"] / max(1, counts["steps"])
     step = max(2 * rows * (layers + head) / rate, (layers + head) * size / read)
     completing = counts["steps"] * step
-    took = statistics.median(t["overmem"]["observe"] for t in found["seconds"])
+    took = statistics.median(t["overmem"]["observe"] for t in results["seconds"])
     return {
         "seconds": took,
         "reading_floor": reading,
@@ -62,7 +62,7 @@ def floors(job: Job, found: dict[str, Any], speed: dict[str, float]) -> dict[str
 
 
 def recording(job: Job, folder: Path, repeats: int) -> dict[str, Any]:
-    """What all columns cost against the label's logprob alone, in seconds of scoring; and bytes of what is written."""
+    """Seconds of scoring with all columns and with the label's logprob alone, and the bytes that are written."""
     torch.set_num_threads(job["threads"])
     model, tokenizer = loaded(job)
     split, decoding = split_of(job, tokenizer, examples_of(job))

@@ -1,4 +1,4 @@
-"""What both halves of `benchmarks/audit.py` are given: examples, prompts, model."""
+"""The input of both sides of `benchmarks/audit.py`: examples, prompts, model."""
 
 import json
 import statistics
@@ -47,5 +47,5 @@ def loaded(job: Job) -> tuple[Any, Any]:
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """Median, least and most."""
+    """Median, minimum and maximum."""
     return {"median": statistics.median(values), "least": min(values), "most": max(values)}

@@ -1,8 +1,8 @@
-"""Peak memory and time of one measurement of `OvermemCallback`, with answers and without, beside the bound it states.
+"""Peak memory and time of one measurement of `OvermemCallback`, with and without answers, and the bound that it states.
 
 The built-in word problems, greedy answers, each measurement in a process of its own: the peak above what the process
-held with the model loaded (resident memory on a CPU, allocated memory on a GPU). Beside its time stands that of one
-training step (16 rows, forward and backward), so that it can be read in steps.
+held with the model loaded (resident memory on a CPU, allocated memory on a GPU). The time of one
+training step (16 rows, forward and backward) is reported too, so that times can be read in steps.
 
     python benchmarks/callback.py --repeats 3 --out docs/results/callback.json
     python benchmarks/callback.py --model path/to/model --token-budgets 8192 --side-rows 0 --max-new-tokens 32
@@ -47,20 +47,20 @@ def highest() -> int:
 
 
 def forget_highest() -> None:
-    """Let the kernel count the peak anew from here on."""
+    """Reset the kernel's peak memory counter."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
 def few(plan: EvaluationSet) -> EvaluationSet:
-    """The same plan with two examples a split, to load whatever a first measurement loads."""
+    """The same plan with two examples per split, to load whatever a first measurement loads."""
     return replace(plan, splits={name: replace(s, encoded=s.encoded[:2]) for name, s in plan.splits.items()})
 
 
 def took(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
-    """What `work` returns, and the seconds it took: on the clock, and of the processor."""
+    """What `work` returns, and the seconds it took: wall clock and processor time."""
     clock, processor = time.perf_counter(), time.process_time()
-    found = work()
-    return found, {
+    result = work()
+    return result, {
         "seconds": round(time.perf_counter() - clock, 3),
         "processor_seconds": round(time.process_time() - processor, 3),
     }
@@ -78,34 +78,34 @@ def step(model: Any, plan: EvaluationSet) -> None:
         torch.cuda.synchronize()
 
 
-def one(given: argparse.Namespace, token_budget: int, answers: bool) -> dict[str, Any]:
+def one(options: argparse.Namespace, token_budget: int, answers: bool) -> dict[str, Any]:
     """One measurement, in a process that did nothing else."""
-    torch.set_num_threads(given.threads)
-    model: Any = AutoModelForCausalLM.from_pretrained(base_path(given.model), dtype=torch.float32).to(given.device)
+    torch.set_num_threads(options.threads)
+    model: Any = AutoModelForCausalLM.from_pretrained(base_path(options.model), dtype=torch.float32).to(options.device)
     watch = config_of(
         {
-            "data": Data("wordproblems", train=given.rows, val=given.rows, test=given.rows),
-            "rows": given.rows,
-            "side_rows": given.side_rows,
+            "data": Data("wordproblems", train=options.rows, val=options.rows, test=options.rows),
+            "rows": options.rows,
+            "side_rows": options.side_rows,
             "answers": answers,
-            "seconds": given.seconds,
+            "seconds": options.seconds,
             "token_budget": token_budget,
-            "max_new_tokens": given.max_new_tokens,
+            "max_new_tokens": options.max_new_tokens,
         }
     )
-    plan = encode_evaluation_set(watch, load_examples(watch.data), model, load_tokenizer(given.model))
+    plan = encode_evaluation_set(watch, load_examples(watch.data), model, load_tokenizer(options.model))
     with preserve_model_state(model):
         measured(model, watch, few(plan), token_budget=token_budget)
         gc.collect()
         before = resident()
         forget_highest()
-        if given.device == "cuda":
+        if options.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
             before = torch.cuda.memory_allocated()
-        found, times = took(lambda: measured(model, watch, plan, token_budget=token_budget))
-    peak = torch.cuda.max_memory_allocated() if given.device == "cuda" else highest()
+        result, times = took(lambda: measured(model, watch, plan, token_budget=token_budget))
+    peak = torch.cuda.max_memory_allocated() if options.device == "cuda" else highest()
     steps = [took(lambda: step(model, plan))[1] for _ in range(4)][1:]
-    numbers = log_metrics(found.scores, found.samples)
+    numbers = log_metrics(result.scores, result.samples)
     return {
         "token_budget": token_budget,
         "answers": answers,
@@ -114,13 +114,13 @@ def one(given: argparse.Namespace, token_budget: int, answers: bool) -> dict[str
         "model_mib": round(sum(p.numel() * p.element_size() for p in model.parameters()) / 2**20, 1),
         **times,
         **{f"step_{name}": statistics.median(s[name] for s in steps) for name in times},
-        "scored": {name: len(s.example_ids) for name, s in found.scores.items()},
+        "scored": {name: len(s.example_ids) for name, s in result.scores.items()},
         "questions": int(numbers.get("eval_overmem_val_accuracy_n", 0)),
         "longest_prompt": max(len(e.prompt_ids) for e in plan.splits["val"].encoded),
         "max_new_tokens": plan.decoding.max_new_tokens,
-        "mean_answer_tokens": round(float(found.samples["val"].token_count.mean()), 1) if found.samples else None,
+        "mean_answer_tokens": round(float(result.samples["val"].token_count.mean()), 1) if result.samples else None,
         "accuracy": numbers.get("eval_overmem_val_accuracy"),
-        "notes": list(found.notes),
+        "notes": list(result.notes),
     }
 
 
@@ -138,20 +138,20 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, default=Path("callback.json"))
-    given = parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
     about = {
         "command": f"python benchmarks/callback.py {' '.join(argv)}",
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
     rows: list[dict[str, Any]] = []
-    asked = [(budget, answers) for budget in given.token_budgets for answers in (False, True)]
-    for token_budget, answers in asked * given.repeats:
-        if answers or not given.answers_only:
+    cases = [(budget, answers) for budget in arguments.token_budgets for answers in (False, True)]
+    for token_budget, answers in cases * arguments.repeats:
+        if answers or not arguments.answers_only:
             with multiprocessing.get_context("spawn").Pool(1) as fresh:
-                rows.append(fresh.apply(one, (given, token_budget, answers)))
+                rows.append(fresh.apply(one, (arguments, token_budget, answers)))
             sys.stderr.write(f"{rows[-1]}\n")
-            given.out.write_text(json.dumps({"about": about, "measured": rows}, indent=1) + "\n")
+            arguments.out.write_text(json.dumps({"about": about, "measured": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ FILTERS = [("change", "lost"), ("split", "test"), ("change", "won"), ("split", "
 
 
 def make_run(root: Path, *, examples: int, checkpoints: int, completions: int, tokens: int = 120) -> store.Run:
-    """A run of `checkpoints` checkpoints with so many examples in all and sampled completions of each."""
+    """A run of `checkpoints` checkpoints with this many examples in all, and sampled completions for each."""
     run = store.open_run(root)
     random = np.random.default_rng(0)
     names = ["base", *(f"checkpoint-{50 * k}" for k in range(1, checkpoints))]
@@ -68,13 +68,13 @@ def make_run(root: Path, *, examples: int, checkpoints: int, completions: int, t
             places = np.repeat(np.arange(n), completions + 1)
             luck = random.random(len(places))
             right = luck < 0.9 - 0.7 * hard[places] * (1.2 - k / checkpoints)
-            said = tuple(
+            texts = tuple(
                 f"{texts[i][: 40 + 17 * d]} at {k} {texts[i][60 + 11 * d :]}"
                 for i, d in zip(places, draws, strict=True)
             )
             of = tuple(ids[i] for i in places)
             stop = tuple(np.where(luck > 0.97, "length", "eos").tolist())
-            wrote = Completions(of, draws, 0.7 * (draws > 0), said, np.full(len(of), 90), -luck * 20, stop)
+            wrote = Completions(of, draws, 0.7 * (draws > 0), texts, np.full(len(of), 90), -luck * 20, stop)
             store.write_samples(run, point.name, split, wrote, weights="w", request="r")
             graded = Grades(of, draws, tuple(str(i) for i in places), right, ("",) * len(of))
             store.write_grades(run, point.name, split, graded, weights="w", request="r", grader="math 2")

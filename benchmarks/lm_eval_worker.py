@@ -78,18 +78,18 @@ def main() -> None:
             seconds.clear()
             samples = evaluated(lm, names["all"], manager)
             greedy, likelihood = (samples[name] for name in names["all"])
-            found = {
+            result = {
                 "seconds": dict(seconds),
                 "texts": [one["resps"][0][0] for one in greedy],
                 "correct": [bool(one["exact_match"]) for one in greedy],
                 "nll": [-float(one["filtered_resps"][0][0]) for one in likelihood],
             }
-            answer(found)
+            answer(result)
 
 
-def answer(found: dict[str, Any]) -> None:
-    """One line for whoever asked."""
-    sys.stdout.write(f"RESULT {json.dumps(found)}\n")
+def answer(result: dict[str, Any]) -> None:
+    """Print the result as one line for the process that started this one."""
+    sys.stdout.write(f"RESULT {json.dumps(result)}\n")
     sys.stdout.flush()
 
 
@@ -99,17 +99,17 @@ def timed(lm: Any, method: str, seconds: dict[str, float]) -> None:
 
     def outer(*arguments: Any, **more: Any) -> Any:
         start = time.perf_counter()
-        found = inner(*arguments, **more)
+        result = inner(*arguments, **more)
         seconds[method] = time.perf_counter() - start
-        return found
+        return result
 
     setattr(lm, method, outer)
 
 
 def evaluated(lm: Any, tasks: list[str], manager: Any) -> dict[str, list[dict[str, Any]]]:
     """The samples of each task, in the order of the rows."""
-    found: Any = simple_evaluate(lm, tasks=tasks, task_manager=manager, bootstrap_iters=0, log_samples=True)
-    return {name: sorted(rows, key=lambda one: one["doc_id"]) for name, rows in found["samples"].items()}
+    result: Any = simple_evaluate(lm, tasks=tasks, task_manager=manager, bootstrap_iters=0, log_samples=True)
+    return {name: sorted(rows, key=lambda one: one["doc_id"]) for name, rows in result["samples"].items()}
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Time and peak memory of one training step, by loss and by who computes it, side by side in one run.
+"""Time and peak memory of one training step, by loss and implementation, side by side in one run.
 
 Arms: `naive` (the model's own forward call with labels: full logits), `trl` (the fused head that TRL's SFTTrainer puts
 on the model, called as its compute_loss does), `liger` (its fused linear cross-entropy, where it is installed and CUDA
 is there), and overmem's driver with `nll` and `mar`. The model is a one-layer Llama with a tied output layer, so that
 the output layer is nearly all of the step. Time: arms take turns in one process, in an order that rotates, and each is
-compared with `nll` of the same turn. Memory: one fresh process an arm.
+compared with `nll` of the same turn. Memory: a fresh process per arm.
 
     python benchmarks/loss.py --out docs/results/loss_speed.json
 """
@@ -94,7 +94,7 @@ def prepared(arm: str, model: LlamaForCausalLM) -> Callable[[Batch], Tensor]:
 
 
 def step(loss_of: Callable[[Batch], Tensor], model: nn.Module, batch: Batch) -> float:
-    """One forward and backward pass; the gradients are dropped again."""
+    """One forward and backward pass; the gradients are discarded."""
     loss = loss_of(batch)
     loss.backward()
     value = loss.item()
@@ -102,23 +102,23 @@ def step(loss_of: Callable[[Batch], Tensor], model: nn.Module, batch: Batch) -> 
     return value
 
 
-def timed(arms: list[str], vocab: int, given: argparse.Namespace) -> list[dict[str, Any]]:
+def timed(arms: list[str], vocab: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Seconds of every step: wall clock and, on a CPU, the processor time of this process."""
-    batch = batch_of(vocab, given.tokens, given.trained, given.device)
-    models = {arm: model_of(vocab, given.width, given.device) for arm in arms}
+    batch = batch_of(vocab, options.tokens, options.trained, options.device)
+    models = {arm: model_of(vocab, options.width, options.device) for arm in arms}
     for arm in arms:
         models[arm].load_state_dict(models[arms[0]].state_dict())
     losses = {arm: prepared(arm, models[arm]) for arm in arms}
     rows = []
-    for turn in range(-1, given.repeats):  # turn -1 warms up
+    for turn in range(-1, options.repeats):  # turn -1 warms up
         for at in range(len(arms)):
             arm = arms[(at + turn) % len(arms)]
             gc.collect()
-            if given.device == "cuda":
+            if options.device == "cuda":
                 torch.cuda.synchronize()
             wall, cpu = time.perf_counter(), time.process_time()
             value = step(losses[arm], models[arm], batch)
-            if given.device == "cuda":
+            if options.device == "cuda":
                 torch.cuda.synchronize()
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             if turn >= 0:
@@ -131,14 +131,17 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def peak_of_one_step(arm: str, vocab: int, tokens: int, given: argparse.Namespace) -> int:
+def peak_of_one_step(arm: str, vocab: int, tokens: int, options: argparse.Namespace) -> int:
     """Bytes at the peak of one step above what model and batch occupy; run it in a process that did nothing else."""
-    small = model_of(64, 64, given.device)
-    step(prepared(arm, small), small, batch_of(64, 8, 1.0, given.device))  # loads what the first step loads
-    model, batch = model_of(vocab, given.width, given.device), batch_of(vocab, tokens, given.trained, given.device)
+    small = model_of(64, 64, options.device)
+    step(prepared(arm, small), small, batch_of(64, 8, 1.0, options.device))  # loads what the first step loads
+    model, batch = (
+        model_of(vocab, options.width, options.device),
+        batch_of(vocab, tokens, options.trained, options.device),
+    )
     loss_of = prepared(arm, model)
     gc.collect()
-    if given.device == "cuda":
+    if options.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         step(loss_of, model, batch)
@@ -168,26 +171,26 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--arms", nargs="+", default=list(ARMS))
     parser.add_argument("--out", type=Path, default=Path("loss_speed.json"))
     parser.add_argument("--no-time", action="store_true", help="measure memory only")
-    given = parser.parse_args(argv)
-    torch.set_num_threads(given.threads)
+    options = parser.parse_args(argv)
+    torch.set_num_threads(options.threads)
     about = {
         "command": f"python benchmarks/loss.py {' '.join(argv)}",
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "trl": trl.__version__,
-        **{key: str(value) if isinstance(value, Path) else value for key, value in vars(given).items()},
+        **{key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()},
     }
     times: dict[str, Any] = {}
     ratios: dict[str, Any] = {}
     memory: list[dict[str, Any]] = []
 
     def save() -> None:
-        found = {"about": about, "seconds": times, "ratio": ratios, "memory": memory}
-        given.out.write_text(json.dumps(found, indent=1))
+        result = {"about": about, "seconds": times, "ratio": ratios, "memory": memory}
+        options.out.write_text(json.dumps(result, indent=1))
 
-    for vocab in () if given.no_time else given.vocab:
-        rows = timed(given.arms, vocab, given)
-        for arm in given.arms:
+    for vocab in () if options.no_time else options.vocab:
+        rows = timed(options.arms, vocab, options)
+        for arm in options.arms:
             mine = [row for row in rows if row["arm"] == arm]
             base = {row["turn"]: row for row in rows if row["arm"] == "nll"}
             for clock in ("wall", "cpu"):
@@ -196,11 +199,11 @@ def main(argv: list[str]) -> None:
                 ratios[key] = summary([row[clock] / base[row["turn"]][clock] for row in mine])
                 sys.stderr.write(f"{key}: {times[key]['median']:.3f} s, x{ratios[key]['median']:.3f} of nll\n")
         save()
-    for vocab in given.vocab:
-        for tokens in given.memory_tokens:
-            for arm in given.arms:
+    for vocab in options.vocab:
+        for tokens in options.memory_tokens:
+            for arm in options.arms:
                 with multiprocessing.get_context("spawn").Pool(1) as fresh:  # a fork would hang on threads
-                    peak = fresh.apply(peak_of_one_step, (arm, vocab, tokens, given))
+                    peak = fresh.apply(peak_of_one_step, (arm, vocab, tokens, options))
                 memory.append({"vocab": vocab, "tokens": tokens, "arm": arm, "bytes": peak})
                 sys.stderr.write(f"{memory[-1]}\n")
                 save()

@@ -22,8 +22,8 @@ ROWS = (1, 6, 16, 32, 64, 128, 256, 512)
 
 def rate(layers: nn.ModuleList, rows: int) -> float:
     """GFLOP/s of all products, at best."""
-    given = {width: torch.randn(rows, width) for width in (576, 1536)}
-    calls: list[Callable[[], Tensor]] = [lambda layer=layer: layer(given[layer.in_features]) for layer in layers]
+    inputs = {width: torch.randn(rows, width) for width in (576, 1536)}
+    calls: list[Callable[[], Tensor]] = [lambda layer=layer: layer(inputs[layer.in_features]) for layer in layers]
     best = float("inf")
     for _ in range(REPEATS):
         start = time.perf_counter()

@@ -42,7 +42,7 @@ def main() -> None:
     """Run every comparison and print one table."""
     options = _options()
     sets = {"HumanEval": humaneval(options.humaneval), "MBPP test": mbpp(options.mbpp)}
-    found: dict[str, Any] = {"python": sys.version.split()[0], "limits": vars(LIMITS)}
+    result: dict[str, Any] = {"python": sys.version.split()[0], "limits": vars(LIMITS)}
     for name, wall in WALLS.items():
         if reason := wall.missing():
             sys.stdout.write(f"{name}: {reason}" + "\n")
@@ -53,7 +53,7 @@ def main() -> None:
             seconds = time.perf_counter() - start
             right = sum(o.status == "right" for o in outcomes)
             failed = [i for i, o in enumerate(outcomes) if o.status != "right"]
-            found[f"{name}: {data}"] = {"right": right, "of": len(programs), "failed": failed, "seconds": seconds}
+            result[f"{name}: {data}"] = {"right": right, "of": len(programs), "failed": failed, "seconds": seconds}
             sys.stdout.write(
                 f"{name}, {data}: {right} of {len(programs)} right, {len(programs) / seconds:.0f} programs a second"
                 + "\n"
@@ -67,14 +67,14 @@ def main() -> None:
                 plain = list(threads.map(passes_plainly, mutants))
             differ = [i for i, pair in enumerate(zip(behind, plain, strict=True)) if pair[0] != pair[1]]
             label = f"{name}{' after Monty' if first_pass else ''}: mutants"
-            found[label] = {"of": len(mutants), "right": sum(plain), "differ": differ, "seconds": seconds}
+            result[label] = {"of": len(mutants), "right": sum(plain), "differ": differ, "seconds": seconds}
             sys.stdout.write(f"{label}: {len(mutants)}, right {sum(plain)}, verdicts that differ {len(differ)}" + "\n")
             for i in differ[:5]:
                 sys.stdout.write(
                     f"--- mutant {i}: behind the wall {behind[i]}, plainly {plain[i]}\n{mutants[i].source}" + "\n"
                 )
     if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
 def humaneval(path: Path) -> list[Program]:

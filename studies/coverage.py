@@ -1,4 +1,4 @@
-"""Whether the probes' 95% intervals hold the truth 95% of the time: seeded simulations with known truth.
+"""Whether the probes' 95% intervals contain the truth 95% of the time: seeded simulations with known truth.
 
 `python -m studies.coverage docs/results/coverage.md` makes the table.
 """
@@ -16,7 +16,7 @@ from studies.populations import ALL_RIGHT, BEYOND, COUNTS, NO_ERROR, Cell, cells
 
 @dataclass(frozen=True)
 class Coverage:
-    """How often the interval held the truth over the runs of one cell, and how wide it was."""
+    """How often the interval contained the truth over the runs of one cell, and how wide it was."""
 
     cell: Cell
     runs: int
@@ -29,17 +29,17 @@ def coverage(cell: Cell, runs: int, seed: int = 0) -> Coverage:
     """Simulate one cell; a run without an interval counts as a miss."""
     held, values, widths = 0, [], []
     for run in range(runs):
-        found = cell.draw(generator("coverage", seed, cell.quantity, cell.setting, cell.n, run))
-        if found.value is None or found.low is None or found.high is None:
+        result = cell.draw(generator("coverage", seed, cell.quantity, cell.setting, cell.n, run))
+        if result.value is None or result.low is None or result.high is None:
             continue
-        held += found.low - 1e-9 <= cell.truth <= found.high + 1e-9
-        values.append(found.value)
-        widths.append(found.high - found.low)
+        held += result.low - 1e-9 <= cell.truth <= result.high + 1e-9
+        values.append(result.value)
+        widths.append(result.high - result.low)
     return Coverage(cell, runs, held / runs, float(np.mean(values)), float(np.mean(widths)))
 
 
 def table(runs: int = 10_000) -> str:
-    """The page: one row a cell."""
+    """The page: one row per cell."""
     rows = [coverage(cell, round(cell.share * runs)) for cell in cells()]
     free = [r for r in rows if not r.cell.edge]
     inside = [r for r in free if 0.93 <= r.covered <= 0.97]

@@ -1,4 +1,4 @@
-"""What draws are worth to the verdict: kept accuracy decided by means over draws, on simulated runs with known truth.
+"""What sampled completions add to the verdict: kept accuracy by means over draws, on simulated runs.
 
 `python -m studies.draws docs/results/draws.md` makes the page.
 """

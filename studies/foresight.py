@@ -1,4 +1,4 @@
-"""The record of the forecast: how often its interval held the onset of simulated runs it had seen only the start of."""
+"""The record of the forecast: how often its interval contained the onset of simulated runs, seen from their start."""
 
 from dataclasses import replace
 from math import isfinite
@@ -12,11 +12,11 @@ from studies.page import table
 from studies.trajectories import World, shapes, simulated, truth
 
 SEEN = (0.6, 0.8, 0.95)
-"""How much of the way to the onset has been trained."""
+"""Fraction of the steps to the onset that has been trained."""
 
 
 def costly_step(world: World, d_nll: float = 0.05) -> float | None:
-    """The step at which the true nll has risen by d_nll above its minimum, accuracy aside."""
+    """The step at which the true nll has risen by d_nll above its minimum, whatever the accuracy is."""
     return truth(world, d_nll=d_nll, margin=2.0).onset
 
 
@@ -63,13 +63,16 @@ def _row(world: World, onset: float | None, part: float, runs: int) -> tuple[obj
         so_far = seen(curves, until)
         if len(so_far.checkpoints) < FEWEST:
             return None
-        found = forecast(so_far, draws=1000).step
-        low, high = found.low if found.low is not None else np.inf, found.high if found.high is not None else np.inf
+        prediction = forecast(so_far, draws=1000).step
+        low, high = (
+            prediction.low if prediction.low is not None else np.inf,
+            prediction.high if prediction.high is not None else np.inf,
+        )
         made += 1
         finite += isfinite(high)
         held += low <= onset <= high if onset is not None else not isfinite(high) or high > world.steps
         if onset is not None:
-            errors.append(abs(found.value - onset) / onset if found.value is not None else np.inf)
+            errors.append(abs(prediction.value - onset) / onset if prediction.value is not None else np.inf)
     share = statistics.share(held, made)
     middle = f"{100 * float(np.median(errors)):.0f}" if errors and isfinite(float(np.median(errors))) else "–"
     held_text = f"{100 * (share.value or 0):.0f} ({100 * (share.low or 0):.0f}–{100 * (share.high or 0):.0f})"

@@ -1,4 +1,4 @@
-"""Simulated runs judged in bulk: how often the rule says what, and what each selection rule picks."""
+"""Simulated runs judged in bulk: how often each regime is named, and what each selection rule picks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Tally:
-    """What was found over the runs of a cell."""
+    """Counts over the runs of a cell."""
 
     cell: Cell
     runs: int
@@ -105,7 +105,7 @@ def tally(cell: Cell, runs: int, extra: Callable[[Sequence[Curves]], Mapping[str
 
 
 def references(curves: Curves, margin: float, alpha: float = 0.05) -> dict[str, bool]:
-    """Whether the last checkpoint's accuracy is called kept, by four ways to say what it must keep."""
+    """Whether the last checkpoint's accuracy is called kept, against four references."""
     correct = curves.correct
     n = correct.shape[1]
     best = int(correct.mean(1).argmax())

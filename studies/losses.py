@@ -1,7 +1,7 @@
-"""Every loss on pebble: the same budget, learning rates chosen on validation data, several seeds, what it cost.
+"""Every loss on pebble: the same budget, learning rates chosen on validation data, several seeds, and the costs.
 
 `python -m studies.losses --runs runs/losses --out docs/results/losses.md` trains, audits and writes the page. It
-can be stopped and goes on where it was.
+can be stopped, and resumes where it was.
 """
 
 import argparse
@@ -44,7 +44,7 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "asft": {"loss": "asft"},
     "nll with neftune": {"trainer": {"neftune_noise_alpha": 5.0}},
 }
-"""What a recipe says beside the budget. Knobs not named here are the losses' own defaults."""
+"""What the recipe of an arm has in addition to the budget. Other knobs have the defaults of the losses."""
 RATES = (3e-4, 1e-3, 3e-3)
 """Learning rates that each arm may choose from."""
 TUNING = 0
@@ -129,18 +129,18 @@ def measured(arm: str, rate: float, seed: int, budget: Budget, runs: Path) -> li
     chosen = verdict.best_of_run
     places = {"last": last} | ({"recommended": chosen} if chosen else {})
     names, drawn, splits = tuple(sorted({*places.values()})), run.root / "draws", ("test", *OOD)
-    asked = Audit(str(run.root), side_rows=budget.side, checkpoints=names, token_budget=65536)
-    audit(replace(asked, rows=budget.test, splits=splits))
-    drawing = replace(asked, data=str(run.recipe_path), splits=("test",), draws=DRAWS, out=str(drawn))
+    config = Audit(str(run.root), side_rows=budget.side, checkpoints=names, token_budget=65536)
+    audit(replace(config, rows=budget.test, splits=splits))
+    drawing = replace(config, data=str(run.recipe_path), splits=("test",), draws=DRAWS, out=str(drawn))
     audit(replace(drawing, rows=budget.side))
     again = store.open_run(run.root, drawn)
     curves = {split: store.read_curves(run, split) for split in splits}
     regimes = {v.checkpoint.name: v.regime for v in verdict.checkpoints}
-    found = []
+    result = []
     for place, name in places.items():
         i = [c.name for c in curves["test"].checkpoints].index(name)
         test = curves["test"]
-        found.append(
+        result.append(
             Outcome(
                 arm, seed, rate, place, name, test.checkpoints[i].epoch or 0.0, regimes[name],
                 tuple(test.nll_sums[i].tolist()), tuple(test.token_counts.tolist()), _hits(test, i),
@@ -148,7 +148,7 @@ def measured(arm: str, rate: float, seed: int, budget: Budget, runs: Path) -> li
                 tuple(passes(store.read_samples(again, name, "test")).values()),
             )
         )  # fmt: skip
-    return found
+    return result
 
 
 def _hits(curves: Curves, checkpoint: int) -> tuple[bool, ...]:
@@ -201,8 +201,8 @@ def study(
     tries = {(arm, rate): partial(tuned, arm, rate, budget, runs) for arm in arms for rate in RATES}
     scores = _each(tries, workers, say, "choosing")
     rates = {arm: max(RATES, key=lambda rate: scores[arm, rate]) for arm in arms}
-    asked = {(arm, seed): partial(measured, arm, rates[arm], seed, budget, runs) for seed in seeds for arm in arms}
-    outcomes = [o for found in _each(asked, workers, say, "measuring").values() for o in found]
+    jobs = {(arm, seed): partial(measured, arm, rates[arm], seed, budget, runs) for seed in seeds for arm in arms}
+    outcomes = [o for result in _each(jobs, workers, say, "measuring").values() for o in result]
     chosen = {arm: {f"{rate:g}": scores[arm, rate][0] for rate in RATES} for arm in arms}
     return {"budget": asdict(budget), "tuning": chosen, "outcomes": [asdict(o) for o in outcomes]}
 
@@ -231,18 +231,18 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--workers", type=int, default=2)
-    asked = parser.parse_args(None if arguments is None else list(arguments))
-    asked.runs.mkdir(parents=True, exist_ok=True)
-    found = study(
-        asked.runs,
+    options = parser.parse_args(None if arguments is None else list(arguments))
+    options.runs.mkdir(parents=True, exist_ok=True)
+    result = study(
+        options.runs,
         Budget(),
-        asked.arms,
-        asked.seeds,
-        asked.workers,
+        options.arms,
+        options.seeds,
+        options.workers,
         lambda line: print(line, flush=True),  # noqa: T201
     )
-    (asked.runs / "outcomes.json").write_text(json.dumps(found), encoding="utf-8")
-    store.write_text(asked.out, page(found))
+    (options.runs / "outcomes.json").write_text(json.dumps(result), encoding="utf-8")
+    store.write_text(options.out, page(result))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The page of the loss study: levels over seeds, differences from cross-entropy, what they allow to say."""
+"""The page of the loss study: levels over seeds, differences from cross-entropy, and what can be concluded."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,20 +15,20 @@ PLACES = {"recommended": "At the checkpoint recommended on val", "last": "At the
 PLAIN = "nll"
 
 
-def page(found: Mapping[str, Any]) -> str:
+def page(results: Mapping[str, Any]) -> str:
     """The page, from what `study` returns (or its JSON)."""
-    outcomes = [Outcome(**o) for o in found["outcomes"]]
-    arms = list(found["tuning"])
+    outcomes = [Outcome(**o) for o in results["outcomes"]]
+    arms = list(results["tuning"])
     seeds = sorted({o.seed for o in outcomes})
     text = Path(__file__).with_name("losses.template.md").read_text(encoding="utf-8")
-    budget = found["budget"]
+    budget = results["budget"]
     parts = {
         "budget": ", ".join(f"{name} {value:g}" for name, value in budget.items()),
         "seeds": ", ".join(map(str, seeds)),
         "arms": str(len(arms)),
         "n_test": str(budget["test"]),
         "n_side": str(budget["side"]),
-        "tuning": tuning_table(found["tuning"]),
+        "tuning": tuning_table(results["tuning"]),
         "regimes": regime_table(outcomes, arms),
         "conclusions": "\n".join(f"- {line}" for line in conclusions(outcomes, arms)),
     }
@@ -87,17 +87,17 @@ def differences(
     outcomes: Sequence[Outcome], arms: Sequence[str], place: str
 ) -> dict[tuple[str, str], tuple[Estimate, float | None]]:
     """(arm, metric) -> difference from plain cross-entropy and its p, Holm-adjusted over the arms of a metric."""
-    found: dict[tuple[str, str], tuple[Estimate, float | None]] = {}
+    result: dict[tuple[str, str], tuple[Estimate, float | None]] = {}
     others = [arm for arm in arms if arm != PLAIN]
     for metric in METRICS:
         made = [against(at(outcomes, arm, place), at(outcomes, PLAIN, place), metric) for arm in others]
         adjusted = statistics.holm([p_value(e) for e in made])
-        found |= {(arm, metric): pair for arm, pair in zip(others, zip(made, adjusted, strict=True), strict=True)}
-    return found
+        result |= {(arm, metric): pair for arm, pair in zip(others, zip(made, adjusted, strict=True), strict=True)}
+    return result
 
 
 def difference_table(outcomes: Sequence[Outcome], arms: Sequence[str], place: str) -> str:
-    """Differences from plain cross-entropy; those that stand after Holm's correction in bold."""
+    """Differences from plain cross-entropy; those significant after Holm's correction in bold."""
     made = differences(outcomes, arms, place)
     rows = []
     for arm in arms:
@@ -117,11 +117,11 @@ def regime_table(outcomes: Sequence[Outcome], arms: Sequence[str]) -> str:
 
 
 def conclusions(outcomes: Sequence[Outcome], arms: Sequence[str]) -> list[str]:
-    """One sentence a difference that stands after Holm's correction, and the count of those that do not."""
-    said = []
+    """A sentence for each difference that is significant after Holm's correction, and the number of others."""
+    lines = []
     for place, where in PLACES.items():
         made = differences(outcomes, arms, place)
         shown_ones = [(arm, metric, e) for (arm, metric), (e, p) in made.items() if p is not None and p < 0.05]
-        said += [f"{where}, {arm}: {metric} {shown(e, True)} against nll." for arm, metric, e in shown_ones]
-        said.append(f"{where}, {len(made) - len(shown_ones)} of {len(made)} differences from nll are not shown.")
-    return said
+        lines += [f"{where}, {arm}: {metric} {shown(e, True)} against nll." for arm, metric, e in shown_ones]
+        lines.append(f"{where}, {len(made) - len(shown_ones)} of {len(made)} differences from nll are not shown.")
+    return lines

@@ -1,4 +1,4 @@
-"""Onsets of real runs at several learning rates, and what the forecast said of each before it came.
+"""Onsets of real runs at several learning rates, and the forecast of each before it happened.
 
 `python -m studies.rates RUN... --out docs/results/forecast.md` reads audited runs and writes the page.
 """
@@ -22,7 +22,7 @@ TEMPLATE = (Path(__file__).parent / "rates.template.md").read_text(encoding="utf
 
 
 def rise(curves: Curves, *, d_nll: float = 0.05, draws: int = 1000) -> dict[str, Estimate]:
-    """When perplexity grew costly, whatever accuracy did, in every unit of time, each with a 95% interval."""
+    """When perplexity became costly, whatever the accuracy, in every unit of time, each with a 95% interval."""
     rows = [i for i, c in enumerate(curves.checkpoints) if c.step > 0]
     kept = np.isfinite(curves.nll_sums[rows]).all(0)
     sums, tokens = curves.nll_sums[rows][:, kept], curves.token_counts[kept].astype(np.float64)
@@ -30,12 +30,12 @@ def rise(curves: Curves, *, d_nll: float = 0.05, draws: int = 1000) -> dict[str,
     weights = np.vstack([np.ones(n), statistics.bootstrap_weights(n, draws, "rise")])
     nll, trough = (weights @ sums.T) / (weights @ tokens)[:, None], trough_weights(sums, tokens)
     over = nll - (nll @ trough)[:, None] - d_nll
-    found = {}
+    result = {}
     for name, unit in UNITS.items():
         times = np.array([unit(curves.checkpoints[i]) for i in rows], dtype=np.float64)
         crossed = crossings(times, over, np.ones_like(over), int(trough.argmax()))
-        found[name] = statistics.percentiles(crossed[1:], float(crossed[0]), n)
-    return found
+        result[name] = statistics.percentiles(crossed[1:], float(crossed[0]), n)
+    return result
 
 
 def page(runs: Sequence[str]) -> str:
@@ -74,12 +74,17 @@ def _shown(at: Estimate, form: str) -> str:
 
 def _foretold(curves: Curves, came: Estimate, part: float, rate: str) -> tuple[str, ...]:
     onset = came.value or 0.0
-    found = forecast(seen(curves, part * onset)).step
+    prediction = forecast(seen(curves, part * onset)).step
     where = (rate, f"{100 * part:.0f}")
-    if found.low is None or found.high is None:
+    if prediction.low is None or prediction.high is None:
         return (*where, "none: too few checkpoints", f"{onset:.0f}", "–")
-    end = f"{found.high:.0f}" if isfinite(found.high) else "no upper end"
-    return (*where, f"{found.low:.0f}–{end}", f"{onset:.0f}", "yes" if found.low <= onset <= found.high else "no")
+    end = f"{prediction.high:.0f}" if isfinite(prediction.high) else "no upper end"
+    return (
+        *where,
+        f"{prediction.low:.0f}–{end}",
+        f"{onset:.0f}",
+        "yes" if prediction.low <= onset <= prediction.high else "no",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -87,8 +92,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", help="audited runs with a val split")
     parser.add_argument("--out", type=Path, default=Path("docs/results/forecast.md"))
-    given = parser.parse_args(argv)
-    given.out.write_text(page(given.runs), encoding="utf-8")
+    options = parser.parse_args(argv)
+    options.out.write_text(page(options.runs), encoding="utf-8")
 
 
 if __name__ == "__main__":

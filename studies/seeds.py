@@ -20,7 +20,7 @@ WITHIN = 0.01
 
 
 def plain_t(values: Float[np.ndarray, " seeds"], stderrs: Float[np.ndarray, " seeds"]) -> Estimate:
-    """Student's interval of the seeds' values, without a look at their own errors."""
+    """Student's interval of the seeds' values, ignoring their own errors."""
     return statistics.student(float(values.mean()), float(values.std(ddof=1)) / sqrt(len(values)), len(values))
 
 
@@ -44,8 +44,8 @@ def coverage(method: str, seeds: int, luck: float, runs: int, *, uneven: bool = 
     for _ in range(runs):
         stderrs = WITHIN * (rng.uniform(0.5, 2.0, seeds) if uneven else np.ones(seeds))
         values = luck * rng.standard_normal(seeds) + stderrs * rng.standard_normal(seeds)
-        found = METHODS[method](values, stderrs)
-        low, high = found.low or 0.0, found.high or 0.0
+        result = METHODS[method](values, stderrs)
+        low, high = result.low or 0.0, result.high or 0.0
         held += low <= 0.0 <= high
         widths.append(high - low)
     return statistics.share(held, runs), float(np.median(widths))

@@ -1,4 +1,4 @@
-"""Baselines that the verdict is compared with: early-stopping rules, and another tool's pick."""
+"""Baselines that the verdict is compared with: early-stopping rules, and the choice of another tool."""
 
 import json
 import subprocess
@@ -59,7 +59,7 @@ for line in sys.stdin:
     history = from_trainer_state(json.loads(line))
     print(*(diagnose(history, metric=metric).pick.best_step for metric in (None, "eval_accuracy")))
 """
-"""Its pick as it comes, which is by eval_loss, and told to go by accuracy."""
+"""Its choice by default, which goes by eval_loss, and when set to go by accuracy."""
 
 
 def finetune_doctor(runs: Sequence[Curves], python: str) -> dict[str, list[int]]:

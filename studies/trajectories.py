@@ -1,9 +1,10 @@
 """Simulated runs with known truth: per-example correctness and nll along checkpoints, for every regime.
 
 The population curves (accuracy and nll at each step) are the truth. An example's correctness at a checkpoint is a
-Gaussian latent below a threshold: a part that the example keeps for the whole run, and a part drawn anew at each
-checkpoint, balanced so that two checkpoints of one plateau differ on a given share of answers (the discordance). Its
-nll per token is the population's times an example factor, plus an excess that falls unevenly on examples, plus noise.
+Gaussian latent below a threshold: a part that the example keeps for the whole run, and a part drawn independently at
+each checkpoint, balanced so that two checkpoints of one plateau differ on a given share of answers (the discordance).
+Its nll per token is the population's times an example factor, plus an excess that falls unevenly on examples, plus
+noise.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ Shape = Callable[[Float[np.ndarray, " times"]], tuple[Float[np.ndarray, " times"
 
 @dataclass(frozen=True)
 class World:
-    """How noisy a run is, and how it is watched."""
+    """How noisy a run is, and how it is evaluated."""
 
     shape: str = "over-memorized"
     n: int = 1000

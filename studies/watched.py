@@ -2,7 +2,7 @@
 
 `python -m studies.watched` prints the table of docs/results/callback.md. The runs are those of
 `studies.trajectories`. A warning names the checkpoint at which over-memorization is first shown; it is false
-where the population curves, as far as they were known when it was given, do not have that checkpoint costly in
+where the population curves, up to the evaluation at which it was given, do not have that checkpoint costly in
 perplexity and kept in accuracy.
 """
 
@@ -21,7 +21,7 @@ from studies.trajectories import Truth, World, shapes, simulated, truth
 
 @dataclass(frozen=True)
 class Watched:
-    """What was found over the runs of one world."""
+    """Counts over the runs of one world."""
 
     world: World
     margin: float
@@ -29,7 +29,7 @@ class Watched:
     false_ever: int
     """Runs with a false warning at some checkpoint."""
     false_once: int
-    """Runs that one verdict at the end calls so falsely."""
+    """Runs that a single verdict at the end falsely calls over-memorized."""
     warned: tuple[int, ...]
     """The step of the first warning, of every run that has one."""
     onset: float | None
@@ -50,30 +50,30 @@ def watched(world: World, margin: float, runs: int, d_nll: float = 0.05) -> Watc
     return Watched(world, margin, runs, ever, once, tuple(warned), true.onset)
 
 
-def _shown(val: Curves, known: int, margin: float, d_nll: float) -> int | None:
-    """The checkpoint at which over-memorization is first shown, by the first `known` of them."""
+def _shown(val: Curves, evaluated: int, margin: float, d_nll: float) -> int | None:
+    """The checkpoint at which over-memorization is first shown, by the first `evaluated` ones."""
     so_far = replace(
-        val, checkpoints=val.checkpoints[:known], nll_sums=val.nll_sums[:known], correct=val.correct[:known]
+        val, checkpoints=val.checkpoints[:evaluated], nll_sums=val.nll_sums[:evaluated], correct=val.correct[:evaluated]
     )
     return first_shown(regimes(so_far, Limits(margin=margin, d_nll=d_nll)))
 
 
-def _is_true(true: Truth, at: int, known: int, margin: float, d_nll: float) -> bool:
-    costly = true.nll[at] > true.nll[:known].min() + d_nll
-    return bool(costly and true.accuracy[at] > true.accuracy[:known].max() - margin)
+def _is_true(true: Truth, at: int, evaluated: int, margin: float, d_nll: float) -> bool:
+    costly = true.nll[at] > true.nll[:evaluated].min() + d_nll
+    return bool(costly and true.accuracy[at] > true.accuracy[:evaluated].max() - margin)
 
 
 def page(runs: int, settings: Sequence[tuple[int, float]] = ((200, 0.05), (1000, 0.03))) -> str:
-    """The table: one row a world."""
+    """The table: one row per world."""
     rows = []
     for n, margin in settings:
         for name in shapes(World()):
-            found = watched(World(name, n, loss=margin + 0.02), margin, runs)
-            mean = f"{sum(found.warned) / len(found.warned):.0f}" if found.warned else ""
+            result = watched(World(name, n, loss=margin + 0.02), margin, runs)
+            mean = f"{sum(result.warned) / len(result.warned):.0f}" if result.warned else ""
             rows.append(
                 (
-                    *(name, n, margin, _percent(found.false_ever, runs), _percent(found.false_once, runs)),
-                    *(_percent(len(found.warned), runs), mean, "" if found.onset is None else f"{found.onset:.0f}"),
+                    *(name, n, margin, _percent(result.false_ever, runs), _percent(result.false_once, runs)),
+                    *(_percent(len(result.warned), runs), mean, "" if result.onset is None else f"{result.onset:.0f}"),
                 )
             )
     head = ("run", "n", "margin", "warned falsely, %", "called falsely at the end, %", "warned, %")
