@@ -89,7 +89,7 @@ def test_several_wordings_are_averaged_within_their_question(answered, compared)
     costs = compared({"samples": good}, {"samples": bad})["robustness (typos)"]
     assert costs.difference.value == pytest.approx(np.mean([1, 0.5, 0, 0]))
     assert costs.difference.n == 4
-    assert "2 wordings" in costs.difference.note
+    assert "2 variants" in costs.difference.note
 
 
 @pytest.fixture

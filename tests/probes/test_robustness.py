@@ -157,7 +157,7 @@ def test_a_question_that_keeps_its_answer_in_no_form_says_nothing_of_consistency
     samples = {"test": plain, "test+numbers": told(make_samples, "numbers", ["7", "8", "9"])}
     measurement = value_of(robustness(make_snapshot(samples=samples)), "consistency_of_all")
     assert measurement.value is None
-    assert measurement.note == "no question kept its answer in two forms"
+    assert measurement.note == "no question kept its answer in two variants"
 
 
 def test_where_nothing_changed_no_interval_is_empty(make_samples, make_snapshot, value_of):

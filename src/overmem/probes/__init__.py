@@ -28,10 +28,10 @@ PROBES: Mapping[str, Probe] = {
 
 
 def with_own(names: Iterable[str]) -> Mapping[str, Probe]:
-    """The table with the probes that each "module:function" names: a Probe, or a function that only measures.
+    """The table extended by the named "module:function": each a Probe, or a function that only measures.
 
     Raises:
         BadRequest: one cannot be imported.
     """
-    own = {name: resolve({}, name, "probe") for name in names}
-    return {**PROBES, **{name: found if isinstance(found, Probe) else Probe(found) for name, found in own.items()}}
+    functions = {name: resolve({}, name, "probe") for name in names}
+    return {**PROBES, **{name: f if isinstance(f, Probe) else Probe(f) for name, f in functions.items()}}

@@ -1,4 +1,4 @@
-"""How many questions a checkpoint answers correctly."""
+"""The accuracy of greedy and sampled answers."""
 
 import numpy as np
 
@@ -18,11 +18,12 @@ METRICS = ("accuracy", "sample_accuracy", "unanswered", "cut_off", "completion_t
 
 
 def accuracy(snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snapshot | None = None) -> list[Measurement]:
-    """Share of questions whose answer is right, greedy and sampled, on every sampled split.
+    """Share of questions answered correctly, greedy and sampled, on every split with completions.
 
-    `accuracy`: greedy, with Wilson's interval. `sample_accuracy`: the mean over a question's draws, then over questions
-    (all temperatures together), the question being the cluster. `unanswered` and `cut_off`: greedy completions in which
-    no answer was found, or that ran into the length limit. `completion_tokens`: mean length of the greedy completion.
+    `accuracy`: greedy, with Wilson's interval. `sample_accuracy`: the mean over the draws of a question (all
+    temperatures), then over questions, clustered by question. `unanswered` and `cut_off`: share of greedy completions
+    without an answer, and of those that reached the length limit. `completion_tokens`: mean length of the greedy
+    completion.
     """
     rows = []
     for split in splits_of(snapshot):
@@ -30,14 +31,15 @@ def accuracy(snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snaps
         if isinstance(samples, str):
             rows += missing(snapshot, split, "accuracy", METRICS, samples)
             continue
-        numbers = zip(METRICS, _numbers(samples, omitted_for_length(snapshot, split)), strict=True)
-        rows += [row(snapshot, split, "accuracy", metric, number) for metric, number in numbers]
+        estimates = zip(METRICS, _estimates(samples, omitted_for_length(snapshot, split)), strict=True)
+        rows += [row(snapshot, split, "accuracy", metric, estimate) for metric, estimate in estimates]
     return rows
 
 
-def _numbers(samples: Samples, note: str) -> tuple[Estimate, ...]:
+def _estimates(samples: Samples, note: str) -> tuple[Estimate, ...]:
+    """The estimates of METRICS."""
     greedy = list(greedy_rows(samples).values())
-    n, none = len(greedy), "no greedy completion"
+    n, no_greedy = len(greedy), "no greedy completion"
     draws: dict[str, list[bool]] = {}
     for questions in drawn_questions(samples).values():
         for question in questions:
@@ -46,13 +48,13 @@ def _numbers(samples: Samples, note: str) -> tuple[Estimate, ...]:
     lengths = np.array([samples.token_count[i] for i in greedy], dtype=np.float64)
     uncounted, unended = bool((lengths < 0).any()), n > 0 and all(samples.stop[i] == "unknown" for i in greedy)
     return (
-        share(sum(bool(samples.correct[i]) for i in greedy), n, note if n else none),
+        share(sum(bool(samples.correct[i]) for i in greedy), n, note if n else no_greedy),
         fraction_mean(sampled, note if draws else "no sampled completion"),
-        share(sum(samples.answer[i] == "" for i in greedy), n, note if n else none),
+        share(sum(samples.answer[i] == "" for i in greedy), n, note if n else no_greedy),
         Estimate(None, n=n, note="the imported log does not say why a completion ended")
         if unended
-        else share(sum(samples.stop[i] == "length" for i in greedy), n, note if n else none),
+        else share(sum(samples.stop[i] == "length" for i in greedy), n, note if n else no_greedy),
         Estimate(None, n=n, note="the imported log does not count tokens")
         if uncounted
-        else mean(lengths, note if n else none),
+        else mean(lengths, note if n else no_greedy),
     )

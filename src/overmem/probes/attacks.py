@@ -1,4 +1,4 @@
-"""Membership attacks: a score per example, high where it is likely to have been trained on. One function each."""
+"""Membership attacks: a score per example, high if it was likely trained on. One function each."""
 
 import zlib
 from collections import Counter
@@ -14,24 +14,24 @@ from overmem.probes.variety import words
 Attack: TypeAlias = Callable[["Tokens"], float]
 
 
-def _nothing() -> Float[np.ndarray, "0"]:
+def _empty() -> Float[np.ndarray, "0"]:
     return np.empty(0)
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """One example's solution tokens under the checkpoint and, where they were scored, what they are compared with."""
+    """The solution tokens of one example under the checkpoint, and the scores they are compared with, if observed."""
 
     logprob: Float[np.ndarray, " tokens"]
     is_argmax: Bool[np.ndarray, " tokens"]
     mean_logprob: Float[np.ndarray, " tokens"]
     std_logprob: Float[np.ndarray, " tokens"]
     text: str = ""
-    reference: Float[np.ndarray, " reference_tokens"] = field(default_factory=_nothing)
+    reference: Float[np.ndarray, " reference_tokens"] = field(default_factory=_empty)
     """Log probabilities of the same tokens under the base model."""
-    prefixed: Float[np.ndarray, " prefixed_tokens"] = field(default_factory=_nothing)
+    prefixed: Float[np.ndarray, " prefixed_tokens"] = field(default_factory=_empty)
     """Log probabilities of the same tokens after a prefix of non-members."""
-    neighbours: Float[np.ndarray, " neighbours"] = field(default_factory=_nothing)
+    neighbours: Float[np.ndarray, " neighbours"] = field(default_factory=_empty)
     """Nll per token of slightly changed solutions."""
 
 
@@ -44,7 +44,7 @@ def loss(tokens: Tokens) -> float:
 
 
 def compressed(tokens: Tokens) -> float:
-    """Minus the summed nll over the bytes of the text when compressed with zlib: repetitive texts are easy anyway.
+    """Minus the summed nll divided by the zlib-compressed size of the text in bytes: repetitive text is easy anyway.
 
     Source: Carlini et al. 2021, https://arxiv.org/abs/2012.07805.
     """
@@ -60,7 +60,7 @@ def mink(tokens: Tokens, *, share: float = 0.2) -> float:
 
 
 def minkpp(tokens: Tokens, *, share: float = 0.2) -> float:
-    """Min-K%++: as `mink`, of log probabilities standardised by their mean and spread over the vocabulary.
+    """Min-K%++: like `mink`, with log probabilities standardised by their mean and spread over the vocabulary.
 
     Source: Zhang et al. 2025, https://arxiv.org/abs/2404.02936.
     """
@@ -68,12 +68,12 @@ def minkpp(tokens: Tokens, *, share: float = 0.2) -> float:
 
 
 def diff(tokens: Tokens) -> float:
-    """Nll per token under the base model minus that under the checkpoint: what training won on this example."""
+    """Nll per token under the base model minus that under the checkpoint: the gain by training on this example."""
     return float((tokens.logprob - tokens.reference).mean())
 
 
 def ratio(tokens: Tokens) -> float:
-    """Nll under the base model over that under the checkpoint, each at least 1e-6 nats per token."""
+    """Nll under the base model divided by that under the checkpoint, each at least 1e-6 nats per token."""
     return float(max(-tokens.reference.mean(), 1e-6) / max(-tokens.logprob.mean(), 1e-6))
 
 
@@ -82,17 +82,17 @@ def wbc(tokens: Tokens) -> float:
 
     Source: https://arxiv.org/abs/2601.02751.
     """
-    won = np.concatenate([[0.0], np.cumsum(tokens.logprob - tokens.reference)])
-    widths = [w for w in (2, 3, 4, 6, 9, 13, 18, 25, 32, 40) if w < len(won)] or [len(won) - 1]
-    return float(np.mean([np.mean(won[w:] - won[:-w] > 0) for w in widths]))
+    gain = np.concatenate([[0.0], np.cumsum(tokens.logprob - tokens.reference)])
+    widths = [w for w in (2, 3, 4, 6, 9, 13, 18, 25, 32, 40) if w < len(gain)] or [len(gain) - 1]
+    return float(np.mean([np.mean(gain[w:] - gain[:-w] > 0) for w in widths]))
 
 
 def ez(tokens: Tokens, *, smoothing: float = 0.1) -> float:
-    """Gains over losses against the base model, on the tokens that the checkpoint does not predict, smoothed.
+    """Gains divided by losses against the base model, on tokens where the label is not the argmax, smoothed.
 
     With d the gain in log probability: (sum of gains + e) / (sum of losses + e). Fully memorized text has no such
-    token: the plain ratio is 0 there and ranks it as the surest non-member. Here it is (T mean d + e) / e over all of
-    its T tokens, or 1 where mean d is below 0: the same ratio with every token counted and nothing lost.
+    token, so the unsmoothed ratio is 0 and ranks it as the surest non-member. Here it is (T mean d + e) / e over all
+    its T tokens, or 1 if mean d is negative: the same ratio with every token counted and no losses.
 
     Source: https://arxiv.org/abs/2601.12104.
     Differs from the paper: the smoothing, and the value of examples without error tokens.
@@ -105,10 +105,10 @@ def ez(tokens: Tokens, *, smoothing: float = 0.1) -> float:
 
 
 def recall(tokens: Tokens) -> float:
-    """Nll per token after a prefix of non-members over that without it: the prefix disturbs what was learnt by heart.
+    """Nll per token after a prefix of non-members divided by that without it: the prefix disturbs memorized text.
 
     Source: Xie et al. 2024, https://arxiv.org/abs/2406.15968.
-    Differs from the paper: nll is taken as at least 1e-6 nats per token.
+    Differs from the paper: the nll is at least 1e-6 nats per token.
     """
     return float(max(-tokens.prefixed.mean(), 1e-6) / max(-tokens.logprob.mean(), 1e-6))
 
@@ -117,7 +117,7 @@ def neighbour(tokens: Tokens) -> float:
     """Mean nll per token of slightly changed solutions minus that of the solution itself.
 
     Source: Mattern et al. 2023, https://arxiv.org/abs/2305.18462.
-    Differs from the paper: the words come from a table of contexts, not from a masked language model.
+    Differs from the paper: words are replaced by ones with the same neighbours, not by a masked language model.
     """
     return float(tokens.neighbours.mean() + tokens.logprob.mean())
 
@@ -142,42 +142,45 @@ NEEDS: Mapping[str, str] = {
     "recall": "prefixed",
     "neighbour": "neighbours",
 }
-"""What an attack compares with, as a field of Tokens; the others need nothing else."""
+"""Attack -> the optional field of Tokens that it needs."""
 
-LACKING: Mapping[str, str] = {
-    "text": "the texts of train and val were not kept",
+WHY_MISSING: Mapping[str, str] = {
+    "text": "the texts of train and val are missing",
     "reference": "needs the base model's scores of train and val",
     "prefixed": "not asked for: audit with --attacks recall",
     "neighbours": "not asked for: audit with --attacks neighbour",
 }
-"""Why it is missing."""
+"""Optional field of Tokens -> the note if it is empty."""
 
 
-def able(attack: str, tokens: Tokens) -> bool:
-    """Whether what this attack compares with was observed."""
+def is_applicable(attack: str, tokens: Tokens) -> bool:
+    """Whether the field that the attack needs was observed."""
     return attack not in NEEDS or len(getattr(tokens, NEEDS[attack])) > 0
 
 
 def blind(
     members: Sequence[str], others: Sequence[str], *, folds: int = 5
 ) -> tuple[Float[np.ndarray, " members"], Float[np.ndarray, " others"]]:
-    """Membership guessed from words alone, without a model: naive Bayes on the words of a text, cross-fitted.
+    """Membership predicted from the text alone, without the model: naive Bayes on words, cross-fitted.
 
     An attack that does not beat this shows that the two sets differ in content, not that the model memorized one.
+
+    Returns:
+        The scores of members and of the others.
 
     Source: Das et al. 2025, https://arxiv.org/abs/2406.16201 (the idea).
     """
     bags = [[set(words(text)) for text in texts] for texts in (members, others)]
     scores = [np.zeros(len(members)), np.zeros(len(others))]
     for fold in range(folds):
-        kept = [[bag for i, bag in enumerate(side) if i % folds != fold] for side in bags]
-        counts = [Counter(word for bag in side for word in bag) for side in kept]
-        for side, score in zip(bags, scores, strict=True):
-            for i in range(fold, len(side), folds):
+        fitted = [[bag for i, bag in enumerate(group) if i % folds != fold] for group in bags]
+        counts = [Counter(word for bag in group for word in bag) for group in fitted]
+        for group, score in zip(bags, scores, strict=True):
+            for i in range(fold, len(group), folds):
                 score[i] = sum(
-                    np.log((counts[0][word] + 1) / (len(kept[0]) + 2))
-                    - np.log((counts[1][word] + 1) / (len(kept[1]) + 2))
-                    for word in sorted(side[i])
+                    np.log((counts[0][word] + 1) / (len(fitted[0]) + 2))
+                    - np.log((counts[1][word] + 1) / (len(fitted[1]) + 2))
+                    for word in sorted(group[i])
                 )
     return scores[0], scores[1]
 

@@ -1,4 +1,4 @@
-"""Which tokens carry the nll in excess of a reference: what a figure or a table of the worst shows."""
+"""Which tokens of the vocabulary the excess nll over a reference comes from, for figures and tables."""
 
 from dataclasses import dataclass
 
@@ -11,34 +11,34 @@ from overmem.statistics import fraction, ratio
 
 @dataclass(frozen=True)
 class Carrier:
-    """One token of the vocabulary, over all the places where it is the label."""
+    """One token of the vocabulary, over all its occurrences as a label."""
 
     token_id: int
     count: int
-    """Places."""
+    """Number of occurrences."""
     share: Estimate
-    """Of the rise of all tokens that rose; the example is the cluster."""
+    """Share of the summed rise of all tokens whose nll rose, clustered by example."""
     excess: Estimate
-    """Nats above the reference at each place, on average."""
+    """Mean excess over the reference per occurrence, in nats."""
 
 
 def carriers(tokens: TokenExcess, count: int = 12) -> list[Carrier]:
-    """The tokens that carry the largest shares of the rise, the largest first; of equal ones the lower id."""
-    size = len(tokens.example_ids)
+    """The tokens with the largest shares of the rise, in descending order; ties by token id."""
+    examples = len(tokens.example_ids)
     rise = np.maximum(tokens.excess, 0.0)
-    kinds, kind = np.unique(tokens.token_id, return_inverse=True)
-    carried = np.bincount(kind, rise, len(kinds))
-    whole = np.bincount(tokens.example, rise, size)
+    token_ids, index = np.unique(tokens.token_id, return_inverse=True)
+    rise_by_token = np.bincount(index, rise, len(token_ids))
+    total = np.bincount(tokens.example, rise, examples)
     largest = []
-    for at in np.argsort(-carried, kind="stable")[:count]:
-        here = kind == at
-        places = np.bincount(tokens.example, here, size)
-        part, net = (np.bincount(tokens.example, here * values, size) for values in (rise, tokens.excess))
-        largest.append(Carrier(int(kinds[at]), int(here.sum()), fraction(part, whole), ratio(net, places)))
+    for i in np.argsort(-rise_by_token, kind="stable")[:count]:
+        is_token = index == i
+        occurrences = np.bincount(tokens.example, is_token, examples)
+        part, net = (np.bincount(tokens.example, is_token * values, examples) for values in (rise, tokens.excess))
+        largest.append(Carrier(int(token_ids[i]), int(is_token.sum()), fraction(part, total), ratio(net, occurrences)))
     return largest
 
 
 def costliest(tokens: TokenExcess, count: int = 3) -> list[int]:
-    """Positions of the examples of most excess in all, the largest first; of equal ones the earlier id."""
-    whole = np.bincount(tokens.example, tokens.excess, len(tokens.example_ids))
-    return [int(at) for at in np.argsort(-whole, kind="stable")[:count]]
+    """Indices of the examples with the largest summed excess, in descending order; ties by example id."""
+    total = np.bincount(tokens.example, tokens.excess, len(tokens.example_ids))
+    return [int(i) for i in np.argsort(-total, kind="stable")[:count]]

@@ -1,4 +1,4 @@
-"""What over-memorization costs at comparable accuracy: every probe's comparison of two checkpoints."""
+"""What over-memorization costs at comparable accuracy: each probe's comparison of two checkpoints."""
 
 from collections.abc import Mapping
 
@@ -16,12 +16,12 @@ def consequences(
     alpha: float = 0.05,
     probes: Mapping[str, Probe] = PROBES,
 ) -> tuple[Consequence, ...]:
-    """Every consequence that the observations allow, on the same examples, with p Holm-adjusted over all of them.
+    """Every consequence that can be computed from the observations, with p Holm-adjusted over all of them.
 
     Args:
         recommended: the checkpoint to ship.
-        late: the one that is compared with it; a positive difference is worse.
-        base: the base model, where it was observed.
+        late: the checkpoint compared with it; a positive difference is worse.
+        base: the base model, if it was observed.
         alpha: level below which a difference is confirmed.
         probes: the table of probes.
     """
@@ -33,7 +33,14 @@ def consequences(
 def comparisons(
     good: Snapshot, bad: Snapshot, *, base: Snapshot | None = None, probes: Mapping[str, Probe] = PROBES
 ) -> list[Comparison]:
-    """Everything that the second checkpoint may do worse than the first, with p as they come."""
+    """Every comparison of a checkpoint with a recommended one, with unadjusted p.
+
+    Args:
+        good: the recommended checkpoint.
+        bad: the checkpoint that may be worse.
+        base: the base model, if it was observed.
+        probes: the table of probes.
+    """
     return [
         comparison
         for probe in probes.values()
@@ -44,7 +51,14 @@ def comparisons(
 
 
 def consequence(comparison: Comparison, checkpoint: str, p: float | None, alpha: float) -> Consequence:
-    """The record of a comparison whose p is corrected for all that was tested with it."""
+    """The record of a comparison.
+
+    Args:
+        comparison: the comparison.
+        checkpoint: name of the checkpoint that may be worse.
+        p: its p, adjusted for multiple tests.
+        alpha: level below which the difference is confirmed.
+    """
     worse = comparison.worse
     return Consequence(
         name=comparison.name,

@@ -1,4 +1,4 @@
-"""What sampling many solutions is worth, and how unlike one another they are."""
+"""Diversity: the benefit of sampling several solutions, and how different they are."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,15 +32,15 @@ def diversity(
 ) -> list[Measurement]:
     """Pass@k, majority and best-of-k accuracy, and the variety of a question's draws, on every split with draws.
 
-    A question's draws are one cluster; n counts questions. For k = 1, 2, 4, .. and the number of draws:
-    `pass@k`: at least one of k right; `pass^k`: all k right; both unbiased. `maj@k`: the most common answer is;
-    `best@k`: the draw of the highest mean log probability is; `best_gain@k`: `best@k` minus `pass@1`, paired.
-    Means over questions: `distinct_1`, `distinct_2` (different n-grams over all), `ead` (different words over those
-    expected at this length), `self_bleu`, `vendi` (effective number of different texts), `distinct_answers`,
+    The draws of a question are a cluster; n counts questions. For k = 1, 2, 4, .. and the number of draws:
+    `pass@k`: at least one of k is right; `pass^k`: all k are right; both unbiased. `maj@k`: the most common answer is
+    right; `best@k`: the draw with the highest mean log probability is right; `best_gain@k`: `best@k` - `pass@1`.
+    Means over questions: `distinct_1`, `distinct_2` (distinct n-grams / n-grams), `ead` (distinct words / expected
+    distinct words at this length), `self_bleu`, `vendi` (effective number of different texts), `distinct_answers`,
     `answer_entropy` (nats). Over the right draws only: `correct_chains` (number of different calculations),
-    `chain_difference` (chance that two of them calculate differently: other ways of solving, not other words) and
-    `reworded` (of two of them in different words, the chance that they calculate the same).
-    Each row says its temperature; the temperature with the most draws (of equal ones the lowest) comes first.
+    `chain_difference` (probability that two of them calculate differently) and `reworded` (probability that two of
+    them with different words calculate the same).
+    Each row has a temperature; the temperature with the most draws (the lowest of several) comes first.
     """
     rows = []
     for split in splits_of(snapshot):
@@ -51,33 +51,33 @@ def diversity(
             rows += missing(snapshot, split, "diversity", ["pass@k"], reason, k=1)
             rows += missing(snapshot, split, "diversity", METRICS, reason)
             continue
-        most = max(by_temperature, key=lambda t: (sum(len(q.rows) for q in by_temperature[t]), -t))
+        main = max(by_temperature, key=lambda t: (sum(len(q.rows) for q in by_temperature[t]), -t))
         sampled = {*samples.example_ids}
-        texts = [e for e in snapshot.examples.get(split, ()) if e.id in sampled]
-        vocabulary = _vocabulary(texts, samples)
-        for temperature in sorted(by_temperature, key=lambda t: (t != most, t)):
+        examples = [e for e in snapshot.examples.get(split, ()) if e.id in sampled]
+        vocabulary = _vocabulary(examples, samples)
+        for temperature in sorted(by_temperature, key=lambda t: (t != main, t)):
             questions = by_temperature[temperature]
-            for (metric, k), number in _worth(samples, questions, split).items():
-                rows.append(row(snapshot, split, "diversity", metric, number, k=k, temperature=temperature))
-            for metric, number in _variety(samples, questions, vocabulary).items():
-                rows.append(row(snapshot, split, "diversity", metric, number, temperature=temperature))
+            for (metric, k), estimate in _accuracy_at_k(samples, questions, split).items():
+                rows.append(row(snapshot, split, "diversity", metric, estimate, k=k, temperature=temperature))
+            for metric, estimate in _variety(samples, questions, vocabulary).items():
+                rows.append(row(snapshot, split, "diversity", metric, estimate, temperature=temperature))
     return rows
 
 
 def diversity_lost(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Comparison]:
-    """`pass@k` and `best-of-k` lost on test, different texts lost, and different calculations lost.
+    """Losses on test of `pass@k`, `best-of-k`, different texts and different calculations.
 
-    k is the number of completions that every question has; means over questions, by Student's t.
+    k is the smallest number of draws of any question; means over questions, with Student's t.
     """
     sampled = both_sampled(good, bad, "test")
     sides = [(samples, most_sampled(samples)) for samples in sampled or ()]
     names = shared(*(list(questions) for _, questions in sides)) if sides else []
     k = min((len(questions[name].rows) for _, questions in sides for name in names), default=0)
-    for kind in _WORTHS if k >= 2 else ():
-        pairs = [[kind.worth(samples, list(questions[name].rows), k) for samples, questions in sides] for name in names]
+    for m in _COMPARED if k >= 2 else ():
+        pairs = [[m.value(samples, list(questions[name].rows), k) for samples, questions in sides] for name in names]
         lost = np.array([a - b for a, b in pairs if a is not None and b is not None], dtype=np.float64)
-        worse = (mean_difference if kind.is_share else mean)(lost)
-        yield Comparison(kind.name.format(k=k), worse, p_of_interval(worse), kind.sentence, kind.is_share)
+        worse = (mean_difference if m.is_share else mean)(lost)
+        yield Comparison(m.name.format(k=k), worse, p_of_interval(worse), m.sentence, m.is_share)
 
 
 def _pass(samples: Samples, rows: list[int], k: int) -> float:
@@ -98,45 +98,55 @@ def _solutions(samples: Samples, rows: list[int], k: int) -> float | None:
 
 
 @dataclass(frozen=True)
-class _Worth:
-    """What the sampled completions of one question are worth."""
+class _ComparedMetric:
+    """A metric of the draws of one question that is compared between checkpoints; larger is better."""
 
     name: str
-    worth: Callable[[Samples, list[int], int], float | None]
+    value: Callable[[Samples, list[int], int], float | None]
+    """(samples, rows of the question's draws, k) -> the metric."""
     sentence: str
     is_share: bool = True
 
 
-_WORTHS = (
-    _Worth("pass@{k}", _pass, "a question is solved by at least one of several sampled completions {} less often"),
-    _Worth("best-of-{k}", _best, "the likeliest of several sampled completions is right {} less often"),
-    _Worth("diversity (texts)", _texts, "a question's sampled completions are worth {} fewer different texts", False),
-    _Worth("diversity (solutions)", _solutions, "two right completions calculate differently {} less often"),
+_COMPARED = (
+    _ComparedMetric(
+        "pass@{k}", _pass, "a question is solved by at least one of several sampled completions {} less often"
+    ),
+    _ComparedMetric("best-of-{k}", _best, "the likeliest of several sampled completions is right {} less often"),
+    _ComparedMetric(
+        "diversity (texts)", _texts, "a question's sampled completions are worth {} fewer different texts", False
+    ),
+    _ComparedMetric("diversity (solutions)", _solutions, "two right completions calculate differently {} less often"),
 )
 
 
 def _vocabulary(examples: Sequence[Example], samples: Samples) -> int:
-    """Different words in the split's own texts, which are the same at every checkpoint; of the completions if none."""
+    """The number of distinct words in the examples, so that it is the same at every checkpoint, or in the completions.
+
+    Completions are used only if the texts of the examples are missing.
+    """
     texts: Iterable[str] = [f"{e.question} {e.solution}" for e in examples] or samples.text
     return max(2, len({word for text in texts for word in words(text)}))
 
 
-def _worth(samples: Samples, questions: list[Question], split: str) -> dict[tuple[str, int], Estimate]:
+def _accuracy_at_k(samples: Samples, questions: list[Question], split: str) -> dict[tuple[str, int], Estimate]:
+    """(metric, k) -> estimate."""
     largest = max(len(q.rows) for q in questions)
     sizes = sorted({largest, *(2**i for i in range(12) if 2**i <= largest)})
-    numbers: dict[tuple[str, int], Estimate] = {}
+    estimates: dict[tuple[str, int], Estimate] = {}
     for k in sizes:
-        able = [q for q in questions if len(q.rows) >= k]
-        note = f"{len(questions) - len(able)} questions with fewer draws left out" if len(able) < len(questions) else ""
-        table = np.array([_of_question(samples, q, k, split) for q in able], dtype=np.float64)
+        used = [q for q in questions if len(q.rows) >= k]
+        note = f"{len(questions) - len(used)} questions with fewer draws left out" if len(used) < len(questions) else ""
+        table = np.array([_question_at_k(samples, q, k, split) for q in used], dtype=np.float64)
         names = ["pass@k", "pass^k", "maj@k", "best@k"] if k > 1 else ["pass@k"]
-        numbers |= {(name, k): fraction_mean(table[:, i], note) for i, name in enumerate(names)}
+        estimates |= {(name, k): fraction_mean(table[:, i], note) for i, name in enumerate(names)}
         if k > 1:
-            numbers["best_gain@k", k] = mean_difference(table[:, 3] - table[:, 4], note)
-    return numbers
+            estimates["best_gain@k", k] = mean_difference(table[:, 3] - table[:, 4], note)
+    return estimates
 
 
-def _of_question(samples: Samples, question: Question, k: int, split: str) -> tuple[float, ...]:
+def _question_at_k(samples: Samples, question: Question, k: int, split: str) -> tuple[float, ...]:
+    """pass@k, pass^k, maj@k, best@k and pass@1 of one question; only pass@1 for k = 1."""
     rows = list(question.rows)
     n, correct = len(rows), samples.correct[rows].astype(bool)
     score = mean_logprobs(samples, rows)
@@ -175,9 +185,9 @@ def _variety(samples: Samples, questions: list[Question], vocabulary: int) -> di
         }
         for name, value in values.items():
             per_question.setdefault(name, []).append(value)
-    numbers = {}
+    estimates = {}
     for name, values_of in per_question.items():
         defined = np.array([v for v in values_of if v is not None], dtype=np.float64)
         note = f"{len(values_of) - len(defined)} questions without it left out" if len(defined) < len(values_of) else ""
-        numbers[name] = (fraction_mean if name in _BOUNDED else mean)(defined, note)
-    return numbers
+        estimates[name] = (fraction_mean if name in _BOUNDED else mean)(defined, note)
+    return estimates

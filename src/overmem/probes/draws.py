@@ -1,4 +1,4 @@
-"""What the draws of one question are worth: pure functions of answers, scores and correctness."""
+"""pass@k, pass^k, best-of-k and majority voting for the draws of one question: pure functions."""
 
 from collections.abc import Sequence
 from math import comb
@@ -10,7 +10,12 @@ from overmem.seeds import generator
 
 
 def pass_at(k: int, draws: int, correct: int) -> float:
-    """Chance that at least one of k draws, picked without replacement from these, is right. Unbiased.
+    """Probability that at least one of k draws without replacement is right (pass@k). Unbiased.
+
+    Args:
+        k: number of draws.
+        draws: number of draws to choose from.
+        correct: how many of these are right.
 
     >>> pass_at(1, 4, 1), pass_at(2, 4, 1), pass_at(4, 4, 1)
     (0.25, 0.5, 1.0)
@@ -21,7 +26,7 @@ def pass_at(k: int, draws: int, correct: int) -> float:
 
 
 def pass_all(k: int, draws: int, correct: int) -> float:
-    """Chance that all of k draws, picked without replacement from these, are right (pass^k). Unbiased.
+    """Probability that all of k draws without replacement are right (pass^k). Unbiased.
 
     >>> pass_all(1, 4, 2), pass_all(2, 4, 3)
     (0.5, 0.5)
@@ -32,9 +37,9 @@ def pass_all(k: int, draws: int, correct: int) -> float:
 
 
 def best_of(k: int, score: Float[np.ndarray, " draws"], correct: Bool[np.ndarray, " draws"]) -> float:
-    """Chance that the highest-scored of k draws, picked without replacement, is right. Exact; equal scores share.
+    """Probability that the highest-scored of k draws without replacement is right. Exact; ties are broken at random.
 
-    Of draws ranked by score, the r-th (from 0) is the best of comb(n-1-r, k-1) of the comb(n, k) subsets.
+    The draw of rank r by score (from 0) is the best in comb(n-1-r, k-1) of the comb(n, k) subsets.
     """
     n = len(score)
     _, level = np.unique(-score, return_inverse=True)
@@ -45,9 +50,15 @@ def best_of(k: int, score: Float[np.ndarray, " draws"], correct: Bool[np.ndarray
 
 
 def majority_of(k: int, answers: Sequence[str], correct: Sequence[bool], *, seed: Sequence[object] = ()) -> float:
-    """Chance that the most common answer of k draws is right; tied answers share, an unread answer has no vote.
+    """Probability that the most common answer of k draws is right. Ties are broken at random; no answer, no vote.
 
-    Exact where one draw is taken or all are; else over 200 seeded subsets.
+    Exact for one draw and for all of them; otherwise the mean over 200 seeded subsets.
+
+    Args:
+        k: number of draws.
+        answers: the answer of each draw; empty for none.
+        correct: whether it is right.
+        seed: seed of the subsets.
 
     Source: Wang et al. 2023 (self-consistency), https://arxiv.org/abs/2203.11171.
     """
@@ -58,13 +69,13 @@ def majority_of(k: int, answers: Sequence[str], correct: Sequence[bool], *, seed
     votes = np.array([[answer == name for name in names] for answer in answers], dtype=np.float64)
     right = np.array([any(c for a, c in zip(answers, correct, strict=True) if a == name) for name in names])
     if k == n:
-        chosen = np.arange(n)[None]
+        subsets = np.arange(n)[None]  # [1 n]
     elif k == 1:
-        chosen = np.arange(n)[:, None]
+        subsets = np.arange(n)[:, None]  # [n 1]
     else:
         random = generator("majority", k, *seed)
-        chosen = np.argsort(random.random((200, n)), axis=1)[:, :k]
-    counts = votes[chosen].sum(1)
+        subsets = np.argsort(random.random((200, n)), axis=1)[:, :k]  # [200 k]
+    counts = votes[subsets].sum(1)  # [n answers] -> [subsets k answers] -> [subsets answers]
     top = counts.max(1, keepdims=True)
     leaders = (counts == top) & (top > 0)
     return float((leaders @ right.astype(np.float64) / np.maximum(leaders.sum(1), 1)).mean())

@@ -1,4 +1,4 @@
-"""Which training examples training moved the most: what only several checkpoints together show."""
+"""Exposure of training examples over training: how much their nll varies between checkpoints."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,17 +14,17 @@ METRICS = ("lt_iqr_auroc", *(f"lt_iqr_{rate}" for rate in RATES), "lt_iqr_median
 def exposure(snapshots: Sequence[Snapshot], *, whole: bool = False) -> list[Measurement]:
     """LT-IQR: the interquartile range of each example's nll per token over these checkpoints, in time order.
 
-    Of the last one: `lt_iqr_auroc`, `lt_iqr_tpr@1%`, `lt_iqr_tpr@0.1%`: how well the range tells `train` from `val`.
-    `lt_iqr_median`: over the training examples. `lt_iqr_exposed`, by rank: the training examples that moved the most.
-    With `whole`, `lt_iqr` of every training example too.
-    All rows are on the split `train`. An example that some checkpoint did not score is left out.
+    Rows are of the last checkpoint and the split `train`. `lt_iqr_auroc`, `lt_iqr_tpr@1%`, `lt_iqr_tpr@0.1%`: how well
+    the range separates `train` from `val`. `lt_iqr_median`: over the training examples. `lt_iqr_exposed`, by rank: the
+    training examples with the largest range. With `whole` also `lt_iqr` of every training example. Examples that were
+    not scored at every checkpoint are left out.
 
     Source: https://arxiv.org/abs/2411.05743.
     """
     last = snapshots[-1]
     train, val = ranges(snapshots, "train"), ranges(snapshots, "val")
     if not train:
-        reason = _why_none(snapshots)
+        reason = _why_missing(snapshots)
         return missing(last, "train", "membership", METRICS, reason) + unranked(last, "lt_iqr_exposed", reason)
     over = f"over {sum(_scored(s, 'train') is not None for s in snapshots)} checkpoints"
     rows = []
@@ -32,19 +32,19 @@ def exposure(snapshots: Sequence[Snapshot], *, whole: bool = False) -> list[Meas
         rows += separation(last, "lt_iqr", np.array([*train.values()]), np.array([*val.values()]))
     else:
         rows += missing(last, "train", "membership", METRICS[:-1], "fewer than two members or non-members")
-    middle = Estimate(float(np.median([*train.values()])), n=len(train), note=over)
-    rows.append(row(last, "train", "membership", "lt_iqr_median", middle))
+    median = Estimate(float(np.median([*train.values()])), n=len(train), note=over)
+    rows.append(row(last, "train", "membership", "lt_iqr_median", median))
     ranked = sorted(train.items(), key=lambda item: (-item[1], item[0]))
     for rank, (name, value) in enumerate(ranked[:EXPOSED], 1):
-        number = Estimate(value, n=1, note=over)
-        rows.append(row(last, "train", "membership", "lt_iqr_exposed", number, rank=rank, example=name))
+        estimate = Estimate(value, n=1, note=over)
+        rows.append(row(last, "train", "membership", "lt_iqr_exposed", estimate, rank=rank, example=name))
     for name, value in train.items() if whole else ():
         rows.append(row(last, "train", "membership", "lt_iqr", Estimate(value, n=1, note=over), example=name))
     return rows
 
 
 def ranges(snapshots: Sequence[Snapshot], split: str) -> dict[str, float]:
-    """Example id -> its interquartile range of nll per token, in the order of ids; empty with fewer than two scored."""
+    """Example id -> its interquartile range of nll per token, in order of ids; empty without two scored checkpoints."""
     tables = [t for t in (_scored(snapshot, split) for snapshot in snapshots) if t is not None]
     if len(tables) < 2:
         return {}
@@ -62,9 +62,11 @@ def _scored(snapshot: Snapshot, split: str) -> Mapping[str, float] | None:
     return {n: float(x) for n, x in zip(scores.example_ids, per_token, strict=True) if np.isfinite(x)}
 
 
-def _why_none(snapshots: Sequence[Snapshot]) -> str:
+def _why_missing(snapshots: Sequence[Snapshot]) -> str:
     scores = [scores_or_note(snapshot, "train") for snapshot in snapshots]
     if isinstance(scores[-1], str):
         return scores[-1]
     scored = sum(not isinstance(each, str) for each in scores)
-    return f"train was scored at {scored} checkpoint so far; a range needs two" if scored < 2 else "no example in all"
+    if scored < 2:
+        return f"train was scored at {scored} checkpoint so far; a range needs two"
+    return "no example was scored at every checkpoint"

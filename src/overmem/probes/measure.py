@@ -1,4 +1,4 @@
-"""Every measurement of a run: the probes of each checkpoint, and what only several together show."""
+"""Every measurement of a run: the probes of each checkpoint, and exposure over the checkpoints."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isfinite
@@ -15,14 +15,14 @@ def measured(
     read: Callable[[Checkpoint], Snapshot],
     probes: Mapping[str, Probe] = PROBES,
 ) -> Iterator[Measurement]:
-    """One row per number, checkpoint by checkpoint.
+    """Every measurement, checkpoint by checkpoint.
 
-    Each checkpoint is read twice, and the base and the minimum once more, so that three whole snapshots are held at a
-    time; a `read` that caches reads each file once.
+    Every checkpoint is read twice, and the base and the minimum once more, so that no more than three whole snapshots
+    are in memory; a `read` that caches reads each file once.
 
     Args:
         checkpoints: in time order, merged ones anywhere.
-        read: the observations of one of them.
+        read: checkpoint -> its observations.
         probes: the table of probes.
     """
     scored = [_scores_only(read(c)) for c in checkpoints if not c.merged_from]
@@ -35,29 +35,29 @@ def measured(
             yield from probe(snapshot, base=base, minimum=minimum)
         if checkpoint.merged_from:
             continue
-        place = next(i for i, s in enumerate(scored) if s.checkpoint == checkpoint)
-        yield from exposure(scored[: place + 1], whole=place + 1 == len(scored))
+        seen = 1 + next(i for i, s in enumerate(scored) if s.checkpoint == checkpoint)
+        yield from exposure(scored[:seen], whole=seen == len(scored))
 
 
 def lowest_nll(snapshots: Sequence[Snapshot]) -> Checkpoint | None:
-    """The checkpoint of the lowest nll per token on `val`, or on `test` where val was not scored; of equals the first.
+    """The first checkpoint with the lowest nll per token on `val`, or on `test` if val was not scored.
 
-    None where fewer than two checkpoints were scored on it: there is nothing to be in excess of.
+    None if fewer than two checkpoints were scored on it: there is nothing to be in excess of.
     """
     for split in ("val", "test"):
-        found = [(s.checkpoint, scores_or_note(s, split)) for s in snapshots]
+        scores_of = [scores_or_note(snapshot, split) for snapshot in snapshots]
         nlls = [
-            (float(scores.nll_sums.sum() / scores.token_counts.sum()), at)
-            for at, (_, scores) in enumerate(found)
+            (float(scores.nll_sums.sum() / scores.token_counts.sum()), index)
+            for index, scores in enumerate(scores_of)
             if isinstance(scores, Scores) and scores.token_counts.sum() > 0
         ]
-        finite = [(nll, at) for nll, at in nlls if isfinite(nll)]
+        finite = [(nll, index) for nll, index in nlls if isfinite(nll)]
         if finite:
-            return found[min(finite)[1]][0] if len(finite) > 1 else None
+            return snapshots[min(finite)[1]].checkpoint if len(finite) > 1 else None
     return None
 
 
 def _scores_only(snapshot: Snapshot) -> Snapshot:
-    """What a view over the whole run needs of one checkpoint: small enough to hold all of them."""
+    """The snapshot reduced to the scores of train, val and test: small enough to keep one per checkpoint."""
     kept = {split: snapshot.scores[split] for split in ("train", "val", "test") if split in snapshot.scores}
     return Snapshot(snapshot.checkpoint, {}, kept, {}, snapshot.notes)

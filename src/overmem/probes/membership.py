@@ -1,4 +1,4 @@
-"""Whether training examples can be identified as such, and which are the most exposed."""
+"""Membership inference: whether training examples can be identified, and which are the most exposed."""
 
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float, Int
 
-from overmem.probes.attacks import ATTACKS, LACKING, NEEDS, Tokens, able, blind
+from overmem.probes.attacks import ATTACKS, NEEDS, WHY_MISSING, Tokens, blind, is_applicable
 from overmem.probes.paired import shared, values_of
 from overmem.probes.probe import Comparison
 from overmem.probes.rows import missing, row, scores_or_note
@@ -24,43 +24,43 @@ def membership(
 ) -> list[Measurement]:
     """Membership attacks on `train` (members) against `val` (non-members), and the ten most exposed examples.
 
-    For each attack: `<attack>_auroc` (0.5: nothing leaks) and `<attack>_tpr@1%`, `<attack>_tpr@0.1%`, the share of
-    members found at that false positive rate. `blind`: a guess from the text alone, without the model: what an attack
-    must beat, since train and val may differ in content. Sound only where the two were split at random before training.
-    `exposed`, by rank: the training examples on which training gained the most nats per token over the base model
-    (without one: the lowest nll).
+    For each attack: `<attack>_auroc` (0.5: no leak) and `<attack>_tpr@1%`, `<attack>_tpr@0.1%`, the share of members
+    detected at that false positive rate. `blind`: predicted from the text alone, without the model; an attack must beat
+    it, because train and val may differ in content. Sound only if the two were split at random before training.
+    `exposed`, by rank: the training examples whose nll per token training lowered most against the base model (without
+    a base model: those with the lowest nll).
     All rows are on the split `train`.
     """
     members, others = scores_or_note(snapshot, "train"), scores_or_note(snapshot, "val")
     if isinstance(members, str):
         return missing(snapshot, "train", "membership", METRICS, members) + unranked(snapshot, "exposed", members)
-    ours = tokens_of(snapshot, base, "train", members)
-    rows = _exposed(snapshot, ours)
+    train = tokens_of(snapshot, base, "train", members)
+    rows = _exposed(snapshot, train)
     if isinstance(others, str):
         return rows + missing(snapshot, "train", "membership", METRICS, f"val: {others}")
-    theirs = tokens_of(snapshot, base, "val", others)
+    val = tokens_of(snapshot, base, "val", others)
     for name in ATTACKS:
-        high, low = attacked(name, ours), attacked(name, theirs)
-        if min(len(high), len(low)) < 2:
-            reason = LACKING.get(NEEDS.get(name, ""), "fewer than two members or non-members")
+        member_scores, other_scores = attack_scores(name, train), attack_scores(name, val)
+        if min(len(member_scores), len(other_scores)) < 2:
+            reason = WHY_MISSING.get(NEEDS.get(name, ""), "fewer than two members or non-members")
             rows += missing(snapshot, "train", "membership", [f"{name}_{m}" for m in ("auroc", *RATES)], reason)
             continue
-        rows += separation(snapshot, name, np.array([*high.values()]), np.array([*low.values()]))
-    texts = [[t.text for t in side.values() if t.text] for side in (ours, theirs)]
+        rows += separation(snapshot, name, np.array([*member_scores.values()]), np.array([*other_scores.values()]))
+    texts = [[t.text for t in tokens.values() if t.text] for tokens in (train, val)]
     if min(map(len, texts)) < 2:
-        return rows + missing(snapshot, "train", "membership", METRICS[-3:], LACKING["text"])
+        return rows + missing(snapshot, "train", "membership", METRICS[-3:], WHY_MISSING["text"])
     return rows + separation(snapshot, "blind", *blind(*texts))
 
 
 def membership_gained(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Comparison]:
-    """AUROC gained by `ratio` against the base model, without one by `loss`; DeLong's paired variance."""
-    sides = [_tokens(snapshot, base, split) for snapshot in (bad, good) for split in ("train", "val")]
+    """Increase of the AUROC of `ratio`, or of `loss` without a base model; DeLong's paired variance."""
+    tokens = [_tokens(snapshot, base, split) for snapshot in (bad, good) for split in ("train", "val")]
     for attack in ("ratio", "loss"):
-        high, low, high_before, low_before = (attacked(attack, tokens) for tokens in sides)
-        members, others = shared(list(high), list(high_before)), shared(list(low), list(low_before))
+        train, val, train_before, val_before = (attack_scores(attack, each) for each in tokens)
+        members, others = shared(list(train), list(train_before)), shared(list(val), list(val_before))
         if min(len(members), len(others)) >= 2:
-            now = values_of(high, members), values_of(low, others)
-            worse = auroc_difference(*now, values_of(high_before, members), values_of(low_before, others))
+            now = values_of(train, members), values_of(val, others)
+            worse = auroc_difference(*now, values_of(train_before, members), values_of(val_before, others))
             sentence = "training rows are easier to identify: AUROC (0.5 is chance) is {} higher"
             yield Comparison(f"membership ({attack})", worse, p_of_interval(worse), sentence, is_share=False)
             return
@@ -71,33 +71,40 @@ def _tokens(snapshot: Snapshot, base: Snapshot | None, split: str) -> dict[str, 
     return {} if isinstance(scores, str) else tokens_of(snapshot, base, split, scores)
 
 
-def attacked(attack: str, side: Mapping[str, Tokens]) -> dict[str, float]:
-    """Example id -> its score by one attack, in the order of ids; examples that lack what it needs are left out."""
-    return {name: ATTACKS[attack](tokens) for name, tokens in side.items() if able(attack, tokens)}
+def attack_scores(attack: str, tokens: Mapping[str, Tokens]) -> dict[str, float]:
+    """Example id -> its score by one attack, in the order of ids; examples without the field it needs are left out."""
+    return {name: ATTACKS[attack](each) for name, each in tokens.items() if is_applicable(attack, each)}
 
 
 def tokens_of(snapshot: Snapshot, base: Snapshot | None, split: str, scores: Scores) -> dict[str, Tokens]:
-    """Example id -> its tokens and what they are compared with, where the very same tokens were scored for that."""
+    """Example id -> its tokens, in the order of ids, and the scores of the same tokens that they are compared with.
+
+    Args:
+        snapshot: the checkpoint.
+        base: the base model, if it was observed.
+        split: `train` or `val`.
+        scores: the scores of that split.
+    """
     texts = {e.id: e.solution for e in snapshot.examples.get(split, ())}
     reference = _by_id(base.scores.get(split) if base else None)
     prefixed = _by_id(snapshot.scores.get(str(SplitName(split, attack="recall"))))
     neighbours = _mean_nlls(snapshot.scores.get(str(SplitName(split, attack="neighbour"))))
-    made = {}
-    for name, at in sorted((name, at) for at, name in enumerate(scores.example_ids)):
-        inside = slice(int(scores.offsets[at]), int(scores.offsets[at + 1]))
-        if inside.start == inside.stop:
+    tokens = {}
+    for name, i in sorted((name, i) for i, name in enumerate(scores.example_ids)):
+        span = slice(int(scores.offsets[i]), int(scores.offsets[i + 1]))
+        if span.start == span.stop:
             continue
-        made[name] = Tokens(
-            scores.logprob[inside].astype(np.float64),
-            scores.is_argmax[inside].astype(bool),
-            scores.mean_logprob[inside].astype(np.float64),
-            scores.std_logprob[inside].astype(np.float64),
+        tokens[name] = Tokens(
+            scores.logprob[span].astype(np.float64),
+            scores.is_argmax[span].astype(bool),
+            scores.mean_logprob[span].astype(np.float64),
+            scores.std_logprob[span].astype(np.float64),
             texts.get(name, ""),
-            _same(reference, name, scores.token_id[inside]),
-            _same(prefixed, name, scores.token_id[inside]),
+            _logprobs(reference, name, scores.token_id[span]),
+            _logprobs(prefixed, name, scores.token_id[span]),
             np.array(neighbours.get(name, ()), dtype=np.float64),
         )
-    return made
+    return tokens
 
 
 _Scored: TypeAlias = Mapping[str, tuple[Int[np.ndarray, " _"], Float[np.ndarray, " _"]]]
@@ -111,10 +118,10 @@ def _by_id(scores: Scores | None) -> _Scored:
     return {name: (scores.token_id[start:end], scores.logprob[start:end]) for name, start, end in spans}
 
 
-def _same(scored: _Scored, name: str, token_id: Int[np.ndarray, " tokens"]) -> Float[np.ndarray, " _"]:
-    """The log probabilities of an example in other scores; none where it is not there or has other tokens."""
-    there, logprob = scored.get(name, (np.empty(0, np.int64), np.empty(0)))
-    return logprob.astype(np.float64) if np.array_equal(there, token_id) else np.empty(0)
+def _logprobs(scored: _Scored, name: str, token_id: Int[np.ndarray, " tokens"]) -> Float[np.ndarray, " _"]:
+    """The log probabilities of an example in other scores; empty if it is missing or has other tokens."""
+    other_ids, logprob = scored.get(name, (np.empty(0, np.int64), np.empty(0)))
+    return logprob.astype(np.float64) if np.array_equal(other_ids, token_id) else np.empty(0)
 
 
 def _mean_nlls(scores: Scores | None) -> dict[str, list[float]]:
@@ -131,29 +138,34 @@ def _mean_nlls(scores: Scores | None) -> dict[str, list[float]]:
 def separation(
     snapshot: Snapshot, name: str, members: Float[np.ndarray, " members"], others: Float[np.ndarray, " others"]
 ) -> list[Measurement]:
-    """How well one attack's scores tell members from the others: AUROC and the true positive rates."""
-    numbers = {"auroc": auroc(members, others)}
-    numbers |= {metric: tpr_at(rate, members, others) for metric, rate in RATES.items()}
-    return [row(snapshot, "train", "membership", f"{name}_{metric}", number) for metric, number in numbers.items()]
+    """How well the scores of one attack separate members from others: AUROC and true positive rates.
+
+    Args:
+        snapshot: the checkpoint.
+        name: the attack.
+        members: scores of members.
+        others: scores of non-members.
+    """
+    estimates = {"auroc": auroc(members, others)}
+    estimates |= {metric: tpr_at(rate, members, others) for metric, rate in RATES.items()}
+    return [row(snapshot, "train", "membership", f"{name}_{metric}", value) for metric, value in estimates.items()]
 
 
 def most_exposed(tokens: dict[str, Tokens], count: int = EXPOSED) -> list[tuple[str, float]]:
-    """The examples with the largest gain over the base model, or without one the lowest nll, and that number."""
-    scored = attacked("diff", tokens) or attacked("loss", tokens)
-    return sorted(scored.items(), key=lambda item: (-item[1], item[0]))[:count]
+    """The examples with the highest score of `diff` against the base model, or of `loss` without one, and the score."""
+    scores = attack_scores("diff", tokens) or attack_scores("loss", tokens)
+    return sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:count]
 
 
 def _exposed(snapshot: Snapshot, tokens: dict[str, Tokens]) -> list[Measurement]:
-    against = "diff" if attacked("diff", tokens) else "loss"
+    attack = "diff" if attack_scores("diff", tokens) else "loss"
     return [
-        row(snapshot, "train", "membership", "exposed", Estimate(score, n=1), rank=rank, example=name, by=against)
+        row(snapshot, "train", "membership", "exposed", Estimate(score, n=1), rank=rank, example=name, by=attack)
         for rank, (name, score) in enumerate(most_exposed(tokens), 1)
     ]
 
 
 def unranked(snapshot: Snapshot, metric: str, note: str) -> list[Measurement]:
-    """A ranking of training examples that could not be made, and why: every rank without a value."""
+    """A ranking of training examples that could not be made: every rank without a value, with the reason."""
     ranks = range(1, EXPOSED + 1)
-    return [
-        measured for rank in ranks for measured in missing(snapshot, "train", "membership", [metric], note, rank=rank)
-    ]
+    return [each for rank in ranks for each in missing(snapshot, "train", "membership", [metric], note, rank=rank)]

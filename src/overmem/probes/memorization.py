@@ -1,4 +1,4 @@
-"""How much of the reference solutions a checkpoint knows by heart."""
+"""How much of the reference solutions a checkpoint reproduces verbatim."""
 
 from collections.abc import Iterator
 
@@ -22,30 +22,31 @@ from overmem.records import Estimate, Measurement, Scores, Snapshot
 from overmem.statistics import difference, fraction, fraction_mean, mean_difference, p_of_interval, ratio
 
 SCORED = ("exact", "extraction_strength", "wholly_extractable")
-WRITTEN = ("verbatim", "verbatim_prefix")
+COMPLETED = ("verbatim", "verbatim_prefix")
 GAPS = ("nll_gap", "exact_gap", "extraction_strength_gap", "verbatim_prefix_gap")
 
 
 def memorization(
     snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snapshot | None = None
 ) -> list[Measurement]:
-    """Solutions reproduced token by token, by teacher forcing and by greedy writing, on every split.
+    """Reproduction of the solutions under teacher forcing and in greedy completions, on every split.
 
-    `exact`: share of solution tokens where the argmax is the label. `extraction_strength`: mean over examples of
-    1 - k/T, with k of the T tokens needed as a prefix before every further argmax is right. `wholly_extractable`: share
-    of examples with k = 0. `verbatim`: share of greedy completions that write the reference solution word for word;
-    `verbatim_prefix`: mean share of the solution's words that the completion begins with.
+    `exact`: share of solution tokens whose label is the argmax. `extraction_strength`: mean over examples of 1 - k/T,
+    where k is the shortest prefix of the T tokens after which every label is the argmax. `wholly_extractable`: share of
+    examples with k = 0. `verbatim`: share of greedy completions that equal the reference solution word for word;
+    `verbatim_prefix`: mean share of the solution's words with which the completion begins.
     On `train`, against `val`: `nll_gap` (val minus train) and `exact_gap`, `extraction_strength_gap`,
-    `verbatim_prefix_gap` (train minus val): above 0 is memory rather than skill, where both are of one distribution.
+    `verbatim_prefix_gap` (train minus val): positive means memorization rather than skill, if both have the same
+    distribution.
 
     Source: Tirumala et al. 2022, https://arxiv.org/abs/2205.10770 (exact); Wang et al. 2024,
     https://arxiv.org/abs/2406.09179 (extraction strength); Carlini et al. 2023, https://arxiv.org/abs/2202.07646.
     """
     by_split = {split: _of_split(snapshot, split) for split in splits_of(snapshot)}
     rows = [
-        row(snapshot, split, "memorization", metric, number)
-        for split, numbers in by_split.items()
-        for metric, number in numbers.items()
+        row(snapshot, split, "memorization", metric, estimate)
+        for split, estimates in by_split.items()
+        for metric, estimate in estimates.items()
         if metric != "nll"
     ]
     train, val = by_split.get("train"), by_split.get("val")
@@ -60,7 +61,7 @@ def memorization(
 
 
 def extraction_gained(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Comparison]:
-    """`extraction`: gain in the share of a training solution that needs no prefix, by Student's t."""
+    """`extraction`: increase of the extraction strength on train, with Student's t."""
     strengths, before = (_strengths(snapshot) for snapshot in (bad, good))
     names = shared(list(strengths), list(before))
     worse = mean_difference(values_of(strengths, names) - values_of(before, names))
@@ -79,57 +80,57 @@ def _strengths(snapshot: Snapshot) -> dict[str, float]:
 def _of_split(snapshot: Snapshot, split: str) -> dict[str, Estimate]:
     scores = scores_or_note(snapshot, split)
     if isinstance(scores, str):
-        numbers = dict.fromkeys((*SCORED, "nll"), Estimate(None, note=scores))
+        estimates = dict.fromkeys((*SCORED, "nll"), Estimate(None, note=scores))
     else:
         order = by_id(scores.example_ids)
         tokens = scores.token_counts[order].astype(np.float64)
         strength = extraction_strength(scores)[order]
         hits = example_sums(scores, scores.is_argmax.astype(np.float64))[order]
-        numbers = {
+        estimates = {
             "exact": fraction(hits, tokens),
             "extraction_strength": fraction_mean(strength),
             "wholly_extractable": fraction_mean((strength == 1).astype(np.float64)),
             "nll": ratio(scores.nll_sums[order], tokens),
         }
-    written = _written(snapshot, split)
-    if isinstance(written, str):
-        return numbers | dict.fromkeys(WRITTEN, Estimate(None, note=written))
-    whole, prefix, note = written
-    shares = {"verbatim": whole.astype(np.float64), "verbatim_prefix": prefix}
-    return numbers | {metric: fraction_mean(values, note) for metric, values in shares.items()}
+    verbatim = _verbatim(snapshot, split)
+    if isinstance(verbatim, str):
+        return estimates | dict.fromkeys(COMPLETED, Estimate(None, note=verbatim))
+    is_equal, prefix, note = verbatim
+    shares = {"verbatim": is_equal.astype(np.float64), "verbatim_prefix": prefix}
+    return estimates | {metric: fraction_mean(values, note) for metric, values in shares.items()}
 
 
 def extraction_strength(scores: Scores) -> Float[np.ndarray, " examples"]:
-    """1 - k/T of each example, in stored order: k tokens of T must be given before every further argmax is right."""
+    """1 - k/T of each example, in stored order; k is the shortest prefix after which every label is the argmax."""
     strength = np.zeros(len(scores.example_ids))
-    for at, (start, end) in enumerate(zip(scores.offsets[:-1], scores.offsets[1:], strict=True)):
+    for i, (start, end) in enumerate(zip(scores.offsets[:-1], scores.offsets[1:], strict=True)):
         missed = np.flatnonzero(~scores.is_argmax[start:end].astype(bool))
-        needed = int(missed[-1]) + 1 if len(missed) else 0
-        strength[at] = 1 - needed / (end - start) if end > start else 0.0
+        prefix = int(missed[-1]) + 1 if len(missed) else 0
+        strength[i] = 1 - prefix / (end - start) if end > start else 0.0
     return strength
 
 
-def _written(
+def _verbatim(
     snapshot: Snapshot, split: str
 ) -> tuple[Bool[np.ndarray, " examples"], Float[np.ndarray, " examples"], str] | str:
-    """Whether each greedy completion is the reference solution, and the share of it that it begins with; and a note."""
+    """Whether each greedy completion equals the solution, the share of the solution that it begins with, and a note."""
     samples = samples_or_note(snapshot, split)
     if isinstance(samples, str):
         return samples
     solutions = {e.id: words(e.solution) for e in snapshot.examples.get(split, ())}
-    whole, prefix, cut = [], [], 0
-    for name, at in greedy_rows(samples).items():
+    is_equal, prefix, truncated = [], [], 0
+    for name, i in greedy_rows(samples).items():
         if not solutions.get(name):
             continue
-        solution, text = solutions[name], words(samples.text[at])
+        solution, text = solutions[name], words(samples.text[i])
         same = [a == b for a, b in zip(solution, text, strict=False)]
-        shared = same.index(False) if False in same else len(same)
-        if samples.stop[at] == "length" and shared == len(text) < len(solution):
-            cut += 1  # whether it would have gone on the same way is not observed
+        length = same.index(False) if False in same else len(same)
+        if samples.stop[i] == "length" and length == len(text) < len(solution):
+            truncated += 1  # whether the rest would be the same was not observed
             continue
-        whole.append(solution == text)
-        prefix.append(shared / len(solution))
-    if not whole:
+        is_equal.append(solution == text)
+        prefix.append(length / len(solution))
+    if not is_equal:
         return "no greedy completion of an example whose solution was kept"
-    note = f"{cut} left out: word for word up to the length limit" if cut else ""
-    return np.array(whole), np.array(prefix, dtype=np.float64), note
+    note = f"{truncated} left out: word for word up to the length limit" if truncated else ""
+    return np.array(is_equal), np.array(prefix, dtype=np.float64), note

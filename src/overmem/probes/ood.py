@@ -1,4 +1,4 @@
-"""How far a checkpoint gets from its training distribution."""
+"""Out-of-distribution accuracy and nll, compared with test."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,20 +23,20 @@ METRICS = ("accuracy_drop", "nll_rise")
 
 
 def ood(snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snapshot | None = None) -> list[Measurement]:
-    """Accuracy lost and nll gained on every out-of-distribution set, against `test` at the same checkpoint.
+    """Accuracy drop and nll rise on every out-of-distribution set, against `test` at the same checkpoint.
 
     On every split `ood-<name>`: `accuracy_drop`: greedy accuracy on test minus that on the set, two independent shares,
     with Newcombe's interval; `nll_rise`: nats per token on the set minus those on test.
-    On the split `ood`, over the sets: `accuracy`, `accuracy_drop`, `nll` and `nll_rise`, their unweighted mean, with
-    the interval for new examples of these same sets; and `accuracy_drop_new_sets`, the same mean with the interval for
-    other sets like these (Student's over the sets and the error of test, wide where there are few).
+    On the split `ood`, over the sets: `accuracy`, `accuracy_drop`, `nll` and `nll_rise`: unweighted means, with the
+    interval for new examples of the same sets; and `accuracy_drop_new_sets`: the same mean with the interval for other
+    sets of this kind (Student's over the sets, plus the error of test; wide for few sets).
     """
-    names = [split for split in splits_of(snapshot) if SplitName.parse(split).is_ood]
-    if not names:
+    splits = [split for split in splits_of(snapshot) if SplitName.parse(split).is_ood]
+    if not splits:
         return missing(snapshot, "ood", "ood", METRICS, "no out-of-distribution split was observed")
     test_accuracy, test_nll = _accuracy(snapshot, "test"), _nll(snapshot, "test")
     rows, shares, nlls = [], [], []
-    for split in names:
+    for split in splits:
         share, nll = _accuracy(snapshot, split), _nll(snapshot, split)
         drop = _against_test(test_accuracy, share)
         rows.append(row(snapshot, split, "ood", "accuracy_drop", drop))
@@ -44,20 +44,20 @@ def ood(snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snapshot |
         shares.append(share)
         nlls.append(nll)
     accuracy, nll = _mean_over_sets(shares), _mean_over_sets(nlls)
-    together = {
+    over_sets = {
         "accuracy": accuracy,
         "accuracy_drop": _pooled(test_accuracy, accuracy, accuracy.note),
         "accuracy_drop_new_sets": _against_new_sets(test_accuracy, shares),
         "nll": nll,
         "nll_rise": _pooled(nll, test_nll, nll.note),
     }
-    return rows + [row(snapshot, "ood", "ood", metric, number) for metric, number in together.items()]
+    return rows + [row(snapshot, "ood", "ood", metric, estimate) for metric, estimate in over_sets.items()]
 
 
 def ood_lost(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Comparison]:
     """`ood-<name>`: greedy accuracy lost on each set, with Tango's interval and McNemar's exact p.
 
-    `ood (mean of sets)`: the unweighted mean, for new examples of these same sets.
+    `ood (mean of sets)`: the unweighted mean, for new examples of the same sets.
     """
     sentence = "accuracy on questions of another kind than it was trained on is {} lower"
     splits = [split for split in sorted(good.samples) if SplitName.parse(split).is_ood and split in bad.samples]
@@ -66,8 +66,8 @@ def ood_lost(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[C
         yield Comparison(split, worse, p, sentence)
     with_value = [worse for worse, _ in each if worse.value is not None]
     if len(with_value) > 1:
-        together = mean_of_independent(with_value, f"mean of {len(with_value)} sets")
-        yield Comparison("ood (mean of sets)", together, p_of_interval(together), sentence)
+        over_sets = mean_of_independent(with_value, f"mean of {len(with_value)} sets")
+        yield Comparison("ood (mean of sets)", over_sets, p_of_interval(over_sets), sentence)
 
 
 def _accuracy(snapshot: Snapshot, split: str) -> Estimate:

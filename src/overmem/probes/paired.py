@@ -1,4 +1,4 @@
-"""Two checkpoints on the same examples: what the consequences of several probes share."""
+"""Two checkpoints on the same examples: functions shared by the consequences of several probes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +16,7 @@ def greedy_correct(samples: Samples) -> dict[str, bool]:
 
 
 def accuracy_lost(good: Samples, bad: Samples) -> tuple[Estimate, float]:
-    """Greedy accuracy lost on the shared examples with Tango's interval, and McNemar's exact p."""
+    """Greedy accuracy lost on the shared examples, with Tango's interval and McNemar's exact p."""
     left, right = greedy_correct(good), greedy_correct(bad)
     both = [name for name in left if name in right]
     before, after = (np.array([side[name] for name in both], bool) for side in (left, right))
@@ -24,7 +24,7 @@ def accuracy_lost(good: Samples, bad: Samples) -> tuple[Estimate, float]:
 
 
 def most_sampled(samples: Samples) -> dict[str, Question]:
-    """Example id -> its sampled completions at the temperature that has the most, of equal ones the lowest."""
+    """Example id -> its sampled completions at the temperature with the most of them (the lowest of several)."""
     questions = drawn_questions(samples)
     if not questions:
         return {}
@@ -33,13 +33,13 @@ def most_sampled(samples: Samples) -> dict[str, Question]:
 
 
 def both_sampled(good: Snapshot, bad: Snapshot, split: str) -> tuple[Samples, Samples] | None:
-    """The completions of one split at both checkpoints; None where one has none."""
+    """The completions of one split at both checkpoints; None if either has none."""
     left, right = samples_or_note(good, split), samples_or_note(bad, split)
     return None if isinstance(left, str) or isinstance(right, str) else (left, right)
 
 
 def shared(ids: Sequence[str], others: Sequence[str]) -> list[str]:
-    """The ids that are in both, sorted."""
+    """The common ids, sorted."""
     return sorted(set(ids) & set(others))
 
 

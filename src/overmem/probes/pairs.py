@@ -10,14 +10,15 @@ from overmem.records import Scores
 
 @dataclass(frozen=True)
 class TokenPairs:
-    """Every token of the examples that both checkpoints scored alike, laid end to end in the order of ids."""
+    """The tokens of all examples that have the same tokens at both checkpoints, concatenated in the order of ids."""
 
     example_ids: tuple[str, ...]
     example: Int[np.ndarray, " tokens"]
-    """Position in `example_ids` of the example that the token belongs to."""
+    """Index in `example_ids` of each token's example."""
     row: Int[np.ndarray, " examples"]
-    """Positions of the examples in the scores, and in the reference's."""
+    """Index of each example in the scores."""
     reference_row: Int[np.ndarray, " examples"]
+    """Index of each example in the scores of the reference."""
     token_id: Int[np.ndarray, " tokens"]
     nll: Float[np.ndarray, " tokens"]
     reference_nll: Float[np.ndarray, " tokens"]
@@ -25,36 +26,35 @@ class TokenPairs:
     """Whether the label is the argmax of the checkpoint (not of the reference)."""
 
     def per_example(self, values: Float[np.ndarray, " tokens"]) -> Float[np.ndarray, " examples"]:
-        """Sums over each example's tokens."""
+        """Sums over the tokens of each example."""
         return np.bincount(self.example, values, len(self.example_ids))
 
 
 def token_pairs(scores: Scores, reference: Scores) -> TokenPairs | str:
-    """The tokens that lie in both, or why there are none. Examples whose tokens differ are left out."""
-    old = {name: at for at, name in enumerate(reference.example_ids)}
-    names, here, there = [], [], []
-    for name, at in sorted((name, at) for at, name in enumerate(scores.example_ids) if name in old):
-        one = scores.token_id[scores.offsets[at] : scores.offsets[at + 1]]
-        two = reference.token_id[reference.offsets[old[name]] : reference.offsets[old[name] + 1]]
-        if np.array_equal(one, two):
+    """The tokens that both checkpoints scored, or why there are none. Examples whose tokens differ are left out."""
+    reference_row_of = {name: i for i, name in enumerate(reference.example_ids)}
+    names, rows, reference_rows = [], [], []
+    for name, i in sorted((name, i) for i, name in enumerate(scores.example_ids) if name in reference_row_of):
+        j = reference_row_of[name]
+        ids = scores.token_id[scores.offsets[i] : scores.offsets[i + 1]]
+        if np.array_equal(ids, reference.token_id[reference.offsets[j] : reference.offsets[j + 1]]):
             names.append(name)
-            here.append(at)
-            there.append(old[name])
+            rows.append(i)
+            reference_rows.append(j)
     if not names:
         return "no example has the same tokens in both"
-    take, other = _tokens(scores, here), _tokens(reference, there)
-    counts = scores.token_counts[here]
+    tokens, reference_tokens = _token_indices(scores, rows), _token_indices(reference, reference_rows)
     return TokenPairs(
         tuple(names),
-        np.repeat(np.arange(len(names)), counts),
-        np.array(here),
-        np.array(there),
-        scores.token_id[take],
-        -scores.logprob[take].astype(np.float64),
-        -reference.logprob[other].astype(np.float64),
-        scores.is_argmax[take].astype(bool),
+        np.repeat(np.arange(len(names)), scores.token_counts[rows]),
+        np.array(rows),
+        np.array(reference_rows),
+        scores.token_id[tokens],
+        -scores.logprob[tokens].astype(np.float64),
+        -reference.logprob[reference_tokens].astype(np.float64),
+        scores.is_argmax[tokens].astype(bool),
     )
 
 
-def _tokens(scores: Scores, rows: list[int]) -> Int[np.ndarray, " tokens"]:
+def _token_indices(scores: Scores, rows: list[int]) -> Int[np.ndarray, " tokens"]:
     return np.concatenate([np.arange(scores.offsets[i], scores.offsets[i + 1]) for i in rows])

@@ -1,4 +1,4 @@
-"""How surprised a checkpoint is by the reference solutions."""
+"""Perplexity of the reference solutions."""
 
 import numpy as np
 
@@ -12,12 +12,12 @@ METRICS = ("nll", "perplexity", "token_accuracy", "entropy", "example_nll")
 def perplexity(
     snapshot: Snapshot, *, base: Snapshot | None = None, minimum: Snapshot | None = None
 ) -> list[Measurement]:
-    """Plain nll of the reference solutions in nats per token, and its exponential, on every scored split.
+    """Nll of the reference solutions in nats per token, and its exponential, on every scored split.
 
-    `nll`: summed nll over summed tokens, a ratio of sums over examples, with a linearised interval.
-    `perplexity`: exp of `nll`; its interval is exp of that of `nll`.
-    `token_accuracy`: share of solution tokens that are the argmax. `entropy`: of the next-token distribution, in nats.
-    `example_nll`: the mean over examples of each one's nll per token (long solutions do not weigh more).
+    `nll`: summed nll / number of tokens, with a linearised interval over examples.
+    `perplexity`: exp of `nll` and of its interval.
+    `token_accuracy`: share of solution tokens that are the argmax. `entropy`: mean entropy of the next-token
+    distribution, in nats. `example_nll`: the mean over examples of the nll per token (examples have equal weight).
     """
     rows = []
     for split in splits_of(snapshot):
@@ -31,12 +31,12 @@ def perplexity(
         nll = ratio(sums, tokens, note)
         hits = example_sums(scores, scores.is_argmax.astype(np.float64))[order]
         entropy = example_sums(scores, scores.entropy)[order]
-        numbers = (
+        estimates = (
             nll,
             exponential(nll),
             fraction(hits, tokens, note),
             ratio(entropy, tokens, note),
             mean(sums / np.maximum(tokens, 1), note),
         )
-        rows += [row(snapshot, split, "perplexity", m, number) for m, number in zip(METRICS, numbers, strict=True)]
+        rows += [row(snapshot, split, "perplexity", m, value) for m, value in zip(METRICS, estimates, strict=True)]
     return rows

@@ -1,4 +1,4 @@
-"""What a probe is: a function that measures one checkpoint and, where it can get worse, a comparison of two."""
+"""What a probe is: a function that measures one checkpoint, and optionally a comparison of two checkpoints."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,25 +15,25 @@ class Comparison:
     worse: Estimate
     """Positive is worse."""
     p: float
-    """Two-sided, that there is no difference."""
+    """Two-sided p of no difference."""
     sentence: str
-    """What the difference says; `{}` takes its size."""
+    """What the difference means; `{}` is replaced by its size."""
     is_share: bool = True
-    """Whether it is a difference of shares, shown in points; else it has a unit of its own."""
+    """Whether it is a difference of shares, shown in percentage points."""
 
 
 Consequences: TypeAlias = Callable[[Snapshot, Snapshot, Snapshot | None], Iterator[Comparison]]
-"""(recommended, later, base or None) -> what may have become worse."""
+"""(recommended, later, base or None) -> comparisons."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One line of the table."""
+    """An entry of the table of probes."""
 
     measure: Callable[..., list[Measurement]]
-    """(snapshot, *, base, minimum) -> its measurements."""
+    """(snapshot, *, base, minimum) -> measurements."""
     consequences: Consequences | None = None
-    """None where nothing that it measures can be called a harm."""
+    """None if nothing that the probe measures is a harm."""
 
     def __call__(self, snapshot: Snapshot, **others: Snapshot | None) -> list[Measurement]:
         """The measurements of one checkpoint."""

@@ -1,6 +1,6 @@
-"""From observations to measurements: one row per split and metric, or no number and the reason.
+"""From observations to measurements: a number per split and metric, or no number and the reason.
 
-Everything is read in the order of example ids, so that the order in which examples were stored changes nothing.
+Examples are read in the order of their ids, so the order in which they were stored does not matter.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,16 @@ from overmem.records import Estimate, Measurement, Samples, Scores, Snapshot, Sp
 def row(
     snapshot: Snapshot, split: str, probe: str, metric: str, number: Estimate, **at: float | int | str
 ) -> Measurement:
-    """One measurement of this checkpoint; `at` is what it depends on besides split and metric."""
+    """One measurement of a checkpoint.
+
+    Args:
+        snapshot: the checkpoint.
+        split: name of the split.
+        probe: name of the probe.
+        metric: name of the metric.
+        number: value, interval, n and note.
+        at: what else the number depends on, such as k or the temperature.
+    """
     return Measurement(
         checkpoint=snapshot.checkpoint.name,
         step=snapshot.checkpoint.step,
@@ -35,15 +44,15 @@ def row(
 def missing(
     snapshot: Snapshot, split: str, probe: str, metrics: Iterable[str], note: str, **at: float | int | str
 ) -> list[Measurement]:
-    """A row without a value for each metric, and why."""
+    """A measurement without a value for each metric, with the reason as its note; otherwise like `row`."""
     return [row(snapshot, split, probe, metric, Estimate(None, note=note), **at) for metric in metrics]
 
 
 def splits_of(snapshot: Snapshot) -> list[str]:
-    """Every split observed at this checkpoint, sorted by name, without those that only an attack reads."""
+    """The splits of a checkpoint, sorted by name, without those of membership attacks."""
     noted = {split for split, _ in snapshot.notes}
-    there = {*snapshot.examples, *snapshot.scores, *snapshot.samples, *noted}
-    return sorted(split for split in there if not SplitName.parse(split).attack)
+    splits = {*snapshot.examples, *snapshot.scores, *snapshot.samples, *noted}
+    return sorted(split for split in splits if not SplitName.parse(split).attack)
 
 
 def scores_or_note(snapshot: Snapshot, split: str) -> Scores | str:
@@ -70,40 +79,40 @@ def left_out(scores: Scores) -> str:
 
 
 def omitted_for_length(snapshot: Snapshot, split: str) -> str:
-    """The same note for completions: only examples that fit the context window are completed."""
+    """The same note for completions, which exist only for examples that fit the context window."""
     scores = snapshot.scores.get(split)
     return "" if scores is None else left_out(scores)
 
 
 def mean_logprobs(samples: Samples, rows: Sequence[int]) -> Float[np.ndarray, " rows"]:
-    """The mean log probability of a token of each of these completions, the one that ended it included."""
+    """The mean log probability per token of each of these completions, including the end-of-sequence token."""
     ended = np.array([samples.stop[i] == "eos" for i in rows])
     counts = np.maximum(samples.token_count[list(rows)] + ended, 1)
     return np.asarray(samples.logprob[list(rows)].astype(np.float64) / counts)
 
 
 def by_id(ids: Sequence[str]) -> Int[np.ndarray, " rows"]:
-    """The positions of `ids` in the order of the ids."""
+    """The indices that sort `ids`."""
     return np.array(sorted(range(len(ids)), key=lambda i: ids[i]), dtype=np.int64)
 
 
 def example_sums(scores: Scores, per_token: Float[np.ndarray, " tokens"]) -> Float[np.ndarray, " examples"]:
-    """The sum of a per-token quantity over each example, in float64, in stored order."""
+    """The sum of a per-token quantity for each example, in float64, in stored order."""
     return np.bincount(example_of_token(scores), per_token.astype(np.float64), len(scores.example_ids))
 
 
 def example_of_token(scores: Scores) -> Int[np.ndarray, " tokens"]:
-    """The row of the example that each token belongs to."""
+    """The index of each token's example."""
     return np.repeat(np.arange(len(scores.example_ids)), scores.token_counts)
 
 
 @dataclass(frozen=True)
 class Question:
-    """The completions of one example, in the order of their draws."""
+    """The sampled completions of one example, in the order of their draws."""
 
     id: str
     rows: tuple[int, ...]
-    """Positions in Samples."""
+    """Indices in Samples."""
 
 
 def greedy_rows(samples: Samples) -> dict[str, int]:
@@ -113,7 +122,7 @@ def greedy_rows(samples: Samples) -> dict[str, int]:
 
 
 def drawn_questions(samples: Samples) -> dict[float, list[Question]]:
-    """Temperature -> the questions with completions drawn at it; temperatures ascend, ids ascend, draws ascend."""
+    """Temperature -> the questions with completions sampled at it, sorted by temperature, id and draw."""
     by_temperature: dict[float, dict[str, list[int]]] = {}
     for i, draw in enumerate(samples.draw):
         if draw >= 1:

@@ -1,4 +1,4 @@
-"""Nll as a function of temperature, between the points of the grid at which it was scored."""
+"""Nll as a function of temperature, interpolated between the temperatures that were scored."""
 
 import numpy as np
 from jaxtyping import Float
@@ -6,7 +6,7 @@ from jaxtyping import Float
 from overmem.records import TEMPERATURES
 
 GRID = np.log(np.array(TEMPERATURES))
-BEYOND = "at the end of the temperatures that were tried: the best one may lie beyond"
+BEYOND = "at the end of the temperatures that were tried: the best one may be beyond"
 
 
 def lowest(
@@ -14,11 +14,11 @@ def lowest(
 ) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
     """Temperature and value of the minimum of each curve over the grid, refined by a parabola in log T.
 
-    A minimum at an end of the grid stays there: the truth may lie beyond.
+    A minimum at an end of the grid stays there; the true one may be beyond.
     """
-    at = np.clip(curve.argmin(-1), 1, len(GRID) - 2)
-    x = GRID[at[..., None] + np.array([-1, 0, 1])]
-    y = np.take_along_axis(curve, at[..., None] + np.array([-1, 0, 1]), -1)
+    index = np.clip(curve.argmin(-1), 1, len(GRID) - 2)[..., None] + np.array([-1, 0, 1])  # [rows] -> [rows 3]
+    x = GRID[index]
+    y = np.take_along_axis(curve, index, -1)
     first = (y[..., 1] - y[..., 0]) / (x[..., 1] - x[..., 0])
     second = (y[..., 2] - y[..., 1]) / (x[..., 2] - x[..., 1])
     bend = (second - first) / (x[..., 2] - x[..., 0])
@@ -30,15 +30,15 @@ def lowest(
 
 
 def at_end(temperature: float) -> bool:
-    """Whether a minimum lies at the first or the last temperature of the grid."""
+    """Whether a temperature is the first or the last of the grid."""
     return not GRID[0] + 1e-6 < np.log(temperature) < GRID[-1] - 1e-6
 
 
 def weights_at(temperature: float) -> Float[np.ndarray, " temperatures"]:
-    """Weights w with curve @ w = the curve at `temperature`: the parabola through the three nearest grid points."""
+    """Weights w such that curve @ w is the curve at `temperature`, by a parabola through the three nearest points."""
     x = float(np.log(temperature))
-    at = int(np.clip(np.abs(GRID - x).argmin(), 1, len(GRID) - 2))
-    points = [at - 1, at, at + 1]
+    nearest = int(np.clip(np.abs(GRID - x).argmin(), 1, len(GRID) - 2))
+    points = [nearest - 1, nearest, nearest + 1]
     weights = np.zeros(len(GRID))
     for i in points:
         others = [j for j in points if j != i]
