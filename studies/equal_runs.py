@@ -1,7 +1,8 @@
 """Two equal recipes compared, with one seed and with several: how often `compare` claims a difference."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from studies.worlds.kinds import FLAT, OVER
 from studies.worlds.truth import times
 
 LIMITS = Limits(d_nll=0.05)
-LUCKY = {"accuracy_luck": 0.01, "nll_luck": 0.02}
+LUCKY: Mapping[str, Any] = {"accuracy_luck": 0.01, "nll_luck": 0.02}
 
 
 @dataclass(frozen=True)
