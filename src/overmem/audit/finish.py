@@ -25,6 +25,7 @@ def finish(
     data: Data | None = None,
     run_code: bool = False,
     say: Callable[[str], None] = lambda line: None,
+    beside_training: bool = False,
 ) -> tuple[Measurement, ...]:
     """Grade and measure what was observed, under the run's lock; returns the measurements.
 
@@ -34,8 +35,9 @@ def finish(
         data: where the examples come from: graders of the user's own that it names are called. None for none.
         run_code: whether programs in completions may be run, behind a wall.
         say: called with a line on what was graded, or is damaged.
+        beside_training: whether `overmem train` may be at work on the run.
     """
-    with store.locked(run, wait=LONGEST_WAIT):
+    with store.locked(run, wait=LONGEST_WAIT, beside_training=beside_training):
         names = [checkpoint.name for checkpoint in store.read_checkpoints(run)]
         trusted = trusted_graders(data)
         update_grades(run, names, store.read_plan(run).requests, trusted=trusted, say=say, run_code=run_code)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from overmem import store
 from overmem.audit.estimate import budget_sentence
-from overmem.audit.finish import finish
+from overmem.audit.finish import LONGEST_WAIT, finish
 from overmem.audit.grading import unit_grader
 from overmem.audit.launch import WorkStatus, check_launch, launch_of, run_workers
 from overmem.audit.options import Audit
@@ -52,6 +52,7 @@ def audit(
     say: Callable[[str], None] = lambda line: None,
     progress: Progress = lambda what, done, total: None,
     show: Callable[[WorkStatus], None] = lambda status: None,
+    beside_training: bool = False,
 ) -> Audited:
     """Observe and measure every checkpoint of a run.
 
@@ -63,6 +64,7 @@ def audit(
         say: called with a line on what happens.
         progress: called with how far the work is, where this process observes.
         show: called with how far all workers are, where several do.
+        beside_training: whether `overmem train` may be at work on the run.
 
     Raises:
         BadRequest: no run, no checkpoints, no data, or an option that is not allowed: before any model loads. A budget
@@ -83,7 +85,7 @@ def audit(
         if split.truncated:
             total, context = len(split.examples), request.context
             say(f"{split.name}: {split.truncated} of {total} examples exceed {context} tokens, left out")
-    with store.locked(run):
+    with store.locked(run, wait=LONGEST_WAIT if beside_training else 0.0, beside_training=beside_training):
         publish(workload, say)
     queue = WorkQueue(run, workload.work, pace=Pace(request.decoding.repeats))
     if config.workers == 1 and config.executor == "local":
@@ -95,7 +97,7 @@ def audit(
     failed = {name: reason for name, reason in failures.items() if reason is not None}
     for name, reason in failed.items():
         say(f"{name}: {reason}")
-    rows = finish(run, probes, data=request.data, run_code=config.run_code, say=say)
+    rows = finish(run, probes, data=request.data, run_code=config.run_code, say=say, beside_training=beside_training)
     return Audited(run, rows, len(queue.done()), workload.already_done, failed)
 
 

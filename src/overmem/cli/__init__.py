@@ -61,6 +61,12 @@ VERBS = {
         "worker",
         ("overmem worker runs/mine", "overmem worker runs/mine --device cuda:1", "overmem worker runs/mine --finish"),
     ),
+    "watch": Verb(
+        ("RUN",),
+        "audit and judge checkpoints while another process trains them",
+        "watch",
+        ("overmem watch runs/mine --data problems/", "overmem watch runs/mine --data gsm8k --device cuda:7 --idle 2h"),
+    ),
     "diagnose": Verb(
         ("RUN",),
         "judge a run from its audit, or else from what its trainer logged",

@@ -19,7 +19,7 @@ from overmem.store.examples import (
     write_examples,
     write_token_texts,
 )
-from overmem.store.files import locked, replacing, to_jsonable, write_json, write_text
+from overmem.store.files import locked, locked_for_training, replacing, to_jsonable, write_json, write_text
 from overmem.store.paths import Run, open_run
 from overmem.store.plan import find_plan, read_checkpoints, read_plan, write_plan
 from overmem.store.results import (
@@ -60,6 +60,7 @@ __all__ = [
     "find_plan",
     "is_unit_current",
     "locked",
+    "locked_for_training",
     "open_run",
     "read_checkpoints",
     "read_completions",

@@ -7,7 +7,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -26,27 +26,50 @@ _LEFTOVER_AGE = 24 * 3600.0
 
 
 @contextmanager
-def locked(run: Run, *, wait: float = 0.0) -> Iterator[None]:
+def locked(run: Run, *, wait: float = 0.0, beside_training: bool = False) -> Iterator[None]:
     """Lock the run for writing. Temporary files of killed processes are removed first.
 
     Args:
         run: the run.
         wait: seconds to wait for another process to end.
+        beside_training: whether `overmem train` may be running on it.
 
     Raises:
-        Locked: another process has locked it.
+        Locked: another process has locked it, or trains it.
     """
     run.home.mkdir(parents=True, exist_ok=True)
-    path = run.home / ".lock"
+    with ExitStack() as locks:
+        locks.enter_context(_lock(run.home / ".lock", "is writing to", wait))
+        if not beside_training:
+            locks.enter_context(_lock(run.home / ".training.lock", "is training in", wait))
+        _remove_leftovers(run.home)
+        yield
+
+
+@contextmanager
+def locked_for_training(run: Run) -> Iterator[None]:
+    """Lock the run for a training: `locked` refuses it from now on, except with `beside_training`.
+
+    Raises:
+        Locked: another process has locked it, or trains it.
+    """
+    run.home.mkdir(parents=True, exist_ok=True)
+    with _lock(run.home / ".training.lock", "is training in", 0.0):
+        with locked(run, beside_training=True):
+            pass  # nobody is writing now, and only an audit beside the training may from now on
+        yield
+
+
+@contextmanager
+def _lock(path: Path, doing: str, wait: float) -> Iterator[None]:
     lock = FileLock(path, timeout=wait)
     try:
         lock.acquire()
     except Timeout:
         raise Locked(
-            f"another overmem process is writing to {run.home} (lock {path}); wait for it to end, or give --out"
+            f"another overmem process {doing} {path.parent} (lock {path}); wait for it to end, or give --out"
         ) from None
     try:
-        _remove_leftovers(run.home)
         yield
     finally:
         lock.release()

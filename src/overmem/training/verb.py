@@ -73,7 +73,7 @@ def train(
     root = Path(recipe.output)
     root.mkdir(parents=True, exist_ok=True)
     run = store.open_run(root)
-    with store.locked(run) if is_first else nullcontext():
+    with store.locked_for_training(run) if is_first else nullcontext():
         if is_first:
             _check_same_recipe(run, recipe)
             store.write_recipe(run, recipe)

@@ -1,0 +1,122 @@
+"""Checkpoints that are held for an audit while a trainer may delete them: hard links, which take no space of their own.
+
+They lie in a folder that looks like the run's own, so that an audit takes it for one. A checkpoint is linked when it is
+complete and given up after it was judged.
+"""
+
+import os
+import shutil
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from overmem import store
+from overmem.models.complete import Stamp, is_complete, stamp_of
+
+_SHARED = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
+    "vocab.json", "merges.txt", "tokenizer.model",
+)  # fmt: skip
+"""Files of the run's own folder that an audit may need."""
+
+
+@dataclass
+class HeldCheckpoints:
+    """The complete checkpoints of a run that were not judged yet. `look` may run in a thread of its own."""
+
+    run: store.Run
+    """Of the training."""
+    every: float
+    """Seconds between two looks."""
+    _seen: dict[str, Stamp] = field(default_factory=dict)
+    """Checkpoint -> its files at the last look, while it is not complete."""
+    _taken: dict[str, Stamp] = field(default_factory=dict)
+    """Checkpoint -> its files when it was linked."""
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _lock: Any = field(default_factory=threading.Lock)
+
+    @property
+    def folder(self) -> Path:
+        """Where they are, as a run's folder."""
+        return self.run.home / "held"
+
+    def look(self) -> None:
+        """Link every complete checkpoint that is new, or was written anew."""
+        with self._lock:
+            for path in sorted(self.run.root.glob("checkpoint-*")):
+                stamp = stamp_of(path)
+                if not stamp or self._taken.get(path.name) == stamp:
+                    continue
+                if is_complete(path, self._seen.get(path.name)) and self._link(path):
+                    self._taken[path.name] = stamp
+                self._seen[path.name] = stamp
+            for name in _SHARED:
+                _link_file(self.run.root / name, self.folder / name)
+            _link_file(self.run.recipe_path, store.open_run(self.folder).recipe_path) if self.folder.is_dir() else None
+
+    def names(self) -> list[str]:
+        """The checkpoints that are held."""
+        with self._lock:
+            return sorted(path.name for path in self.folder.glob("checkpoint-*"))
+
+    def give_up(self, names: list[str]) -> None:
+        """Remove the links of checkpoints that were judged."""
+        with self._lock:
+            for name in names:
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def _link(self, path: Path) -> bool:
+        """Link a checkpoint's files; whether all of them were still there and complete."""
+        target, partial = self.folder / path.name, self.folder / f".{path.name}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            for file in sorted(path.iterdir()):
+                if file.is_file() and not file.name.startswith(("optimizer", "scheduler", "rng_state", "scaler")):
+                    _link_or_copy(file, partial / file.name)
+        except FileNotFoundError:  # the trainer deletes it at this moment
+            shutil.rmtree(partial, ignore_errors=True)
+            return False
+        if not is_complete(partial, stamp_of(partial)):
+            shutil.rmtree(partial, ignore_errors=True)
+            return False
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+        return True
+
+    def __enter__(self) -> "HeldCheckpoints":
+        """Look now, and from now on in a thread."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.look()
+        self._thread = threading.Thread(target=self._keep_looking, name="held checkpoints", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the thread; what is held is given up, unless an error ended the block."""
+        self._ended.set()
+        self._thread.join()
+        if error[0] is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _keep_looking(self) -> None:
+        while not self._ended.wait(self.every):
+            self.look()
+
+
+def _link_file(source: Path, target: Path) -> None:
+    """Link one file, where it is there and the link is not."""
+    if source.is_file() and not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _link_or_copy(source, target)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """A hard link, or a copy where the filesystem has none."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copy2(source, target)

@@ -1,0 +1,73 @@
+"""Whether a checkpoint that another process may still be writing is complete."""
+
+import json
+from pathlib import Path
+
+from overmem.models.files import json_object
+
+STATE = "trainer_state.json"
+"""What transformers writes last."""
+Stamp = tuple[tuple[str, int, int], ...]
+
+
+def stamp_of(folder: Path) -> Stamp:
+    """Name, size and modification time of every file in a checkpoint's folder; empty where it has gone."""
+    stamps = []
+    try:
+        for path in sorted(folder.iterdir()):
+            if path.is_file():
+                status = path.stat()
+                stamps.append((path.name, status.st_size, status.st_mtime_ns))
+    except FileNotFoundError:  # it is being deleted
+        return ()
+    return tuple(stamps)
+
+
+def is_complete(folder: Path, previous: Stamp | None) -> bool:
+    """Whether everything that an audit reads of a checkpoint has been written.
+
+    All weight files have to be as long as their headers say, and an index may name no file that is missing. Then either
+    the trainer's state is there, which transformers writes last, or nothing has changed since `previous`.
+
+    Args:
+        folder: of the checkpoint.
+        previous: its `stamp_of` some seconds ago; None where it was not seen before.
+    """
+    try:
+        files = sorted(folder.glob("*.safetensors"))
+        if not files or not all(_is_whole(path) for path in files):
+            return False
+        indexed = {
+            name
+            for path in folder.glob("*.safetensors.index.json")
+            for name in dict(json_object(path)["weight_map"]).values()
+        }
+        if indexed - {path.name for path in files}:
+            return False
+        if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
+            return False
+        return state_of(folder) is not None or (previous is not None and previous == stamp_of(folder))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def state_of(folder: Path) -> tuple[int, int] | None:
+    """The step that a trainer's state names, and the last step of the training; None where there is no whole state."""
+    try:
+        state = json_object(folder / STATE)
+        return int(state["global_step"]), int(state["max_steps"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a safetensors file is as long as its header says."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = int.from_bytes(start, "little")
+        if len(start) < 8 or 8 + length > size:
+            return False
+        header = json.loads(file.read(length))
+    ends = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
+    return size == 8 + length + max(ends, default=0)
