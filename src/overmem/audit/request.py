@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from overmem import store
+from overmem.audit.as_trained import data_as_trained, template_as_trained
 from overmem.audit.options import Audit
 from overmem.audit.sources import data_of, examples_of_run, held_out
 from overmem.encoding import VERBATIM, describe_prompt, encode
@@ -16,6 +17,7 @@ from overmem.errors import BadRequest, unknown
 from overmem.models.discovery import CheckpointRef, describe_order, find_checkpoints, find_tokenizer
 from overmem.models.files import stored_vocabulary
 from overmem.models.loading import Skeleton, check_device
+from overmem.models.trainer_files import trainer_file
 from overmem.observe.engines import engine_of
 from overmem.observe.engines.decoding import Decoding
 from overmem.observe.plan import Split, context_of, longest_completion, planned
@@ -132,16 +134,21 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
         say(order)
     engine_of(config.engine)
     seconds = None if config.budget is None else seconds_of(config.budget)
-    data = data_of(config, recipe, existing_plan)
+    trained = None if recipe else trainer_file(run.root)
+    if trained is not None:
+        say(str(trained))
+    data = data_as_trained(data_of(config, recipe, existing_plan, trained), trained, say)
     described = None if data is None else store.to_jsonable(with_absolute_paths(data))
     previous_plan = existing_plan if existing_plan is not None and _data_of_plan(existing_plan) == described else None
     previous = {} if previous_plan is None else previous_plan.options
     is_sized = config.budget is not None and previous.get("budget") == config.budget
     loaded = LoadedData(examples_of_run(run, existing_plan)) if data is None else held_out(config, recipe, data, say)
     examples, carved_splits = loaded.splits, loaded.carved_splits
-    template = VERBATIM if loaded.verbatim and "data" not in recipe else recipe.get("template")
-    options = _options(config, template, previous, is_sized, device, say)
     tokenizer = find_tokenizer(run.root, there, config.tokenizer)
+    template = VERBATIM if loaded.verbatim and "data" not in recipe else recipe.get("template")
+    if template is None and config.template is None and not recipe:
+        template = template_as_trained(tokenizer, (e for part in examples.values() for e in part), trained, say)
+    options = _options(config, template, previous, is_sized, device, say)
     say(_prompt_line(tokenizer, options["template"], loaded, known="data" in recipe or loaded.verbatim))
     context, vocabulary = model_limits(there)
     limit = options["max_new_tokens"] or longest_completion(examples, tokenizer, options["template"])

@@ -7,20 +7,32 @@ from typing import Any
 from overmem import store
 from overmem.audit.options import Audit
 from overmem.errors import BadRequest
+from overmem.models.trainer_files import TrainerFile
 from overmem.records import Example, Plan, SplitName
 from overmem.tasks import Data, functions_of, load, not_held_out_warning
 from overmem.tasks.data import LoadedData
 from overmem.training.recipe import read_data
 
 
-def data_of(config: Audit, recipe: Mapping[str, Any], existing_plan: Plan | None) -> Data | None:
-    """Where the examples come from; None if the run itself has the only copy of them."""
+def data_of(
+    config: Audit, recipe: Mapping[str, Any], existing_plan: Plan | None, trained: TrainerFile | None = None
+) -> Data | None:
+    """Where the examples come from; None if the run itself has the only copy of them.
+
+    Args:
+        config: the options.
+        recipe: the run's recipe; empty for the run of another trainer.
+        existing_plan: of the run's last audit.
+        trained: the trainer's own arguments, where the run's folder has them.
+    """
     if config.data is not None:
         return read_data(config.data)
     if "data" in recipe:
         return _trusted(read_data(recipe["data"]), None, config)
     if existing_plan is not None:
         return None if existing_plan.data is None else _trusted(read_data(dict(existing_plan.data)), None, config)
+    if trained is not None and (file := trained.data_file()) is not None:
+        return Data(source=str(file))
     raise BadRequest(
         f"{config.run} was not trained by overmem, so its data is not known; give --data: a task "
         "(wordproblems, gsm8k, ...), a .jsonl, .csv or .parquet file, a hub id, or a YAML file of a recipe's data keys"

@@ -19,6 +19,8 @@ PLAIN = "Question: {question}\nAnswer:"
 """The prompt of a model whose tokenizer has no chat template."""
 VERBATIM = "{question}{solution}"
 """Prompt and solution as the data has them, concatenated: plain `prompt` and `completion` columns."""
+LITERAL = "{chat}{solution}"
+"""The tokenizer's chat template up to the reply, then the solution as the data has it, and the end of the turn."""
 IGNORED = -100
 """The label of a position that does not count in the loss."""
 
@@ -190,8 +192,9 @@ def _is_special(tokenizer: Any, last: tuple[int, ...]) -> bool:
 
 def describe_prompt(tokenizer: Any, template: str | None) -> str:
     """In words, how prompts are written, what is scored and what ends it: the first line of an audit."""
-    if _is_chat(tokenizer, template):
-        prompt = "the tokenizer's chat template"
+    if _has_chat(tokenizer, template):
+        literal = "" if template is None else f", then {template.partition('{chat}')[2]!r} as written"
+        prompt = f"the tokenizer's chat template{literal}"
     else:
         prompt = "as in the data, nothing around them" if template == VERBATIM else repr(template or PLAIN)
     end = end_token(tokenizer, template)

@@ -183,7 +183,7 @@ def _parts(data: Data, *, append_answers: bool) -> _Parts:
             if parsed.with_system:
                 notes.append(f"{name}: {parsed.with_system} examples with a system turn of their own, rendered with it")
             if parsed.conversations:
-                which = "the last reply is" if data.replies == "last" else "every reply is"
+                which = "every reply is" if data.replies == "each" else "the last reply is"
                 notes.append(
                     f"{name}: {parsed.conversations} conversations of several replies, of which {which} scored "
                     f"(replies: {data.replies}), after all turns before it"

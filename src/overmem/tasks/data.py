@@ -40,9 +40,10 @@ class Data:
     answer_after: str = "####"
     """The mark before the answer in a solution, for data without an answer column. A boxed answer and 'the answer is'
     are recognized too."""
-    replies: Literal["last", "each"] = "last"
+    replies: Literal["auto", "last", "each"] = "auto"
     """Which replies of a conversation are scored, each after all turns before it: the last one (as trained with
-    LLaMA-Factory's mask_history), or each (TRL's assistant_only_loss, LLaMA-Factory's default)."""
+    LLaMA-Factory's mask_history), or each (TRL's assistant_only_loss, LLaMA-Factory's default). `auto` is as the
+    trainer's arguments in the run's folder say, else the last one."""
     strip_calculations: bool = False
     """Remove GSM8K's calculator annotations (`<<48/2=24>>`) from the solutions."""
     drop_broken: bool = False
