@@ -1,7 +1,7 @@
 """The options of `overmem audit`."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from overmem.tables import NamedIn
 
@@ -25,6 +25,10 @@ class Audit:
     budget: str | None = None
     """Time that observing may take: 90s, 30m, 2h, 1h30m. The examples of every split are then as many as fit, no more
     than `rows` and `side_rows`; the same command again keeps to those that were chosen."""
+    until: Literal["decided"] | None = None
+    """Ask the questions of val portion by portion, in an order drawn beforehand, and stop when the end of the run is
+    decided; `rows` are asked at most. Every look counts for the error rate. Checkpoints that are out of the race are
+    asked no more, and test takes as many questions as val did."""
     shifts: Annotated[tuple[str, ...], NamedIn("overmem.shifts:SHIFTS")] = ()
     """Shifts that rephrase the test questions, for robustness; `side_rows` each. `preamble:3` is three wordings of each
     question. By default those of the last audit of the same data."""

@@ -76,7 +76,8 @@ class Request:
             BadRequest: a split, shift or attack that there is not, no rows, or a tokenizer of another model.
         """
         config, template, options = self.config, self.template, self.options
-        side_rows = min(rows, side_rows)
+        most_asked = options.get("stopping", {}).get("planned", rows)  # training rows are not cut down with val
+        side_rows = min(most_asked, side_rows)
         derived = derived_splits(
             self.held_out,
             options["shifts"],
@@ -240,6 +241,9 @@ def _options(
             shown = " ".join(map(str, chosen[name])) if isinstance(chosen[name], list) else chosen[name]
             flag = name.replace("_", "-")
             say(f"{name.replace('_', ' ')} as in the previous audit: {shown} (--{flag} changes it)")
+    record = previous.get("stopping")
+    if record is not None and config.rows in (None, record["asked"], record["planned"] if config.until else None):
+        chosen |= {"rows": record["asked"], "stopping": record}
     for name, least in (("rows", 1), ("side_rows", 0), ("draws", 0), ("max_new_tokens", 1)):
         if chosen[name] is not None and chosen[name] < least:
             raise BadRequest(f"--{name.replace('_', '-')} {chosen[name]}; allowed: {least} or more")

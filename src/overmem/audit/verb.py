@@ -12,6 +12,7 @@ from overmem.audit.options import Audit
 from overmem.audit.plan import workload_within_budget
 from overmem.audit.publish import publish
 from overmem.audit.request import requested
+from overmem.audit.until import check_until, forget_looks, until_decided
 from overmem.audit.workload import Workload
 from overmem.observe.clock import Progress
 from overmem.observe.grades import wall_for
@@ -73,8 +74,11 @@ def audit(
         WorkersEnded: the workers have ended before the work.
     """
     check_launch(config.workers, config.executor)
+    check_until(config)
     whole_request = requested(config, say)
     probes = with_own(whole_request.options["probes"])
+    if config.until is not None:
+        whole_request = until_decided(whole_request, say=say, progress=progress)
     workload, throughput = workload_within_budget(whole_request)
     if throughput is not None:
         say(budget_sentence(workload, throughput))
@@ -98,6 +102,7 @@ def audit(
     for name, reason in failed.items():
         say(f"{name}: {reason}")
     rows = finish(run, probes, data=request.data, run_code=config.run_code, say=say, beside_training=beside_training)
+    forget_looks(run)
     return Audited(run, rows, len(queue.done()), workload.already_done, failed)
 
 

@@ -55,6 +55,7 @@ def audited(run: store.Run, config: Diagnose) -> tuple[Evidence, AuditContext]:
         carved_splits=plan.carved_splits,
         truncated=[m for m in rows if m.metric == "cut_off" and m.split == selected_on],
         max_new_tokens=plan.decoding.get("max_new_tokens"),
+        stopping=plan.stopping if selected_on == "val" else None,
     )
     return evidence, context
 

@@ -1,5 +1,6 @@
 """The verdict on a run, from its observations or, where it has none, from the curves that its trainer logged."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from overmem import store
@@ -9,6 +10,7 @@ from overmem.diagnose.options import Diagnose, options_of
 from overmem.diagnose.prompt_check import prompt_warnings
 from overmem.errors import BadRequest
 from overmem.records import Curves, Verdict
+from overmem.verdict.anytime import level
 from overmem.verdict.assess import assess
 from overmem.wording.caveats import caveats
 from overmem.wording.forecast import forecast_sentence
@@ -41,7 +43,10 @@ def _check(config: Diagnose) -> None:
 
 def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
     evidence, context = audited(run, config)
-    assessment = assess(evidence, config.limits, seed=config.seed)
+    limits = config.limits
+    if context.stopping is not None:  # the run was looked at before, so one look's level is less than all of theirs
+        limits = replace(limits, alpha=level(context.stopping.asked, context.stopping.planned, limits.alpha))
+    assessment = assess(evidence, limits, seed=config.seed)
     first = prompt_warnings(run, evidence.val, context.selected_on) if isinstance(evidence.val, Curves) else ()
     more = [] if assessment.forecast is None else [forecast_sentence(assessment.forecast)]
     if config.accuracy == "draws":

@@ -20,6 +20,23 @@ class PlannedSplit:
 
 
 @dataclass(frozen=True)
+class Stopping:
+    """Why an audit `--until decided` asked as many questions as it did."""
+
+    planned: int
+    """Questions of val that it would have asked at most."""
+    asked: int
+    looks: int
+    """How often the run was judged."""
+    regime: str
+    """Of the run at the last look; `undecided` where all questions did not decide it."""
+    dropped: Mapping[str, int]
+    """Checkpoint that was out of the race -> questions that it was asked."""
+    alpha: float
+    """Error rate of all looks together."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """What is observed of a run, as `plan.json` keeps it for every later command.
 
@@ -50,3 +67,9 @@ class Plan:
     def requests(self) -> dict[str, str]:
         """Split name -> hash of its request."""
         return {name: split.request for name, split in self.splits.items()}
+
+    @property
+    def stopping(self) -> Stopping | None:
+        """Why no more questions were asked; None where all were asked at once."""
+        record = self.options.get("stopping")
+        return None if record is None else Stopping(**record)

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from overmem.records import Estimate, Measurement
+from overmem.records.plan import Stopping
 from overmem.verdict.assess import Assessment
 from overmem.wording.mismatch import not_compared
 from overmem.wording.numbers import capital, format_interval, format_n, parenthetical
+from overmem.wording.stopping import stopping_sentence
 
 BLIND = 0.5
 """A limit that is more than this share of the nll itself cannot be relied on to see it rise."""
@@ -29,6 +31,8 @@ class AuditContext:
     """Shares of answers that ran into the length limit."""
     max_new_tokens: int | None = None
     """The length limit that was asked for."""
+    stopping: Stopping | None = None
+    """Why no more questions were asked, where the audit stopped when it knew."""
 
 
 def caveats(assessment: Assessment, context: AuditContext) -> tuple[str, ...]:
@@ -42,6 +46,8 @@ def caveats(assessment: Assessment, context: AuditContext) -> tuple[str, ...]:
         )
     if unsure := not_compared(assessment.mismatch, assessment.limits):
         warnings.append(unsure)
+    if context.stopping is not None:
+        warnings.append(stopping_sentence(context.stopping, assessment.limits.alpha))
     warnings += _truncated(context.truncated, context.max_new_tokens)
     if context.selected_on != "val":
         warnings.append("There is no val split: checkpoints were judged and chosen on test, which flatters the choice.")
