@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 PARALLEL := -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test test-slow check docs vega test-light clean
+.PHONY: demo test test-slow check docs paper vega test-light clean
 
 demo: $(READY)  ## Fine-tune, audit, judge, merge and draw on the embedded model.
 	$(BIN)/overmem demo
@@ -26,6 +26,9 @@ check: $(READY)  ## Format, lint, types, the import contract.
 docs: $(READY)  ## The pages that are made from the docstrings.
 	$(BIN)/python -m docs.making.methods docs/methods.md
 	$(BIN)/python -m docs.making.api docs/api.md
+
+paper: $(READY)  ## The page of claims, from the tables of the sweeps that have run.
+	$(BIN)/python -m studies.paper.page
 
 vega: $(READY)  ## The chart library that reports carry, as one script.
 	$(BIN)/python -c "import vl_convert; print(vl_convert.javascript_bundle('window.vegaEmbed = vegaEmbed;'), end='')" \

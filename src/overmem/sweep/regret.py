@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import inf, sqrt
 from typing import Any
 
 import numpy as np
@@ -36,8 +36,26 @@ class RuleRegret:
     """Two-sided p that the accuracy is the same, Holm-corrected over the rules; None with one seed."""
 
 
+def rule_difference(table: pl.DataFrame, rule: str, other: str) -> Estimate:
+    """Test accuracy of one rule's picks minus that of another's, paired by run and example; n counts seeds."""
+    picks = _all_picks(table)
+    mine, theirs = picks.get(rule, {}), picks.get(other, {})
+    shared = [name for name in mine if name in theirs]
+    return _over_seeds([(mine[n][0], paired(mine[n][1]["accuracy"], theirs[n][1]["accuracy"])) for n in shared])
+
+
 def regrets(table: pl.DataFrame) -> list[RuleRegret]:
     """Every rule that picked something in at least one run, the one that loses least first."""
+    picks = _all_picks(table)
+    ours = picks.get(OURS, {})
+    found = [_regret(rule, runs, ours) for rule, runs in picks.items()]
+    adjusted = statistics.holm([statistics.p_across_seeds(r.accuracy_lost) if r.rule != OURS else None for r in found])
+    corrected = [replace(regret, p=p) for regret, p in zip(found, adjusted, strict=True)]
+    return sorted(corrected, key=_loss)
+
+
+def _all_picks(table: pl.DataFrame) -> dict[str, dict[str, tuple[int, Mapping[str, Outcome], str]]]:
+    """Rule -> run -> seed, test outcomes and regime of what it picked."""
     picks: dict[str, dict[str, tuple[int, Mapping[str, Outcome], str]]] = {}
     for (name,), rows in table.group_by("run", maintain_order=True):
         for rule, checkpoint in _picks(rows).items():
@@ -45,11 +63,13 @@ def regrets(table: pl.DataFrame) -> list[RuleRegret]:
             if len(outcomes) == 2:
                 regime = _regime(rows, checkpoint)
                 picks.setdefault(rule, {})[str(name)] = (rows["seed"][0], outcomes, regime)
-    ours = picks.get(OURS, {})
-    found = [_regret(rule, runs, ours) for rule, runs in picks.items()]
-    adjusted = statistics.holm([statistics.p_across_seeds(r.accuracy_lost) if r.rule != OURS else None for r in found])
-    corrected = [replace(regret, p=p) for regret, p in zip(found, adjusted, strict=True)]
-    return sorted(corrected, key=lambda r: (r.accuracy_lost.value or 0.0, r.nll_gained.value or 0.0))
+    return picks
+
+
+def _loss(regret: RuleRegret) -> tuple[float, float]:
+    """Accuracy lost, then nll; a rule whose picks were never measured comes last."""
+    lost, gained = regret.accuracy_lost.value, regret.nll_gained.value
+    return (inf if lost is None else lost, inf if gained is None else gained)
 
 
 def _regret(rule: str, runs: Mapping[str, Any], ours: Mapping[str, Any]) -> RuleRegret:
