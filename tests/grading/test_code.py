@@ -4,11 +4,11 @@ import pytest
 from overmem.errors import BadRequest
 from overmem.grading import GRADERS, grade, graders_of
 from overmem.grading.code import NOT_RUN, program_in
-from overmem.grading.walls import WALLS, choose_wall
+from overmem.grading.sandboxes import SANDBOXES, choose_sandbox
 from overmem.records import Completions, Example
 
-USABLE = [name for name, wall in WALLS.items() if not wall.missing()]
-needs_wall = pytest.mark.skipif(not USABLE, reason="no wall can be used on this machine")
+USABLE = [name for name, sandbox in SANDBOXES.items() if not sandbox.missing()]
+needs_sandbox = pytest.mark.skipif(not USABLE, reason="no sandbox can be used on this machine")
 DOUBLE = Example(
     "a", "Write a function double(x).", "def double(x):\n    return 2 * x\n", "assert double(21) == 42", "code"
 )
@@ -26,17 +26,17 @@ def test_without_permission_no_program_runs_and_the_grade_says_why(monkeypatch):
     def never(*arguments):
         raise AssertionError("a program was run")
 
-    monkeypatch.setattr("overmem.grading.walls.bubblewrap.Bubblewrap.run", never)
-    monkeypatch.setattr("overmem.grading.walls.sandlock.Sandlock.run", never)
+    monkeypatch.setattr("overmem.grading.sandboxes.bubblewrap.Bubblewrap.run", never)
+    monkeypatch.setattr("overmem.grading.sandboxes.sandlock.Sandlock.run", never)
     grades = grade(completions((DOUBLE, DOUBLE.solution)), [DOUBLE])
     assert grades.correct.tolist() == [False]
     assert grades.note == (f"refused: {NOT_RUN}",)
     assert graders_of([DOUBLE]) == f"code {GRADERS['code'].version}"
 
 
-@needs_wall
+@needs_sandbox
 def test_programs_are_graded_by_their_tests_with_their_status():
-    wall = choose_wall()
+    sandbox = choose_sandbox()
     completed = completions(
         (DOUBLE, DOUBLE.solution),
         (DOUBLE, "Sure!\n```python\ndef double(x):\n    return x + x\n```\nThat is it."),
@@ -47,10 +47,10 @@ def test_programs_are_graded_by_their_tests_with_their_status():
         (BEGUN, "    return x + x\n\nQuestion: what is next?"),
         (BEGUN, "def double(x):\n    return x * 2\n"),
     )
-    grades = grade(completed, [DOUBLE, BEGUN], wall)
+    grades = grade(completed, [DOUBLE, BEGUN], sandbox)
     assert grades.correct.tolist() == [True, True, False, False, False, True, True, True]
     assert [note.split(":")[0] for note in grades.note] == ["", "", "AssertionError", "error", "refused", "", "", ""]
-    assert graders_of([DOUBLE], wall) == f"code {GRADERS['code'].version} behind {wall.name}"
+    assert graders_of([DOUBLE], sandbox) == f"code {GRADERS['code'].version} behind {sandbox.name}"
 
 
 def test_equal_programs_are_one_answer_however_they_are_laid_out():
@@ -58,11 +58,11 @@ def test_equal_programs_are_one_answer_however_they_are_laid_out():
     assert program_in("no program", "Say x.") == "no program"
 
 
-def test_a_wall_that_cannot_be_relied_on_ends_the_audit_before_anything_runs(monkeypatch):
-    from overmem.grading.walls import selection
+def test_a_sandbox_that_cannot_be_relied_on_ends_the_audit_before_anything_runs(monkeypatch):
+    from overmem.grading.sandboxes import selection
 
-    monkeypatch.setattr(selection, "WALLS", {})
-    choose_wall.cache_clear()
+    monkeypatch.setattr(selection, "SANDBOXES", {})
+    choose_sandbox.cache_clear()
     with pytest.raises(BadRequest, match="no program is run"):
-        choose_wall()
-    choose_wall.cache_clear()
+        choose_sandbox()
+    choose_sandbox.cache_clear()

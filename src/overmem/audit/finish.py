@@ -33,7 +33,7 @@ def finish(
         run: the run.
         probes: name -> probe.
         data: where the examples come from: graders of the user's own that it names are called. None for none.
-        run_code: whether programs in completions may be run, behind a wall.
+        run_code: whether programs in completions may be run, in a sandbox.
         say: called with a line on what was graded, or is damaged.
         beside_training: whether `overmem train` may be at work on the run.
     """

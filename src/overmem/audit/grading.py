@@ -20,7 +20,7 @@ def unit_grader(run: store.Run, data: Data | None, *, run_code: bool) -> Callabl
         run: the run.
         data: what the user named as the source of the examples: graders of their own in it are called. None for a
             worker, which was named none: those units are graded at the end.
-        run_code: whether programs in completions may be run, behind a wall.
+        run_code: whether programs in completions may be run, in a sandbox.
     """
     trusted = trusted_graders(data)
 

@@ -27,7 +27,7 @@ def measure_and_judge(
         run: the run.
         root: the run directory as the user gave it.
         out: where overmem's files are, if not in the run directory.
-        run_code: whether programs in completions may be run, behind a wall.
+        run_code: whether programs in completions may be run, in a sandbox.
         say: called with a line on what happens.
     """
     finish(run, PROBES, run_code=run_code, say=say)

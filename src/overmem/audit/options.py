@@ -56,7 +56,7 @@ class Audit:
     engine: Annotated[str, NamedIn("overmem.observe.engines:ENGINES", own="module:Class")] = "hf"
     """What completes prompts. Solutions are always scored by hf."""
     run_code: bool = False
-    """Run the programs that completions of `kind: code` give, against their tests, behind a wall (`overmem[code]`)."""
+    """Run the programs that completions of `kind: code` give, against their tests, in a sandbox (`overmem[code]`)."""
     token_budget: int = 16384
     """Padded tokens in one batch, prompt and completion: what bounds the memory."""
     device: str = "auto"

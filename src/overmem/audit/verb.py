@@ -15,7 +15,7 @@ from overmem.audit.request import requested
 from overmem.audit.until import check_until, forget_looks, until_decided
 from overmem.audit.workload import Workload
 from overmem.observe.clock import Progress
-from overmem.observe.grades import wall_for
+from overmem.observe.grades import sandbox_for
 from overmem.observe.pace import Pace
 from overmem.observe.queue import WorkQueue, clear_leases
 from overmem.observe.throughput import Throughput
@@ -84,7 +84,9 @@ def audit(
         say(budget_sentence(workload, throughput))
     request, splits = workload.request, workload.splits
     run = request.run
-    wall_for((e for split in splits.values() for e in split.examples), run_code=config.run_code)  # refused before work
+    sandbox_for(
+        (e for split in splits.values() for e in split.examples), run_code=config.run_code
+    )  # refused before work
     for split in splits.values():
         if split.truncated:
             total, context = len(split.examples), request.context

@@ -16,7 +16,7 @@ class Worker:
     """The engine of the plan, where it is a "module:Class" of your own: a worker imports no code that only a file
     names."""
     run_code: bool = False
-    """Run the programs in completions of `kind: code`, behind a wall; without it they are graded by the audit."""
+    """Run the programs in completions of `kind: code`, in a sandbox; without it they are graded by the audit."""
     finish: bool = False
     """When all units are done, measure, judge and write the report, unless another worker does."""
     parent_pid: int | None = None

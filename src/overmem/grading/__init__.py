@@ -1,7 +1,7 @@
-"""Grading: what answer a completion gives, and whether it is right. One grader a kind of answer, one literal table.
+"""Grading: reading the answer of a completion, and whether it is right. One grader per kind of answer, one table.
 
-A stage of its own, after the model and before the probes: grades lie in a file beside the completions, named by their
-grader's version, so a mended grader grades every old completion again without a model.
+Grading is a separate stage between observing and probing. Grades are stored in a file next to the completions together
+with the grader's version, so after a change of the grader old completions are graded again without a model.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from overmem.grading.answers import choice, exact, math
 from overmem.grading.code import grade_programs, not_run
 from overmem.grading.grade import STATUSES, Grade, Grader, grader_from
-from overmem.grading.walls.program import Limits, Wall
+from overmem.grading.sandboxes.program import Limits, Sandbox
 from overmem.records import Completions, Example, Grades, Samples
 from overmem.tables import resolve
 
@@ -24,7 +24,7 @@ GRADERS: Final[Mapping[str, Grader]] = {
     "exact": Grader(exact, version="2"),
     "code": Grader(not_run, version="1", run=grade_programs),
 }
-"""Every grader by kind of answer. One of your own is "module:function" and needs no line here."""
+"""Kind of answer -> grader. "module:function" names a grader that is not in the table."""
 
 
 def grader_of(kind: str) -> Grader:
@@ -33,52 +33,52 @@ def grader_of(kind: str) -> Grader:
     Raises:
         BadRequest: neither in the table nor importable; the message lists the table.
     """
-    found: Any = resolve(GRADERS, kind, "kind of answer")
-    return found if isinstance(found, Grader) else grader_from(found)
+    grader: Any = resolve(GRADERS, kind, "kind of answer")
+    return grader if isinstance(grader, Grader) else grader_from(grader)
 
 
-def graders_of(examples: Iterable[Example], wall: Wall | None = None) -> str:
-    """The graders of these examples with their versions, as grades are named after them: "choice 1, math 1".
+def graders_of(examples: Iterable[Example], sandbox: Sandbox | None = None) -> str:
+    """The graders of these examples with their versions, as stored with grades: "choice 1, math 1".
 
-    Programs that are run add the wall that they run behind: "code 1 behind bubblewrap".
+    If programs are run, the sandbox is included: "code 1 behind bubblewrap".
     """
     kinds = sorted({example.kind for example in examples} - {"none"})
     graders = {kind: grader_of(kind) for kind in kinds}
-    behind = {kind: f" behind {wall.name}" for kind, grader in graders.items() if wall is not None and grader.run}
+    behind = {kind: f" behind {sandbox.name}" for kind, grader in graders.items() if sandbox is not None and grader.run}
     return ", ".join(f"{kind} {grader.version}{behind.get(kind, '')}" for kind, grader in graders.items())
 
 
 def grade(
-    completions: Completions, examples: Sequence[Example], wall: Wall | None = None, limits: Limits | None = None
+    completions: Completions, examples: Sequence[Example], sandbox: Sandbox | None = None, limits: Limits | None = None
 ) -> Grades:
-    """The grade of every completion, in its order.
+    """The grade of every completion, in the same order.
 
     Args:
-        completions: of one split at one checkpoint.
-        examples: those of the split, with their reference answers.
-        wall: where programs run; without one they are not run.
-        limits: of each program.
+        completions: the completions of one split at one checkpoint.
+        examples: the examples of the split, with their reference answers.
+        sandbox: the sandbox for programs; without one they are not run.
+        limits: limits of each program.
     """
     by_id = {example.id: example for example in examples}
-    places: dict[str, list[int]] = {}
-    for place, identity in enumerate(completions.example_ids):
-        places.setdefault(by_id[identity].kind, []).append(place)
-    graded: dict[int, Grade] = {}
-    for kind, here in places.items():
-        grader, texts = grader_of(kind), [completions.text[i] for i in here]
-        of_each = [by_id[completions.example_ids[i]] for i in here]
-        if wall is not None and grader.run is not None:
-            grades = grader.run(texts, of_each, wall, limits or Limits())
+    rows_of_kind: dict[str, list[int]] = {}
+    for row, identity in enumerate(completions.example_ids):
+        rows_of_kind.setdefault(by_id[identity].kind, []).append(row)
+    by_row: dict[int, Grade] = {}
+    for kind, rows in rows_of_kind.items():
+        grader, texts = grader_of(kind), [completions.text[i] for i in rows]
+        references = [by_id[completions.example_ids[i]] for i in rows]
+        if sandbox is not None and grader.run is not None:
+            grades = grader.run(texts, references, sandbox, limits or Limits())
         else:
-            grades = [grader(text, example) for text, example in zip(texts, of_each, strict=True)]
-        graded |= dict(zip(here, grades, strict=True))
-    in_order = [graded[i] for i in range(len(completions.text))]
+            grades = [grader(text, example) for text, example in zip(texts, references, strict=True)]
+        by_row |= dict(zip(rows, grades, strict=True))
+    in_order = [by_row[i] for i in range(len(completions.text))]
     return Grades(
         completions.example_ids,
         completions.draw,
-        tuple(one.answer for one in in_order),
-        np.array([one.correct for one in in_order], dtype=bool),
-        tuple(_note(one) for one in in_order),
+        tuple(each.answer for each in in_order),
+        np.array([each.correct for each in in_order], dtype=bool),
+        tuple(_note(each) for each in in_order),
     )
 
 
@@ -89,7 +89,7 @@ def graded(completions: Completions, examples: Sequence[Example]) -> Samples:
     return Samples(**columns, answer=grades.answer, correct=grades.correct)
 
 
-def _note(one: Grade) -> str:
-    """The reason, after the status where that says more than `correct` does."""
-    says_more = one.status not in ("right", "wrong")
-    return ": ".join(part for part in (one.status if says_more else "", one.reason) if part)
+def _note(each: Grade) -> str:
+    """The reason, preceded by the status unless it is `right` or `wrong`."""
+    status = "" if each.status in ("right", "wrong") else each.status
+    return ": ".join(part for part in (status, each.reason) if part)

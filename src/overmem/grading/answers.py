@@ -1,9 +1,9 @@
-r"""Answers: read the final value out of a text, and say whether it is right. Text is data: it is never executed.
+r"""Answers: extracting the final answer from a text, and comparing it with the reference. Text is never executed.
 
-Three kinds of answer: `math` (numbers and expressions, equal when they have the same value), `choice` (a letter) and
+Three kinds of answer: `math` (numbers and expressions, equal if they have the same value), `choice` (a letter) and
 `exact` (the same words). A text marks its answer with `####`, `\boxed{}`, `<answer>` or "the answer is". The last
-mark counts, because worked solutions restate, and words only where there is no other mark. Whatever a model writes,
-these functions return; they never raise.
+mark counts, because worked solutions restate their answer; "the answer is" counts only without any other mark. These
+functions return for any text; they never raise.
 """
 
 import re
@@ -38,77 +38,84 @@ _BETWEEN_IDENTITIES = re.compile(r"[,;\n]|\.\s|\band\b|\(\d+\)|\b\d+[.)]", re.I)
 @dataclass(frozen=True)
 class _Kind:
     read: Callable[[str], str]
-    """The answer in what follows a mark; empty if there is none."""
-    whole: Callable[[str], str]
-    """The answer where the mark says where it ends (`\\boxed{...}`)."""
+    """The answer in the text after a mark; empty if there is none."""
+    bounded: Callable[[str], str]
+    """The answer in a mark that has an end (`\\boxed{...}`)."""
     unmarked: Callable[[str], str]
     """The answer of a text without a mark; empty if there is none."""
     same: Callable[[str, str], bool]
-    """Whether two texts are the same answer at first sight, cheaply."""
+    """A cheap test whether two answers are the same."""
     equal: Callable[[str, str], bool]
+    """Whether two answers are equal."""
 
 
 def answer_in(text: str, kind: str = "math", *, after: str = "") -> str:
-    """The final answer that `text` gives, or the empty string where it gives none.
+    """The final answer in `text`; empty if there is none.
 
-    A text without a mark is read leniently: its last number, its last letter in brackets, its last line. What follows
-    the beginning of a next question (a base model that goes on writing) is left out.
+    Without a mark it is the last number, the last letter in brackets, or the last line. Text from the start of a next
+    question (written by a base model that does not stop) is ignored.
 
     Args:
-        text: A worked solution or a completion; anything.
-        kind: `math`, `choice` or `exact`; that of any other grader is read as `exact`.
-        after: A mark of the data's own, tried before the usual ones.
+        text: a worked solution or a completion; any text.
+        kind: `math`, `choice` or `exact`; any other is read like `exact`.
+        after: a mark that is specific to the data, tried before the usual ones.
     """
     rules = _rules(kind)
     return marked_answer(text, kind, after=after) or rules.unmarked(_first_reply(text)).strip()
 
 
 def marked_answer(text: str, kind: str = "math", *, after: str = "") -> str:
-    """The answer after the last mark in `text`, or the empty string where no mark is followed by an answer."""
+    """The answer after the last mark in `text`; empty if no mark is followed by an answer."""
     rules = _rules(kind)
     text = _first_reply(text)
     if after and after in text:
         tail = _MARK.split(text.rpartition(after)[2], maxsplit=1)[0]
-        if found := rules.read(tail).strip():
-            return found
-    for tail, bounded in _tails(text):
-        if found := (rules.whole if bounded else rules.read)(tail).strip():
-            return found
+        if answer := rules.read(tail).strip():
+            return answer
+    for tail, is_bounded in _tails(text):
+        if answer := (rules.bounded if is_bounded else rules.read)(tail).strip():
+            return answer
     return ""
 
 
-def is_correct(given: str, gold: str, kind: str = "math", *, after: str = "") -> bool:
-    r"""Whether `given`, an answer or a whole text that contains one, is the answer `gold`.
+def is_correct(text: str, gold: str, kind: str = "math", *, after: str = "") -> bool:
+    r"""Whether `text`, an answer or a text that contains one, gives the answer `gold`.
 
     >>> is_correct("She sold 48+24 = 72 clips.", "72"), is_correct(r"\frac{1}{2}", "0.5"), is_correct("", "0")
     (True, True, False)
+
+    Args:
+        text: an answer or a completion.
+        gold: the reference answer.
+        kind: `math`, `choice` or `exact`; any other is read like `exact`.
+        after: a mark that is specific to the data, tried before the usual ones.
     """
     rules = _rules(kind)
-    if not given.strip() or not gold.strip():
+    if not text.strip() or not gold.strip():
         return False
-    if rules.same(given, gold) and not _MARK.search(given):
+    if rules.same(text, gold) and not _MARK.search(text):
         return True
-    read = answer_in(given, kind, after=after)
-    claim = unicodedata.normalize("NFKC", claim_in(given, kind, after=after))
+    answer = answer_in(text, kind, after=after)
+    claim = unicodedata.normalize("NFKC", claim_in(text, kind, after=after))
     if kind == "math" and is_hedged(claim) and not is_hedged(gold):
         return False
-    if kind == "choice" and is_no_choice(claim, read):
+    if kind == "choice" and is_no_choice(claim, answer):
         return False
-    if kind == "math" and (ours := values(claim)) and (theirs := values(gold)):
-        return mathematics.agree(ours, theirs)
-    return bool(read) and rules.equal(read, gold)
+    if kind == "math" and (claimed := values(claim)) and (expected := values(gold)):
+        return mathematics.agree(claimed, expected)
+    return bool(answer) and rules.equal(answer, gold)
 
 
 def claim_in(text: str, kind: str = "math", *, after: str = "") -> str:
-    """The sentence that gives the answer, as it is written: after the last mark, else the last one that holds any."""
+    """The sentence that gives the answer, unchanged: after the last mark, or else the last one with any content."""
     reply = _first_reply(text)
     if after and after in reply:
         return _MARK.split(reply.rpartition(after)[2], maxsplit=1)[0].strip().partition("\n")[0]
-    for tail, bounded in _tails(reply):
-        if (_rules(kind).whole if bounded else _rules(kind).read)(tail).strip():
+    for tail, is_bounded in _tails(reply):
+        if (_rules(kind).bounded if is_bounded else _rules(kind).read)(tail).strip():
             return _sentence(tail)
-    holds = r"\d" if kind == "math" else r"\S"
-    lines = [line for line in re.split(r"\n|(?<=[.!?])\s+|(?<=[。！？])", reply) if re.search(holds, line)]
+    content = r"\d" if kind == "math" else r"\S"
+    lines = [line for line in re.split(r"\n|(?<=[.!?])\s+|(?<=[。！？])", reply) if re.search(content, line)]
     return lines[-1].strip() if lines else reply.strip()[:200]
 
 
@@ -117,15 +124,15 @@ def _sentence(tail: str) -> str:
 
 
 def math(text: str, example: Example) -> Grade:
-    """Numbers and expressions, right when they have the value of the reference answer.
+    """Numbers and expressions, right if they have the value of the reference answer.
 
-    Source: math-verify, https://github.com/huggingface/Math-Verify, for all that is no plain number.
+    Source: math-verify, https://github.com/huggingface/Math-Verify, for everything but plain numbers.
     """
     return _grade(text, example, "math")
 
 
 def choice(text: str, example: Example) -> Grade:
-    """A letter, right when it is that of the reference answer.
+    """A letter, right if it is that of the reference answer.
 
     Source: this package.
     """
@@ -133,7 +140,7 @@ def choice(text: str, example: Example) -> Grade:
 
 
 def exact(text: str, example: Example) -> Grade:
-    """Words, right when they are those of the reference answer but for case, spaces, quotes and a final stop.
+    """Words, right if they are those of the reference answer, ignoring case, spaces, quotes and a final period.
 
     Source: this package.
     """
@@ -142,14 +149,14 @@ def exact(text: str, example: Example) -> Grade:
 
 def _grade(text: str, example: Example, kind: str) -> Grade:
     if is_correct(text, example.answer, kind):
-        return Grade("right", _KINDS[kind].whole(example.answer).strip() or example.answer)
+        return Grade("right", _KINDS[kind].bounded(example.answer).strip() or example.answer)
     return Grade("wrong", answer_in(text, kind))
 
 
 def normalised(text: str) -> str:
-    """`text` without differences that do not matter to `exact`: case, white space, quotes, final stop, list order.
+    """`text` normalized for `exact`: case, whitespace, quotes, final period and order of lists.
 
-    Only a list of identities ("Zoey is a knight, and Ethan is a knave", or numbered lines) loses its order.
+    Only lists of identities are sorted ("Zoey is a knight, and Ethan is a knave", or numbered lines).
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
     parts = [" ".join(part.split()).strip(" .*") for part in _BETWEEN_IDENTITIES.split(folded)]
@@ -160,22 +167,22 @@ def normalised(text: str) -> str:
 
 
 def _rules(kind: str) -> _Kind:
-    return _KINDS.get(kind, _KINDS["exact"])  # any other grader reads completions itself, and solutions are text to it
+    return _KINDS.get(kind, _KINDS["exact"])  # other graders read completions themselves
 
 
 def _first_reply(text: str) -> str:
-    """`text` up to where it begins to ask a question of its own."""
-    again = _NEXT_QUESTION.search(text.lstrip())
-    return text.lstrip()[: again.start()] if again else text
+    """`text` up to the start of a further question."""
+    further = _NEXT_QUESTION.search(text.lstrip())
+    return text.lstrip()[: further.start()] if further else text
 
 
 def _tails(text: str) -> Iterator[tuple[str, bool]]:
-    """What follows each mark and whether the mark bounds it, the last mark first."""
+    """The text after each mark and whether the mark has an end, the last mark first."""
     marks = list(_MARK.finditer(text))
     ends = [*(mark.start() for mark in marks[1:]), len(text)]
-    found = list(zip(marks, ends, strict=False))[::-1]
-    # Words come last: "we may check our answer: ..." follows many a box.
-    for mark, end in sorted(found, key=lambda one: bool(one[0]["say"])):
+    reverse = list(zip(marks, ends, strict=False))[::-1]
+    # Phrases come after all other marks: a box is often followed by "we may check our answer: ...".
+    for mark, end in sorted(reverse, key=lambda pair: bool(pair[0]["say"])):
         tail = re.sub(r"^[*_]+", "", text[mark.end() : end])  # "**Answer:**"
         if mark["box"]:
             yield (_balanced(text[mark.end() :]) if mark[0].endswith("{") else _bare_box(tail)), True
@@ -189,7 +196,7 @@ def _tails(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _balanced(tail: str) -> str:
-    """`tail` up to the brace that closes the one before it; empty if none does."""
+    """`tail` up to the brace that closes the one before it; empty if there is none."""
     depth = 1
     for position, character in enumerate(tail):
         depth += (character == "{") - (character == "}")
@@ -199,7 +206,7 @@ def _balanced(tail: str) -> str:
 
 
 def _bare_box(tail: str) -> str:
-    r"""What a box without braces holds: `\boxed 42`."""
+    r"""The content of a box without braces: `\boxed 42`."""
     match = _BARE_BOX.match(tail)
     return match[0] if match else ""
 
@@ -213,8 +220,8 @@ def _read_choice(tail: str) -> str:
     line = re.sub(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}", r"\1", tail.strip().partition("\n")[0])
     if lone := _LONE_LETTER.fullmatch(line):
         return lone[1].upper()
-    found = _LETTER.search(line)
-    return (found[1] or found[2]).upper() if found else ""
+    match = _LETTER.search(line)
+    return (match[1] or match[2]).upper() if match else ""
 
 
 def _unmarked_choice(text: str) -> str:
@@ -224,7 +231,7 @@ def _unmarked_choice(text: str) -> str:
     if chosen := _CHOSEN.findall(text):
         return str(chosen[-1][0] or chosen[-1][1])
     bracketed: list[str] = re.findall(r"\(([A-Ja-j])\)", text)
-    # A lone "A" or "I" in prose is a word; at the beginning of a line with a stop or a bracket it is a choice.
+    # "A" and "I" in prose are words; at the start of a line, before a period or bracket, they are choices.
     listed: list[str] = bracketed or re.findall(r"^\s*\**([A-J])[.):]", text, re.M) or re.findall(r"\b([B-HJ])\b", text)
     return listed[-1].upper() if listed else ""
 
@@ -239,17 +246,17 @@ def _unmarked_exact(text: str) -> str:
     return _read_exact(lines[-1]) if lines else ""
 
 
-def _same_letter(given: str, gold: str) -> bool:
-    ours, theirs = _LONE_LETTER.fullmatch(given), _LONE_LETTER.fullmatch(gold)
-    return bool(ours and theirs) and given.strip("*()[].: \n").upper() == gold.strip("*()[].: \n").upper()
+def _same_letter(answer: str, gold: str) -> bool:
+    are_letters = _LONE_LETTER.fullmatch(answer) and _LONE_LETTER.fullmatch(gold)
+    return bool(are_letters) and answer.strip("*()[].: \n").upper() == gold.strip("*()[].: \n").upper()
 
 
-def _same_words(given: str, gold: str) -> bool:
-    """The same words; a label ("answer1", "yes") may be followed by what it stands for."""
-    ours, theirs = normalised(given), normalised(gold)
-    if re.fullmatch(r"[a-z]+\d+|yes|no|true|false|是|否|对|错", theirs):
-        ours = re.split(r"[:：,，.;。(（]|\s+because\b|\s+-\s", ours)[0].strip()
-    return ours == theirs or re.sub(r"^(?:the|an?) ", "", ours) == re.sub(r"^(?:the|an?) ", "", theirs)
+def _same_words(answer: str, gold: str) -> bool:
+    """Whether the words are the same; a label ("answer1", "yes") may be followed by an explanation."""
+    words, expected = normalised(answer), normalised(gold)
+    if re.fullmatch(r"[a-z]+\d+|yes|no|true|false|是|否|对|错", expected):
+        words = re.split(r"[:：,，.;。(（]|\s+because\b|\s+-\s", words)[0].strip()
+    return words == expected or re.sub(r"^(?:the|an?) ", "", words) == re.sub(r"^(?:the|an?) ", "", expected)
 
 
 _KINDS: dict[str, _Kind] = {

@@ -1,8 +1,8 @@
-"""Grades programs by running their tests, behind a wall and only where that was asked for.
+"""Grades programs by running their tests in a sandbox, with --run-code only.
 
-An example of kind `code` carries its tests as its answer: statements that run after the program. The program of a
-completion is its first fenced block of Python; or its longest beginning that parses; or, where the question is the
-beginning of a function (HumanEval), question and completion together.
+The answer of an example of kind `code` is its tests: statements that run after the program. The program of a completion
+is its first fenced block of Python, or its longest prefix that parses; or, if the question is the start of a function
+(HumanEval), the question followed by the completion.
 """
 
 import ast
@@ -10,39 +10,39 @@ import re
 from collections.abc import Sequence
 
 from overmem.grading.grade import Grade
-from overmem.grading.walls.program import Limits, Outcome, Program, Wall
-from overmem.grading.walls.selection import run_programs
+from overmem.grading.sandboxes.program import Limits, Outcome, Program, Sandbox
+from overmem.grading.sandboxes.selection import run_programs
 from overmem.records import Example
 
 NOT_RUN = "programs are run with --run-code only"
 _FENCE = re.compile(r"```[ \t]*(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.S | re.I)
 _MOST_LINES = 400
-"""Lines of a completion that are tried as a program."""
+"""Lines of a completion that are considered."""
 
 
 def not_run(text: str, example: Example) -> Grade:
-    """No grade: a program that a model wrote is not run unless somebody asks for it.
+    """No grade: a model's program is run with --run-code only.
 
     Source: Chen et al. 2021, https://arxiv.org/abs/2107.03374 (tests decide whether a program is right).
     """
     return Grade("refused", reason=NOT_RUN)
 
 
-def grade_programs(texts: Sequence[str], examples: Sequence[Example], wall: Wall, limits: Limits) -> list[Grade]:
-    """The grade of every completion, in their order, several at once.
+def grade_programs(texts: Sequence[str], examples: Sequence[Example], sandbox: Sandbox, limits: Limits) -> list[Grade]:
+    """The grade of every completion, in the same order; programs run in parallel.
 
     Args:
-        texts: completions.
-        examples: of each, the example with its question and its tests.
-        wall: one that was seen to deny.
-        limits: of each program.
+        texts: the completions.
+        examples: the example of each completion, with its question and tests.
+        sandbox: a sandbox that passed its check.
+        limits: limits of each program.
     """
     programs = [Program(program_in(t, e.question), e.answer) for t, e in zip(texts, examples, strict=True)]
-    return [_grade(p, o) for p, o in zip(programs, run_programs(programs, wall, limits), strict=True)]
+    return [_grade(p, o) for p, o in zip(programs, run_programs(programs, sandbox, limits), strict=True)]
 
 
 def program_in(text: str, question: str) -> str:
-    r"""The program that a completion gives.
+    r"""The program in a completion.
 
     >>> program_in("Here it is:\n```python\ndef f():\n    return 1\n```\nDone.", "Write f.")
     'def f():\n    return 1\n'
@@ -51,20 +51,20 @@ def program_in(text: str, question: str) -> str:
     """
     fenced = _FENCE.search(text)
     body = fenced[1] if fenced else text
-    begun = _functions(f"{question.rstrip()}\n    pass\n")
-    if begun and not begun & _functions(_parsing_part("", body)):
-        return _parsing_part(question if question.endswith("\n") else f"{question}\n", body)
-    return _parsing_part("", body)
+    headers = _functions(f"{question.rstrip()}\n    pass\n")
+    if headers and not headers & _functions(_longest_parsing("", body)):
+        return _longest_parsing(question if question.endswith("\n") else f"{question}\n", body)
+    return _longest_parsing("", body)
 
 
-def _parsing_part(beginning: str, text: str) -> str:
-    """`beginning` with as many lines of `text` as parse; with all of them where none do, so that the error is shown."""
+def _longest_parsing(prefix: str, text: str) -> str:
+    """`prefix` and as many lines of `text` as parse; all of them if none do, so that the error is reported."""
     lines = text.splitlines(keepends=True)[:_MOST_LINES]
     for count in range(len(lines), 0, -1):
-        program = beginning + "".join(lines[:count])
+        program = prefix + "".join(lines[:count])
         if _tree(program) is not None:
             return f"{program.rstrip()}\n"
-    return beginning + text
+    return prefix + text
 
 
 def _functions(source: str) -> set[str]:
@@ -80,7 +80,7 @@ def _tree(source: str) -> ast.Module | None:
 
 
 def _grade(program: Program, outcome: Outcome) -> Grade:
-    """The program itself is the answer, without its layout: equal programs of one question are written alike."""
+    """The grade of an outcome. The answer is the program without its layout, so that equal programs are equal text."""
     tree = _tree(program.source)
-    written = program.source if tree is None else ast.unparse(tree)
-    return Grade(outcome.status, answer=written, reason=outcome.detail if outcome.status != "right" else "")
+    text = program.source if tree is None else ast.unparse(tree)
+    return Grade(outcome.status, answer=text, reason=outcome.detail if outcome.status != "right" else "")

@@ -1,4 +1,4 @@
-"""What a grader returns, and what a grader is."""
+"""The records of a grade and of a grader."""
 
 import hashlib
 import inspect
@@ -6,24 +6,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
-from overmem.grading.walls.program import Limits, Wall
+from overmem.grading.sandboxes.program import Limits, Sandbox
 from overmem.records import Example
 
 Status: TypeAlias = Literal["right", "wrong", "error", "timeout", "refused"]
-"""`error` and `timeout` are programs that failed or did not end; `refused` is a completion that was not graded."""
+"""`error` and `timeout`: a program failed or did not end. `refused`: a completion was not graded."""
 STATUSES: Final[tuple[str, ...]] = get_args(Status)
 
 
 @dataclass(frozen=True)
 class Grade:
-    """One completion, graded."""
+    """The grade of one completion."""
 
     status: Status
     answer: str = ""
-    """The answer read from the text, empty if there is none. Equal answers of one question are written alike as far as
-    the grader can tell; a right one is written as the reference answer is."""
+    """The answer in the text, empty if there is none. The grader normalizes equal answers to the same text where it
+    can; a right one to that of the reference answer."""
     reason: str = ""
-    """Why it is not right, where there is more to say than that the answer differs."""
+    """Why it is not right, unless the answer simply differs."""
 
     @property
     def correct(self) -> bool:
@@ -36,13 +36,13 @@ class Grader:
     """A function that grades one completion, and the version of what it does."""
 
     grade: Callable[[str, Example], Grade]
-    """(text of the completion, the example with its reference answer) -> Grade. It never raises on any text."""
+    """(completion, example with the reference answer) -> Grade. It must not raise for any text."""
     version: str
-    """Changed whenever some text may be graded otherwise: every completion is then graded again."""
+    """To be changed with the grader: all completions are then graded again."""
 
-    run: Callable[[Sequence[str], Sequence[Example], Wall, Limits], list[Grade]] | None = None
-    """For a grader that runs what a completion gives as a program: grades of many completions, behind a wall. `grade`
-    is what it says where nothing may be run."""
+    run: Callable[[Sequence[str], Sequence[Example], Sandbox, Limits], list[Grade]] | None = None
+    """For a grader that runs programs: the grades of many completions, in a sandbox. `grade` is then used if programs
+    must not be run."""
 
     def __call__(self, text: str, example: Example) -> Grade:
         """The grade of one completion."""
@@ -50,7 +50,7 @@ class Grader:
 
 
 def grader_from(function: Callable[[str, Example], Grade]) -> Grader:
-    """A function of one's own as a grader: its version is its attribute `version`, else a hash of its source file."""
+    """A user's function as a grader. Its version is its attribute `version`, or a hash of its source file."""
     version = getattr(function, "version", None)
     if version is None:
         try:

@@ -1,4 +1,4 @@
-r"""Claims that name a number or a letter without giving it as the answer: "not 42", "42 or 43", "at least 42"."""
+r"""Hedged claims name a number or letter without giving it as the answer: "not 42", "42 or 43", "at least 42"."""
 
 import re
 
@@ -26,13 +26,13 @@ _CONTRAST = re.compile(r"\s*[,，(;]?\s*(?:\b(?:and )?not\b|\brather than\b|\bin
 
 
 def without_contrast(claim: str) -> str:
-    """The claim without what it contrasts its answer with: "42, not 43" is "42"."""
+    """The claim without the alternative that it rejects: "42, not 43" becomes "42"."""
     head = _CONTRAST.split(claim, maxsplit=1)[0]
     return head if re.search(r"\d|(?<![A-Za-z])[A-J](?![A-Za-z'])", head) else claim
 
 
 def is_hedged(claim: str) -> bool:
-    """Whether the claim bounds, denies or offers a choice of numbers instead of giving one."""
+    """Whether the claim bounds a number, rejects it, or offers several, instead of giving one."""
     claim = without_contrast(claim)
     return bool(_BEFORE.search(claim) or _RANGE.search(claim))
 
@@ -52,7 +52,7 @@ _NO_LETTER = re.compile(
 
 
 def is_no_choice(claim: str, letter: str) -> bool:
-    """Whether the claim denies the letter that was read from it, or names two of them."""
+    """Whether the claim rejects the letter that was read from it, or names two letters."""
     claim = without_contrast(claim)
     denied = [first or second for first, second in _NO_LETTER.findall(claim)]
     return bool(_TWO_LETTERS.search(claim)) or any(letter in part for part in denied)

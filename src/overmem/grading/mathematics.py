@@ -1,7 +1,7 @@
-"""Mathematical answers: read one from a line, and decide whether two have the same value.
+"""Mathematical answers: extracting one from a line, and deciding whether two have the same value.
 
-Plain numbers are compared here, exactly. Anything else goes to math-verify (which imports SymPy, slowly, so only when
-it is needed), after a look at whether evaluating it could take for ever.
+Plain numbers are compared here, exactly. Anything else goes to math-verify (imported only when needed, because it
+imports SymPy, which is slow), unless evaluating it might not terminate.
 """
 
 import logging
@@ -32,8 +32,8 @@ _WRAPPED = re.compile(r"^\s*\\(?:text|mbox|mathrm|textbf)\s*\{([^{}]*)\}\s*$")
 _NAMED = re.compile(r"^\s*[a-zA-Z]\w?\s*=\s*(?=[^=]+$)")
 _DELIMITED = re.compile(r"\$\$(.+?)\$\$|\$([^$]*[\\^_={}][^$]*|[^$\s]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.S)
 _SENTENCE_END = re.compile(r"[.!?;](?=\s|$)|\n")
-# What makes evaluation explode: an exponent of five digits, a power in a power, big factorials, binomials, long sums.
-_WILD = re.compile(
+# Too expensive to evaluate: five-digit exponents, powers of powers, large factorials, binomials, sums, long numbers.
+_EXPENSIVE = re.compile(
     r"(?:\^|\*\*)\s*[({]*\s*-?[\d,.]{5,}|(?:\^|\*\*)[^+\-=]{0,40}?(?:\^|\*\*)|\d{4,}\s*\)*!|!\s*\)*!"
     r"|\\(?:sum|prod|int|lim|iint|binom|[dt]binom|Gamma)|\\?(?:choose|factorial)|\d{60,}"
 )
@@ -41,7 +41,7 @@ _LONGEST = 300
 
 
 def read(tail: str) -> str:
-    """The mathematical answer at the beginning of `tail`; a plain number comes without commas, signs and units."""
+    """The mathematical answer at the start of `tail`; a plain number without separators, symbols and units."""
     tail = tail.strip()[:1000]
     if delimited := _DELIMITED.match(tail.lstrip("*: ")):
         inside = next(group for group in delimited.groups() if group is not None)
@@ -55,23 +55,23 @@ def read(tail: str) -> str:
         return line
     if "=" in line and not _VARIABLE.search(line) and number(last := line.rpartition("=")[2]) is not None:
         return canonical(last)
-    if _words(line) and (found := _IN_PROSE.search(line)):
-        return canonical(found[0])
+    if _words(line) and (match := _IN_PROSE.search(line)):
+        return canonical(match[0])
     return line if len(line) <= _LONGEST and len(_words(line)) <= 3 else ""
 
 
 def last_value(text: str) -> str:
-    """The last number of a text that marks no answer; a lone expression is its own answer."""
+    """The last number of a text without a marked answer; if the text is a single expression, that expression."""
     text = text.strip()
     if "\n" not in text and len(text) <= 100 and (number(text) is not None or not _words(text)):
         return read(text)
-    found: list[str] = _IN_PROSE.findall(text)
-    return canonical(found[-1]) if found else ""
+    numbers: list[str] = _IN_PROSE.findall(text)
+    return canonical(numbers[-1]) if numbers else ""
 
 
 @lru_cache(maxsize=65536)
 def number(text: str) -> Fraction | None:
-    """The value of a plain number or fraction, units and currency aside; None where `text` is anything else.
+    """The value of a plain number or fraction, ignoring units and currency; None if `text` is anything else.
 
     >>> number("$1,234.50"), number("50%"), number("3/4 of a mile"), number("two")
     (Fraction(2469, 2), Fraction(50, 1), Fraction(3, 4), None)
@@ -95,7 +95,7 @@ def number(text: str) -> Fraction | None:
 
 
 def canonical(text: str) -> str:
-    """A plain number without decoration and trailing zeros, so that equal votes count together; other text as it is."""
+    """A plain number without symbols and trailing zeros, so that equal answers are equal text; other text unchanged."""
     if number(text) is None:
         return text
     cleaned = _cleaned(text)
@@ -107,48 +107,50 @@ def canonical(text: str) -> str:
     return re.sub(r"^(-?)0+(?=\d)", r"\1", shown) or "0"
 
 
-def equal(given: str, gold: str) -> bool:
+def equal(answer: str, gold: str) -> bool:
     """Whether two answers have the same value.
 
-    Integers exactly; other plain numbers to one part in 10^9, which is what floating point loses. Expressions by
-    math-verify. One that is too wild to evaluate is equal only to the same text.
+    Integers are compared exactly, other plain numbers to a relative 1e-9 (rounding of floating point), expressions by
+    math-verify. An expression that is too expensive to evaluate is equal only to the same text.
     """
-    if (values(given) or number(given) is not None) and (values(gold) or number(gold) is not None):
-        return same(given, gold)
-    return same(given, gold) or _verified(given.strip(), gold.strip())
+    if (values(answer) or number(answer) is not None) and (values(gold) or number(gold) is not None):
+        return same(answer, gold)
+    return same(answer, gold) or _verified(answer.strip(), gold.strip())
 
 
-def agree(given: Sequence[Fraction], gold: Sequence[Fraction]) -> bool:
-    """Whether one of the values that either text may mean is the other's: integers exactly, others to 1e-9."""
+def agree(values: Sequence[Fraction], gold_values: Sequence[Fraction]) -> bool:
+    """Whether any of the values that one text may mean equals any of the other's: integers exactly, others to 1e-9."""
     return any(
-        a == b if a.denominator == b.denominator == 1 else abs(a - b) <= abs(b) / 10**9 for a in given for b in gold
+        a == b if a.denominator == b.denominator == 1 else abs(a - b) <= abs(b) / 10**9
+        for a in values
+        for b in gold_values
     )
 
 
-def same(given: str, gold: str) -> bool:
-    """Whether two answers are plain numbers of the same value, or the same text but for spaces and delimiters."""
-    if (ours := values(given)) and (theirs := values(gold)):
-        return agree(ours, theirs)
-    left, right = number(given), number(gold)
+def same(answer: str, gold: str) -> bool:
+    """Whether two answers are plain numbers of the same value, or the same text up to spaces and delimiters."""
+    if (meant := values(answer)) and (expected := values(gold)):
+        return agree(meant, expected)
+    left, right = number(answer), number(gold)
     if left is None or right is None:
-        return _bare(given) == _bare(gold) != ""
+        return _bare(answer) == _bare(gold) != ""
     return agree([left], [right])
 
 
 @lru_cache(maxsize=65536)
-def _verified(given: str, gold: str) -> bool:
-    """What math-verify says; False without asking it where it could not answer in time."""
-    if max(len(given), len(gold)) > _LONGEST or _WILD.search(given) or _WILD.search(gold):
+def _verified(answer: str, gold: str) -> bool:
+    """Whether math-verify finds the two equal; False without calling it if it might not terminate."""
+    if max(len(answer), len(gold)) > _LONGEST or _EXPENSIVE.search(answer) or _EXPENSIVE.search(gold):
         return False
-    if not re.search(r"[\d\\a-zA-Z]", given) or (re.search(r"\d", gold) and len(_words(given)) > 3):
+    if not re.search(r"[\d\\a-zA-Z]", answer) or (re.search(r"\d", gold) and len(_words(answer)) > 3):
         return False
-    # math-verify's time limit is a signal, which only the main thread can take.
+    # math-verify's time limit uses a signal, which works in the main thread only.
     seconds = 3 if threading.current_thread() is threading.main_thread() else None
     verify = _math_verify()
     try:
-        parsed = [verify.parse(f"${_unwrapped(text)}$", parsing_timeout=seconds) for text in (gold, given)]
+        parsed = [verify.parse(f"${_unwrapped(text)}$", parsing_timeout=seconds) for text in (gold, answer)]
         return bool(all(parsed) and verify.verify(*parsed, timeout_seconds=seconds))
-    except Exception:  # any failure of a parser on a model's text means: not shown to be equal
+    except Exception:  # parsers fail in any way on a model's text
         return False
 
 
@@ -157,12 +159,12 @@ def _math_verify() -> Any:
     import math_verify  # type: ignore[import-untyped]
 
     for name in ("math_verify.parser", "math_verify.grader", "math_verify.utils"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # it warns at every time limit, and when it has none
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # it warns with and without a time limit
     return math_verify
 
 
 def _words(text: str) -> list[str]:
-    r"""The words of prose in `text`; LaTeX commands and what stands in \text{} are none."""
+    r"""The words of prose in `text`, without LaTeX commands and \text{...}."""
     return _WORD.findall(_TEXT.sub("", text))
 
 
@@ -176,19 +178,11 @@ def _ascii(digits: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """Text without spaces, delimiters and LaTeX wrappers that carry no meaning."""
+    """Text without spaces, delimiters and LaTeX wrappers."""
     text = re.sub(r"\\(?:text|mbox|mathrm|textbf)\s*\{([^{}]*)\}", r"\1", text)
-    return (
-        re.sub(
-            r"\s",
-            "",
-            re.sub(
-                r"(?<=\d)\s+(?=\d)", "|", _DECORATION.sub("", text).replace("dfrac", "frac").replace("tfrac", "frac")
-            ),
-        )
-        .rstrip(".")
-        .casefold()
-    )
+    text = _DECORATION.sub("", text).replace("dfrac", "frac").replace("tfrac", "frac")
+    text = re.sub(r"(?<=\d)\s+(?=\d)", "|", text)
+    return re.sub(r"\s", "", text).rstrip(".").casefold()
 
 
 def _unwrapped(text: str) -> str:

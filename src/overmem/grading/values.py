@@ -1,4 +1,4 @@
-"""Everyday numbers in their usual spellings: currency, percent, mixed numbers, words, scientific, Chinese numerals."""
+"""Numbers in their usual spellings: currency, percent, mixed numbers, words, scientific notation, Chinese numerals."""
 
 import re
 import unicodedata
@@ -79,9 +79,9 @@ _HAN_SCALES = {"十": 10, "百": 100, "千": 1000}
 
 @lru_cache(maxsize=65536)
 def values(text: str) -> tuple[Fraction, ...]:
-    """What a number written in any usual way may mean; empty if it is no number.
+    """The values that a number in any usual spelling may have; empty if it is not a number.
 
-    A percentage means two things, the number and its hundredth, because reference answers are written either way.
+    A percentage has two, the number and a hundredth of it, because reference answers use either.
 
     >>> values("2 1/2 hours"), values("30%"), values("百分之三十"), values("forty-two")
     ((Fraction(5, 2),), (Fraction(30, 1), Fraction(3, 10)), (Fraction(30, 1), Fraction(3, 10)), (Fraction(42, 1),))
@@ -89,11 +89,11 @@ def values(text: str) -> tuple[Fraction, ...]:
     if len(text) > 120:
         return ()
     text = _WRAPPED.sub(r"\1", text)
-    for character, written in _VULGAR.items():
-        text = text.replace(character, f" {written}")
-    raised = re.sub(r"10([⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)", lambda m: f"10^{m[1].translate(_SUPERSCRIPTS)}", text)
-    raised = raised.replace("²", "^2").replace("³", "^3")
-    cleaned = _SPACING.sub("", unicodedata.normalize("NFKC", raised).translate(_SIGNS)).strip().rstrip(" .。,")
+    for character, fraction in _VULGAR.items():
+        text = text.replace(character, f" {fraction}")
+    text = re.sub(r"10([⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)", lambda m: f"10^{m[1].translate(_SUPERSCRIPTS)}", text)
+    text = text.replace("²", "^2").replace("³", "^3")
+    cleaned = _SPACING.sub("", unicodedata.normalize("NFKC", text).translate(_SIGNS)).strip().rstrip(" .。,")
     while (shorter := _LEADING.sub("", cleaned.strip("$ "))) != cleaned:
         cleaned = shorter
     cleaned = _CURRENCY.sub("", cleaned).strip()
@@ -101,14 +101,14 @@ def values(text: str) -> tuple[Fraction, ...]:
     if match := re.match(r"(?:-|负|minus |negative )\s*", cleaned, re.I):
         sign, cleaned = -1, cleaned[match.end() :]
     cleaned = re.sub(r"^\+\s*", "", cleaned)
-    hundredths = bool(_PERCENT.search(cleaned)) or cleaned.startswith("百分之")
+    is_percentage = bool(_PERCENT.search(cleaned)) or cleaned.startswith("百分之")
     cleaned = _PERCENT.sub("", cleaned).removeprefix("百分之")
     value = _value(cleaned)
-    if value is None and not hundredths and (unit := _UNIT.search(cleaned)) and unit.start():
+    if value is None and not is_percentage and (unit := _UNIT.search(cleaned)) and unit.start():
         value = _value(_CURRENCY.sub("", cleaned[: unit.start()]).strip())
     if value is None:
         return ()
-    return (sign * value, sign * value / 100) if hundredths else (sign * value,)
+    return (sign * value, sign * value / 100) if is_percentage else (sign * value,)
 
 
 def _value(text: str) -> Fraction | None:
@@ -140,8 +140,8 @@ def _english(text: str) -> Fraction | None:
         bottom = _PARTS[words[-1].rstrip("s").replace("halve", "half")]
         whole, _, top = " ".join(words[:-1]).rpartition(" and ")
         parts = [_english(part) if part not in ("a", "an") else Fraction(1) for part in (whole, top) if part]
-        known = [part for part in parts if part is not None]
-        return sum(known[:-1], Fraction(0)) + known[-1] / bottom if len(known) == len(parts) else None
+        parsed = [part for part in parts if part is not None]
+        return sum(parsed[:-1], Fraction(0)) + parsed[-1] / bottom if len(parsed) == len(parts) else None
     total, group = 0, 0
     for word in [w for w in words if w != "and"]:
         if word in _ONES:

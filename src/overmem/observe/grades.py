@@ -1,4 +1,4 @@
-"""Grading as a stage of its own: every completion whose grades are not current is graded, without a model."""
+"""The grading stage: grades every completion without current grades. No model is loaded."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from overmem import store
 from overmem.errors import BadRequest
 from overmem.grading import GRADERS, grade, grader_of, graders_of
-from overmem.grading.walls import WALLS, Wall, choose_wall
+from overmem.grading.sandboxes import SANDBOXES, Sandbox, choose_sandbox
 from overmem.records import Example
 from overmem.store.files import frame_note
 from overmem.store.imported import origin_of
@@ -26,15 +26,15 @@ def update_grades(
     Args:
         run: the run.
         checkpoints: names of the checkpoints.
-        requests: split -> hash of the request that its completions must have been made for.
-        trusted: graders "module:function" that the user asked for. Others that the run's files name are code of
-            whoever wrote them, and are not imported.
+        requests: split -> hash of the request for which its completions must have been made.
+        trusted: graders "module:function" that the user named. Others, which only the run's files name, are not
+            imported: they are somebody else's code.
         say: called with a line on what was graded, or why it was not.
-        run_code: whether programs in completions may be run, behind a wall. Without it they are not graded, and grades
-            that an earlier run of them gave are kept.
+        run_code: run programs in completions, in a sandbox. Without it they are not graded, and earlier grades of them
+            are kept.
 
     Raises:
-        BadRequest: programs are to be run, and no wall can be relied on here.
+        BadRequest: programs are to be run, and no sandbox works here.
     """
     graded, graders = 0, set()
     for split, request in requests.items():
@@ -45,21 +45,22 @@ def update_grades(
         if unknown := {e.kind for e in examples if ":" in e.kind} - set(trusted):
             say(f"{split}: not graded by {', '.join(sorted(unknown))}, which the run's own files name; give --data")
             continue
-        wall = wall_for(examples, run_code=run_code)
-        grader = graders_of(examples, wall)
+        sandbox = sandbox_for(examples, run_code=run_code)
+        grader = graders_of(examples, sandbox)
         for name, note in units:
             unit = {"weights": note["weights"], "request": request, "grader": grader}
             if _is_graded_by_its_log(run, name, split):
                 continue
             if not any(
-                store.is_unit_current(run, name, split, "grades", **u) for u in (unit, *_run_before(unit, wall))
+                store.is_unit_current(run, name, split, "grades", **u)
+                for u in (unit, *_graded_in_sandbox(unit, sandbox))
             ):
                 try:
                     completions = store.read_completions(run, name, split)
                 except BadRequest as error:
                     say(f"not graded: {error}")
                     continue
-                grades = grade(completions, examples, wall)
+                grades = grade(completions, examples, sandbox)
                 store.write_grades(run, name, split, grades, **unit)
                 graded += 1
                 graders.add(grader)
@@ -68,24 +69,24 @@ def update_grades(
     return graded
 
 
-def wall_for(examples: Iterable[Example], *, run_code: bool) -> Wall | None:
-    """The wall that programs of these examples run behind; None where none is to be run.
+def sandbox_for(examples: Iterable[Example], *, run_code: bool) -> Sandbox | None:
+    """The sandbox for programs in completions of these examples; None if no programs are to be run.
 
     Raises:
-        BadRequest: programs are to be run, and no wall can be relied on here.
+        BadRequest: programs are to be run, and no sandbox works here.
     """
     runs = run_code and any(grader_of(e.kind).run for e in examples if e.kind != "none")
-    return choose_wall() if runs else None
+    return choose_sandbox() if runs else None
 
 
-def _run_before(unit: Mapping[str, Any], wall: Wall | None) -> list[dict[str, Any]]:
-    """The same unit as graded behind any wall: that is better than not graded, and not done anew behind another."""
-    if wall is not None:
+def _graded_in_sandbox(unit: Mapping[str, Any], sandbox: Sandbox | None) -> list[dict[str, Any]]:
+    """The unit as it would be if its programs had been run in any sandbox: such grades are kept and not made again."""
+    if sandbox is not None:
         return []
     kinds = [kind for kind, grader in GRADERS.items() if grader.run is not None]
     return [
         dict(unit) | {"grader": unit["grader"].replace(named, f"{named} behind {name}")}
-        for name in WALLS
+        for name in SANDBOXES
         for kind in kinds
         if (named := f"{kind} {GRADERS[kind].version}") in unit["grader"]
     ]

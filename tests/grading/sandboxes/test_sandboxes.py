@@ -4,42 +4,42 @@ import pytest
 from hostile import PROGRAMS
 
 from overmem.errors import BadRequest
-from overmem.grading.walls import selection
-from overmem.grading.walls.denial import let_through
-from overmem.grading.walls.program import Limits, Outcome, Program, outcome_of
-from overmem.grading.walls.selection import WALLS, choose_wall, run_programs
+from overmem.grading.sandboxes import selection
+from overmem.grading.sandboxes.check import failed_check
+from overmem.grading.sandboxes.program import Limits, Outcome, Program, outcome_of
+from overmem.grading.sandboxes.selection import SANDBOXES, choose_sandbox, run_programs
 
 LIMITS = Limits(seconds=1.0, memory=1 << 29)
-USABLE = [name for name, wall in WALLS.items() if not wall.missing()]
-needs_wall = pytest.mark.skipif(not USABLE, reason="no wall can be used on this machine")
+USABLE = [name for name, sandbox in SANDBOXES.items() if not sandbox.missing()]
+needs_sandbox = pytest.mark.skipif(not USABLE, reason="no sandbox can be used on this machine")
 
 
 @pytest.fixture(params=USABLE)
-def wall(request):
-    return WALLS[request.param]
+def sandbox(request):
+    return SANDBOXES[request.param]
 
 
-def test_a_right_program_is_right_a_wrong_one_wrong_and_a_broken_one_an_error(wall):
+def test_a_right_program_is_right_a_wrong_one_wrong_and_a_broken_one_an_error(sandbox):
     tests = "assert double(21) == 42"
-    assert wall.run(Program("def double(x): return 2 * x", tests), LIMITS).status == "right"
-    assert wall.run(Program("def double(x): return x", tests), LIMITS).status == "wrong"
-    assert wall.run(Program("def double(x): return y", tests), LIMITS).status == "error"
-    assert wall.run(Program("def double(x) return", tests), LIMITS).status == "error"
+    assert sandbox.run(Program("def double(x): return 2 * x", tests), LIMITS).status == "right"
+    assert sandbox.run(Program("def double(x): return x", tests), LIMITS).status == "wrong"
+    assert sandbox.run(Program("def double(x): return y", tests), LIMITS).status == "error"
+    assert sandbox.run(Program("def double(x) return", tests), LIMITS).status == "error"
 
 
-def test_a_wall_is_seen_to_deny(wall):
-    assert let_through(wall) == ""
+def test_a_sandbox_is_seen_to_deny(sandbox):
+    assert failed_check(sandbox) == ""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_hostile_program_gets_nothing_and_is_named_for_what_it_was(wall, name, tmp_path):
+def test_a_hostile_program_gets_nothing_and_is_named_for_what_it_was(sandbox, name, tmp_path):
     source, statuses = PROGRAMS[name]
     secret, target = tmp_path / "secret", tmp_path / "target"
     secret.write_text("secret")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         filled = source.format(secret=str(secret), target=str(target), port=listener.getsockname()[1])
-        outcome = wall.run(Program(filled, ""), LIMITS)
+        outcome = sandbox.run(Program(filled, ""), LIMITS)
         listener.settimeout(0)
         with pytest.raises(BlockingIOError):
             listener.accept()
@@ -48,7 +48,7 @@ def test_a_hostile_program_gets_nothing_and_is_named_for_what_it_was(wall, name,
     assert len(outcome.detail) < 400
 
 
-def test_a_wall_that_denies_nothing_is_not_used(monkeypatch):
+def test_a_sandbox_that_denies_nothing_is_not_used(monkeypatch):
     class Open:
         name = "open"
 
@@ -67,16 +67,16 @@ def test_a_wall_that_denies_nothing_is_not_used(monkeypatch):
             return Outcome("refused", "whatever it was")
 
     monkeypatch.setattr("os.fork", lambda: 1)
-    assert "does not deny reading a file" in let_through(Open())
-    assert "does not run a program that is right" in let_through(Silent())
+    assert "does not deny reading a file" in failed_check(Open())
+    assert "does not run a program that is right" in failed_check(Silent())
 
 
-def test_without_a_wall_no_program_runs_and_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(selection, "WALLS", {})
-    choose_wall.cache_clear()
+def test_without_a_sandbox_no_program_runs_and_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(selection, "SANDBOXES", {})
+    choose_sandbox.cache_clear()
     with pytest.raises(BadRequest, match=r"overmem\[code\]"):
-        choose_wall()
-    choose_wall.cache_clear()
+        choose_sandbox()
+    choose_sandbox.cache_clear()
 
 
 def test_an_answer_without_the_word_does_not_count():
@@ -86,17 +86,17 @@ def test_an_answer_without_the_word_does_not_count():
     assert outcome_of(b"", "word", timed_out=True).status == "timeout"
 
 
-@needs_wall
+@needs_sandbox
 def test_many_programs_keep_their_order_and_progress_is_counted():
     programs = [Program(f"x = {i}", f"assert x % 2 == {i % 2} and x != 3") for i in range(6)]
     counted = []
-    outcomes = run_programs(programs, choose_wall(), LIMITS, advance=counted.append)
+    outcomes = run_programs(programs, choose_sandbox(), LIMITS, advance=counted.append)
     assert [o.status for o in outcomes] == ["right", "right", "right", "wrong", "right", "right"]
     assert sum(counted) == 6
 
 
-@needs_wall
+@needs_sandbox
 def test_the_first_pass_can_only_say_right():
     odd = Program("import colorsys", "assert colorsys.rgb_to_hsv(0, 0, 0) == (0.0, 0.0, 0)")  # unknown to Monty
     wrong = Program("x = 1", "assert x == 2")
-    assert [o.status for o in run_programs([odd, wrong], choose_wall(), LIMITS)] == ["right", "wrong"]
+    assert [o.status for o in run_programs([odd, wrong], choose_sandbox(), LIMITS)] == ["right", "wrong"]

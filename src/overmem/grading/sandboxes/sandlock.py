@@ -1,11 +1,11 @@
-"""The wall of Landlock and seccomp, for machines that forbid user namespaces (Linux 6.7 or newer)."""
+"""A sandbox by Landlock and seccomp, for machines without user namespaces (Linux 6.7 or newer)."""
 
 from contextlib import suppress
 from importlib.util import find_spec
 
-from overmem.grading.walls.program import (
-    ENDED_BY_TIME,
+from overmem.grading.sandboxes.program import (
     HARNESS,
+    TIMEOUT_SIGNALS,
     Limits,
     Outcome,
     Program,
@@ -17,28 +17,28 @@ from overmem.grading.walls.program import (
 )
 
 DENIED = ("socketpair", "memfd_create", "shmget", "msgget", "semget", "mq_open")
-"""Calls denied on top of sandlock's own list. Processes and connections are its own business."""
+"""System calls denied in addition to sandlock's defaults, which deny processes and connections."""
 
 
 class Sandlock:
-    """Programs run by the `sandlock` package: nothing may be written, nothing outside of Python's files be read."""
+    """Programs run by the `sandlock` package: they cannot write files, and can only read Python's own."""
 
     name = "sandlock"
 
     def missing(self) -> str:
-        """Why this wall cannot be used here; empty where it can."""
+        """Why this sandbox cannot be used here; empty if it can."""
         if find_spec("sandlock") is None:
             return "pip install sandlock"
         import sandlock
 
         try:
-            found, least = sandlock.landlock_abi_version(), sandlock.min_landlock_abi()
+            version, least = sandlock.landlock_abi_version(), sandlock.min_landlock_abi()
         except (OSError, RuntimeError, sandlock.SandlockError) as error:
-            return f"Landlock cannot be asked for its version: {error}"
-        return "" if found >= least else f"this kernel has Landlock version {found}, sandlock needs {least}"
+            return f"the version of Landlock cannot be read: {error}"
+        return "" if version >= least else f"this kernel has Landlock version {version}, sandlock needs {least}"
 
     def run(self, program: Program, limits: Limits) -> Outcome:
-        """Run one program under rules of its own."""
+        """Run one program."""
         import sandlock
 
         request, word = request_of(program, limits)
@@ -61,4 +61,4 @@ class Sandlock:
                 with suppress(RuntimeError, ProcessLookupError, sandlock.SandlockError):
                     process.kill()
             ended = process.wait()
-        return outcome_of(output, word, timed_out=timed_out or ended.signal in ENDED_BY_TIME)
+        return outcome_of(output, word, timed_out=timed_out or ended.signal in TIMEOUT_SIGNALS)

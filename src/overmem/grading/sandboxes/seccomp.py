@@ -1,16 +1,16 @@
-"""A seccomp filter, as bytes for bubblewrap: no new processes, no sockets, none of the kernel's rarer doors."""
+"""A seccomp filter, as bytes for bubblewrap: no new processes, no sockets, no rarely needed system calls."""
 
 import platform
 import struct
 
 _ALLOW, _DENY, _NO_SUCH_CALL = 0x7FFF0000, 0x00050001, 0x00050026  # allow; EPERM; ENOSYS
 _THREAD = 0x00010000
-"""CLONE_THREAD: a clone without it makes a process."""
+"""CLONE_THREAD: a clone without it creates a process."""
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
 """Offsets in struct seccomp_data."""
 _CLONE3 = 435
-"""The same number on every architecture. Its flags cannot be read by a filter, so libc is told to use clone instead."""
+"""The same number on every architecture. A filter cannot read its flags, so ENOSYS makes libc fall back to clone."""
 
 _CALLS = {
     "x86_64": (
@@ -84,11 +84,11 @@ _CALLS = {
         },
     ),
 }
-"""Machine -> its audit architecture, the number of clone, and the calls that are denied."""
+"""Machine -> its audit architecture, the number of clone, and the denied calls."""
 
 
 def supported() -> bool:
-    """Whether this machine's system calls are known here."""
+    """Whether there is a filter for this machine."""
     return platform.machine() in _CALLS
 
 
@@ -100,7 +100,7 @@ def filter_bytes() -> bytes:
         (_EQUAL, 1, 0, architecture),
         (_RETURN, 0, 0, _DENY),
         (_LOAD, 0, 0, _NUMBER),
-        (_AT_LEAST, 0, 1, 0x40000000),  # the x32 numbers are another way to the same calls
+        (_AT_LEAST, 0, 1, 0x40000000),  # x32 numbers of the same calls
         (_RETURN, 0, 0, _DENY),
         (_EQUAL, 0, 1, _CLONE3),
         (_RETURN, 0, 0, _NO_SUCH_CALL),

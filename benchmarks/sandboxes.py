@@ -1,9 +1,9 @@
-"""Walls for model-written code: do reference solutions pass, do verdicts equal those of plain execution, and how fast.
+"""Sandboxes for model-written code: reference solutions, agreement with unsandboxed execution, and speed.
 
-    python benchmarks/walls.py --humaneval HumanEval.jsonl.gz --mbpp mbpp.jsonl [--mutants 1000] [--json out.json]
+    python benchmarks/sandboxes.py --humaneval HumanEval.jsonl.gz --mbpp mbpp.jsonl [--mutants 1000] [--json out.json]
 
-Mutants are reference solutions with one operator, comparison or constant changed. They are harmless, so they are
-also run plainly, by a Python process each without a wall, and the two verdicts (passes or not) are compared one by one.
+Mutants are reference solutions with one operator, comparison or constant changed. They are harmless, so they are also
+run plainly, by a Python process each without a sandbox, and the two verdicts (passes or not) are compared one by one.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from overmem.grading.walls.program import Limits, Program
-from overmem.grading.walls.selection import WALLS, run_programs
+from overmem.grading.sandboxes.program import Limits, Program
+from overmem.grading.sandboxes.selection import SANDBOXES, run_programs
 from overmem.seeds import python_random
 
 LIMITS = Limits(seconds=5.0)
@@ -43,13 +43,13 @@ def main() -> None:
     options = _options()
     sets = {"HumanEval": humaneval(options.humaneval), "MBPP test": mbpp(options.mbpp)}
     result: dict[str, Any] = {"python": sys.version.split()[0], "limits": vars(LIMITS)}
-    for name, wall in WALLS.items():
-        if reason := wall.missing():
+    for name, sandbox in SANDBOXES.items():
+        if reason := sandbox.missing():
             sys.stdout.write(f"{name}: {reason}" + "\n")
             continue
         for data, programs in sets.items():
             start = time.perf_counter()
-            outcomes = run_programs(programs, wall, LIMITS, first_pass=False)
+            outcomes = run_programs(programs, sandbox, LIMITS, first_pass=False)
             seconds = time.perf_counter() - start
             right = sum(o.status == "right" for o in outcomes)
             failed = [i for i, o in enumerate(outcomes) if o.status != "right"]
@@ -61,7 +61,7 @@ def main() -> None:
         mutants = list(mutated([p for programs in sets.values() for p in programs], options.mutants))
         for first_pass in (False, True):
             start = time.perf_counter()
-            behind = [o.status == "right" for o in run_programs(mutants, wall, LIMITS, first_pass=first_pass)]
+            behind = [o.status == "right" for o in run_programs(mutants, sandbox, LIMITS, first_pass=first_pass)]
             seconds = time.perf_counter() - start
             with ThreadPoolExecutor(2) as threads:
                 plain = list(threads.map(passes_plainly, mutants))
@@ -71,7 +71,7 @@ def main() -> None:
             sys.stdout.write(f"{label}: {len(mutants)}, right {sum(plain)}, verdicts that differ {len(differ)}" + "\n")
             for i in differ[:5]:
                 sys.stdout.write(
-                    f"--- mutant {i}: behind the wall {behind[i]}, plainly {plain[i]}\n{mutants[i].source}" + "\n"
+                    f"--- mutant {i}: in the sandbox {behind[i]}, plainly {plain[i]}\n{mutants[i].source}" + "\n"
                 )
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
@@ -130,7 +130,7 @@ def _change(node: Any) -> None:
 
 
 def passes_plainly(program: Program) -> bool:
-    """Whether a Python process of its own runs the program and its tests to their end, without a wall."""
+    """Whether a Python process of its own runs the program and its tests to their end, without a sandbox."""
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", f"{program.source}\n{program.tests}"],

@@ -1,4 +1,4 @@
-"""Runs one program and its tests inside of a wall: a script for `python -I -S` that imports nothing of overmem."""
+"""Runs one program and its tests inside a sandbox: a script for `python -I -S` that does not import overmem."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import sys
 
 
 def main() -> None:
-    """Read a request from standard input, run it, answer with one line on what was standard output."""
+    """Read a request from standard input, run it, and write one line to the original standard output."""
     request = json.loads(sys.stdin.buffer.read())
     word = request.pop("word")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
@@ -30,7 +30,7 @@ def main() -> None:
     line = " ".join(str(detail).split())[:300]
     answers.write(word + " " + status + " " + line + "\n")
     answers.flush()
-    os._exit(0)  # threads and exit handlers of the program do not get to run
+    os._exit(0)  # skips threads and exit handlers of the program
 
 
 def verdict(source: str, tests: str) -> tuple[str, str]:
@@ -47,7 +47,7 @@ def verdict(source: str, tests: str) -> tuple[str, str]:
             return "refused", str(error)
         except OSError as error:
             return "refused", type(error).__name__ + ": " + str(error)
-        except BaseException as error:  # SystemExit too: a program that leaves has not passed its tests
+        except BaseException as error:  # SystemExit too: a program that exits has not passed its tests
             return "error", type(error).__name__ + ": " + str(error)
     return "right", ""
 

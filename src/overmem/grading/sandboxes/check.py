@@ -1,11 +1,11 @@
-"""Attempts that a wall has to deny. A wall is used only after it was seen to deny every one of them."""
+"""The check of a sandbox: attempts that it has to deny before it is used."""
 
 import socket
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from overmem.grading.walls.program import Limits, Program, Wall
+from overmem.grading.sandboxes.program import Limits, Program, Sandbox
 
 LIMITS = Limits(seconds=3.0)
 _CONTROL = Program("def double(x):\n    return 2 * x", "assert double(21) == 42")
@@ -13,12 +13,12 @@ _PROCESSES = "import os\nfor _ in range(16):\n    if os.fork() == 0:\n        os
 _COMMAND = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', ''], check=True)"
 
 
-def let_through(wall: Wall) -> str:
-    """What a wall failed to deny, or that it runs nothing at all; empty where it can be relied on.
+def failed_check(sandbox: Sandbox) -> str:
+    """What a sandbox failed to deny, or that it does not run correct programs; empty if it passes.
 
-    A file that others may not see, a listening socket and a folder to write to are made for the purpose.
+    The check creates a private file, a folder and a listening socket, which the sandbox must not reach.
     """
-    if (control := wall.run(_CONTROL, LIMITS)).status != "right":
+    if (control := sandbox.run(_CONTROL, LIMITS)).status != "right":
         return f"it does not run a program that is right: {control.status} {control.detail}".rstrip()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=Path.home())))
@@ -34,7 +34,7 @@ def let_through(wall: Wall) -> str:
             "starting a command": _COMMAND,
         }
         for name, source in attempts.items():
-            if wall.run(Program(source, ""), LIMITS).status == "right":
+            if sandbox.run(Program(source, ""), LIMITS).status == "right":
                 return f"it does not deny {name}"
         if target.exists():
             return "it does not deny writing a file outside"

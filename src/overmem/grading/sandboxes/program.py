@@ -1,4 +1,4 @@
-"""What is run behind a wall, how much it may use, and what came of it."""
+"""Programs, their limits and outcomes, and the protocol between a sandbox and the harness inside it."""
 
 import json
 import secrets
@@ -14,13 +14,13 @@ from typing import IO, Literal, Protocol, runtime_checkable
 Status = Literal["right", "wrong", "error", "timeout", "refused"]
 
 HARNESS = Path(__file__).with_name("harness.py")
-"""Runs inside of the wall, by a Python interpreter without site-packages."""
-STARTING = 5.0
-"""Seconds that a wall itself may take to start on a busy machine, beyond a program's own."""
-ENDED_BY_TIME = (signal.SIGALRM, signal.SIGXCPU)
-"""Signals by which the harness is ended when a time limit of its own is over."""
+"""The script that runs inside the sandbox, in a Python interpreter without site-packages."""
+STARTUP_SECONDS = 5.0
+"""Seconds that a sandbox may take to start on a busy machine, in addition to the program's limit."""
+TIMEOUT_SIGNALS = (signal.SIGALRM, signal.SIGXCPU)
+"""Signals that end the harness at its time limits."""
 MOST_OUTPUT = 65536
-"""Bytes that are read from the harness; one that says more is ended."""
+"""Bytes that are read from the harness; if it writes more, it is ended."""
 
 
 @dataclass(frozen=True)
@@ -29,64 +29,67 @@ class Program:
 
     source: str
     tests: str
-    """Statements that run after the source in the same namespace: an AssertionError is a wrong program."""
+    """Statements that run after the source in the same namespace. An AssertionError means a wrong program."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one program may use."""
+    """The resources that one program may use."""
 
     seconds: float = 5.0
-    """Processor time. It may last three times as long by the clock, for a machine that does other things too."""
+    """CPU time. The wall-clock limit is three times as long, for busy machines."""
     memory: int = 1 << 30
     """Address space, in bytes."""
     file_size: int = 1 << 20
-    """Bytes of one file that it writes, where it may write at all."""
+    """Bytes per file, if it may write files at all."""
     open_files: int = 32
 
     @property
     def most_seconds(self) -> float:
-        """By the clock."""
+        """Sandbox-clock limit in seconds."""
         return 3 * self.seconds
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one program."""
+    """The outcome of one program."""
 
     status: Status
-    """`right`: all tests passed. `wrong`: an assertion failed. `error`: an exception, or it ended before its tests did.
-    `timeout`. `refused`: it did something that the wall denies."""
+    """`right`: all tests passed. `wrong`: an assertion failed. `error`: an exception, or it ended before its tests.
+    `timeout`. `refused`: it did something that the sandbox denies."""
     detail: str = ""
     """One line: the exception, or what was denied."""
 
 
 @runtime_checkable
-class Wall(Protocol):
-    """Runs one program at a time, from any thread."""
+class Sandbox(Protocol):
+    """A sandbox: runs one program at a time, from any thread."""
 
     name: str
 
     def missing(self) -> str:
-        """Why this wall cannot be used on this machine, with what to install; empty where it can."""
+        """Why it cannot be used on this machine and what to install; empty if it can."""
 
     def run(self, program: Program, limits: Limits) -> Outcome:
-        """Run one program to its end, or to its limits."""
+        """Run one program to its end or its limits."""
 
 
 def interpreter() -> str:
-    """The Python that programs run in: this one, but without the virtual environment around it."""
+    """The Python that runs the programs: this one, outside its virtual environment."""
     return str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
 
 
 def readable_folders() -> list[str]:
-    """What the interpreter needs to start: its own installation and the system's libraries."""
+    """The folders that the interpreter needs to start: its installation and the system's libraries."""
     system = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
     return [str(Path(sys.base_prefix).resolve()), *(folder for folder in system if Path(folder).exists())]
 
 
 def request_of(program: Program, limits: Limits) -> tuple[bytes, str]:
-    """What the harness reads on its standard input, and the word without which no answer of it counts."""
+    """The harness's standard input, and a random word that must precede its answer.
+
+    The word keeps a program from writing the answer itself.
+    """
     word = secrets.token_hex(16)
     fields = {
         "word": word,
@@ -102,7 +105,7 @@ def request_of(program: Program, limits: Limits) -> tuple[bytes, str]:
 
 
 def outcome_of(output: bytes, word: str, *, timed_out: bool) -> Outcome:
-    """What the harness answered. Whatever is not its answer counts as an error, never as right."""
+    """The outcome that the harness wrote. Any other output counts as an error."""
     for line in output.decode("utf-8", "replace").splitlines():
         if not line.startswith(word):
             continue
@@ -115,17 +118,17 @@ def outcome_of(output: bytes, word: str, *, timed_out: bool) -> Outcome:
 
 
 def ask_harness(stdin: IO[bytes], stdout: IO[bytes], request: bytes, limits: Limits) -> tuple[bytes, bool]:
-    """What the harness writes after it was given the request, and whether time ran out before its end."""
+    """Send a request to the harness; returns its output, and whether it timed out."""
     with suppress(BrokenPipeError):
         stdin.write(request)
         stdin.close()
-    return read_until(stdout, limits.most_seconds + STARTING)
+    return read_until(stdout, limits.most_seconds + STARTUP_SECONDS)
 
 
 def read_until(stream: IO[bytes], seconds: float, most: int = MOST_OUTPUT) -> tuple[bytes, bool]:
-    """What is written to `stream` until it is closed, and whether time ran out before that.
+    """Read `stream` until it is closed, for at most `seconds`; returns the output and whether it timed out.
 
-    Reading also ends, without time having run out, when more than `most` bytes have come.
+    Reading also ends after more than `most` bytes, which is not a timeout.
     """
     end, parts, size = time.monotonic() + seconds, list[bytes](), 0
     with selectors.DefaultSelector() as selector:

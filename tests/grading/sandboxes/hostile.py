@@ -1,4 +1,4 @@
-"""Programs that try what a wall must deny: name -> (source, statuses that tell it as what it was).
+"""Programs that try what a sandbox must deny: name -> (source, statuses that tell it as what it was).
 
 `{secret}` is a file outside, `{target}` a path outside that nobody may create, `{port}` a listening socket. A program
 would be `right` if its attempt went through.
@@ -7,7 +7,7 @@ would be `right` if its attempt went through.
 DENIED = ("refused", "error", "wrong")
 LIMITED = ("error", "timeout", "refused")
 HARMLESS = ("right", *LIMITED)
-"""The call may succeed where it reaches nobody: a signal from inside a wall."""
+"""The call may succeed where it reaches nobody: a signal from inside a sandbox."""
 _LIBC = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
 _MUST = "\nassert result == 0, 'denied'"
 

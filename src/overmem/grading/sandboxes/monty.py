@@ -1,7 +1,7 @@
-"""A fast first pass by Monty, an interpreter of Python that has no access to its host.
+"""A fast first pass by Monty, a Python interpreter without access to its host.
 
-It knows a part of Python only, so the one thing that it may say is that a program is right. Whatever it does not call
-right is run again by CPython behind another wall.
+It supports only a part of Python, so it may only decide that a program is right. Any other program is run again by
+CPython in a sandbox.
 """
 
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from overmem.grading.walls.program import Limits, Program
+from overmem.grading.sandboxes.program import Limits, Program
 
 
 @contextmanager
 def monty_pool(limits: Limits) -> Iterator[Any | None]:
-    """Monty's worker processes; None where the package is not installed."""
+    """Monty's worker processes; None if the package is not installed."""
     if find_spec("pydantic_monty") is None:
         yield None
         return

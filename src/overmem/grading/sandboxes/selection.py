@@ -1,4 +1,4 @@
-"""Which wall is used, and running many programs behind it."""
+"""Choosing a sandbox, and running many programs in it."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -6,54 +6,54 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 from overmem.errors import BadRequest
-from overmem.grading.walls.bubblewrap import Bubblewrap
-from overmem.grading.walls.denial import let_through
-from overmem.grading.walls.monty import monty_pool, passes
-from overmem.grading.walls.program import Limits, Outcome, Program, Wall
-from overmem.grading.walls.sandlock import Sandlock
+from overmem.grading.sandboxes.bubblewrap import Bubblewrap
+from overmem.grading.sandboxes.check import failed_check
+from overmem.grading.sandboxes.monty import monty_pool, passes
+from overmem.grading.sandboxes.program import Limits, Outcome, Program, Sandbox
+from overmem.grading.sandboxes.sandlock import Sandlock
 
-WALLS: dict[str, Wall] = {"bubblewrap": Bubblewrap(), "sandlock": Sandlock()}
-"""Walls in the order in which they are tried."""
+SANDBOXES: dict[str, Sandbox] = {"bubblewrap": Bubblewrap(), "sandlock": Sandlock()}
+"""Sandboxes, in the order in which they are tried."""
 
 
 @lru_cache(maxsize=1)
-def choose_wall() -> Wall:
-    """The first wall that can be used here and was seen to deny.
+def choose_sandbox() -> Sandbox:
+    """The first sandbox that can be used here and passes its check.
 
     Raises:
         BadRequest: there is none; the message says why for each, and what to install.
     """
     reasons = []
-    for name, wall in WALLS.items():
-        reason = wall.missing()
+    for name, sandbox in SANDBOXES.items():
+        reason = sandbox.missing()
         if not reason:
             try:
-                reason = let_through(wall)
+                reason = failed_check(sandbox)
             except (OSError, RuntimeError) as error:
                 reason = f"it does not start: {error}"
         if not reason:
-            return wall
+            return sandbox
         reasons.append(f"{name}: {reason}")
     raise BadRequest(
-        f"no program is run, because no wall can be relied on here ({'; '.join(reasons)}); install `overmem[code]`"
+        f"no program is run, because no sandbox works here ({'; '.join(reasons)}); install `overmem[code]`"
     )
 
 
 def run_programs(
     programs: Sequence[Program],
-    wall: Wall,
+    sandbox: Sandbox,
     limits: Limits | None = None,
     *,
     first_pass: bool = True,
     advance: Callable[[int], None] = lambda count: None,
 ) -> list[Outcome]:
-    """The outcome of every program, in their order; as many at once as there are processors.
+    """The outcome of every program, in the same order; one runs per CPU.
 
     Args:
         programs: what to run.
-        wall: from `choose_wall`.
-        limits: of each program.
-        first_pass: whether Monty may say beforehand that a program is right, where it is installed.
+        sandbox: from `choose_sandbox`.
+        limits: limits of each program.
+        first_pass: let Monty, if installed, decide first whether a program is right.
         advance: called with 1 after each program.
     """
     bounds = limits or Limits()
@@ -61,9 +61,9 @@ def run_programs(
 
         def outcome(program: Program) -> Outcome:
             if first_pass and pool is not None and passes(pool, program, bounds):
-                result = Outcome("right", "by the first pass")
+                result = Outcome("right", "in the first pass")
             else:
-                result = wall.run(program, bounds)
+                result = sandbox.run(program, bounds)
             advance(1)
             return result
 
