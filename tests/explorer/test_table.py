@@ -3,12 +3,13 @@
 import base64
 import json
 import zlib
+from functools import partial
 
 import numpy as np
 import pytest
 
 from overmem import store
-from overmem.explorer import compared, embedded, most_telling, read_details, read_example_table
+from overmem.explorer import compared, embedded, most_telling, read_details, read_example_table, regimes_of
 from overmem.report import Report, report
 
 
@@ -19,6 +20,13 @@ def table(audited):
 
 def lines_of(data):
     return [json.loads(line) for line in zlib.decompress(base64.b64decode(data)).decode().splitlines()]
+
+
+def embed(run, table, size):
+    verdict = store.read_verdict(run)
+    names = compared(verdict, table.checkpoints)
+    details = partial(read_details, run, draws_at=names)
+    return embedded(table, size, names=names, regimes=regimes_of(verdict), details=details)
 
 
 def test_marks_and_surprise_are_those_of_the_observations(audited, table):
@@ -69,21 +77,20 @@ def test_the_most_telling_examples_come_first(audited, table):
 
 
 def test_as_many_examples_are_embedded_as_fit(audited, table):
-    verdict = store.read_verdict(audited)
     size = 60_000
-    some = embedded(audited, table, verdict, size)
+    some = embed(audited, table, size)
     assert 0.7 * size < len(some) <= size
     *details, head = lines_of(some)
     assert 10 < len(details) == len(head["id"]) < head["total"] == table.total
-    everything = lines_of(embedded(audited, table, verdict, 50_000_000))
+    everything = lines_of(embed(audited, table, 50_000_000))
     assert len(everything) == table.total + 1
     first = details[0]
     assert len(first["tokens"]) == len(first["surprise"][0]) == len(first["argmax"][0])
-    assert embedded(audited, table, verdict, 100) == ""
+    assert embed(audited, table, 100) == ""
 
 
 def test_what_is_embedded_says_which_sampled_completions_it_leaves_out(audited, table):
-    *details, head = lines_of(embedded(audited, table, store.read_verdict(audited), 50_000_000))
+    *details, head = lines_of(embed(audited, table, 50_000_000))
     kept = [c["name"] in head["compared"] for c in head["checkpoints"]]
     sampled = next(d for d in details if any(len(c) > 1 for c in d["completions"]))
     assert [n == 0 for n in sampled["left_out"]] == kept

@@ -1,11 +1,12 @@
 """`overmem compare RUN_A RUN_B`."""
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from rich.markup import escape
 
 from overmem.cli import Arguments, parsed
-from overmem.cli.screen import print_json, stdout
+from overmem.cli.screen import print_json, say, stdout
 from overmem.compare.options import Compare
 
 
@@ -15,6 +16,8 @@ class CompareCommand(Compare):
 
     json: bool = False
     """Print the matched pairs as JSON."""
+    report: str | None = None
+    """Write a page to this file: both runs' curves and tables, the pairs, and the examples on which they differ."""
 
 
 COMMAND = CompareCommand
@@ -27,6 +30,15 @@ def run(arguments: Arguments) -> int:
     from overmem.compare import compare  # polars and scipy load when the options are known to be right
 
     result = compare(Compare(**{f.name: getattr(config, f.name) for f in fields(Compare)}))
+    if config.report is not None:
+        from overmem import store
+        from overmem.report.comparison import write_comparison
+
+        runs = (store.open_run(config.run_a, config.out_a), store.open_run(config.run_b, config.out_b))
+        path = write_comparison(
+            Path(config.report), runs, result.pairs, result.sentences, split=config.split, alpha=config.alpha
+        )
+        say(f"page: {path}")
     if config.json:
         print_json(result)
     else:

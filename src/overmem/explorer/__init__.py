@@ -8,17 +8,21 @@ from overmem.explorer.choice import compared, most_telling
 from overmem.explorer.details import read_details
 from overmem.explorer.embedding import embedded
 from overmem.explorer.files import light_colours, script, style, theme
-from overmem.explorer.page_data import table_json
+from overmem.explorer.joining import joined_details, joined_tables
+from overmem.explorer.page_data import regimes_of, table_json
 from overmem.explorer.table import ExampleTable, read_example_table
 
 __all__ = [
     "ExampleTable",
     "compared",
     "embedded",
+    "joined_details",
+    "joined_tables",
     "light_colours",
     "most_telling",
     "read_details",
     "read_example_table",
+    "regimes_of",
     "script",
     "style",
     "table_json",

@@ -3,32 +3,37 @@
 import base64
 import json
 import zlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
-from overmem import store
-from overmem.explorer.choice import compared, most_telling
-from overmem.explorer.details import read_details
+from overmem.explorer.choice import most_telling
 from overmem.explorer.page_data import table_json
 from overmem.explorer.table import ExampleTable
-from overmem.records import Verdict
+from overmem.records import Example
+
+Details: TypeAlias = Mapping[str, dict[str, Any]]
+"""Example id -> what the page shows of it."""
+Reader: TypeAlias = Callable[[str, Sequence[Example]], Details]
+"""(split, examples of it) -> their details."""
 
 READ_AT_ONCE = 500
 """Examples whose details are read together."""
 
 
-def embedded(run: store.Run, table: ExampleTable, verdict: Verdict | None, size: int) -> str:
+def embedded(
+    table: ExampleTable, size: int, *, names: Sequence[str], regimes: Mapping[str, str], details: Reader
+) -> str:
     """As many examples as fit into `size` bytes, the most telling first, as base64 of zlib of lines of JSON.
 
-    Empty where none fits. Sampled completions are kept at the two compared checkpoints alone, greedy ones at all.
+    Empty where none fits.
 
     Args:
-        run: the run.
-        table: all of its examples.
-        verdict: names the checkpoints to compare, where there is one.
+        table: all of the examples.
         size: most bytes of the text that is returned.
+        names: the two checkpoints to compare first.
+        regimes: checkpoint -> its regime.
+        details: reads examples whole.
     """
-    names = compared(verdict, table.checkpoints)
     order = most_telling(table, names)
     stream = zlib.compressobj(6)
     parts: list[bytes] = []
@@ -36,10 +41,10 @@ def embedded(run: store.Run, table: ExampleTable, verdict: Verdict | None, size:
     kept: list[int] = []
     for start in range(0, len(order), READ_AT_ONCE):
         batch = order[start : start + READ_AT_ONCE]
-        details = _details(run, table, batch, names)
+        read = _details(table, batch, details)
         for row in batch:
             before = stream.copy()
-            part = stream.compress(_line(details[row])) + stream.flush(zlib.Z_SYNC_FLUSH)
+            part = stream.compress(_line(read[row])) + stream.flush(zlib.Z_SYNC_FLUSH)
             cost = len(part) + len(zlib.compress(_row_bytes(table, row), 6))  # of the table a little too much
             if used + cost > room:
                 stream = before
@@ -49,7 +54,7 @@ def embedded(run: store.Run, table: ExampleTable, verdict: Verdict | None, size:
             parts.append(part)
         if len(kept) < start + len(batch):
             break
-    parts.append(stream.compress(_line(table_json(table.chosen(kept), verdict))) + stream.flush())
+    parts.append(stream.compress(_line(table_json(table.chosen(kept), names, regimes))) + stream.flush())
     return base64.b64encode(b"".join(parts)).decode() if kept else ""
 
 
@@ -59,15 +64,13 @@ def _row_bytes(table: ExampleTable, row: int) -> bytes:
     return _line([e.id, e.question, e.answer, table.marks[row], table.nll[row]])
 
 
-def _details(
-    run: store.Run, table: ExampleTable, rows: Sequence[int], names: Sequence[str]
-) -> dict[int, dict[str, Any]]:
-    details: dict[int, dict[str, Any]] = {}
+def _details(table: ExampleTable, rows: Sequence[int], details: Reader) -> dict[int, dict[str, Any]]:
+    read: dict[int, dict[str, Any]] = {}
     for split in dict.fromkeys(table.split[row] for row in rows):
         here = {table.examples[row].id: row for row in rows if table.split[row] == split}
-        read = read_details(run, split, [table.examples[row] for row in here.values()], names)
-        details |= {here[identity]: detail for identity, detail in read.items()}
-    return details
+        of_split = details(split, [table.examples[row] for row in here.values()])
+        read |= {here[identity]: detail for identity, detail in of_split.items()}
+    return read
 
 
 def _line(value: object) -> bytes:

@@ -1,25 +1,29 @@
 """The table of examples as the page reads it."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from overmem.explorer.choice import compared
 from overmem.explorer.glossary import GLOSSARY
 from overmem.explorer.table import ExampleTable
 from overmem.records import SplitName, Verdict
 
 
-def table_json(table: ExampleTable, verdict: Verdict | None) -> dict[str, Any]:
+def regimes_of(verdict: Verdict | None) -> dict[str, str]:
+    """Checkpoint -> its regime; empty where nothing was judged."""
+    return {c.checkpoint.name: c.regime for c in verdict.checkpoints} if verdict else {}
+
+
+def table_json(table: ExampleTable, names: Sequence[str], regimes: Mapping[str, str]) -> dict[str, Any]:
     """Columns of the table, its checkpoints with their regimes, and the two to compare first."""
     splits = {name: SplitName.parse(name) for name in dict.fromkeys(table.split)}
     place = {name: i for i, name in enumerate(splits)}
-    judged = {c.checkpoint.name: c.regime for c in verdict.checkpoints} if verdict else {}
     present = {c.name for c in table.checkpoints}
     return {
         "name": table.name,
         "total": table.total,
-        "compared": [name for name in compared(verdict, table.checkpoints) if name in present],
+        "compared": [name for name in names if name in present],
         "checkpoints": [
-            {"name": c.name, "step": c.step, "merged": bool(c.merged_from), "regime": judged.get(c.name, "")}
+            {"name": c.name, "step": c.step, "merged": bool(c.merged_from), "regime": regimes.get(c.name, "")}
             for c in table.checkpoints
         ],
         "splits": [{"name": n, "base": s.base, "shift": s.shift} for n, s in splits.items()],

@@ -1,6 +1,7 @@
 """`overmem report RUN`: the verdict as one page that opens anywhere, without a network."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 
@@ -25,7 +26,7 @@ def report(config: Report) -> Path:
         BadRequest: no such run, or it has no verdict yet.
     """
     from overmem import store  # polars and the charts load when a page is asked for, not when the command is known
-    from overmem.explorer import embedded, read_example_table
+    from overmem.explorer import compared, embedded, read_details, read_example_table, regimes_of
     from overmem.report.findings import read_findings
     from overmem.report.page import page
 
@@ -37,7 +38,9 @@ def report(config: Report) -> Path:
     else:
         findings = replace(findings, observed=table.total)
         room = int(1e6 * config.megabytes) - len(page(findings).encode())
-        examples = embedded(run, table, findings.verdict, room)
+        names = compared(findings.verdict, table.checkpoints)
+        details = partial(read_details, run, draws_at=names)
+        examples = embedded(table, room, names=names, regimes=regimes_of(findings.verdict), details=details)
         text = page(findings if examples else replace(findings, observed=0), examples=examples)
     store.write_text(run.report_path, text)
     if config.figures is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from overmem import store
 from overmem.errors import BadRequest
-from overmem.explorer import read_details, read_example_table, table_json
+from overmem.explorer import compared, read_details, read_example_table, regimes_of, table_json
 from overmem.records import Example, Verdict
 
 
@@ -41,7 +41,9 @@ class ServedRun:
             tag = self.tag()
             if tag != self._tag:
                 table = read_example_table(self.run)
-                body = json.dumps(table_json(table, self.verdict()), ensure_ascii=False, separators=(",", ":"))
+                verdict = self.verdict()
+                columns = table_json(table, compared(verdict, table.checkpoints), regimes_of(verdict))
+                body = json.dumps(columns, ensure_ascii=False, separators=(",", ":"))
                 self._places = {(s, e.id): e for s, e in zip(table.split, table.examples, strict=True)}
                 self._tag, self._body = tag, body.encode()
             return self._tag, self._body
@@ -93,7 +95,8 @@ def served_runs(folders: Sequence[str], out: str | None) -> list[ServedRun]:
     runs: list[store.Run] = []
     for folder in folders:
         run = store.open_run(folder, out)
-        inside = sorted(Path(folder).glob("*/overmem/plan.json")) if not run.plan_path.is_file() else []
+        below = () if run.plan_path.is_file() else ("*/overmem/plan.json", "*/*/overmem/plan.json")
+        inside = sorted(path for pattern in below for path in Path(folder).glob(pattern))
         if inside:
             runs += [store.open_run(path.parent.parent) for path in inside]
         else:

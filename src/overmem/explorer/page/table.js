@@ -18,8 +18,10 @@ function markNode(name, mark, isCompared) {
 /** Marks along the run, the two compared checkpoints underlined, with the same in words. */
 function strip(table, marks, view) {
   const nodes = [...marks].map((mark, i) => {
-    const { name } = table.checkpoints[i];
-    return markNode(name, mark, name === view.from || name === view.to);
+    const { name, step } = table.checkpoints[i];
+    const node = markNode(name, mark, name === view.from || name === view.to);
+    if (i > 0 && step === 0) node.classList.add("begins"); // another run
+    return node;
   });
   const words = nodes.map((node) => node.title).join(", ");
   return el("span", { class: "strip", role: "img", "aria-label": words }, ...nodes);

@@ -2,7 +2,7 @@
 // The values of a chart by keyboard: with the chart focused, the arrow keys read one point after the other.
 globalThis.startReading = ({ charts }) => (place, key) => {
   const { usermeta, datasets } = charts[key];
-  const points = usermeta.rows.flatMap((table) => datasets[table]).filter((row) => row.text);
+  const points = (usermeta?.rows ?? []).flatMap((table) => datasets[table]).filter((row) => row.text);
   if (!points.length) return;
   const note = Object.assign(document.createElement("p"), { className: "reading", hidden: true });
   note.setAttribute("role", "status");

@@ -34,7 +34,7 @@ globalThis.startSaving = ({ config, charts, saving, name }) => {
 
   /** The numbers, a row per point. A text that a spreadsheet would run as a formula stays text. */
   function csvOf(spec) {
-    const rows = spec.usermeta.rows.flatMap((table) => spec.datasets[table]);
+    const rows = (spec.usermeta?.rows ?? Object.keys(spec.datasets ?? {})).flatMap((table) => spec.datasets[table]);
     const columns = [...new Set(rows.flatMap(Object.keys))].filter((column) => column !== "text");
     const cell = (value) => {
       if (value === null || value === undefined) return "";
