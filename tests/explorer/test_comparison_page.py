@@ -9,10 +9,18 @@ import pytest
 from overmem import store
 from overmem.cli.compare import run as compare_command
 from overmem.explorer import joined_details, joined_tables, read_example_table
-from overmem.records import Estimate
+from overmem.records import Estimate, Measurement
 from overmem.records.comparisons import Pair
 from overmem.report.comparison import ComparedRuns
 from overmem.report.findings import read_findings
+
+
+@pytest.fixture(scope="module")
+def mine(audited, tmp_path_factory):
+    """A copy that may be changed."""
+    root = tmp_path_factory.mktemp("mine") / "golden"
+    shutil.copytree(audited.root, root)
+    return store.open_run(root)
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +43,33 @@ def other(audited, tmp_path_factory):
     return run
 
 
+def measure(run):
+    """Accuracy and nll on test, as an audit measures them."""
+    rows = []
+    for checkpoint in store.read_checkpoints(run):
+        where = (checkpoint.name, checkpoint.step, "test")
+        right = np.array(list(greedy(run, checkpoint.name, "test").values()))
+        scores = store.read_scores(run, checkpoint.name, "test")
+        nll = float(scores.nll_sums.sum() / scores.token_counts.sum())
+        accuracy = float(right.mean())
+        rows += [
+            Measurement(*where, "accuracy", "accuracy", accuracy, 0.01, accuracy - 0.02, accuracy + 0.02, len(right)),
+            Measurement(*where, "perplexity", "nll", nll, 0.01, nll - 0.02, nll + 0.02, len(right)),
+        ]
+    store.write_measurements(run, rows)
+
+
 @pytest.fixture(scope="module")
-def page_path(audited, other, tmp_path_factory):
+def page_path(mine, other, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "compared.html"
-    assert compare_command([str(audited.root), str(other.root), "--report", str(path)]) == 0
+    measure(mine)
+    measure(other)
+    assert compare_command([str(mine.root), str(other.root), "--report", str(path)]) == 0
     return path
 
 
-def test_the_examples_of_both_runs_are_one_table(audited, other):
-    a, b = read_example_table(audited), read_example_table(other)
+def test_the_examples_of_both_runs_are_one_table(mine, other):
+    a, b = read_example_table(mine), read_example_table(other)
     both = joined_tables(a, b, ("left", "right"))
     assert both.total == a.total
     assert [c.name for c in both.checkpoints][:1] == ["left/base"]
@@ -51,16 +77,16 @@ def test_the_examples_of_both_runs_are_one_table(audited, other):
     row = both.split.index("test")
     assert both.marks[row] == a.marks[row] + b.marks[row]
     example = both.examples[row]
-    detail = joined_details((audited, other), "test", [example], ((), ()))[example.id]
+    detail = joined_details((mine, other), "test", [example], ((), ()))[example.id]
     assert len(detail["surprise"]) == len(detail["completions"]) == len(both.checkpoints)
 
 
-def test_the_page_shows_where_the_runs_differ_and_what_was_said_in_the_terminal(reader, page_path, audited, other):
+def test_the_page_shows_where_the_runs_differ_and_what_was_said_in_the_terminal(reader, page_path, mine, other):
     reader.open(
         f"{page_path.as_uri()}#examples?change=lost&split=test&from=golden/checkpoint-200&to=other/checkpoint-200"
     )
     page = reader.page
-    right, wrong = (greedy(run, "checkpoint-200", "test") for run in (audited, other))
+    right, wrong = (greedy(run, "checkpoint-200", "test") for run in (mine, other))
     expected = {f"test/{i}" for i in right if right[i] and not wrong[i]}
     found = reader.ids()
     assert expected
@@ -92,7 +118,7 @@ def pair(**changes):
         ({"p_accuracy": None, "p_nll": None, "p_equivalent": None}, "a and b"),
     ],
 )
-def test_the_headline_claims_what_was_shown(audited, changes, words):
-    findings = read_findings(audited)
+def test_the_headline_claims_what_was_shown(mine, changes, words):
+    findings = read_findings(mine)
     both = ComparedRuns(("a", "b"), (findings, findings), (pair(**changes),), (), "test")
     assert both.headline.startswith(words)
