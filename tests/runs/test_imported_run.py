@@ -9,7 +9,6 @@ from overmem import store
 from overmem.audit import Audit, audit
 from overmem.evaluations.options import ImportLogs
 from overmem.evaluations.verb import import_logs
-from overmem.observe import work
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def texts(run, checkpoint):
     return {text: bool(right) for text, right in zip(samples.text, samples.correct, strict=True)}
 
 
-def test_an_audit_scores_the_imported_questions_and_keeps_their_answers_and_grades(imported, base, monkeypatch):
+def test_an_audit_scores_the_imported_questions_and_keeps_their_answers_and_grades(imported, base):
     before = texts(imported, "checkpoint-4")
     assert before == {f"text {i}": bool(i % 2) for i in range(10)}
     lines = []
@@ -49,7 +48,6 @@ def test_an_audit_scores_the_imported_questions_and_keeps_their_answers_and_grad
     assert curves.notes == {}
     accuracy = {m.checkpoint: m.value for m in done.measurements if m.metric == "accuracy" and m.split == "val"}
     assert accuracy["checkpoint-4"] == 0.5
-    monkeypatch.setattr(work, "_observe_unit", lambda *_: pytest.fail("observed twice"))
     again = audit(Audit(str(imported), base=str(base), max_new_tokens=8))
     assert (again.computed, texts(imported, "checkpoint-4")) == (0, before)
 

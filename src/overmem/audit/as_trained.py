@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from overmem.encoding import LITERAL
 from overmem.encoding.chat import drops_thought
+from overmem.models.files import relevant_config
 from overmem.models.trainer_files import TrainerFile
 from overmem.records import Example
 from overmem.tasks import Data
@@ -29,6 +31,16 @@ def data_as_trained(data: Data | None, trained: TrainerFile | None, say: Callabl
         say(f"replies: each, as {trained.trainer} trained them (replies: last in --data changes it)")
         return replace(data, replies="each")
     return data
+
+
+def base_note(base: str, trained: TrainerFile) -> str:
+    """What is said where a run was trained on a quantised base and is audited on a full one; empty otherwise."""
+    if not trained.bits or relevant_config(Path(base)).get("quantization_config"):
+        return ""
+    return (
+        f"the adapters were trained on a base in {trained.bits} bits and are audited on {base} in full precision, "
+        "which is what a merge ships; to measure what was trained, give --base a quantised copy of it"
+    )
 
 
 def template_as_trained(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from overmem import store
-from overmem.audit.as_trained import data_as_trained, template_as_trained
+from overmem.audit.as_trained import base_note, data_as_trained, template_as_trained
 from overmem.audit.options import Audit
 from overmem.audit.sources import data_of, examples_of_run, held_out
 from overmem.encoding import VERBATIM, describe_prompt, encode
@@ -138,6 +138,8 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
     trained = None if recipe else trainer_file(run.root)
     if trained is not None:
         say(str(trained))
+        if has_base and (note := base_note(there[0].path, trained)):
+            say(note)
     data = data_as_trained(data_of(config, recipe, existing_plan, trained), trained, say)
     described = None if data is None else store.to_jsonable(with_absolute_paths(data))
     previous_plan = existing_plan if existing_plan is not None and _data_of_plan(existing_plan) == described else None

@@ -46,7 +46,7 @@ VERBS = {
         ("overmem train recipe.yaml", "overmem train recipe.yaml --loss mar --learning-rate 1e-4"),
     ),
     "audit": Verb(
-        ("RUN",),
+        ("RUN...",),
         "measure every checkpoint of a run, judge it and draw the report",
         "audit",
         (
@@ -218,7 +218,7 @@ def command_of(kind: type[_Config], verb: str) -> type[_Config]:
 
     several = tuple[str, ...]
     named: list[tuple[str, Any]] = [
-        (f"{one.lower()}s", Annotated[several, tyro.conf.arg(metavar=f"{one} [{one} ...]")])
+        (f"{one.lower()}s", Annotated[several, tyro.conf.Positional, tyro.conf.arg(metavar=f"{one} [{one} ...]")])
         if (one := name.removesuffix("...")) != name
         else (name.lower().replace("-", "_"), Annotated[str, tyro.conf.arg(metavar=name)])
         for name in VERBS[verb].operands

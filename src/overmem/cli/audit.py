@@ -1,7 +1,10 @@
 """`overmem audit RUN`: observe and measure, then judge and write the report; `--dry-run` estimates what it costs."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import tyro
 
 from overmem.audit.options import Audit
 from overmem.cli import Arguments, parsed
@@ -16,6 +19,13 @@ from overmem.report import Report, report
 class AuditCommand(Audit):
     """What to audit, and what to do with it."""
 
+    run: Annotated[str, tyro.conf.Suppress] = ""
+    runs: tuple[str, ...] = ()
+    """Run directory: checkpoint-<step> folders as transformers, TRL or overmem write them; or checkpoint folders one by
+    one, in their order; or hub ids, org/model or org/model@revision."""
+    revisions: tuple[str, ...] = ()
+    """Of a hub id: its checkpoints are these branches or tags ('step*'), or `commits`, those whose message names a
+    step."""
     dry_run: bool = False
     """Estimate how many tokens would be scored and generated, how long that takes on this machine, how much memory it
     needs and how precise the numbers would be. Observes and writes nothing."""
@@ -30,6 +40,9 @@ COMMAND = AuditCommand
 def run(arguments: Arguments) -> int:
     """Audit; unless --json, judge and write the report too. Returns 1 where a checkpoint could not be observed."""
     config = parsed(AuditCommand, arguments, "audit")
+    from overmem.audit.gather import gathered
+
+    config = replace(config, run=gathered(config.runs, config.revisions, say))
     from overmem.audit import audit, estimate_audit  # imports torch, so after the options were checked
     from overmem.audit.worker import ends_on_sigterm
     from overmem.cli.cost import show_cost

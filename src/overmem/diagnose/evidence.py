@@ -35,7 +35,7 @@ def audited(run: store.Run, config: Diagnose) -> tuple[Evidence, AuditContext]:
     has_test = selected_on == "val" and "test" in splits
     merged_test = store.read_curves(run, "test", merged=True, draws=draws) if has_test else None
     has_merge = any(c.merged_from and (run.root / c.name).is_dir() for c in plan.checkpoints)
-    on_disk = {c.name for c in plan.checkpoints if (run.root / c.name).is_dir()}
+    on_disk = {c.name for c in plan.checkpoints if (run.root / c.name).is_dir() or run.holds_itself(c.name)}
     is_elsewhere = not on_disk and bool(plan.options.get("imported"))  # logs were imported without the weights
     evidence = Evidence(
         val=val,

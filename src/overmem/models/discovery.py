@@ -73,7 +73,7 @@ def describe_order(refs: Sequence[CheckpointRef]) -> str:
         for ref in refs
         if ref.checkpoint.step > 0
         and not ref.checkpoint.merged_from
-        and _step_in_state(Path(ref.path)) is None
+        and step_in_state(Path(ref.path)) is None
         and not re.fullmatch(r"checkpoint-\d+", ref.checkpoint.name)
     ]
     if not named:
@@ -87,11 +87,11 @@ def _numbered(root: Path) -> list[tuple[Path, int]]:
     if folders := [(p, step) for p, step in folders if p.is_dir()]:
         return folders
     named = [
-        (p, m) for p in sorted(root.glob("*")) if p.is_dir() and (m := _NUMBERED.fullmatch(p.name)) and _has_model(p)
+        (p, m) for p in sorted(root.glob("*")) if p.is_dir() and (m := _NUMBERED.fullmatch(p.name)) and has_model(p)
     ]
     # A model saved after epoch 0 or step 0 is not the base: numbers that count from 0 are shifted to count from 1.
     offset = 1 if any(int(m["number"]) == 0 for _, m in named) else 0
-    steps = [(p, _step_in_state(p), int(m["number"]) + offset) for p, m in named]
+    steps = [(p, step_in_state(p), int(m["number"]) + offset) for p, m in named]
     if all(state for _, state, _ in steps):
         return [(p, state) for p, state, _ in steps if state]
     return [(p, number) for p, _, number in steps]
@@ -100,7 +100,7 @@ def _numbered(root: Path) -> list[tuple[Path, int]]:
 def _unnumbered(root: Path, trained: Sequence[CheckpointRef]) -> list[CheckpointRef]:
     """Models without a number in their name that are not copies of numbered ones: `final`, `best`, `root` itself."""
     folders = [*(p for p in sorted(root.glob("*")) if p.is_dir() and _UNNUMBERED.fullmatch(p.name)), root]
-    folders = [folder for folder in folders if _has_model(folder)]
+    folders = [folder for folder in folders if has_model(folder)]
     last = max((ref.checkpoint.step for ref in trained), default=0)
     seen = {_fingerprint(Path(ref.path)) for ref in trained} if folders else set()
     refs = []
@@ -109,13 +109,13 @@ def _unnumbered(root: Path, trained: Sequence[CheckpointRef]) -> list[Checkpoint
         if not weights or weights in seen:
             continue
         seen.add(weights)
-        last = _step_in_state(folder) or last + 1
+        last = step_in_state(folder) or last + 1
         name = "final" if folder == root else folder.name
         refs.append(CheckpointRef(replace(_trained(folder, last), name=name), str(folder)))
     return sorted(refs, key=lambda ref: ref.checkpoint.step)
 
 
-def _has_model(folder: Path) -> bool:
+def has_model(folder: Path) -> bool:
     """Whether a folder holds a model or an adapter, readable or not."""
     return any((folder / name).is_file() for name in ("config.json", "adapter_config.json")) and any(
         next(folder.glob(pattern), None) for pattern in ("*.safetensors", *PICKLED)
@@ -129,7 +129,8 @@ def _fingerprint(folder: Path) -> str:
         return ""
 
 
-def _step_in_state(folder: Path) -> int | None:
+def step_in_state(folder: Path) -> int | None:
+    """The step in a folder's trainer_state.json; None where there is none."""
     try:
         return int(json_object(folder / "trainer_state.json")["global_step"]) or None
     except (OSError, ValueError, KeyError, TypeError):

@@ -113,7 +113,8 @@ class Skeleton:
                 "cannot be recomputed; convert it to plain LoRA: model.save_pretrained(folder, "
                 "path_initial_model_for_weight_conversion=<adapter saved before training>)"
             )
-        self._can_unload = is_lora and config.get("init_lora_weights", True) in KEEPS_BASE
+        is_plain = not config.get("layer_replication")  # which copies layers of the base
+        self._can_unload = is_lora and is_plain and config.get("init_lora_weights", True) in KEEPS_BASE
         model: Any = PeftModel.from_pretrained(base, ref.path, torch_device=self.device)
         expected = set(get_peft_model_state_dict(model, save_embedding_layers=False))
         if missing := sorted(expected - tensor_names(files)):  # PEFT only warns

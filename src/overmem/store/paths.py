@@ -6,6 +6,8 @@ from pathlib import Path
 
 from overmem.errors import BadRequest
 
+FINAL = "final"
+"""Name of a model that lies in the run's folder itself."""
 HOME = "overmem"
 """Folder in a run with overmem's files."""
 
@@ -87,6 +89,10 @@ class Run:
         """Which worker observes one split of one checkpoint now."""
         return self.home / "observations" / checkpoint / f".{split}.lease"
 
+    def holds_itself(self, checkpoint: str) -> bool:
+        """Whether this checkpoint is the model in the run's own folder: a final one without a folder of its own."""
+        return checkpoint == FINAL and next(self.root.glob("*.safetensors"), None) is not None
+
     def failure_path(self, checkpoint: str) -> Path:
         """Why a checkpoint could not be observed."""
         return self.home / "observations" / checkpoint / "failed.json"
@@ -101,6 +107,16 @@ def open_run(root: Path | str, out: Path | str | None = None) -> Run:
     root = Path(root)
     if root.is_file():  # a log
         root = root.parent.parent if re.fullmatch(r"checkpoint-\d+", root.parent.name) else root.parent
+    if root.is_dir() and not (root / HOME).is_dir() and (version := _only_version(root)) is not None:
+        root = version
     if not root.is_dir():
         raise BadRequest(f"no run at {str(root)!r}: a folder with checkpoint-<step> folders is expected")
     return Run(root, Path(out) if out is not None else root / HOME)
+
+
+def _only_version(root: Path) -> Path | None:
+    """The one `v0-<date>` folder of an ms-swift output that holds checkpoints; None where there is none, or several."""
+    if next(root.glob("checkpoint-*"), None) is not None:
+        return None
+    versions = [p for p in root.glob("v*-*") if p.is_dir() and next(p.glob("checkpoint-*"), None) is not None]
+    return versions[0] if len(versions) == 1 else None
