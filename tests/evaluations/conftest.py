@@ -8,7 +8,7 @@ import pytest
 
 from overmem import store
 from overmem.records import TEMPERATURES, Checkpoint, Example, Plan, PlannedSplit, Samples, Scores
-from overmem.tasks.layouts import content_id
+from overmem.tasks.parsing import content_id
 from studies.trajectories import World, simulated
 
 TOKENS = 9

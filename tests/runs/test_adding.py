@@ -88,7 +88,7 @@ def printed(*arguments):
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
         main([*arguments])
     return out.getvalue()
-from overmem.tasks.layouts import parse_rows
+from overmem.tasks.parsing import parse_rows
 pages = {verb: printed(verb, "--help") for verb in ("train", "audit", "merge")}
 pages |= {shell: printed("completion", shell) for shell in ("bash", "fish")}
 from docs.making.methods import methods_page

@@ -7,7 +7,8 @@ import pytest
 from overmem.errors import BadData, BadRequest
 from overmem.tasks import load
 from overmem.tasks.data import Data, Row
-from overmem.tasks.layouts import content_id, field_columns, parse_rows
+from overmem.tasks.layouts import field_columns
+from overmem.tasks.parsing import content_id, parse_rows
 
 
 def made(values: dict[str, Any], **data: Any) -> Any:

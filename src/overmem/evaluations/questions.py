@@ -7,7 +7,7 @@ from overmem.evaluations.log import EvaluationLog, LoggedQuestion
 from overmem.grading import GRADERS
 from overmem.records import Example
 from overmem.tasks.data import Data, Row
-from overmem.tasks.layouts import content_id, parse_rows
+from overmem.tasks.parsing import content_id, parse_rows
 
 
 def examples_by_key(logs: Sequence[EvaluationLog]) -> dict[str, Example]:

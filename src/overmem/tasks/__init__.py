@@ -13,7 +13,7 @@ from overmem.tasks.data import Data, LoadedData, Row, Rows, SourceResult
 from overmem.tasks.duplicates import problem_labels
 from overmem.tasks.files import file_rows, is_file_source, with_absolute_paths
 from overmem.tasks.hub import hub_rows, is_hub_source
-from overmem.tasks.layouts import parse_rows
+from overmem.tasks.parsing import parse_rows
 from overmem.tasks.presets import PRESETS, with_preset
 from overmem.tasks.reasoning_gym import generated_rows
 from overmem.tasks.rephrased import check_set_name, pair_with_originals

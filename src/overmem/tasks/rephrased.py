@@ -7,7 +7,7 @@ from dataclasses import replace
 from overmem.errors import BadData, BadRequest
 from overmem.records import Example
 from overmem.shifts import SHIFTS, shifted_id, variant_name
-from overmem.tasks.layouts import content_id
+from overmem.tasks.parsing import content_id
 
 
 def check_set_name(name: str, section: str = "shifted", taken: Iterable[str] = SHIFTS) -> None:
