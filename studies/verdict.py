@@ -45,11 +45,8 @@ def null_cells() -> list[Cell]:
 def limit_cells() -> list[Cell]:
     """Over-fitted runs whose loss is the margin and a little more: the hardest of the false alarms."""
     asks = ("regime", "references")
-    return [
-        Cell(World(name, 1000, loss=0.03 + more), 0.03, asks=asks)
-        for name in ("over-fitted", "over-fitted after a peak")
-        for more in (0.0, 0.005, 0.01)
-    ]
+    names = ("over-fitted", "over-fitted after a peak")
+    return [Cell(World(n, 1000, loss=0.03 + d), 0.03, asks=asks) for n in names for d in (0.0, 0.005, 0.01)]
 
 
 def power_cells() -> list[Cell]:

@@ -277,10 +277,9 @@ def _cost_reference(
     """What costs are measured against: the recommended checkpoint, or, if that is over-memorized, the best healthy."""
     if recommended is None:
         return None
-    regime = {v.checkpoint.name: v.regime for v in verdicts}
+    over_memorized = {v.checkpoint.name for v in verdicts if v.regime == "over-memorized"}
     healthy = next((c.checkpoint for c in others if c.rule == "healthy"), None)
-    is_over_memorized = regime.get(recommended.checkpoint or "") == "over-memorized"
-    return healthy if is_over_memorized and healthy else recommended.checkpoint
+    return healthy if healthy and recommended.checkpoint in over_memorized else recommended.checkpoint
 
 
 def _over_base(evidence: Evidence, recommended: Choice | None, q: Quantities) -> Estimate | None:
