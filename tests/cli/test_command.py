@@ -2,7 +2,9 @@
 
 import json
 import re
+import shlex
 import shutil
+import subprocess
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -104,7 +106,7 @@ def test_help_of_a_verb_has_its_operands_and_examples(called, verb):
     assert code == 0
     assert all(example.split()[1] == verb for example in VERBS[verb].examples)
     assert VERBS[verb].examples[0] in " ".join(re.sub(r"[│╭╰]", " ", out).split())
-    assert all(operand in out for operand in VERBS[verb].operands if operand.isupper())
+    assert all(operand.removesuffix("...") in out for operand in VERBS[verb].operands if operand.isupper())
 
 
 def test_train_without_a_recipe_is_refused(called, tmp_path, monkeypatch):
@@ -122,6 +124,51 @@ def test_the_completion_has_every_verb_and_option(called, shell):
     assert all(verb in out for verb in VERBS)
     assert "side-rows" in out
     assert called("completion", "cmd")[0] == 2
+
+
+@pytest.fixture
+def completed(called, tmp_path, monkeypatch):
+    """What the real shell completes a line to, in a folder with a run and a recipe."""
+    (tmp_path / "my runs").mkdir()
+    (tmp_path / "recipe.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+
+    def complete(shell, line):
+        if shutil.which(shell) is None:
+            pytest.skip(f"{shell} is not installed")
+        words = line.split(" ")
+        script = tmp_path / f"overmem.{shell}"
+        script.write_text(called("completion", shell)[1])
+        if shell == "fish":
+            command = f"source {script}; complete -C {shlex.quote(line)}"
+        else:
+            array = " ".join(map(shlex.quote, words))
+            command = f"source {script}; COMP_WORDS=({array}); COMP_CWORD={len(words) - 1}; _overmem; "
+            command += "printf '%s\\n' \"${COMPREPLY[@]}\""
+        done = subprocess.run([shell, "-c", command], capture_output=True, text=True, check=True)
+        assert done.stderr == ""
+        return [found.split("\t")[0] for found in done.stdout.splitlines()]
+
+    return complete
+
+
+@pytest.mark.parametrize("shell", ["bash", "fish"])
+@pytest.mark.parametrize(
+    ("line", "to"),
+    [
+        ("overmem diag", ["diagnose"]),
+        ("overmem comp", ["compare", "completion"]),
+        ("overmem help comp", ["compare"]),
+        ("overmem completion fi", ["fish"]),
+        ("overmem audit --side", ["--side-rows"]),
+        ("overmem diagnose runs --eval-s", ["--eval-set"]),
+        ("overmem audit --shifts pre", ["preamble"]),
+        ("overmem diagnose my", ["my runs"]),
+        ("overmem train recipe", ["recipe.yaml"]),
+    ],
+)
+def test_a_real_shell_completes_verbs_options_names_and_paths(completed, shell, line, to):
+    assert [found.removesuffix("/").replace("\\ ", " ") for found in completed(shell, line)] == to
 
 
 def test_no_bar_is_drawn_before_the_first_step(capsys):

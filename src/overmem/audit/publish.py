@@ -11,6 +11,7 @@ from overmem.audit.workload import Workload
 from overmem.errors import BadRequest, Locked
 from overmem.observe.imported import adopt_imported
 from overmem.observe.plan import plan_of
+from overmem.observe.shown import shown_example
 from overmem.observe.token_texts import token_texts
 from overmem.store.leases import Leases
 
@@ -37,6 +38,7 @@ def publish(workload: Workload, say: Callable[[str], None] = lambda line: None) 
             store.write_examples(run, split.name, split.examples)
     seen = {token for split in splits.values() for e in split.encoded for token in e.solution_ids}
     store.write_token_texts(run, store.read_token_texts(run) | token_texts(request.tokenizer, seen))
+    _show_an_example(workload)
     options = {name: value for name, value in asdict(config).items() if name not in LAUNCH_OPTIONS}
     plan = plan_of(
         options | dict(request.options),
@@ -59,6 +61,17 @@ def publish(workload: Workload, say: Callable[[str], None] = lambda line: None) 
         store.clear_failure(run, name)
     for name, reason in workload.failures.items():
         store.write_failure(run, name, reason)
+
+
+def _show_an_example(workload: Workload) -> None:
+    """Keep one example as the model reads it, of the split that checkpoints are judged on."""
+    request, splits = workload.request, workload.splits
+    judged = splits.get("val") or splits.get("test") or next(iter(splits.values()))
+    by_recipe = request.config.data is None and "data" in store.read_recipe(request.run)
+    rows = len(request.held_out.get(judged.name, judged.examples))
+    shown = shown_example(request.tokenizer, judged, rows=rows, by_recipe=by_recipe)
+    if shown is not None and (judged.name in ("val", "test") or store.read_shown(request.run) is None):
+        store.write_shown(request.run, shown)
 
 
 def _queue_file(workload: Workload) -> QueueFile:

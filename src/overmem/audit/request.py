@@ -22,6 +22,7 @@ from overmem.observe.engines import engine_of
 from overmem.observe.engines.decoding import Decoding
 from overmem.observe.plan import Split, context_of, longest_completion, planned
 from overmem.records import Example, Plan
+from overmem.records.plan import CALLBACK
 from overmem.tasks import Data, with_absolute_paths
 from overmem.tasks.data import LoadedData
 from overmem.tasks.derived import derived_splits
@@ -152,6 +153,8 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
     if template is None and config.template is None and not recipe:
         template = template_as_trained(tokenizer, (e for part in examples.values() for e in part), trained, say)
     options = _options(config, template, previous, is_sized, device, say)
+    if data is None and config.rows is not None:
+        _say_too_few(examples, config.rows, say)
     say(_prompt_line(tokenizer, options["template"], loaded, known="data" in recipe or loaded.verbatim))
     context, vocabulary = model_limits(there)
     limit = options["max_new_tokens"] or longest_completion(examples, tokenizer, options["template"])
@@ -242,7 +245,7 @@ def _options(
         if explicit is None and chosen[name] != default:
             shown = " ".join(map(str, chosen[name])) if isinstance(chosen[name], list) else chosen[name]
             flag = name.replace("_", "-")
-            say(f"{name.replace('_', ' ')} as in the previous audit: {shown} (--{flag} changes it)")
+            say(f"{name.replace('_', ' ')} as {_who(previous)}: {shown} (--{flag} changes it)")
     record = previous.get("stopping")
     if record is not None and config.rows in (None, record["asked"], record["planned"] if config.until else None):
         chosen |= {"rows": record["asked"], "stopping": record}
@@ -252,6 +255,21 @@ def _options(
     if chosen["dtype"] not in DTYPES:
         raise unknown("dtype", chosen["dtype"], ["auto", *DTYPES])
     return chosen
+
+
+def _say_too_few(examples: Mapping[str, Sequence[Example]], rows: int, say: Callable[[str], None]) -> None:
+    """Where more rows are asked for than the callback was given: the run has no others."""
+    for name in ("val", "test"):
+        if 0 < len(examples.get(name, ())) < rows:
+            say(
+                f"{name}: {len(examples[name])} examples, not {rows}: the run keeps only those that its callback "
+                "measured; for more, name where they come from: --data"
+            )
+
+
+def _who(previous: Mapping[str, Any]) -> str:
+    """Whose options are reused."""
+    return "the run's callback measured" if previous.get("by") == CALLBACK else "in the previous audit"
 
 
 def _prompt_line(tokenizer: Any, template: str | None, loaded: LoadedData, *, known: bool) -> str:

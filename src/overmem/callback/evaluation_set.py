@@ -1,7 +1,7 @@
 """The callback's examples, rendered for one model and its tokenizer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ class EvaluationSet:
     """Splits that were taken from the training rows of their source."""
     template: str | None = None
     """Prompt with {question} in it; None for the tokenizer's own."""
+    rows: Mapping[str, int] = field(default_factory=dict)
+    """Split -> how many examples there are, of which `splits` has those that are measured."""
 
 
 def encode_evaluation_set(config: CallbackConfig, source: EvaluationData, model: Any, tokenizer: Any) -> EvaluationSet:
@@ -58,7 +60,15 @@ def encode_evaluation_set(config: CallbackConfig, source: EvaluationData, model:
     if not splits["val"].encoded:
         raise BadRequest(f"OvermemCallback(data=): no val example fits the {context} tokens of the model's context")
     return EvaluationSet(
-        source.data, base_name(model), tokenizer, decoding, splits, dtype, source.carved_splits, template
+        source.data,
+        base_name(model),
+        tokenizer,
+        decoding,
+        splits,
+        dtype,
+        source.carved_splits,
+        template,
+        {name: len(some) for name, some in examples.items()},
     )
 
 

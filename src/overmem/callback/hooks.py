@@ -85,14 +85,20 @@ class OvermemCallback(TrainerCallback):
                 self._history.open(Path(args.output_dir), step)
             counts = ", ".join(f"{len(split.encoded)} {name} examples" for name, split in evaluation.splits.items())
             mebibytes = memory_bound(self.config, evaluation, arguments["model"]) / 2**20
-            logger.info("%s; at most %.0f MiB in addition to the model, %g s", counts, mebibytes, self.config.seconds)
+            self.say(
+                f"measuring {counts} at each {_occasions(self.config.when)}: at most {mebibytes:,.0f} MiB in addition "
+                f"to the model, {self.config.seconds:g} s each time"
+            )
             for name, split in evaluation.splits.items():
                 if split.truncated:
-                    self.say(f"{split.truncated} {name} examples are longer than the model's context and are left out")
+                    self.say(
+                        f"{split.truncated} of {len(split.examples)} {name} examples are longer than the model's "
+                        "context and are left out"
+                    )
             data = self.source.data
             if data is not None and "val" in self.source.carved_splits:
                 self.say(not_held_out_warning(["val"], data.source))
-            logger.info(describe_prompt(evaluation.tokenizer, evaluation.template))
+            self.say(describe_prompt(evaluation.tokenizer, evaluation.template))
             if self.config.answers and (few := too_few(len(evaluation.splits["val"].encoded), self.config.margin)):
                 self.say(few)
         if (step == 0 and self.config.base) or (step > 0 and self._is_due("save")):
@@ -196,6 +202,10 @@ class OvermemCallback(TrainerCallback):
         Trainer.log(self.trainer, dict(self._metrics))
         # Any log counts as the scheduled one; the training loss must still be logged.
         control.should_log = due
+
+
+def _occasions(when: str) -> str:
+    return {"evaluate": "evaluation", "save": "save"}.get(when, "evaluation and save")
 
 
 def _is_sharded(model: Any) -> bool:

@@ -12,7 +12,9 @@ from overmem.grading import graders_of
 from overmem.models.discovery import find_checkpoints
 from overmem.models.files import fingerprint
 from overmem.observe.plan import plan_of
+from overmem.observe.shown import shown_example
 from overmem.records import SCHEMA, Checkpoint, Choice, Snapshot
+from overmem.records.plan import CALLBACK
 
 
 def write_plan(
@@ -27,6 +29,7 @@ def write_plan(
         checkpoints: measured so far.
     """
     options = {
+        "by": CALLBACK,
         "rows": config.rows,
         "side_rows": config.side_rows,
         "max_new_tokens": evaluation.decoding.max_new_tokens,
@@ -46,6 +49,12 @@ def write_plan(
         evaluation.carved_splits,
     )
     store.write_plan(run, plan)
+    val = evaluation.splits["val"]
+    shown = shown_example(
+        evaluation.tokenizer, val, rows=evaluation.rows.get("val", len(val.examples)), by_recipe=False
+    )
+    if shown is not None:
+        store.write_shown(run, shown)
 
 
 def write_units(run: store.Run, snapshot: Snapshot, weights: str, evaluation: EvaluationSet) -> None:

@@ -9,7 +9,7 @@ from overmem.errors import unknown
 BASH = """_overmem() {{
   local word="${{COMP_WORDS[COMP_CWORD]}}" previous="${{COMP_WORDS[COMP_CWORD-1]}}" options=""
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "{verbs} help completion" -- "$word")); return
+    COMPREPLY=($(compgen -W "{verbs} help completion --help --version" -- "$word")); return
   fi
   case "${{COMP_WORDS[1]}}" in
 {cases}
@@ -22,6 +22,7 @@ BASH = """_overmem() {{
   if [[ "$word" == -* ]]; then
     COMPREPLY=($(compgen -W "$options" -- "$word"))
   else
+    local IFS=$'\\n'
     COMPREPLY=($(compgen -f -- "$word"))
   fi
 }}
@@ -75,6 +76,11 @@ def zsh() -> str:
 def fish() -> str:
     """The script for fish: overmem completion fish | source."""
     lines = [f"complete -c overmem -n __fish_use_subcommand -f -a {name} -d '{v.does}'" for name, v in VERBS.items()]
+    lines += [
+        "complete -c overmem -n __fish_use_subcommand -f -a 'help completion'",
+        f"complete -c overmem -n '__fish_seen_subcommand_from help' -f -a '{' '.join(VERBS)}'",
+        "complete -c overmem -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'",
+    ]
     for verb in VERBS:
         choices = choices_of(verb)
         for option in options_of(verb):

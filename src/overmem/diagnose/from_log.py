@@ -53,7 +53,7 @@ def from_log(run: store.Run, config: Diagnose) -> Verdict:
         assessment,
         more=more,
         warnings=_warnings(logged, run, assessment, config),
-        options=options_of(config),
+        options=options_of(config) | ({"log": log.name} if log.is_file() else {}),
         instead=instead,
         accuracy_name=logged.judged_as,
     )

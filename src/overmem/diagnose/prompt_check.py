@@ -1,5 +1,6 @@
 """Whether the audit reads the evaluation rows as the trainer did: its own nll against the logged evaluation loss."""
 
+from dataclasses import dataclass
 from math import isfinite, sqrt
 
 import numpy as np
@@ -8,40 +9,96 @@ from overmem import statistics, store
 from overmem.errors import BadRequest
 from overmem.records import Curves
 from overmem.store.logs import Logged, read_logged
-from overmem.store.logs.rows import clean
+from overmem.wording.prompt_check import agreement_sentence, difference_sentence
 
 STDERRS = 4.0
 """Standard errors of the difference of two samples of this size, beyond which it is no noise."""
+STDERRS_OF_SAME = 1.0
+"""The same where both are of the same rows: what is left is how the trainer averages over batches."""
 TOLERANCE = 0.05
 """Relative difference that the mean over batches, another precision and padding may make."""
 
 
-def prompt_warnings(run: store.Run, val: Curves, split: str) -> tuple[str, ...]:
-    """A warning where the audit's nll and the trainer's differ beyond noise at most of their common steps, else none.
+@dataclass(frozen=True)
+class PromptCheck:
+    """What the comparison of the two losses comes to."""
+
+    warnings: tuple[str, ...] = ()
+    """One where they differ beyond noise at most of the common steps."""
+    sentences: tuple[str, ...] = ()
+    """One where they agree."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two measurements of one checkpoint."""
+
+    checkpoint: str
+    own: float
+    """Nats per token by the audit."""
+    theirs: float
+    """The evaluation loss that the trainer logged."""
+    stderr: float
+    """Of `own`."""
+    n: int
+    """Rows behind `own`."""
+
+
+def prompt_check(run: store.Run, val: Curves, split: str) -> PromptCheck:
+    """The audit's nll against the trainer's evaluation loss, at the steps that both have.
 
     Nothing is compared where the trainer logged no evaluation, or one whose loss is known not to be nll.
     """
     try:
         logged = read_logged(run.root)
     except BadRequest:
-        return ()
+        return PromptCheck()
     if any(words in w for w in logged.warnings for words in ("is not nll", "no nll", "plain nll")):
-        return ()
+        return PromptCheck()
     pairs = _pairs(val, logged)
-    differing = [p for p in pairs if abs(p[1] - p[2]) > STDERRS * sqrt(2) * p[3] + TOLERANCE * p[2]]
-    if not pairs or 2 * len(differing) <= len(pairs):
-        return ()
-    name, own, theirs, _, n = max(differing, key=lambda p: abs(p[1] - p[2]))
-    return (
-        f"At {name} this audit measures {own:.3f} nats per token on {split} (n = {n:,}), where the trainer logged an "
-        f"evaluation loss of {theirs:.3f}. If these are the trainer's evaluation rows, the model is not read as it was "
-        "trained: check the template, the tokenizer, and which tokens are masked (a trainer that also counts the "
-        f"prompt's tokens logs another loss).{_example(run, split)}",
+    if not pairs:
+        return PromptCheck()
+    shown = store.read_shown(run)
+    rows = same_rows(logged, shown.rows if shown else None, by_recipe=bool(shown and shown.by_recipe), n=pairs[-1].n)
+    differing = [p for p in pairs if abs(p.own - p.theirs) > _noise(p, is_same=rows.startswith("same"))]
+    if 2 * len(differing) <= len(pairs):
+        last = pairs[-1]
+        sentence = agreement_sentence(
+            last.checkpoint, last.own, last.theirs, split=split, n=last.n, steps=len(pairs), rows=rows
+        )
+        return PromptCheck(sentences=(sentence,))
+    worst = max(differing, key=lambda p: abs(p.own - p.theirs))
+    warning = difference_sentence(
+        worst.checkpoint, worst.own, worst.theirs, split=split, n=worst.n, rows=rows, shown=shown
     )
+    return PromptCheck(warnings=(warning,))
 
 
-def _pairs(val: Curves, logged: Logged) -> list[tuple[str, float, float, float, int]]:
-    """Checkpoint, the audit's nll, the trainer's, the standard error of the audit's, and its n."""
+def same_rows(logged: Logged, rows: int | None, *, by_recipe: bool, n: int) -> str:
+    """What is known of the trainer's evaluation rows: `same by ...`, `as many`, `others` or `unknown`.
+
+    Args:
+        logged: the trainer's log.
+        rows: of the audit's split in all, measured or not; None where that is not known.
+        by_recipe: whether the run's own recipe evaluates on that split.
+        n: rows that the audit measured.
+    """
+    if logged.evaluation_set == "val" and logged.source_is_own and logged.rows in (n, rows):
+        return "same by callback"
+    if by_recipe:
+        return "same by recipe"
+    if logged.rows is None or rows is None:
+        return "unknown"
+    return "as many" if logged.rows in (n, rows) else f"others {logged.rows}"
+
+
+def _noise(pair: Pair, *, is_same: bool) -> float:
+    """The difference up to which two measurements of one checkpoint count as equal."""
+    stderrs = STDERRS_OF_SAME if is_same else STDERRS
+    return stderrs * sqrt(2) * pair.stderr + TOLERANCE * pair.theirs
+
+
+def _pairs(val: Curves, logged: Logged) -> list[Pair]:
     theirs = {c.step: float(x) for c, x in zip(logged.checkpoints, logged.nll, strict=True) if isfinite(x)}
     pairs = []
     for i, checkpoint in enumerate(val.checkpoints):
@@ -51,18 +108,5 @@ def _pairs(val: Curves, logged: Logged) -> list[tuple[str, float, float, float, 
         own = statistics.ratio(val.nll_sums[i, rows], val.token_counts[rows].astype(np.float64))
         if own.value is not None and own.low is not None and own.high is not None:
             stderr = (own.high - own.low) / 3.92
-            pairs.append((checkpoint.name, own.value, theirs[checkpoint.step], stderr, int(rows.sum())))
+            pairs.append(Pair(checkpoint.name, own.value, theirs[checkpoint.step], stderr, int(rows.sum())))
     return pairs
-
-
-def _example(run: store.Run, split: str) -> str:
-    """One example as the model read it, shortened."""
-    try:
-        example = store.read_examples(run, split)[0]
-    except (BadRequest, IndexError):
-        return ""
-    template = store.read_plan(run).template
-    prompt = template.replace("{question}", example.question) if isinstance(template, str) else example.question
-    how = "" if isinstance(template, str) else " (in the tokenizer's own template)"
-    start = clean(example.solution[:60])
-    return f" One example as the model read it{how}: {clean(prompt[-100:])!r} followed by {start!r}."

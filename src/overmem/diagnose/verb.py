@@ -7,7 +7,7 @@ from overmem import store
 from overmem.diagnose.evidence import audited
 from overmem.diagnose.from_log import from_log
 from overmem.diagnose.options import Diagnose, options_of
-from overmem.diagnose.prompt_check import prompt_warnings
+from overmem.diagnose.prompt_check import PromptCheck, prompt_check
 from overmem.errors import BadRequest
 from overmem.records import Curves, Verdict
 from overmem.verdict.anytime import level
@@ -47,8 +47,10 @@ def _from_observations(run: store.Run, config: Diagnose) -> Verdict:
     if context.stopping is not None:  # the run was looked at before, so one look's level is less than all of theirs
         limits = replace(limits, alpha=level(context.stopping.asked, context.stopping.planned, limits.alpha))
     assessment = assess(evidence, limits, seed=config.seed)
-    first = prompt_warnings(run, evidence.val, context.selected_on) if isinstance(evidence.val, Curves) else ()
+    check = prompt_check(run, evidence.val, context.selected_on) if isinstance(evidence.val, Curves) else PromptCheck()
     more = [] if assessment.forecast is None else [forecast_sentence(assessment.forecast)]
     if config.accuracy == "draws":
         more.append(DRAWS)
-    return worded(assessment, more=more, warnings=(*first, *caveats(assessment, context)), options=options_of(config))
+    more += check.sentences
+    warnings = (*check.warnings, *caveats(assessment, context))
+    return worded(assessment, more=more, warnings=warnings, options=options_of(config))

@@ -21,6 +21,7 @@ from overmem.records.observations import (
 )
 from overmem.records.plan import Plan, PlannedSplit
 from overmem.records.regimes import REGIMES, Regime
+from overmem.records.shown import ShownExample
 from overmem.records.splits import SplitName
 from overmem.records.verdicts import (
     CheckpointTests,
@@ -59,6 +60,7 @@ __all__ = [
     "Samples",
     "Scores",
     "Severity",
+    "ShownExample",
     "Snapshot",
     "SplitName",
     "Verdict",

@@ -6,6 +6,9 @@ from typing import Any
 
 from overmem.records.observations import SCHEMA, Checkpoint
 
+CALLBACK = "OvermemCallback"
+"""`options["by"]` of the plan that the callback of a training wrote; an audit's own plan has none."""
+
 
 @dataclass(frozen=True)
 class PlannedSplit:

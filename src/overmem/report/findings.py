@@ -10,6 +10,7 @@ from typing import Any
 from overmem import store
 from overmem.explorer import compared
 from overmem.records import Checkpoint, CheckpointVerdict, Estimate, Measurement, Verdict
+from overmem.report.commands import commands_of
 from overmem.report.flips import Flip, easiest_flip
 from overmem.report.tokens import TokenBreakdown, token_breakdown
 
@@ -33,6 +34,8 @@ class Findings:
     """As the audit found them."""
     plan: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    commands: tuple[str, ...] = ()
+    """What to type to make the page again."""
     questions: Mapping[str, str] = field(default_factory=dict)
     """Id of a training example -> its question."""
     flip: Flip | None = None
@@ -130,13 +133,16 @@ def read_findings(run: store.Run) -> Findings:
     """
     planned = run.plan_path.is_file()
     train = run.examples_path("train")
+    verdict = store.read_verdict(run)
+    plan = store.to_jsonable(store.read_plan(run)) if planned else {}
     findings = Findings(
         name=run.root.resolve().name,
-        verdict=store.read_verdict(run),
+        verdict=verdict,
+        commands=commands_of(run, plan, verdict),
         measurements=tuple(store.read_measurements(run)) if run.measurements_path.is_file() else (),
         log=tuple(store.read_log_history(run)),
         checkpoints=store.read_checkpoints(run) if planned else (),
-        plan=store.to_jsonable(store.read_plan(run)) if planned else {},
+        plan=plan,
         recipe=store.read_recipe(run),
         date=f"{datetime.fromtimestamp(run.verdict_path.stat().st_mtime, UTC):%-d %b %Y}",
         questions={e.id: e.question for e in store.read_examples(run, "train")} if train.is_file() else {},

@@ -20,7 +20,7 @@ from overmem.store.examples import (
     write_token_texts,
 )
 from overmem.store.files import locked, locked_for_training, replacing, to_jsonable, write_json, write_text
-from overmem.store.paths import Run, open_run
+from overmem.store.paths import HOME, Run, open_run
 from overmem.store.plan import find_plan, read_checkpoints, read_plan, write_plan
 from overmem.store.results import (
     read_log_history,
@@ -35,6 +35,7 @@ from overmem.store.results import (
     write_verdict,
 )
 from overmem.store.rows import read_grader, read_greedy_marks, read_nll_sums, read_rows, read_token_counts
+from overmem.store.shown import read_shown, write_shown
 from overmem.store.snapshots import drop_damaged_units, read_failure, read_snapshot, snapshot_reader, snapshots
 from overmem.store.units import (
     clear_failure,
@@ -51,6 +52,7 @@ from overmem.store.units import (
 )
 
 __all__ = [
+    "HOME",
     "Run",
     "clear_failure",
     "curves_of",
@@ -79,6 +81,7 @@ __all__ = [
     "read_rows",
     "read_samples",
     "read_scores",
+    "read_shown",
     "read_snapshot",
     "read_token_counts",
     "read_token_texts",
@@ -98,6 +101,7 @@ __all__ = [
     "write_reference",
     "write_samples",
     "write_scores",
+    "write_shown",
     "write_text",
     "write_token_texts",
     "write_verdict",

@@ -76,6 +76,11 @@ class Run:
         return self.home / "examples" / f"{split}.parquet"
 
     @property
+    def shown_path(self) -> Path:
+        """One example as the model reads it, token by token."""
+        return self.home / "shown.json"
+
+    @property
     def token_texts_path(self) -> Path:
         """The text of every token of the reference solutions; in schema 1 the file is `pieces.parquet`."""
         old, new = self.home / "pieces.parquet", self.home / "token_texts.parquet"

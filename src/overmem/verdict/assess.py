@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import log
 
 import numpy as np
 
 from overmem.records import CheckpointVerdict, Choice, Consequence, Curves, Estimate, Limits, Onset, Severity
+from overmem.verdict.chance import without_chance
 from overmem.verdict.evidence import Evidence, LoggedCurve
 from overmem.verdict.facts import Facts, facts, facts_of_curve
 from overmem.verdict.forecast import Forecast, forecast
@@ -23,11 +23,6 @@ from overmem.verdict.severity import logged_severity, severity
 
 DEFAULT = Limits()
 NO_MISMATCH = Mismatch(False)
-MOST_CHOICES = 10
-CHANCE_NLL = 0.02
-"""Nats around ln(choices) in which a loss is that of guessing."""
-CHANCE_ACCURACY = 0.05
-"""Around 1 / choices, in which an accuracy is that of guessing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +101,7 @@ def assess(evidence: Evidence, limits: Limits = DEFAULT, *, seed: int = 0) -> As
     shift = _mismatch(evidence, limits)
     tested = _facts(evidence, limits, unlike=bool(shift.differs))
     limits = _resolved(limits, tested, q, val)
-    verdicts = _without_chance(judge(tested, q, val.checkpoints, limits))
+    verdicts = without_chance(judge(tested, q, val.checkpoints, limits))
     recommended, others = _chosen(evidence, verdicts, q, limits)
     others = with_last(others, recommended, evidence)
     last = _last_over_memorized(verdicts)
@@ -232,27 +227,6 @@ def _mismatch(evidence: Evidence, limits: Limits) -> Mismatch:
     if isinstance(evidence.val, LoggedCurve):
         return NO_MISMATCH
     return mismatch(evidence.train, evidence.val, limits)
-
-
-def _without_chance(verdicts: tuple[CheckpointVerdict, ...]) -> tuple[CheckpointVerdict, ...]:
-    """No checkpoint is called healthy where the whole run only guesses among a few choices."""
-    trained = [v for v in verdicts if v.checkpoint.step > 0 and not v.checkpoint.merged_from and v.is_judged]
-    for count in range(2, MOST_CHOICES + 1) if trained else ():
-        if all(_is_chance(v, count) for v in trained):
-            return tuple(
-                replace(v, regime="undecided", tests=replace(v.tests, solvable=False, choices_at_chance=count))
-                if v.is_judged
-                else v
-                for v in verdicts
-            )
-    return verdicts
-
-
-def _is_chance(verdict: CheckpointVerdict, count: int) -> bool:
-    nll, accuracy = verdict.nll.value, verdict.accuracy.value
-    if nll is None or accuracy is None:
-        return False
-    return abs(nll - log(count)) < CHANCE_NLL and abs(accuracy - 1 / count) < CHANCE_ACCURACY
 
 
 def _severity(

@@ -14,7 +14,7 @@ def making(findings: Findings) -> Section:
     """Recipe, plan and options as tables, folded."""
     body = render(
         "making.html.j2",
-        name=findings.name,
+        commands=findings.commands,
         regimes=REGIMES.values(),
         version=overmem.__version__,
         tables={

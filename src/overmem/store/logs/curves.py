@@ -41,6 +41,10 @@ class Logged:
     """Examples behind the accuracy; None where nothing tells."""
     n_source: str = ""
     """`logged`, `evaluation speed` or `digits`: what tells `accuracy_n`."""
+    source_is_own: bool = False
+    """Whether overmem's callback evaluated it."""
+    rows: int | None = None
+    """Rows of the evaluation set, from their logged count or the duration and speed; None where nothing tells."""
     diverged: str | None = None
     """Checkpoint from which on the evaluation loss is not a number, or beyond any model's; None for none."""
     best_checkpoint: str | None = None
@@ -117,6 +121,8 @@ def curves(name: str, evaluations: Sequence[Evaluation], source: Source) -> Logg
         evaluation_set=name,
         metric=shown if np.isfinite(accuracy).any() else "",
         judged_as=judged_as,
+        source_is_own=source.own,
+        rows=source.sizes.get("nll") or _rows(evaluations, name),
         accuracy_n=n,
         n_source=told_by,
         diverged=None if diverged is None else checkpoints[diverged].name,
@@ -236,10 +242,14 @@ def _size(
     if key in source.sizes:
         return source.sizes[key], "logged"
     digits = _by_digits(raw, nll)
-    rows = rows_evaluated([e.row for e in evaluations], f"eval_{name}" if name else "eval")
+    rows = _rows(evaluations, name)
     if rows is not None and (digits is None or rows % digits == 0):
         return rows, "evaluation speed"
     return digits, "digits" if digits is not None else ""
+
+
+def _rows(evaluations: Sequence[Evaluation], name: str) -> int | None:
+    return rows_evaluated([e.row for e in evaluations], f"eval_{name}" if name else "eval")
 
 
 def _by_digits(raw: Float[np.ndarray, " checkpoints"], nll: Float[np.ndarray, " checkpoints"]) -> int | None:
