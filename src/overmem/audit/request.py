@@ -11,7 +11,7 @@ import torch
 from overmem import store
 from overmem.audit.as_trained import base_note, data_as_trained, template_as_trained
 from overmem.audit.options import Audit
-from overmem.audit.sources import data_of, examples_of_run, held_out
+from overmem.audit.sources import data_of, examples_of_run, held_out, say_too_few
 from overmem.encoding import VERBATIM, describe_prompt, encode
 from overmem.errors import BadRequest, unknown
 from overmem.models.discovery import CheckpointRef, describe_order, find_checkpoints, find_tokenizer
@@ -153,8 +153,7 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
     if template is None and config.template is None and not recipe:
         template = template_as_trained(tokenizer, (e for part in examples.values() for e in part), trained, say)
     options = _options(config, template, previous, is_sized, device, say)
-    if data is None and config.rows is not None:
-        _say_too_few(examples, config.rows, say)
+    say_too_few(examples, config.rows if data is None else None, say)
     say(_prompt_line(tokenizer, options["template"], loaded, known="data" in recipe or loaded.verbatim))
     context, vocabulary = model_limits(there)
     limit = options["max_new_tokens"] or longest_completion(examples, tokenizer, options["template"])
@@ -255,16 +254,6 @@ def _options(
     if chosen["dtype"] not in DTYPES:
         raise unknown("dtype", chosen["dtype"], ["auto", *DTYPES])
     return chosen
-
-
-def _say_too_few(examples: Mapping[str, Sequence[Example]], rows: int, say: Callable[[str], None]) -> None:
-    """Where more rows are asked for than the callback was given: the run has no others."""
-    for name in ("val", "test"):
-        if 0 < len(examples.get(name, ())) < rows:
-            say(
-                f"{name}: {len(examples[name])} examples, not {rows}: the run keeps only those that its callback "
-                "measured; for more, name where they come from: --data"
-            )
 
 
 def _who(previous: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Where an audit's examples come from: --data, the run's recipe or plan, or examples that only the run has."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -90,3 +90,13 @@ def _trusted(data: Data, from_user: Data | None, config: Audit) -> Data:
             f"it, pass it yourself: --data {store.open_run(config.run).recipe_path}, or --data MODULE:FUNCTION"
         )
     return data
+
+
+def say_too_few(examples: Mapping[str, Sequence[Example]], rows: int | None, say: Callable[[str], None]) -> None:
+    """Where more rows are asked for than the callback was given: the run has no others."""
+    for name in ("val", "test"):
+        if rows is not None and 0 < len(examples.get(name, ())) < rows:
+            say(
+                f"{name}: {len(examples[name])} examples, not {rows}: the run keeps only those that its callback "
+                "measured; for more, name where they come from: --data"
+            )
