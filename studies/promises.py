@@ -23,7 +23,9 @@ NULLS = (
 )
 """Kinds of run laid over every condition: none may be called over-memorized where it is not."""
 MANY = 200
-"""Checkpoints from which a cell gets half of the runs."""
+"""Checkpoints from which a cell gets a quarter of the runs."""
+UNTEMPTING = ("under-trained", "only worse", "over-memorized")
+"""Kinds of run that no rule so far took for over-memorized where they are not: a quarter of the runs is enough."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def alarm_table(
     for condition in conditions:
         for kind in kinds:
             world = laid_over(kind, condition)
-            count = max(runs // 2, 5) if world.checkpoints >= MANY else runs
+            count = max(runs // 4, 5) if world.checkpoints >= MANY or kind in UNTEMPTING else runs
             found = judgements(world, count, folder)
             false = 0 if truth(world).over_memorized[-1] else found.decided("over-memorized")
             named = found.rate(found.decided(*_right(world))), found.rate(found.decided_or_leaning(*_right(world)))

@@ -2,8 +2,9 @@
 
 import pytest
 
-from studies import calibration, limits, promises
+from studies import calibration, limits, memo, onsets, promises
 from studies.judgements import alternates
+from studies.worlds.kinds import OVER
 
 
 def test_every_line_is_measured():
@@ -35,3 +36,18 @@ def test_the_best_test_there_is_needs_examples_too():
     assert 0.5 < few.power(0.06) < 0.7 < 0.9 < many.power(0.06)
     assert few.error(0.75) > 0.08
     assert limits.limits_table().count("\n") == 7
+
+
+def test_the_interval_of_the_onset_holds_the_truth_with_luck_too():
+    lucky = onsets.cells()["nll luck 5%"]
+    made, held, width, _ = onsets.coverage(lucky, 40)
+    assert made >= 30
+    assert held >= 0.85 * made
+    assert width > onsets.coverage(OVER, 10)[2]
+
+
+def test_what_was_judged_is_kept_until_the_rule_changes(tmp_path):
+    assert memo.remembered(tmp_path, "cell", lambda: [1, 2]) == [1, 2]
+    assert memo.remembered(tmp_path, "cell", lambda: [3]) == [1, 2]
+    assert memo.remembered(tmp_path, "cell", lambda: [3], ("README.md",)) == [3]
+    assert memo.remembered(None, "cell", lambda: [4]) == [4]

@@ -16,10 +16,8 @@ from scipy.special import chdtrc, ndtri, stdtr
 from overmem.verdict.luck import ACCURACY_GRID, ACCURACY_PRIOR, Luck, luck
 from overmem.verdict.windows import around, stretches, unit
 
-STANDS_OUT = 0.2
+STANDS_OUT = 0.12
 """Share of flat runs in which some single block would stand out; `studies.limits` shows what no choice can have."""
-STANDS_OUT_OF_LUCK = 0.3
-"""The same where checkpoints have luck: more examples do not tell a lucky one from a better one, so caution must."""
 WIDER = 5
 """Blocks that are pooled where they agree when a single block is compared with: it is one more source of noise."""
 CHANCES = 4.0
@@ -105,7 +103,7 @@ def accuracy_tests(
     lucky = np.where(of_peak, _variance(wider, rows, np.eye(count)), lucky)
     if least:
         sampling = np.maximum(sampling, max(margin * step / 3 - margin**2, 0.0) / least * (lucky > 1e-9))
-    places = float(min(count, 3 * count / unit(count)))
+    outlier = float(ndtri(1 - STANDS_OUT / min(count, 3 * count / unit(count))))
     p_kept, p_lower, p_lost, p_climbing = (np.zeros(count) for _ in range(4))
     since = np.clip((2 * np.arange(count) + trough + 2) // 3, 0, count - 1)
     climb = around(count)[since]
@@ -114,7 +112,6 @@ def accuracy_tests(
         if weight < 1e-4:
             continue
         error = np.sqrt(np.maximum(sampling + value**2 * lucky, 1e-12))
-        outlier = _outlier(value, places)
         z = gap / error
         same = lucky < 1e-9
         kept = np.where(alone, np.maximum(z + margin / error, z + outlier + 1.645), z + margin / error)
@@ -133,7 +130,6 @@ def accuracy_tests(
     error = np.sqrt(np.maximum(sampling + known.deviation**2 * lucky, 1e-12))
     level_of = float(ndtri(1 - alpha))
     bound = np.where(lucky < 1e-9, np.inf, gap - level_of * error)
-    outlier = _outlier(known.deviation if known.weights[0] < 0.5 else 0.0, places)
     bound = np.where(alone & (gap > -outlier * error), np.maximum(bound, 0.0), bound)
     worst = np.minimum(bound.min(1), pooled - level)
     worst = np.where(p_kept < alpha, np.maximum(worst, -margin + 1e-6), np.minimum(worst, -margin))
@@ -156,11 +152,6 @@ def accuracy_tests(
         lucky_part / np.maximum(total, 1e-12),
         known,
     )
-
-
-def _outlier(luck: float, places: float) -> float:
-    """Standard errors by which a single block must lead to stand out among so many."""
-    return float(ndtri(1 - (STANDS_OUT if luck == 0 else STANDS_OUT_OF_LUCK) / places))
 
 
 def _variance(

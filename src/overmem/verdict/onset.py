@@ -1,8 +1,10 @@
-"""When over-memorization begins: the point where perplexity grows costly while accuracy is kept.
+"""When over-memorization begins: the point where the trend of perplexity grows costly while accuracy is kept.
 
-Perplexity is counted from a *trough*, a mean over the checkpoints near the minimum whose weights stay fixed in the
-bootstrap. The minimum of K noisy values lies below the truth, and that of each resample lies below it once more: its
-interval would count the same noise twice, and be too wide and too early.
+The interval holds both errors: of the examples, with every question as one cluster, and of the luck of checkpoints,
+which is drawn from what is known of it. Where luck outweighs sampling the crossing is that of the trend and not of
+single checkpoints, and the trough is looked for in every draw. Elsewhere the trough is a mean over the checkpoints near
+the minimum whose weights stay fixed over the draws: the minimum of K noisy values lies below the truth, and that of
+each draw would lie below it once more.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,10 +14,17 @@ from jaxtyping import Float
 
 from overmem import statistics
 from overmem.records import Checkpoint, CheckpointVerdict, Curves, Estimate, Limits, Onset
+from overmem.seeds import generator
+from overmem.verdict.clusters import Groups, log_ratio_and_covariance, mean_and_covariance
+from overmem.verdict.luck import ACCURACY_GRID, ACCURACY_PRIOR, NLL_GRID, NLL_PRIOR, Luck, luck
 from overmem.verdict.quantities import plateau_weights, trough_weights
+from overmem.verdict.rise import paired_variance, trend_from
+from overmem.verdict.windows import around, local_line
 
 DRAWS = 1000
 DEFAULT = Limits()
+UNDERRATED = 6.0
+"""Over the checkpoints, what true luck is more than its estimate in simulated runs: bends of the trend explain part."""
 SUBSTEPS = 8
 """Parts into which the time between two checkpoints is cut where a crossing is looked for."""
 
@@ -31,7 +40,7 @@ def onset(
     """The first over-memorized checkpoint that no healthy one follows, and when the limits were crossed.
 
     `step`, `epoch` and `cumulative_lr` are estimates of the crossing itself, between checkpoints, each with a 95%
-    interval from a bootstrap over examples. None where no checkpoint is over-memorized at the end of the run.
+    interval from draws of the errors of examples and of luck. None where no checkpoint is over-memorized at the end.
     """
     first = first_shown(verdicts)
     if first is None:
@@ -44,13 +53,10 @@ def onset(
         return Onset(shown.name, Estimate(float(shown.step), n=n, note="no interval: too few examples"))
     sums, correct = curves.nll_sums[np.ix_(usable, examples)], curves.correct[np.ix_(usable, examples)]
     tokens = curves.token_counts[examples].astype(np.float64)
-    weights = statistics.bootstrap_weights(n, draws, "onset", seed).astype(np.float64)
-    nll = np.vstack([sums.sum(1) / tokens.sum(), (weights @ sums.T) / (weights @ tokens)[:, None]])
-    accuracy = np.vstack([correct.mean(1), weights @ correct.T / n])
-    trough, plateau = trough_weights(sums, tokens), plateau_weights(correct)
-    limit = limits.nats_per_token(float(nll[0].min()), float(tokens.mean()))
-    over = nll - (nll @ trough)[:, None] - limit
-    held = accuracy - (accuracy @ plateau)[:, None] + limits.margin
+    groups = None if curves.groups is None else curves.groups[examples]
+    rng = generator("onset", seed)
+    over, trough = _over(rng, sums, tokens, groups, limits, draws)
+    held = _held(rng, correct, groups, limits.margin, draws)
     checkpoints = [curves.checkpoints[i] for i in usable]
     crossed_at: dict[str, Estimate] = {}
     for name, unit in UNITS.items():
@@ -59,9 +65,76 @@ def onset(
             continue
         times = np.array(progress, dtype=np.float64)
         if len(times) > 1 and (np.diff(times) > 0).all():
-            crossed = crossings(times, over, held, int(trough.argmax()))
+            crossed = crossings(times, over, held, trough)
             crossed_at[name] = statistics.percentiles(crossed[1:], float(crossed[0]), n, _unfinished(crossed[1:]))
     return Onset(shown.name, **crossed_at)
+
+
+def _over(
+    rng: np.random.Generator,
+    sums: Float[np.ndarray, "checkpoints examples"],
+    tokens: Float[np.ndarray, " examples"],
+    groups: Groups,
+    limits: Limits,
+    draws: int,
+) -> tuple[Float[np.ndarray, "draws checkpoints"], int]:
+    """Nats per token above the limit, the first row as measured and the others with other errors; and the trough."""
+    levels, covariance = log_ratio_and_covariance(sums, tokens, groups)
+    known, sampling = luck(levels, covariance, NLL_GRID, NLL_PRIOR), paired_variance(covariance)
+    limit = limits.nats_per_token(float(np.exp(levels.min())), float(tokens.mean()))
+    weights = trough_weights(sums, tokens)
+    values = np.concatenate([[_likeliest(known)], _lucky(rng, known, draws, len(covariance))])
+    noisy = levels + _errors(rng, covariance, values)
+    nll = np.exp(noisy)
+    over = nll - (nll @ weights)[:, None] - limit
+    smooth = (values**2 > sampling) & (not known.assumed)
+    lowest = (noisy @ around(len(levels)).T).argmin(1)
+    for place in np.unique(lowest[smooth]).tolist():
+        here = smooth & (lowest == place)
+        own, bottom = trend_from(len(levels), place), local_line(len(levels), place, place)
+        over[here] = np.exp(noisy[here] @ own.T) - np.exp(noisy[here] @ bottom)[:, None] - limit
+    return over, int(lowest[0]) if smooth[0] else int(weights.argmax())
+
+
+def _held(
+    rng: np.random.Generator,
+    correct: Float[np.ndarray, "checkpoints examples"],
+    groups: Groups,
+    margin: float,
+    draws: int,
+) -> Float[np.ndarray, "draws checkpoints"]:
+    """Accuracy above its own limit, likewise."""
+    means, covariance = mean_and_covariance(correct, groups)
+    known = luck(means, covariance, ACCURACY_GRID, ACCURACY_PRIOR)
+    values = np.concatenate([[_likeliest(known)], _lucky(rng, known, draws, len(covariance))])
+    noisy = means + _errors(rng, covariance, values)
+    smooth = (values**2 > paired_variance(covariance)) & (not known.assumed)
+    noisy = np.where(smooth[:, None], noisy @ around(len(means)).T, noisy)
+    return noisy - (noisy @ plateau_weights(correct))[:, None] + margin
+
+
+def _likeliest(known: Luck) -> float:
+    return float(known.values[known.weights.argmax()])
+
+
+def _lucky(rng: np.random.Generator, known: Luck, draws: int, count: int) -> Float[np.ndarray, " draws"]:
+    """Draws of its standard deviation, none below its mean: too little luck is what makes an interval too narrow."""
+    drawn = rng.choice(known.values, size=draws, p=known.weights / known.weights.sum())
+    return drawn * (1.0 if known.assumed else 1 + UNDERRATED / count)
+
+
+def _errors(
+    rng: np.random.Generator,
+    covariance: Float[np.ndarray, "checkpoints checkpoints"],
+    luck: Float[np.ndarray, " draws"],
+) -> Float[np.ndarray, "draws checkpoints"]:
+    """Errors of sampling and luck; none in the first row."""
+    count = len(covariance)
+    size, directions = np.linalg.eigh(covariance)
+    root = directions * np.sqrt(np.maximum(size, 0.0))
+    errors = rng.standard_normal((len(luck), count)) @ root.T + luck[:, None] * rng.standard_normal((len(luck), count))
+    errors[0] = 0.0
+    return errors
 
 
 UNITS: Mapping[str, Callable[[Checkpoint], float | None]] = {

@@ -73,7 +73,7 @@ def rise_tests(
     """
     count = len(levels)
     known = luck(levels, covariance, NLL_GRID, NLL_PRIOR)
-    sampling = float(np.median(np.diag(_paired(covariance))))
+    sampling = paired_variance(covariance)
     p_costly, p_cheap, mean, square = (np.zeros(count) for _ in range(4))
     low = float(np.exp(levels.min()))
     limit = rise_limit(low * (mean_tokens or np.inf), low, rise, nats, d_nll)
@@ -81,19 +81,12 @@ def rise_tests(
     for value, weight in zip(known.values, known.weights, strict=True):
         if weight < 1e-4:
             continue
-        smooth = value**2 > sampling
-        rows = around(count) if smooth else np.eye(count)
-        place = int((rows @ levels).argmin())
-        bottom = rows[place]
-        own = np.stack([local_line(count, i, place) for i in range(count)]) if smooth else rows
-        if smooth:
-            own[: place + 1] = rows[: place + 1]
+        smooth = bool(value**2 > sampling)
+        own, bottom, place = trend(levels, smooth=smooth)
         d = own - bottom
         variance = (d @ covariance * d).sum(1) + value**2 * (d**2).sum(1)
         error = np.sqrt(np.maximum(variance, 1e-12))
-        candidates = max(count / (2 * unit(count)) if smooth else count / 3, 2.0)
-        lowest = float(ndtri((candidates - 0.375) / (candidates + 0.25)))
-        curse = sqrt((value**2 + sampling / 2) * float(bottom @ bottom)) * lowest
+        curse = winners_curse(count, value, sampling, bottom, smooth=smooth)
         effect = d @ levels
         after = np.arange(count) > place
         p_costly += weight * np.where(after, stdtr(freedom, -(effect - curse - limit) / error), 1.0)
@@ -115,7 +108,48 @@ def rise_tests(
     )
 
 
-def _paired(covariance: np.ndarray) -> np.ndarray:
-    """Covariance of the differences of neighbours."""
+def trend(
+    levels: Float[np.ndarray, " checkpoints"], *, smooth: bool
+) -> tuple[Float[np.ndarray, "checkpoints checkpoints"], Float[np.ndarray, " checkpoints"], int]:
+    """Weights of each checkpoint's level by the trend, those of the trough, and its place.
+
+    Where luck outweighs sampling (`smooth`), a level is that of a line through the neighbours, never across the trough.
+    """
+    count = len(levels)
+    rows = around(count) if smooth else np.eye(count)
+    place = int((rows @ levels).argmin())
+    if not smooth:
+        return rows, rows[place], place
+    return trend_from(count, place), rows[place], place
+
+
+def trend_from(count: int, trough: int) -> Float[np.ndarray, "checkpoints checkpoints"]:
+    """Weights of each checkpoint's level by the trend: the mean around it before the trough, a line from there on."""
+    own = np.stack([local_line(count, i, trough) for i in range(count)])
+    own[: trough + 1] = around(count)[: trough + 1]
+    return own
+
+
+def winners_curse(
+    count: int, luck: float, sampling: float, bottom: Float[np.ndarray, " checkpoints"], *, smooth: bool
+) -> float:
+    """How far the trough, the least of many, lies too low by luck and by sampling.
+
+    Args:
+        count: checkpoints.
+        luck: standard deviation of the luck of a log nll.
+        sampling: variance of the difference of two neighbours.
+        bottom: weights of the trough.
+        smooth: whether the trough is that of a trend.
+    """
+    candidates = max(count / (2 * unit(count)) if smooth else count / 3, 2.0)
+    lowest = float(ndtri((candidates - 0.375) / (candidates + 0.25)))
+    return sqrt((luck**2 + sampling / 2) * float(bottom @ bottom)) * lowest
+
+
+def paired_variance(covariance: Float[np.ndarray, "checkpoints checkpoints"]) -> float:
+    """Median sampling variance of the difference of two neighbours."""
+    if len(covariance) < 2:
+        return float(covariance[0, 0])
     change = np.diff(np.eye(len(covariance)), axis=0)
-    return np.asarray(change @ covariance @ change.T) if len(covariance) > 1 else covariance
+    return float(np.median((change @ covariance * change).sum(1)))
