@@ -8,6 +8,7 @@ each draw would lie below it once more.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
@@ -66,7 +67,8 @@ def onset(
         times = np.array(progress, dtype=np.float64)
         if len(times) > 1 and (np.diff(times) > 0).all():
             crossed = crossings(times, over, held, trough)
-            crossed_at[name] = statistics.percentiles(crossed[1:], float(crossed[0]), n, _unfinished(crossed[1:]))
+            began = statistics.percentiles(crossed[1:], float(crossed[0]), n, _unfinished(crossed[1:]))
+            crossed_at[name] = not_after(began, unit(shown))
     return Onset(shown.name, **crossed_at)
 
 
@@ -135,6 +137,13 @@ def _errors(
     errors = rng.standard_normal((len(luck), count)) @ root.T + luck[:, None] * rng.standard_normal((len(luck), count))
     errors[0] = 0.0
     return errors
+
+
+def not_after(began: Estimate, shown: float | None) -> Estimate:
+    """The crossing, no later than where over-memorization is shown: it had begun by then."""
+    if began.value is None or shown is None or began.value <= shown:
+        return began
+    return replace(began, value=shown, low=None if began.low is None else min(began.low, shown))
 
 
 UNITS: Mapping[str, Callable[[Checkpoint], float | None]] = {

@@ -49,7 +49,13 @@ def format_interval(low: float | None, high: float | None, form: str = ".3f", sc
     """
     if low is None or high is None:
         return ""
-    return f"95% interval {scale * low:{form}} to {scale * high:{form}}"
+    return f"95% interval {_unsigned_0(scale * low, form)} to {_unsigned_0(scale * high, form)}"
+
+
+def _unsigned_0(value: float, form: str) -> str:
+    """The number as text, a zero without the minus that rounding leaves."""
+    text = f"{value:{form}}"
+    return text.removeprefix("-") if text.startswith("-") and not text.strip("-0.,") else text
 
 
 def parenthetical(*parts: str) -> str:

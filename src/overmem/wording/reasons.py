@@ -82,8 +82,9 @@ def memory_sentence(verdict: CheckpointVerdict) -> str:
         return NOT_MEMORIZATION
     if memory.value is None:
         return "Memory was not measured (no training rows were scored), so the rise alone is taken for it."
-    shown = parenthetical(format_interval(memory.low, memory.high, ".2f"), format_n(memory.n))
-    size = f"{100 * memory.value:.0f}% of what the training rows gained does not carry over to val{shown}"
+    low, high = (None if end is None else max(end, 0.0) for end in (memory.low, memory.high))
+    shown = parenthetical(format_interval(low, high, ".0f", 100), format_n(memory.n))
+    size = f"{100 * max(memory.value, 0.0):.0f}% of what the training rows gained does not carry over to val{shown}"
     if tests.memorized:
         return f"The training rows are memorized: {size}."
     if tests.not_memorized:
