@@ -43,10 +43,19 @@ def audited(world, *, harm=None, base_accuracy=None):
             )
         splits.append(curves)
 
-    def consequences(reference, checkpoint):
+    def consequences(reference, checkpoint, luck):
         size = Estimate(0.08, 0.03, 0.13, 400) if harm else Estimate(0.01, -0.03, 0.05, 400)
         words = "accuracy on questions of another kind than it was trained on is {} lower"
-        return (Consequence("ood-far", checkpoint, size, 0.001 if harm else 0.7, bool(harm), words, is_share=True),)
+        small, auroc = Estimate(0.002, -0.004, 0.008, 400), Estimate(0.21, 0.15, 0.27, 400)
+        gap, leaks = (
+            "its confidence is {} further from how often it is right",
+            "training rows are easier to tell, by {}",
+        )
+        return (
+            Consequence("ood-far", checkpoint, size, 0.001 if harm else 0.7, bool(harm), words, True, 0.03),
+            Consequence("calibration (tokens)", checkpoint, small, 0.5, False, gap, True, 0.03, absent=True),
+            Consequence("membership (ratio)", checkpoint, auroc, 0.0001, True, leaks, False, 0.05, is_privacy=True),
+        )
 
     return Evidence(val=splits[0], test=splits[1], consequences=None if harm is None else consequences)
 

@@ -60,10 +60,10 @@ def audited(run: store.Run, config: Diagnose) -> tuple[Evidence, AuditContext]:
     return evidence, context
 
 
-def _consequences(run: store.Run, alpha: float) -> Callable[[str, str], tuple[Consequence, ...]]:
+def _consequences(run: store.Run, alpha: float) -> Callable[[str, str, float], tuple[Consequence, ...]]:
     """What the second of two checkpoints does worse than the first."""
 
-    def measured(reference: str, checkpoint: str) -> tuple[Consequence, ...]:
+    def measured(reference: str, checkpoint: str, luck: float) -> tuple[Consequence, ...]:
         named = {c.name: c for c in store.read_checkpoints(run)}
         base = next((c for c in named.values() if c.step == 0), None)
         good, bad = (store.read_snapshot(run, named[name]) for name in (reference, checkpoint))
@@ -72,6 +72,7 @@ def _consequences(run: store.Run, alpha: float) -> Callable[[str, str], tuple[Co
             bad,
             base=None if base is None else store.read_snapshot(run, base),
             alpha=alpha,
+            luck=luck,
             probes=with_own(store.read_plan(run).options.get("probes", ())),
         )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from overmem.probes.draws import best_of, majority_of, pass_all, pass_at
-from overmem.probes.paired import both_sampled, most_sampled, shared
+from overmem.probes.paired import both_sampled, clustered_mean, clusters_of, groups_of, most_sampled, shared
 from overmem.probes.probe import Comparison
 from overmem.probes.rows import Question, drawn_questions, mean_logprobs, missing, row, samples_or_note, splits_of
 from overmem.probes.variety import (
@@ -75,8 +75,10 @@ def diversity_lost(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iter
     k = min((len(questions[name].rows) for _, questions in sides for name in names), default=0)
     for m in _COMPARED if k >= 2 else ():
         pairs = [[m.value(samples, list(questions[name].rows), k) for samples, questions in sides] for name in names]
-        lost = np.array([a - b for a, b in pairs if a is not None and b is not None], dtype=np.float64)
-        worse = (mean_difference if m.is_share else mean)(lost)
+        kept = [(name, a - b) for name, (a, b) in zip(names, pairs, strict=True) if a is not None and b is not None]
+        lost = np.array([change for _, change in kept], dtype=np.float64)
+        clusters = clusters_of([name for name, _ in kept], groups_of(good, "test"))
+        worse = (mean_difference if m.is_share else mean)(lost) if clusters is None else clustered_mean(lost, clusters)
         yield Comparison(m.name.format(k=k), worse, p_of_interval(worse), m.sentence, m.is_share)
 
 

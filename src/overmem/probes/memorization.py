@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Float
 
-from overmem.probes.paired import shared, values_of
+from overmem.probes.paired import clustered_mean, clusters_of, groups_of, shared, values_of
 from overmem.probes.probe import Comparison
 from overmem.probes.rows import (
     by_id,
@@ -64,7 +64,11 @@ def extraction_gained(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> I
     """`extraction`: increase of the extraction strength on train, with Student's t."""
     strengths, before = (_strengths(snapshot) for snapshot in (bad, good))
     names = shared(list(strengths), list(before))
-    worse = mean_difference(values_of(strengths, names) - values_of(before, names))
+    gained, clusters = (
+        values_of(strengths, names) - values_of(before, names),
+        clusters_of(names, groups_of(good, "train")),
+    )
+    worse = mean_difference(gained) if clusters is None else clustered_mean(gained, clusters)
     yield Comparison(
         "extraction", worse, p_of_interval(worse), "it completes {} more of a training solution word for word"
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from overmem.probes.paired import accuracy_lost
+from overmem.probes.paired import accuracy_lost, groups_of
 from overmem.probes.probe import Comparison
 from overmem.probes.rows import (
     greedy_rows,
@@ -61,7 +61,7 @@ def ood_lost(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[C
     """
     sentence = "accuracy on questions of another kind than it was trained on is {} lower"
     splits = [split for split in sorted(good.samples) if SplitName.parse(split).is_ood and split in bad.samples]
-    each = [accuracy_lost(good.samples[split], bad.samples[split]) for split in splits]
+    each = [accuracy_lost(good.samples[split], bad.samples[split], groups_of(good, split)) for split in splits]
     for split, (worse, p) in zip(splits, each, strict=True):
         yield Comparison(split, worse, p, sentence)
     with_value = [worse for worse, _ in each if worse.value is not None]

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from overmem.probes.rows import Question, drawn_questions, greedy_rows, samples_or_note
 from overmem.records import Estimate, Samples, Snapshot
-from overmem.statistics import mcnemar, tango
+from overmem.statistics import mcnemar, p_of_interval, ratio, tango
 
 
 def greedy_correct(samples: Samples) -> dict[str, bool]:
@@ -15,12 +15,36 @@ def greedy_correct(samples: Samples) -> dict[str, bool]:
     return {name: bool(samples.correct[row]) for name, row in greedy_rows(samples).items()}
 
 
-def accuracy_lost(good: Samples, bad: Samples) -> tuple[Estimate, float]:
-    """Greedy accuracy lost on the shared examples, with Tango's interval and McNemar's exact p."""
+def accuracy_lost(good: Samples, bad: Samples, groups: Mapping[str, str] | None = None) -> tuple[Estimate, float]:
+    """Greedy accuracy lost on the shared examples, with Tango's interval and McNemar's exact p.
+
+    Where several examples are one question, by `groups`, each question counts once, with Student's t.
+    """
     left, right = greedy_correct(good), greedy_correct(bad)
     both = [name for name in left if name in right]
     before, after = (np.array([side[name] for name in both], bool) for side in (left, right))
-    return tango(before, after), mcnemar(before, after)
+    clusters = clusters_of(both, groups or {})
+    if clusters is None:
+        return tango(before, after), mcnemar(before, after)
+    worse = clustered_mean(before.astype(np.float64) - after, clusters)
+    return worse, p_of_interval(worse)
+
+
+def groups_of(snapshot: Snapshot, split: str) -> dict[str, str]:
+    """Example id -> the question that it is a rephrasing of, for the examples that are."""
+    return {e.id: e.group for e in snapshot.examples.get(split, ()) if e.group}
+
+
+def clusters_of(names: Sequence[str], groups: Mapping[str, str]) -> Int[np.ndarray, " examples"] | None:
+    """The number of each example's question; None where no two share one."""
+    questions = [groups.get(name) or name for name in names]
+    numbers = {question: number for number, question in enumerate(dict.fromkeys(questions))}
+    return None if len(numbers) == len(names) else np.array([numbers[q] for q in questions], dtype=np.int64)
+
+
+def clustered_mean(values: Float[np.ndarray, " examples"], clusters: Int[np.ndarray, " examples"]) -> Estimate:
+    """The mean over examples of differences in [-1, 1], every question one cluster; n counts questions."""
+    return ratio(np.bincount(clusters, values), np.bincount(clusters).astype(np.float64))
 
 
 def most_sampled(samples: Samples) -> dict[str, Question]:

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Bool
 
-from overmem.probes.paired import accuracy_lost, greedy_correct
+from overmem.probes.paired import accuracy_lost, greedy_correct, groups_of
 from overmem.probes.probe import Comparison
 from overmem.probes.rows import greedy_rows, missing, row, samples_or_note, scores_or_note, splits_of
 from overmem.records import Estimate, Measurement, Samples, Snapshot, SplitName
@@ -81,7 +81,7 @@ def robustness_lost(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Ite
             splits_of_shift.setdefault(name.shift, []).append(split)
     for shift, splits in splits_of_shift.items():
         if len(splits) == 1:
-            worse, p = accuracy_lost(good.samples[splits[0]], bad.samples[splits[0]])
+            worse, p = accuracy_lost(good.samples[splits[0]], bad.samples[splits[0]], groups_of(good, splits[0]))
         else:
             worse = _lost_over_variants(good, bad, splits)
             p = p_of_interval(worse)

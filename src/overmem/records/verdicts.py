@@ -178,6 +178,18 @@ class Consequence:
     """What the difference says; `{}` takes its size."""
     is_share: bool = False
     """Whether it is a difference of shares, shown in points; else it has a unit of its own."""
+    matters: float | None = None
+    """The smallest difference that matters, in the same unit; None where nobody has said."""
+    is_privacy: bool = False
+    """Whether it is what an attacker learns about training rows: memory itself, and no harm to answers."""
+    absent: bool = False
+    """Whether it is shown to be smaller than matters, by its 95% interval (equivalence). Neither this nor `confirmed`:
+    not shown, and not excluded either."""
+
+    @property
+    def state(self) -> str:
+        """`confirmed`, `absent` or `not shown`."""
+        return "confirmed" if self.confirmed else "absent" if self.absent else "not shown"
 
 
 @dataclass(frozen=True)
@@ -202,6 +214,8 @@ class Verdict:
     costs: tuple[Consequence, ...] = ()
     harm_confirmed: bool = False
     """Whether at least one of `costs` is confirmed."""
+    privacy: tuple[Consequence, ...] = ()
+    """What training rows give away more than at the checkpoint that costs are measured against."""
     warnings: tuple[str, ...] = ()
     evidence: str = "observations"
     """`observations`, or `curves only` where no model was at hand."""

@@ -71,12 +71,12 @@ def _costs(findings: Findings) -> str:
             c.name,
             c.checkpoint,
             *_cells(c.difference, "points" if c.is_share else "number"),
-            "yes" if c.confirmed else "no",
+            c.state,
             f"{c.difference.n:,}",
         ]
-        for c in findings.verdict.costs
+        for c in (*findings.verdict.costs, *findings.verdict.privacy)
     ]
-    head = ["consequence", "checkpoint", "difference", "95% interval", "confirmed", "n"]
+    head = ["consequence", "checkpoint", "difference", "95% interval", "state", "n"]
     return _table(head, "llrrlr", rows, "Consequences against the recommended checkpoint, Holm-corrected.")
 
 

@@ -39,6 +39,8 @@ class Assessment:
     """Whether `best` is more accurate than the base model and than guessing, as far as these were measured."""
     choices: tuple[Choice, ...] = ()
     costs: tuple[Consequence, ...] = ()
+    privacy: tuple[Consequence, ...] = ()
+    """What training rows give away more than at the reference."""
     cost_reference: str | None = None
     """The checkpoint that the costs are measured against."""
     last_over_memorized: str | None = None
@@ -107,8 +109,11 @@ def assess(evidence: Evidence, limits: Limits = DEFAULT, *, seed: int = 0) -> As
     last = _last_over_memorized(verdicts)
     reference = _cost_reference(verdicts, recommended, others)
     costs: tuple[Consequence, ...] = ()
+    privacy: tuple[Consequence, ...] = ()
     if evidence.consequences is not None and reference and last and reference != last:
-        costs = evidence.consequences(reference, last)
+        luck = 0.0 if tested is None else tested.accuracy.luck.deviation
+        found = evidence.consequences(reference, last, luck)
+        costs, privacy = (tuple(c for c in found if c.is_privacy == of_privacy) for of_privacy in (False, True))
     if isinstance(val, Curves) and recommended is not None:
         if reference and reference != recommended.checkpoint and any(c.confirmed for c in costs):
             recommended, others = promote(val, evidence.test, "healthy", reference, recommended, others)
@@ -126,6 +131,7 @@ def assess(evidence: Evidence, limits: Limits = DEFAULT, *, seed: int = 0) -> As
         is_worth_shipping=_is_worth_shipping(verdicts, over_base),
         choices=others,
         costs=costs,
+        privacy=privacy,
         cost_reference=reference,
         last_over_memorized=last,
         over_base=over_base,

@@ -48,5 +48,6 @@ class Evidence:
     """The trainer's own best checkpoint (`best_model_checkpoint`), where it names one."""
     same_distribution: SameDistribution = "check"
     """Whether val comes from the distribution of the training rows: checked, or declared by the user."""
-    consequences: Callable[[str, str], tuple[Consequence, ...]] | None = None
-    """What the second of two checkpoints does worse than the first; None where nothing but curves was observed."""
+    consequences: Callable[[str, str, float], tuple[Consequence, ...]] | None = None
+    """What the second of two checkpoints does worse than the first, with the luck of accuracies; None where nothing but
+    curves was observed."""

@@ -23,7 +23,7 @@ def cost_clause(cost: Consequence) -> str:
 
 
 def harm(costs: Sequence[Consequence], reference: str | None, checkpoint: str | None) -> tuple[str, ...]:
-    """Whether the rise does harm: what is confirmed, a sentence each, and what is not.
+    """Whether the rise does harm: what is confirmed, a sentence each, what is shown to be absent, and what is open.
 
     `costs` are those of `checkpoint` against `reference`.
     """
@@ -32,17 +32,31 @@ def harm(costs: Sequence[Consequence], reference: str | None, checkpoint: str | 
     confirmed = [c for c in costs if c.confirmed]
     several = f"{len(costs)} possible costs were tested" if len(costs) > 1 else "one possible cost was tested"
     tested = f"{checkpoint} was compared with {reference} on the same examples, {several}, and"
-    rest = "; ".join(_at_most(c) for c in costs if not c.confirmed and c.difference.high is not None)
     if not confirmed:
-        return (
-            f"No harm is shown, and a rise of perplexity alone can be harmless: {tested} none is confirmed{HOLM}."
-            + (f" What the 95% intervals do not exclude: {rest}." if rest else ""),
-        )
+        lead = f"No harm is shown, and a rise of perplexity alone can be harmless: {tested} none is confirmed{HOLM}."
+        return (" ".join([lead, *_not_confirmed(costs)]),)
     count = f"{len(confirmed)} {'is' if len(confirmed) == 1 else 'are'} confirmed"
     sentences = [f"It does harm: {tested} {count}{HOLM}.", *(f"{cost_clause(c)}." for c in confirmed)]
-    if rest:
-        sentences.append(f"Not shown to be worse (by the 95% intervals): {rest}.")
-    return tuple(sentences)
+    return (*sentences, *_not_confirmed(costs))
+
+
+def privacy_sentences(privacy: Sequence[Consequence], reference: str | None) -> tuple[str, ...]:
+    """What training rows give away more than at the reference: memory, which is no harm to answers."""
+    confirmed = [c for c in privacy if c.confirmed]
+    if confirmed:
+        lead = f"Privacy: against {reference}, {'; '.join(cost_clause(c) for c in confirmed)}."
+        return (" ".join([lead, *_not_confirmed(privacy)]),)
+    return (f"Privacy: {' '.join(_not_confirmed(privacy))}",) if privacy else ()
+
+
+def _not_confirmed(costs: Sequence[Consequence]) -> list[str]:
+    """What is shown to be too small to matter, and what the intervals leave open."""
+    absent = [_at_most(c) for c in costs if c.absent and not c.confirmed]
+    left = [_at_most(c) for c in costs if not c.confirmed and not c.absent and c.difference.high is not None]
+    return [
+        *([f"Shown to be smaller than matters, by the 95% intervals: {'; '.join(absent)}."] if absent else []),
+        *([f"Neither shown nor excluded, by the 95% intervals: {'; '.join(left)}."] if left else []),
+    ]
 
 
 def _unknown(has_no_reference: bool) -> str:
@@ -56,6 +70,7 @@ def _unknown(has_no_reference: bool) -> str:
 
 def _at_most(cost: Consequence) -> str:
     high = cost.difference.high
+    limit = "" if cost.matters is None else f" ({cost_size(cost, cost.matters)} would matter)"
     if high is None or high <= 0:
         return f"{cost.name}, better if anything"
-    return f"{cost.name}, {cost_size(cost, high)} worse at most"
+    return f"{cost.name}, {cost_size(cost, high)} worse at most{limit}"

@@ -5,7 +5,7 @@ from math import exp
 
 from overmem.records import CheckpointVerdict, Choice, Estimate, Onset, Severity
 from overmem.verdict.assess import Assessment
-from overmem.wording.harm import harm
+from overmem.wording.harm import harm, privacy_sentences
 from overmem.wording.mismatch import mismatch_sentence
 from overmem.wording.numbers import (
     format_interval,
@@ -31,6 +31,7 @@ def verdict_sentences(assessment: Assessment) -> tuple[str, ...]:
         sentences.append(_severity(assessment, assessment.severity))
     if assessment.onset is not None:
         sentences += harm(assessment.costs, assessment.cost_reference, assessment.last_over_memorized)
+        sentences += privacy_sentences(assessment.privacy, assessment.cost_reference)
     if assessment.best is not None and assessment.best_of_run:
         sentences.append(_advice(assessment.best, ships=assessment.is_worth_shipping))
     if assessment.recommended is not None:

@@ -43,6 +43,7 @@ def worded(
         choices=assessment.choices,
         best=assessment.best,
         costs=assessment.costs,
+        privacy=assessment.privacy,
         harm_confirmed=assessment.harm_confirmed,
         warnings=tuple(warnings),
         evidence="curves only" if assessment.from_curves else "observations",

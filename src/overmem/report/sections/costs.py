@@ -9,6 +9,9 @@ from overmem.report.markup import Section, render
 from overmem.report.numbers import estimate_text
 from overmem.report.vega import Chart, channel
 
+STATES = {"confirmed": "confirmed", "absent": "smaller than matters", "not shown": "neither shown nor excluded"}
+"""What is known of a consequence, as a reader understands it."""
+
 
 def costs(findings: Findings) -> Section:
     """A forest of differences and their table."""
@@ -18,13 +21,15 @@ def costs(findings: Findings) -> Section:
     body = render(
         "costs.html.j2",
         costs=verdict.costs,
+        privacy=verdict.privacy,
         charts=charts,
         unpriced=not any(c.regime == "over-memorized" for c in verdict.checkpoints),
         confirmed=sum(c.confirmed for c in verdict.costs),
         recommended=verdict.best_of_run,
+        states=STATES,
     )
     lead = "A rising perplexity alone can be harmless. It is harm only where something that matters gets worse."
-    return Section("Harm", body, charts, lead, is_empty=not verdict.costs)
+    return Section("Harm", body, charts, lead, is_empty=not (verdict.costs or verdict.privacy))
 
 
 def forest(drawn: list[Consequence]) -> dict[str, Any]:
@@ -38,7 +43,11 @@ def forest(drawn: list[Consequence]) -> dict[str, Any]:
             "low": c.difference.low,
         }
         | {"high": c.difference.high, "n": c.difference.n, "text": estimate_text(c.difference, "difference")}
-        | {"confirmed": "confirmed" if c.confirmed else "not confirmed", "p": None if c.p is None else f"{c.p:.3g}"}
+        | {
+            "confirmed": "confirmed" if c.confirmed else "not confirmed",
+            "state": STATES[c.state],
+            "p": None if c.p is None else f"{c.p:.3g}",
+        }
         for c in drawn
     ]
     low, high = domain_of(c.difference for c in drawn)
@@ -51,7 +60,7 @@ def forest(drawn: list[Consequence]) -> dict[str, Any]:
     )
     y = channel("cost:N", sort=None, title=None, axis=dict(grid=False, labelLimit=300, labelColor="var(--ink)"))
     fill = dict(domain=["confirmed", "not confirmed"], range=["var(--onset)", "var(--paper)"])
-    tooltip = [channel(f"{f}:N") for f in ("cost", "checkpoint", "confirmed", "p", "n")]
+    tooltip = [channel(f"{f}:N") for f in ("cost", "checkpoint", "state", "p", "n")]
     base = Chart(data(rows)).encode(y=y, tooltip=[*tooltip, channel("text:N", title="difference")])
     zero = Chart(data([{"value": 0}])).mark_rule(color="var(--ship)", strokeWidth=1.5).encode(x="value:Q")
     bars = base.mark_rule(strokeWidth=2, color="var(--onset)", opacity=0.7).encode(x="low:Q", x2="high:Q")
