@@ -69,6 +69,7 @@ def judged(run, options):
     estimate = lambda e: None if e is None else [e.value, e.low, e.high, e.n]  # noqa: E731
     choice = lambda c: None if c is None else [c.rule, c.checkpoint, *map(estimate, (c.accuracy, c.nll, c.regret))]  # noqa: E731
     onset = lambda o: {f.name: without_stderr(getattr(o, f.name)) for f in fields(Onset)} if o else {}  # noqa: E731
+    consequence = lambda c: [c.name, c.checkpoint, estimate(c.difference), c.p, c.confirmed]  # noqa: E731
     severity = lambda s: {k: estimate(getattr(s, k)) for k in SHARES} if s else {}  # noqa: E731
     return store.to_jsonable(
         {
@@ -87,7 +88,8 @@ def judged(run, options):
             "severity": severity(verdict.severity),
             "recommended": choice(verdict.recommended),
             "choices": [choice(c) for c in verdict.choices],
-            "costs": sorted([c.name, c.checkpoint, estimate(c.difference), c.p, c.confirmed] for c in verdict.costs),
+            "costs": sorted(consequence(c) for c in verdict.costs),
+            "privacy": sorted(consequence(c) for c in verdict.privacy),
         }
     )
 
