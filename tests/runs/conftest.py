@@ -2,13 +2,17 @@
 
 import io
 import json
+import shutil
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from subprocess import CompletedProcess
 
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Trainer, TrainingArguments
 
+from overmem import store
+from overmem.audit import Audit, audit
 from overmem.cli import main
 
 ROWS = [
@@ -76,3 +80,19 @@ def foreign_run(base, tmp_path_factory):
     )  # fmt: skip
     trainer.train()
     return root
+
+
+@pytest.fixture(scope="session")
+def audited_run(foreign_run, base, data_file, tmp_path_factory):
+    """The run of `foreign_run`, audited once for all tests; they change copies of it."""
+    run = shutil.copytree(foreign_run, tmp_path_factory.mktemp("audited") / "run")
+    config = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8)
+    return config, audit(config)
+
+
+@pytest.fixture
+def audited(audited_run, tmp_path):
+    """A copy of the audited run: the request of its audit, and what the audit returned."""
+    config, done = audited_run
+    run = shutil.copytree(config.run, tmp_path / "audited")
+    return replace(config, run=str(run)), replace(done, run=store.open_run(run))

@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -135,19 +136,19 @@ def test_the_same_command_again_keeps_options_that_were_left_out(run, base, data
     assert "test+preamble" in store.read_plan(again.run).splits
 
 
-def test_deleted_checkpoints_and_splits_that_are_not_requested_stay_in_the_plan(run, base, data_file):
-    done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
-    shutil.rmtree(run / "checkpoint-2")
-    some = audit(Audit(str(run), splits=("val",), checkpoints=("checkpoint-4",)))
+def test_deleted_checkpoints_and_splits_that_are_not_requested_stay_in_the_plan(audited):
+    _, done = audited
+    shutil.rmtree(done.run.root / "checkpoint-2")
+    some = audit(Audit(str(done.run.root), splits=("val",), checkpoints=("checkpoint-4",)))
     assert some.computed == 0
     assert [c.name for c in store.read_checkpoints(done.run)] == ["base", "checkpoint-2", "checkpoint-4"]
     assert some.measurements == done.measurements
 
 
-def test_other_data_starts_a_new_plan(run, base, data_file):
-    audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
-    audit(Audit(str(run), "wordproblems", str(base), rows=6, max_new_tokens=8, splits=("val",)))
-    assert list(store.read_plan(store.open_run(run)).splits) == ["val"]
+def test_other_data_starts_a_new_plan(audited):
+    config, done = audited
+    audit(replace(config, data="wordproblems", splits=("val",)))
+    assert list(store.read_plan(done.run).splits) == ["val"]
 
 
 def test_units_of_different_requests_are_not_mixed(run, base, data_file, monkeypatch):

@@ -31,8 +31,8 @@ def test_one_command_audits_judges_and_draws_a_plain_trainers_run(overmem, run, 
     assert "0 units of work done" in again.stderr
 
 
-def test_diagnose_prints_json_and_fails_a_pipeline_on_request(overmem, run, base, data_file):
-    audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
+def test_diagnose_prints_json_and_fails_a_pipeline_on_request(overmem, audited):
+    run = audited[1].run.root
     done = overmem("diagnose", run, "--json", "--fail-on", "never")
     assert done.returncode == 0
     assert json.loads(done.stdout)["regime"]
@@ -109,7 +109,7 @@ def test_an_error_in_a_callback_of_an_audit_is_raised_and_is_no_note_of_a_checkp
 def test_a_pickled_checkpoint_is_refused_with_the_way_to_convert_it(run, base, data_file):
     folder = run / "checkpoint-2"
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
+    done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, splits=("val",)))
     assert "save_pretrained" in done.failures["checkpoint-2"]
     assert set(done.failures) == {"checkpoint-2"}
 
@@ -119,14 +119,13 @@ def test_a_checkpoint_that_lacks_a_weight_is_not_filled_with_noise(run, base, da
     tensors = load_file(path)
     tensors.pop("model.norm.weight")
     save_file(tensors, path, {"format": "pt"})
-    done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
+    done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, splits=("val",)))
     assert "model.norm.weight" in done.failures["checkpoint-4"]
 
 
-def test_changed_weights_are_observed_again_and_nothing_else(run, base, data_file):
-    config = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8)
-    first = audit(config)
-    path = run / "checkpoint-4" / "model.safetensors"
+def test_changed_weights_are_observed_again_and_nothing_else(audited):
+    config, first = audited
+    path = first.run.root / "checkpoint-4" / "model.safetensors"
     save_file({k: v * 1.5 for k, v in load_file(path).items()}, path, {"format": "pt"})
     second = audit(config)
     assert first.already_done == 0
@@ -158,15 +157,15 @@ def test_a_missing_folder_and_one_without_checkpoints_say_what_is_expected(overm
     assert "Traceback" not in missing.stderr + empty.stderr
 
 
-def test_a_checkpoint_that_cannot_be_loaded_keeps_its_observations(run, base, data_file, monkeypatch):
-    done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
+def test_a_checkpoint_that_cannot_be_loaded_keeps_its_observations(audited, monkeypatch):
+    _, done = audited
 
-    def fail(skeleton, found):
+    def fail(skeleton, ref):
         raise BadCheckpoint("no room on the device")
 
     with monkeypatch.context() as patch:
         patch.setattr(Skeleton, "model", fail)
-        more = audit(Audit(str(run), shifts=("preamble",)))
+        more = audit(Audit(str(done.run.root), shifts=("preamble",)))
     assert set(more.failures) == {"base", "checkpoint-2", "checkpoint-4"}
     assert {m.value for m in more.measurements if m.split == "val"} == {
         m.value for m in done.measurements if m.split == "val"
@@ -179,12 +178,12 @@ def test_counts_that_make_no_sense_are_refused(run, base, data_file, wrong):
         audit(Audit(str(run), str(data_file), str(base), **wrong))
 
 
-def test_data_without_a_row_is_refused_and_nothing_is_overwritten(run, base, data_file, tmp_path):
-    done = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8))
+def test_data_without_a_row_is_refused_and_nothing_is_overwritten(audited, base, tmp_path):
+    config, done = audited
     (tmp_path / "empty.jsonl").write_text("")
     with pytest.raises(BadRequest, match="no rows"):
-        audit(Audit(str(run), str(tmp_path / "empty.jsonl"), str(base)))
-    assert audit(Audit(str(run))).already_done == done.computed
+        audit(Audit(config.run, str(tmp_path / "empty.jsonl"), str(base)))
+    assert audit(Audit(config.run)).already_done == done.computed
 
 
 def test_code_that_a_run_names_is_not_called(run, base, tmp_path, monkeypatch):

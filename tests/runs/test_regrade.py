@@ -7,17 +7,10 @@ from dataclasses import replace
 import pytest
 
 from overmem import grading, store
-from overmem.audit import Audit, audit
+from overmem.audit import audit
 from overmem.errors import BadRequest
 from overmem.grading import Grade, Grader
 from overmem.models.loading import Skeleton
-
-
-@pytest.fixture(scope="module")
-def audited(foreign_run, base, data_file, tmp_path_factory):
-    run = shutil.copytree(foreign_run, tmp_path_factory.mktemp("audited") / "run")
-    config = Audit(str(run), str(data_file), str(base), rows=4, side_rows=2, max_new_tokens=8)
-    return config, audit(config)
 
 
 @pytest.fixture
@@ -71,7 +64,7 @@ def test_a_grader_from_elsewhere_grades_and_is_not_imported_because_a_run_names_
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "data.yaml").write_text(json.dumps({"source": config.data, "kind": "lenient:grade"}))
     run = shutil.copytree(config.run, tmp_path / "run", ignore=shutil.ignore_patterns("overmem"))
-    own = replace(config, run=str(run), data=str(tmp_path / "data.yaml"))
+    own = replace(config, run=str(run), data=str(tmp_path / "data.yaml"), splits=("val",))
     done = audit(own)
     assert accuracies(done) == {1.0}
     with pytest.raises(BadRequest, match="lenient:grade"):
