@@ -1,9 +1,10 @@
 // The reference solution token by token: how surprising each one is at a checkpoint, or how much more than at another.
 
 const MOST = 5000;
+const STRONGEST = 50; // percent: text on it has a contrast of 4.5 in both schemes
 
-/** Share of the strongest colour, in percent, of so many thousandths of a nat. */
-const heat = (value) => Math.round(60 * Math.min(1, Math.sqrt(Math.abs(value) / MOST)));
+/** Share of the colour, in percent, of so many thousandths of a nat. */
+const heat = (value) => Math.round(STRONGEST * Math.min(1, Math.sqrt(Math.abs(value) / MOST)));
 
 function tokenWords(detail, i, at, against, names) {
   const surprise = detail.surprise[at][i];
