@@ -1,7 +1,7 @@
 // The reference solution token by token: how surprising each one is at a checkpoint, or how much more than at another.
 
 const MOST = 5000;
-const STRONGEST = 50; // percent: text on it has a contrast of 4.5 in both schemes
+const STRONGEST = 42; // percent: text on it has a contrast of 4.5 in both schemes
 
 /** Share of the colour, in percent, of so many thousandths of a nat. */
 const heat = (value) => Math.round(STRONGEST * Math.min(1, Math.sqrt(Math.abs(value) / MOST)));
