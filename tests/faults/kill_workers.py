@@ -28,9 +28,12 @@ from safetensors.torch import load_file, save_file
 
 from overmem.audit import Audit, audit
 from overmem.diagnose import Diagnose, diagnose
+from overmem.store.leases import read_holder
 
 LAUNCHER_SHARE = 0.1
 """Of the kills, how many hit the launcher."""
+HOLDER_SHARE = 0.75
+"""Of the others, how many wait for a worker that holds a unit, and hit that one."""
 
 
 @dataclass
@@ -41,7 +44,7 @@ class Storm:
     launchers: int = 0
     """Of the kills, those of a launcher."""
     holding: int = 0
-    """Of the kills, those while some unit was held."""
+    """Of the kills, those of a worker that held a unit."""
     audits: int = 0
     """Audits that came to their end."""
     unequal: list[str] = field(default_factory=list)
@@ -104,16 +107,31 @@ def start(options: Audit) -> subprocess.Popen:
 
 def kill_one(launcher: subprocess.Popen, home: Path, draw: random.Random, seen: Storm) -> None:
     """SIGKILL for one worker of a launcher, or for the launcher."""
+    is_launcher = draw.random() < LAUNCHER_SHARE
+    is_aimed = draw.random() < HOLDER_SHARE and not is_launcher
+    while is_aimed and launcher.poll() is None and not holders(home):
+        time.sleep(0.01)
     with suppress(psutil.Error, ProcessLookupError):
         children = [p.pid for p in psutil.Process(launcher.pid).children() if p.status() != psutil.STATUS_ZOMBIE]
-        is_launcher = draw.random() < LAUNCHER_SHARE
-        if not children and not is_launcher:
+        holding = sorted(set(children) & set(holders(home)))
+        if is_launcher:
+            target = launcher.pid
+        elif is_aimed and holding:
+            target = draw.choice(holding)
+        elif children:
+            target = draw.choice(sorted(children))
+        else:
             return
-        held = bool(list(home.glob("observations/*/.*.lease")))
-        os.kill(launcher.pid if is_launcher else draw.choice(sorted(children)), signal.SIGKILL)
+        os.kill(target, signal.SIGKILL)
         seen.kills += 1
         seen.launchers += is_launcher
-        seen.holding += held
+        seen.holding += target in holding
+
+
+def holders(home: Path) -> list[int]:
+    """The processes that hold a unit."""
+    found = [read_holder(path) for path in home.glob("observations/*/.*.lease")]
+    return [holder.process for holder in found if holder is not None]
 
 
 def watch_leases(home: Path, seen: Storm) -> None:

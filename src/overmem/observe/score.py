@@ -94,14 +94,30 @@ def _batch(model: Model, encoded: Sequence[Encoded]) -> Statistics:
     width = max(map(len, rows))
     ids = torch.tensor([r + [0] * (width - len(r)) for r in rows], device=model.device)
     mask = torch.tensor([[1] * len(r) + [0] * (width - len(r)) for r in rows], device=model.device)
-    predicts = torch.zeros_like(mask, dtype=torch.bool)
-    for row, one in enumerate(encoded):
-        start = len(one.prompt_ids)
-        predicts[row, start - 1 : start - 1 + len(one.solution_ids)] = True
     labels = torch.tensor([t for e in encoded for t in e.solution_ids], device=model.device)
     inner: Any = base_of(model)
-    picked = inner.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[predicts]
-    return statistics(inner, picked, labels)
+    hidden = inner.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    row, column = solution_positions(
+        [len(e.solution_ids) for e in encoded], [len(e.prompt_ids) - 1 for e in encoded], model.device
+    )
+    return statistics(inner, hidden[row, column], labels)  # [rows time hidden] -> [tokens hidden]
+
+
+def solution_positions(
+    counts: Sequence[int], starts: Sequence[int], device: torch.device
+) -> tuple[Int[Tensor, " tokens"], Int[Tensor, " tokens"]]:
+    """Row and column of every state that predicts a solution token, row by row.
+
+    As indices and not as a mask: an accelerator would have to be waited for to know how many a mask selects.
+
+    Args:
+        counts: solution tokens of each row.
+        starts: column that predicts each row's first one.
+        device: where the states are.
+    """
+    rows = [row for row, count in enumerate(counts) for _ in range(count)]
+    columns = [start + i for count, start in zip(counts, starts, strict=True) for i in range(count)]
+    return torch.tensor(rows, device=device), torch.tensor(columns, device=device)
 
 
 def statistics(inner: Any, picked: Float[Tensor, "tokens hidden"], labels: Int[Tensor, " tokens"]) -> Statistics:

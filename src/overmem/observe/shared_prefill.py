@@ -19,7 +19,7 @@ from overmem.observe.engines import Engine
 from overmem.observe.engines.decoding import Decoding, Hooks, Prefill, batches
 from overmem.observe.engines.kv_cache import keeps_all
 from overmem.observe.plan import Split
-from overmem.observe.score import ScoreAccumulator, Statistics, statistics
+from overmem.observe.score import ScoreAccumulator, Statistics, solution_positions, statistics
 from overmem.records import Completions, Scores
 
 _LARGEST_PASS = 4096
@@ -72,9 +72,10 @@ def _continue_from_cache(model: Model, encoded: Sequence[Encoded], prefill: Pref
     inner: Any = base_of(model)
     device = prefill.hidden.device
     index = torch.tensor(rows, device=device)
-    counts = torch.tensor([len(e.solution_ids) for e in encoded], device=device)
+    lengths = [len(e.solution_ids) for e in encoded]
+    counts = torch.tensor(lengths, device=device)
     hidden = prefill.hidden[index][:, None]  # [rows hidden] -> [rows 1 hidden]
-    if (width := int(counts.max()) - 1) > 0:
+    if (width := max(lengths) - 1) > 0:
         ids = [[*e.solution_ids[:-1], *[0] * (1 + width - len(e.solution_ids))] for e in encoded]
         steps = torch.arange(width, device=device)[None]
         prompt_mask = prefill.mask[index]
@@ -90,6 +91,6 @@ def _continue_from_cache(model: Model, encoded: Sequence[Encoded], prefill: Pref
             use_cache=True,
         ).last_hidden_state
         hidden = torch.cat([hidden, states], 1)  # [rows 1+width hidden]
-    predicts = torch.arange(width + 1, device=device)[None] < counts[:, None]
+    row, column = solution_positions(lengths, [0] * len(lengths), device)
     labels = torch.tensor([t for e in encoded for t in e.solution_ids], device=device)
-    return statistics(inner, hidden[predicts], labels)  # [rows time hidden] -> [tokens hidden]
+    return statistics(inner, hidden[row, column], labels)  # [rows time hidden] -> [tokens hidden]
