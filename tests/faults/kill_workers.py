@@ -35,6 +35,9 @@ LAUNCHER_SHARE = 0.1
 HOLDER_SHARE = 0.75
 """Of the others, how many wait for a worker that holds a unit, and hit that one."""
 
+LONGEST_UNIT = 3.0
+"""Seconds after which such a worker is killed at the latest."""
+
 
 @dataclass
 class Storm:
@@ -111,6 +114,8 @@ def kill_one(launcher: subprocess.Popen, home: Path, draw: random.Random, seen: 
     is_aimed = draw.random() < HOLDER_SHARE and not is_launcher
     while is_aimed and launcher.poll() is None and not holders(home):
         time.sleep(0.01)
+    if is_aimed:  # not at once, or no unit would ever be finished
+        time.sleep(draw.uniform(0.0, LONGEST_UNIT))
     with suppress(psutil.Error, ProcessLookupError):
         children = [p.pid for p in psutil.Process(launcher.pid).children() if p.status() != psutil.STATUS_ZOMBIE]
         holding = sorted(set(children) & set(holders(home)))
@@ -126,6 +131,8 @@ def kill_one(launcher: subprocess.Popen, home: Path, draw: random.Random, seen: 
         seen.kills += 1
         seen.launchers += is_launcher
         seen.holding += target in holding
+        if seen.kills % 10 == 0:
+            sys.stderr.write(f"{seen.kills} killed\n")
 
 
 def holders(home: Path) -> list[int]:
