@@ -96,9 +96,31 @@ def write_planted_run(
     return run
 
 
+def _write_drawn(run, curves):
+    """A run of which val, test and training rows were scored, at the base model too."""
+    checkpoints = curves["val"].checkpoints
+    plan = {"schema": SCHEMA, "checkpoints": [asdict(c) for c in checkpoints]}
+    plan["splits"] = {split: {"request": "r"} for split in curves}
+    store.write_json(run.plan_path, plan)
+    for split, seen in curves.items():
+        store.write_examples(run, split, [Example(f"{split}{i}", "q", "s", "a") for i in range(len(seen.token_counts))])
+        for row, checkpoint in enumerate(seen.checkpoints):
+            if checkpoint.step:
+                (run.root / checkpoint.name).mkdir(exist_ok=True)
+            store.write_scores(run, checkpoint.name, split, _scores(seen, row, split), weights="w", request="r")
+            if np.isfinite(seen.correct[row]).all():
+                samples = _samples(seen.correct[row] > 0.5, split)
+                store.write_samples(run, checkpoint.name, split, samples, weights="w", request="r")
+    return run
+
+
 @pytest.fixture(scope="session")
 def write_run():
-    return write_planted_run
+    def write(root, world, *, drawn=None, **more):
+        """`drawn`: curves of val, test and train as `studies.worlds.drawn` has them, the base model's row first."""
+        return write_planted_run(root, world, **more) if drawn is None else _write_drawn(store.open_run(root), drawn)
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ from overmem.report.page import page
 from overmem.report.sections.answer import RULES
 from overmem.verdict.selection import REASONS
 from studies.trajectories import World
+from studies.worlds import World as Grown
+from studies.worlds import drawn
 
 
 def guessing(n=300):
@@ -32,6 +34,21 @@ def guessing(n=300):
         nll = np.full((3, n), 10 * np.log(2)) * (1 + 0.005 * rng.standard_normal((3, n)))
         correct = np.array([rng.permutation(n) < n / 2 for _ in checkpoints], dtype=float)
         curves.append(Curves(checkpoints, nll, np.full(n, 10), correct))
+    return curves
+
+
+def late_peak(n=1500):
+    """A run whose accuracy has fallen over neighbouring checkpoints, though that of the last one is the highest."""
+    rng = np.random.default_rng(1)
+    accuracy = (0.40, 0.78, 0.84, 0.845, 0.84, 0.74, 0.70, 0.72, 0.70, 0.71, 0.69, 0.85)
+    nll = (0.60, 0.45, 0.40, 0.41, 0.44, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75, 0.80)
+    checkpoints = tuple(Checkpoint(f"checkpoint-{s}", s, s / 100, s * 1e-4) for s in range(100, 1300, 100))
+    curves = []
+    for _ in range(2):
+        ease, each = rng.random(n), rng.lognormal(-0.02, 0.2, n)
+        sums = 10 * np.array(nll)[:, None] * each * (1 + 0.05 * rng.standard_normal((len(nll), n)))
+        right = np.array([(ease + 0.05 * rng.standard_normal(n) < a).astype(float) for a in accuracy])
+        curves.append(Curves(checkpoints, sums, np.full(n, 10), right))
     return curves
 
 
@@ -48,6 +65,13 @@ RUNS = {
     "the base model is better": (dataclasses.replace(SMALL, n=400), {"base": 0.97}),
     "no better than the base model": (dataclasses.replace(SMALL, shape="healthy", n=400), {"base": 0.8}),
     "guessing": (World(n=300), {"splits": guessing()}),
+    "undecided, its accuracy fallen but for the last checkpoint": (World(n=1500), {"splits": late_peak()}),
+    "risen-not-memorized": (None, {"drawn": drawn(Grown(n=1500, memory=0.0, checkpoints=6), "w0")}),
+    "healthy-memorizing": (None, {"drawn": drawn(Grown(n=1500, rise=0.0, checkpoints=6), "w0")}),
+    "still-learning": (
+        None,
+        {"drawn": drawn(Grown(n=1200, learning=0.9, settling=0.02, growth="early", rise=0.8, checkpoints=6), "w1")},
+    ),
 }
 
 
