@@ -101,7 +101,7 @@ def serve():
         server.server_close()
 
 
-@pytest.fixture(params=["report", "view"])
+@pytest.fixture(params=["report", pytest.param("view", marks=pytest.mark.slow)])
 def address(request, audited, serve):
     """Where the explorer is: in the report, and on the server."""
     return audited.report_path.as_uri() if request.param == "report" else serve(audited.root)

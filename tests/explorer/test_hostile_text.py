@@ -70,4 +70,8 @@ def test_on_the_server(reader, run, serve):
 
 def test_in_the_report(reader, run, audited):
     store.write_verdict(run, dataclasses.replace(store.read_verdict(audited), headline=hostile("headline")))
-    check(reader, report(Report(str(run.root))).as_uri())
+    path = report(Report(str(run.root)))
+    check(reader, path.as_uri())
+    words = path.read_text(encoding="utf-8").partition("<script")[0]
+    assert "U+202E" in words
+    assert not any(character in words for character in "\u202e\u2066\u200b\x1b\x00")

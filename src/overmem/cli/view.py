@@ -14,6 +14,7 @@ def run(arguments: Arguments) -> int:
     from overmem.view import open_server  # polars loads when the options are known to be right
 
     server = open_server(config)
+    server.read_ahead()
     stdout.print(server.address, soft_wrap=True, markup=False, highlight=False)
     if not server.is_loopback:
         say("everybody who can reach this machine can read these runs at this address")

@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
@@ -29,6 +30,10 @@ class Server(ThreadingHTTPServer):
         self.runs = list(runs)
         self.is_loopback = is_loopback(host)
         super().__init__((host, port), _Handler)
+
+    def read_ahead(self) -> None:
+        """Read the table of the first run meanwhile, so that a browser need not wait for it."""
+        threading.Thread(target=self.runs[0].table, daemon=True).start()
 
     @property
     def address(self) -> str:

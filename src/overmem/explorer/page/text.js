@@ -1,6 +1,6 @@
 // Text from models and data only ever becomes text nodes; what would be invisible or reorder the line is made visible.
 
-const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u115f\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0e\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e01ff}]|\p{Surrogate}/gu;
+const HIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u115f\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0e\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e01ff}]|\p{Surrogate}/gu;
 
 /** An element with attributes and children; strings become text. */
 function el(name, attributes = {}, ...children) {
