@@ -105,7 +105,7 @@ def test_details_hold_the_tokens_of_the_solution(audited, table):
     assert mean == pytest.approx(table.nll[row][1], abs=1)
 
 
-@pytest.mark.parametrize("megabytes", [1.3, 2.0])
+@pytest.mark.parametrize("megabytes", [1.3, pytest.param(2.0, marks=pytest.mark.slow)])
 def test_the_report_stays_below_its_size(audited, tmp_path, megabytes):
     path = report(Report(str(audited.root), megabytes=megabytes))
     assert 0.5e6 < path.stat().st_size <= 1e6 * megabytes
