@@ -25,7 +25,7 @@ from typing import Any
 from overmem.callback.config import CallbackConfig
 from overmem.callback.evaluation_set import EvaluationSet
 from overmem.models.device import logit_rows, tokens_at_once
-from overmem.observe.engines.kv_cache import bytes_a_token
+from overmem.observe.engines.kv_cache import bytes_per_token
 from overmem.observe.plan import Split
 
 
@@ -61,7 +61,7 @@ def _completion_bytes(config: CallbackConfig, evaluation: EvaluationSet, model: 
     incoming = _tokens(model, rows, prompt)
     heads = int(shape.num_attention_heads)
     head = int(getattr(shape, "head_dim", None) or shape.hidden_size // heads)
-    cache = (rows * total + incoming) * bytes_a_token(model)
+    cache = (rows * total + incoming) * bytes_per_token(model)
     repeated = rows * total * 2 * heads * head * size
     return cache + repeated + incoming * (_layer_width(shape) + prompt) * size + rows * vocabulary * 4 * 5
 

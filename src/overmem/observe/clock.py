@@ -1,4 +1,4 @@
-"""How far one process's work is, in seconds as they were estimated at the start."""
+"""The progress of one process, in seconds of work as estimated at the start."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from overmem.observe.warmup import measure_throughput
 from overmem.observe.work import ObservationSetup, UnitKey, WorkUnit
 
 _WARM_UP = 1.0
-"""Seconds that scoring and completing are each tried for, where no estimate was requested."""
+"""Seconds of the warm-up for scoring and again for completing, if no estimate was requested."""
 Progress: TypeAlias = Callable[[str, float, float], None]
-"""Called with what is being done, the seconds of work done and the seconds of all work, as estimated at the start."""
+"""(current unit, seconds of work done, seconds of all work), in seconds as estimated at the start."""
 
 
 @dataclass
 class Clock:
-    """How far the work is."""
+    """Reports progress."""
 
     progress: Progress
     throughput: Throughput
@@ -28,7 +28,7 @@ class Clock:
     _started: set[UnitKey] = field(default_factory=set)
 
     def start(self, unit: WorkUnit) -> Callable[[int], None]:
-        """Show that a unit is being done; returns what to call with the number of its examples that are finished."""
+        """Report that a unit is started; returns a function to call with numbers of finished examples."""
         each = self.throughput.seconds(unit.split, unit.kinds) / max(1, len(unit.split.encoded))
         self._started.add(unit.key)
         self.progress(str(unit), self.others + self._mine, self.total)
@@ -40,7 +40,7 @@ class Clock:
         return advance
 
     def done_elsewhere(self, units: Sequence[WorkUnit]) -> None:
-        """Count the units that are finished and were not begun here."""
+        """Count the finished units that were not started by this process."""
         here = self._started
         self.others = sum(self.throughput.seconds(u.split, u.kinds) for u in units if u.key not in here)
 
@@ -53,15 +53,15 @@ def started_clock(
     say: Callable[[str], None],
     progress: Progress,
 ) -> Clock:
-    """A clock for all the work, by the throughput of this machine; `say` is called with the estimate.
+    """A clock for all the work, from the throughput of this machine; `say` is called with the estimate.
 
     Args:
         setup: what all units share.
         work: all units.
         model: a checkpoint to measure the throughput on.
-        throughput: of this machine, where it was measured before.
+        throughput: the throughput of this machine, if it was measured before.
         say: called with one line.
-        progress: what the clock calls.
+        progress: called by the clock.
     """
     if throughput is None:
         splits = list({unit.split.name: unit.split for unit in work}.values())

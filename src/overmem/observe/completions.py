@@ -1,4 +1,4 @@
-"""Completions of a split, by an engine, as text."""
+"""Completions of a split as text."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,12 +19,12 @@ def complete(
     """Completions of one split, not yet graded, in the order of its examples and draws.
 
     Args:
-        engine: what completes; it is open on the checkpoint.
-        model: the Hugging Face model of the checkpoint: its configuration says how long a completion may be.
+        engine: an engine that is open on the checkpoint.
+        model: the Hugging Face model of the checkpoint; its configuration limits the length of a completion.
         tokenizer: turns token ids into text.
         split: the prompts.
         decoding: how many completions, and how they are sampled.
-        hooks: what to call on the way.
+        hooks: callbacks.
     """
     batch = PromptBatch(
         [e.prompt_ids for e in split.encoded],
@@ -46,7 +46,7 @@ def complete(
 
 
 def clamp_to_context(model: Model, split: Split, decoding: Decoding) -> Decoding:
-    """`decoding` with completions no longer than the context has room for after the split's longest prompt."""
+    """`decoding` with completions limited to the context that the split's longest prompt leaves."""
     longest = max((len(e.prompt_ids) for e in split.encoded), default=0)
     return replace(decoding, max_new_tokens=max(1, min(decoding.max_new_tokens, context_of(model.config) - longest)))
 

@@ -1,7 +1,7 @@
-"""Teacher forcing: what the model says of every token of the reference solutions, in one forward pass.
+"""Teacher forcing: statistics of every token of the reference solutions, from one forward pass.
 
-Logits are made only where a solution token is predicted, and only a chunk at a time: prompt positions cost no output
-matrix, and memory is bounded by the token budget, whatever the vocabulary.
+Logits are computed only at positions that predict a solution token, and a chunk at a time: prompt positions skip the
+output layer, and memory is bounded by the token budget whatever the size of the vocabulary.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,9 +21,9 @@ from overmem.observe.engines.decoding import batches
 from overmem.records import TEMPERATURES, Scores
 
 _BLOCK = 2**18
-"""Logits of which statistics are made at once on a CPU: 1 MiB."""
+"""Logits per block on a CPU: 1 MiB."""
 Statistics = tuple[Float[np.ndarray, "4 tokens"], np.ndarray, Float[np.ndarray, "tokens temperatures"]]
-"""The columns below of some tokens, whether each is the likeliest, and its nll at every temperature."""
+"""For some tokens: the columns below, whether the label is the argmax, and the nll at each temperature."""
 _COLUMNS = ("logprob", "entropy", "top1_logprob", "std_logprob")
 
 
@@ -35,25 +35,25 @@ def scores(
     truncated: int = 0,
     advance: Callable[[int], None] = lambda examples: None,
 ) -> Scores:
-    """Per-token statistics of every reference solution, in the order given.
+    """Per-token statistics of every reference solution, in the same order.
 
     Args:
         model: any causal language model, in evaluation mode.
         encoded: prompt and solution ids of each example.
         token_budget: most padded tokens in one forward pass.
-        truncated: examples left out by the caller because they do not fit; recorded.
-        advance: called with the number of examples done after each batch.
+        truncated: number of examples that the caller left out because they do not fit the context; recorded.
+        advance: called after each batch with its number of examples.
     """
-    table = ScoreAccumulator(encoded)
+    accumulator = ScoreAccumulator(encoded)
     lengths = [len(e.prompt_ids) + len(e.solution_ids) for e in encoded]
     for batch in batches(lengths, 1, tokens_at_once(model, token_budget)):
-        table.put(batch, _batch(model, [encoded[i] for i in batch]))
+        accumulator.put(batch, _batch_statistics(model, [encoded[i] for i in batch]))
         advance(len(batch))
-    return table.scores(truncated)
+    return accumulator.scores(truncated)
 
 
 class ScoreAccumulator:
-    """The statistics of solutions, put in batch by batch."""
+    """Collects the statistics of solutions batch by batch."""
 
     def __init__(self, encoded: Sequence[Encoded]) -> None:
         self.encoded = encoded
@@ -63,18 +63,18 @@ class ScoreAccumulator:
         self.is_argmax = np.zeros(self.offsets[-1], dtype=bool)
         self.tempered = np.zeros((len(encoded), len(TEMPERATURES)))
 
-    def put(self, batch: Sequence[int], found: Statistics) -> None:
-        """The statistics of the examples at these indices, one after the other."""
-        where = np.concatenate([np.arange(self.offsets[i], self.offsets[i + 1]) for i in batch])
-        owner = np.repeat(batch, [self.counts[i] for i in batch])
-        statistics, argmax, tempered = found
-        for name, values in zip(_COLUMNS, statistics, strict=True):
-            self.columns[name][where] = values
-        self.is_argmax[where] = argmax
-        np.add.at(self.tempered, owner, tempered.astype(np.float64))
+    def put(self, batch: Sequence[int], statistics: Statistics) -> None:
+        """Store the statistics of the examples at these indices, whose tokens are concatenated."""
+        tokens = np.concatenate([np.arange(self.offsets[i], self.offsets[i + 1]) for i in batch])
+        example = np.repeat(batch, [self.counts[i] for i in batch])
+        columns, is_argmax, tempered = statistics
+        for name, values in zip(_COLUMNS, columns, strict=True):
+            self.columns[name][tokens] = values
+        self.is_argmax[tokens] = is_argmax
+        np.add.at(self.tempered, example, tempered.astype(np.float64))
 
     def scores(self, truncated: int) -> Scores:
-        """All of them, in the order of the examples."""
+        """The scores of all examples."""
         ids = [t for e in self.encoded for t in e.solution_ids]
         return Scores(
             tuple(e.example_id for e in self.encoded),
@@ -89,10 +89,10 @@ class ScoreAccumulator:
 
 
 @torch.inference_mode()
-def _batch(model: Model, encoded: Sequence[Encoded]) -> Statistics:
+def _batch_statistics(model: Model, encoded: Sequence[Encoded]) -> Statistics:
     rows = [[*e.prompt_ids, *e.solution_ids] for e in encoded]
     width = max(map(len, rows))
-    ids = torch.tensor([r + [0] * (width - len(r)) for r in rows], device=model.device)
+    ids = torch.tensor([r + [0] * (width - len(r)) for r in rows], device=model.device)  # [rows width]
     mask = torch.tensor([[1] * len(r) + [0] * (width - len(r)) for r in rows], device=model.device)
     labels = torch.tensor([t for e in encoded for t in e.solution_ids], device=model.device)
     inner: Any = base_of(model)
@@ -108,7 +108,7 @@ def solution_positions(
 ) -> tuple[Int[Tensor, " tokens"], Int[Tensor, " tokens"]]:
     """Row and column of every state that predicts a solution token, row by row.
 
-    As indices and not as a mask: an accelerator would have to be waited for to know how many a mask selects.
+    Indices, because a boolean mask would synchronize with the accelerator to count its entries.
 
     Args:
         counts: solution tokens of each row.
@@ -120,15 +120,15 @@ def solution_positions(
     return torch.tensor(rows, device=device), torch.tensor(columns, device=device)
 
 
-def statistics(inner: Any, picked: Float[Tensor, "tokens hidden"], labels: Int[Tensor, " tokens"]) -> Statistics:
-    """What a transformers model says of the token after each of these last hidden states."""
+def statistics(inner: Any, hidden: Float[Tensor, "tokens hidden"], labels: Int[Tensor, " tokens"]) -> Statistics:
+    """Statistics of the labels that follow these last hidden states of a transformers model."""
     head = head_of(inner)
-    if head.weight.device.type == "cpu":  # where a product of bfloat16 is rounded to it: 0.06 off in a logit of 20
+    if head.weight.device.type == "cpu":  # a bfloat16 product is rounded there: an error of 0.06 in a logit of 20
         head = replace(head, weight=head.weight.float())
-        picked = picked.float()
+        hidden = hidden.float()
     size = logit_rows(head.weight.device, len(head.weight))
     parts = [
-        _statistics(logits_of(head, picked[i : i + size]), labels[i : i + size]) for i in range(0, len(labels), size)
+        _statistics(logits_of(head, hidden[i : i + size]), labels[i : i + size]) for i in range(0, len(labels), size)
     ]
     columns, argmax, tempered = (torch.cat(p, -1).cpu().numpy() for p in zip(*parts, strict=True))
     return columns, argmax, tempered.T
@@ -139,17 +139,18 @@ def _statistics(
 ) -> tuple[Float[Tensor, "4 tokens"], Tensor, Float[Tensor, "temperatures tokens"]]:
     """(label logprob, entropy, top-1 logprob, sd of log p under p), argmax hits, nll at each temperature.
 
-    Twenty-odd passes over the logits, so on a CPU a few rows at a time, in two buffers that stay in its cache.
+    This takes over twenty passes over the logits, so on a CPU only a few rows at a time, in two buffers that fit its
+    cache.
     """
     size = max(1, _BLOCK // logits.shape[1]) if logits.device.type == "cpu" else max(1, len(logits))
     buffers = logits.new_empty(2, min(size, len(logits)), logits.shape[1])
     starts = range(0, len(labels), size)
-    parts = [_of_block(logits[i : i + size], labels[i : i + size, None], buffers) for i in starts]
+    parts = [_block_statistics(logits[i : i + size], labels[i : i + size, None], buffers) for i in starts]
     statistics, argmax, tempered = (torch.cat(p, -1) for p in zip(*parts, strict=True))
     return statistics, argmax, tempered
 
 
-def _of_block(
+def _block_statistics(
     logits: Float[Tensor, "tokens vocab"], labels: Int[Tensor, "tokens 1"], buffers: Float[Tensor, "2 rows vocab"]
 ) -> tuple[Float[Tensor, "4 tokens"], Tensor, Float[Tensor, "temperatures tokens"]]:
     logprobs, other = buffers[:, : len(logits)]

@@ -1,7 +1,7 @@
-"""Scores and completions of a split from one prefill: the forward pass over a prompt serves both.
+"""Scores and completions of a split from one prefill.
 
 Solutions are scored by continuing from the keys and values of their prompts, a few rows of similar length at a time,
-before those move to the cache in which the completions grow.
+before these are copied to the cache of the completions.
 """
 
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ from overmem.observe.score import ScoreAccumulator, Statistics, solution_positio
 from overmem.records import Completions, Scores
 
 _LARGEST_PASS = 4096
-"""Padded solution tokens in one pass, at most: more would put rows of unlike length together."""
+"""Most padded solution tokens in one pass, so that rows have similar lengths."""
 
 
 def supports_shared_prefill(engine: Engine, model: Model) -> bool:
-    """Whether one prefill can serve both: the engine offers it, and every layer of the model keeps every token."""
+    """Whether the engine shares its prefill, and every layer of the model keeps the keys and values of all tokens."""
     return engine.shares_prefill and keeps_all(model.config)
 
 
@@ -40,16 +40,16 @@ def score_and_sample(
     token_budget: int,
     hooks: Hooks | None = None,
 ) -> tuple[Scores, Completions]:
-    """What `scores` and `complete` return for a split, up to rounding, where `supports_shared_prefill` holds.
+    """The results of `scores` and `complete` for a split, up to rounding. Requires `supports_shared_prefill`.
 
     Args:
-        engine: what completes; it is open on the checkpoint.
+        engine: an engine that is open on the checkpoint.
         model: the Hugging Face model of the checkpoint.
         tokenizer: turns token ids into text.
         split: prompts and solutions.
         decoding: how many completions, and how they are sampled.
         token_budget: most padded tokens in one forward pass.
-        hooks: what to call on the way.
+        hooks: callbacks.
     """
     accumulator = ScoreAccumulator(split.encoded)
     most = min(tokens_at_once(model, token_budget), _LARGEST_PASS)
@@ -68,7 +68,7 @@ def score_and_sample(
 
 
 def _continue_from_cache(model: Model, encoded: Sequence[Encoded], prefill: Prefill, rows: Sequence[int]) -> Statistics:
-    """Statistics of some rows' solutions: the prefill predicts the first token, one more pass the others."""
+    """Statistics of the solutions of some rows: the prefill predicts the first token, one more pass the others."""
     inner: Any = base_of(model)
     device = prefill.hidden.device
     index = torch.tensor(rows, device=device)

@@ -1,4 +1,4 @@
-"""How long the work takes, from what each part of it costs.
+"""Estimates how long the work takes.
 
 Scoring costs time per token. A completion costs time per prompt token, then every decoding step has a fixed cost (the
 weights are read once) and a cost for each row:
@@ -22,12 +22,12 @@ _LEAST = 1e-9
 
 @dataclass(frozen=True)
 class Throughput:
-    """Seconds that each part of the work costs on this machine, and what else the warm-up measured."""
+    """Seconds per part of the work on this machine, and other results of the warm-up."""
 
     decoding: Decoding
     token_budget: int
     loading: float = 0.0
-    """Seconds that it takes to put the weights of a checkpoint in place."""
+    """Seconds to load the weights of a checkpoint."""
     scored: float = 0.0
     """Seconds per token of prompt and solution."""
     prefill: float = 0.0
@@ -45,7 +45,7 @@ class Throughput:
     memory: int = 0
     """Peak bytes, weights included: of the process on a CPU, else of the accelerator. 0 where it is not known."""
     spent: float = 0.0
-    """Seconds that it took to measure all this."""
+    """Seconds that the warm-up took."""
 
     def seconds(self, split: Split, kinds: Sequence[str]) -> float:
         """Seconds that the units of these kinds of one split take."""

@@ -1,6 +1,6 @@
-"""Engines: what completes prompts. One class a file, one literal table.
+"""Engines complete prompts. One class per file, one table.
 
-Solutions are scored by the Hugging Face model whatever the engine: no other one gives every statistic that is recorded.
+Solutions are always scored by the Hugging Face model, because no engine gives every statistic that is recorded.
 """
 
 import importlib.util
@@ -26,16 +26,16 @@ def engine_of(name: str) -> type[Engine]:
     """The engine of this name.
 
     Raises:
-        BadRequest: an unknown name, a class that is no engine, or one whose packages are not installed.
+        BadRequest: an unknown name, a class that is not an engine, or one whose packages are not installed.
     """
-    found: Any = resolve(ENGINES, name, "engine")
-    if not (isinstance(found, type) and issubclass(found, Engine)):
-        raise BadRequest(f"engine {name!r} is no subclass of overmem.observe.engines.Engine")
-    missing = [package for package in found.packages if importlib.util.find_spec(package) is None]
+    engine: Any = resolve(ENGINES, name, "engine")
+    if not (isinstance(engine, type) and issubclass(engine, Engine)):
+        raise BadRequest(f"engine {name!r} is not a subclass of overmem.observe.engines.Engine")
+    missing = [package for package in engine.packages if importlib.util.find_spec(package) is None]
     if missing:
         ready = [other for other, kind in ENGINES.items() if not kind.packages]
         raise BadRequest(
-            f"--engine {name} needs {', '.join(missing)}, which is not installed: {found.install}; "
+            f"--engine {name} needs {', '.join(missing)}, which is not installed: {engine.install}; "
             f"allowed without it: {', '.join(ready)}"
         )
-    return found
+    return engine

@@ -1,4 +1,4 @@
-"""What an engine is given and what it returns: settings, prompts, and completions as token ids."""
+"""The inputs and outputs of an engine: settings, prompts, and completions as token ids."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ class Decoding:
     draws: int = 0
     """Sampled completions per prompt at each temperature, in addition to the greedy one."""
     temperatures: tuple[float, ...] = (0.7,)
-    """Temperatures of the draws: 1 to `draws` at the first, as many more at the second, ..."""
+    """Temperatures of the draws: draws 1 to `draws` at the first, as many again at the second, ..."""
     max_new_tokens: int = 256
     """Tokens after which a completion is truncated (and counted as such)."""
     seed: int = 0
-    """First part of every draw's own seed."""
+    """Part of the seed of every draw."""
     engine: str = "hf"
     """Which engine completes: a name in `overmem.observe.engines.ENGINES`, or "module:Class"."""
 
@@ -39,10 +39,10 @@ class Decoding:
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """What an engine needs to know before it sees the first checkpoint."""
+    """Settings of an engine that are the same for all checkpoints."""
 
     base: str | None = None
-    """Folder or hub id of the base model; None where it is not known."""
+    """Folder or hub id of the base model; None if unknown."""
     dtype: torch.dtype = torch.float32
     """Precision of the weights."""
     context: int = 2048
@@ -55,12 +55,12 @@ class EngineSettings:
 
 @dataclass(frozen=True)
 class PromptBatch:
-    """Prompts to complete in one call: all those of a split."""
+    """The prompts of a split, which are completed in one call."""
 
     prompts: Sequence[Sequence[int]]
-    """Token ids of each."""
+    """Token ids."""
     names: Sequence[str]
-    """What identifies each prompt (split and example id); with `decoding.seed` it fixes the draws."""
+    """Split and example id of each prompt; together with `decoding.seed` they determine the draws."""
     decoding: Decoding
     stop_ids: Sequence[int]
     """Tokens that end a completion."""
@@ -77,58 +77,58 @@ class Completion:
     token_ids: tuple[int, ...]
     """Without the end-of-sequence token."""
     logprob: float
-    """Summed log probability at temperature 1, the end-of-sequence token included."""
+    """Summed log probability at temperature 1, including the end-of-sequence token."""
     stop: str
     """`eos` or `length`."""
 
 
 @dataclass(frozen=True)
 class Prefill:
-    """The forward pass over several prompts, for a caller that has a second use for it."""
+    """The result of a forward pass over several prompts, so that scoring can use it too."""
 
     prompts: tuple[int, ...]
     """Indices into `PromptBatch.prompts`."""
     mask: Int[Tensor, "rows time"]
-    """1 where a prompt has a token: prompts are padded on the left."""
+    """Attention mask; prompts are padded on the left."""
     hidden: Float[Tensor, "rows hidden"]
-    """The last hidden state of each."""
+    """Last hidden state of each prompt."""
     cache: DynamicCache
     """Keys and values; read only."""
 
 
 def _ignore(*_: Any) -> None:
-    """Nothing."""
+    """Do nothing."""
 
 
 @dataclass(frozen=True)
 class Hooks:
-    """What to call while an engine completes."""
+    """Callbacks of an engine while it completes."""
 
     advance: Callable[[int], None] = _ignore
-    """With the number of prompts that are finished, whenever some are."""
+    """Called with the number of prompts that have just been finished."""
     tick: Callable[[], None] = _ignore
-    """Before every forward pass, where the engine makes them itself; what it raises stops the work."""
+    """Called before every forward pass of engines with their own decoding loop; an exception stops the work."""
     on_prefill: Callable[[Prefill], None] | None = None
-    """With every prefill, each prompt once. Only engines that `share_prefill` are given one."""
+    """Called with every prefill; each prompt is in exactly one. Only for engines with `shares_prefill`."""
 
 
 def batches(lengths: Sequence[int], rows_per_item: int, token_budget: int) -> list[list[int]]:
-    """Indices in batches of similar length, longest first, so that padded tokens never exceed the budget.
+    """Indices in batches of similar length, longest first, with no more padded tokens than the budget.
 
-    An item that exceeds the budget alone is a batch of its own.
+    An item that alone exceeds the budget is a batch of one.
     """
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    grouped: list[list[int]] = []
+    result: list[list[int]] = []
     for index in order:
-        if grouped and (len(grouped[-1]) + 1) * rows_per_item * lengths[grouped[-1][0]] <= token_budget:
-            grouped[-1].append(index)
+        if result and (len(result[-1]) + 1) * rows_per_item * lengths[result[-1][0]] <= token_budget:
+            result[-1].append(index)
         else:
-            grouped.append([index])
-    return grouped
+            result.append([index])
+    return result
 
 
 def cache_shape(lengths: Sequence[int], decoding: Decoding, token_budget: int) -> tuple[int, int]:
-    """Rows that are completed at once and the columns of their cache, for prompts of these lengths."""
+    """The number of rows that are completed at a time and the columns of their cache, for prompts of these lengths."""
     repeats = decoding.repeats
     slots, columns = len(lengths) * repeats, max(lengths, default=0) + decoding.max_new_tokens
     if slots * columns > token_budget:

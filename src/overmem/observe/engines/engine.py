@@ -1,4 +1,4 @@
-"""What an engine is: three methods, and what it needs and offers."""
+"""The interface of an engine."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ from overmem.observe.engines.decoding import Completion, EngineSettings, Hooks, 
 
 
 class Engine(ABC):
-    """Completes prompts, at one checkpoint after the other. Greedy completions are those of `generate`."""
+    """Completes prompts, one checkpoint after another. Greedy completions equal those of `generate`."""
 
     packages: ClassVar[tuple[str, ...]] = ()
     """Python packages that it needs and that overmem does not install."""
     install: ClassVar[str] = ""
     """The command that installs them."""
     shares_prefill: ClassVar[bool] = False
-    """Whether it calls `Hooks.on_prefill`, so that one forward pass over a prompt serves scoring too."""
+    """Whether it calls `Hooks.on_prefill`, so that the forward pass over a prompt is used for scoring too."""
     has_throughput: ClassVar[bool] = False
-    """Whether the warm-up knows how long it takes, so that `--dry-run` and `--budget` can be answered."""
+    """Whether the warm-up can measure its speed, which `--dry-run` and `--budget` need."""
 
     def __init__(self, settings: EngineSettings) -> None:
         """Keep the settings; load nothing yet."""
@@ -27,7 +27,7 @@ class Engine(ABC):
 
     @abstractmethod
     def open(self, checkpoint: CheckpointRef, model: Model) -> None:
-        """Complete with this checkpoint's weights from now on; `model` is the Hugging Face model that holds them.
+        """Use this checkpoint's weights from now on; `model` is the Hugging Face model that has them.
 
         Raises:
             BadCheckpoint: weights that the engine cannot load.
@@ -35,8 +35,8 @@ class Engine(ABC):
 
     @abstractmethod
     def complete(self, batch: PromptBatch, hooks: Hooks) -> Iterator[Completion]:
-        """The greedy completion (draw 0) and the draws of every prompt, each once, in any order."""
+        """The greedy completion (draw 0) and all draws of every prompt, each once, in any order."""
 
     @abstractmethod
     def close(self) -> None:
-        """Release the weights; called once, also after an error."""
+        """Release the weights. Called once, even after an error."""

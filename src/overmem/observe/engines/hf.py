@@ -1,9 +1,9 @@
-"""Completions by the Hugging Face model that also scores: many rows at a time, each with randomness of its own.
+"""Completions by the Hugging Face model that also scores: continuous batching, with independent randomness per row.
 
-A decoding loop of our own over the model's forward pass, for what neither `generate` nor `generate_batch` offers: every
-draw depends on (seed, split, example, draw) and not on its neighbours; the greedy completion and all draws of a prompt
-share one prefill; a finished row leaves at once and the next prompt takes its slot; no step copies the keys and values
-of earlier ones (`overmem.observe.engines.kv_cache`). docs/results/audit_speed.md has the speed.
+The decoding loop offers what neither `generate` nor `generate_batch` does: every draw depends on (seed, split, example,
+draw) and not on the other rows; the greedy completion and all draws of a prompt share one prefill; a finished row is
+removed at once and the next prompt takes its slot; no step copies the keys and values of earlier steps
+(`overmem.observe.engines.kv_cache`). docs/results/audit_speed.md has measurements.
 """
 
 from collections import deque
@@ -39,7 +39,7 @@ _TAKES_CACHE_PARAMS = ("mamba", "mamba2", "falcon_mamba")
 
 
 class HuggingFace(Engine):
-    """The model that scores the solutions completes too: any decoder of transformers, no second copy of the weights.
+    """Completes with the model that scores the solutions: any decoder of transformers, without a copy of the weights.
 
     Source: this package; continuous batching as in Orca (Yu et al. 2022,
     https://www.usenix.org/conference/osdi22/presentation/yu).
@@ -53,7 +53,7 @@ class HuggingFace(Engine):
         self.model = model
 
     def open(self, checkpoint: CheckpointRef, model: Model) -> None:
-        """Complete with this model from now on."""
+        """Use this model from now on."""
         self.model = model
 
     def complete(self, batch: PromptBatch, hooks: Hooks = _NO_HOOKS) -> Iterator[Completion]:
@@ -61,7 +61,7 @@ class HuggingFace(Engine):
         yield from completions(self.model, batch, token_budget=self.settings.token_budget, hooks=hooks)
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Release the model."""
         self.model = None
 
 
@@ -74,8 +74,8 @@ def completions(
         model: any causal language model with a key-value cache, in evaluation mode; one of transformers if there is an
             `on_prefill` hook.
         batch: the prompts.
-        token_budget: most tokens that the cache has room for (prompt and completion, all rows).
-        hooks: what to call on the way.
+        token_budget: most tokens in the cache (prompt and completion, all rows).
+        hooks: callbacks.
     """
     prompts, decoding = batch.prompts, batch.decoding
     repeats = decoding.repeats
@@ -113,9 +113,9 @@ class _Row:
     prompt: _Prompt
     draw: int
     uniforms: Float[np.ndarray, " time"]
-    """What decides each of its tokens; empty for the greedy one."""
+    """Random numbers for sampling each token; empty for the greedy completion."""
     token_ids: list[int] = field(default_factory=list)
-    """Including the token that ended it."""
+    """Includes the end-of-sequence token."""
     logprob: float = 0.0
 
     @property
@@ -126,7 +126,7 @@ class _Row:
 
 @dataclass
 class _GenerationState:
-    """The rows in progress, in the cache's order, and the prompts that wait for a slot."""
+    """The rows in progress, in the order of the cache, and the prompts that wait for a slot."""
 
     model: Model
     decoding: Decoding
@@ -140,7 +140,7 @@ class _GenerationState:
 
 @torch.inference_mode()
 def _step(state: _GenerationState) -> list[_Row]:
-    """One forward pass: over newly admitted prompts, or over every row's last token. Returns the rows it finished."""
+    """One forward pass, over newly admitted prompts or over every row's last token. Returns the finished rows."""
     admitted = _admit_prompts(state)
     if admitted:
         logits = _prefill(state, admitted)
@@ -159,7 +159,7 @@ def _step(state: _GenerationState) -> list[_Row]:
 
 
 def _admit_prompts(state: _GenerationState) -> list[_Prompt]:
-    """The prompts that take free slots now: none before an eighth is free, so that a prefill is worth its cost."""
+    """The prompts that take free slots now; none until an eighth of the slots is free, to amortize a prefill."""
     repeats = state.decoding.repeats
     free = state.slots - len(state.rows)
     if not state.waiting or (state.rows and (not state.cache.refills or free * 8 < state.slots)):
@@ -176,7 +176,7 @@ def _new_row(decoding: Decoding, prompt: _Prompt, draw: int) -> _Row:
 
 
 def _prefill(state: _GenerationState, admitted: Sequence[_Prompt]) -> Float[Tensor, "rows vocab"]:
-    """The logits after each prompt, repeated for each of its rows; their keys and values go to the end of the cache."""
+    """The logits after each prompt, repeated for each of its rows; their keys and values are appended to the cache."""
     device, repeats = state.model.device, state.decoding.repeats
     width = max(len(p.ids) for p in admitted)
     ids = torch.tensor([[0] * (width - len(p.ids)) + list(p.ids) for p in admitted], device=device)  # [prompts width]
@@ -212,7 +212,7 @@ def _last_logits(
 ) -> Float[Tensor, "rows vocab"]:
     name = _cache_argument(model)
     if name == "cache_params":
-        mask = mask[:, -ids.shape[1] :]  # [rows width] -> [rows time]: the state has no columns to mask
+        mask = mask[:, -ids.shape[1] :]  # [rows width] -> [rows time]: a recurrent state has no columns to mask
     out = model(
         input_ids=ids,
         attention_mask=mask,
@@ -226,12 +226,12 @@ def _last_logits(
 
 
 def _cache_argument(model: Model) -> str:
-    """The name under which the forward call takes a cache: Mamba and its kin ignore `past_key_values`."""
+    """The name of the forward call's cache argument: Mamba models ignore `past_key_values`."""
     return "cache_params" if model.config.model_type in _TAKES_CACHE_PARAMS else "past_key_values"
 
 
 def _append_tokens(rows: Sequence[_Row], logits: Float[Tensor, "rows vocab"], decoding: Decoding) -> None:
-    """Append every row's next token: the argmax, or for a draw the one that its own randomness picks."""
+    """Append every row's next token: the argmax, or for a draw the token sampled with the row's random number."""
     token = logits.argmax(-1)
     if sampled := [i for i, row in enumerate(rows) if row.draw]:
         uniforms = [rows[i].uniforms[len(rows[i].token_ids)] for i in sampled]

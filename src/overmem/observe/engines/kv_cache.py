@@ -1,15 +1,15 @@
-"""Keys and values of rows that come and go while they are completed, in one buffer a layer that is written in place.
+"""A key-value cache that rows can join and leave during decoding, with one buffer per layer that is written in place.
 
-transformers' DynamicCache copies every layer at every step, and lets no row in; its StaticCache keeps rows that have
-ended, and lets none in either. Here all rows end in the same column, whatever their length:
+transformers' DynamicCache copies every layer at every step, its StaticCache keeps finished rows, and neither lets rows
+join. Here all rows end in the same column, whatever their length:
 
     column  0 1 2 3 4 5 6 7
     row 0   q q q q q q a a
-    row 1   . . q q q a a a      . is not attended to
-    row 2   . . . . . q q a      came one step ago
+    row 1   . . q q q a a a      . is masked
+    row 2   . . . . . q q a      joined one step ago
 
-A step writes one column. The last row takes the place of one that leaves. A row that comes is copied to end where the
-others end. When the last column is full, the window in use moves back to the first one.
+A step writes one column. When a row leaves, the last row is moved to its place. A new row is aligned with the end of
+the others. When the last column is full, the columns in use are moved to the start of the buffer.
 """
 
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 
 def make_cache(config: Any, slots: int, columns: int) -> "SlotKVCache | BatchKVCache":
-    """The cache for a model of this configuration: by slot where it has only keys and values, else by batch.
+    """The cache for a model: a SlotKVCache if it has only keys and values, else a BatchKVCache.
 
     Args:
-        config: the model's.
-        slots: rows at once, at most.
-        columns: tokens of the longest row, and some to spare if rows will come and go.
+        config: the model's configuration.
+        slots: most rows at a time.
+        columns: tokens of the longest row, plus spare columns if rows will join and leave.
     """
     layers = [type(layer) for layer in DynamicCache(config=config).layers]
     plain = set(layers) <= {DynamicLayer, DynamicSlidingWindowLayer} and not _is_chunked(config)
@@ -37,7 +37,7 @@ def make_cache(config: Any, slots: int, columns: int) -> "SlotKVCache | BatchKVC
 
 
 def keeps_all(config: Any) -> bool:
-    """Whether every layer keeps the keys and values of every token, and nothing else: a text can be gone on with."""
+    """Whether every layer keeps the keys and values of all tokens, so that decoding can continue from any prefix."""
     return {type(layer) for layer in DynamicCache(config=config).layers} == {DynamicLayer} and not _is_chunked(config)
 
 
@@ -45,8 +45,8 @@ def _is_chunked(config: Any) -> bool:
     return getattr(config.get_text_config(), "attention_chunk_size", None) is not None
 
 
-def bytes_a_token(model: Any) -> int:
-    """Bytes of the keys and values of one token, in all layers; 0 where the configuration does not say."""
+def bytes_per_token(model: Any) -> int:
+    """Bytes of the keys and values of one token, in all layers; 0 if the configuration does not say."""
     config = model.config.get_text_config()
     heads = getattr(config, "num_attention_heads", None) or 1
     groups = getattr(config, "num_key_value_heads", None) or getattr(config, "num_attention_heads", 0)
@@ -56,7 +56,7 @@ def bytes_a_token(model: Any) -> int:
 
 @dataclass
 class _Window:
-    """The part of every layer's buffer that is in use: rows 0 to `rows`, columns `start` to `end`."""
+    """The part of each layer's buffer that is in use: rows 0 to `rows`, columns `start` to `end`."""
 
     slots: int
     columns: int
@@ -66,7 +66,7 @@ class _Window:
 
 
 class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]  # transformers' __init_subclass__ has no types
-    """One layer's buffer. Sliding windows are kept whole: the mask hides what they have left behind."""
+    """The buffer of one layer. Layers with a sliding window keep all tokens; the mask hides those outside."""
 
     keys: Tensor
     values: Tensor
@@ -76,57 +76,58 @@ class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]  # transformers' __
         self.window = window
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Make room, of zeros: columns that are masked are multiplied by 0, and must be finite for that."""
+        """Allocate the buffers with zeros: masked columns are multiplied by 0, so they must be finite."""
         self.dtype, self.device = key_states.dtype, key_states.device
         shape = self.window.slots, key_states.shape[1], self.window.columns
         self.keys, self.values = (s.new_zeros(*shape, s.shape[-1]) for s in (key_states, value_states))
         self.is_initialized = True
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Write the column of this step, one token a row; returns all that is in use."""
+        """Write the column of this step, one token per row; returns the keys and values in use."""
         w = self.window
-        found = []
         for buffer, states in ((self.keys, key_states), (self.values, value_states)):
             buffer[: w.rows, :, w.end] = states[:, :, 0]
-            found.append(buffer[: w.rows, :, w.start : w.end + 1])
-        return found[0], found[1]
+        return (
+            self.keys[: w.rows, :, w.start : w.end + 1],
+            self.values[: w.rows, :, w.start : w.end + 1],
+        )
 
     def get_seq_length(self) -> int:
         """Columns in use."""
         return self.window.end - self.window.start
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """Columns in use and of this step, and the first one that the mask speaks of."""
+        """The number of columns that the mask covers, and the first of them."""
         return self.get_seq_length() + query_length, 0
 
     def join(self, keys: Float[Tensor, "new heads time dim"], values: Tensor, repeats: int) -> None:
-        """Copy rows behind those in use, each `repeats` times, so that their last token lies in the last column."""
+        """Append rows, each `repeats` times, so that their last token is in the last column."""
         if not self.is_initialized:
             self.lazy_initialization(keys, values)
         w = self.window
         for buffer, states in ((self.keys, keys), (self.values, values)):
             new, _, time, _ = states.shape
-            place = buffer[w.rows : w.rows + new * repeats, :, w.end - time : w.end]
-            place.view(new, repeats, *place.shape[1:]).copy_(states[:, None])
+            target = buffer[w.rows : w.rows + new * repeats, :, w.end - time : w.end]
+            target.view(new, repeats, *target.shape[1:]).copy_(states[:, None])
 
     def move(self, sources: Tensor, holes: Tensor) -> None:
-        """Put the rows `sources` in the places of the rows `holes`."""
+        """Move the rows `sources` to the rows `holes`."""
         w = self.window
         for buffer in (self.keys, self.values):
             buffer[holes, :, w.start : w.end] = buffer[sources, :, w.start : w.end]
 
     def move_back(self) -> None:
-        """Put the columns in use first."""
+        """Move the columns in use to the start of the buffer."""
         w = self.window
         for buffer in (self.keys, self.values):
             buffer[: w.rows, :, : w.end - w.start] = buffer[: w.rows, :, w.start : w.end].clone()
 
 
 class SlotKVCache(Cache):
-    """The cache described above. Rows must come longest prompt first, so that a new one is never longer than all."""
+    """The cache described above. Rows must join in descending order of prompt length."""
 
     refills = True
-    """Whether rows can join others that are under way."""
+    """Whether rows can join while others are in progress."""
 
     def __init__(self, layers: int, slots: int, columns: int) -> None:
         self.window = _Window(slots, columns)
@@ -139,7 +140,14 @@ class SlotKVCache(Cache):
         return self.window.end - self.window.start
 
     def join(self, prefilled: DynamicCache, prompts: int, width: int, repeats: int) -> None:
-        """Take in what the model made of prompts padded to `width`, each `repeats` times, behind the rows there are."""
+        """Append the prefilled keys and values of prompts, each `repeats` times.
+
+        Args:
+            prefilled: the model's cache after the prefill.
+            prompts: number of prompts.
+            width: their padded length.
+            repeats: rows per prompt.
+        """
         w = self.window
         if not w.rows:
             w.start, w.end = 0, width
@@ -149,20 +157,20 @@ class SlotKVCache(Cache):
         w.rows += prompts * repeats
 
     def advance(self) -> None:
-        """A step was made: one more column is in use."""
+        """Count the column of the last step as in use."""
         self.window.end += 1
 
     def keep(self, rows: Sequence[int], longest: int) -> list[int]:
-        """Keep these rows, the longest of which has so many tokens; returns which row each place holds now."""
+        """Keep only these rows, of which the longest has `longest` tokens; returns them in their new order."""
         w = self.window
         order = list(range(len(rows)))
         holes = sorted(set(order) - set(rows))
         sources = [row for row in rows if row >= len(rows)]
         w.start = w.end - longest
         if holes:
-            at = torch.tensor([sources, holes], device=self.buffers[0].device)
+            indices = torch.tensor([sources, holes], device=self.buffers[0].device)
             for buffer in self.buffers:
-                buffer.move(at[0], at[1])
+                buffer.move(indices[0], indices[1])
             for hole, source in zip(holes, sources, strict=True):
                 order[hole] = source
         w.rows = len(rows)
@@ -174,7 +182,7 @@ class SlotKVCache(Cache):
 
 
 class BatchKVCache(DynamicCache):
-    """transformers' own cache, for models with recurrent or compressed states: rows leave it, but none join others."""
+    """transformers' cache, for models with recurrent or compressed states: rows can leave, but not join others."""
 
     refills = False
     width = 0
@@ -183,17 +191,17 @@ class BatchKVCache(DynamicCache):
     """Rows in use."""
 
     def join(self, prefilled: DynamicCache, prompts: int, width: int, repeats: int) -> None:
-        """Become what the model made of prompts padded to `width`, each `repeats` times."""
+        """Take the state of prompts after their prefill, each `repeats` times; otherwise like SlotKVCache.join."""
         self.layers, self.width, self.rows = prefilled.layers, width, prompts * repeats
         if repeats > 1:
             self._take(torch.arange(prompts).repeat_interleave(repeats))
 
     def advance(self) -> None:
-        """A step was made: one more column is in use."""
+        """Count the column of the last step as in use."""
         self.width += 1
 
     def keep(self, rows: Sequence[int], longest: int) -> list[int]:
-        """Keep these rows; returns them."""
+        """Keep only these rows; returns them."""
         if 0 < len(rows) < self.rows:
             self._take(torch.tensor(rows))
         self.rows = len(rows)

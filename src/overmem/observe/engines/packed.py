@@ -1,7 +1,7 @@
-"""On a CPU, a model's matrix products by oneDNN, with the weights in the order that it reads them in.
+"""Faster matrix products on a CPU: by oneDNN, with weights packed in its memory layout.
 
-What `torch.nn.functional.linear` calls there reads a weight as it lies in memory; for a few rows, as in a step of
-completing, that is up to twice as slow. docs/results/audit_speed.md has what it is worth.
+`torch.nn.functional.linear` uses unpacked weights there, which for a few rows, as in a decoding step, is up to twice as
+slow. docs/results/audit_speed.md has measurements.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,19 +15,18 @@ from torch import Tensor, nn
 from overmem.models.loading import Model
 
 SMALLEST = 2**14
-"""Entries of a weight that is worth packing."""
+"""Fewest entries of a weight that is packed."""
 ROWS = 32
-"""Rows of a product that the order of the weights is chosen for."""
+"""Rows of the products for which the layout is chosen."""
 SHARE = 0.5
-"""Of the memory that is free, what the packed copy may take."""
+"""Share of the free memory that packed copies may take."""
 
 
 @contextmanager
 def packed(model: Model) -> Iterator[None]:
-    """Linear layers multiply by packed copies of their weights inside, and by themselves after.
+    """Inside the block, linear layers use packed copies of their weights, which must not change.
 
-    Where that cannot be done (no CPU, no oneDNN, no room for the copies, layers of another kind) all is as it was. The
-    weights must not change inside.
+    Nothing changes if that is impossible: on other devices, without oneDNN or the memory, and for other layers.
     """
     layers = []
     if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
@@ -45,7 +44,7 @@ def packed(model: Model) -> Iterator[None]:
 
 
 def _can_be_packed(layer: nn.Module, kinds: Sequence[torch.dtype]) -> TypeGuard[nn.Linear]:
-    """Whether it is a plain linear layer on the CPU that nobody has put another forward call into."""
+    """Whether it is a plain linear layer on the CPU whose forward method is not overridden."""
     if type(layer) is not nn.Linear or "forward" in vars(layer):
         return False
     weight = layer.weight
@@ -58,7 +57,7 @@ def _product(layer: nn.Linear) -> Callable[[Tensor], Tensor]:
     weight, bias = ops._reorder_linear_weight(layer.weight.detach(), ROWS), layer.bias
 
     def forward(rows: Tensor) -> Tensor:
-        found: Tensor = ops._linear_pointwise(rows, weight, bias, "none", [], "")
-        return found
+        product: Tensor = ops._linear_pointwise(rows, weight, bias, "none", [], "")
+        return product
 
     return forward

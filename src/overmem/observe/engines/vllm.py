@@ -1,12 +1,12 @@
-"""Completions by vLLM, as the same observations: token ids, summed log probability, why it stopped.
+"""Completions by vLLM: token ids, summed log probability, and why each completion ended.
 
-Only completions: vLLM gives the log probability of a reference token, but not what is recorded with it (entropy, the
-spread of log p under p, the nll at other temperatures), so solutions are scored by the Hugging Face model in any case.
-Greedy completions are those of `overmem.observe.engines.hf` up to rounding. Draws have seeds of their own and do not
-depend on their neighbours, but they are other draws from the same distribution.
+Solutions are scored by the Hugging Face model, because vLLM gives the log probability of a reference token but not the
+other statistics (entropy, standard deviation of log p, nll at other temperatures). Greedy completions equal those of
+`overmem.observe.engines.hf` up to rounding. Draws are seeded one by one and do not depend on other rows, but they
+differ from those of `hf`, although their distribution is the same.
 
-All LoRA checkpoints share one vLLM instance over their base. Full weights start an instance per checkpoint, which is
-why nothing is compiled: compilation would cost more than it saves at a few hundred prompts.
+All LoRA checkpoints share one vLLM instance with their base. Full weights start an instance per checkpoint, so nothing
+is compiled: that would cost more than it saves for a few hundred prompts.
 """
 
 import json
@@ -23,7 +23,7 @@ from overmem.observe.engines.decoding import Completion, EngineSettings, Hooks, 
 from overmem.observe.engines.engine import Engine
 
 SHARE_OF_GPU = 0.5
-"""Of an accelerator's memory, what vLLM may take: the model that scores needs the rest."""
+"""Share of an accelerator's memory for vLLM; the model that scores needs the rest."""
 
 
 class VLLM(Engine):
@@ -45,10 +45,10 @@ class VLLM(Engine):
         self._checkpoint: CheckpointRef
 
     def open(self, checkpoint: CheckpointRef, model: Model) -> None:
-        """Load the checkpoint's weights, or its base's where it is an adapter.
+        """Load the weights of the checkpoint, or of its base if it is an adapter.
 
         Raises:
-            BadCheckpoint: an adapter that vLLM does not serve, or weights that it does not load.
+            BadCheckpoint: an adapter that vLLM does not support, or weights that it cannot load.
         """
         if checkpoint.is_adapter and (kind := _kind(checkpoint.path)) != "LORA":
             raise BadCheckpoint(
@@ -93,7 +93,7 @@ class VLLM(Engine):
         hooks.advance(len(batch.prompts))
 
     def close(self) -> None:
-        """Shut vLLM down, and give its memory back."""
+        """Shut vLLM down and release its memory."""
         if self._llm is not None:
             self._llm.llm_engine.engine_core.shutdown()
         self._llm, self._loaded = None, ""
@@ -108,7 +108,7 @@ class VLLM(Engine):
         try:
             return LLM(
                 path,
-                skip_tokenizer_init=True,  # prompts are token ids already, and a checkpoint may have none
+                skip_tokenizer_init=True,  # prompts are token ids, and a checkpoint may have no tokenizer
                 dtype=str(self.settings.dtype).removeprefix("torch."),
                 max_model_len=self.settings.context,
                 enforce_eager=True,
@@ -132,5 +132,5 @@ def _rank(path: str) -> int:
 
 
 def _allowed(rank: int) -> int:
-    """The smallest rank vLLM can be configured for that is at least this one."""
+    """The smallest `max_lora_rank` of vLLM that is at least this rank."""
     return next((size for size in (8, 16, 32, 64, 128, 256, 320, 512) if size >= rank), rank)
