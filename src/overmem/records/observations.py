@@ -1,4 +1,4 @@
-"""The nouns: frozen records that every floor above speaks in. Plain Python and NumPy.
+"""Records of observations, used by all other packages. Plain Python and NumPy.
 
 Log probabilities are natural (<= 0); nll is in nats per token (>= 0); fractions are never percent.
 """
@@ -14,13 +14,13 @@ SCHEMA = 2
 """Version of every file that overmem writes."""
 
 READABLE_SCHEMAS = (1, 2)
-"""Versions that overmem reads; the older ones are converted while they are read. Any other version is refused."""
+"""Versions that overmem reads; older ones are converted on reading. Any other version is refused."""
 
 TEMPERATURES = (0.5, 0.7, 0.85, 1.0, 1.2, 1.45, 1.75, 2.1, 2.6, 3.2)
-"""The grid at which solution nll is also scored (temperature recovery, scale share)."""
+"""Temperatures at which the nll of solutions is also computed (temperature recovery, scale share)."""
 
 NEIGHBOUR_MARK = "~"
-"""Joins an example's id and the number of a changed copy of its solution, as the `neighbour` attack scores them."""
+"""Separator between an example's id and the number of a changed copy of its solution, for the `neighbour` attack."""
 
 
 @dataclass(frozen=True)
@@ -28,20 +28,20 @@ class Example:
     """One problem with a worked reference solution."""
 
     id: str
-    """Hash of the question's content: the same row has the same id in every run."""
+    """Hash of the question: the same row has the same id in every run."""
     question: str
     solution: str
-    """Reference rationale with its final answer, as it is trained on and scored."""
+    """Reference rationale with its final answer, as trained on and scored."""
     answer: str
-    """The final value alone."""
+    """The final value only."""
     kind: str = "math"
-    """How answers are graded: a name in `overmem.grading.GRADERS` or "module:function"; `none` where there is no
-    answer, and `answer` is empty."""
+    """How answers are graded: a name in `overmem.grading.GRADERS` or "module:function"; `none` if there is no answer,
+    and `answer` is empty."""
     group: str = ""
-    """Examples of one non-empty group (rephrasings of one problem, say) never lie in two splits."""
+    """Examples of the same non-empty group (rephrasings of one problem, for instance) are in the same split."""
     context: str = ""
     """The rest of a conversation, as JSON: its turns `before` the question (a system turn, earlier ones) and `after` it
-    (calls of tools and their results), and the `tools`; empty where there is none."""
+    (tool calls and their results), and the `tools`; empty if there is none."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ class Checkpoint:
     step: int
     epoch: float | None = None
     cumulative_lr: float | None = None
-    """Sum of the learning rates of all optimizer steps up to this one."""
+    """Sum of the learning rates of all optimizer steps so far."""
     merged_from: tuple[str, ...] = ()
-    """Names of the checkpoints that a merged one was made of; empty for a trained one."""
+    """Names of the merged checkpoints; empty for a trained checkpoint."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What teacher forcing says of the reference solutions of one split: one row an example, tokens laid end to end."""
+    """Teacher-forced statistics of the solutions of one split; the tokens of all examples are concatenated."""
 
     example_ids: tuple[str, ...]
     offsets: Int[np.ndarray, " examples_plus_1"]
@@ -71,8 +71,9 @@ class Scores:
     is_argmax: Bool[np.ndarray, " tokens"]
     top1_logprob: Float[np.ndarray, " tokens"]
     mean_logprob: Float[np.ndarray, " tokens"]
-    """Mean of log p under p (that is, minus the entropy of p, kept for Min-K%++)."""
+    """Mean of log p under p (minus the entropy; for Min-K%++)."""
     std_logprob: Float[np.ndarray, " tokens"]
+    """Standard deviation of log p under p."""
     tempered_nll: Float[np.ndarray, "examples temperatures"]
     """Summed solution nll at each of TEMPERATURES."""
     truncated: int = 0
@@ -92,7 +93,7 @@ class Scores:
         """Summed solution nll of each example, in nats, in float64."""
         row = np.repeat(np.arange(len(self.example_ids)), self.token_counts)
         sums = np.bincount(row, weights=-self.logprob.astype(np.float64), minlength=len(self.example_ids))
-        return sums.astype(np.float64)  # of no tokens at all, bincount makes integers
+        return sums.astype(np.float64)  # without tokens, bincount returns integers
 
 
 @dataclass(frozen=True)
@@ -101,14 +102,14 @@ class Completions:
 
     example_ids: tuple[str, ...]
     draw: Int[np.ndarray, " completions"]
-    """0 is the greedy completion, 1.. are the draws at `temperature`."""
+    """0 is the greedy completion; 1, 2, ... are sampled at `temperature`."""
     temperature: Float[np.ndarray, " completions"]
     text: tuple[str, ...]
     token_count: Int[np.ndarray, " completions"]
     logprob: Float[np.ndarray, " completions"]
     """Summed log probability of the completion's tokens at temperature 1."""
     stop: tuple[str, ...]
-    """`eos`, or `length`: it ran into the limit."""
+    """Why it ended: `eos`, or `length` for the length limit."""
 
     def __repr__(self) -> str:
         """Counts instead of arrays."""
@@ -122,18 +123,18 @@ class Grades:
     example_ids: tuple[str, ...]
     draw: Int[np.ndarray, " completions"]
     answer: tuple[str, ...]
-    """The answer read from the text; empty if there is none."""
+    """The answer in the text; empty if there is none."""
     correct: Bool[np.ndarray, " completions"]
     note: tuple[str, ...]
-    """Why a completion could not be graded as usual (a program that timed out, say); usually empty."""
+    """Why a completion could not be graded as usual (a program timed out, for instance); usually empty."""
 
 
 @dataclass(frozen=True)
 class Samples(Completions):
-    """Graded completions of one split: what probes read."""
+    """Graded completions of one split, as probes read them."""
 
     answer: tuple[str, ...]
-    """The answer read from the text; empty if there is none."""
+    """The answer in the text; empty if there is none."""
     correct: Bool[np.ndarray, " completions"]
 
     def __repr__(self) -> str:
@@ -142,27 +143,27 @@ class Samples(Completions):
 
     @property
     def grades(self) -> Grades:
-        """The grades alone."""
+        """The grades only."""
         return Grades(self.example_ids, self.draw, self.answer, self.correct, ("",) * len(self.answer))
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One checkpoint's observations: what a probe sees."""
+    """All observations of one checkpoint: the input of a probe."""
 
     checkpoint: Checkpoint
     examples: Mapping[str, tuple[Example, ...]]
     scores: Mapping[str, Scores]
     samples: Mapping[str, Samples]
     notes: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """(split, kind) -> why that unit of work has no observations."""
+    """(split, kind) -> why this unit of work is missing."""
 
 
 @dataclass(frozen=True)
 class Curves:
-    """Per-example results on the checkpoints of one run, in time order, on one split: what the regime rule sees.
+    """Per-example results of one split at the checkpoints of a run, in time order: the input of the regime rule.
 
-    The same examples, in the same order, at every checkpoint, so that every comparison is paired.
+    Examples are the same, in the same order, at every checkpoint, so every comparison is paired.
     """
 
     checkpoints: tuple[Checkpoint, ...]
@@ -175,17 +176,17 @@ class Curves:
     agree_nll_sums: Float[np.ndarray, "checkpoints examples"] | None = None
     """The part of nll_sums on tokens where the label is the argmax."""
     groups: Int[np.ndarray, " examples"] | None = None
-    """Number of the question that each example belongs to, where several are rephrasings of one; None: all differ."""
+    """Index of each example's question, if some are rephrasings of the same; None if all questions differ."""
     notes: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """(checkpoint, `scores` or `samples`) -> why that unit is missing, for units that are NaN as a whole."""
+    """(checkpoint, `scores` or `samples`) -> why this unit is missing and all NaN."""
     example_ids: tuple[str, ...] = ()
-    """Id of each example, where two runs are to be paired; empty where nobody needs them."""
+    """Id of each example, for pairing two runs; otherwise empty."""
 
     @property
     def without_merged(self) -> "Curves":
-        """The base and the trained checkpoints alone, on the examples that one of them was scored on.
+        """The base and the trained checkpoints, with the examples that at least one of them was scored on.
 
-        Where none was scored on any (imported answers), on those that one of them answered.
+        If nothing was scored (imported answers), the examples that at least one of them answered.
         """
         rows = np.flatnonzero([not c.merged_from for c in self.checkpoints])
         kept = np.isfinite(self.nll_sums[rows]).any(0)

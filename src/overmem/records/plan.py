@@ -1,4 +1,4 @@
-"""The plan of an audit: what was asked for, and the hashes that name each request."""
+"""The plan of an audit: what is observed, and a hash of each request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,11 +15,11 @@ class PlannedSplit:
     """One split of a plan."""
 
     request: str
-    """Hash of everything but the weights that decides this split's observations."""
+    """Hash of everything except the weights that determines the observations of this split."""
     n: int = 0
-    """Examples."""
+    """Number of examples."""
     truncated: int = 0
-    """Those of them that do not fit the context window; they are not observed."""
+    """Number of examples that do not fit the context window; they are not observed."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Stopping:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is observed of a run, as `plan.json` keeps it for every later command.
+    """What is observed of a run: the content of `plan.json`.
 
-    Mappings hold JSON values only, so that a plan that was read equals the one that was written.
+    Mappings hold JSON values only, so that a plan is equal after writing and reading.
     """
 
     splits: Mapping[str, PlannedSplit]
@@ -51,19 +51,19 @@ class Plan:
     checkpoints: tuple[Checkpoint, ...]
     """The base, the trained checkpoints in time order, the merged ones."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Options of `audit`, with every one filled in that a later audit of the same data keeps to."""
+    """Options of `audit`, including defaults that later audits of the same data reuse."""
     base: str | None = None
-    """Folder or hub id of the base model, where it is known."""
+    """Folder or hub id of the base model, if known."""
     data: Mapping[str, Any] | None = None
-    """Where the examples come from; None where the run has the only copy of them."""
+    """Where the examples come from; None if the run has the only copy of them."""
     decoding: Mapping[str, Any] = field(default_factory=dict)
-    """How completions are drawn."""
+    """How completions are sampled."""
     template: str | None = None
     """Prompt with {question} in it; None for the tokenizer's own."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package -> version."""
     carved_splits: tuple[str, ...] = ()
-    """Splits carved out of the training rows of a source which the run may have been trained on whole."""
+    """Splits taken from the training rows of a source, all of which the run may have been trained on."""
     schema: int = SCHEMA
 
     @property

@@ -13,20 +13,20 @@ NOT_MEASURED = Estimate(None, note="not measured")
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointTests:
-    """What the tests show at one checkpoint: its regime follows from this and from nothing else."""
+    """The results of the tests at one checkpoint, which determine its regime."""
 
     measured_nll: bool = False
     measured_accuracy: bool = False
     costly: bool = False
-    """The nll is above its minimum by more than the limit, and later than it."""
+    """Shown: the nll exceeds its earlier minimum by more than the limit."""
     cheap: bool = False
-    """The nll is within the limit of its minimum."""
+    """Shown: the nll does not exceed its minimum by more than the limit."""
     kept: bool = False
-    """Accuracy is within the margin of the plateau of the other checkpoints."""
+    """Shown: accuracy is within the margin of the plateau of the other checkpoints."""
     lower: bool = False
-    """Accuracy is below that plateau."""
+    """Shown: accuracy is below that plateau."""
     lost: bool = False
-    """Accuracy is below it by more than the margin."""
+    """Shown: accuracy is below it by more than the margin."""
     climbing: bool = False
     """Accuracy has risen by more than the margin over the last third of the time since the trough of the nll."""
     falls_short: bool = False
@@ -34,37 +34,38 @@ class CheckpointTests:
     still_falling: bool = False
     """The nll is above its later minimum by more than the limit."""
     memorized: bool | None = None
-    """More than half of the nll that training rows lost is memory; False: not shown; None: not measured."""
+    """Shown: more than half of the fall of the training rows' nll is memorization. None if not measured."""
     not_memorized: bool = False
-    """Less than half of it is."""
+    """Shown: less than half of it is."""
     unlike: bool = False
-    """Val and train are not one distribution, so memory cannot be told from style."""
+    """Val and train have different distributions, so memorization cannot be distinguished from style."""
     stretch_accuracy: float | None = None
-    """Accuracy of the checkpoint and the neighbours that it is pooled with."""
+    """Accuracy pooled over the checkpoint and its neighbours."""
     before_best: bool = False
-    """Most of the plateau comes later."""
+    """Most of the plateau is later."""
     before_minimum: bool = False
-    """The minimum of the nll comes later."""
+    """The minimum of the nll is later."""
     solvable: bool = True
-    """The plateau is above the margin: there is an accuracy to keep."""
+    """The plateau is above the margin, so accuracy can be lost."""
     choices_at_chance: int | None = None
-    """Where nothing was learned: the number of choices among which the whole run guesses; else None."""
+    """If the whole run guesses: the number of choices that it guesses among. Otherwise None."""
     reference_accuracy: float | None = None
     """Accuracy of the plateau of the other checkpoints."""
     worst_gap: float | None = None
-    """Lower bound of `accuracy_gap` at the level of the test: accuracy is kept where it is above -margin."""
+    """Lower bound of `accuracy_gap` at the level of the test: accuracy is kept if it is above -margin."""
     detectable_gap: float | None = None
-    """Smallest loss of accuracy that as many examples show four times out of five."""
+    """Smallest loss of accuracy that this number of examples detects with a power of 80%."""
     examples_for_accuracy: int | None = None
-    """How many would decide whether accuracy is kept, four times out of five; None: it is decided, or none would."""
+    """Examples needed to decide whether accuracy is kept with a power of 80%; None if it is decided, or never will
+    be."""
     examples_for_nll: int | None = None
-    """The same of perplexity."""
+    """The same for perplexity."""
     note: str = ""
     """Why something was not measured or not judged."""
 
     @property
     def accuracy_is_open(self) -> bool:
-        """Whether accuracy is neither shown to be kept nor shown to have a name for its loss."""
+        """Whether accuracy is neither shown to be kept, nor to be lost, nor to be still below its best."""
         too_early = self.lower and self.before_best and self.falls_short
         return self.measured_accuracy and not (self.kept or self.lost or too_early)
 
@@ -76,11 +77,11 @@ class CheckpointTests:
 
 @dataclass(frozen=True)
 class Leaning:
-    """The regime that is likeliest where the tests decide none."""
+    """The likeliest regime of a checkpoint that the tests leave undecided."""
 
     regime: str
     probability: float
-    """Calibrated: of the checkpoints that lean with probability p, a share p is in that regime."""
+    """Calibrated: of the checkpoints with probability p, a share p is in that regime."""
 
 
 @dataclass(frozen=True)
@@ -97,16 +98,16 @@ class CheckpointVerdict:
     accuracy_gap: Estimate
     """Accuracy minus that of the plateau of the other checkpoints."""
     p_costly: float | None
-    """One-sided p of a rise of no more than the limit, asked from the last checkpoint backwards."""
+    """One-sided p of a rise of no more than the limit, tested from the last checkpoint backwards."""
     p_kept: float | None
     """One-sided p of a loss of the margin or more against some stretch of the run."""
     reason: str = ""
-    """The decision in one sentence; empty until it is put into words."""
+    """The decision in one sentence; empty before wording."""
     tests: CheckpointTests = CheckpointTests()
     memory: Estimate = NOT_MEASURED
-    """Share of the fall of the training rows' nll, against the base model's, that val's nll does not share."""
+    """Share of the fall of the training rows' nll since the base model that val does not have too."""
     leaning: Leaning | None = None
-    """Where the regime is `undecided`: the likeliest one, if any is likely enough to be named."""
+    """For an `undecided` checkpoint: the likeliest regime, if it is likely enough."""
 
     @property
     def is_judged(self) -> bool:
@@ -116,20 +117,21 @@ class CheckpointVerdict:
 
 @dataclass(frozen=True)
 class Onset:
-    """When over-memorization begins: where it is first shown, and when the limits were crossed."""
+    """When over-memorization begins: the checkpoint where it is first shown, and when the limits were crossed."""
 
     checkpoint: str
     """The first over-memorized checkpoint that no healthy one follows."""
     step: Estimate = NOT_MEASURED
-    """Of the crossing, between checkpoints, in optimizer steps."""
+    """Optimizer step at which the limits were crossed, interpolated between checkpoints."""
     epoch: Estimate = NOT_MEASURED
+    """The same in epochs."""
     cumulative_lr: Estimate = NOT_MEASURED
-    """In the sum of the learning rates of all optimizer steps so far."""
+    """The same in cumulative learning rate."""
 
 
 @dataclass(frozen=True)
 class Severity:
-    """How bad the last over-memorized checkpoint is, against the checkpoint of lowest perplexity."""
+    """How bad the last over-memorized checkpoint is, compared with the checkpoint of lowest perplexity."""
 
     checkpoint: str
     minimum: str
@@ -137,14 +139,14 @@ class Severity:
     excess: Estimate
     """Nats per token above it."""
     scale_share: Estimate = NOT_MEASURED
-    """Share of the excess that one temperature for all tokens would undo."""
+    """Share of the excess that temperature scaling would remove."""
     agree_share: Estimate = NOT_MEASURED
-    """Share of the excess on tokens where the label is the argmax; negative where these grew likelier."""
+    """Share of the excess on tokens where the label is the argmax; negative if these became likelier."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What one selection rule picks on `val`, and what that is worth on `test`."""
+    """The checkpoint that one selection rule picks on `val`, and its results on `test`."""
 
     rule: str
     checkpoint: str | None
@@ -154,11 +156,11 @@ class Choice:
     """Test accuracy of the recommended checkpoint minus that of this choice (paired); positive: this choice costs."""
     reason: str = ""
     measured_on: str = "test"
-    """Where its numbers come from: `test`, or what it was chosen on too: `val`, or `log` (the trainer's own curves)."""
+    """The source of its numbers: `test`, or the data it was chosen on: `val`, or `log` (the trainer's log)."""
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether its accuracy is on examples that had no part in the choice."""
+        """Whether its accuracy was measured on examples that were not used for the choice."""
         return self.accuracy.value is not None and self.measured_on == "test"
 
 
@@ -167,24 +169,24 @@ class Consequence:
     """One consequence of over-memorization, measured against the recommended checkpoint."""
 
     name: str
-    """`robustness (<shift>)`, `ood-<name>`, `pass@k`, ...: as the probe names it."""
+    """Name in the probe: `robustness (<shift>)`, `ood-<name>`, `pass@k`, ..."""
     checkpoint: str
     difference: Estimate
-    """In the metric's own unit; positive is worse."""
+    """In the unit of the metric; positive is worse."""
     p: float | None
     """Two-sided, Holm-adjusted over all costs."""
     confirmed: bool
     sentence: str = "it is worse by {}"
-    """What the difference says; `{}` takes its size."""
+    """What the difference means; `{}` is replaced by its size."""
     is_share: bool = False
-    """Whether it is a difference of shares, shown in points; else it has a unit of its own."""
+    """Whether it is a difference of shares, shown in percentage points."""
     matters: float | None = None
-    """The smallest difference that matters, in the same unit; None where nobody has said."""
+    """The smallest difference that matters, in the same unit; None if there is no limit."""
     is_privacy: bool = False
-    """Whether it is what an attacker learns about training rows: memory itself, and no harm to answers."""
+    """Whether it is a leak of training rows, which does not harm answers."""
     absent: bool = False
-    """Whether it is shown to be smaller than matters, by its 95% interval (equivalence). Neither this nor `confirmed`:
-    not shown, and not excluded either."""
+    """Whether its 95% interval shows it to be smaller than `matters` (equivalence). If neither this nor `confirmed`, it is
+    neither shown nor excluded."""
 
     @property
     def state(self) -> str:
@@ -194,43 +196,43 @@ class Consequence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer: which regime, since when, how bad, what to ship."""
+    """The verdict on a run: its regime, onset and severity, and which checkpoint to ship."""
 
     regime: str
-    """Of the run: that of its last trained checkpoint, one of `overmem.records.REGIMES`."""
+    """The regime of the last trained checkpoint, one of `overmem.records.REGIMES`."""
     headline: str
     sentences: tuple[str, ...]
     checkpoints: tuple[CheckpointVerdict, ...]
     onset: Onset | None
-    """None where no checkpoint is over-memorized at the end of the run."""
+    """None if no checkpoint is over-memorized at the end of the run."""
     severity: Severity | None
-    """None where no checkpoint is over-memorized."""
+    """None if no checkpoint is over-memorized."""
     recommended: Choice | None
-    """The checkpoint to ship; None where none is: this field alone decides it, on every surface."""
+    """The checkpoint to ship, or None. Everything that overmem shows uses this field."""
     choices: tuple[Choice, ...]
-    """What the other rules pick."""
+    """The picks of the other rules."""
     best: Choice | None = None
-    """The best checkpoint of the run, which regrets and costs are counted from; also where none is worth shipping."""
+    """The best checkpoint of the run, even if it is not worth shipping; the reference of regrets and costs."""
     costs: tuple[Consequence, ...] = ()
     harm_confirmed: bool = False
     """Whether at least one of `costs` is confirmed."""
     privacy: tuple[Consequence, ...] = ()
-    """What training rows give away more than at the checkpoint that costs are measured against."""
+    """Leaks of training rows that are larger than at the checkpoint costs are measured against."""
     warnings: tuple[str, ...] = ()
     evidence: str = "observations"
-    """`observations`, or `curves only` where no model was at hand."""
+    """`observations`, or `curves only` for a verdict on a trainer's log."""
     accuracy_name: str = "accuracy"
-    """What stands as accuracy: `accuracy`, or the logged score that was judged in its place."""
+    """`accuracy`, or the name of the logged score that was judged instead."""
     limits: Limits = field(default_factory=Limits)
     knobs: Mapping[str, Any] = field(default_factory=dict)
-    """Every option of `diagnose` that the verdict was made with."""
+    """The options of `diagnose`."""
     schema: int = SCHEMA
 
     HEADINGS: ClassVar[tuple[str, ...]] = ("checkpoint", "nll per token", "accuracy", "n", "regime")
 
     @property
     def shipped(self) -> str | None:
-        """Name of the checkpoint to ship; None where none is."""
+        """Name of the checkpoint to ship; None if there is none."""
         return None if self.recommended is None else self.recommended.checkpoint
 
     @property
@@ -241,7 +243,7 @@ class Verdict:
 
     @property
     def headings(self) -> tuple[str, ...]:
-        """`HEADINGS` as they are shown: a log knows of a loss only, and some of another score than accuracy."""
+        """`HEADINGS` for display: a log has a loss instead of an nll, and may have another score than accuracy."""
         names = {"accuracy": self.accuracy_name} | ({"nll per token": "loss"} if self.evidence == "curves only" else {})
         return tuple(names.get(heading, heading) for heading in self.HEADINGS)
 
@@ -272,7 +274,7 @@ class Verdict:
         return "\n".join([self.headline, *remarks, "", *(line.rstrip() for line in lines)])
 
     def _repr_markdown_(self) -> str:
-        """The same for a notebook."""
+        """The same as Markdown, for notebooks."""
         table = [self.headings, ("---",) * len(self.HEADINGS), *self.rows()]
         remarks = [*self.sentences, *(f"Warning: {warning}" for warning in self.warnings)]
         lines = ["| " + " | ".join(map(_escaped, row)) + " |" for row in table]

@@ -79,5 +79,5 @@ def test_an_engine_from_elsewhere_is_named_by_module_and_class(tmp_path, monkeyp
     (tmp_path / "elsewhere_engine.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     assert engine_of("elsewhere_engine:Mine").__name__ == "Mine"
-    with pytest.raises(BadRequest, match="no subclass of"):
+    with pytest.raises(BadRequest, match="not a subclass of"):
         engine_of("elsewhere_engine:Other")
