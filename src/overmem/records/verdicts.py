@@ -185,8 +185,8 @@ class Consequence:
     is_privacy: bool = False
     """Whether it is a leak of training rows, which does not harm answers."""
     absent: bool = False
-    """Whether its 95% interval shows it to be smaller than `matters` (equivalence). If neither this nor `confirmed`, it is
-    neither shown nor excluded."""
+    """Whether its 95% interval shows it to be smaller than `matters` (equivalence). If neither this nor
+    `confirmed`, it is neither shown nor excluded."""
 
     @property
     def state(self) -> str:
