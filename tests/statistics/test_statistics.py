@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import sem
+from scipy.stats import ncx2, sem
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.meta_analysis import combine_effects
 from statsmodels.stats.multitest import multipletests
@@ -11,6 +11,7 @@ from statsmodels.stats.proportion import proportion_confint
 from overmem import statistics
 from overmem.records import Estimate
 from overmem.statistics.combine import between_runs
+from overmem.statistics.reliability import _noncentrality
 
 
 def test_no_examples_is_no_number_and_a_reason():
@@ -175,3 +176,13 @@ def test_one_function_makes_a_probe_s_number_and_a_verdict_s():
     assert isinstance(estimate, Estimate)
     assert estimate.stderr == pytest.approx(sem([0.1, 0.2, 0.4]))
     assert statistics.ratio(np.array([1.0, np.nan]), np.ones(2)).note == "not finite on 1 of 2 examples"
+
+
+@pytest.mark.parametrize("x", [0.01, 0.5, 5.0, 1e3, 1e6])
+@pytest.mark.parametrize("chance", [0.025, 0.95])
+def test_the_noncentrality_is_where_the_distribution_has_the_chance(x, chance):
+    size = _noncentrality(x, 3.3, lambda _: chance)
+    if size == 0:
+        assert ncx2.cdf(x, 3.3, 1e-9) < chance + 1e-6
+    else:
+        assert ncx2.cdf(x, 3.3, size) == pytest.approx(chance, rel=1e-6)

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import sqrt
+from math import isnan, sqrt
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.optimize import brentq
 from scipy.special import chndtr, erf
 
 from overmem.records import Estimate
@@ -115,8 +116,19 @@ def _noncentrality(x: float, freedom: float, chance: Callable[[float], float]) -
         freedom: degrees of freedom.
         chance: noncentrality -> the probability.
     """
+
+    def excess(size: float) -> float:
+        return float(chndtr(x, freedom, size)) - chance(size)
+
     highest = x + 10 * sqrt(x) + 20
-    return bisect(lambda size: float(chndtr(x, freedom, size)) > chance(size), 0.0, highest, steps=60)[0]
+    if not excess(0.0) > 0:
+        return 0.0
+    if isnan(excess(highest)):  # beyond what scipy computes
+        return bisect(lambda size: excess(size) > 0, 0.0, highest, steps=60)[0]
+    if excess(highest) > 0:
+        return highest
+    precision = 4 * np.finfo(float).eps  # the finest that brentq takes; each value may take a millisecond
+    return float(brentq(excess, 0.0, highest, xtol=1e-300, rtol=precision))
 
 
 def calibration_difference(claims: Claims, before: Claims, count: int = 10) -> Estimate:
