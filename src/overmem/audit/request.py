@@ -17,6 +17,7 @@ from overmem.errors import BadRequest, unknown
 from overmem.models.discovery import CheckpointRef, describe_order, find_checkpoints, find_tokenizer
 from overmem.models.files import stored_vocabulary
 from overmem.models.loading import Skeleton, check_device
+from overmem.models.supported import check_architecture
 from overmem.models.trainer_files import trainer_file
 from overmem.observe.engines import engine_of
 from overmem.observe.engines.decoding import Decoding
@@ -132,6 +133,7 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
     has_base = there[0].checkpoint.name == "base"
     if not has_base:
         say("the base model is not known (give --base): no step 0")
+    check_architecture(there)
     if order := describe_order(there):
         say(order)
     engine_of(config.engine)

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from overmem.errors import BadRequest
+
+_PLAIN: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,21 @@ def check_head(model: nn.Module) -> None:
             f"the logits of {type(inner).__name__} are not hidden states times its output matrix; a scale and a soft "
             "cap are supported, anything else would make the loss wrong"
         )
+
+
+def has_plain_head(model: nn.Module) -> bool:
+    """Whether logits are hidden states times the output matrix: checked once per model in memory.
+
+    Where they are not (a layer between the two, logits scaled in an unknown way), the model's own logits are scored.
+    """
+    inner = base_of(model)
+    if inner not in _PLAIN:
+        try:
+            check_head(inner)
+            _PLAIN[inner] = True
+        except (BadRequest, AttributeError, TypeError):
+            _PLAIN[inner] = False
+    return _PLAIN[inner]
 
 
 def _scale(config: Any) -> float:

@@ -4,7 +4,7 @@ Logits are computed only at positions that predict a solution token, and a chunk
 output layer, and memory is bounded by the token budget whatever the size of the vocabulary.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from overmem.encoding import Encoded
 from overmem.models.device import logit_rows, tokens_at_once
-from overmem.models.head import base_of, head_of, logits_of
+from overmem.models.head import base_of, has_plain_head, head_of, logits_of
 from overmem.models.loading import Model
 from overmem.observe.engines.decoding import batches
 from overmem.records import TEMPERATURES, Scores
@@ -96,10 +96,13 @@ def _batch_statistics(model: Model, encoded: Sequence[Encoded]) -> Statistics:
     mask = torch.tensor([[1] * len(r) + [0] * (width - len(r)) for r in rows], device=model.device)
     labels = torch.tensor([t for e in encoded for t in e.solution_ids], device=model.device)
     inner: Any = base_of(model)
-    hidden = inner.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
     row, column = solution_positions(
         [len(e.solution_ids) for e in encoded], [len(e.prompt_ids) - 1 for e in encoded], model.device
     )
+    if not has_plain_head(inner):
+        logits = inner(input_ids=ids, attention_mask=mask, use_cache=False).logits[row, column]  # [tokens vocab]
+        return _in_parts([(logits.float(), labels)])
+    hidden = inner.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
     return statistics(inner, hidden[row, column], labels)  # [rows time hidden] -> [tokens hidden]
 
 
@@ -127,9 +130,13 @@ def statistics(inner: Any, hidden: Float[Tensor, "tokens hidden"], labels: Int[T
         head = replace(head, weight=head.weight.float())
         hidden = hidden.float()
     size = logit_rows(head.weight.device, len(head.weight))
-    parts = [
-        _statistics(logits_of(head, hidden[i : i + size]), labels[i : i + size]) for i in range(0, len(labels), size)
-    ]
+    starts = range(0, len(labels), size)
+    return _in_parts((logits_of(head, hidden[i : i + size]), labels[i : i + size]) for i in starts)
+
+
+def _in_parts(rows: Iterable[tuple[Tensor, Tensor]]) -> Statistics:
+    """The statistics of (logits, labels) of some tokens at a time."""
+    parts = [_statistics(logits, labels) for logits, labels in rows]
     columns, argmax, tempered = (torch.cat(p, -1).cpu().numpy() for p in zip(*parts, strict=True))
     return columns, argmax, tempered.T
 

@@ -12,7 +12,7 @@ from transformers import DynamicCache
 
 from overmem.encoding import Encoded
 from overmem.models.device import tokens_at_once
-from overmem.models.head import base_of
+from overmem.models.head import base_of, has_plain_head
 from overmem.models.loading import Model
 from overmem.observe.completions import complete
 from overmem.observe.engines import Engine
@@ -27,8 +27,8 @@ _LARGEST_PASS = 4096
 
 
 def supports_shared_prefill(engine: Engine, model: Model) -> bool:
-    """Whether the engine shares its prefill, and every layer of the model keeps the keys and values of all tokens."""
-    return engine.shares_prefill and keeps_all(model.config)
+    """Whether the engine shares its prefill, every layer keeps all tokens, and the output layer is a plain product."""
+    return engine.shares_prefill and keeps_all(model.config) and has_plain_head(model)
 
 
 def score_and_sample(

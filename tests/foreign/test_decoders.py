@@ -1,0 +1,85 @@
+"""Every decoder of transformers that a tiny configuration builds: scores and greedy completions equal transformers'.
+
+In float32, with random weights. A handful is in the default suite; the slow one goes through all of them.
+"""
+
+import json
+
+import pytest
+import torch
+
+from overmem.audit import Audit, audit
+from overmem.encoding import Encoded
+from overmem.errors import BadRequest
+from overmem.models.supported import UNSUPPORTED
+from overmem.observe.engines.decoding import Decoding, PromptBatch
+from overmem.observe.engines.hf import completions
+from overmem.observe.score import scores
+from tests.foreign.conftest import plain_logprobs
+from tests.foreign.decoders import FEWEST, model_types, tiny
+
+PROMPTS = [[5, 6, 7, 8, 9], [11, 12, 13], [20, 21, 22, 23, 24, 25, 26]]
+EOS, LONGEST = 2, 8
+
+
+@torch.no_grad()
+def generated(model, prompt):
+    ids = torch.tensor([prompt])
+    made = model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=LONGEST,
+        do_sample=False,
+        eos_token_id=EOS,
+        pad_token_id=0,
+    )[0, len(prompt) :].tolist()
+    return tuple(made[: made.index(EOS)] if EOS in made else made)
+
+
+def compare(model):
+    """Raise where a score or a completion differs."""
+    ids = tuple(range(3, 20))
+    scored = scores(model, [Encoded("a", ids[:5], ids[5:]), Encoded("b", ids[:2], ids[2:9])], token_budget=256)
+    expected = [*plain_logprobs(model, ids)[4:].tolist(), *plain_logprobs(model, ids[:9])[1:].tolist()]
+    assert scored.logprob == pytest.approx(expected, abs=1e-4)
+    batch = PromptBatch(PROMPTS, ["a", "b", "c"], Decoding(max_new_tokens=LONGEST), (EOS,))
+    completed = {c.prompt: c.token_ids for c in completions(model, batch, token_budget=256)}
+    assert [completed[i] for i in range(len(PROMPTS))] == [generated(model, p) for p in PROMPTS]
+
+
+@pytest.mark.parametrize(
+    "model_type", ["gemma3_text", "llama4_text", "mamba2", "mixtral", "modernbert-decoder", "qwen3"]
+)
+def test_a_handful(model_type):
+    compare(tiny(model_type))
+
+
+@pytest.mark.slow
+def test_every_decoder_that_can_be_built_so_small():
+    compared, unbuilt, wrong = [], {}, {}
+    for model_type in model_types():
+        try:
+            model = tiny(model_type)
+            generated(model, PROMPTS[0])
+        except Exception as error:  # transformers itself does not run it in this size
+            unbuilt[model_type] = f"{type(error).__name__}: {error}"
+            continue
+        try:
+            compare(model)
+            compared.append(model_type)
+        except Exception as error:
+            wrong[model_type] = f"{type(error).__name__}: {str(error)[:200]}"
+    assert wrong == {}
+    assert len(compared) >= FEWEST, unbuilt
+
+
+@pytest.mark.parametrize("model_type", ["rwkv", "xlstm", "t5"])
+def test_what_cannot_be_had_is_refused_by_name_before_work_begins(tmp_path, model_type):
+    folder = tmp_path / "checkpoint-1"
+    folder.mkdir()
+    content = {"model_type": model_type, **({"is_encoder_decoder": True} if model_type == "t5" else {})}
+    (folder / "config.json").write_text(json.dumps(content))
+    (folder / "model.safetensors").write_bytes(b"")
+    with pytest.raises(BadRequest, match=f"type {model_type}, which cannot be audited"):
+        audit(Audit(str(tmp_path), "wordproblems"))
+    assert model_type in UNSUPPORTED or model_type == "t5"
