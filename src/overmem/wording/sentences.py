@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import exp
 
-from overmem.records import CheckpointVerdict, Choice, Estimate, Onset, Severity
+from overmem.records import REGIMES, CheckpointVerdict, Choice, Estimate, Onset, Severity
 from overmem.verdict.assess import Assessment
 from overmem.wording.harm import harm, privacy_sentences
 from overmem.wording.mismatch import mismatch_sentence
@@ -37,7 +37,16 @@ def verdict_sentences(assessment: Assessment) -> tuple[str, ...]:
     if assessment.recommended is not None:
         sentences += _regrets(assessment, assessment.recommended)
         sentences += _still_over_memorized(assessment, assessment.recommended)
+    if assessment.onset is not None or (assessment.trained and REGIMES[assessment.regime].is_unhealthy):
+        sentences.append(ONE_SEED)
     return tuple(sentences)
+
+
+ONE_SEED = (
+    "All of this is of one run, which is one seed: the same recipe can end otherwise on another. Train it on several "
+    "before the recipe is blamed; `overmem compare` takes them with --seeds-a and --seeds-b."
+)
+"""Said once, where something is held against a run."""
 
 
 def _end(last: CheckpointVerdict) -> str:
