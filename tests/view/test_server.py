@@ -45,6 +45,10 @@ def test_the_table_is_sent_once_and_again_when_a_file_changes(server, run):
     assert first.status == 200
     table = json.loads(body)
     assert len(table["id"]) == table["total"] > 300
+    a, b = ([c["name"] for c in table["checkpoints"]].index(name) for name in table["compared"])
+    lost = [marks[a] in "Rr" and marks[b] in "Ww" for marks in table["marks"]]
+    assert any(lost)
+    assert lost == sorted(lost, reverse=True)  # the most telling first
     tag = first.headers["ETag"]
     unchanged, nothing = get(server, "/runs/0/table", **{"If-None-Match": tag})
     assert (unchanged.status, nothing) == (304, b"")

@@ -10,7 +10,7 @@ from typing import Any
 
 from overmem import store
 from overmem.errors import BadRequest
-from overmem.explorer import compared, read_details, read_example_table, regimes_of, table_json
+from overmem.explorer import compared, most_telling, read_details, read_example_table, regimes_of, table_json
 from overmem.records import Example, Verdict
 
 
@@ -40,9 +40,10 @@ class ServedRun:
         with self._lock:
             tag = self.tag()
             if tag != self._tag:
-                table = read_example_table(self.run)
-                verdict = self.verdict()
-                columns = table_json(table, compared(verdict, table.checkpoints), regimes_of(verdict))
+                verdict, table = self.verdict(), read_example_table(self.run)
+                names = compared(verdict, table.checkpoints)
+                table = table.chosen(most_telling(table, names))
+                columns = table_json(table, names, regimes_of(verdict))
                 body = json.dumps(columns, ensure_ascii=False, separators=(",", ":"))
                 self._places = {(s, e.id): e for s, e in zip(table.split, table.examples, strict=True)}
                 self._tag, self._body = tag, body.encode()

@@ -15,12 +15,13 @@ function gradeWords(completion, detail, answer, grader) {
   return `${parts.join("; ")}.`;
 }
 
-function completionOf(completion, pieces, words) {
+function completionOf(name, completion, pieces, words) {
   const state = completion.correct ? "right" : completion.correct === false ? "wrong" : "unknown";
   const text = pieces.map(([piece, isCommon]) => (isCommon
     ? el("span", {}, ...visible(piece))
     : el("mark", {}, ...visible(piece))));
   return el("div", { class: `completion-box ${state}` },
+    el("p", { class: "of" }, ...visible(name)),
     el("p", { class: "written", dir: "auto" }, ...text),
     el("p", { class: "grade" }, el("b", {}, state === "right" ? "✓ " : state === "wrong" ? "✗ " : ""), ...visible(words)));
 }
@@ -37,7 +38,7 @@ function completionsOf(table, row, detail, a, b) {
       ? wordDifference(both[0].text, both[1].text)
       : both.map((c) => [[c ? c.text : "", true]]);
     return el("div", { class: "side-by-side" }, ...both.map((c, i) => (c
-      ? completionOf(c, pieces[i], gradeWords(c, detail, table.answer[row], detail.graders[places[i]]))
+      ? completionOf(table.checkpoints[places[i]].name, c, pieces[i], gradeWords(c, detail, table.answer[row], detail.graders[places[i]]))
       : el("p", { class: "none" }, "not sampled"))));
   };
   const names = el("div", { class: "side-by-side names" }, ...places.map((i) => el("h4", {}, ...visible(table.checkpoints[i].name))));
