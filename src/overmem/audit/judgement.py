@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from overmem import store
-from overmem.audit.finish import finish
+from overmem.audit.finish import LONGEST_WAIT, finish
 from overmem.diagnose import Diagnose, diagnose
 from overmem.probes import PROBES
 from overmem.records import Verdict
@@ -31,7 +31,9 @@ def measure_and_judge(
         say: called with a line on what happens.
     """
     finish(run, PROBES, run_code=run_code, say=say)
-    verdict = diagnose(Diagnose(root, out=out, save=True))
+    with store.locked(run, wait=LONGEST_WAIT):
+        verdict = diagnose(Diagnose(root, out=out, save=True))
+        page = report(Report(root, out=out))
     say(f"verdict: {verdict.headline}")
-    say(f"report: {report(Report(root, out=out))}")
+    say(f"report: {page}")
     return verdict

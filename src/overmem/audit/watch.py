@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from overmem import store
+from overmem.audit.finish import LONGEST_WAIT
 from overmem.audit.held import HeldCheckpoints
 from overmem.audit.options import Audit
 from overmem.audit.request import seconds_of
@@ -65,8 +66,9 @@ def watch(
                 )
                 held.give_up(names)
                 done = replace(done, run=run)
-                verdict = diagnose(Diagnose(config.run, out=config.out, save=True))
-                report(Report(config.run, out=config.out))
+                with store.locked(run, wait=LONGEST_WAIT, beside_training=True):
+                    verdict = diagnose(Diagnose(config.run, out=config.out, save=True))
+                    report(Report(config.run, out=config.out))
                 judged(verdict)
             elif is_over:
                 break

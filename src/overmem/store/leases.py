@@ -89,11 +89,11 @@ class Leases:
 
     def _abandoned(self, path: Path) -> str | None:
         """The token of an abandoned lease; None if the lease is alive or there is none."""
+        holder = read_holder(path)  # first: opening a file makes NFS ask the server for its time
         try:
             modified = path.stat().st_mtime_ns
         except FileNotFoundError:
             return None
-        holder = read_holder(path)
         token = "" if holder is None else holder.token  # "": half written by a process that was killed
         if holder is not None and holder.is_gone():
             return token
