@@ -22,7 +22,7 @@ from overmem.store.logs.evaluations import (
 )
 from overmem.store.logs.files import shown
 from overmem.store.logs.formats.trainer_state import step_in
-from overmem.store.logs.metrics import DIRECTIONS, EPOCHS, RATES, STEPS, fold
+from overmem.store.logs.metrics import DIRECTIONS, EPOCHS, RATES, STEPS, fold, metric_of
 from overmem.store.logs.rows import clean
 from overmem.store.logs.training_loss import not_nll
 
@@ -35,7 +35,7 @@ _NO_METRICS = {
     *("num_input_tokens_seen", "train_runtime", "memory", "elapsed_time", "remaining_time"),
 }
 """Names that every trainer logs of its training batches and that no evaluation has."""
-_COUNTS = ("_per_second", "_runtime", "_flos")
+_COUNTS = ("_per_second", "_runtime", "_flos", "_timestamp")
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,9 @@ def _read_again(folder: Path, wanted: Reading) -> Logged:
 def _nothing(root: Path, tried: Sequence[str], logged: Mapping[str, str], notes: Sequence[str]) -> str:
     """What to do where no evaluation was logged."""
     text = f"no learning curves in {shown(root)}: "
-    files = ", ".join(dict.fromkeys(tried))
-    names = sorted(name for name in logged if fold(name) not in _NO_METRICS and not fold(name).endswith(_COUNTS))
+    pages = [name for name in tried if name.endswith(".md")]  # most hold no table of results
+    files = ", ".join(dict.fromkeys(tried if logged else [name for name in tried if name not in pages]))
+    names = sorted(name for name in logged if _may_be_a_metric(name))
     if names:
         more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
         text += (
@@ -181,6 +182,11 @@ def _nothing(root: Path, tried: Sequence[str], logged: Mapping[str, str], notes:
         )
     text += f"To measure the checkpoints themselves: overmem audit {shown(root)} --data YOUR_DATA"
     return text + (f" ({' '.join(notes)})" if notes else "")
+
+
+def _may_be_a_metric(name: str) -> bool:
+    folded = fold(name)
+    return metric_of(name) is not None and folded not in _NO_METRICS and not folded.endswith(_COUNTS)
 
 
 def _judged(log: RunLog, line: Timeline, wanted: Reading, root: Path, notes: Sequence[str]) -> Logged:
@@ -281,11 +287,15 @@ def _unused(main: Logged, line: Timeline, others: Sequence[Logged]) -> list[str]
     """What was logged and may be the accuracy of answers, where none was recognised."""
     if np.isfinite(main.accuracy).any():
         return []
-    like = ("accuracy", "_acc", "exact", "correct", "solved", "pass@", "reward", "score", "win")
-    unknown = sorted(k for k, known in line.logged.items() if not known and any(word in k.lower() for word in like))
+    like = ("accuracy", "exact", "correct", "solved", "pass@", "reward", "score", "win")
+    unknown = sorted(k for k, known in line.logged.items() if not known and _sounds_like(k, like))
     unknown = [k for k in unknown if "token" not in k.lower() and not k.lower().startswith("train")]
     elsewhere = sorted(j.metric for j in others if j.metric and not np.isfinite(j.nll).any())
     names = [*elsewhere, *unknown]
     if not names:
         return []
     return [f"Is one of these the accuracy of answers: {', '.join(names[:10])}? Then name it: --accuracy-metric."]
+
+
+def _sounds_like(name: str, words: Sequence[str]) -> bool:
+    return "acc" in fold(name).split("_") or any(word in name.lower() for word in words)
