@@ -9,6 +9,7 @@ from overmem.audit.previous_plan import with_previous_plan
 from overmem.audit.queue_file import QueueFile, read_queue
 from overmem.audit.workload import Workload
 from overmem.errors import BadRequest, Locked
+from overmem.observe.grades import sandbox_for
 from overmem.observe.imported import adopt_imported
 from overmem.observe.plan import plan_of
 from overmem.observe.shown import shown_example
@@ -40,8 +41,9 @@ def publish(workload: Workload, say: Callable[[str], None] = lambda line: None) 
     store.write_token_texts(run, store.read_token_texts(run) | token_texts(request.tokenizer, seen))
     _show_an_example(workload)
     options = {name: value for name, value in asdict(config).items() if name not in LAUNCH_OPTIONS}
+    sandbox = sandbox_for((e for split in splits.values() for e in split.examples), run_code=request.config.run_code)
     plan = plan_of(
-        options | dict(request.options),
+        options | dict(request.options) | ({} if sandbox is None else {"sandbox": sandbox.name}),
         request.data,
         request.decoding,
         request.template,

@@ -11,7 +11,7 @@ import torch
 from overmem import store
 from overmem.audit.as_trained import base_note, data_as_trained, template_as_trained
 from overmem.audit.options import Audit
-from overmem.audit.sources import data_of, examples_of_run, held_out, say_too_few
+from overmem.audit.sources import data_of, examples_of_run, held_out, planned_data, say_too_few
 from overmem.encoding import VERBATIM, describe_prompt, encode
 from overmem.errors import BadRequest, unknown
 from overmem.models.discovery import CheckpointRef, describe_order, find_checkpoints, find_tokenizer
@@ -27,7 +27,6 @@ from overmem.records.plan import CALLBACK
 from overmem.tasks import Data, with_absolute_paths
 from overmem.tasks.data import LoadedData
 from overmem.tasks.derived import derived_splits
-from overmem.training.recipe import read_data
 
 HOTTEST = 10.0
 """The highest temperature that is allowed."""
@@ -145,7 +144,7 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
             say(note)
     data = data_as_trained(data_of(config, recipe, existing_plan, trained), trained, say)
     described = None if data is None else store.to_jsonable(with_absolute_paths(data))
-    previous_plan = existing_plan if existing_plan is not None and _data_of_plan(existing_plan) == described else None
+    previous_plan = existing_plan if existing_plan is not None and planned_data(existing_plan) == described else None
     previous = {} if previous_plan is None else previous_plan.options
     is_sized = config.budget is not None and previous.get("budget") == config.budget
     loaded = LoadedData(examples_of_run(run, existing_plan)) if data is None else held_out(config, recipe, data, say)
@@ -176,11 +175,6 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
         vocabulary,
         None if is_sized else seconds,
     )
-
-
-def _data_of_plan(plan: Plan) -> Any:
-    """The data of a plan as it would be written now: keys that it lacks have their defaults."""
-    return None if plan.data is None else store.to_jsonable(with_absolute_paths(read_data(dict(plan.data))))
 
 
 def seconds_of(budget: str) -> float:

@@ -9,7 +9,7 @@ from overmem.audit.options import Audit
 from overmem.errors import BadRequest
 from overmem.models.trainer_files import TrainerFile
 from overmem.records import Example, Plan, SplitName
-from overmem.tasks import Data, functions_of, load, not_held_out_warning
+from overmem.tasks import Data, functions_of, load, not_held_out_warning, with_absolute_paths
 from overmem.tasks.data import LoadedData
 from overmem.training.recipe import read_data
 
@@ -37,6 +37,11 @@ def data_of(
         f"{config.run} was not trained by overmem, so its data is not known; give --data: a task "
         "(wordproblems, gsm8k, ...), a .jsonl, .csv or .parquet file, a hub id, or a YAML file of a recipe's data keys"
     )
+
+
+def planned_data(plan: Plan) -> Any:
+    """The data of a plan as it would be written now: keys that it lacks have their defaults."""
+    return None if plan.data is None else store.to_jsonable(with_absolute_paths(read_data(dict(plan.data))))
 
 
 def examples_of_run(run: store.Run, existing_plan: Plan | None) -> dict[str, tuple[Example, ...]]:

@@ -84,9 +84,9 @@ def audit(
         say(budget_sentence(workload, throughput))
     request, splits = workload.request, workload.splits
     run = request.run
-    sandbox_for(
-        (e for split in splits.values() for e in split.examples), run_code=config.run_code
-    )  # refused before work
+    sandbox = sandbox_for((e for split in splits.values() for e in split.examples), run_code=config.run_code)
+    if sandbox is not None:  # refused before any work where there is none
+        say(f"programs in completions run in the sandbox {sandbox.name}, which was seen to deny")
     for split in splits.values():
         if split.truncated:
             total, context = len(split.examples), request.context
