@@ -123,9 +123,22 @@ def test_a_trainer_that_never_evaluated_is_reported(tmp_path):
     with pytest.raises(BadRequest, match="the trainer ran without evaluations") as refused:
         read_logged(tmp_path)
     assert "--nll-metric" not in str(refused.value)
+    export = tmp_path / "wandb.csv"
+    export.write_text("_step,_runtime,train/loss,train/grad_norm,_timestamp\n0,1,1.5,0.3,170000\n")
+    with pytest.raises(BadRequest, match="the trainer ran without evaluations"):
+        read_logged(export)
+    export.unlink()
     write_state(tmp_path, [])
     with pytest.raises(BadRequest, match=r"no evaluation in trainer_state\.json: it holds no entries"):
         read_logged(tmp_path)
+
+
+def test_a_setting_is_not_asked_about_as_an_accuracy(tmp_path):
+    more = {"gradient_accumulation_steps": 4.0, "eval_math_acc_strict": 0.5}
+    write_state(tmp_path, [{"step": s, "eval_loss": 1 / s} | more for s in (1, 2)])
+    (asked,) = [w for w in read_logged(tmp_path).warnings if "Is one of these the accuracy of answers" in w]
+    assert "eval_math_acc_strict" in asked
+    assert "gradient_accumulation" not in asked
 
 
 def test_an_accuracy_of_tags_gives_way_to_the_f1_of_what_was_found(tmp_path):

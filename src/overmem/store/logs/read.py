@@ -185,8 +185,7 @@ def _nothing(root: Path, tried: Sequence[str], logged: Mapping[str, str], notes:
 
 
 def _may_be_a_metric(name: str) -> bool:
-    folded = fold(name)
-    return metric_of(name) is not None and folded not in _NO_METRICS and not folded.endswith(_COUNTS)
+    return metric_of(name) is not None and fold(name) not in _NO_METRICS and not fold(name).endswith(_COUNTS)
 
 
 def _judged(log: RunLog, line: Timeline, wanted: Reading, root: Path, notes: Sequence[str]) -> Logged:
