@@ -30,6 +30,13 @@ def progress_quotient(
     return _lowest_until(nll, 100 * (nll / lowest - 1) / np.maximum(progress, 1e-9) > limit)
 
 
+def successive_rises(nll: Float[np.ndarray, " checkpoints"], times: int = 3) -> int:
+    """Prechelt's UP: stop when the nll has risen `times` checkpoints in a row; keep the lowest until then."""
+    rises = np.concatenate([[False], np.diff(nll) > 0])
+    stops = np.array([rises[max(i - times + 1, 0) : i + 1].all() and i >= times for i in range(len(nll))])
+    return _lowest_until(nll, stops)
+
+
 def _lowest_until(nll: Float[np.ndarray, " checkpoints"], stops: np.ndarray) -> int:
     end = int(stops.argmax()) + 1 if stops.any() else len(nll)
     return int(nll[:end].argmin())
@@ -42,11 +49,12 @@ def training_losses(count: int, strip: int = 5) -> Float[np.ndarray, "checkpoint
 
 
 def early_stopping(runs: Sequence[Curves]) -> dict[str, list[int]]:
-    """What GL at 5 and PQ at 0.75 pick on each run."""
+    """What GL at 5, UP at 3 and PQ at 0.75 pick on each run."""
     curves = [r.nll_sums.sum(1) / r.token_counts.sum() for r in runs]
     train = training_losses(len(curves[0]))
     return {
         "GL 5": [generalization_loss(c) for c in curves],
+        "UP 3": [successive_rises(c) for c in curves],
         "PQ 0.75": [progress_quotient(c, train) for c in curves],
     }
 

@@ -1,9 +1,11 @@
 """The lines that the rule must hold, in a quick mode; docs/results/verdict.md has them at full size."""
 
+import numpy as np
 import pytest
 
-from studies import calibration, limits, memo, onsets, promises
+from studies import advice, calibration, limits, memo, onsets, promises
 from studies.judgements import alternates
+from studies.worlds import World, drawn
 from studies.worlds.kinds import OVER
 
 
@@ -51,3 +53,17 @@ def test_what_was_judged_is_kept_until_the_rule_changes(tmp_path):
     assert memo.remembered(tmp_path, "cell", lambda: [3]) == [1, 2]
     assert memo.remembered(tmp_path, "cell", lambda: [3], ("README.md",)) == [3]
     assert memo.remembered(None, "cell", lambda: [4]) == [4]
+
+
+def test_picks_are_priced_with_the_luck_that_they_ship():
+    world = World("flat", n=20_000, rise=0.0, learning=0.01, accuracy_luck=0.03)
+    accuracy, _ = advice.true_values(world, "priced")
+    curves = advice.without_base(drawn(world, "priced", splits=("val",))["val"])
+    np.testing.assert_allclose(curves.correct.mean(1), accuracy, atol=0.012)
+
+
+def test_every_rule_is_priced_in_every_world(monkeypatch):
+    monkeypatch.setattr(advice, "CONDITIONS", {"as it comes": {"n": 60}})
+    text = advice.advice_table(3)
+    assert text.count("| GL 5 |") == 3
+    assert "UP 3" in text

@@ -10,7 +10,7 @@ from overmem.verdict import regimes, severity
 from studies import verdict
 from studies.judged import Cell, tally
 from studies.rates import rise
-from studies.stopping import finetune_doctor, generalization_loss, progress_quotient, training_losses
+from studies.stopping import finetune_doctor, generalization_loss, progress_quotient, successive_rises, training_losses
 from studies.trajectories import World, shapes, simulated, truth
 
 
@@ -128,6 +128,8 @@ def test_prechelts_rules_stop_at_a_rise_and_keep_the_minimum_before_it():
     assert generalization_loss(rising) == 2
     assert generalization_loss(np.array([0.6, 0.5, 0.4])) == 2
     assert progress_quotient(rising, np.full((5, 5), 0.2)) == 2
+    assert successive_rises(np.array([0.6, 0.4, 0.41, 0.42, 0.43, 0.3])) == 1
+    assert successive_rises(np.array([0.6, 0.4, 0.41, 0.39, 0.43, 0.3])) == 5
     assert progress_quotient(rising, training_losses(5) * np.linspace(1, 9, 5)) == 4
 
 

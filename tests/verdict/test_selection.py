@@ -155,3 +155,10 @@ def test_a_merge_of_lower_nll_that_may_be_a_point_worse_is_not_recommended(split
     fewer[right[:3]] = 0  # 3 of 500 answers lost: within the margin of 0.03, not shown to be within 0.01
     merged = with_merge(val, fewer, -1.0)
     assert best_merge(merged, None, before, others)[0].rule != "merge"
+
+
+def test_luck_that_many_examples_show_is_shipped_and_noise_is_not():
+    zigzag = [0.40, 0.70, 0.78, 0.81, 0.77, 0.82, 0.78, 0.81]
+    sure, noisy = board([0.4] * 8, zigzag, 0.003), board([0.4] * 8, zigzag, 0.03)
+    np.testing.assert_allclose(smoothed(sure), zigzag, atol=0.006)
+    assert np.ptp(smoothed(noisy)[2:]) < 0.8 * np.ptp(zigzag[2:])

@@ -43,6 +43,8 @@ class AccuracyTests:
     gap_stderr: Float[np.ndarray, " checkpoints"]
     p_kept: Float[np.ndarray, " checkpoints"]
     """One-sided p of a loss of the margin or more."""
+    p_kept_of_many: Float[np.ndarray, " checkpoints"]
+    """The same where luck pays for its chances: some earlier stretch of many looks kept by luck more often than one."""
     p_lower: Float[np.ndarray, " checkpoints"]
     """One-sided p of no loss."""
     p_lost: Float[np.ndarray, " checkpoints"]
@@ -104,7 +106,7 @@ def accuracy_tests(
     if least:
         sampling = np.maximum(sampling, max(margin * step / 3 - margin**2, 0.0) / least * (lucky > 1e-9))
     outlier = float(ndtri(1 - STANDS_OUT / min(count, 3 * count / unit(count))))
-    p_kept, p_lower, p_lost, p_climbing = (np.zeros(count) for _ in range(4))
+    p_kept, p_kept_of_many, p_lower, p_lost, p_climbing = (np.zeros(count) for _ in range(5))
     since = np.clip((2 * np.arange(count) + trough + 2) // 3, 0, count - 1)
     climb = around(count)[since]
     last = (own[:, -1] > 0) | (np.arange(count) == count - 1)
@@ -115,8 +117,9 @@ def accuracy_tests(
         z = gap / error
         same = lucky < 1e-9
         kept = np.where(alone, np.maximum(z + margin / error, z + outlier + 1.645), z + margin / error)
-        chances = np.where(last | (value == 0), 1.0, CHANCES)
-        p_kept += weight * np.minimum(1, chances * stdtr(freedom, -np.where(same, np.inf, kept).min(1)))
+        p = stdtr(freedom, -np.where(same, np.inf, kept).min(1))
+        p_kept += weight * p
+        p_kept_of_many += weight * np.minimum(1, np.where(last | (value == 0), 1.0, CHANCES) * p)
         lower = np.where(same, -np.inf, -z - outlier * alone)
         p_lower += weight * np.minimum(1, SEARCHED * stdtr(freedom, -lower.max(1)))
         lost = np.where(same, -np.inf, -z - np.where(alone, np.maximum(margin / error, outlier), margin / error))
@@ -140,6 +143,7 @@ def accuracy_tests(
         pooled - level,
         np.sqrt(np.maximum(total, 1e-12)),
         p_kept,
+        p_kept_of_many,
         p_lower,
         p_lost,
         p_climbing,

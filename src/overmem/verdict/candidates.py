@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from overmem.records import Curves
+from overmem.verdict.luck import ACCURACY_GRID, ACCURACY_PRIOR
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,11 @@ def selection_inputs(curves: Curves) -> SelectionInputs:
 
 
 def smoothed(board: SelectionInputs) -> Float[np.ndarray, " checkpoints"]:
-    """Accuracies with the noise that their covariance explains taken out: a random walk's mean given them.
+    """Accuracies with the noise that their covariance explains taken out: the mean of a walk and luck, given them.
 
-    The true accuracy is a priori a random walk over the logarithm of the step, because models learn fast at first, and
-    the errors have the covariance that the examples show. The walk's variance is averaged over its likelihood. Fewer
+    The true accuracy is a priori a random walk over the logarithm of the step, because models learn fast at first, plus
+    the luck of each checkpoint, which is its own and is shipped with it. The errors have the covariance that the
+    examples show; they alone are taken out. The variances of walk and luck are averaged over their likelihood. Fewer
     than four checkpoints stay as they are.
     """
     means, count = board.accuracy, len(board.accuracy)
@@ -52,14 +54,15 @@ def smoothed(board: SelectionInputs) -> Float[np.ndarray, " checkpoints"]:
         return means
     noise = board.noise + 1e-9 * np.eye(count)
     change = np.diff(np.eye(count), axis=0)
-    jumps, error = change @ means, change @ noise @ change.T
+    jumps, error, own = change @ means, change @ noise @ change.T, change @ change.T
     gaps = np.maximum(np.diff(np.log(np.maximum(board.steps, 1.0))), 1e-9)
     weights, smooth = [], []
-    for variance in np.geomspace(1e-8, 0.1, 12):
-        covariance = error + variance * np.diag(gaps / gaps.mean())
-        explained = np.linalg.solve(covariance, jumps)
-        weights.append(-0.5 * (np.linalg.slogdet(covariance)[1] + jumps @ explained))
-        smooth.append(means - noise @ change.T @ explained)
+    for luck, prior in zip(ACCURACY_GRID, ACCURACY_PRIOR, strict=True):
+        for variance in np.geomspace(1e-8, 0.1, 12):
+            covariance = error + luck**2 * own + variance * np.diag(gaps / gaps.mean())
+            explained = np.linalg.solve(covariance, jumps)
+            weights.append(np.log(prior) - 0.5 * (np.linalg.slogdet(covariance)[1] + jumps @ explained))
+            smooth.append(means - noise @ change.T @ explained)
     likelihood = np.exp(np.array(weights) - max(weights))
     return np.asarray(likelihood @ np.array(smooth) / likelihood.sum())
 

@@ -47,12 +47,13 @@ def _kept(tests: CheckpointTests) -> str:
 def checkpoint_tests(facts: Facts, i: int, alpha: float = 0.05) -> CheckpointTests:
     """What is shown at a judged checkpoint at this level; numbers that only words need are left out."""
     held, risen, memory = facts.accuracy, facts.rise, facts.memory
+    costly = bool(risen.p_costly[i] < alpha)
     return CheckpointTests(
         measured_nll=True,
         measured_accuracy=True,
-        costly=bool(risen.p_costly[i] < alpha),
+        costly=costly,
         cheap=bool(risen.p_cheap[i] < alpha),
-        kept=bool(held.p_kept[i] < alpha),
+        kept=bool((held.p_kept_of_many if costly else held.p_kept)[i] < alpha),
         lower=bool(held.p_lower[i] < alpha),
         lost=bool(held.p_lost[i] < alpha),
         climbing=bool(held.p_climbing[i] < alpha),
