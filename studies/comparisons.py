@@ -1,4 +1,4 @@
-"""What a comparison of two runs, a choice among merges and an interval over seeds can be trusted with.
+"""What a comparison, a choice among merges, an interval over seeds and an audit that stops can be trusted with.
 
 `python -m studies.comparisons` writes docs/results/compare.md; `--only merges` one of its tables.
 """
@@ -11,11 +11,13 @@ from pathlib import Path
 from studies.equal_runs import comparison_table
 from studies.many_merges import merge_table
 from studies.seeds import coverage_table
+from studies.until_decided import until_table
 
 TABLES: Mapping[str, tuple[Callable[[int], str], int]] = {
     "compare": (comparison_table, 300),
     "merges": (merge_table, 1000),
     "seeds": (coverage_table, 2000),
+    "until": (until_table, 60),
 }
 """Section -> its table, and how many runs a row has."""
 PAGE = Path("docs/results/compare.md")
