@@ -36,7 +36,7 @@ HOLDER_SHARE = 0.75
 """Of the others, how many wait for a worker that holds a unit, and hit that one."""
 
 LONGEST_UNIT = 3.0
-"""Seconds after which such a worker is killed at the latest."""
+"""Seconds that units are left in peace before it, at the most."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Storm:
     leases_left: int = 0
     """Leases that an audit left when it ended."""
     oldest_beat: float = 0.0
-    """Seconds since the last heartbeat of the most neglected lease, while an audit ran."""
+    """Seconds that the most neglected lease was there without a heartbeat while an audit observed."""
 
 
 def storm(options: Audit, kills: int, *, seed: int, pause: tuple[float, float], say) -> Storm:
@@ -76,10 +76,10 @@ def storm(options: Audit, kills: int, *, seed: int, pause: tuple[float, float], 
     while seen.kills < kills:
         shutil.rmtree(home, ignore_errors=True)
         while True:
-            launcher = start(options)
+            begun, launcher = time.time(), start(options)
             while launcher.poll() is None:
                 time.sleep(draw.uniform(*pause))
-                watch_leases(home, seen)
+                watch_leases(home, begun, seen)
                 if seen.kills < kills and launcher.poll() is None:
                     kill_one(launcher, home, draw, seen)
             if launcher.returncode == 0:
@@ -112,10 +112,10 @@ def kill_one(launcher: subprocess.Popen, home: Path, draw: random.Random, seen: 
     """SIGKILL for one worker of a launcher, or for the launcher."""
     is_launcher = draw.random() < LAUNCHER_SHARE
     is_aimed = draw.random() < HOLDER_SHARE and not is_launcher
-    while is_aimed and launcher.poll() is None and not holders(home):
-        time.sleep(0.01)
-    if is_aimed:  # not at once, or no unit would ever be finished
-        time.sleep(draw.uniform(0.0, LONGEST_UNIT))
+    for nap in (draw.uniform(0.0, LONGEST_UNIT), 0.0) if is_aimed else ():
+        while launcher.poll() is None and not holders(home):
+            time.sleep(0.002)
+        time.sleep(nap)  # not at once, or no unit would ever be finished
     with suppress(psutil.Error, ProcessLookupError):
         children = [p.pid for p in psutil.Process(launcher.pid).children() if p.status() != psutil.STATUS_ZOMBIE]
         holding = sorted(set(children) & set(holders(home)))
@@ -141,11 +141,19 @@ def holders(home: Path) -> list[int]:
     return [holder.process for holder in found if holder is not None]
 
 
-def watch_leases(home: Path, seen: Storm) -> None:
-    """Note how long ago the most neglected lease was touched."""
+def watch_leases(home: Path, begun: float, seen: Storm) -> None:
+    """Note how long the most neglected lease has been there without a heartbeat, since this launcher wrote its plan.
+
+    Args:
+        home: where the audit's files are.
+        begun: when the launcher was started.
+        seen: what to note it in.
+    """
     for path in home.glob("observations/*/.*.lease"):
         with suppress(FileNotFoundError):
-            seen.oldest_beat = max(seen.oldest_beat, time.time() - path.stat().st_mtime)
+            planned = (home / "queue.json").stat().st_mtime
+            if planned > begun:
+                seen.oldest_beat = max(seen.oldest_beat, time.time() - max(planned, path.stat().st_mtime))
 
 
 def differences(one: Path, other: Path) -> list[str]:

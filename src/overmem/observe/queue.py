@@ -151,6 +151,8 @@ class WorkQueue:
         if now < self._trusted.get(key, 0.0):
             return True
         is_held = self.leases.is_held(self._leases[key])
+        if not is_held:
+            self.leases.clear(self._leases[key])
         self._trusted[key] = now + self.leases.beat if is_held else 0.0
         return is_held
 
