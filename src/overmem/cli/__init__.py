@@ -89,7 +89,12 @@ VERBS = {
         "merge",
         ("overmem merge runs/mine", "overmem merge runs/mine --checkpoints checkpoint-50 checkpoint-100 --rule ties"),
     ),
-    "report": Verb(("RUN",), "draw the verdict as one HTML page", "report", ("overmem report runs/mine",)),
+    "report": Verb(
+        ("RUN",),
+        "draw the verdict as one HTML page",
+        "report",
+        ("overmem report runs/mine", "overmem report runs/mine --figures figures/"),
+    ),
     "view": Verb(
         ("RUN...",),
         "read every observed example in a browser, also while an audit is running",
@@ -115,7 +120,10 @@ VERBS = {
         ("RUN_A", "RUN_B"),
         "two runs at matched accuracy and different perplexity",
         "compare",
-        ("overmem compare runs/nll runs/mar", "overmem compare a-0 b-0 --seeds-a a-1 a-2 --seeds-b b-1 b-2"),
+        (
+            "overmem compare runs/nll runs/mar --report compared.html",
+            "overmem compare a-0 b-0 --seeds-a a-1 a-2 --seeds-b b-1 b-2",
+        ),
     ),
 }
 
