@@ -102,7 +102,7 @@ def test_the_rest_of_a_conversation_is_kept_counted_and_reported(tmp_path: Path)
     )
     path.write_text("".join(json.dumps({"messages": some}) + "\n" for some in rows))
     notes = load(Data(str(path), near_duplicates=1.0)).notes
-    assert "train: 2 examples with a system turn of their own, rendered with it" in notes
+    assert "train: 2 examples with their own system turn, rendered with it" in notes
     assert any("1 conversations of several replies, of which the last reply is scored" in note for note in notes)
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints that are held for an audit while a trainer may delete them: hard links, which take no space of their own.
+"""Checkpoints that are held for an audit while a trainer may delete them: hard links, which take no extra space.
 
 They lie in a folder that looks like the run's own, so that an audit takes it for one. A checkpoint is linked when it is
 complete and given up after it was judged.
@@ -23,7 +23,7 @@ _SHARED = (
 
 @dataclass
 class HeldCheckpoints:
-    """The complete checkpoints of a run that were not judged yet. `look` may run in a thread of its own."""
+    """The complete checkpoints of a run that were not judged yet. `look` may run in a separate thread."""
 
     run: store.Run
     """Of the training."""
@@ -42,7 +42,7 @@ class HeldCheckpoints:
         return self.run.home / "held"
 
     def look(self) -> None:
-        """Link every complete checkpoint that is new, or was written anew."""
+        """Link every complete checkpoint that is new or was overwritten."""
         with self._lock:
             for path in sorted(self.run.root.glob("checkpoint-*")):
                 stamp = stamp_of(path)

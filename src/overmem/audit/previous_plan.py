@@ -1,4 +1,4 @@
-"""The part of a run's previous plan that is still valid though it is not asked for now: it stays in the plan."""
+"""The part of a run's previous plan that is still valid and not requested now: it stays in the plan."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +17,7 @@ def with_previous_plan(run: store.Run, plan: Plan, previous: Plan | None, base: 
 
     Args:
         run: the run.
-        plan: what is asked for now.
+        plan: what is requested now.
         previous: the run's plan of the same data; None for none.
         base: folder or hub id of the model that adapters change.
     """

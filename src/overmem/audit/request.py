@@ -214,7 +214,7 @@ def _options(
         previous: options of the previous audit; empty where it was of other data.
         is_sized: whether its rows were chosen for this same budget; rows chosen for another budget are not reused.
         device: where the model is.
-        say: told which options are reused.
+        say: called with the options that are reused.
 
     Raises:
         BadRequest: a number or a precision that is not allowed.

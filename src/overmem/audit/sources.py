@@ -98,7 +98,7 @@ def _trusted(data: Data, from_user: Data | None, config: Audit) -> Data:
 
 
 def say_too_few(examples: Mapping[str, Sequence[Example]], rows: int | None, say: Callable[[str], None]) -> None:
-    """Where more rows are asked for than the callback was given: the run has no others."""
+    """A warning if more rows are requested than the callback was given: the run has no others."""
     for name in ("val", "test"):
         if rows is not None and 0 < len(examples.get(name, ())) < rows:
             say(

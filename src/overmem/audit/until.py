@@ -1,11 +1,11 @@
 """An audit that stops asking questions of val when the end of the run is decided.
 
 The questions are in the order of their hashes, which was fixed before any was asked. They are observed in portions, in
-splits `look-01`, `look-02`, ... of a folder of their own. After each portion the run is judged at a level that allows
+splits `look-01`, `look-02`, ... of a separate folder. After each portion the run is judged at a level that allows
 for all looks together (`overmem.verdict.anytime`), and checkpoints that are out of the race are asked no more. What was
 asked then becomes val, and everything else is observed for as many questions as that took.
 
-A stopped audit goes on where it was: the looks are the same, and portions that are complete are not observed again.
+A stopped audit resumes where it was: the looks are the same, and portions that are complete are not observed again.
 """
 
 import hashlib

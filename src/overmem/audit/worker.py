@@ -1,4 +1,4 @@
-"""A worker: does units of a run's queue until all are done, beside any number of others."""
+"""A worker: does units of a run's queue until all are done, in parallel with any number of others."""
 
 import signal
 import sys

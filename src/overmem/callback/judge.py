@@ -1,4 +1,4 @@
-"""The verdict so far, while training goes on: by the same rules as `overmem diagnose` afterwards."""
+"""The verdict so far, during training, by the same rules as `overmem diagnose` afterwards."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

@@ -60,7 +60,7 @@ def write_plan(
 def write_units(run: store.Run, snapshot: Snapshot, weights: str, evaluation: EvaluationSet) -> None:
     """Write the complete units of work, under the fingerprint of the checkpoint's weights.
 
-    Files of other weights are removed first, because they could not be told apart from these.
+    Files of other weights are removed first, because they could not be distinguished from these.
 
     Args:
         run: of the training.

@@ -12,7 +12,7 @@ class Compare:
     run_b: str
     """Another audited run directory, on the same examples and with the same tokenizer."""
     seeds_a: tuple[str, ...] = ()
-    """Runs like RUN_A that differ in their seed only: what holds over seeds is told apart from luck."""
+    """Runs like RUN_A that differ in their seed only, to distinguish differences from luck."""
     seeds_b: tuple[str, ...] = ()
     """The same of RUN_B, as many and in the same order."""
     split: str = "test"

@@ -18,7 +18,7 @@ def audited(run: store.Run, config: Diagnose) -> tuple[Evidence, AuditContext]:
     """The evidence of an audited run, and how it was audited.
 
     Raises:
-        BadRequest: draws were asked for and none were taken.
+        BadRequest: draws were requested and none were sampled.
     """
     plan = store.read_plan(run)
     splits = list(plan.splits)

@@ -1,4 +1,4 @@
-"""The verdict on a run that nobody audited, from what its trainer logged."""
+"""The verdict on a run that was not audited, from its trainer's log."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -12,16 +12,16 @@ from overmem.store.logs import Logged, read_logged
 from overmem.wording.prompt_check import agreement_sentence, difference_sentence
 
 STDERRS = 4.0
-"""Standard errors of the difference of two samples of this size, beyond which it is no noise."""
+"""Standard errors beyond which a difference of two samples of this size is not noise."""
 STDERRS_OF_SAME = 1.0
-"""The same where both are of the same rows: what is left is how the trainer averages over batches."""
+"""The same if the rows are the same, and only the trainer's averaging over batches differs."""
 TOLERANCE = 0.05
 """Relative difference that the mean over batches, another precision and padding may make."""
 
 
 @dataclass(frozen=True)
 class PromptCheck:
-    """What the comparison of the two losses comes to."""
+    """The result of comparing the two losses."""
 
     warnings: tuple[str, ...] = ()
     """One where they differ beyond noise at most of the common steps."""

@@ -38,7 +38,7 @@ GLOSSARY: Mapping[str, str] = {
     "of confidence.",
     "overconfidence": "By how much the model's confidence is above how often it is right.",
     "exposure": "By how much a training example became less surprising than it was to the base model, in nats per "
-    "token: what training taught of this very example, by heart or by skill.",
+    "token: what training taught about this very example, by memorization or by skill.",
     "extraction strength": "The share of a solution that the model completes word for word, given the rest as a "
     "prefix.",
     "lt-iqr": "The interquartile range of an example's surprise over the checkpoints: training examples move more.",

@@ -52,7 +52,7 @@ class TrainerFile:
         return ", ".join(parts)
 
     def data_file(self) -> Path | None:
-        """The one local file that was trained on; None where it is not at hand or not the only one."""
+        """The one local file that was trained on; None if it is missing or not the only one."""
         paths = [Path(name) for name in self.data]
         found = [p if p.is_absolute() else self.path.parent / p for p in paths]
         found = [f if f.is_file() else p for f, p in zip(found, paths, strict=True)]
@@ -106,7 +106,7 @@ def _llama_factory(path: Path, content: Mapping[str, Any]) -> TrainerFile | None
 
 
 def _registered(folder: Path, name: str) -> str:
-    """The file of a data set in LLaMA-Factory's dataset_info.json; the name itself where that is not at hand."""
+    """The file of a data set in LLaMA-Factory's dataset_info.json; the name itself if that file is missing."""
     entry = _content(folder / "dataset_info.json").get(name)
     file = entry.get("file_name") if isinstance(entry, dict) else None
     return str(folder / file) if file else name

@@ -29,7 +29,7 @@ class QueueState:
     """What a worker sees of the queue at one moment."""
 
     free: tuple[UnitKey, ...]
-    """Units that nobody is doing, in the order of the plan."""
+    """Units that no worker is doing, in the order of the plan."""
     held: tuple[UnitKey, ...]
     """Units that other workers are doing."""
 
@@ -90,7 +90,7 @@ class WorkQueue:
         return [unit for unit in self.units if unit.key in self._finished]
 
     def take(self, loaded: str | None = None, *, skip: Collection[str] = ()) -> tuple[WorkUnit, Lease] | None:
-        """A unit to do and the lease of it; None where there is none that nobody else holds.
+        """A unit to do and its lease; None if other workers hold all that are left.
 
         Args:
             loaded: the checkpoint whose weights are in memory.

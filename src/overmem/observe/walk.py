@@ -211,7 +211,7 @@ def _engine(setup: ObservationSetup, work: Sequence[WorkUnit]) -> Iterator[Engin
 
 
 def _with_prefix(prefix: tuple[int, ...], split: Split) -> Split:
-    """The split with the ids of a learnt prompt before every prompt of its own."""
+    """The split with the ids of a soft prompt before every prompt."""
     if not prefix:
         return split
     return replace(split, encoded=tuple(replace(e, prompt_ids=(*prefix, *e.prompt_ids)) for e in split.encoded))

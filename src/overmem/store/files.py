@@ -56,7 +56,7 @@ def locked_for_training(run: Run) -> Iterator[None]:
     run.home.mkdir(parents=True, exist_ok=True)
     with _lock(run.home / ".training.lock", "is training in", 0.0):
         with locked(run, beside_training=True):
-            pass  # nobody is writing now, and only an audit beside the training may from now on
+            pass  # no process is writing now, and only an audit during training may start
         yield
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from overmem.errors import BadRequest
 
 FINAL = "final"
-"""Name of a model that lies in the run's folder itself."""
+"""Name of a model in the run's folder itself."""
 HOME = "overmem"
 """Folder in a run with overmem's files."""
 
@@ -95,7 +95,7 @@ class Run:
         return self.home / "observations" / checkpoint / f".{split}.lease"
 
     def holds_itself(self, checkpoint: str) -> bool:
-        """Whether this checkpoint is the model in the run's own folder: a final one without a folder of its own."""
+        """Whether this checkpoint is the model in the run's own folder: a final one without a separate folder."""
         return checkpoint == FINAL and next(self.root.glob("*.safetensors"), None) is not None
 
     def failure_path(self, checkpoint: str) -> Path:

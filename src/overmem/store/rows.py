@@ -78,7 +78,7 @@ def read_grader(run: Run, checkpoint: str, split: str) -> str:
 
 
 def _grades_path(run: Run, checkpoint: str, split: str) -> Any:
-    """Where the grades are: in a file of their own, or, as schema 1 wrote them, among the samples."""
+    """Where the grades are: in a separate file, or, in schema 1, among the samples."""
     path = run.unit_path(checkpoint, split, "grades")
     samples = run.unit_path(checkpoint, split, "samples")
     return samples if not path.is_file() and has_grades_inside(frame_note(samples)) else path

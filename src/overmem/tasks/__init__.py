@@ -181,7 +181,7 @@ def _parts(data: Data, *, append_answers: bool) -> _Parts:
             if parsed.appended:
                 notes.append(f"{name}: the answer was appended to {parsed.appended} solutions that do not mark it")
             if parsed.with_system:
-                notes.append(f"{name}: {parsed.with_system} examples with a system turn of their own, rendered with it")
+                notes.append(f"{name}: {parsed.with_system} examples with their own system turn, rendered with it")
             if parsed.conversations:
                 which = "every reply is" if data.replies == "each" else "the last reply is"
                 notes.append(

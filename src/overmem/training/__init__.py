@@ -1,1 +1,1 @@
-"""Fine-tune by a recipe, or with any loss in a trainer of one's own."""
+"""Fine-tune by a recipe, or with any loss in an existing trainer."""

@@ -4,7 +4,7 @@ Questions come in an order that was drawn beforehand. A sum over them behaves li
 questions that were asked, so a test that is looked at all the time errs at most as often as that motion ever crosses
 its boundary. The boundary is constant for the sum, and lower at the end, where all planned questions are in; by the
 reflection principle it is crossed with a probability of exactly alpha. Early looks therefore need strong evidence, and
-the last one is nearly as powerful as if nobody had looked. Luck of checkpoints only makes it safer: it is the same at
+the last one is nearly as powerful as a single look. Luck of checkpoints only makes it safer: it is the same at
 every look.
 
 Source: O'Brien and Fleming 1979, https://doi.org/10.2307/2530245; Lan and DeMets 1983,

@@ -39,7 +39,7 @@ class Facts:
     solvable: bool
     """The plateau is shown to lie above chance by the margin."""
     unlike: bool = False
-    """Val and train are told apart by their words alone, so memory cannot be told from style."""
+    """Val and train can be distinguished by their words alone, so memory cannot be distinguished from style."""
 
 
 def facts(

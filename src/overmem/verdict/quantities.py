@@ -116,7 +116,7 @@ def _complete(
 
 
 def folds(n: int, seed: int) -> Int[np.ndarray, " examples"]:
-    """Which of FOLDS folds each example lies in; the same for the same n and seed."""
+    """The fold of each example, out of FOLDS; the same for the same n and seed."""
     return np.asarray(generator("folds", n, seed).permutation(n) % min(FOLDS, max(n, 1)))
 
 
@@ -197,7 +197,7 @@ def crossfitted_gap(
 ) -> tuple[Float[np.ndarray, " checkpoints"], Float[np.ndarray, " checkpoints"]]:
     """Each checkpoint's accuracy minus that of the plateau of the others, and its standard error.
 
-    The plateau's weights of a fold come from the other folds. A checkpoint is never part of its own reference.
+    The plateau's weights of a fold come from the other folds. A checkpoint is never part of its reference.
     """
     count, n = correct.shape
     if count < 2 or n < 2:

@@ -11,7 +11,7 @@ from overmem.records import Checkpoint, Estimate
 from overmem.verdict.logged_quantities import nll_noise, scatter
 
 LEVEL = 1.645
-"""Standard errors above the lowest loss up to which an evaluation cannot be told from it (one-sided 5%)."""
+"""Standard errors within which an evaluation cannot be distinguished from the lowest loss (one-sided 5%)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class TurningPoint:
     nll: float
     """At the lowest point, in nats per token."""
     step: Estimate
-    """Of the turn, with the interval between the evaluations that enclose all that cannot be told from the lowest."""
+    """The turn, with the interval between the evaluations around all that cannot be distinguished from the lowest."""
     rise: Estimate
     """From the lowest point to the last evaluation, in nats per token."""
     noise: float

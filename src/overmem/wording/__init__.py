@@ -1,1 +1,1 @@
-"""Prose: every sentence that a verdict is told in, made from its numbers. Pure."""
+"""Prose: every sentence of a verdict, made from its numbers. Pure functions."""

@@ -30,7 +30,7 @@ class AuditContext:
     truncated: Sequence[Measurement] = ()
     """Shares of answers that ran into the length limit."""
     max_new_tokens: int | None = None
-    """The length limit that was asked for."""
+    """The requested length limit."""
     stopping: Stopping | None = None
     """Why no more questions were asked, where the audit stopped when it knew."""
 

@@ -33,7 +33,7 @@ PLAINLY = {
     "under-trained": "Answers were still getting better when training ended.",
     "undecided": "There are too few examples to tell what training did; the numbers below say how far they reach.",
 }
-"""What a run's regime means, for somebody who has not read about it."""
+"""What a run's regime means, for readers new to the terms."""
 
 
 def answer(findings: Findings) -> Section:

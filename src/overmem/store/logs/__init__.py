@@ -1,4 +1,4 @@
-"""Learning curves of a run that nobody audited: what its trainer logged."""
+"""Learning curves from a trainer's log, for runs that were not audited."""
 
 from overmem.store.logs.curves import Logged
 from overmem.store.logs.read import read_logged

@@ -16,7 +16,7 @@ from overmem.store.logs.scales import as_fraction
 from overmem.store.logs.token_accuracy import looks_like_tokens, trainer_counts_tokens
 
 DIVERGED = 15.0
-"""Nats per token: worse than guessing evenly among three million tokens, which only a broken run reaches."""
+"""Nats per token: worse than uniform guessing among three million tokens, so only a broken run reaches it."""
 
 
 @dataclass(frozen=True)
@@ -29,24 +29,25 @@ class Logged:
     nll: Float[np.ndarray, " checkpoints"]
     """The logged evaluation loss; NaN where there is none."""
     accuracy: Float[np.ndarray, " checkpoints"]
-    """The logged answer accuracy as a fraction; NaN where there is none. An error rate stands as 1 - rate."""
+    """The logged answer accuracy as a fraction; NaN where there is none. An error rate is stored as 1 - rate."""
     warnings: tuple[str, ...]
     evaluation_set: str = ""
-    """Its name; empty where the log has only one and does not name it."""
+    """Name of the evaluation set; empty if the log has only one, without a name."""
     metric: str = ""
     """Name of the accuracy, as logged; empty where there is none."""
     judged_as: str = ""
-    """What stands as accuracy where that is another score, as `1 - eval_wer`; empty for an accuracy."""
+    """The score that is used instead of an accuracy, such as `1 - eval_wer`; empty for an accuracy."""
     accuracy_n: int | None = None
-    """Examples behind the accuracy; None where nothing tells."""
+    """Number of examples of the accuracy; None if unknown."""
     n_source: str = ""
-    """`logged`, `evaluation speed` or `digits`: what tells `accuracy_n`."""
+    """The source of `accuracy_n`: `logged`, `evaluation speed` or `digits`."""
     source_is_own: bool = False
     """Whether overmem's callback evaluated it."""
     rows: int | None = None
-    """Rows of the evaluation set, from their logged count or the duration and speed; None where nothing tells."""
+    """Rows of the evaluation set, from their logged count or the duration and speed; None if unknown."""
     diverged: str | None = None
-    """Checkpoint from which on the evaluation loss is not a number, or beyond any model's; None for none."""
+    """First checkpoint of a divergence that lasts to the end: the loss is NaN or implausibly high. None if there is
+    none."""
     best_checkpoint: str | None = None
     """The trainer's own best checkpoint (`best_model_checkpoint`)."""
     others: tuple["Logged", ...] = ()
@@ -55,7 +56,7 @@ class Logged:
 
 @dataclass(frozen=True)
 class Source:
-    """What is known of a run besides its evaluations."""
+    """Facts about a run other than its evaluations."""
 
     path: Path
     folder: Path
@@ -72,7 +73,7 @@ class Source:
 
 
 def curves(name: str, evaluations: Sequence[Evaluation], source: Source) -> Logged:
-    """The curves of one evaluation set, with everything that is to be said of them."""
+    """The curves of one evaluation set, with their warnings."""
     checkpoints = tuple(
         Checkpoint(f"{source.unit}-{e.step}", e.step, e.epoch, source.cumulative_rates.get(e.step)) for e in evaluations
     )

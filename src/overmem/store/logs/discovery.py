@@ -1,4 +1,4 @@
-"""Which files of a folder hold the log of which run."""
+"""Finds the log files in a folder and the runs they belong to."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from overmem.store.logs.rows import LogPart, clean, number
 DEEPEST = 3
 """Levels of folders that are searched for runs."""
 MOST = 2000
-"""Folders that are looked into."""
+"""Most folders that are searched."""
 _SKIPPED = ("overmem", "node_modules", "__pycache__")
 
 
@@ -23,7 +23,7 @@ class RunLog:
     """The files of one run in one format."""
 
     name: str
-    """By which the user may choose it; empty where there is no other."""
+    """Name by which the user may choose it; empty if there is only one."""
     parts: tuple[LogPart, ...]
     notes: tuple[str, ...] = ()
 
@@ -82,7 +82,7 @@ def _newest_state(parts: Sequence[Sequence[LogPart]], root: Path) -> list[RunLog
 
 
 def _runs(groups: Sequence[Sequence[LogPart]], root: Path) -> list[RunLog]:
-    """The parts by run: files whose evaluation metrics differ are charts of one run, others are runs of their own."""
+    """The parts by run: files with different evaluation metrics are charts of one run, others are separate runs."""
     parts = [part for group in groups for part in group if _evaluates(part)] or [p for g in groups for p in g]
     named: dict[str, list[LogPart]] = {}
     for part in parts:
@@ -101,7 +101,7 @@ def _runs(groups: Sequence[Sequence[LogPart]], root: Path) -> list[RunLog]:
 
 
 def _apart(run: str, parts: Sequence[LogPart], root: Path) -> list[RunLog]:
-    """Files that cannot be of one run, by folder where each folder is a run of its own."""
+    """Files of different runs, by folder if every folder is a run."""
     folders: dict[Path, list[LogPart]] = {}
     for part in parts:
         folders.setdefault(part.path.parent, []).append(part)
@@ -146,7 +146,7 @@ def _span(part: LogPart) -> tuple[float, float]:
 
 
 def folders_with_logs(root: Path) -> list[Path]:
-    """Folders below `root` that hold a log of their own, where `root` itself has none."""
+    """Folders below `root` with a log, if `root` itself has none."""
     found: list[Path] = []
     seen = 0
     level = [root]

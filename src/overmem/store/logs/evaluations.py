@@ -1,4 +1,4 @@
-"""From the rows of a log to its evaluations: which rows are evaluations, of which set, at which step."""
+"""Finds the evaluations among the rows of a log, their evaluation sets and steps."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -9,14 +9,14 @@ from overmem.store.logs.metrics import EPOCHS, RATES, STEPS, Metric, fold, metri
 from overmem.store.logs.rows import LogPart, Row, number
 
 CHOSEN_NLL, CHOSEN_ACCURACY = "chosen nll", "chosen accuracy"
-"""Under which names the metrics stand that the user named."""
+"""Internal names of the metrics that the user named."""
 _BEYOND = 1e15
 _TRAINING_LOSS = ("train_loss", "training_loss")
 
 
 @dataclass(frozen=True)
 class Names:
-    """What the user named, where the log's own names are not the usual ones."""
+    """Metrics named by the user, for logs with unusual names."""
 
     nll: str = ""
     accuracy: str = ""
@@ -48,7 +48,7 @@ class Timeline:
     broken_at: int | None = None
     """First step from which on the training loss is not a number."""
     logged: dict[str, str] = field(default_factory=dict)
-    """Every name with a number -> under which name of DIRECTIONS it is known; empty where it is unknown."""
+    """Every numeric name -> its name in DIRECTIONS; empty if it is unknown."""
     unit: str = "checkpoint"
     """What is counted: `checkpoint` for steps, else `epoch` or `evaluation`."""
     notes: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Text and JSON of files that anybody may have written, with one line of complaint for what cannot be read."""
+"""Reading text and JSON of untrusted files, with one-line errors."""
 
 import json
 from pathlib import Path
@@ -7,11 +7,11 @@ from overmem.errors import BadRequest
 from overmem.store.logs.rows import clean
 
 LARGEST = 1 << 30
-"""Bytes of a log beyond which it is not read."""
+"""Largest log that is read, in bytes."""
 
 
 def text_of(path: Path) -> str:
-    """The text of a file in UTF-8, in UTF-16 with or without its mark, or in Latin-1 where it is neither.
+    """The text of a file in UTF-8, in UTF-16 with or without a byte order mark, or else in Latin-1.
 
     Raises:
         BadRequest: no such file, not readable, or too large.
@@ -34,7 +34,7 @@ def text_of(path: Path) -> str:
 
 
 def json_of(text: str, where: str) -> object:
-    """The value of a JSON text; integers too long to count are infinite.
+    """The value of a JSON text; integers of 300 digits or more become infinite.
 
     Raises:
         BadRequest: not JSON, or nested too deeply.
@@ -48,7 +48,7 @@ def json_of(text: str, where: str) -> object:
 
 
 def shown(path: Path) -> str:
-    """The path as it may be printed."""
+    """The path, shortened and safe to print."""
     return clean(path.name) if path.is_absolute() and len(str(path)) > 100 else clean(str(path))
 
 

@@ -10,12 +10,12 @@ Kind: TypeAlias = Literal["nll", "perplexity", "accuracy", "token accuracy", "sc
 
 @dataclass(frozen=True)
 class Direction:
-    """What is known of a metric by its name."""
+    """Properties of a metric that follow from its name."""
 
     kind: Kind
     lower_is_better: bool = False
     is_share: bool = False
-    """Whether it is a share of examples, so that its digits tell how many there are."""
+    """Whether it is a share of examples, so that its digits determine their number."""
 
 
 _SHARE = Direction("accuracy", is_share=True)
@@ -104,12 +104,12 @@ _BY_LENGTH = sorted(DIRECTIONS, key=len, reverse=True)
 
 @dataclass(frozen=True)
 class Metric:
-    """What one name in a log stands for."""
+    """The meaning of a name in a log."""
 
     evaluation_set: str
     """Name of the evaluation set; empty where the log has only one and does not name it."""
     name: str
-    """As DIRECTIONS has it; else the name as logged."""
+    """Name in DIRECTIONS, or the name as logged."""
     bound: str = ""
     """`n`, `low` or `high` where it is the size or an end of the interval of a metric of our own callback."""
     is_evaluation: bool = True
@@ -119,7 +119,7 @@ class Metric:
 
     @property
     def direction(self) -> Direction:
-        """What is known of it."""
+        """The properties of the metric."""
         return DIRECTIONS.get(self.name, Direction("other"))
 
 
@@ -133,7 +133,7 @@ def fold(name: str) -> str:
 
 
 def metric_of(name: str) -> Metric | None:
-    """What a logged name stands for; None for one of the training batches.
+    """The meaning of a logged name; None for a metric of training batches.
 
     >>> metric_of("eval_math_accuracy").evaluation_set, metric_of("train/loss")
     ('math', None)

@@ -1,4 +1,4 @@
-"""What a log is once it has been read: rows of numbers and short texts under clean names."""
+"""The content of a log: rows of numbers and short texts with sanitized names."""
 
 import math
 import re
@@ -11,7 +11,7 @@ Row: TypeAlias = Mapping[str, float | str]
 """One entry of a log. A missing value is a missing key; NaN is a value that the trainer logged as NaN."""
 
 LONGEST = 120
-"""Characters of a name or text that are kept."""
+"""Most characters of a name or text."""
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _MISSING = {"", "na", "n/a", "none", "null", "no log", "-", "--"}
 
@@ -23,17 +23,17 @@ class LogPart:
     path: Path
     rows: tuple[Row, ...]
     run: str = ""
-    """Name of the run, where the file names it."""
+    """Name of the run, if the file has it."""
     best_step: int | None = None
     """Step of the trainer's own best checkpoint (`best_model_checkpoint`)."""
     last_step: int = -1
-    """Step at which the file was written, where it says so; else that of its last row."""
+    """Step at which the file was written, or else that of its last row."""
     notes: tuple[str, ...] = ()
-    """What the reader should know of how it was read."""
+    """Remarks on how the file was read."""
 
 
 def clean(text: str) -> str:
-    r"""The text without characters that a terminal would obey, and not longer than LONGEST.
+    r"""The text without control characters, truncated to LONGEST.
 
     >>> clean("eval\x1b[31m_loss")
     'eval?[31m_loss'
@@ -43,7 +43,7 @@ def clean(text: str) -> str:
 
 
 def number(value: object) -> float | None:
-    """The value as a number, also from text such as "0.5" or "88.1%"; None where it is none.
+    """The value as a number, including text such as "0.5" or "88.1%"; None if it is not one.
 
     >>> number("0.25"), number(True), number("1e400"), number([1])
     (0.25, None, inf, None)
@@ -65,7 +65,7 @@ def number(value: object) -> float | None:
 
 
 def rows_of(entries: Iterable[object]) -> tuple[Row, ...]:
-    """The entries that are objects, with clean names; values that are neither numbers nor short texts are left out."""
+    """The entries that are objects, with sanitized names; only numbers and short texts are kept."""
     return tuple(row for entry in entries if isinstance(entry, Mapping) and (row := _row(entry)))
 
 

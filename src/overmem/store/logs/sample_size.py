@@ -1,4 +1,4 @@
-"""How many examples a logged accuracy was measured on, as the log itself gives it away."""
+"""Infers from a log how many examples its accuracy was measured on."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -10,7 +10,7 @@ from overmem.statistics.grid import smallest_denominator
 
 
 def rows_evaluated(entries: Sequence[Mapping[str, float | str]], prefix: str = "eval") -> int | None:
-    """Rows of the evaluation set, from its logged duration times its logged speed; None where they leave it open.
+    """Rows of the evaluation set, from its logged duration times its logged speed; None if these do not determine it.
 
     transformers rounds the duration to four decimals and the speed to three, which brackets the count.
     """
@@ -26,13 +26,13 @@ def rows_evaluated(entries: Sequence[Mapping[str, float | str]], prefix: str = "
 
 
 def printed_decimals(values: Sequence[float]) -> int:
-    """Digits after the point in the value that has most of them."""
+    """Most digits after the decimal point of any value."""
     finite = [v for v in values if isfinite(v) and abs(v) < 1e15]
     return max((max(0, -int(Decimal(repr(v)).as_tuple().exponent)) for v in finite), default=0)
 
 
 def examples_behind(accuracies: Sequence[float], losses: Sequence[float], *, percent: bool = False) -> int | None:
-    """The smallest number of examples whose shares all these accuracies can be; None where the digits do not tell.
+    """The smallest n for which all these accuracies are k/n; None if the digits do not determine it.
 
     Args:
         accuracies: as logged.

@@ -1,21 +1,21 @@
-"""Fractions, percent and what is neither, decided for a metric as a whole."""
+"""Decides whether the values of a metric are fractions, percentages or neither."""
 
 import numpy as np
 from jaxtyping import Float
 
 TOLERANCE = 1e-4
-"""How far above 1 a fraction may lie: float32 means give 1.0000001."""
+"""How far a fraction may exceed 1: means in float32 give 1.0000001."""
 
 
 def as_fraction(
     values: Float[np.ndarray, " checkpoints"], name: str, *, is_error: bool = False
 ) -> tuple[Float[np.ndarray, " checkpoints"] | None, str]:
-    """The values between 0 and 1 and what was done to them; None where they are neither fractions nor percent.
+    """The values as fractions, and a note on the conversion; None if they are neither fractions nor percentages.
 
     Args:
         values: as logged; NaN where there is none.
         name: of the metric, for the note.
-        is_error: whether it is an error rate, which insertions can carry above 1.
+        is_error: whether it is an error rate, which may exceed 1 because of insertions.
     """
     finite = values[np.isfinite(values)]
     if not len(finite):

@@ -1,4 +1,4 @@
-"""Whether a logged accuracy counts tokens: by the trainer that wrote it, and by its shape."""
+"""Whether a logged accuracy is that of tokens, by the trainer that wrote it and by its curve."""
 
 import math
 from pathlib import Path
@@ -10,13 +10,13 @@ from overmem.errors import BadRequest
 from overmem.store.logs.files import json_of, text_of
 
 ENOUGH = 5
-"""Evaluations from which the shape is judged."""
+"""Fewest evaluations for judging the curve."""
 _SURPRISED = 1.5
 """Nats: a classifier whose loss stays above this hardly learned anything; a language model often stays there."""
 
 
 def trainer_counts_tokens(folder: Path, metric: str) -> str:
-    """Which trainer's log this is, where its accuracy counts tokens; empty where nothing says so."""
+    """The trainer that wrote the log, if its accuracy is that of tokens; otherwise empty."""
     if (folder / "trainer_log.jsonl").is_file() or (folder / "llamaboard_config.yaml").is_file():
         return "LLaMA-Factory"
     if (folder / "logging.jsonl").is_file() and metric in ("acc", "accuracy"):
@@ -34,7 +34,7 @@ def looks_like_tokens(
     rows: int | None,
     examples: int | None,
 ) -> str:
-    """Why the accuracy seems to be that of tokens; empty where it does not.
+    """Why the accuracy seems to be that of tokens; empty if it does not.
 
     A token that is not the argmax has probability at most 1/2, so nll >= (1 - accuracy) ln 2 for an accuracy of tokens.
 

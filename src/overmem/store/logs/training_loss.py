@@ -1,4 +1,4 @@
-"""Whether the logged evaluation loss is plain nll: by the settings in the run's folder, and by arithmetic."""
+"""Whether the logged evaluation loss is plain nll, by the settings in the run's folder and by an inequality."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""The formats that trainers log in: a format is one file here and one line in the table."""
+"""The formats of trainers' logs: one file per format, one table."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from overmem.store.logs.rows import LogPart
 
 @dataclass(frozen=True)
 class Format:
-    """Which files of a run folder are of one format, and what reads them."""
+    """A format: its file patterns and its reader."""
 
     patterns: tuple[str, ...]
     """Globs below the run's folder; a log of any of these endings may also be given as a file."""
@@ -37,7 +37,7 @@ FORMATS: Mapping[str, Format] = {
 
 
 def format_of(path: Path) -> Format:
-    """The format of a file that was given by name; text where its ending says nothing."""
+    """The format of a file that was given by name; text if its ending is unknown."""
     for form in FORMATS.values():
         if any(path.match(pattern.removeprefix("**/")) for pattern in form.patterns):
             return form

@@ -14,7 +14,7 @@ from overmem.store.logs.rows import LogPart, clean, rows_of
 _UNIT = re.compile(r"\s*(\(\s*[%↑↓]\s*\)|[%↑↓])")
 _BRACKETED = re.compile(r"(.*)\((.+)\)\s*$")
 _SPREAD = ("__MIN", "__MAX")
-"""Endings of the columns in which a W&B chart gives the extremes of what it drew."""
+"""Endings of the columns with minima and maxima in a W&B chart."""
 
 
 def read_csv(path: Path) -> list[LogPart]:

@@ -1,4 +1,4 @@
-"""JSON lines: trainer_log.jsonl (LLaMA-Factory), logging.jsonl (ms-swift), a W&B history, eval_loss.jsonl and kin."""
+"""JSON lines: trainer_log.jsonl (LLaMA-Factory), logging.jsonl (ms-swift), W&B histories, eval_loss.jsonl."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from overmem.store.logs.rows import LogPart, rows_of
 
 
 def read_json_lines(path: Path) -> list[LogPart]:
-    """One object per line. A last line that was cut off, as a killed trainer leaves it, is left out and noted.
+    """One object per line. A truncated last line, as left by a killed trainer, is left out with a note.
 
     Raises:
         BadRequest: another line is not JSON.
@@ -27,7 +27,7 @@ def read_json_lines(path: Path) -> list[LogPart]:
 
 
 def _flat(entry: object) -> object:
-    """The entry with the objects in it one level up: {"eval": {"loss": 1}} as {"eval/loss": 1}."""
+    """The entry with nested objects flattened: {"eval": {"loss": 1}} as {"eval/loss": 1}."""
     if not isinstance(entry, dict):
         return entry
     flat: dict[str, object] = {}

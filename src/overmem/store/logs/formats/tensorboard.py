@@ -1,4 +1,4 @@
-"""TensorBoard event files, also those of Keras, whose evaluations lie in a folder `validation`."""
+"""TensorBoard event files, including those of Keras, whose evaluations are in a folder `validation`."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from overmem.store.logs.files import shown
 from overmem.store.logs.rows import LogPart, rows_of
 
 _VALIDATION = ("validation", "val", "eval")
-"""Folders in which every number is of an evaluation."""
+"""Folders that contain evaluations only."""
 
 
 def read_events(path: Path) -> list[LogPart]:
