@@ -1,4 +1,4 @@
-"""Learning curves of a run that nobody audited: what the trainer logged, in whichever format."""
+"""Learning curves from a trainer's log in any supported format."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,29 +27,29 @@ from overmem.store.logs.rows import clean
 from overmem.store.logs.training_loss import not_nll
 
 HELD_OUT = ("val", "dev", "test")
-"""Of several evaluation sets the verdict is on the one whose name has the first of these in it."""
+"""Parts of set names, in order of preference, by which the evaluation set of the verdict is chosen."""
 _MOST_SHOWN = 30
 _NO_METRICS = {
     *(*STEPS, *RATES, *EPOCHS),
     *("loss", "train_loss", "training_loss", "grad_norm", "total_flos", "percentage", "total_steps", "num_tokens"),
     *("num_input_tokens_seen", "train_runtime", "memory", "elapsed_time", "remaining_time"),
 }
-"""Names that every trainer logs of its training batches and that no evaluation has."""
+"""Names that trainers log for training batches only."""
 _COUNTS = ("_per_second", "_runtime", "_flos", "_timestamp")
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the user says of a log."""
+    """The user's options for reading a log."""
 
     nll: str = ""
     """Name of the evaluation loss; empty for the usual ones."""
     accuracy: str = ""
-    """Name of the accuracy of answers, likewise."""
+    """Name of the accuracy of answers; empty for the usual ones."""
     lower_is_better: bool = False
     """Whether the metric named by `accuracy` falls as the model gets better."""
     run: str = ""
-    """Which of the runs that lie in one folder or file."""
+    """Which run, if a folder or file contains several."""
     evaluation_set: str = ""
     """Which of several evaluation sets the verdict is on."""
 
@@ -157,7 +157,7 @@ def _read_again(folder: Path, wanted: Reading) -> Logged:
 
 
 def _nothing(root: Path, tried: Sequence[str], logged: Mapping[str, str], notes: Sequence[str]) -> str:
-    """What to do where no evaluation was logged."""
+    """What to do if no evaluation was logged."""
     text = f"no learning curves in {shown(root)}: "
     pages = [name for name in tried if name.endswith(".md")]  # most hold no table of results
     files = ", ".join(dict.fromkeys(tried if logged else [name for name in tried if name not in pages]))
@@ -219,7 +219,7 @@ def _set_name(name: str) -> str:
 
 
 def _preference(name: str, rows: Sequence[Evaluation], line: Timeline) -> tuple[object, ...]:
-    """Sorts first what the verdict should be on."""
+    """Sort key that puts the set for the verdict first."""
     keys = {k for e in rows for k in e.values}
     kinds = {DIRECTIONS[k].kind for k in keys if k in DIRECTIONS}
     held = next((i for i, word in enumerate(HELD_OUT) if word in name.lower()), len(HELD_OUT))
@@ -283,7 +283,7 @@ def _cumulative(evaluated: Sequence[int], rates: Mapping[int, float]) -> dict[in
 
 
 def _unused(main: Logged, line: Timeline, others: Sequence[Logged]) -> list[str]:
-    """What was logged and may be the accuracy of answers, where none was recognised."""
+    """Logged metrics that may be the accuracy of answers, if none was recognized."""
     if np.isfinite(main.accuracy).any():
         return []
     like = ("accuracy", "exact", "correct", "solved", "pass@", "reward", "score", "win")
