@@ -43,7 +43,10 @@ def test_false_alarms_are_rare(cell):
     assert counts.any_false <= 6
 
 
-@pytest.mark.parametrize(("n", "margin"), verdict.SETTINGS)
+POWER = [pytest.param(*setting, marks=pytest.mark.slow if setting[0] > 500 else ()) for setting in verdict.SETTINGS]
+
+
+@pytest.mark.parametrize(("n", "margin"), POWER)
 def test_power_is_there_where_the_data_allow_it(n, margin):
     counts = tally(Cell(World(n=n), margin, asks=("regime", "onset", "references")), 60)
     assert counts.last.get("over-memorized", 0) >= 51

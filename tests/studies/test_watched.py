@@ -6,7 +6,10 @@ from studies.trajectories import World
 from studies.watched import page, watched
 
 
-@pytest.mark.parametrize("shape", ["healthy, excess just below the limit", "under-trained", "over-fitted"])
+@pytest.mark.parametrize(
+    "shape",
+    [pytest.param("healthy, excess just below the limit", marks=pytest.mark.slow), "under-trained", "over-fitted"],
+)
 def test_warnings_are_rarely_false(shape):
     assert watched(World(shape, 200, loss=0.07), 0.05, 30).false_ever <= 3
 
