@@ -75,7 +75,10 @@ def zsh() -> str:
 
 def fish() -> str:
     """The script for fish: overmem completion fish | source."""
-    lines = [f"complete -c overmem -n __fish_use_subcommand -f -a {name} -d '{v.does}'" for name, v in VERBS.items()]
+    described = {name: verb.does.replace("'", "\\'") for name, verb in VERBS.items()}
+    lines = [
+        f"complete -c overmem -n __fish_use_subcommand -f -a {name} -d '{does}'" for name, does in described.items()
+    ]
     lines += [
         "complete -c overmem -n __fish_use_subcommand -f -a 'help completion'",
         f"complete -c overmem -n '__fish_seen_subcommand_from help' -f -a '{' '.join(VERBS)}'",

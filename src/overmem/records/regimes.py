@@ -67,7 +67,7 @@ REGIMES: Mapping[str, Regime] = {
         ),
         Regime(
             "over-memorized",
-            colour="magenta",
+            colour="bright_magenta",
             light="#e0d2f4",
             dark="#44306a",
             mark="🟣",
