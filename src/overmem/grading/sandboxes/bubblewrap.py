@@ -69,7 +69,7 @@ class Bubblewrap:
                     process.wait(1.0)
             finally:
                 process.kill()  # ends the namespace with all processes in it
-        return outcome_of(output, word, timed_out=timed_out or process.returncode in TIMEOUT_CODES)
+        return outcome_of(output, word, program.tests, timed_out=timed_out or process.returncode in TIMEOUT_CODES)
 
 
 def _program() -> str | None:

@@ -6,10 +6,13 @@ import selectors
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, Protocol, runtime_checkable
+
+from overmem.grading.sandboxes.comparison import Comparison, comparisons, first_failure
 
 Status = Literal["right", "wrong", "error", "timeout", "refused"]
 
@@ -19,7 +22,7 @@ STARTUP_SECONDS = 5.0
 """Seconds that a sandbox may take to start on a busy machine, in addition to the program's limit."""
 TIMEOUT_SIGNALS = (signal.SIGALRM, signal.SIGXCPU)
 """Signals that end the harness at its time limits."""
-MOST_OUTPUT = 65536
+MOST_OUTPUT = 1 << 20
 """Bytes that are read from the harness; if it writes more, it is ended."""
 
 
@@ -90,11 +93,12 @@ def request_of(program: Program, limits: Limits) -> tuple[bytes, str]:
 
     The word keeps a program from writing the answer itself.
     """
-    word = secrets.token_hex(16)
+    word, asked = secrets.token_hex(16), comparisons(program.tests)
     fields = {
         "word": word,
         "source": program.source,
-        "tests": program.tests,
+        "tests": program.tests if asked is None else "",  # what is expected is not sent
+        "expressions": None if asked is None else [one.expression for one in asked],
         "seconds": limits.seconds,
         "most_seconds": limits.most_seconds,
         "memory": limits.memory,
@@ -104,17 +108,37 @@ def request_of(program: Program, limits: Limits) -> tuple[bytes, str]:
     return json.dumps(fields).encode(), word
 
 
-def outcome_of(output: bytes, word: str, *, timed_out: bool) -> Outcome:
-    """The outcome that the harness wrote. Any other output counts as an error."""
+def outcome_of(output: bytes, word: str, tests: str = "", *, timed_out: bool) -> Outcome:
+    """The outcome that the harness wrote, or that its values come to. Any other output counts as an error.
+
+    Args:
+        output: of the harness.
+        word: that must precede its answer.
+        tests: of the program.
+        timed_out: whether it was ended for its time.
+    """
+    asked = comparisons(tests)
     for line in output.decode("utf-8", "replace").splitlines():
         if not line.startswith(word):
             continue
         status, _, detail = line[len(word) + 1 :].partition(" ")
+        if asked is not None and status in ("right", "values"):
+            return _compared(asked, detail) if status == "values" else Outcome("error", "it answers for its tests")
         if status in ("right", "wrong", "error", "timeout", "refused"):
             return Outcome(status, detail)  # type: ignore[arg-type]
     if timed_out:
         return Outcome("timeout", "over the time limit")
     return Outcome("error", "ended before its tests did")
+
+
+def _compared(asked: Sequence[Comparison], detail: str) -> Outcome:
+    """The outcome of values that the program's process computed, compared here."""
+    try:
+        values = json.loads(detail)
+        failed = first_failure(asked, values) if len(values) == len(asked) else asked[0].expression
+    except (ValueError, TypeError, RecursionError):
+        return Outcome("error", "ended before its tests did")
+    return Outcome("right") if failed is None else Outcome("wrong", f"AssertionError: {failed}"[:300])
 
 
 def ask_harness(stdin: IO[bytes], stdout: IO[bytes], request: bytes, limits: Limits) -> tuple[bytes, bool]:

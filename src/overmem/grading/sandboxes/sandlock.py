@@ -61,4 +61,4 @@ class Sandlock:
                 with suppress(RuntimeError, ProcessLookupError, sandlock.SandlockError):
                     process.kill()
             ended = process.wait()
-        return outcome_of(output, word, timed_out=timed_out or ended.signal in TIMEOUT_SIGNALS)
+        return outcome_of(output, word, program.tests, timed_out=timed_out or ended.signal in TIMEOUT_SIGNALS)
