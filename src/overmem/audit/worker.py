@@ -108,7 +108,7 @@ def _splits(run: store.Run, queue_file: QueueFile, tokenizer: Any) -> dict[str, 
 
 
 def _finished(run: store.Run, config: Worker, say: Callable[[str], None]) -> bool:
-    """Measure and judge the run, where no other worker is at it."""
+    """Measure and judge the run, unless another worker is doing so."""
     lease = Leases().take(run.home / ".finish.lease")
     if lease is None:
         return False
@@ -119,7 +119,7 @@ def _finished(run: store.Run, config: Worker, say: Callable[[str], None]) -> boo
 
 @contextmanager
 def ends_on_sigterm() -> Iterator[None]:
-    """A block that SIGTERM ends as Ctrl-C does: the lease is given up at once, so that another worker goes on.
+    """A block that SIGTERM ends as Ctrl-C does: the lease is released at once, so that another worker can continue.
 
     Schedulers send it before they preempt a job or its time is up.
     """

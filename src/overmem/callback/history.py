@@ -87,7 +87,7 @@ class EvaluationHistory:
         self._write(lambda run: self._written(run, snapshot, weights))
 
     def close(self) -> None:
-        """Put the kept checkpoint back where the Trainer has deleted it."""
+        """Restore the kept checkpoint if the Trainer has deleted it."""
         if self.run is not None and self.config.keep:
             restore_kept(self.run)
 

@@ -27,7 +27,7 @@ class Judged:
 
     @property
     def recommended(self) -> Choice | None:
-        """The one to ship of those that may be recommended; None where none is worth it."""
+        """The checkpoint to ship among those that may be recommended; None if none is worth it."""
         return self.assessment.recommended
 
     @property
@@ -82,7 +82,7 @@ def _could_show(n: int, margin: float, alpha: float) -> bool:
 
 
 def _costly(verdicts: Sequence[CheckpointVerdict]) -> str:
-    """That perplexity has grown costly at the newest checkpoint; without answers nothing more can be said."""
+    """A warning that perplexity is costly at the newest checkpoint, for runs without answers."""
     newest = verdicts[-1]
     excess = newest.excess
     if not newest.tests.costly or excess.value is None:

@@ -12,7 +12,7 @@ from overmem.compare.options import Compare
 
 @dataclass(frozen=True)
 class CompareCommand(Compare):
-    """Which two runs to compare, when two accuracies count as equal, and how to say it."""
+    """Which two runs to compare, when two accuracies count as equal, and the output format."""
 
     json: bool = False
     """Print the matched pairs as JSON."""

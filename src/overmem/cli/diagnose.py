@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DiagnoseCommand(Diagnose):
-    """Which run to judge, where the limits lie, and how to say it."""
+    """Which run to judge, within which limits, and the output format."""
 
     save: bool = False
     """Write verdict.json also into a folder of logs, which is otherwise only read."""

@@ -84,7 +84,7 @@ def corrected(found: Sequence[Tested], alpha: float) -> tuple[Pair, ...]:
 
 
 def uncorrected(found: Sequence[Tested]) -> tuple[Pair, ...]:
-    """The pairs of one seed among several, which nothing is claimed of: no p."""
+    """The pairs of one seed among several, without p because nothing is claimed of them."""
     return tuple(_pair(t, [None] * len(list(t.raw())), 0.0) for t in found)
 
 

@@ -1,4 +1,4 @@
-"""Chat templates: a conversation as its template writes it, and the reply in it as the trainers train it."""
+"""Chat templates: rendering a conversation, and the tokens of its reply as trainers use them."""
 
 import json
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ def rendered(tokenizer: Any, conversation: Conversation, reply: str | None = Non
 
 
 def rendered_or_none(tokenizer: Any, conversation: Conversation, reply: str) -> str:
-    """The conversation with its reply; empty where the template refuses it."""
+    """The conversation with its reply; empty if the template refuses it."""
     try:
         return rendered(tokenizer, conversation, reply)
     except Exception:  # jinja's errors, and whatever a template raises by itself
@@ -142,5 +142,5 @@ def drops_thought(tokenizer: Any, example: Example) -> bool:
 
 
 def token_ids(tokenizer: Any, text: str) -> tuple[int, ...]:
-    """The tokens of a text that has its special tokens written out."""
+    """The tokens of a text that contains special tokens."""
     return tuple(int(token) for token in tokenizer(text, add_special_tokens=False)["input_ids"])

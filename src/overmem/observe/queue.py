@@ -115,7 +115,7 @@ class WorkQueue:
         return None
 
     def look(self) -> QueueState:
-        """What is free and what is held now. One listing per checkpoint that has units left."""
+        """The free and the held units now, from one listing per checkpoint that has units left."""
         free: list[UnitKey] = []
         held: list[UnitKey] = []
         listings = {name: _listing(folder) for name, folder in self._folders.items()}
@@ -132,7 +132,7 @@ class WorkQueue:
         return QueueState(tuple(free), tuple(held))
 
     def wait(self, until: Callable[[], bool], sleep: Callable[[float], None] = time.sleep) -> bool:
-        """Wait until a unit may be free; False where none is left, or where `until` says to stop."""
+        """Wait until a unit may be free; False if none is left, or if `until` returns True."""
         while not until():
             state = self.look()
             if state.free:
@@ -146,7 +146,7 @@ class WorkQueue:
         return self.pace.seconds(self._by_key[key])
 
     def _is_held(self, key: UnitKey) -> bool:
-        """Whether another worker is at a unit whose lease exists. Asked once in a heartbeat."""
+        """Whether another worker holds the unit's lease. Checked once per heartbeat."""
         now = self.leases.clock()
         if now < self._trusted.get(key, 0.0):
             return True

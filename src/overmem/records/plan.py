@@ -24,7 +24,7 @@ class PlannedSplit:
 
 @dataclass(frozen=True)
 class Stopping:
-    """Why an audit `--until decided` asked as many questions as it did."""
+    """Why an audit `--until decided` stopped at its number of questions."""
 
     planned: int
     """Questions of val that it would have asked at most."""
@@ -73,6 +73,6 @@ class Plan:
 
     @property
     def stopping(self) -> Stopping | None:
-        """Why no more questions were asked; None where all were asked at once."""
+        """Why the audit stopped early; None without `--until`."""
         record = self.options.get("stopping")
         return None if record is None else Stopping(**record)

@@ -31,7 +31,7 @@ class Flip:
 
 
 def easiest_flip(run: store.Run, good: str, bad: str, splits: Sequence[str]) -> Flip | None:
-    """The shortest question that went from right to wrong, on the split that lost the most; None where none did."""
+    """The shortest question that went from right to wrong, on the split that lost the most; None if there is none."""
     most: tuple[float, str, list[str], int, int] | None = None
     for split in splits:
         if not all(run.unit_path(name, split, "samples").is_file() for name in (good, bad)):

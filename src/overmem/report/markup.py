@@ -34,7 +34,7 @@ def nothing(title: str, reason: str) -> Section:
 
 
 def chart(name: str, description: str) -> Markup:
-    """The place of a chart, with what it shows for those who cannot see it."""
+    """The element of a chart, with a description for screen readers."""
     return Markup('<div class="chart" data-chart="{}" role="img" aria-label="{}"></div>').format(name, description)
 
 
@@ -76,12 +76,12 @@ def render(template: str, **values: Any) -> Markup:
 
 
 def render_inline(template: str, **values: Any) -> Markup:
-    """As `render`, of a template that is part of a section's own file."""
+    """Like `render`, for a template string in a section's file."""
     return Markup(_environment().from_string(template).render(**values))
 
 
 def file_text(name: str) -> str:
-    """A file next to the templates, as it is."""
+    """The text of a file next to the templates."""
     loader = _environment().loader
     assert loader is not None
     return loader.get_source(_environment(), name)[0]

@@ -203,15 +203,15 @@ def _judged(log: RunLog, line: Timeline, wanted: Reading, root: Path, notes: Seq
         rows_in_order[order[0]] = sets[""] + sets[order[0]]
     judged = [_one_set(name, rows_in_order[name], log, line, wanted, root) for name in order]
     main, others = judged[0], tuple(j for j in judged[1:] if np.isfinite(j.nll).sum() > 1)
-    told = [*notes, *line.notes]
+    remarks = [*notes, *line.notes]
     if len(order) > 1:
         *most, final = (f"{_set_name(n)!r}" for n in order)
         names = f"{', '.join(most)} and {final}"
         rest = ", the others follow" if others else ""
-        told.append(f"The trainer evaluated on {names}; the verdict is on {_set_name(order[0])!r}{rest}.")
+        remarks.append(f"The trainer evaluated on {names}; the verdict is on {_set_name(order[0])!r}{rest}.")
     if line.broken_at is not None:
-        told.append(f"The training loss is not a number from step {line.broken_at:,} on.")
-    return replace(main, others=others, warnings=(*told, *main.warnings, *_unused(main, line, judged[1:])))
+        remarks.append(f"The training loss is not a number from step {line.broken_at:,} on.")
+    return replace(main, others=others, warnings=(*remarks, *main.warnings, *_unused(main, line, judged[1:])))
 
 
 def _set_name(name: str) -> str:
