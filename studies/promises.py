@@ -23,9 +23,19 @@ NULLS = (
 )
 """Kinds of run laid over every condition: none may be called over-memorized where it is not."""
 MANY = 200
-"""Checkpoints from which a cell gets a quarter of the runs."""
+"""Checkpoints from which a cell gets a twentieth of the runs: each costs fifty times as much."""
 UNTEMPTING = ("under-trained", "only worse", "over-memorized")
-"""Kinds of run that no rule so far took for over-memorized where they are not: a quarter of the runs is enough."""
+"""Kinds of run that no rule so far took for over-memorized where they are not: a quarter of the runs."""
+FIRST = tuple(CONDITIONS)[: tuple(CONDITIONS).index("50 checkpoints")]
+"""Conditions that bear on the accuracy or on luck; the others get three tenths of the runs."""
+
+
+def cell_runs(world: World, kind: str, condition: str, runs: int) -> int:
+    """Runs of one cell."""
+    if world.checkpoints >= MANY:
+        return max(runs // 20, 2)
+    base = runs if condition in FIRST else 3 * runs // 10
+    return max(base // 4, runs // 10, 2) if kind in UNTEMPTING else max(base, 2)
 
 
 @dataclass(frozen=True)
@@ -136,7 +146,7 @@ def alarm_table(
     for condition in conditions:
         for kind in kinds:
             world = laid_over(kind, condition)
-            count = max(runs // 4, 5) if world.checkpoints >= MANY or kind in UNTEMPTING else runs
+            count = cell_runs(world, kind, condition, runs)
             found = judgements(world, count, folder)
             false = 0 if truth(world).over_memorized[-1] else found.decided("over-memorized")
             named = found.rate(found.decided(*_right(world))), found.rate(found.decided_or_leaning(*_right(world)))

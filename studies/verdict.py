@@ -9,19 +9,21 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from overmem import statistics
 from overmem.records import Curves, Estimate
+from studies.advice import advice_table
 from studies.calibration import reliability, sample
 from studies.judged import Cell, Tally, tally
+from studies.limits import limits_table
+from studies.onsets import onset_table as onset_worlds
 from studies.page import table
+from studies.picks import more_table, of_world, regret_table
 from studies.promises import alarm_table, promise_table
 from studies.stopping import early_stopping, finetune_doctor
 from studies.trajectories import World, shapes
 
-PROMISES, RELIABILITY = 4, 12
-"""Runs of a line, and random worlds, for each run of a cell."""
+PROMISES, ALARMS, RELIABILITY = 4, 2, 12
+"""Runs of a line, of a world, and random worlds, for each run of a cell."""
 SETTINGS = ((1000, 0.03), (500, 0.05))
 """Examples and margin at which the rule is held to its error rates."""
 NULLS = ("healthy", "healthy, excess just below the limit", "flat", "noisy", "under-trained", "only worse")
@@ -85,13 +87,6 @@ def rate(estimate: Estimate) -> str:
     if estimate.value is None:
         return "–"
     return f"{100 * estimate.value:.1f} ({100 * (estimate.low or 0):.1f}–{100 * (estimate.high or 0):.1f})"
-
-
-def of_world(tally: Tally) -> tuple[object, ...]:
-    """The cells of a row that name the world."""
-    world = tally.cell.world
-    name = "noisy" if world.shape == "flat" and world.noise > 0.3 else world.shape
-    return name, world.n, tally.cell.margin
 
 
 def null_table(found: Iterable[Tally]) -> str:
@@ -159,40 +154,13 @@ def onset_table(found: Iterable[Tally]) -> str:
     return table(head, rows)
 
 
-def regret_table(found: Iterable[Tally]) -> str:
-    """Accuracy lost by each selection rule against the best checkpoint, in points, by the truth."""
-    found = list(found)
-    rules = list(found[0].regret)
-    rows = []
-    for t in found:
-        rows.append((*of_world(t)[:2], *(f"{100 * t.regret[r].mean():.2f}" for r in rules)))
-    for n in _examples(found):
-        rows.append((f"**mean of all, n = {n:,}**", n, *(f"**{_mean(found, n, r)}**" for r in rules)))
-    shares = [float(np.mean([t.healthy[r] for t in found])) for r in rules if r in found[0].healthy]
-    rows.append(("picked within 0.05 nats of the minimum, %", "", *(f"{100 * s:.0f}" for s in shares)))
-    return table(("run", "n", *rules), rows)
-
-
-def more_table(found: Iterable[Tally]) -> str:
-    """What each selection rule loses more than the recommended one, paired on the same runs, in points."""
-    found = list(found)
-    rules = [r for r in found[0].regret if r != "overmem"]
-    rows = [(f"n = {n:,}", *(_mean(found, n, r, "overmem") for r in rules)) for n in _examples(found)]
-    return table(("mean of all", *rules), rows)
-
-
-def _examples(found: Iterable[Tally]) -> list[int]:
-    return sorted({t.cell.world.n for t in found})
-
-
-def _mean(found: Sequence[Tally], n: int, rule: str, less: str | None = None) -> str:
-    """Mean regret over the kinds of run, less that of another rule, with its 95% interval."""
-    here = [t.regret[rule] - (t.regret[less] if less else 0.0) for t in found if t.cell.world.n == n]
-    error = np.sqrt(sum(r.var(ddof=1) / len(r) for r in here)) / len(here)
-    return f"{100 * np.mean([r.mean() for r in here]):.4f} ± {100 * statistics.Z * error:.4f}"
-
-
-def page(runs: int, processes: int, python: str | None, record: Callable[[int], str] | None = None) -> str:
+def page(
+    runs: int,
+    processes: int,
+    python: str | None,
+    record: Callable[[int], str] | None = None,
+    folder: Path | None = None,
+) -> str:
     """The whole page."""
     groups = {
         "nulls": null_cells(),
@@ -210,12 +178,7 @@ def page(runs: int, processes: int, python: str | None, record: Callable[[int], 
     by_group = {name: [t for (g, _), t in zip(flat, found, strict=True) if g == name] for name in groups}
     text = TEMPLATE.format(
         runs=f"{runs:,}",
-        promise_runs=f"{PROMISES * runs:,}",
-        alarm_runs=f"{max(runs // 2, 5):,}",
-        reliability_runs=f"{RELIABILITY * runs:,}",
-        promises=promise_table(PROMISES * runs),
-        alarms=alarm_table(max(runs // 2, 5)),
-        reliability=reliability(sample(RELIABILITY * runs, "reliability")),
+        **upper_page(runs, folder, python),
         grid_runs=f"{_grid_runs(runs):,}",
         nulls=null_table(by_group["nulls"]),
         limits=limit_table(by_group["limits"]),
@@ -231,17 +194,25 @@ def page(runs: int, processes: int, python: str | None, record: Callable[[int], 
     return text
 
 
-def lines_page(runs: int, before: str) -> str:
-    """The page with its lines, worlds and leanings made anew, and the tables below them as they were."""
-    new = TEMPLATE[: TEMPLATE.index(BEFORE)].format(
-        runs=f"{runs:,}",
-        promise_runs=f"{PROMISES * runs:,}",
-        alarm_runs=f"{max(runs // 2, 5):,}",
-        alarms=alarm_table(max(runs // 2, 5)),
-        reliability_runs=f"{RELIABILITY * runs:,}",
-        promises=promise_table(PROMISES * runs),
-        reliability=reliability(sample(RELIABILITY * runs, "reliability")),
-    )
+def upper_page(runs: int, folder: Path | None, python: str | None) -> dict[str, str]:
+    """The parts of the page that are made on `studies.worlds`."""
+    return {
+        "promise_runs": f"{PROMISES * runs:,}",
+        "alarm_runs": f"{ALARMS * runs:,}",
+        "onset_runs": f"{_grid_runs(runs):,}",
+        "reliability_runs": f"{RELIABILITY * runs:,}",
+        "promises": promise_table(PROMISES * runs, folder),
+        "bounds": limits_table(),
+        "alarms": alarm_table(ALARMS * runs, folder=folder),
+        "onset_worlds": onset_worlds(_grid_runs(runs), folder),
+        "advice": advice_table(_grid_runs(runs), folder, python),
+        "reliability": reliability(sample(RELIABILITY * runs, "reliability")),
+    }
+
+
+def lines_page(runs: int, before: str, folder: Path | None = None, python: str | None = None) -> str:
+    """The page with what is made on `studies.worlds` made anew, and the tables below it as they were."""
+    new = TEMPLATE[: TEMPLATE.index(BEFORE)].format(runs=f"{runs:,}", **upper_page(runs, folder, python))
     old = before[before.index(BEFORE) :] if BEFORE in before else f"{BEFORE}\n{OLD_RULE}\n\n{_lowered(before)}"
     return new.replace(f"--runs {runs:,}", f"--runs {runs:,} --lines") + old
 
@@ -279,18 +250,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=int, default=1000, help="simulated runs a cell")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--finetune-doctor", metavar="PYTHON", help="an interpreter that has finetune-doctor 0.2.2")
+    parser.add_argument("--keep", type=Path, help="folder in which judged worlds are kept, so that a study goes on")
     parser.add_argument("--out", type=Path, default=Path("docs/results/verdict.md"))
     parser.add_argument(
         "--lines", action="store_true", help="only the lines, worlds and leanings; other tables stay as they are"
     )
     given = parser.parse_args(argv)
     if given.lines:
-        given.out.write_text(lines_page(given.runs, given.out.read_text(encoding="utf-8")), encoding="utf-8")
+        given.out.write_text(
+            lines_page(given.runs, given.out.read_text(encoding="utf-8"), given.keep, given.finetune_doctor),
+            encoding="utf-8",
+        )
         return
     from studies.foresight import record
 
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    text = page(given.runs, given.processes, given.finetune_doctor, record)
+    text = page(given.runs, given.processes, given.finetune_doctor, record, given.keep)
     given.out.write_text(text, encoding="utf-8")
 
 

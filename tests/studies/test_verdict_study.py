@@ -97,13 +97,16 @@ def test_the_page_is_written_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(verdict, "grid_cells", lambda margin=0.03: grid)
     monkeypatch.setattr(verdict, "onset_cells", lambda: [Cell(World(n=50), asks=("onset",))])
     monkeypatch.setattr(verdict, "pick_cells", lambda: [Cell(World(n=50), asks=("picks",))])
-    monkeypatch.setattr(verdict, "promise_table", lambda runs: f"lines at {runs} runs")
-    monkeypatch.setattr(verdict, "alarm_table", lambda runs: f"worlds at {runs} runs")
+    monkeypatch.setattr(verdict, "promise_table", lambda runs, folder: f"lines at {runs} runs")
+    monkeypatch.setattr(verdict, "alarm_table", lambda runs, folder: f"worlds at {runs} runs")
+    monkeypatch.setattr(verdict, "limits_table", lambda: "bounds")
+    monkeypatch.setattr(verdict, "onset_worlds", lambda runs, folder: f"onsets at {runs} runs")
+    monkeypatch.setattr(verdict, "advice_table", lambda runs, folder, python: f"picks at {runs} runs")
     monkeypatch.setattr(verdict, "sample", lambda runs, purpose: runs)
     monkeypatch.setattr(verdict, "reliability", lambda found: f"reliability of {found} worlds")
     text = verdict.page(5, 1, None, lambda runs: "the record")
     assert "lines at 20 runs" in text
-    assert "worlds at 5 runs" in text
+    assert "worlds at 10 runs" in text
     assert "reliability of 60 worlds" in text
     assert text.count("| --- |") >= 7
     assert "the record" in text
@@ -111,8 +114,11 @@ def test_the_page_is_written_whole(tmp_path, monkeypatch):
 
 
 def test_the_lines_are_remade_above_unchanged_tables(tmp_path, monkeypatch):
-    monkeypatch.setattr(verdict, "promise_table", lambda runs: f"lines at {runs} runs")
-    monkeypatch.setattr(verdict, "alarm_table", lambda runs: f"worlds at {runs} runs")
+    monkeypatch.setattr(verdict, "promise_table", lambda runs, folder: f"lines at {runs} runs")
+    monkeypatch.setattr(verdict, "alarm_table", lambda runs, folder: f"worlds at {runs} runs")
+    monkeypatch.setattr(verdict, "limits_table", lambda: "bounds")
+    monkeypatch.setattr(verdict, "onset_worlds", lambda runs, folder: f"onsets at {runs} runs")
+    monkeypatch.setattr(verdict, "advice_table", lambda runs, folder, python: f"picks at {runs} runs")
     monkeypatch.setattr(verdict, "sample", lambda runs, purpose: runs)
     monkeypatch.setattr(verdict, "reliability", lambda found: f"reliability of {found} worlds")
     page = tmp_path / "verdict.md"
