@@ -147,7 +147,7 @@ def report(run: str | Path, *, out: str | Path | None = None) -> Path:
 
 
 def compare(run_a: str | Path, run_b: str | Path, **options: Any) -> "Comparison":
-    """Pairs of checkpoints of two runs with the same accuracy and a different perplexity.
+    """How two runs differ: the checkpoints that they would ship, end with, and reach the same accuracy with.
 
     Args:
         run_a: an audited run directory.
