@@ -40,7 +40,7 @@ def grader_of(kind: str) -> Grader:
 def graders_of(examples: Iterable[Example], sandbox: Sandbox | None = None) -> str:
     """The graders of these examples with their versions, as stored with grades: "choice 1, math 1".
 
-    If programs are run, the sandbox is included: "code 1 behind bubblewrap".
+    If programs are run, the sandbox is included: "code 2 behind bubblewrap".
     """
     kinds = sorted({example.kind for example in examples} - {"none"})
     graders = {kind: grader_of(kind) for kind in kinds}

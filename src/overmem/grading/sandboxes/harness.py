@@ -104,7 +104,7 @@ def encoded(value: Any) -> list[Any]:
             members: list[Any] = list(kind.__iter__(value))
             return [kind.__name__, [encoded(one) for one in members]]
     if isinstance(value, (type({}.keys()), type({}.items()))):
-        return ["set", [encoded(one) for one in value]]
+        return encoded(set(value))
     raise TypeError
 
 
