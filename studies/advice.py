@@ -8,6 +8,7 @@ priced by is that of the checkpoint itself, and what a rule must not be taken in
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,7 @@ def measured(runs: int, folder: Path | None, python: str | None) -> dict[tuple[s
     found = {}
     for place, world in cells().items():
         key = ("advice", world, runs, python is not None)
-        kept = remembered(folder, key, lambda w=world: regrets(w, runs, python), SOURCES)
+        kept = remembered(folder, key, partial(regrets, world, runs, python), SOURCES)
         found[place] = {rule: np.array(rows) for rule, rows in kept.items()}
     return found
 

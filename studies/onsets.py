@@ -4,6 +4,7 @@
 """
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -54,9 +55,7 @@ def onset_table(runs: int, folder: Path | None = None) -> str:
     rows = []
     for name, world in cells().items():
         count = max(runs // 2, 5) if world.checkpoints >= 50 else runs
-        made, held, width, error = remembered(
-            folder, ("onset", world, count), lambda w=world, c=count: coverage(w, c), SOURCES
-        )
+        made, held, width, error = remembered(folder, ("onset", world, count), partial(coverage, world, count), SOURCES)
         share = statistics.share(held, int(made))
         interval = f"{100 * (share.value or 0):.1f} ({100 * (share.low or 0):.1f}–{100 * (share.high or 0):.1f})"
         rows.append((name, world.n, world.checkpoints, int(made), interval, f"{width:.0f}", f"{error:+.0f}"))

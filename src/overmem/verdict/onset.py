@@ -112,7 +112,7 @@ def _held(
     noisy = means + _errors(rng, covariance, values)
     smooth = (values**2 > paired_variance(covariance)) & (not known.assumed)
     noisy = np.where(smooth[:, None], noisy @ around(len(means)).T, noisy)
-    return noisy - (noisy @ plateau_weights(correct))[:, None] + margin
+    return np.asarray(noisy - (noisy @ plateau_weights(correct))[:, None] + margin)
 
 
 def _likeliest(known: Luck) -> float:
@@ -136,7 +136,7 @@ def _errors(
     root = directions * np.sqrt(np.maximum(size, 0.0))
     errors = rng.standard_normal((len(luck), count)) @ root.T + luck[:, None] * rng.standard_normal((len(luck), count))
     errors[0] = 0.0
-    return errors
+    return np.asarray(errors)
 
 
 def not_after(began: Estimate, shown: float | None) -> Estimate:
