@@ -59,10 +59,15 @@ def samples_of(
 
 
 def _draws(identity: str, question: LoggedQuestion, temperature: float | None) -> list[tuple[str, int, float, Any]]:
-    given = question.completions
-    if len(given) == 1 or (given and temperature == 0):
-        return [(identity, 0, temperature or 0.0, given[0])]
-    return [(identity, number, temperature or 1.0, completion) for number, completion in enumerate(given, 1)]
+    """Draw number and temperature of each completion. A single one counts as greedy, several as draws.
+
+    Where the log names no temperature, a single one is taken to be of 0 and several of 1, the harnesses' defaults.
+    """
+    completions = question.completions
+    if len(completions) == 1 or (completions and temperature == 0):
+        return [(identity, 0, 0.0 if temperature is None else temperature, completions[0])]
+    drawn_at = 1.0 if temperature is None else temperature
+    return [(identity, number, drawn_at, completion) for number, completion in enumerate(completions, 1)]
 
 
 def _tokens(completion: Any, tokenizer: Any) -> int:
@@ -80,13 +85,15 @@ def totals_of(logs: Sequence[EvaluationLog], examples: Mapping[str, Example], to
         tokenizer: counts the tokens of a solution where the log does not; None for none.
     """
     rows = {}
-    for question in (q for log in logs for q in log.questions if q.key in examples and q.nll is not None):
+    for question in (q for log in logs for q in log.questions if q.key in examples):
+        if question.nll is None:
+            continue
         tokens = question.target_tokens
         if tokens is None and tokenizer is not None:
             whole = _ids(tokenizer, question.prompt + question.target)
             tokens = len(whole) - len(_ids(tokenizer, question.prompt))
         if tokens:
-            rows[examples[question.key].id] = (float(question.nll or 0.0), tokens)
+            rows[examples[question.key].id] = (float(question.nll), tokens)
     if not rows:
         return None
     return SolutionTotals(

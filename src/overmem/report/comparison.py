@@ -61,7 +61,7 @@ def _is_shown(p: float | None, alpha: float) -> bool:
 
 def _better(pair: Pair, difference: float | None, *, higher: bool) -> str:
     """The checkpoint of the higher value, or of the lower one, by the second minus the first."""
-    return pair.second if ((difference or 0.0) > 0) == higher else pair.first
+    return pair.second if (difference is not None and difference > 0) == higher else pair.first
 
 
 def write_comparison(

@@ -11,7 +11,7 @@ from math import sqrt
 
 from overmem import statistics
 from overmem.records import Estimate
-from overmem.sweep.outcomes import Outcome, RunOutcomes, paired
+from overmem.sweep.outcomes import Outcome, RunOutcomes, paired, within
 
 
 @dataclass(frozen=True)
@@ -54,34 +54,34 @@ def factor_levels(runs: Sequence[RunOutcomes]) -> dict[str, list[str]]:
 
 def effects(runs: Sequence[RunOutcomes]) -> list[Effect]:
     """Every effect that at least one seed has, Holm-corrected together."""
-    found: list[Effect] = []
+    all_effects: list[Effect] = []
     for factor, (reference, *others) in factor_levels(runs).items():
         for level in others:
             for outcome in _names(runs):
                 per_seed = _differences(runs, factor, level, reference, outcome)
                 if per_seed:
-                    values, errors = [d.value for d in per_seed], [d.stderr or 0.0 for d in per_seed]
+                    values, errors = [d.value for d in per_seed], [within(d) for d in per_seed]
                     difference = statistics.across_seeds(values, errors)
                     is_share = any(run.points.get(outcome, False) for run in runs)
-                    found.append(Effect(factor, level, reference, outcome, is_share, difference, tuple(values)))
-    adjusted = statistics.holm([statistics.p_across_seeds(effect.difference) for effect in found])
-    return [replace(effect, p=p) for effect, p in zip(found, adjusted, strict=True)]
+                    all_effects.append(Effect(factor, level, reference, outcome, is_share, difference, tuple(values)))
+    adjusted = statistics.holm([statistics.p_across_seeds(effect.difference) for effect in all_effects])
+    return [replace(effect, p=p) for effect, p in zip(all_effects, adjusted, strict=True)]
 
 
 def levels(runs: Sequence[RunOutcomes]) -> list[Level]:
     """Every outcome at every level of every factor."""
-    found = []
+    all_levels = []
     for factor, names in factor_levels(runs).items():
         for level in names:
-            here = [run for run in runs if run.levels[factor] == level]
+            at_level = [run for run in runs if run.levels[factor] == level]
             for outcome in _names(runs):
-                measured = [run for run in here if outcome in run.outcomes]
+                measured = [run for run in at_level if outcome in run.outcomes]
                 if measured:
                     per_seed = [_mean([r.outcomes[outcome] for r in group]) for group in _by_seed(measured).values()]
-                    estimate = statistics.across_seeds([o.value for o in per_seed], [o.stderr or 0.0 for o in per_seed])
+                    estimate = statistics.across_seeds([o.value for o in per_seed], [within(o) for o in per_seed])
                     is_share = measured[0].points[outcome]
-                    found.append(Level(factor, level, outcome, is_share, estimate, len(measured), len(here)))
-    return found
+                    all_levels.append(Level(factor, level, outcome, is_share, estimate, len(measured), len(at_level)))
+    return all_levels
 
 
 def _differences(runs: Sequence[RunOutcomes], factor: str, level: str, reference: str, outcome: str) -> list[Outcome]:
@@ -91,8 +91,8 @@ def _differences(runs: Sequence[RunOutcomes], factor: str, level: str, reference
         by_place = {(run.levels[factor], _others(run.levels, factor)): run.outcomes[outcome] for run in group}
         pairs = [
             (mine, by_place[reference, rest])
-            for (found, rest), mine in by_place.items()
-            if found == level and (reference, rest) in by_place
+            for (its_level, rest), mine in by_place.items()
+            if its_level == level and (reference, rest) in by_place
         ]
         if pairs:
             per_seed.append(_mean([paired(mine, theirs) for mine, theirs in pairs]))

@@ -84,10 +84,10 @@ def _trained(recipe: Recipe, folder: Path) -> tuple[float, int, int]:
 
 
 def _steps(recipe: Recipe, rows: int) -> int:
-    here = min(rows, recipe.data.train) if isinstance(recipe.data.train, int) else rows
+    count = min(rows, recipe.data.train) if isinstance(recipe.data.train, int) else rows
     if "max_steps" in recipe.trainer:
         return int(recipe.trainer["max_steps"])
-    return ceil(here / (recipe.batch_size * recipe.accumulation) * recipe.epochs)
+    return ceil(count / (recipe.batch_size * recipe.accumulation) * recipe.epochs)
 
 
 def _checkpoints(recipe: Recipe, steps: int) -> int:

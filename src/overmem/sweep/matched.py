@@ -80,10 +80,10 @@ def _rows(pair: Pair) -> Iterator[dict[str, Any]]:
 def matched_costs(table: pl.DataFrame) -> list[MatchedCost]:
     """Every quantity over the matched pairs of all seeds."""
     rows = table.filter((pl.col("probe") == "matched") & pl.col("value").is_not_null())
-    found = [_over_seeds(str(name), group) for (name,), group in rows.group_by("metric", maintain_order=True)]
-    tested = [c.name not in _MATCHED_BY for c in found]
-    p = [statistics.p_across_seeds(c.difference) if t else None for c, t in zip(found, tested, strict=True)]
-    return [replace(cost, p=value) for cost, value in zip(found, statistics.holm(p), strict=True)]
+    costs = [_over_seeds(str(name), group) for (name,), group in rows.group_by("metric", maintain_order=True)]
+    is_tested = [c.name not in _MATCHED_BY for c in costs]
+    p = [statistics.p_across_seeds(c.difference) if t else None for c, t in zip(costs, is_tested, strict=True)]
+    return [replace(cost, p=value) for cost, value in zip(costs, statistics.holm(p), strict=True)]
 
 
 def _over_seeds(name: str, rows: pl.DataFrame) -> MatchedCost:

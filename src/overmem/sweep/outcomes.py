@@ -55,19 +55,19 @@ def _run_of(rows: pl.DataFrame) -> RunOutcomes:
     verdict = list(rows.filter(pl.col("probe") == "verdict").iter_rows(named=True))
     end = next(row for row in verdict if row["metric"] == "regime")
     shipped = next((row["checkpoint"] for row in verdict if _at(row).get("rule") == "overmem"), None)
-    found: dict[str, tuple[Outcome, bool]] = {}
+    outcomes: dict[str, tuple[Outcome, bool]] = {}
     for name, outcome, is_share in _of_verdict(verdict, end["checkpoint"]):
-        found[name] = (outcome, is_share)
+        outcomes[name] = (outcome, is_share)
     for place, checkpoint in (("to ship", shipped), ("at the end", end["checkpoint"])):
         for name, outcome, is_share in _at_checkpoint(rows, checkpoint):
-            found[f"{name}, {place}"] = (outcome, is_share)
+            outcomes[f"{name}, {place}"] = (outcome, is_share)
     return RunOutcomes(
         first["run"],
         {column.removeprefix(FACTOR): first[column] for column in rows.columns if column.startswith(FACTOR)},
         first["seed"],
         end["regime"],
-        {name: outcome for name, (outcome, _) in found.items()},
-        {name: is_share for name, (_, is_share) in found.items()},
+        {name: outcome for name, (outcome, _) in outcomes.items()},
+        {name: is_share for name, (_, is_share) in outcomes.items()},
     )
 
 
@@ -85,10 +85,10 @@ def _of_verdict(verdict: list[dict[str, Any]], end: str) -> Iterator[tuple[str, 
 
 
 def _at_checkpoint(rows: pl.DataFrame, checkpoint: str | None) -> Iterator[tuple[str, Outcome, bool]]:
-    here = rows.filter(
+    at_checkpoint = rows.filter(
         (pl.col("checkpoint") == checkpoint) & (pl.col("probe") != "verdict") & pl.col("numerators").is_not_null()
     )
-    for row in here.iter_rows(named=True):
+    for row in at_checkpoint.iter_rows(named=True):
         if row["split"] == "test" or row["split"].startswith(("ood-", "test+")):
             yield f"{row['split']} {row['metric']}", outcome_of_examples(row), row["metric"] == "accuracy"
 
@@ -100,6 +100,11 @@ def _from_row(row: Mapping[str, Any]) -> Outcome:
     return Outcome(row["value"], stderr if stderr is not None and np.isfinite(stderr) else None)
 
 
+def within(outcome: Outcome) -> float:
+    """The standard error over examples; 0 where it is not known: then the scatter over seeds alone is the error."""
+    return 0.0 if outcome.stderr is None else outcome.stderr
+
+
 def paired(left: Outcome, right: Outcome) -> Outcome:
     """Left - right: over the examples that both have where they are at hand, else as independent numbers."""
     where = {identity: i for i, identity in enumerate(right.examples)}
@@ -109,9 +114,12 @@ def paired(left: Outcome, right: Outcome) -> Outcome:
         return Outcome(left.value - right.value, both)
     assert left.denominators is not None
     assert right.denominators is not None
-    mine, theirs = (list(places) for places in zip(*shared, strict=True))
+    left_rows, right_rows = (list(places) for places in zip(*shared, strict=True))
     difference = statistics.ratio_difference(
-        left.numerators[mine], left.denominators[mine], right.numerators[theirs], right.denominators[theirs]
+        left.numerators[left_rows],
+        left.denominators[left_rows],
+        right.numerators[right_rows],
+        right.denominators[right_rows],
     )
     assert difference.value is not None
     return Outcome(difference.value, difference.stderr)

@@ -11,7 +11,7 @@ import polars as pl
 
 from overmem import statistics
 from overmem.records import Estimate
-from overmem.sweep.outcomes import Outcome, outcome_of_examples, paired
+from overmem.sweep.outcomes import Outcome, outcome_of_examples, paired, within
 
 OURS = "overmem"
 """The rule whose pick every other one is compared with."""
@@ -48,9 +48,9 @@ def regrets(table: pl.DataFrame) -> list[RuleRegret]:
     """Every rule that picked something in at least one run, the one that loses least first."""
     picks = _all_picks(table)
     ours = picks.get(OURS, {})
-    found = [_regret(rule, runs, ours) for rule, runs in picks.items()]
-    adjusted = statistics.holm([statistics.p_across_seeds(r.accuracy_lost) if r.rule != OURS else None for r in found])
-    corrected = [replace(regret, p=p) for regret, p in zip(found, adjusted, strict=True)]
+    rules = [_regret(rule, runs, ours) for rule, runs in picks.items()]
+    adjusted = statistics.holm([statistics.p_across_seeds(r.accuracy_lost) if r.rule != OURS else None for r in rules])
+    corrected = [replace(regret, p=p) for regret, p in zip(rules, adjusted, strict=True)]
     return sorted(corrected, key=_loss)
 
 
@@ -95,9 +95,9 @@ def _over_seeds(numbers: Sequence[tuple[int, Outcome]]) -> Estimate:
     seeds = dict.fromkeys(seed for seed, _ in numbers)
     values, errors = [], []
     for seed in seeds:
-        here = [outcome for its, outcome in numbers if its == seed]
-        values.append(float(np.mean([o.value for o in here])))
-        errors.append(sqrt(float(np.mean([(o.stderr or 0.0) ** 2 for o in here]))))
+        of_seed = [outcome for its, outcome in numbers if its == seed]
+        values.append(float(np.mean([o.value for o in of_seed])))
+        errors.append(sqrt(float(np.mean([within(o) ** 2 for o in of_seed]))))
     return statistics.across_seeds(values, errors)
 
 
@@ -108,10 +108,10 @@ def _picks(rows: pl.DataFrame) -> dict[str, str]:
 
 
 def _on_test(rows: pl.DataFrame, checkpoint: str) -> dict[str, Outcome]:
-    here = rows.filter(
+    on_test = rows.filter(
         (pl.col("checkpoint") == checkpoint) & (pl.col("split") == "test") & pl.col("numerators").is_not_null()
     )
-    return {row["metric"]: outcome_of_examples(row) for row in here.iter_rows(named=True)}
+    return {row["metric"]: outcome_of_examples(row) for row in on_test.iter_rows(named=True)}
 
 
 def _regime(rows: pl.DataFrame, checkpoint: str) -> str:

@@ -44,32 +44,32 @@ def headline(findings: SweepFindings) -> str:
 
 def sentences(findings: SweepFindings) -> list[str]:
     """What is missing, what one seed cannot say, and every effect and cost that stands after Holm's correction."""
-    told = []
+    texts = []
     missing = findings.planned - len(findings.runs)
     if missing:
-        told.append(f"{missing} of {findings.planned} runs are not finished; the figures are of the others.")
-    told += [f"{name} failed: {reason}." for name, reason in findings.failures.items()]
+        texts.append(f"{missing} of {findings.planned} runs are not finished; the figures are of the others.")
+    texts += [f"{name} failed: {reason}." for name, reason in findings.failures.items()]
     if len(findings.seeds) < 2:
-        told.append(
+        texts.append(
             "With one seed there is no interval over seeds and no test: another seed may order the conditions "
             "differently. Set seeds to 3 or more."
         )
     shown = [e for e in findings.effects if e.p is not None and e.p < 0.05]
     for e in shown:
         size = estimate_text(e.difference, "points" if e.is_share else "difference")
-        told.append(
+        texts.append(
             f"{e.factor} {e.level} against {e.reference}: {e.outcome} differs by {size}, {e.difference.n} seeds."
         )
     if findings.effects and not shown and len(findings.seeds) > 1:
-        told.append(
+        texts.append(
             f"None of {len(findings.effects)} effects stands after Holm's correction over all of them; "
             f"{len(findings.seeds)} seeds leave wide intervals."
         )
     for cost in findings.matched:
         if cost.p is not None and cost.p < 0.05:
             size = estimate_text(cost.difference, "points" if cost.is_share else "difference")
-            told.append(f"At matched accuracy the higher perplexity differs in {cost.name} by {size}.")
-    return told
+            texts.append(f"At matched accuracy the higher perplexity differs in {cost.name} by {size}.")
+    return texts
 
 
 def phases(findings: SweepFindings) -> Section:

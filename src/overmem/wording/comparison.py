@@ -145,7 +145,11 @@ def _over_seeds(kind: str, rows: Sequence[OverSeeds], names: tuple[str, str], se
     rest = [row for row in rows if row.name not in ("accuracy", "nll", "equivalence")]
     if not rest:
         return text
-    worse = [f"{r.name} {_size(r)}{_over(r, '+.3f')}" for r in rest if r.shown and (r.difference.value or 0.0) > 0]
+    worse = [
+        f"{r.name} {_size(r)}{_over(r, '+.3f')}"
+        for r in rest
+        if r.shown and r.difference.value is not None and r.difference.value > 0
+    ]
     tested = f"Of {len(rest)} other behaviour{'s' if len(rest) > 1 else ''}"
     return (
         f"{text} {tested} it is worse in: {'; '.join(worse)}."
