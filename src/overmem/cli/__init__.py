@@ -125,6 +125,13 @@ VERBS = {
             "overmem compare a-0 b-0 --seeds-a a-1 a-2 --seeds-b b-1 b-2",
         ),
     ),
+    "card": Verb(
+        ("RUN",),
+        "write the verdict as part of a Hugging Face model card",
+        "card",
+        ("overmem card runs/mine", "overmem card runs/mine --output card.md"),
+    ),
+    "env": Verb((), "print versions and devices for a bug report", "env", ("overmem env", "overmem env --json")),
 }
 
 

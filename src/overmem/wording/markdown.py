@@ -5,15 +5,15 @@ from overmem.records import REGIMES, Estimate, Verdict
 
 def markdown(verdict: Verdict) -> str:
     """Headline, sentences, and one row per checkpoint."""
-    lines = [f"### {_safe(verdict.headline)}", ""]
+    lines = [f"### {escaped(verdict.headline)}", ""]
     if verdict.evidence != "observations":
         lines += [f"*Reduced evidence: {verdict.evidence}.*", ""]
-    lines += [f"- {_safe(s)}" for s in verdict.sentences]
+    lines += [f"- {escaped(s)}" for s in verdict.sentences]
     loss = "loss" if verdict.evidence == "curves only" else "nll"
-    headings = f"| checkpoint | regime | {_safe(verdict.accuracy_name)} | {loss} | excess |"
+    headings = f"| checkpoint | regime | {escaped(verdict.accuracy_name)} | {loss} | excess |"
     lines += ["", headings, "| --- | --- | --- | --- | --- |"]
     for v in verdict.checkpoints:
-        name = _safe(v.checkpoint.name)
+        name = escaped(v.checkpoint.name)
         name = f"**{name}** (ship)" if v.checkpoint.name == verdict.shipped else name
         numbers = (_share(v.accuracy), _number(v.nll), _number(v.excess))
         lines.append(f"| {name} | {REGIMES[v.regime].mark} {v.regime} | {' | '.join(numbers)} |")
@@ -21,11 +21,12 @@ def markdown(verdict: Verdict) -> str:
     unit = "nats" if loss == "loss" else "nats per token"
     lines += ["", f"{f'n = {n:,}; i' if n else 'I'}ntervals are 95%; excess is of the trend, in {unit}."]
     if verdict.warnings:
-        lines += ["", *(f"> {_safe(w)}" for w in verdict.warnings)]
+        lines += ["", *(f"> {escaped(w)}" for w in verdict.warnings)]
     return "\n".join(lines) + "\n"
 
 
-def _safe(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text whose characters mean nothing in Markdown, on one line."""
     for mark in "\\`*_[]<>|#":
         text = text.replace(mark, "\\" + mark)
     return text.replace("\n", " ")
