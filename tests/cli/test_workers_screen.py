@@ -5,6 +5,7 @@ import io
 from rich.console import Console
 
 from overmem.audit.launch import WorkerStatus, WorkStatus
+from overmem.cli.screen import loudness
 from overmem.cli.workers_screen import drawn, line, workers_screen
 
 STATUS = WorkStatus(
@@ -35,7 +36,8 @@ def test_the_display_says_who_does_what_and_shows_markup_as_it_is():
     assert "checkpoint-75: truncated [/] file" in text
 
 
-def test_where_stderr_is_a_file_there_is_a_line_at_the_beginning_and_at_the_end(capsys):
+def test_where_stderr_is_a_file_there_is_a_line_at_the_beginning_and_at_the_end(capsys, monkeypatch):
+    monkeypatch.setattr(loudness, "quiet", False)  # another test in this process may have run a verb with -q
     with workers_screen() as show:
         show(STATUS)
         show(STATUS)

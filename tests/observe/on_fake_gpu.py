@@ -44,6 +44,8 @@ class EverythingIsKept(TorchFunctionMode):
             data = np.array(arguments[0])
             kind = options.get("dtype") or (torch.int64 if data.dtype.kind == "i" else torch.float32)
             return torch.zeros(data.shape, dtype=kind, device=DEVICE)
+        if function is torch.Tensor.__bool__ and arguments[0].device.type == DEVICE:
+            return False  # of zeros
         if function is torch.Tensor.__getitem__ and isinstance(arguments[1], torch.Tensor):
             tensor, index = arguments
             if index.dtype == torch.bool:

@@ -88,7 +88,10 @@ def test_draws_that_make_no_sense_are_refused(run, base, data_file, wrong):
 
 def test_texts_for_an_attack_are_scored_and_not_completed(run, base, tmp_path):
     words = itertools.cycle(["so we get", "that makes", "so that makes", "and we get"])
-    rows = [{"question": f"{a} plus {b}?", "solution": f"{next(words)} {a + b}\n#### {a + b}"} for a, b in PAIRS]
+    rows = [
+        {"question": f"{a} plus {b}?", "solution": f"{next(words)} {a + b}\n#### {a + b}"}
+        for a, b in itertools.product(range(9), range(9))
+    ]
     data_file = tmp_path / "rephrased.jsonl"
     data_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     config = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, attacks=("recall", "neighbour"))

@@ -66,7 +66,7 @@ def test_the_nll_is_plain_whatever_is_trained_on(tmp_path, trainer_of, watched, 
         trainer.train()
         nll[loss] = [row["eval_overmem_val_nll"] for row in logged(trainer, ours=True)]
     assert nll["nll"][0] == nll["mar"][0] == nll["focal"][0]
-    assert len({namespace[1] for namespace in nll.namespace()}) == 3
+    assert len({values[1] for values in nll.values()}) == 3
 
 
 @pytest.mark.parametrize("make", ["trainer_of", "sft_of"], indirect=True)
