@@ -1,6 +1,8 @@
 """What tests share: no network, and hand-made observations in the fewest words."""
 
 import os
+import subprocess
+import sys
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before transformers is imported
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -105,3 +107,16 @@ def value_of():
         return only
 
     return found
+
+
+@pytest.fixture(scope="session")
+def ray_starts():
+    """Skips where Ray is not installed or no cluster of its own starts on this machine, with the reason."""
+    pytest.importorskip("ray")
+    script = "import ray; ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False); ray.shutdown()"
+    try:
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=180, check=False)
+    except subprocess.TimeoutExpired:
+        pytest.skip("Ray starts no cluster on this machine within 3 minutes")
+    if done.returncode:
+        pytest.skip(f"Ray starts no cluster on this machine: {done.stderr.strip().splitlines()[-1:]}")

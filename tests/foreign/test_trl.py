@@ -72,7 +72,7 @@ def test_assistant_only_with_system_prompts(chat_base, chat_tokenizer, audited, 
     tokenizer = chat_tokenizer()
     trainer = trained(CONVERSATIONS, chat_base, tokenizer, tmp_path / "run", assistant_only_loss=True)
     run, examples, lines = audited(tmp_path / "run", CONVERSATIONS, chat_base)
-    assert any("12 examples with a system turn" in line for line in lines)
+    assert any("12 examples with their own system turn" in line for line in lines)
     check(run, examples, trainer, loaded(tmp_path / "run", chat_base, adapter=False), trailing=newline(tokenizer))
 
 

@@ -160,8 +160,7 @@ def test_an_executor_that_there_is_not_is_refused_before_anything_is_read():
 
 
 @pytest.mark.slow
-def test_actors_of_a_real_ray_cluster_do_what_an_audit_does(run, options, by_one_process):
-    pytest.importorskip("ray")
+def test_actors_of_a_real_ray_cluster_do_what_an_audit_does(run, options, by_one_process, ray_starts):
     audit(replace(options, workers=2, executor="ray"))
     same_files(run, by_one_process)
     assert not list(run.glob("**/*.lease"))

@@ -55,7 +55,9 @@ def test_a_stopped_sweep_resumes_and_ends_with_its_page(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("executor", ["local", "ray"])
-def test_two_workers_leave_the_same_table_as_one_process(tmp_path, executor):
+def test_two_workers_leave_the_same_table_as_one_process(tmp_path, executor, request):
+    if executor == "ray":
+        request.getfixturevalue("ray_starts")
     tables = []
     for name, options in (("alone", []), ("shared", ["--workers", "2", "--executor", executor])):
         path = tmp_path / f"{name}.yaml"
