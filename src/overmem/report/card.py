@@ -31,8 +31,10 @@ def card(findings: Findings) -> str:
 def _results(findings: Findings, checkpoint: str | None) -> list[dict[str, Any]]:
     """One result per split that was confirmed on: accuracy and perplexity of the checkpoint."""
     splits = [s for s in findings.splits if s == "test" or s.startswith("ood-")] or [findings.chosen_on]
+    if checkpoint is None:
+        return []
     results = []
-    for split in splits if checkpoint is not None else ():
+    for split in splits:
         metrics = [
             _metric("accuracy", findings.measured(checkpoint, split, ACCURACY)),
             _metric("nll per solution token, nats", findings.measured(checkpoint, split, NLL)),

@@ -115,7 +115,7 @@ def assess(evidence: Evidence, limits: Limits = DEFAULT, *, seed: int = 0) -> As
         found = evidence.consequences(reference, last, luck)
         costs, privacy = (tuple(c for c in found if c.is_privacy == of_privacy) for of_privacy in (False, True))
     if isinstance(val, Curves) and recommended is not None:
-        if reference and reference != recommended.checkpoint and any(c.confirmed for c in costs):
+        if reference and reference != recommended.checkpoint and any(c.confirmed for c in (*costs, *privacy)):
             recommended, others = promote(val, evidence.test, "healthy", reference, recommended, others)
         if evidence.merged_val is not None:
             recommended, others = best_merge(
@@ -254,12 +254,21 @@ def _last_over_memorized(verdicts: Sequence[CheckpointVerdict]) -> str | None:
 def _cost_reference(
     verdicts: Sequence[CheckpointVerdict], recommended: Choice | None, others: Sequence[Choice]
 ) -> str | None:
-    """What costs are measured against: the recommended checkpoint, or, if that is over-memorized, the best healthy."""
+    """What costs are measured against: the recommended checkpoint, or the best healthy one.
+
+    The healthy one where the recommended checkpoint is over-memorized itself, or lies after one that is and has a
+    costly perplexity too, so that it would be compared with its own past.
+    """
     if recommended is None:
         return None
-    over_memorized = {v.checkpoint.name for v in verdicts if v.regime == "over-memorized"}
+    steps = [v.checkpoint.step for v in verdicts if v.regime == "over-memorized"]
+    late = {
+        v.checkpoint.name
+        for v in verdicts
+        if v.regime == "over-memorized" or (steps and v.checkpoint.step > min(steps) and v.tests.costly)
+    }
     healthy = next((c.checkpoint for c in others if c.rule == "healthy"), None)
-    return healthy if healthy and recommended.checkpoint in over_memorized else recommended.checkpoint
+    return healthy if healthy and recommended.checkpoint in late else recommended.checkpoint
 
 
 def _over_base(evidence: Evidence, recommended: Choice | None, q: Quantities) -> Estimate | None:

@@ -18,7 +18,7 @@ REASONS = {
         "no other checkpoint beats it in both accuracy and perplexity, and of those whose accuracy, smoothed over the "
         "run, is level with the best it has the lowest perplexity"
     ),
-    "healthy": "it is the most accurate healthy one, and the over-memorized ones are shown to do harm",
+    "healthy": "it is the most accurate healthy one, and over-memorized ones are shown to do harm or to cost privacy",
     "merge": "it is a merge, shown on val to be more accurate than the best single one, or as accurate at a lower nll",
     "paper": "the highest accuracy within the perplexity bound",
     "one-se": "the earliest within one standard error of the highest accuracy",

@@ -128,7 +128,8 @@ def _is_after_onset(assessment: Assessment) -> bool:
     onset = None if assessment.onset is None else assessment.onset.step.value
     if verdict is None:
         return False
-    return verdict.regime == "over-memorized" or (onset is not None and verdict.checkpoint.step > onset)
+    is_later = onset is not None and verdict.checkpoint.step > onset and not verdict.regime.startswith("healthy")
+    return verdict.regime == "over-memorized" or is_later
 
 
 def _harm(assessment: Assessment) -> str:
@@ -139,6 +140,8 @@ def _harm(assessment: Assessment) -> str:
         )
     if confirmed:
         return f", and that is shown to do harm: {' and '.join(confirmed)}"
+    if private := [c.name for c in assessment.privacy if c.confirmed]:
+        return f", and that is shown to cost privacy: {' and '.join(private)}"
     return ", though no harm is shown" if assessment.costs else ", though its harm was not measured"
 
 
