@@ -17,6 +17,7 @@ import yaml
 
 from overmem import statistics, store
 from overmem.records import Estimate
+from overmem.report.numbers import UNITS
 from overmem.sweep.effects import effects
 from overmem.sweep.matched import matched_costs
 from overmem.sweep.options import read_sweep
@@ -171,7 +172,7 @@ def _test_text(claim: Claim) -> str:
 
 
 def _p(p: float | None) -> str:
-    return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return "–" if p is None else UNITS["p"].write(p)
 
 
 TEMPLATE = """# The paper's claims, and its critics'

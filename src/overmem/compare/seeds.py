@@ -65,9 +65,9 @@ def _behaviours(pairs: Sequence[Tested]) -> Mapping[str, tuple[Estimate, bool]]:
 
 def _over(values: Sequence[Estimate]) -> Estimate:
     measured = [
-        (v.value, v.stderr if v.stderr is not None else (v.high - v.low) / (2 * statistics.Z))
+        (v.value, stderr)
         for v in values
-        if v.value is not None and v.low is not None and v.high is not None
+        if v.value is not None and v.low is not None and (stderr := statistics.stderr_of(v)) is not None
     ]
     if len(measured) < len(values):
         return Estimate(None, n=len(values), note="not measured in every seed")

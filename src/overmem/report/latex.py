@@ -11,7 +11,7 @@ from overmem.statistics import negated
 _ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "−": "$-$",
-    "–": "--", "·": r"$\cdot$",
+    "–": "--", "—": "---", "·": r"$\cdot$",
 }  # fmt: skip
 
 
@@ -87,7 +87,12 @@ def _cells(estimate: Estimate, unit: str) -> list[str]:
 def _table(head: Sequence[str], columns: str, rows: Sequence[Sequence[str]], title: str) -> str:
     if not rows:
         return ""
+    before = [r"\begin{table}", r"\centering", rf"\caption{{{escaped(title)}}}"]
+    return "\n".join([*before, tabular(head, columns, rows), r"\end{table}", ""])
+
+
+def tabular(head: Sequence[str], columns: str, rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text under headings, escaped; `columns` is how each is aligned: l, r."""
     lines = [" & ".join(map(escaped, row)) + r" \\" for row in (head, *rows)]
-    before = [r"\begin{table}", r"\centering", rf"\caption{{{escaped(title)}}}", rf"\begin{{tabular}}{{{columns}}}"]
-    after = [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
-    return "\n".join([*before, r"\toprule", lines[0], r"\midrule", *lines[1:], *after])
+    body = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
+    return "\n".join([rf"\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}"])

@@ -17,6 +17,7 @@ from overmem.statistics.intervals import (
     ratio,
     ratio_stderr,
     share,
+    stderr_of,
     student,
     wilson,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "ratio_stderr",
     "share",
     "share_difference",
+    "stderr_of",
     "student",
     "tail",
     "tango",

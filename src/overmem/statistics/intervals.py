@@ -23,6 +23,13 @@ def quantile(level: float, n: int) -> float:
     return float(stdtrit(max(n - 1, 1), level))
 
 
+def stderr_of(estimate: Estimate) -> float | None:
+    """The standard error of an estimate, or that which its interval implies; None where neither is known."""
+    if estimate.stderr is not None or estimate.low is None or estimate.high is None:
+        return estimate.stderr
+    return (estimate.high - estimate.low) / (2 * Z)
+
+
 def student(value: float, stderr: float, n: int, note: str = "") -> Estimate:
     """A value with Student's 95% interval, with n - 1 degrees of freedom."""
     half = quantile(0.975, n) * stderr

@@ -7,11 +7,10 @@ same problems are compared problem by problem. p values are Holm-corrected over 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
 
 from overmem import statistics
 from overmem.records import Estimate
-from overmem.sweep.outcomes import Outcome, RunOutcomes, paired, within
+from overmem.sweep.outcomes import Outcome, RunOutcomes, across_seeds, paired, per_seed
 
 
 @dataclass(frozen=True)
@@ -58,12 +57,11 @@ def effects(runs: Sequence[RunOutcomes]) -> list[Effect]:
     for factor, (reference, *others) in factor_levels(runs).items():
         for level in others:
             for outcome in _names(runs):
-                per_seed = _differences(runs, factor, level, reference, outcome)
-                if per_seed:
-                    values, errors = [d.value for d in per_seed], [within(d) for d in per_seed]
-                    difference = statistics.across_seeds(values, errors)
+                differences = per_seed(_differences(runs, factor, level, reference, outcome))
+                if differences:
+                    difference, values = across_seeds(differences), tuple(d.value for d in differences)
                     is_share = any(run.points.get(outcome, False) for run in runs)
-                    all_effects.append(Effect(factor, level, reference, outcome, is_share, difference, tuple(values)))
+                    all_effects.append(Effect(factor, level, reference, outcome, is_share, difference, values))
     adjusted = statistics.holm([statistics.p_across_seeds(effect.difference) for effect in all_effects])
     return [replace(effect, p=p) for effect, p in zip(all_effects, adjusted, strict=True)]
 
@@ -77,40 +75,26 @@ def levels(runs: Sequence[RunOutcomes]) -> list[Level]:
             for outcome in _names(runs):
                 measured = [run for run in at_level if outcome in run.outcomes]
                 if measured:
-                    per_seed = [_mean([r.outcomes[outcome] for r in group]) for group in _by_seed(measured).values()]
-                    estimate = statistics.across_seeds([o.value for o in per_seed], [within(o) for o in per_seed])
+                    estimate = across_seeds(per_seed((run.seed, run.outcomes[outcome]) for run in measured))
                     is_share = measured[0].points[outcome]
                     all_levels.append(Level(factor, level, outcome, is_share, estimate, len(measured), len(at_level)))
     return all_levels
 
 
-def _differences(runs: Sequence[RunOutcomes], factor: str, level: str, reference: str, outcome: str) -> list[Outcome]:
-    """One difference per seed: the mean over the combinations of the other factors that have both levels."""
-    per_seed = []
-    for group in _by_seed([run for run in runs if outcome in run.outcomes]).values():
-        by_place = {(run.levels[factor], _others(run.levels, factor)): run.outcomes[outcome] for run in group}
-        pairs = [
-            (mine, by_place[reference, rest])
-            for (its_level, rest), mine in by_place.items()
-            if its_level == level and (reference, rest) in by_place
-        ]
-        if pairs:
-            per_seed.append(_mean([paired(mine, theirs) for mine, theirs in pairs]))
-    return per_seed
-
-
-def _mean(outcomes: Sequence[Outcome]) -> Outcome:
-    """The mean of several numbers of one seed. Their errors are taken as one: they share the examples."""
-    value = sum(o.value for o in outcomes) / len(outcomes)
-    errors = [o.stderr for o in outcomes if o.stderr is not None]
-    return Outcome(value, sqrt(sum(e * e for e in errors) / len(errors)) if errors else None)
-
-
-def _by_seed(runs: Sequence[RunOutcomes]) -> dict[int, list[RunOutcomes]]:
-    groups: dict[int, list[RunOutcomes]] = {}
-    for run in runs:
-        groups.setdefault(run.seed, []).append(run)
-    return groups
+def _differences(
+    runs: Sequence[RunOutcomes], factor: str, level: str, reference: str, outcome: str
+) -> list[tuple[int, Outcome]]:
+    """Seed and difference of every combination of the other factors that has both levels."""
+    by_place = {
+        (run.seed, _others(run.levels, factor), run.levels[factor]): run.outcomes[outcome]
+        for run in runs
+        if outcome in run.outcomes
+    }
+    return [
+        (seed, paired(mine, by_place[seed, others, reference]))
+        for (seed, others, its_level), mine in by_place.items()
+        if its_level == level and (seed, others, reference) in by_place
+    ]
 
 
 def _others(levels: Mapping[str, str], factor: str) -> tuple[str, ...]:

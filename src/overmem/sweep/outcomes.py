@@ -5,7 +5,7 @@ on the same problems are compared problem by problem.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any
@@ -15,6 +15,7 @@ import polars as pl
 from jaxtyping import Float
 
 from overmem import statistics
+from overmem.records import Estimate
 from overmem.sweep.table import FACTOR
 
 
@@ -76,12 +77,12 @@ def _of_verdict(verdict: list[dict[str, Any]], end: str) -> Iterator[tuple[str, 
         if row["value"] is None or not np.isfinite(row["value"]):
             continue
         if row["metric"] == "excess" and row["checkpoint"] == end:
-            yield "excess nll, at the end", _from_row(row), False
+            yield "excess nll, at the end", outcome_of_row(row), False
         elif row["metric"].startswith("onset, "):
-            yield row["metric"], _from_row(row), False
+            yield row["metric"], outcome_of_row(row), False
         elif row["metric"] == "cost":
             at = _at(row)
-            yield f"cost: {at['cost']}", _from_row(row), bool(at["points"])
+            yield f"cost: {at['cost']}", outcome_of_row(row), bool(at["points"])
 
 
 def _at_checkpoint(rows: pl.DataFrame, checkpoint: str | None) -> Iterator[tuple[str, Outcome, bool]]:
@@ -93,16 +94,33 @@ def _at_checkpoint(rows: pl.DataFrame, checkpoint: str | None) -> Iterator[tuple
             yield f"{row['split']} {row['metric']}", outcome_of_examples(row), row["metric"] == "accuracy"
 
 
-def _from_row(row: Mapping[str, Any]) -> Outcome:
-    stderr = row["stderr"]
-    if stderr is None and row["low"] is not None and row["high"] is not None:
-        stderr = (row["high"] - row["low"]) / (2 * statistics.Z)
+def outcome_of_row(row: Mapping[str, Any]) -> Outcome:
+    """An outcome from a row of the table that has only a number and its interval."""
+    stderr = statistics.stderr_of(Estimate(row["value"], row["low"], row["high"], stderr=row["stderr"]))
     return Outcome(row["value"], stderr if stderr is not None and np.isfinite(stderr) else None)
 
 
-def within(outcome: Outcome) -> float:
-    """The standard error over examples; 0 where it is not known: then the scatter over seeds alone is the error."""
-    return 0.0 if outcome.stderr is None else outcome.stderr
+def mean(outcomes: Sequence[Outcome]) -> Outcome:
+    """The mean of several numbers of one seed. Their errors are taken as one: they share the examples."""
+    value = sum(o.value for o in outcomes) / len(outcomes)
+    errors = [o.stderr for o in outcomes if o.stderr is not None]
+    return Outcome(value, sqrt(sum(e * e for e in errors) / len(errors)) if errors else None)
+
+
+def per_seed(numbers: Iterable[tuple[int, Outcome]]) -> list[Outcome]:
+    """One number per seed: the mean over what belongs to it."""
+    groups: dict[int, list[Outcome]] = {}
+    for seed, outcome in numbers:
+        groups.setdefault(seed, []).append(outcome)
+    return [mean(group) for group in groups.values()]
+
+
+def across_seeds(numbers: Sequence[Outcome]) -> Estimate:
+    """The mean over seeds, the seed a random effect.
+
+    An error over examples that is not known counts as 0: then the scatter over seeds alone is the error.
+    """
+    return statistics.across_seeds([o.value for o in numbers], [0.0 if o.stderr is None else o.stderr for o in numbers])
 
 
 def paired(left: Outcome, right: Outcome) -> Outcome:

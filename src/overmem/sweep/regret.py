@@ -1,17 +1,16 @@
 """What every selection rule was worth over all runs of a sweep: chosen on val, priced on test."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import inf, sqrt
+from math import inf
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from overmem import statistics
 from overmem.records import Estimate
-from overmem.sweep.outcomes import Outcome, outcome_of_examples, paired, within
+from overmem.sweep.outcomes import Outcome, across_seeds, outcome_of_examples, paired, per_seed
 
 OURS = "overmem"
 """The rule whose pick every other one is compared with."""
@@ -41,7 +40,8 @@ def rule_difference(table: pl.DataFrame, rule: str, other: str) -> Estimate:
     picks = _all_picks(table)
     mine, theirs = picks.get(rule, {}), picks.get(other, {})
     shared = [name for name in mine if name in theirs]
-    return _over_seeds([(mine[n][0], paired(mine[n][1]["accuracy"], theirs[n][1]["accuracy"])) for n in shared])
+    pairs = [(mine[n][0], paired(mine[n][1]["accuracy"], theirs[n][1]["accuracy"])) for n in shared]
+    return across_seeds(per_seed(pairs))
 
 
 def regrets(table: pl.DataFrame) -> list[RuleRegret]:
@@ -81,24 +81,13 @@ def _regret(rule: str, runs: Mapping[str, Any], ours: Mapping[str, Any]) -> Rule
     levels = {metric: [(seed, o[metric]) for seed, o, _ in runs.values()] for metric in ("accuracy", "nll")}
     return RuleRegret(
         rule,
-        _over_seeds(differences["accuracy"]),
-        statistics.negated(_over_seeds(differences["nll"])),
-        _over_seeds(levels["accuracy"]),
-        _over_seeds(levels["nll"]),
+        across_seeds(per_seed(differences["accuracy"])),
+        statistics.negated(across_seeds(per_seed(differences["nll"]))),
+        across_seeds(per_seed(levels["accuracy"])),
+        across_seeds(per_seed(levels["nll"])),
         sum(regime == "over-memorized" for _, _, regime in runs.values()),
         len(runs),
     )
-
-
-def _over_seeds(numbers: Sequence[tuple[int, Outcome]]) -> Estimate:
-    """The mean over all runs, each seed's runs being one cluster."""
-    seeds = dict.fromkeys(seed for seed, _ in numbers)
-    values, errors = [], []
-    for seed in seeds:
-        of_seed = [outcome for its, outcome in numbers if its == seed]
-        values.append(float(np.mean([o.value for o in of_seed])))
-        errors.append(sqrt(float(np.mean([within(o) ** 2 for o in of_seed]))))
-    return statistics.across_seeds(values, errors)
 
 
 def _picks(rows: pl.DataFrame) -> dict[str, str]:

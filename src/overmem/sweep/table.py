@@ -17,7 +17,7 @@ from overmem import store
 from overmem.records import Estimate, Verdict
 from overmem.store.files import read_frame, write_frame
 from overmem.sweep.conditions import PlannedRun
-from overmem.sweep.matched import matched_rows
+from overmem.sweep.contrasts import matched_rows
 
 FACTOR = "vary."
 """Begins the name of the column that holds a factor's level."""

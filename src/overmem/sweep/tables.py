@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from overmem.records import Estimate
-from overmem.report.numbers import estimate_text, value_text
+from overmem.report.latex import tabular
+from overmem.report.numbers import UNITS, estimate_text, value_text
 from overmem.sweep.charts import factors_of
 from overmem.sweep.findings import SweepFindings
 
@@ -30,20 +31,7 @@ class Table:
 
     def latex(self) -> str:
         """As a LaTeX table (booktabs)."""
-        lines = [" & ".join(map(_latex, row)) + r" \\" for row in (self.head, *self.rows)]
-        body = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
-        columns = "l" * len(self.head)
-        return "\n".join([rf"\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}", ""])
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "–": "--", "—": "---", "<": "$<$", ">": "$>$",
-}  # fmt: skip
-
-
-def _latex(cell: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in cell)
+        return tabular(self.head, "l" * len(self.head), self.rows) + "\n"
 
 
 def runs_table(findings: SweepFindings) -> Table:
@@ -153,4 +141,4 @@ TABLES: Mapping[str, Callable[[SweepFindings], Table]] = {
 
 
 def _p(p: float | None) -> str:
-    return "—" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return "—" if p is None else UNITS["p"].write(p)
