@@ -43,7 +43,7 @@ def swept(tmp_path_factory):
         store.write_measurements(run, tuple(measured(store.read_checkpoints(run), snapshots, probes)))
         store.write_verdict(run, diagnose(Diagnose(str(planned.root))))
         work.mark(planned, planned.audit)
-    return draw(str(path), runs, folder / "rates")
+    return draw(str(path))
 
 
 def test_the_table_has_every_measurement_of_every_run(swept):

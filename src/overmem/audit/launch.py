@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from overmem import store
-from overmem.audit.executors import Launch, WorkersEnded, executor_of
+from overmem.audit.executors import Launch, executor_of, tend_until_over
 from overmem.audit.options import Audit
 from overmem.audit.worker_options import Worker
 from overmem.errors import BadRequest
@@ -145,23 +145,12 @@ def run_workers(
         return
     fleet = executor_of(executor)(launch)
     seen = _Seen(queue, time.monotonic())
-    try:
-        while True:
-            state = queue.look()
-            is_over = not state.free and not state.held
-            try:
-                alive = 0 if is_over else fleet.tend(len(queue.finished))
-            except WorkersEnded:
-                queue.look()
-                if queue.remaining:
-                    raise
-                continue  # the last of them ended after the look
-            show(seen.status(state.held, alive))
-            if is_over:
-                return
-            time.sleep(POLL)
-    finally:
-        fleet.close()
+
+    def look() -> tuple[int, bool]:
+        seen.held = queue.look().held
+        return len(queue.finished), not queue.remaining
+
+    tend_until_over(fleet, look, lambda alive: show(seen.status(alive)), pause=POLL)
 
 
 @dataclass
@@ -170,13 +159,15 @@ class _Seen:
 
     queue: WorkQueue
     start: float
+    held: tuple[UnitKey, ...] = ()
+    """Units that workers held at the last look."""
     _since: dict[UnitKey, tuple[str, float]] = field(default_factory=dict)
 
-    def status(self, held: tuple[UnitKey, ...], alive: int) -> WorkStatus:
-        """How far the work is, when these units are held."""
+    def status(self, alive: int) -> WorkStatus:
+        """How far the work is."""
         now, run = time.monotonic(), self.queue.run
         workers = []
-        for key in held:
+        for key in self.held:
             holder = read_holder(run.lease_path(*key))
             if holder is None:
                 continue

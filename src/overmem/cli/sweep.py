@@ -2,7 +2,6 @@
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from overmem.cli import Arguments, parsed
 from overmem.cli.screen import bar, print_json, quiet_libraries, say, stdout
@@ -38,25 +37,24 @@ def run(arguments: Arguments) -> int:
     """Run the sweep. Returns 1 where a run could not be finished."""
     config = parsed(SweepCommand, arguments, "sweep")
     from overmem.audit.executors import sbatch_script
-    from overmem.sweep.conditions import planned_runs  # torch loads when the options are known to be right
+    from overmem.sweep.conditions import read_planned  # torch loads when the options are known to be right
     from overmem.sweep.estimate import estimate_sweep
-    from overmem.sweep.options import read_sweep
     from overmem.sweep.verb import draw, sweep
     from overmem.sweep.worker import SweepLaunch
 
     quiet_libraries()
-    sweep_ = read_sweep(config.sweep)
-    runs = planned_runs(sweep_, config.sweep)
     if config.dry_run and config.executor == "slurm":
+        sweep_, _ = read_planned(config.sweep)
         launch = SweepLaunch(path=config.sweep, output=sweep_.output, workers=config.workers, slurm=config.slurm)
         sys.stdout.write(sbatch_script(launch))
         return 0
     if config.dry_run:
+        sweep_, runs = read_planned(config.sweep)
         estimate = estimate_sweep(runs, sweep_.keep)
         print_json(estimate) if config.json else _show(estimate, [run.name for run in runs])
         return 0
     if config.draw:
-        done = draw(config.sweep, runs, Path(sweep_.output))
+        done = draw(config.sweep)
     else:
         with bar() as progress:
             done = sweep(

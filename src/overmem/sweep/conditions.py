@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from overmem.audit.options import Audit
 from overmem.errors import BadRequest, unknown
 from overmem.store import to_jsonable
-from overmem.sweep.options import Sweep
+from overmem.sweep.options import Sweep, read_sweep
 from overmem.training.recipe import Recipe, parsed, validated
 
 Changes: TypeAlias = dict[str, Any]
@@ -42,6 +42,16 @@ class PlannedRun:
     def condition(self) -> str:
         """The levels in one line, the same for all seeds."""
         return ", ".join(f"{factor} {level}" for factor, level in self.levels.items()) or "the recipe"
+
+
+def read_planned(path: Path | str) -> tuple[Sweep, tuple[PlannedRun, ...]]:
+    """A sweep file and its runs.
+
+    Raises:
+        BadRequest: as `read_sweep` and `planned_runs`.
+    """
+    sweep = read_sweep(path)
+    return sweep, planned_runs(sweep, str(path))
 
 
 def planned_runs(sweep: Sweep, where: str = "the sweep") -> tuple[PlannedRun, ...]:

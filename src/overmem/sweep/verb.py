@@ -10,14 +10,14 @@ import psutil
 from overmem import store
 from overmem.audit.launch import check_launch
 from overmem.audit.worker_options import Worker
+from overmem.observe.clock import Progress
 from overmem.report.page import document
-from overmem.sweep.conditions import PlannedRun, planned_runs
+from overmem.sweep.conditions import PlannedRun, read_planned
 from overmem.sweep.findings import SweepFindings, sweep_findings
-from overmem.sweep.options import read_sweep
 from overmem.sweep.sections import SECTIONS, headline
 from overmem.sweep.table import read_table, write_table
 from overmem.sweep.tables import TABLES
-from overmem.sweep.work import Progress, failure, forget_failures, is_done, work_through
+from overmem.sweep.work import failure, forget_failures, is_done, work_through
 from overmem.sweep.worker import SweepLaunch, run_workers
 
 
@@ -62,9 +62,7 @@ def sweep(
     Raises:
         BadRequest: the sweep file, a recipe or the audit is not allowed: before anything is trained.
     """
-    sweep_ = read_sweep(path)
-    runs = planned_runs(sweep_, path)
-    output = Path(sweep_.output)
+    sweep_, runs = read_planned(path)
     todo = sum(not is_done(run) for run in runs)
     say(f"{len(runs)} runs, {len(runs) - todo} of them done")
     forget_failures(runs)
@@ -72,24 +70,25 @@ def sweep(
     if workers == 1 and executor == "local":
         work_through(runs, sweep_.keep, say=say, progress=progress)
     else:
-        launch = SweepLaunch(path=path, output=str(output), workers=workers, slurm=slurm)
+        launch = SweepLaunch(path=path, output=sweep_.output, workers=workers, slurm=slurm)
         run_workers(launch, runs, executor, progress=progress)
-    return draw(path, runs, output)
+    return draw(path)
 
 
 def work_on(config: Worker, *, say: Callable[[str], None]) -> None:
     """Be one worker of a sweep, whose file is the worker's operand; with `finish` the page is drawn at the end."""
-    sweep_ = read_sweep(config.run)
-    runs = planned_runs(sweep_, config.run)
+    sweep_, runs = read_planned(config.run)
     parent = config.parent_pid
     is_alone = (lambda: False) if parent is None else lambda: not psutil.pid_exists(parent)
     work_through(runs, sweep_.keep, say=say, until=is_alone)
     if config.finish:
-        draw(config.run, runs, Path(sweep_.output))
+        draw(config.run)
 
 
-def draw(path: str, runs: tuple[PlannedRun, ...], output: Path) -> Swept:
+def draw(path: str) -> Swept:
     """The table, the page and the tables of what is finished so far."""
+    sweep_, runs = read_planned(path)
+    output = Path(sweep_.output)
     failures = {run.name: reason for run in runs if (reason := failure(run)) is not None}
     table_path = output / "sweep.parquet"
     write_table(table_path, runs)

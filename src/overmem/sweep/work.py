@@ -13,13 +13,13 @@ from overmem.audit import audit
 from overmem.diagnose import diagnose
 from overmem.diagnose.options import Diagnose
 from overmem.errors import BadCheckpoint, BadData, BadRequest
+from overmem.observe.clock import Progress
 from overmem.records import Verdict
 from overmem.store.leases import Leases
 from overmem.sweep.conditions import PlannedRun
 from overmem.training.verb import train
 
 Keep: TypeAlias = Literal["all", "recommended", "none"]
-Progress: TypeAlias = Callable[[str, float, float], None]
 
 _MARKER = "sweep.json"
 """In a run's `overmem` folder: what of the sweep is done with it."""
@@ -33,6 +33,11 @@ def is_done(planned: PlannedRun) -> bool:
 def failure(planned: PlannedRun) -> str | None:
     """Why the run could not be finished in this sweep; None where it was not tried or is done."""
     return None if is_done(planned) else _read(_failure_path(planned)).get("reason")
+
+
+def is_over(planned: PlannedRun) -> bool:
+    """Whether the run is done, or was tried in this sweep and failed."""
+    return is_done(planned) or _failure_path(planned).is_file()
 
 
 def forget_failures(runs: Sequence[PlannedRun]) -> None:
@@ -63,7 +68,7 @@ def work_through(
         wait: seconds between two looks at the others' leases.
     """
     leases = Leases()
-    while open_runs := [planned for planned in runs if not is_done(planned) and failure(planned) is None]:
+    while open_runs := [planned for planned in runs if not is_over(planned)]:
         took_one = False
         for planned in open_runs:
             if until():
@@ -72,7 +77,7 @@ def work_through(
             if lease is None:
                 continue
             with lease:
-                if is_done(planned) or failure(planned) is not None:
+                if is_over(planned):
                     continue
                 took_one = True
                 _finish(planned, keep, say, _Share(runs, planned, progress))

@@ -1,16 +1,15 @@
 """Workers of a sweep: as processes, Ray actors or one Slurm array, each doing whole runs."""
 
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from overmem.audit.executors import Launch, WorkersEnded, executor_of
+from overmem.audit.executors import Launch, executor_of, tend_until_over
+from overmem.observe.clock import Progress
 from overmem.observe.queue import POLL
-from overmem.sweep.conditions import PlannedRun, planned_runs
-from overmem.sweep.options import read_sweep
-from overmem.sweep.work import Progress, failure, is_done, work_through
+from overmem.sweep.conditions import PlannedRun, read_planned
+from overmem.sweep.work import is_over, work_through
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +37,8 @@ class SweepLaunch(Launch):
 
     def work(self) -> None:
         """Work on runs of the sweep until all are done."""
-        sweep = read_sweep(self.path)
-        work_through(planned_runs(sweep, self.path), sweep.keep)
+        sweep, runs = read_planned(self.path)
+        work_through(runs, sweep.keep)
 
 
 def run_workers(launch: SweepLaunch, runs: Sequence[PlannedRun], executor: str, *, progress: Progress) -> None:
@@ -54,22 +53,16 @@ def run_workers(launch: SweepLaunch, runs: Sequence[PlannedRun], executor: str, 
     Raises:
         WorkersEnded: all workers have ended before the work.
     """
-    if all(map(_is_over, runs)):
+    if all(map(is_over, runs)):
         return
     fleet = executor_of(executor)(launch)
-    try:
-        while (over := sum(map(_is_over, runs))) < len(runs):
-            try:
-                alive = fleet.tend(over)
-            except WorkersEnded:
-                if not all(map(_is_over, runs)):  # else the last of them ended after the look
-                    raise
-                break
-            progress(f"{alive} workers", float(over), float(len(runs)))
-            time.sleep(POLL)
-    finally:
-        fleet.close()
 
+    def count() -> int:
+        return sum(map(is_over, runs))
 
-def _is_over(planned: PlannedRun) -> bool:
-    return is_done(planned) or failure(planned) is not None
+    tend_until_over(
+        fleet,
+        lambda: ((over := count()), over == len(runs)),
+        lambda alive: progress(f"{alive} workers", float(count()), float(len(runs))),
+        pause=POLL,
+    )

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from overmem.audit.executors.launch import Fleet, Launch, WorkersEnded
+from overmem.audit.executors.launch import Fleet, Launch, WorkersEnded, tend_until_over
 from overmem.audit.executors.local_processes import local
 from overmem.audit.executors.ray_actors import ray
 from overmem.audit.executors.slurm_array import sbatch_script, slurm
 from overmem.tables import resolve
 
-__all__ = ["EXECUTORS", "Fleet", "Launch", "WorkersEnded", "executor_of", "sbatch_script"]
+__all__ = ["EXECUTORS", "Fleet", "Launch", "WorkersEnded", "executor_of", "sbatch_script", "tend_until_over"]
 
 EXECUTORS: Final[Mapping[str, Callable[[Launch], Fleet]]] = {
     "local": local,

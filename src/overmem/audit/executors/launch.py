@@ -1,6 +1,8 @@
 """What every executor is given, and what it returns: workers that are running somewhere."""
 
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,3 +62,34 @@ class Fleet(ABC):
     @abstractmethod
     def close(self) -> None:
         """End what would otherwise be left behind on this machine; called once, also after an error."""
+
+
+def tend_until_over(
+    fleet: Fleet, look: Callable[[], tuple[int, bool]], show: Callable[[int], None], *, pause: float
+) -> None:
+    """Look after workers until all is done; they are closed at the end, also after an error.
+
+    Args:
+        fleet: the workers.
+        look: how much is done, and whether that is all.
+        show: called after each look with how many workers are running or waiting to.
+        pause: seconds between two looks.
+
+    Raises:
+        WorkersEnded: all workers have ended before the work.
+    """
+    try:
+        while True:
+            done, is_over = look()
+            try:
+                alive = 0 if is_over else fleet.tend(done)
+            except WorkersEnded:
+                if not look()[1]:
+                    raise
+                continue  # the last of them ended after the look
+            show(alive)
+            if is_over:
+                return
+            time.sleep(pause)
+    finally:
+        fleet.close()
