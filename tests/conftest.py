@@ -11,8 +11,9 @@ os.environ.setdefault("COLUMNS", "160")  # messages wrap at the same place where
 
 import numpy as np
 import pytest
+import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from overmem.records import TEMPERATURES, Checkpoint, Samples, Scores, Snapshot
 
@@ -107,6 +108,17 @@ def value_of():
         return only
 
     return found
+
+
+def save_tiny_llama(folder, tokenizer, **config):
+    """A Llama of two narrow layers with seeded random weights, and its tokenizer, in a folder."""
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    ends = {"eos_token_id": tokenizer.eos_token_id, "bos_token_id": None}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes, **ends, **config)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from overmem import store
 from overmem.audit import Audit, audit
+from tests.conftest import save_tiny_llama
 
 CHATML = (
     "{%- for m in messages %}{%- if m.role == 'assistant' %}{{- '<|im_start|>assistant\n' }}{%- generation %}"
@@ -49,16 +50,8 @@ def chat_tokenizer():
 
 @pytest.fixture(scope="session")
 def chat_base(tmp_path_factory, chat_tokenizer):
-    folder, tokenizer = tmp_path_factory.mktemp("chat-base"), chat_tokenizer()
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=512, eos_token_id=tokenizer.eos_token_id, bos_token_id=None, tie_word_embeddings=False,
-    )  # fmt: skip
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    folder = tmp_path_factory.mktemp("chat-base")
+    return save_tiny_llama(folder, chat_tokenizer(), max_position_embeddings=512, tie_word_embeddings=False)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from subprocess import CompletedProcess
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Trainer, TrainingArguments
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast, Trainer, TrainingArguments
 
 from overmem import store
 from overmem.audit import Audit, audit
 from overmem.cli import main
+from tests.conftest import save_tiny_llama
 
 ROWS = [
     {"question": f"What is {a} plus {b}?", "solution": f"{a} + {b} = {a + b}\n#### {a + b}"}
@@ -37,16 +38,7 @@ def overmem():
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory, byte_tokenizer):
-    folder, tokenizer = tmp_path_factory.mktemp("base"), byte_tokenizer()
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=128, eos_token_id=tokenizer.eos_token_id, bos_token_id=None,
-    )  # fmt: skip
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return save_tiny_llama(tmp_path_factory.mktemp("base"), byte_tokenizer(), max_position_embeddings=128)
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,19 @@ def test_accuracy_that_has_levelled_off_is_no_longer_learning():
     assert counts.last.get("over-memorized", 0) >= 51
 
 
-def test_the_page_is_written_whole(tmp_path, monkeypatch):
+@pytest.fixture
+def cheap_tables(monkeypatch):
+    """The tables of the page say only how many runs they would take."""
+    monkeypatch.setattr(verdict, "promise_table", lambda runs, folder: f"lines at {runs} runs")
+    monkeypatch.setattr(verdict, "alarm_table", lambda runs, folder: f"worlds at {runs} runs")
+    monkeypatch.setattr(verdict, "limits_table", lambda: "bounds")
+    monkeypatch.setattr(verdict, "onset_worlds", lambda runs, folder: f"onsets at {runs} runs")
+    monkeypatch.setattr(verdict, "advice_table", lambda runs, folder, python: f"picks at {runs} runs")
+    monkeypatch.setattr(verdict, "sample", lambda runs, purpose: runs)
+    monkeypatch.setattr(verdict, "reliability", lambda found: f"reliability of {found} worlds")
+
+
+def test_the_page_is_written_whole(tmp_path, monkeypatch, cheap_tables):
     monkeypatch.setattr(verdict, "null_cells", lambda: [Cell(World("flat", 50))])
     monkeypatch.setattr(verdict, "limit_cells", lambda: [Cell(World("over-fitted", 50), asks=("references",))])
     monkeypatch.setattr(verdict, "power_cells", lambda: [Cell(World(n=50), asks=("references",))])
@@ -97,13 +109,6 @@ def test_the_page_is_written_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(verdict, "grid_cells", lambda margin=0.03: grid)
     monkeypatch.setattr(verdict, "onset_cells", lambda: [Cell(World(n=50), asks=("onset",))])
     monkeypatch.setattr(verdict, "pick_cells", lambda: [Cell(World(n=50), asks=("picks",))])
-    monkeypatch.setattr(verdict, "promise_table", lambda runs, folder: f"lines at {runs} runs")
-    monkeypatch.setattr(verdict, "alarm_table", lambda runs, folder: f"worlds at {runs} runs")
-    monkeypatch.setattr(verdict, "limits_table", lambda: "bounds")
-    monkeypatch.setattr(verdict, "onset_worlds", lambda runs, folder: f"onsets at {runs} runs")
-    monkeypatch.setattr(verdict, "advice_table", lambda runs, folder, python: f"picks at {runs} runs")
-    monkeypatch.setattr(verdict, "sample", lambda runs, purpose: runs)
-    monkeypatch.setattr(verdict, "reliability", lambda found: f"reliability of {found} worlds")
     text = verdict.page(5, 1, None, lambda runs: "the record")
     assert "lines at 20 runs" in text
     assert "worlds at 10 runs" in text
@@ -113,14 +118,7 @@ def test_the_page_is_written_whole(tmp_path, monkeypatch):
     assert "finetune-doctor was not run" in text
 
 
-def test_the_lines_are_remade_above_unchanged_tables(tmp_path, monkeypatch):
-    monkeypatch.setattr(verdict, "promise_table", lambda runs, folder: f"lines at {runs} runs")
-    monkeypatch.setattr(verdict, "alarm_table", lambda runs, folder: f"worlds at {runs} runs")
-    monkeypatch.setattr(verdict, "limits_table", lambda: "bounds")
-    monkeypatch.setattr(verdict, "onset_worlds", lambda runs, folder: f"onsets at {runs} runs")
-    monkeypatch.setattr(verdict, "advice_table", lambda runs, folder, python: f"picks at {runs} runs")
-    monkeypatch.setattr(verdict, "sample", lambda runs, purpose: runs)
-    monkeypatch.setattr(verdict, "reliability", lambda found: f"reliability of {found} worlds")
+def test_the_lines_are_remade_above_unchanged_tables(tmp_path, cheap_tables):
     page = tmp_path / "verdict.md"
     page.write_text("# Title\n\nMade by a rule.\n\n## False alarms\nold table\n")
     for runs in ("5", "7"):
