@@ -4,6 +4,8 @@ In a file of its own, because a spawned process finds this module by its name, a
 """
 
 import os
+import sys
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -14,10 +16,13 @@ from overmem.losses import LOSSES
 from overmem.losses.driver import attach, model_loss
 
 
-def worker(rank: int, how: str, port: int, out: str) -> None:
+def worker(rank: int, how: str, out: str) -> None:
     torch.set_num_threads(1)
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE="2")
-    dist.init_process_group("gloo", rank=rank, world_size=2)
+    if sys.platform == "linux":
+        os.environ["GLOO_SOCKET_IFNAME"] = "lo"  # else gloo looks up the name of the host, which can hang
+    # They meet in a file: a port that was free a moment ago may be another test's by now.
+    meeting = f"file://{Path(out, 'meeting')}"
+    dist.init_process_group("gloo", meeting, rank=rank, world_size=2, timeout=timedelta(minutes=5))
     batch = batch_of()
     tokens = int((batch["labels"][:, 1:] != -100).sum())
     alone, model = model_of("llama"), model_of("llama")
@@ -41,4 +46,7 @@ def worker(rank: int, how: str, port: int, out: str) -> None:
         gradient = two.grad.full_tensor() if hasattr(two.grad, "full_tensor") else two.grad
         worst = max(worst, float((one.grad - gradient).norm() / one.grad.norm()))
     Path(out, str(rank)).write_text(str(worst))
-    dist.destroy_process_group()
+    dist.barrier()
+    # Not by returning: PyTorch 2.13 can hang when the reducer is freed. It holds the interpreter's lock while it waits
+    # for a thread of gloo that needs the lock to end.
+    os._exit(0)
