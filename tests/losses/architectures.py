@@ -36,17 +36,17 @@ def model_of(kind: str, seed: int = 0, **changes) -> nn.Module:
 
 
 def spread_out(model: nn.Module, seed: int = 0) -> nn.Module:
-    """In float64, with seeded weights far from the initial state, where all logits are nearly alike."""
-    draw = torch.Generator().manual_seed(seed)
+    """The model in float64 with large random weights: at the usual initialisation all logits are nearly equal."""
+    generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.double().named_parameters():
-        noise = 0.3 * torch.randn(parameter.shape, generator=draw, dtype=torch.float64)
+        noise = 0.3 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
         parameter.data.copy_(noise + float("norm" in name or "ln_" in name))
     return model
 
 
 def batch_of(rows: int = 4, time: int = 12, seed: int = 1) -> dict[str, Tensor]:
-    draw = torch.Generator().manual_seed(seed)
-    ids = torch.randint(3, VOCAB, (rows, time), generator=draw)
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(3, VOCAB, (rows, time), generator=generator)
     labels = ids.clone()
     for row in range(rows):
         labels[row, : 2 + row] = -100

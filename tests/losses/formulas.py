@@ -1,4 +1,4 @@
-"""Every loss once more, from its paper's formula and in its plainest form, and its gradient written out by hand."""
+"""Reference implementations: every loss as its paper writes it, and its gradient in closed form."""
 
 import math
 
@@ -26,8 +26,8 @@ def topk_weight(z: Tensor, k: int = 20) -> Tensor:
 
 def kept_by_rho(z: Tensor, y: Tensor, ref: Tensor, keep: float = 0.6) -> Tensor:
     excess = -p_label(z, y).detach().log() + ref
-    order = sorted(range(len(y)), key=lambda i: -float(excess[i]))[: max(1, round(keep * len(y)))]
-    return torch.tensor([1.0 if i in order else 0.0 for i in range(len(y))], dtype=z.dtype)
+    kept = sorted(range(len(y)), key=lambda i: -float(excess[i]))[: max(1, round(keep * len(y)))]
+    return torch.tensor([1.0 if i in kept else 0.0 for i in range(len(y))], dtype=z.dtype)
 
 
 def two_way_divergence(p: Tensor, q: Tensor) -> Tensor:
@@ -35,20 +35,20 @@ def two_way_divergence(p: Tensor, q: Tensor) -> Tensor:
 
 
 def values(name: str, z: Tensor, y: Tensor, ref: Tensor) -> Tensor:
-    """The loss of each token, with the stops of gradient that the paper asks for."""
+    """The loss of each token, with the stop-gradients of the paper."""
     p, py = p_of(z), p_label(z, y)
     q = ref.exp()
-    sharp = torch.softmax(z.detach() / 0.7, -1)
-    order = (p**2).sum(-1).detach()
+    sharpened = torch.softmax(z.detach() / 0.7, -1)
+    a = (p**2).sum(-1).detach()
     return {
         "nll": lambda: -py.log(),
         "mar": lambda: (1 - py).detach() * -py.log(),
         "focal": lambda: (1 - py) ** 2 * -py.log(),
         "dft": lambda: py.detach() * -py.log(),
         "tsallis": lambda: (1 - py**0.5) / 0.5,
-        "deft": lambda: (1 - py**order) / order,
+        "deft": lambda: (1 - py**a) / a,
         "eaft": lambda: topk_weight(z) * -py.log(),
-        "gem": lambda: -(sharp * (py.log()[:, None] - p.log())).sum(-1),
+        "gem": lambda: -(sharpened * (py.log()[:, None] - p.log())).sum(-1),
         "label_smoothing": lambda: -0.9 * py.log() - 0.1 / z.shape[-1] * p.log().sum(-1),
         "confidence_penalty": lambda: -py.log() + 0.1 * (p * p.log()).sum(-1),
         "goldfish": lambda: -py.log(),
@@ -58,7 +58,7 @@ def values(name: str, z: Tensor, y: Tensor, ref: Tensor) -> Tensor:
 
 
 def gradient(name: str, z: Tensor, y: Tensor, ref: Tensor) -> Tensor:
-    """The gradient of the summed loss for the logits, in closed form; no autograd."""
+    """The gradient of the summed loss with respect to the logits, in closed form, without autograd."""
     p, py, e = p_of(z), p_label(z, y), one_hot(z, y)
     if name == "gem":
         return torch.softmax(z / 0.7, -1) - e

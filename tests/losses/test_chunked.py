@@ -1,4 +1,4 @@
-"""The chunked driver against the plain computation: loss, and gradient of hidden states, matrix and bias."""
+"""The chunked loss equals the plain computation: the loss, and the gradients of hidden states, matrix and bias."""
 
 import functools
 
@@ -19,22 +19,22 @@ HEADS = st.tuples(st.booleans(), st.sampled_from([None, 2.0, 30.0]), st.sampled_
 
 def tensors(shape, bias: bool, seed: int, dtype) -> dict[str, Tensor]:
     n, hidden, vocab = shape
-    draw = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
 
     def normal(*size):
-        return torch.randn(*size, generator=draw, dtype=torch.float64).to(dtype)
+        return torch.randn(*size, generator=generator, dtype=torch.float64).to(dtype)
 
     return {
         "hidden": normal(n, hidden).requires_grad_(),
         "weight": (normal(vocab, hidden) / hidden**0.5).requires_grad_(),
         "bias": normal(vocab).requires_grad_() if bias else None,
-        "labels": torch.randint(vocab, (n,), generator=draw),
+        "labels": torch.randint(vocab, (n,), generator=generator),
         "reference_logprob": -normal(n).abs(),
     }
 
 
-def plain(parts, loss, softcap, scale) -> Tensor:
-    """All logits at once."""
+def unchunked(parts, loss, softcap, scale) -> Tensor:
+    """The summed loss computed from all logits at once."""
     logits = parts["hidden"] @ parts["weight"].t()
     logits = logits if parts["bias"] is None else logits + parts["bias"]
     logits = logits * scale
@@ -58,29 +58,29 @@ def chunked(parts, loss, softcap, scale, chunk):
 
 
 def with_gradients(total: Tensor, parts) -> list[Tensor]:
-    wanted = [t for t in (parts["hidden"], parts["weight"], parts["bias"]) if t is not None]
-    return [total.detach(), *torch.autograd.grad(total / 7, wanted)]
+    inputs = [t for t in (parts["hidden"], parts["weight"], parts["bias"]) if t is not None]
+    return [total.detach(), *torch.autograd.grad(total / 7, inputs)]
 
 
-def distance(ours: Tensor, theirs: Tensor) -> float:
-    """Relative to the size of the whole tensor."""
+def relative_distance(ours: Tensor, theirs: Tensor) -> float:
+    """Norm of the difference over the norm of the expected tensor."""
     return float((ours - theirs).norm() / theirs.norm().clamp(min=1e-30))
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(list(LOSSES)), SHAPES, HEADS, st.integers(1, 50), st.integers(0, 10**6))
-def test_any_loss_on_any_shape_equals_the_plain_computation_in_float64(name, shape, head, chunk, seed):
+def test_every_loss_on_any_shape_equals_the_unchunked_one_in_float64(name, shape, head, chunk, seed):
     bias, softcap, scale = head
     parts = tensors(shape, bias, seed, torch.float64)
     ours = with_gradients(chunked(parts, LOSSES[name], softcap, scale, chunk).loss_sum, parts)
-    theirs = with_gradients(plain(parts, LOSSES[name], softcap, scale), parts)
-    for ours_one, theirs_one in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(ours_one, theirs_one, rtol=1e-9, atol=1e-12)
+    theirs = with_gradients(unchunked(parts, LOSSES[name], softcap, scale), parts)
+    for our, their in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(our, their, rtol=1e-9, atol=1e-12)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(["nll", "mar"]), SHAPES, HEADS, st.integers(1, 50), st.integers(0, 10**6))
-def test_in_float32_it_is_within_a_millionth_of_the_truth(name, shape, head, chunk, seed):
+def test_float32_is_within_a_millionth_of_the_float64_result(name, shape, head, chunk, seed):
     bias, softcap, scale = head
     parts = tensors(shape, bias, seed, torch.float32)
     exact = {k: v if v is None or not v.is_floating_point() else v.detach().double() for k, v in parts.items()}
@@ -88,27 +88,27 @@ def test_in_float32_it_is_within_a_millionth_of_the_truth(name, shape, head, chu
         k: v.requires_grad_() if k in ("hidden", "weight", "bias") and v is not None else v for k, v in exact.items()
     }
     ours = with_gradients(chunked(parts, LOSSES[name], softcap, scale, chunk).loss_sum, parts)
-    theirs = with_gradients(plain(exact, LOSSES[name], softcap, scale), exact)
+    theirs = with_gradients(unchunked(exact, LOSSES[name], softcap, scale), exact)
     size = theirs[0].abs() + parts["hidden"].shape[0]
     assert abs(ours[0] - theirs[0]) <= 1e-6 * size
-    for ours_one, theirs_one in zip(ours[1:], theirs[1:], strict=True):
-        floor = 1e-6 * max(1.0, scale) * (parts["hidden"].shape[0] ** 0.5) / 7  # `scale` multiplies the rounding
-        assert (ours_one - theirs_one).norm() <= 1e-6 * theirs_one.norm() + floor
+    for our, their in zip(ours[1:], theirs[1:], strict=True):
+        floor = 1e-6 * max(1.0, scale) * (parts["hidden"].shape[0] ** 0.5) / 7  # `scale` multiplies the rounding error
+        assert (our - their).norm() <= 1e-6 * their.norm() + floor
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_size_of_the_chunks_does_not_matter(name):
     parts = tensors((33, 8, 50), True, 0, torch.float64)
-    one, many, uneven = (
+    single, many, uneven = (
         with_gradients(chunked(parts, LOSSES[name], 5.0, 0.5, chunk).loss_sum, parts) for chunk in (33, 1, 7)
     )
-    for a, b, c in zip(one, many, uneven, strict=True):
+    for a, b, c in zip(single, many, uneven, strict=True):
         torch.testing.assert_close(a, b)
         torch.testing.assert_close(a, c)
 
 
 @pytest.mark.parametrize("name", ["nll", "mar", "dft", "gem"])
-def test_the_dynamics_are_those_of_plain_likelihood_whatever_the_loss(name):
+def test_the_training_dynamics_do_not_depend_on_the_loss(name):
     parts = tensors((30, 8, 20), False, 1, torch.float64)
     result = chunked(parts, LOSSES[name], None, 1.0, 7)
     logits = parts["hidden"] @ parts["weight"].t()
@@ -122,7 +122,7 @@ def test_the_dynamics_are_those_of_plain_likelihood_whatever_the_loss(name):
     assert not result.nll.requires_grad
 
 
-def test_a_frozen_matrix_has_no_gradient_and_frozen_hidden_states_neither():
+def test_frozen_inputs_get_no_gradient():
     parts = tensors((20, 8, 30), False, 2, torch.float32)
     parts["weight"].requires_grad_(False)
     chunked(parts, LOSSES["mar"], None, 1.0, 6).loss_sum.backward()
@@ -135,15 +135,15 @@ def test_a_frozen_matrix_has_no_gradient_and_frozen_hidden_states_neither():
     assert other["weight"].grad is not None
 
 
-def test_without_gradient_only_the_loss_is_made():
+def test_under_no_grad_only_the_loss_is_computed():
     parts = tensors((20, 8, 30), False, 3, torch.float32)
     with torch.no_grad():
         result = chunked(parts, LOSSES["mar"], None, 1.0, 6)
     assert not result.loss_sum.requires_grad
-    torch.testing.assert_close(result.loss_sum, plain(parts, LOSSES["mar"], None, 1.0).detach())
+    torch.testing.assert_close(result.loss_sum, unchunked(parts, LOSSES["mar"], None, 1.0).detach())
 
 
-def test_a_second_backward_pass_is_refused_and_not_wrong():
+def test_a_second_backward_pass_is_refused():
     parts = tensors((5, 4, 6), False, 4, torch.float32)
     total = chunked(parts, LOSSES["nll"], None, 1.0, 2).loss_sum
     total.backward(retain_graph=True)
@@ -153,22 +153,22 @@ def test_a_second_backward_pass_is_refused_and_not_wrong():
 
 @pytest.mark.parametrize("name", ["nll", "mar", "gem"])
 @pytest.mark.parametrize("how", ["bf16", "autocast"])
-def test_bf16_adds_up_in_float32(name, how):
-    """The sum over 64 chunks must not lose more than the rounding of the inputs of each product does."""
+def test_bf16_gradients_are_summed_in_float32(name, how):
+    """Summing over 64 chunks must not lose more precision than rounding the inputs of each product does."""
     exact = tensors((512, 32, 64), False, 5, torch.float64)
     rounded = {k: v.detach().to(torch.bfloat16) if k in ("hidden", "weight") else v for k, v in exact.items()}
     exact = {k: rounded[k].double().requires_grad_() if k in ("hidden", "weight") else v for k, v in exact.items()}
-    kept = torch.bfloat16 if how == "bf16" else torch.float32
-    parts = {k: rounded[k].to(kept).requires_grad_() if k in ("hidden", "weight") else v for k, v in rounded.items()}
+    dtype = torch.bfloat16 if how == "bf16" else torch.float32
+    parts = {k: rounded[k].to(dtype).requires_grad_() if k in ("hidden", "weight") else v for k, v in rounded.items()}
     with torch.autocast("cpu", torch.bfloat16, enabled=how == "autocast"):
         total = chunked(parts, LOSSES[name], None, 1.0, 8).loss_sum
     assert total.dtype == torch.float32
     ours = with_gradients(total, parts)
-    theirs = with_gradients(plain(exact, LOSSES[name], None, 1.0), exact)
-    assert ours[1].dtype == ours[2].dtype == kept
-    assert distance(ours[0], theirs[0]) < 1e-3
-    assert distance(ours[1].double(), theirs[1]) < 1e-2
-    assert distance(ours[2].double(), theirs[2]) < 5e-3
+    theirs = with_gradients(unchunked(exact, LOSSES[name], None, 1.0), exact)
+    assert ours[1].dtype == ours[2].dtype == dtype
+    assert relative_distance(ours[0], theirs[0]) < 1e-3
+    assert relative_distance(ours[1].double(), theirs[1]) < 1e-2
+    assert relative_distance(ours[2].double(), theirs[2]) < 5e-3
 
 
 @given(st.integers(0, 10**6), st.integers(1, 300_000), st.booleans())
@@ -178,14 +178,14 @@ def test_chunks_stay_in_the_budget_and_cover_every_row(n, vocab, on_cpu):
     assert rows == 1 or rows * vocab <= (2**24 if on_cpu else 2**27)
 
 
-def test_a_loss_of_ones_own_on_logits_alone_goes_through_the_driver():
+def test_a_user_defined_loss_on_logits_can_be_chunked():
     def squared(logits, labels, *, power=2.0):
         return (1 - torch.softmax(logits, -1)[torch.arange(len(labels)), labels]) ** power
 
     parts = tensors((30, 8, 20), True, 6, torch.float64)
-    mine = functools.partial(squared, power=3.0)
-    ours = with_gradients(chunked(parts, mine, 4.0, 2.0, 7).loss_sum, parts)
-    for a, b in zip(ours, with_gradients(plain(parts, mine, 4.0, 2.0), parts), strict=True):
+    user_loss = functools.partial(squared, power=3.0)
+    ours = with_gradients(chunked(parts, user_loss, 4.0, 2.0, 7).loss_sum, parts)
+    for a, b in zip(ours, with_gradients(unchunked(parts, user_loss, 4.0, 2.0), parts), strict=True):
         torch.testing.assert_close(a, b)
 
 
@@ -194,12 +194,12 @@ def test_rho_ranks_over_all_tokens_and_not_within_a_chunk():
     parts["hidden"].data[:20] *= 5  # the first chunks hold most of the excess
     keep = functools.partial(LOSSES["rho"], keep=0.3)
     ours = with_gradients(chunked(parts, keep, None, 1.0, 10).loss_sum, parts)
-    for a, b in zip(ours, with_gradients(plain(parts, keep, None, 1.0), parts), strict=True):
+    for a, b in zip(ours, with_gradients(unchunked(parts, keep, None, 1.0), parts), strict=True):
         torch.testing.assert_close(a, b)
 
 
-class Largest(TorchDispatchMode):
-    """Remembers the largest tensor that any operation made."""
+class LargestTensor(TorchDispatchMode):
+    """Records the size of the largest tensor that any operation returned."""
 
     numel = 0
 
@@ -212,11 +212,11 @@ class Largest(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_no_tensor_ever_grows_with_tokens_times_vocabulary(name):
+def test_no_tensor_is_as_large_as_tokens_times_vocabulary(name):
     parts = tensors((400, 4, 300), True, 8, torch.float32)
-    with Largest() as largest:
+    with LargestTensor() as largest:
         chunked(parts, LOSSES[name], None, 1.0, 10).loss_sum.backward()
     assert largest.numel <= max(10 * 300, 400 * 4)
-    with Largest() as largest:
-        plain(parts, LOSSES[name], None, 1.0).backward()
+    with LargestTensor() as largest:
+        unchunked(parts, LOSSES[name], None, 1.0).backward()
     assert largest.numel >= 400 * 300

@@ -1,4 +1,4 @@
-"""The labels that goldfish takes out."""
+"""Which labels the goldfish loss removes."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ def ids(rows: int = 8, time: int = 500, seed: int = 0) -> Tensor:
     return torch.randint(0, 5000, (rows, time), generator=torch.Generator().manual_seed(seed))
 
 
-def test_about_one_label_in_k_goes_and_always_the_same():
+def test_about_one_label_in_k_is_removed_and_always_the_same_ones():
     x = ids()
     for k in (2, 4, 10):
         out = goldfish_labels(x, x, k=k)
@@ -20,7 +20,7 @@ def test_about_one_label_in_k_goes_and_always_the_same():
         assert torch.equal(out, goldfish_labels(x, out, k=k))
 
 
-def test_the_choice_depends_on_the_context_before_the_token_and_on_nothing_else():
+def test_the_choice_depends_only_on_the_preceding_tokens():
     x = ids(2, 80)
     x[1, 30:60] = x[0, 10:40]
     dropped = goldfish_labels(x, x, context=5) == -100
@@ -32,7 +32,7 @@ def test_the_choice_depends_on_the_context_before_the_token_and_on_nothing_else(
     assert not changed[:, 56:].any()
 
 
-def test_the_order_of_the_context_counts_and_token_zero_is_no_exception():
+def test_the_order_of_the_context_matters_and_token_zero_is_hashed_like_any_other():
     a, b = torch.tensor([[3, 7, 9, 1]]), torch.tensor([[7, 3, 9, 1]])
     assert context_hash(a, 3)[0, 3] != context_hash(b, 3)[0, 3]
     zero = torch.zeros(1, 40, dtype=torch.long)

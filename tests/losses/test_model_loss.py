@@ -1,4 +1,4 @@
-"""The driver on real architectures, tiny: equal to the plain computation, through PEFT, padding and accumulation."""
+"""`model_loss` on tiny models of real architectures equals the computation from full logits."""
 
 import copy
 import functools
@@ -18,8 +18,8 @@ from overmem.losses.goldfish import goldfish_labels
 EACH = pytest.mark.parametrize("kind", ARCHITECTURES)
 
 
-def plain(model: nn.Module, batch: dict[str, Tensor], loss) -> Tensor:
-    """The mean over trained tokens from the model's own full logits, shifted."""
+def full_logits_loss(model: nn.Module, batch: dict[str, Tensor], loss) -> Tensor:
+    """The mean loss over trained tokens, from the model's full logits, shifted by one."""
     logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
     logits, labels = logits[:, :-1].flatten(0, 1), batch["labels"][:, 1:].flatten()
     kept = labels != -100
@@ -32,19 +32,19 @@ def gradients(loss: Tensor, model: nn.Module) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
-def assert_same(one: dict[str, Tensor], other: dict[str, Tensor], rtol: float = 1e-7) -> None:
-    assert one.keys() == other.keys()
-    for name in one:
+def assert_same(actual: dict[str, Tensor], expected: dict[str, Tensor], rtol: float = 1e-7) -> None:
+    assert actual.keys() == expected.keys()
+    for name in actual:
         torch.testing.assert_close(
-            one[name], other[name], rtol=rtol, atol=1e-10, msg=lambda m, name=name: f"{name}: {m}"
+            actual[name], expected[name], rtol=rtol, atol=1e-10, msg=lambda m, name=name: f"{name}: {m}"
         )
 
 
 @EACH
 @pytest.mark.parametrize("name", ["nll", "mar", "gem"])
-def test_it_equals_the_full_logits_on_every_architecture(kind, name):
+def test_model_loss_equals_the_loss_of_full_logits_on_every_architecture(kind, name):
     model, batch = model_of(kind), batch_of()
-    expected = plain(model, batch, LOSSES[name])
+    expected = full_logits_loss(model, batch, LOSSES[name])
     expected_gradients = gradients(expected, model)
     loss, result = model_loss(model, batch, LOSSES[name], chunk=5)
     torch.testing.assert_close(loss, expected)
@@ -53,7 +53,7 @@ def test_it_equals_the_full_logits_on_every_architecture(kind, name):
 
 
 @EACH
-def test_nll_is_the_loss_that_the_model_itself_reports(kind):
+def test_nll_equals_the_loss_that_the_model_itself_reports(kind):
     model, batch = model_of(kind), batch_of()
     torch.testing.assert_close(model_loss(model, batch, LOSSES["nll"])[0].float(), model(**batch).loss)
 
@@ -68,22 +68,26 @@ def test_a_mixture_of_experts_keeps_its_balancing_loss():
     assert_same(gradients(loss, model), expected, rtol=1e-2)
 
 
-LORA = [  # PEFT does not adapt a tied output layer
+LORA_CASES = [  # PEFT does not adapt a tied output layer
     ("llama, tied", "attention"),
-    *((kind, where) for kind in ("llama", "gemma2, soft cap") for where in ("attention", "layer", "whole layer")),
+    *(
+        (kind, placement)
+        for kind in ("llama", "gemma2, soft cap")
+        for placement in ("attention", "layer", "whole layer")
+    ),
 ]
 
 
-@pytest.mark.parametrize(("kind", "where"), LORA)
-def test_it_equals_the_full_logits_with_lora_on_attention_or_on_the_output_layer(kind, where):
-    targets = ["q_proj", "lm_head"] if where == "layer" else ["q_proj"]
-    saved = ["lm_head"] if where == "whole layer" else None
+@pytest.mark.parametrize(("kind", "placement"), LORA_CASES)
+def test_model_loss_equals_the_loss_of_full_logits_with_lora_on_attention_or_on_the_output_layer(kind, placement):
+    targets = ["q_proj", "lm_head"] if placement == "layer" else ["q_proj"]
+    saved = ["lm_head"] if placement == "whole layer" else None
     config = LoraConfig(
         target_modules=targets, modules_to_save=saved, init_lora_weights=False, task_type="CAUSAL_LM", r=2
     )
     changes = {} if kind == "llama, tied" else {"tie_word_embeddings": False}
     model, batch = get_peft_model(model_of(kind, **changes), config), batch_of()
-    expected = plain(model, batch, LOSSES["mar"])
+    expected = full_logits_loss(model, batch, LOSSES["mar"])
     expected_gradients = gradients(expected, model)
     loss, _ = model_loss(model, batch, LOSSES["mar"], chunk=7)
     torch.testing.assert_close(loss, expected)
@@ -91,7 +95,7 @@ def test_it_equals_the_full_logits_with_lora_on_attention_or_on_the_output_layer
     assert all("lora" in name or "modules_to_save" in name for name in expected_gradients)
 
 
-def test_it_equals_the_models_own_loss_with_prompt_tuning():
+def test_model_loss_equals_the_models_own_loss_with_prompt_tuning():
     config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3)
     model, batch = get_peft_model(model_of("llama"), config), batch_of()
     theirs = model(**batch).loss
@@ -117,7 +121,7 @@ def accumulated(model: nn.Module, batches: list[dict[str, Tensor]], loss, tokens
 
 
 @pytest.mark.parametrize("name", ["nll", "mar", "dft", "eaft", "gem", "goldfish"])
-def test_four_batches_of_one_are_one_batch_of_four(name):
+def test_accumulating_four_batches_of_one_equals_one_batch_of_four(name):
     model, batch = model_of("llama"), batch_of()
     loss = functools.partial(LOSSES[name], context=3) if name == "goldfish" else LOSSES[name]
     tokens = int((batch["labels"][:, 1:] != -100).sum())
@@ -125,37 +129,39 @@ def test_four_batches_of_one_are_one_batch_of_four(name):
     assert_same(accumulated(model, rows, loss, tokens), accumulated(model, [batch], loss, tokens))
 
 
-def test_a_mean_of_each_batch_instead_of_a_sum_over_all_is_caught_by_that_comparison():
+def test_the_accumulation_test_detects_a_mean_over_each_batch():
     model, batch = model_of("llama"), batch_of()
     rows = [{key: value[row : row + 1] for key, value in batch.items()} for row in range(4)]
     with pytest.raises(AssertionError):
         assert_same(accumulated(model, rows, LOSSES["nll"], None), accumulated(model, [batch], LOSSES["nll"], None))
 
 
-def test_a_wrong_shift_is_caught_by_the_comparison_with_full_logits():
+def test_the_comparison_with_full_logits_detects_a_wrong_shift():
     model, batch = model_of("llama"), batch_of()
     unshifted = {**batch, "labels": torch.roll(batch["labels"], -1, dims=1)}
     with pytest.raises(AssertionError):
-        torch.testing.assert_close(model_loss(model, unshifted, LOSSES["nll"])[0], plain(model, batch, LOSSES["nll"]))
+        torch.testing.assert_close(
+            model_loss(model, unshifted, LOSSES["nll"])[0], full_logits_loss(model, batch, LOSSES["nll"])
+        )
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_ignored_positions_cost_and_teach_nothing(name):
+def test_ignored_positions_add_nothing_to_loss_or_gradient(name):
     model, batch = model_of("llama"), batch_of()
     batch["reference_logprob"] = torch.full(batch["labels"].shape, -1.0, dtype=torch.float64)
     changed = {**batch, "reference_logprob": batch["reference_logprob"].clone()}
     changed["reference_logprob"][batch["labels"] == -100] = -9.0
-    one, seen = model_loss(model, batch, LOSSES[name])
-    first = gradients(one, model)
-    two, _ = model_loss(model, changed, LOSSES[name])
-    assert_same(gradients(two, model), first)
-    torch.testing.assert_close(one, two)
-    none = {**batch, "labels": torch.full_like(batch["labels"], -100)}
-    nothing, empty = model_loss(model, none, LOSSES[name])
-    assert nothing.item() == 0.0
+    loss, result = model_loss(model, batch, LOSSES[name])
+    expected = gradients(loss, model)
+    changed_loss, _ = model_loss(model, changed, LOSSES[name])
+    assert_same(gradients(changed_loss, model), expected)
+    torch.testing.assert_close(changed_loss, loss)
+    all_ignored = {**batch, "labels": torch.full_like(batch["labels"], -100)}
+    no_loss, empty = model_loss(model, all_ignored, LOSSES[name])
+    assert no_loss.item() == 0.0
     assert empty.tokens == 0
-    assert seen.tokens > 0
-    assert not any(gradient.any() for gradient in gradients(nothing, model).values())
+    assert result.tokens > 0
+    assert not any(gradient.any() for gradient in gradients(no_loss, model).values())
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -168,8 +174,8 @@ def test_padding_makes_no_difference(side, name):
     if side == "left":
         padded["position_ids"] = (padded["attention_mask"].cumsum(-1) - 1).clamp(min=0)
     loss = functools.partial(LOSSES[name], context=3) if name == "goldfish" else LOSSES[name]
-    one, other = (model_loss(model, b, loss)[0] for b in (batch, padded))
-    torch.testing.assert_close(one, other)
+    expected, actual = (model_loss(model, b, loss)[0] for b in (batch, padded))
+    torch.testing.assert_close(actual, expected)
 
 
 @pytest.mark.parametrize("name", ["nll", "mar"])
@@ -180,11 +186,11 @@ def test_packing_two_rows_into_one_makes_no_difference(name):
         "labels": batch["labels"].reshape(1, -1),  # the first label of each row is ignored already
         "position_ids": torch.arange(12).repeat(2)[None],
     }
-    apart, together = (model_loss(model, b, LOSSES[name])[0] for b in (batch, packed))
-    torch.testing.assert_close(together, apart)
+    separate, together = (model_loss(model, b, LOSSES[name])[0] for b in (batch, packed))
+    torch.testing.assert_close(together, separate)
 
 
-def test_a_reference_is_read_at_the_position_of_its_token():
+def test_the_reference_is_aligned_with_the_tokens():
     model, batch = model_of("llama"), batch_of()
     logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.detach()
     observed = torch.zeros(batch["labels"].shape, dtype=torch.float64)
@@ -192,42 +198,42 @@ def test_a_reference_is_read_at_the_position_of_its_token():
     observed[:, 1:] = torch.log_softmax(logits[:, :-1], -1).gather(-1, following).squeeze(-1)
     with_reference = {**batch, "reference_logprob": observed}
     ours, dft = (model_loss(model, with_reference, LOSSES[name])[0] for name in ("asft", "dft"))
-    torch.testing.assert_close(ours, dft)  # at the base model nothing has been left yet
+    torch.testing.assert_close(ours, dft)  # at the base model the penalty is 0
     with pytest.raises(BadRequest, match="reference_logprob"):
         model_loss(model, batch, LOSSES["asft"])
 
 
-def test_goldfish_takes_the_same_labels_out_through_the_driver_and_beforehand():
+def test_goldfish_removes_the_same_labels_inside_model_loss_and_beforehand():
     model, batch = model_of("llama"), batch_of(time=30)
     knobs = {"k": 3, "context": 4}
-    fewer = {**batch, "labels": goldfish_labels(batch["input_ids"], batch["labels"], **knobs)}
-    _, through = model_loss(model, batch, functools.partial(LOSSES["goldfish"], **knobs))
-    _, before = model_loss(model, fewer, LOSSES["nll"])
-    _, everything = model_loss(model, batch, LOSSES["nll"])
-    torch.testing.assert_close(through.nll, before.nll)
-    assert through.tokens < everything.tokens
+    relabelled = {**batch, "labels": goldfish_labels(batch["input_ids"], batch["labels"], **knobs)}
+    _, inside = model_loss(model, batch, functools.partial(LOSSES["goldfish"], **knobs))
+    _, beforehand = model_loss(model, relabelled, LOSSES["nll"])
+    _, all_labels = model_loss(model, batch, LOSSES["nll"])
+    torch.testing.assert_close(inside.nll, beforehand.nll)
+    assert inside.tokens < all_labels.tokens
 
 
-def test_the_model_answers_every_other_call_as_before_and_a_copy_is_its_own():
+def test_other_forward_calls_are_unchanged_and_a_deep_copy_uses_its_own_weights():
     model, batch = model_of("llama"), batch_of()
-    before = model(**batch)
+    beforehand = model(**batch)
     attach(model)
     attach(model)
-    assert torch.equal(model(**batch).logits, before.logits)
+    assert torch.equal(model(**batch).logits, beforehand.logits)
     other = copy.deepcopy(model)
     with torch.no_grad():
         other.model.embed_tokens.weight.mul_(2.0)
-    assert not torch.equal(other(**batch).logits, before.logits)
+    assert not torch.equal(other(**batch).logits, beforehand.logits)
     ours = model_loss(other, batch, LOSSES["nll"])[0]
-    torch.testing.assert_close(ours, plain(other, batch, LOSSES["nll"]))
+    torch.testing.assert_close(ours, full_logits_loss(other, batch, LOSSES["nll"]))
     assert model.generate(batch["input_ids"][:1], max_new_tokens=3, do_sample=False).shape[1] <= 15
 
 
-def test_under_autocast_the_matrix_product_is_rounded_and_the_sum_is_not():
+def test_under_autocast_the_loss_is_summed_in_float32():
     model, batch = model_of("llama").float(), batch_of()
     with torch.autocast("cpu", torch.bfloat16):
         loss, _ = model_loss(model, batch, LOSSES["mar"])
     assert loss.dtype == torch.float32
     loss.backward()
     assert model.lm_head.weight.grad.dtype == torch.float32
-    torch.testing.assert_close(loss, plain(model, batch, LOSSES["mar"]), rtol=3e-2, atol=0)
+    torch.testing.assert_close(loss, full_logits_loss(model, batch, LOSSES["mar"]), rtol=3e-2, atol=0)

@@ -1,6 +1,6 @@
-"""One of two processes: the gradients of a model that is shared, compared with those of a model alone.
+"""One of two processes: compares the gradients of a distributed model with those of the same model in one process.
 
-In a file of its own, because a spawned process finds this module by its name, and test modules have none on the path.
+A spawned process imports its target by module name, and test modules cannot be imported by name: hence this file.
 """
 
 import os
@@ -16,37 +16,39 @@ from overmem.losses import LOSSES
 from overmem.losses.driver import attach, model_loss
 
 
-def worker(rank: int, how: str, out: str) -> None:
+def compare_gradients(rank: int, wrapper: str, out: str) -> None:
     torch.set_num_threads(1)
     if sys.platform == "linux":
         os.environ["GLOO_SOCKET_IFNAME"] = "lo"  # else gloo looks up the name of the host, which can hang
-    # They meet in a file: a port that was free a moment ago may be another test's by now.
-    meeting = f"file://{Path(out, 'meeting')}"
-    dist.init_process_group("gloo", meeting, rank=rank, world_size=2, timeout=timedelta(minutes=5))
+    # A file, not a port: a port that was free a moment ago may be taken by another test by now.
+    rendezvous = f"file://{Path(out, 'rendezvous')}"
+    dist.init_process_group("gloo", rendezvous, rank=rank, world_size=2, timeout=timedelta(minutes=5))
     batch = batch_of()
     tokens = int((batch["labels"][:, 1:] != -100).sum())
-    alone, model = model_of("llama"), model_of("llama")
-    model_loss(alone, batch, LOSSES["mar"], denominator=tokens)[0].backward()
+    single, model = model_of("llama"), model_of("llama")
+    model_loss(single, batch, LOSSES["mar"], denominator=tokens)[0].backward()
     attach(model)
-    if how == "fsdp2":
+    if wrapper == "fsdp2":
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
         mesh = init_device_mesh("cpu", (2,))
         for layer in model.model.layers:
             fully_shard(layer, mesh=mesh)
-        shared = fully_shard(model, mesh=mesh)
+        distributed = fully_shard(model, mesh=mesh)
     else:
-        shared = torch.nn.parallel.DistributedDataParallel(model, find_unused_parameters=how == "ddp, unused found")
-    share = {key: value[2 * rank : 2 * rank + 2] for key, value in batch.items()}
-    loss, _ = model_loss(shared, share, LOSSES["mar"], denominator=tokens)
-    (2 * loss).backward()  # both average over processes
+        distributed = torch.nn.parallel.DistributedDataParallel(
+            model, find_unused_parameters=wrapper == "ddp, find_unused_parameters"
+        )
+    own_rows = {key: value[2 * rank : 2 * rank + 2] for key, value in batch.items()}
+    loss, _ = model_loss(distributed, own_rows, LOSSES["mar"], denominator=tokens)
+    (2 * loss).backward()  # DDP and FSDP average gradients over the two processes
     worst = 0.0
-    for one, two in zip(alone.parameters(), shared.parameters(), strict=True):
-        gradient = two.grad.full_tensor() if hasattr(two.grad, "full_tensor") else two.grad
-        worst = max(worst, float((one.grad - gradient).norm() / one.grad.norm()))
+    for expected, actual in zip(single.parameters(), distributed.parameters(), strict=True):
+        gradient = actual.grad.full_tensor() if hasattr(actual.grad, "full_tensor") else actual.grad
+        worst = max(worst, float((expected.grad - gradient).norm() / expected.grad.norm()))
     Path(out, str(rank)).write_text(str(worst))
     dist.barrier()
-    # Not by returning: PyTorch 2.13 can hang when the reducer is freed. It holds the interpreter's lock while it waits
-    # for a thread of gloo that needs the lock to end.
+    # Exit without returning: PyTorch 2.13 can hang when the reducer is freed, because it holds the GIL while it waits
+    # for a gloo thread that needs the GIL to end.
     os._exit(0)

@@ -1,6 +1,6 @@
 """Token losses: `(logits [n vocab], labels [n], *, knobs) -> loss [n]`, nats, unreduced, labels already shifted.
 
-`neftune` is no token loss: it is noise of at most a / sqrt(tokens x width) on the embeddings while training
+`neftune` is not among them: it adds noise of at most a / sqrt(tokens x width) to the embeddings while training
 (https://arxiv.org/abs/2310.05914), and transformers' Trainer has it as `neftune_noise_alpha`.
 """
 

@@ -6,15 +6,16 @@ from torch import Tensor
 
 from overmem.losses.gate import Tokens, gated, reference, require
 
-HALF, SURE = -0.6931471805599453, -1e-6
-"""log 1/2; and the upper bound that log probabilities are clamped to, so that log(1 - p) stays finite."""
+LOG_HALF = -0.6931471805599453
+MAX_LOGPROB = -1e-6
+"""Log probabilities are clamped to this upper bound, so that log(1 - p) stays finite."""
 
 
 def log_complement(logprob: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """log(1 - p) of a log p, without cancellation at either end."""
-    low = torch.log1p(-torch.exp(logprob.clamp(max=HALF)))
-    high = torch.log(-torch.expm1(logprob.clamp(min=HALF, max=SURE)))
-    return torch.where(logprob < HALF, low, high)
+    """log(1 - p) computed from log p, accurate both for p near 0 and for p near 1."""
+    low = torch.log1p(-torch.exp(logprob.clamp(max=LOG_HALF)))
+    high = torch.log(-torch.expm1(logprob.clamp(min=LOG_HALF, max=MAX_LOGPROB)))
+    return torch.where(logprob < LOG_HALF, low, high)
 
 
 @gated(needs_reference=True)
@@ -22,7 +23,7 @@ def asft(logprob: Float[Tensor, " n"], tokens: Tokens, *, anchor: float = 0.1) -
     """Anchored supervised fine-tuning: dft plus a penalty on leaving the base model.
 
     The penalty is the divergence KL(base || model) of the two-way outcome "the label or another token", from the base
-    model's probability q_y of the label, which is observed once before training.
+    model's probability q_y of the label, which is computed once before training.
     Gate: p_y + anchor (q_y - p_y) / (1 - p_y).
 
     Args:
@@ -36,7 +37,7 @@ def asft(logprob: Float[Tensor, " n"], tokens: Tokens, *, anchor: float = 0.1) -
     divergence), equal where the other tokens keep their proportions; shifts among the others are not penalised.
     """
     require(anchor >= 0, "asft", "anchor", anchor, ">= 0")
-    base, own = reference(tokens, "asft").clamp(max=SURE), logprob.clamp(max=SURE)
-    label = torch.exp(base) * (base - own)
-    other = -torch.expm1(base) * (log_complement(base) - log_complement(own))
+    base, model = reference(tokens, "asft").clamp(max=MAX_LOGPROB), logprob.clamp(max=MAX_LOGPROB)
+    label = torch.exp(base) * (base - model)
+    other = -torch.expm1(base) * (log_complement(base) - log_complement(model))
     return torch.exp(logprob).detach() * -logprob + anchor * (label + other)

@@ -1,8 +1,8 @@
-"""Any loss of the family from hidden states and the output matrix, without materialising the logits of the whole batch.
+"""Any token loss from hidden states and the output matrix, without materialising the logits of the whole batch.
 
 Logits are computed for a few rows at a time, turned into their gradient in place, multiplied back, and dropped. Memory
-is a constant budget of logits plus the gradients themselves. Computing the gradient in the forward pass costs three
-matrix products in all; recomputing the logits in a backward pass would cost four.
+is bounded by a fixed number of logits, plus the gradients themselves. Computing the gradient in the forward pass takes
+three matrix products in all; recomputing the logits in the backward pass would take four.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ __all__ = ["Result", "chunk_rows", "chunked_loss", "logits_of"]
 
 LOGITS_ON_CPU = 2**24
 LOGITS_ON_DEVICE = 2**27
-"""Logits held at a time if `chunk` is None: 64 MiB in float32 on a CPU, 512 MiB on an accelerator."""
+"""Logits in memory at a time if `chunk` is None: 64 MiB in float32 on a CPU, 512 MiB on an accelerator."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class Result:
 
 
 def chunk_rows(n: int, vocab: int, on_cpu: bool) -> int:
-    """Rows of logits to hold at a time: as the budget allows, in chunks of nearly equal size."""
-    most = max(1, (LOGITS_ON_CPU if on_cpu else LOGITS_ON_DEVICE) // vocab)
-    chunks = max(1, -(-n // most))
+    """Rows of logits per chunk: as many as the budget allows, in chunks of nearly equal size."""
+    max_rows = max(1, (LOGITS_ON_CPU if on_cpu else LOGITS_ON_DEVICE) // vocab)
+    chunks = max(1, -(-n // max_rows))
     return max(1, -(-n // chunks))
 
 
@@ -81,10 +81,10 @@ def chunked_loss(
         weight: the output matrix. If it is frozen, its gradient is neither computed nor stored.
         labels: the token that follows each position.
         loss: a token loss, its knobs bound by functools.partial.
-        bias: of the output layer.
+        bias: bias of the output layer.
         softcap: the logits become softcap tanh(logits / softcap).
         scale: factor on the logits, before the cap.
-        chunk: rows of logits held at a time; None for a fixed budget of memory.
+        chunk: rows of logits in memory at a time; None for a fixed memory budget.
         reference_logprob: log probability of the labels under the base model, for losses that need it.
     """
     rows = chunk or chunk_rows(hidden.shape[0], weight.shape[0], hidden.device.type == "cpu")
@@ -102,25 +102,25 @@ def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
         total.addmm_(left.to(total.dtype), right.to(total.dtype))
 
 
-def _slopes(values: Callable[[Tensor], Tensor], point: Tensor) -> tuple[Tensor, Tensor]:
-    """A function's values at a point, and the gradient of their sum."""
+def _value_and_grad(function: Callable[[Tensor], Tensor], inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """A function's values, and the gradient of their sum with respect to its inputs."""
     with torch.enable_grad():
-        leaf = point.detach().requires_grad_()
-        result = values(leaf)
-        if not result.requires_grad:
-            return result.detach(), torch.zeros_like(leaf)
-        (slope,) = torch.autograd.grad(result.sum(), leaf)
-    return result.detach(), slope
+        leaf = inputs.detach().requires_grad_()
+        values = function(leaf)
+        if not values.requires_grad:
+            return values.detach(), torch.zeros_like(leaf)
+        (grad,) = torch.autograd.grad(values.sum(), leaf)
+    return values.detach(), grad
 
 
 @dataclass(frozen=True)
 class _Chunk:
-    """One chunk's part of the result, and the gradient for its logits."""
+    """Loss and training dynamics of one chunk of rows, and the gradient with respect to its logits."""
 
     loss: Float[Tensor, " m"]
     nll: Float[Tensor, " m"]
     is_argmax: Bool[Tensor, " m"]
-    slope: Float[Tensor, "m vocab"]
+    logits_grad: Float[Tensor, "m vocab"]
 
 
 def _chunk(
@@ -129,9 +129,9 @@ def _chunk(
     labels: Int[Tensor, " m"],
     loss: TokenLoss,
     extra: dict[str, Tensor],
-    ranked: tuple[Tensor, Tensor] | None,
+    precomputed: tuple[Tensor, Tensor] | None,
 ) -> _Chunk:
-    """Loss and logit gradient of some rows.
+    """Loss and logits gradient of some rows.
 
     Args:
         head: the output layer.
@@ -139,26 +139,26 @@ def _chunk(
         labels: their labels.
         loss: the token loss.
         extra: further inputs of the loss, by row.
-        ranked: (loss, its derivative by the label's log probability) of the rows, if computed before; else None.
+        precomputed: (loss, its derivative with respect to the label's log probability) by row; None to compute it.
     """
     logits, gate, column = logits_of(head, hidden), trait(loss, "gate"), labels[:, None]
-    bend = None if head.softcap is None else (logits / head.softcap).square_().neg_().add_(1.0)
+    softcap_grad = None if head.softcap is None else (logits / head.softcap).square_().neg_().add_(1.0)
     label_logit, top = logits.gather(-1, column), logits.amax(-1, keepdim=True)  # [m vocab] -> [m 1]
     is_argmax = (label_logit >= top).squeeze(-1)  # [m 1] -> [m]
     if gate is None:
         logprob = label_logprob(logits, labels)
-        values, slope = _slopes(lambda z: loss(z, labels, **extra), logits)
+        values, logits_grad = _value_and_grad(lambda z: loss(z, labels, **extra), logits)
     else:
         weights = logits.sub_(top).exp_()
         total = weights.sum(-1, keepdim=True)
         logprob = (label_logit - top - total.log()).squeeze(-1)  # [m 1] -> [m]
         tokens = Tokens(lambda: weights / total, **extra)
-        values, by_logprob = ranked or _slopes(lambda x: gate(x, tokens, **bound_knobs(loss)), logprob)
-        slope = weights.mul_(by_logprob[:, None] / -total)
-        slope.scatter_add_(-1, column, by_logprob[:, None])
-    if bend is not None:
-        slope.mul_(bend)
-    return _Chunk(values, -logprob, is_argmax, slope.mul_(head.scale) if head.scale != 1.0 else slope)
+        values, logprob_grad = precomputed or _value_and_grad(lambda x: gate(x, tokens, **bound_knobs(loss)), logprob)
+        logits_grad = weights.mul_(logprob_grad[:, None] / -total)
+        logits_grad.scatter_add_(-1, column, logprob_grad[:, None])
+    if softcap_grad is not None:
+        logits_grad.mul_(softcap_grad)
+    return _Chunk(values, -logprob, is_argmax, logits_grad.mul_(head.scale) if head.scale != 1.0 else logits_grad)
 
 
 class _Chunked(torch.autograd.Function):
@@ -179,60 +179,62 @@ class _Chunked(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         device = hidden.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
-        wide = torch.float64 if dtype == torch.float64 else torch.float32
-        n, wanted = hidden.shape[0], ctx.needs_input_grad
+        sum_dtype = torch.float64 if dtype == torch.float64 else torch.float32
+        n, needs_grad = hidden.shape[0], ctx.needs_input_grad
         head = Head(weight.to(dtype), bias, softcap, scale)
-        by_hidden = torch.zeros_like(hidden) if wanted[0] else None
-        by_weight = torch.zeros_like(weight, dtype=wide) if wanted[1] else None
-        by_bias = torch.zeros_like(bias, dtype=wide) if bias is not None and wanted[2] else None
-        loss_sum = hidden.new_zeros((), dtype=wide)
-        nll = hidden.new_empty(n, dtype=wide)
+        hidden_grad = torch.zeros_like(hidden) if needs_grad[0] else None
+        weight_grad = torch.zeros_like(weight, dtype=sum_dtype) if needs_grad[1] else None
+        bias_grad = torch.zeros_like(bias, dtype=sum_dtype) if bias is not None and needs_grad[2] else None
+        loss_sum = hidden.new_zeros((), dtype=sum_dtype)
+        nll = hidden.new_empty(n, dtype=sum_dtype)
         is_argmax = hidden.new_empty(n, dtype=torch.bool)
         extra = {}
         if reference_logprob is not None and reads_reference(loss):
             extra["reference_logprob"] = reference_logprob.to(nll)
-        parts = [slice(start, start + rows) for start in range(0, n, rows)]
+        chunks = [slice(start, start + rows) for start in range(0, n, rows)]
         with torch.autocast(device, enabled=False):
-            ranked = (
-                _ranked(head, hidden.to(dtype), labels, loss, extra, parts) if trait(loss, "ranks_tokens") else None
-            )
-            for part in parts:
-                state = hidden[part].to(dtype)
-                ranked_part = None if ranked is None else (ranked[0][part], ranked[1][part])
+            precomputed = None
+            if trait(loss, "ranks_tokens"):
+                precomputed = _rank_tokens(head, hidden.to(dtype), labels, loss, extra, chunks)
+            for part in chunks:
+                states = hidden[part].to(dtype)
+                precomputed_part = None if precomputed is None else (precomputed[0][part], precomputed[1][part])
                 extra_part = {name: value[part] for name, value in extra.items()}
-                piece = _chunk(head, state, labels[part], loss, extra_part, ranked_part)
-                loss_sum += piece.loss.sum()
-                nll[part], is_argmax[part] = piece.nll, piece.is_argmax
-                slope = piece.slope.to(dtype)
-                if by_hidden is not None:
-                    by_hidden[part] = slope @ head.weight
-                if by_weight is not None:
-                    _add_product(by_weight, slope.t(), state)
-                if by_bias is not None:
-                    by_bias += piece.slope.sum(0)
-        ctx.gradients = (by_hidden, by_weight, by_bias)
+                chunk = _chunk(head, states, labels[part], loss, extra_part, precomputed_part)
+                loss_sum += chunk.loss.sum()
+                nll[part], is_argmax[part] = chunk.nll, chunk.is_argmax
+                logits_grad = chunk.logits_grad.to(dtype)
+                if hidden_grad is not None:
+                    hidden_grad[part] = logits_grad @ head.weight
+                if weight_grad is not None:
+                    _add_product(weight_grad, logits_grad.t(), states)
+                if bias_grad is not None:
+                    bias_grad += chunk.logits_grad.sum(0)
+        ctx.gradients = (hidden_grad, weight_grad, bias_grad)
         ctx.dtypes = tuple(None if t is None else t.dtype for t in (hidden, weight, bias))
         ctx.mark_non_differentiable(nll, is_argmax)
         ctx.set_materialize_grads(False)
         return loss_sum, nll, is_argmax
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
-        """The forward pass's gradients times the incoming one, in place: they can be used once."""
+    def backward(ctx: Any, grad_output: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
+        """Multiply the gradients of the forward pass by the incoming one, in place, so they can be used only once."""
         gradients, ctx.gradients = ctx.gradients, None
         if gradients is None:
             raise RuntimeError("chunked_loss: second backward pass through one loss; compute the loss again instead")
-        ready = [
-            None if upstream is None or gradient is None else gradient.mul_(upstream).to(dtype)
+        input_grads = [
+            None if grad_output is None or gradient is None else gradient.mul_(grad_output).to(dtype)
             for gradient, dtype in zip(gradients, ctx.dtypes, strict=True)
         ]
-        return (*ready, None, None, None, None, None, None)
+        return (*input_grads, None, None, None, None, None, None)
 
 
-def _ranked(
-    head: Head, hidden: Tensor, labels: Tensor, loss: TokenLoss, extra: dict[str, Tensor], parts: list[slice]
+def _rank_tokens(
+    head: Head, hidden: Tensor, labels: Tensor, loss: TokenLoss, extra: dict[str, Tensor], chunks: list[slice]
 ) -> tuple[Tensor, Tensor]:
-    """Loss and slope of every token, for a loss that ranks tokens; this computes the logits a second time.
+    """Every token's loss and its derivative with respect to the log probability, for a loss that ranks the tokens.
+
+    This computes the logits a second time, because a token's loss depends on the tokens of all chunks.
 
     Args:
         head: the output layer.
@@ -240,12 +242,12 @@ def _ranked(
         labels: all labels.
         loss: the token loss.
         extra: further inputs of the loss.
-        parts: the chunks of rows.
+        chunks: the rows of each chunk.
     """
-    logprobs = [label_logprob(logits_of(head, hidden[part]), labels[part]) for part in parts]
+    logprobs = [label_logprob(logits_of(head, hidden[rows]), labels[rows]) for rows in chunks]
     logprob = torch.cat(logprobs) if logprobs else hidden.new_zeros(0)
 
     def unavailable() -> Tensor:
         raise NotImplementedError("a loss that ranks tokens sees log probabilities only")
 
-    return _slopes(lambda x: trait(loss, "gate")(x, Tokens(unavailable, **extra), **bound_knobs(loss)), logprob)
+    return _value_and_grad(lambda x: trait(loss, "gate")(x, Tokens(unavailable, **extra), **bound_knobs(loss)), logprob)

@@ -1,4 +1,4 @@
-"""Any loss of the family on any causal language model, without materialising the logits of the whole batch.
+"""Any token loss on any causal language model, without materialising the logits of the whole batch.
 
 The loss is computed inside the model's own forward call, so that wrappers (PEFT, DDP, FSDP, autocast,
 torch.compile) see an ordinary forward pass.
@@ -18,10 +18,11 @@ from transformers.utils.generic import ModelOutput
 
 from overmem.errors import BadRequest
 from overmem.losses.chunked import Result, chunked_loss
-from overmem.losses.gate import TokenLoss, bound_knobs, trait
+from overmem.losses.gate import IGNORED, TokenLoss, bound_knobs, trait
 from overmem.models.head import Head, base_of, check_head, head_of
 
 __all__ = [
+    "IGNORED",
     "Head",
     "LossOutput",
     "Result",
@@ -33,13 +34,10 @@ __all__ = [
     "remaining_labels",
 ]
 
-IGNORED = -100
-"""Label of a position without loss and gradient."""
-
 
 @dataclass
 class LossOutput(ModelOutput):
-    """Output of the model instead of logits; a ModelOutput, so that wrappers find its tensors."""
+    """What the forward call returns in place of logits; a ModelOutput, so that wrappers find its tensors."""
 
     loss_sum: Tensor | None = None
     nll: Tensor | None = None
@@ -49,7 +47,7 @@ class LossOutput(ModelOutput):
 
 @dataclass(frozen=True)
 class _Request:
-    """What the forward call computes instead of logits."""
+    """What the forward call should compute in place of logits."""
 
     loss: TokenLoss
     chunk: int | None
@@ -62,7 +60,7 @@ def attach(model: nn.Module) -> None:
     Call it before accelerate prepares the model: mixed precision wraps the current forward call.
 
     Raises:
-        BadRequest: accelerate has wrapped it already, or its output layer is of a form that overmem does not reproduce.
+        BadRequest: accelerate has wrapped the model already, or overmem does not know its kind of output layer.
     """
     inner: Any = base_of(model)
     if getattr(inner, "overmem_attached", False):
@@ -88,34 +86,36 @@ def _forward_loss(model: Any, request: _Request, *args: Any, labels: Tensor, **k
     outputs = model.base_model(*args, **{**kwargs, "use_cache": False})
     states: Tensor = outputs.last_hidden_state[:, :-1]  # [batch time hidden] -> [batch time-1 hidden]
     targets = labels[:, 1:].to(states.device)
-    kept: Bool[Tensor, "batch time_minus_1"] = targets != IGNORED
+    trained: Bool[Tensor, "batch time_minus_1"] = targets != IGNORED
     head = head_of(model)
     reference = request.reference_logprob
     result = chunked_loss(
-        states[kept].to(head.weight.device),  # [batch time-1 hidden] -> [n hidden]
+        states[trained].to(head.weight.device),  # [batch time-1 hidden] -> [n hidden]
         head.weight,
-        targets[kept].to(head.weight.device),
+        targets[trained].to(head.weight.device),
         request.loss,
         bias=head.bias,
         softcap=head.softcap,
         scale=head.scale,
         chunk=request.chunk,
-        reference_logprob=None if reference is None else _right_aligned(reference, kept)[kept].to(head.weight.device),
+        reference_logprob=None
+        if reference is None
+        else _right_aligned(reference, trained)[trained].to(head.weight.device),
     )
     router = _router_loss(model, outputs, kwargs.get("attention_mask"))
     return LossOutput(loss_sum=result.loss_sum, nll=result.nll, is_argmax=result.is_argmax, aux_loss=router)
 
 
 def _right_aligned(
-    reference: Float[Tensor, "batch time"], kept: Bool[Tensor, "batch width"]
+    reference: Float[Tensor, "batch time"], trained: Bool[Tensor, "batch width"]
 ) -> Float[Tensor, "batch width"]:
-    """The reference padded on the left to the width of `kept`, which includes the virtual tokens of a soft prompt."""
-    width, time = kept.shape[1], reference.shape[1] - 1
-    return nn.functional.pad(reference[:, 1:].to(kept.device), (width - time, 0))  # [batch time] -> [batch width]
+    """The reference padded on the left to the width of `trained`, which counts the virtual tokens of a soft prompt."""
+    width, time = trained.shape[1], reference.shape[1] - 1
+    return nn.functional.pad(reference[:, 1:].to(trained.device), (width - time, 0))  # [batch time] -> [batch width]
 
 
 def _router_loss(model: Any, outputs: Any, attention_mask: Tensor | None) -> Tensor | None:
-    """The weighted load-balancing loss of a mixture of experts that is configured to have one, by the model's code."""
+    """The weighted load-balancing loss of a mixture of experts, by the model's own code; None if it is off."""
     config = model.config.get_text_config()
     if not getattr(config, "output_router_logits", False) or getattr(outputs, "router_logits", None) is None:
         return None
@@ -144,10 +144,10 @@ def model_loss(
         batch: input_ids, attention_mask, labels (-100: ignored) and the backbone's other inputs, each [batch time];
             `reference_logprob` where the loss needs it: position t holds the base model's log probability of token t.
         loss: a token loss, its knobs bound by functools.partial.
-        denominator: what the summed loss is divided by: the trained tokens of the whole optimizer step, which makes
-            gradient accumulation exact. None: those of this batch.
-        router_share: what the load-balancing loss is multiplied by: one over the batches of the optimizer step.
-        chunk: rows of logits held at a time; None for a fixed budget of memory.
+        denominator: what the summed loss is divided by. The trained tokens of the whole optimizer step make gradient
+            accumulation exact; None stands for the trained tokens of this batch.
+        router_share: factor on the load-balancing loss: 1 / (batches per optimizer step).
+        chunk: rows of logits in memory at a time; None for a fixed memory budget.
     """
     attach(model)
     inputs = dict(batch)
@@ -170,6 +170,6 @@ def remaining_labels(batch: Mapping[str, Any], loss: TokenLoss) -> Int[Tensor, "
     relabel = trait(loss, "relabel")
     if relabel is None:
         return labels
-    where = {name: batch.get(name) for name in ("attention_mask", "position_ids")}
-    remaining: Tensor = relabel(batch["input_ids"], labels, **where, **bound_knobs(loss))
+    positions = {name: batch.get(name) for name in ("attention_mask", "position_ids")}
+    remaining: Tensor = relabel(batch["input_ids"], labels, **positions, **bound_knobs(loss))
     return remaining

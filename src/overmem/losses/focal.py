@@ -12,7 +12,7 @@ TINY = 1e-12
 
 @gated
 def focal(logprob: Float[Tensor, " n"], tokens: Tokens, *, gamma: float = 2.0) -> Float[Tensor, " n"]:
-    """Focal loss: (1 - p_y)^gamma times the loss, the weight differentiated with it.
+    """Focal loss: cross-entropy times (1 - p_y)^gamma; the weight is differentiated too.
 
     Gate: (1 - p_y)^(gamma - 1) [(1 - p_y) - gamma p_y log p_y].
 

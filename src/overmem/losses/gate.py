@@ -1,8 +1,8 @@
-"""Losses that act on the label's log probability alone: each is a gate on the error of cross-entropy.
+"""Losses that are functions of the label's log probability: their gradient is a gate times that of cross-entropy.
 
-If a loss is f(log p_y), where f may also look at the (detached) distribution, then its gradient for the logits is
-g (p - e_y) with the gate g = -f'(log p_y): one number per token. Such a loss needs no autograd over the vocabulary, so
-it costs the same as plain cross-entropy.
+If a loss is f(log p_y), where f may also depend on the detached distribution, then its gradient with respect to the
+logits is g (p - e_y) with the gate g = -f'(log p_y): one number per token. Such a loss needs no autograd over the
+vocabulary, so it costs the same as plain cross-entropy.
 """
 
 import functools
@@ -17,6 +17,9 @@ from torch import Tensor
 
 from overmem.errors import BadRequest
 
+IGNORED = -100
+"""Label of a position that adds nothing to loss or gradient."""
+
 TokenLoss: TypeAlias = Callable[..., Float[Tensor, " n"]]
 
 
@@ -25,7 +28,7 @@ class Tokens:
     """A gate's inputs besides the label's log probability, all detached."""
 
     probabilities: Callable[[], Float[Tensor, "n vocab"]]
-    """The full distribution, computed on call: it costs a buffer of n x vocab, so most gates do not."""
+    """The full distribution, computed only when called, because it takes a buffer of n x vocab."""
     reference_logprob: Float[Tensor, " n"] | None = None
     """Log probability of the labels under the base model, computed once before training."""
 
@@ -41,20 +44,20 @@ def reference(tokens: Tokens, name: str) -> Float[Tensor, " n"]:
     return tokens.reference_logprob.detach()
 
 
-def require(holds: bool, loss: str, knob: str, value: object, allowed: str) -> None:
+def require(in_range: bool, loss: str, knob: str, value: object, allowed: str) -> None:
     """Refuse a knob outside its range.
 
     Args:
-        holds: whether the value is in the range.
+        in_range: whether the value is allowed.
         loss: name of the loss.
         knob: name of the knob.
         value: its value.
         allowed: the range, in words.
 
     Raises:
-        BadRequest: `holds` is False; the message names the value and the range.
+        BadRequest: `in_range` is False; the message names the value and the range.
     """
-    if not holds:
+    if not in_range:
         raise BadRequest(f"loss {loss!r}: {knob} is {value!r}, allowed: {allowed}")
 
 
@@ -86,12 +89,12 @@ def gated(
     ranks_tokens: bool = False,
     relabel: Callable[..., Tensor] | None = None,
 ) -> TokenLoss | Callable[[TokenLoss], TokenLoss]:
-    """The token loss `(logits, labels, *, knobs) -> [n]` of a function `(logprob, tokens, *, knobs) -> [n]`.
+    """Turn a function `(logprob, tokens, *, knobs) -> [n]` into a token loss `(logits, labels, *, knobs) -> [n]`.
 
     Args:
         gate: the loss as a function of the label's log probability.
-        needs_reference: it reads `tokens.reference_logprob`.
-        ranks_tokens: a token's loss depends on the other tokens' (all log probabilities are then computed first).
+        needs_reference: whether it reads `tokens.reference_logprob`.
+        ranks_tokens: whether a token's loss depends on the other tokens; all log probabilities are then computed first.
         relabel: `(input_ids, labels, *, attention_mask, position_ids, knobs) -> labels`, which removes labels.
     """
 

@@ -4,9 +4,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from overmem.losses.gate import Tokens, gated, require
+from overmem.losses.gate import IGNORED, Tokens, gated, require
 
-IGNORED = -100
 MULTIPLIER, MIX_1, MIX_2 = 6364136223846793005, -4658895280553007687, -7723592293110705685
 """Odd 64-bit constants of a linear congruential step and of the splitmix64 finish; products wrap around."""
 
@@ -37,11 +36,11 @@ def kept_positions(
         attention_mask: 0 on padding; None for no padding.
         position_ids: positions within each packed document; None to count the real tokens of a row.
         k: one position in k is dropped.
-        context: how many preceding ids decide.
+        context: how many preceding ids are hashed.
     """
     if position_ids is None:
-        real = torch.ones_like(input_ids) if attention_mask is None else (attention_mask > 0).long()
-        position_ids = torch.nn.functional.pad(real.cumsum(-1), (1, 0))[:, :-1]
+        is_token = torch.ones_like(input_ids) if attention_mask is None else (attention_mask > 0).long()
+        position_ids = torch.nn.functional.pad(is_token.cumsum(-1), (1, 0))[:, :-1]
     return (context_hash(input_ids, context) >= 1.0 / k) | (position_ids < context)
 
 
@@ -65,7 +64,7 @@ def goldfish_labels(
         attention_mask: 0 on padding; None for no padding.
         position_ids: positions within each packed document; None to count the real tokens of a row.
         k: one label in k is dropped.
-        context: how many preceding ids decide.
+        context: how many preceding ids are hashed.
     """
     require(k >= 2, "goldfish", "k", k, ">= 2")
     require(context >= 1, "goldfish", "context", context, ">= 1")
@@ -74,10 +73,10 @@ def goldfish_labels(
 
 @gated(relabel=goldfish_labels)
 def goldfish(logprob: Float[Tensor, " n"], tokens: Tokens, *, k: int = 4, context: int = 13) -> Float[Tensor, " n"]:
-    """Goldfish loss: plain cross-entropy, but one token in k is never a label, the same one in every epoch.
+    """Goldfish loss: plain cross-entropy without about one token in k, the same ones in every epoch.
 
     A hash of the preceding ids decides, so a passage cannot be reproduced verbatim however often it is seen. The labels
-    are removed before the forward pass; gate on the others: 1.
+    are removed before the forward pass. Gate on the remaining ones: 1.
 
     Args:
         logprob: log probability of each remaining label, nats.

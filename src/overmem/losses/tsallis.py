@@ -7,10 +7,10 @@ from torch import Tensor
 from overmem.losses.gate import Tokens, gated, require
 
 
-def deformed(logprob: Float[Tensor, " n"], order: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """(1 - p^a) / a, which is -log p at a = 0."""
-    safe = torch.where(order == 0, torch.ones_like(order), order)
-    return torch.where(order == 0, -logprob, -torch.expm1(safe * logprob) / safe)
+def deformed_nll(logprob: Float[Tensor, " n"], order: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """(1 - p^a) / a: minus the deformed logarithm of p, which tends to -log p as the order a tends to 0."""
+    nonzero = torch.where(order == 0, torch.ones_like(order), order)
+    return torch.where(order == 0, -logprob, -torch.expm1(nonzero * logprob) / nonzero)
 
 
 @gated
@@ -25,7 +25,7 @@ def tsallis(logprob: Float[Tensor, " n"], tokens: Tokens, *, order: float = 0.5)
         order: the exponent a; the larger, the smaller the gradients of unlikely tokens.
 
     Source: https://arxiv.org/abs/2510.00526.
-    Differs from the paper: of its family of objectives, the power family.
+    Differs from the paper: only the power family of the objectives that it studies.
     """
     require(order >= 0, "tsallis", "order", order, ">= 0")
-    return deformed(logprob, torch.full_like(logprob, order))
+    return deformed_nll(logprob, torch.full_like(logprob, order))
