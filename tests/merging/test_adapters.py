@@ -1,4 +1,4 @@
-"""LoRA adapters merged in real PEFT models: what counts is the change of the weights, s B A."""
+"""Merged LoRA adapters in real PEFT models: their weight update s B A is the weighted sum of the sources' updates."""
 
 import json
 import shutil
@@ -32,10 +32,10 @@ def base_model(**more: Any) -> LlamaForCausalLM:
 
 
 def _fill(model: torch.nn.Module, seed: int, spread: float) -> None:
-    draw = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=draw) * spread)
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread)
 
 
 @pytest.fixture
@@ -45,28 +45,28 @@ def base(tmp_path: Path) -> Path:
 
 
 def train(base: Path, step: int, **options: Any) -> Path:
-    """An adapter whose every trainable value is random, as after training, in a checkpoint folder of a run."""
+    """A checkpoint folder with an adapter whose trainable values are all random, as after training."""
     settings = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "down_proj"], "task_type": "CAUSAL_LM", **options}
     model = get_peft_model(LlamaForCausalLM.from_pretrained(base), LoraConfig(**settings))
-    draw = torch.Generator().manual_seed(step)
+    generator = torch.Generator().manual_seed(step)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            noise = torch.randn(parameter.shape, generator=draw) * 0.3
+            noise = torch.randn(parameter.shape, generator=generator) * 0.3
             parameter.data = parameter.data + noise if "magnitude" in name or "bias" in name else noise
     folder = base.parent / "run" / f"checkpoint-{step}"
     model.save_pretrained(folder, save_embedding_layers=False)
     return folder
 
 
-def loaded(base: Path, folder: Path) -> PeftModel:
+def load_adapter(base: Path, folder: Path) -> PeftModel:
     return PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(base), folder).eval()
 
 
 def changes(base: Path, folder: Path) -> dict[str, Tensor]:
-    """What an adapter adds to every weight and bias of the base, by PEFT's own merge into full weights."""
+    """The change of every weight and bias of the base by an adapter, from PEFT's own merge into full weights."""
     before = LlamaForCausalLM.from_pretrained(base).double().state_dict()
     init = json.loads((folder / "adapter_config.json").read_text())["init_lora_weights"]
-    # PEFT initialises these in float32 at most.
+    # PEFT computes the PiSSA and OLoRA initialisations in float32 at most.
     model = LlamaForCausalLM.from_pretrained(base)
     after = PeftModel.from_pretrained(model if init in ("pissa", "olora") else model.double(), folder)
     after = after.double().merge_and_unload().state_dict()
@@ -76,11 +76,11 @@ def changes(base: Path, folder: Path) -> dict[str, Tensor]:
 
 def assert_exact(base: Path, merged: Path, weights: tuple[float, ...], folders: list[Path], atol: float = 1e-6) -> None:
     parts = [changes(base, folder) for folder in folders]
-    made = changes(base, merged)
-    assert sum(float(t.abs().sum()) > 0 for t in made.values()) >= 4
-    for name, change in made.items():
+    merged_changes = changes(base, merged)
+    assert sum(float(t.abs().sum()) > 0 for t in merged_changes.values()) >= 4
+    for name, changed_tensor in merged_changes.items():
         expected = sum(w * part[name] for w, part in zip(weights, parts, strict=True))
-        torch.testing.assert_close(change, expected, rtol=0, atol=atol, msg=lambda m, name=name: f"{name}: {m}")
+        torch.testing.assert_close(changed_tensor, expected, rtol=0, atol=atol, msg=lambda m, name=name: f"{name}: {m}")
 
 
 KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -115,14 +115,14 @@ def test_the_change_of_the_merge_is_the_weighted_sum_of_the_changes(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_merged_adapter_answers_as_the_averaged_full_weights(base: Path, kind: str) -> None:
+def test_the_merged_adapter_gives_the_logits_of_the_averaged_full_weights(base: Path, kind: str) -> None:
     folders = [train(base, step, **options) for step, options in zip((10, 50), KINDS[kind], strict=True)]
     merged = merge(Merge(str(base.parent / "run"), PAIR))
     averaged = LlamaForCausalLM.from_pretrained(base)
-    both = [loaded(base, folder).merge_and_unload().state_dict() for folder in folders]
+    both = [load_adapter(base, folder).merge_and_unload().state_dict() for folder in folders]
     averaged.load_state_dict({name: (both[0][name] + both[1][name]) / 2 for name in both[0]})
     with torch.no_grad():
-        logits, expected = loaded(base, merged)(IDS).logits, averaged(IDS).logits
+        logits, expected = load_adapter(base, merged)(IDS).logits, averaged(IDS).logits
         untouched = LlamaForCausalLM.from_pretrained(base)(IDS).logits
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
     assert float((logits - untouched).abs().max()) > 0.01
@@ -139,7 +139,7 @@ def test_biases_are_averaged_too(tmp_path: Path) -> None:
         shutil.rmtree(tmp_path / "run")
 
 
-def test_three_adapters_merge_and_a_merge_of_merges_is_as_exact(base: Path) -> None:
+def test_a_merge_of_merges_equals_the_merge_of_three_adapters(base: Path) -> None:
     folders = [train(base, step) for step in (10, 20, 50)]
     run = str(base.parent / "run")
     merge(Merge(run, ("checkpoint-10", "checkpoint-20"), name="merged-two"))
@@ -162,7 +162,7 @@ def test_wise_ft_of_an_adapter_is_part_of_its_change(base: Path, kind: str) -> N
     assert_exact(base, merged, (0.25,), [folder])
 
 
-def test_the_base_as_a_source_weighs_a_change_of_nothing(base: Path) -> None:
+def test_the_base_as_a_source_contributes_a_zero_change(base: Path) -> None:
     folder = train(base, 50, modules_to_save=["lm_head"])
     merged = merge(Merge(str(base.parent / "run"), (folder.name, "base"), weights=(0.75, 0.25)))
     assert not (merged / "config.json").exists()
@@ -180,10 +180,10 @@ def test_trained_token_rows_are_averaged(base: Path) -> None:
     assert_exact(base, merge(Merge(str(base.parent / "run"), PAIR)), (0.5, 0.5), folders)
 
 
-def test_the_merged_adapter_is_found_with_its_base(base: Path) -> None:
+def test_find_checkpoints_lists_the_merged_adapter_and_its_base(base: Path) -> None:
     train(base, 10), train(base, 50)
     merged = merge(Merge(str(base.parent / "run"), PAIR))
-    checkpoints = {one.checkpoint.name: one for one in find_checkpoints(base.parent / "run")}
+    checkpoints = {ref.checkpoint.name: ref for ref in find_checkpoints(base.parent / "run")}
     assert checkpoints[merged.name].is_adapter
     assert checkpoints["base"].path == str(base)
     assert sorted(p.name for p in merged.iterdir()) == [
@@ -194,27 +194,27 @@ def test_the_merged_adapter_is_found_with_its_base(base: Path) -> None:
 
 
 @pytest.mark.parametrize("rule", ["slerp", "ties", "dare", "model_stock"])
-def test_rules_whose_result_is_no_adapter_are_refused_with_the_way_round(base: Path, rule: str) -> None:
+def test_rules_whose_result_is_not_an_adapter_are_refused_with_a_workaround(base: Path, rule: str) -> None:
     train(base, 10), train(base, 50)
-    with pytest.raises(BadRequest, match=r"no low-rank adapter.*merge_and_unload"):
+    with pytest.raises(BadRequest, match=r"not a low-rank adapter.*merge_and_unload"):
         merge(Merge(str(base.parent / "run"), PAIR, rule=rule))
 
 
 @pytest.mark.parametrize("options", [{}, {"use_rslora": True}])
 @pytest.mark.parametrize("init", ["pissa", "olora"])
 @pytest.mark.parametrize(("ranks", "rank"), [((4, 4), 12), ((3, 5), 16)])
-def test_an_initialisation_that_takes_from_the_base_is_taken_into_account(
+def test_initialisations_that_move_a_part_of_the_base_are_merged_exactly(
     base: Path, init: str, options: dict[str, Any], ranks: tuple[int, int], rank: int
 ) -> None:
     folders = [train(base, s, init_lora_weights=init, r=r, **options) for s, r in zip((10, 50), ranks, strict=True)]
     merged = merge(Merge(str(base.parent / "run"), PAIR, weights=(0.25, 0.75)))
     config = json.loads((merged / "adapter_config.json").read_text())
     assert (config["r"], config["lora_alpha"], config["init_lora_weights"]) == (rank, rank, True)
-    # What PEFT takes from the base is of the size of the base's weights, in float32.
+    # PEFT moves float32 values as large as the base's weights, so the tolerance is larger.
     assert_exact(base, merged, (0.25, 0.75), folders, atol=1e-5)
 
 
-def test_initialisations_that_cannot_be_repeated_are_refused_with_the_way_round(base: Path) -> None:
+def test_random_initialisations_are_refused_with_a_workaround(base: Path) -> None:
     for step in (10, 50):
         train(base, step, init_lora_weights="pissa_niter_4")
     with pytest.raises(BadRequest, match=r"'pissa_niter_4'.*path_initial_model_for_weight_conversion"):
@@ -247,7 +247,7 @@ def test_adapters_of_other_layers_are_refused_by_name(base: Path) -> None:
         merge(Merge(str(base.parent / "run"), PAIR))
 
 
-def test_an_adapter_and_full_weights_are_not_mixed(base: Path) -> None:
+def test_an_adapter_and_full_weights_cannot_be_merged(base: Path) -> None:
     train(base, 10)
     shutil.copytree(base, base.parent / "run" / "checkpoint-50")
     with pytest.raises(BadRequest, match=r"adapters \(checkpoint-10\) and full weights"):

@@ -1,4 +1,4 @@
-"""Merging as a user meets it: folders in, a folder out, read back by transformers and PEFT."""
+"""`merge` from checkpoint folders to a merged folder, which transformers loads."""
 
 import json
 import shutil
@@ -20,26 +20,26 @@ from overmem.rules import NEEDS_BASE, RULES
 from overmem.store import open_run, write_verdict
 
 
-def tiny(seed: int, *, tied: bool = False, dtype: torch.dtype = torch.float32, **more: Any) -> LlamaForCausalLM:
-    """A real Llama with weights of its own."""
+def tiny_llama(seed: int, *, tied: bool = False, dtype: torch.dtype = torch.float32, **more: Any) -> LlamaForCausalLM:
+    """A tiny Llama with random weights."""
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "vocab_size": 64, **more}
     config = LlamaConfig(num_attention_heads=4, tie_word_embeddings=tied, max_position_embeddings=32, **sizes)
     model = LlamaForCausalLM(config).to(dtype)
-    draw = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=draw) * 0.1)
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
     return model
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A run of two checkpoints of full weights, and its base."""
+    """A run with two checkpoints of full weights, next to its base model."""
     root = tmp_path / "run"
-    tiny(0).save_pretrained(tmp_path / "base")
+    tiny_llama(0).save_pretrained(tmp_path / "base")
     for seed, step in ((1, 10), (2, 50)):
         folder = root / f"checkpoint-{step}"
-        tiny(seed).save_pretrained(folder)
+        tiny_llama(seed).save_pretrained(folder)
         (folder / "tokenizer.json").write_text(json.dumps({"step": step}))
         (folder / "optimizer.pt").write_bytes(b"pickle")
         (folder / "training_args.bin").write_bytes(b"pickle")
@@ -54,12 +54,12 @@ def weights(folder: Path) -> dict[str, Tensor]:
     return {name: t for file in sorted(folder.glob("*.safetensors")) for name, t in load_file(file).items()}
 
 
-def merged_of(root: Path, **options: Any) -> Path:
+def merge_pair(root: Path, **options: Any) -> Path:
     return merge(Merge(str(root), **{"checkpoints": PAIR, **options}))
 
 
-def test_the_pair_is_the_mean_of_its_two_checkpoints(run: Path) -> None:
-    path = merged_of(run)
+def test_a_merged_pair_is_the_mean_of_its_two_checkpoints(run: Path) -> None:
+    path = merge_pair(run)
     assert path == run / "merged-linear-10-50"
     early, late, merged = (weights(run / name) for name in (*PAIR, path.name))
     assert merged.keys() == early.keys()
@@ -67,18 +67,18 @@ def test_the_pair_is_the_mean_of_its_two_checkpoints(run: Path) -> None:
         torch.testing.assert_close(tensor, (early[name] + late[name]) / 2, rtol=0, atol=1e-7)
 
 
-def test_the_merged_folder_loads_as_a_model_and_answers_as_the_averaged_one(run: Path) -> None:
-    merged = AutoModelForCausalLM.from_pretrained(merged_of(run, weights=(0.25, 0.75)))
-    expected = tiny(1)
+def test_the_merged_folder_loads_as_the_averaged_model(run: Path) -> None:
+    merged = AutoModelForCausalLM.from_pretrained(merge_pair(run, weights=(0.25, 0.75)))
+    expected = tiny_llama(1)
     with torch.no_grad():
-        for mine, theirs in zip(expected.parameters(), tiny(2).parameters(), strict=True):
-            mine.mul_(0.25).add_(theirs, alpha=0.75)
+        for ours, theirs in zip(expected.parameters(), tiny_llama(2).parameters(), strict=True):
+            ours.mul_(0.25).add_(theirs, alpha=0.75)
     ids = torch.arange(12)[None]
     torch.testing.assert_close(merged(ids).logits, expected(ids).logits, rtol=0, atol=1e-5)
 
 
-def test_the_merged_folder_holds_the_last_tokenizer_and_nothing_of_the_optimizer(run: Path) -> None:
-    path = merged_of(run)
+def test_the_merged_folder_holds_the_last_tokenizer_and_no_optimizer_state(run: Path) -> None:
+    path = merge_pair(run)
     assert sorted(p.name for p in path.iterdir()) == [
         "config.json",
         "generation_config.json",
@@ -89,16 +89,16 @@ def test_the_merged_folder_holds_the_last_tokenizer_and_nothing_of_the_optimizer
     assert json.loads((path / "tokenizer.json").read_text()) == {"step": 50}
 
 
-def test_progress_ends_at_all_bytes(run: Path) -> None:
-    told: list[tuple[float, float]] = []
-    merge(Merge(str(run), PAIR), progress=lambda what, done, total: told.append((done, total)))
-    assert told == sorted(told)
-    assert told[-1][0] == told[-1][1] == sum(t.nbytes for t in weights(run / PAIR[0]).values())
+def test_progress_ends_at_the_total_number_of_bytes(run: Path) -> None:
+    reports: list[tuple[float, float]] = []
+    merge(Merge(str(run), PAIR), progress=lambda what, done, total: reports.append((done, total)))
+    assert reports == sorted(reports)
+    assert reports[-1][0] == reports[-1][1] == sum(t.nbytes for t in weights(run / PAIR[0]).values())
 
 
-def test_an_audit_finds_the_merge_and_what_it_was_made_of(run: Path) -> None:
-    merged_of(run)
-    result = {one.checkpoint.name: one.checkpoint for one in find_checkpoints(run)}
+def test_an_audit_finds_the_merge_and_its_sources(run: Path) -> None:
+    merge_pair(run)
+    result = {ref.checkpoint.name: ref.checkpoint for ref in find_checkpoints(run)}
     assert result["merged-linear-10-50"].merged_from == PAIR
     assert result["merged-linear-10-50"].step == 50
     note = json.loads((run / "merged-linear-10-50" / "overmem-merge.json").read_text())
@@ -110,30 +110,30 @@ def test_an_audit_finds_the_merge_and_what_it_was_made_of(run: Path) -> None:
 def test_every_rule_merges_copies_of_a_checkpoint_into_that_checkpoint(run: Path, tmp_path: Path, rule: str) -> None:
     shutil.rmtree(run / "checkpoint-50")
     shutil.copytree(run / "checkpoint-10", run / "checkpoint-50")
-    whole = {"wise_ft": {"alpha": 1.0}, "ties": {"density": 1.0}, "dare": {"drop": 0.0}}.get(rule, {})
-    path = merged_of(run, rule=rule, knobs=whole, base=str(tmp_path / "base"))
+    neutral = {"wise_ft": {"alpha": 1.0}, "ties": {"density": 1.0}, "dare": {"drop": 0.0}}.get(rule, {})
+    path = merge_pair(run, rule=rule, knobs=neutral, base=str(tmp_path / "base"))
     for name, tensor in weights(run / "checkpoint-10").items():
         torch.testing.assert_close(weights(path)[name], tensor, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("rule", sorted(NEEDS_BASE))
-def test_a_rule_that_needs_the_base_asks_for_it_before_anything_is_written(run: Path, rule: str) -> None:
+def test_a_rule_without_the_base_that_it_needs_is_refused_before_anything_is_written(run: Path, rule: str) -> None:
     with pytest.raises(BadRequest, match="--base"):
-        merged_of(run, rule=rule)
+        merge_pair(run, rule=rule)
     assert not list(run.glob(".merged*")) + list(run.glob("merged*"))
 
 
-def test_the_base_is_a_source_like_the_others(run: Path, tmp_path: Path) -> None:
+def test_the_base_can_be_a_source(run: Path, tmp_path: Path) -> None:
     base = str(tmp_path / "base")
-    path = merged_of(run, checkpoints=("base", "checkpoint-50"), weights=(0.75, 0.25), base=base)
-    ft = merged_of(run, checkpoints=("checkpoint-50",), rule="wise_ft", knobs={"alpha": 0.25}, base=base)
+    path = merge_pair(run, checkpoints=("base", "checkpoint-50"), weights=(0.75, 0.25), base=base)
+    interpolated = merge_pair(run, checkpoints=("checkpoint-50",), rule="wise_ft", knobs={"alpha": 0.25}, base=base)
     assert path.name == "merged-linear-0-50"
     for name, tensor in weights(path).items():
-        torch.testing.assert_close(tensor, weights(ft)[name], rtol=0, atol=1e-7)
+        torch.testing.assert_close(tensor, weights(interpolated)[name], rtol=0, atol=1e-7)
 
 
 def test_dare_drops_differently_in_every_parameter(run: Path, tmp_path: Path) -> None:
-    path = merged_of(run, checkpoints=("checkpoint-50",), rule="dare", base=str(tmp_path / "base"))
+    path = merge_pair(run, checkpoints=("checkpoint-50",), rule="dare", base=str(tmp_path / "base"))
     base, merged = weights(tmp_path / "base"), weights(path)
     masks = [
         merged[f"model.layers.{i}.mlp.up_proj.weight"] == base[f"model.layers.{i}.mlp.up_proj.weight"] for i in (0, 1)
@@ -142,7 +142,7 @@ def test_dare_drops_differently_in_every_parameter(run: Path, tmp_path: Path) ->
     assert not torch.equal(*masks)
 
 
-def test_a_rule_of_ones_own_sees_the_base_and_its_knobs(
+def test_a_user_defined_rule_receives_the_base_and_its_knobs(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "my_rules.py").write_text(
@@ -150,18 +150,18 @@ def test_a_rule_of_ones_own_sees_the_base_and_its_knobs(
         "    return base + share * max((t - base for t in tensors), key=lambda d: float(d.norm()))\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    path = merged_of(run, rule="my_rules:furthest", knobs={"share": 0.5}, base=str(tmp_path / "base"))
+    path = merge_pair(run, rule="my_rules:furthest", knobs={"share": 0.5}, base=str(tmp_path / "base"))
     assert path.name == "merged-my_rules.furthest-10-50"
     base, sides = weights(tmp_path / "base"), [weights(run / name) for name in PAIR]
     for name, tensor in weights(path).items():
-        far = max((side[name] - base[name] for side in sides), key=lambda change: float(change.norm()))
-        torch.testing.assert_close(tensor, base[name] + 0.5 * far)
+        furthest = max((side[name] - base[name] for side in sides), key=lambda change: float(change.norm()))
+        torch.testing.assert_close(tensor, base[name] + 0.5 * furthest)
 
 
-def test_sums_are_made_in_float32_and_cast_to_the_type_of_the_source(run: Path) -> None:
+def test_sums_are_computed_in_float32_and_cast_to_the_type_of_the_source(run: Path) -> None:
     for seed, step in ((1, 10), (2, 50), (3, 60)):
-        tiny(seed, dtype=torch.bfloat16).save_pretrained(run / f"checkpoint-{step}")
-    path = merged_of(run, checkpoints=(*PAIR, "checkpoint-60"), weights=(0.25, 0.25, 0.5))
+        tiny_llama(seed, dtype=torch.bfloat16).save_pretrained(run / f"checkpoint-{step}")
+    path = merge_pair(run, checkpoints=(*PAIR, "checkpoint-60"), weights=(0.25, 0.25, 0.5))
     parts = [weights(run / f"checkpoint-{step}") for step in (10, 50, 60)]
     for name, tensor in weights(path).items():
         assert tensor.dtype == torch.bfloat16
@@ -170,7 +170,7 @@ def test_sums_are_made_in_float32_and_cast_to_the_type_of_the_source(run: Path) 
 
 
 def test_another_dtype_is_written_to_the_weights_and_the_configuration(run: Path) -> None:
-    path = merged_of(run, dtype="bfloat16")
+    path = merge_pair(run, dtype="bfloat16")
     assert {t.dtype for t in weights(path).values()} == {torch.bfloat16}
     assert AutoModelForCausalLM.from_pretrained(path).dtype == torch.bfloat16
 
@@ -179,34 +179,34 @@ def test_buffers_that_are_not_floating_point_are_copied(run: Path) -> None:
     for step in (10, 50):
         file = run / f"checkpoint-{step}" / "model.safetensors"
         save_file({**load_file(file), "counts": torch.tensor([step, 2, 3]), "flag": torch.tensor(True)}, file)
-    merged = weights(merged_of(run))
+    merged = weights(merge_pair(run))
     assert merged["counts"].tolist() == [50, 2, 3]
     assert bool(merged["flag"])
 
 
 def test_a_tied_model_stays_tied_even_if_one_file_holds_the_copy(run: Path) -> None:
     for seed, step in ((1, 10), (2, 50)):
-        tiny(seed, tied=True).save_pretrained(run / f"checkpoint-{step}")
+        tiny_llama(seed, tied=True).save_pretrained(run / f"checkpoint-{step}")
     file = run / "checkpoint-50" / "model.safetensors"
-    held = load_file(file)
-    assert "lm_head.weight" not in held
-    save_file({**held, "lm_head.weight": held["model.embed_tokens.weight"].clone()}, file, {"format": "pt"})
-    path = merged_of(run)
+    tensors = load_file(file)
+    assert "lm_head.weight" not in tensors
+    save_file({**tensors, "lm_head.weight": tensors["model.embed_tokens.weight"].clone()}, file, {"format": "pt"})
+    path = merge_pair(run)
     assert "lm_head.weight" not in weights(path)
     model = AutoModelForCausalLM.from_pretrained(path)
     assert model.lm_head.weight.data_ptr() == model.model.embed_tokens.weight.data_ptr()
 
 
-def test_shards_in_and_shards_out_hold_the_same_weights(run: Path) -> None:
-    whole = weights(merged_of(run))
-    tiny(1).save_pretrained(run / "checkpoint-10", max_shard_size="20KB")
+def test_sharded_sources_and_results_hold_the_same_weights(run: Path) -> None:
+    neutral = weights(merge_pair(run))
+    tiny_llama(1).save_pretrained(run / "checkpoint-10", max_shard_size="20KB")
     (run / "checkpoint-10" / "model.safetensors").unlink(missing_ok=True)
-    path = merged_of(run, name="merged-in-shards", shard_bytes=20_000)
+    path = merge_pair(run, name="merged-in-shards", shard_bytes=20_000)
     files = sorted(path.glob("*.safetensors"))
     assert len(files) > 2
     index = json.loads((path / "model.safetensors.index.json").read_text())
     assert set(index["weight_map"].values()) == {file.name for file in files}
-    assert all(torch.equal(whole[name], tensor) for name, tensor in weights(path).items())
+    assert all(torch.equal(neutral[name], tensor) for name, tensor in weights(path).items())
     logits = [
         AutoModelForCausalLM.from_pretrained(p)(torch.arange(9)[None]).logits
         for p in (path, run / "merged-linear-10-50")
@@ -214,22 +214,22 @@ def test_shards_in_and_shards_out_hold_the_same_weights(run: Path) -> None:
     assert torch.equal(*logits)
 
 
-def test_an_existing_equal_merge_is_not_made_again(run: Path) -> None:
-    path = merged_of(run)
+def test_an_existing_merge_of_the_same_recipe_is_not_written_again(run: Path) -> None:
+    path = merge_pair(run)
     file = path / "model.safetensors"
     before = (file.stat().st_mtime_ns, file.stat().st_ino)
-    assert merged_of(run, weights=(0.5, 0.5)) == path
+    assert merge_pair(run, weights=(0.5, 0.5)) == path
     assert (file.stat().st_mtime_ns, file.stat().st_ino) == before
 
 
 def test_another_merge_of_the_same_name_is_refused_and_the_existing_one_kept(run: Path) -> None:
-    path = merged_of(run)
+    path = merge_pair(run)
     before = (path / "model.safetensors").read_bytes()
     with pytest.raises(BadRequest, match=r"weights is \[0.5, 0.5\] there, \[0.2, 0.8\] here.*--name"):
-        merged_of(run, weights=(0.2, 0.8))
-    tiny(9).save_pretrained(run / "checkpoint-50")
+        merge_pair(run, weights=(0.2, 0.8))
+    tiny_llama(9).save_pretrained(run / "checkpoint-50")
     with pytest.raises(BadRequest, match="sources is"):
-        merged_of(run)
+        merge_pair(run)
     assert (path / "model.safetensors").read_bytes() == before
 
 
@@ -237,7 +237,7 @@ def test_a_folder_that_is_no_merge_is_not_overwritten(run: Path) -> None:
     (run / "merged-mine").mkdir()
     (run / "merged-mine" / "precious.txt").write_text("kept")
     with pytest.raises(BadRequest, match="not written by overmem merge"):
-        merged_of(run, name="merged-mine")
+        merge_pair(run, name="merged-mine")
     assert (run / "merged-mine" / "precious.txt").read_text() == "kept"
 
 
@@ -252,14 +252,14 @@ def test_a_folder_that_is_no_merge_is_not_overwritten(run: Path) -> None:
         ({"weights": (1.0, 1.0)}, "sum to 1"),
         ({"name": "mine"}, "starts with merged-"),
         ({"name": "merged-../../x"}, "starts with merged-"),
-        ({"rule": "slerp", "checkpoints": ("checkpoint-10",)}, "two checkpoints; 1 given"),
+        ({"rule": "slerp", "checkpoints": ("checkpoint-10",)}, "two checkpoints; got 1"),
         ({"checkpoints": ("checkpoint-10", "checkpoint-10")}, "twice"),
     ],
 )
-def test_a_bad_request_is_one_clear_error_and_writes_nothing(run: Path, options: dict[str, Any], message: str) -> None:
+def test_a_bad_request_is_refused_and_writes_nothing(run: Path, options: dict[str, Any], message: str) -> None:
     before = sorted(p.name for p in run.iterdir())
     with pytest.raises(BadRequest, match=message):
-        merged_of(run, **options)
+        merge_pair(run, **options)
     assert sorted(p.name for p in run.iterdir()) == before
 
 
@@ -268,8 +268,8 @@ def test_a_run_that_is_not_there_is_a_bad_request(tmp_path: Path) -> None:
         merge(Merge(str(tmp_path / "nowhere")))
 
 
-def test_without_names_the_pair_is_the_recommended_checkpoint_and_the_last(run: Path) -> None:
-    tiny(3).save_pretrained(run / "checkpoint-30")
+def test_by_default_the_recommended_checkpoint_and_the_last_are_merged(run: Path) -> None:
+    tiny_llama(3).save_pretrained(run / "checkpoint-30")
     with pytest.raises(BadRequest, match=r"checkpoint-10, checkpoint-30, checkpoint-50.*overmem diagnose"):
         merge(Merge(str(run)))
     none = Estimate(None)
@@ -279,5 +279,7 @@ def test_without_names_the_pair_is_the_recommended_checkpoint_and_the_last(run: 
         if pair:
             assert merge(Merge(str(run))).name == "merged-linear-30-50"
         else:
-            with pytest.raises(BadRequest, match="best checkpoint of the run is checkpoint-50, which makes no pair"):
+            with pytest.raises(
+                BadRequest, match="best checkpoint of the run is checkpoint-50 and the last is checkpoint-50: no pair"
+            ):
                 merge(Merge(str(run)))

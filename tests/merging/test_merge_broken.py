@@ -1,4 +1,4 @@
-"""A merge that is killed, runs out of disk, or is given something broken: nothing half made bears a name."""
+"""A merge that is killed, runs out of disk space or reads broken files leaves no incomplete file under a final name."""
 
 import json
 import os
@@ -24,10 +24,10 @@ PAIR = ("checkpoint-10", "checkpoint-50")
 
 
 def save(folder: Path, seed: int, *, layers: int = 8, width: int = 32) -> None:
-    """A checkpoint folder of random weights, 8 KiB a layer."""
+    """Write a checkpoint folder of random weights, 8 KiB per layer."""
     folder.mkdir(parents=True, exist_ok=True)
-    draw = torch.Generator().manual_seed(seed)
-    tensors = {f"model.layers.{i}.weight": torch.randn(64, width, generator=draw) for i in range(layers)}
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {f"model.layers.{i}.weight": torch.randn(64, width, generator=generator) for i in range(layers)}
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
     (folder / "tokenizer.json").write_text("{}")
@@ -45,46 +45,46 @@ def weights(folder: Path) -> dict[str, Tensor]:
     return {name: t for file in sorted(folder.glob("*.safetensors")) for name, t in load_file(file).items()}
 
 
-def merged_of(root: Path, **options: Any) -> Path:
+def merge_pair(root: Path, **options: Any) -> Path:
     return merge(Merge(str(root), **{"checkpoints": PAIR, **options}))
 
 
-def test_models_that_differ_are_refused_by_name(run: Path) -> None:
+def test_models_with_different_tensors_are_refused_by_name(run: Path) -> None:
     save(run / "checkpoint-50", 2, layers=3)
     with pytest.raises(BadCheckpoint, match=r"checkpoint-50 lacks model.layers.3.*and 2 more, which .*checkpoint-10"):
-        merged_of(run)
+        merge_pair(run)
     save(run / "checkpoint-50", 2, width=33)
     with pytest.raises(
         BadCheckpoint, match=r"weight is \[64, 32\] in .*checkpoint-10 and \[64, 33\] in .*checkpoint-50"
     ):
-        merged_of(run)
+        merge_pair(run)
     assert not list(run.glob("*merged*"))
 
 
-def test_a_file_that_is_cut_short_is_named(run: Path) -> None:
+def test_a_truncated_file_is_named_in_the_error(run: Path) -> None:
     file = run / "checkpoint-50" / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(BadCheckpoint, match=r"checkpoint-50/model.safetensors cannot be read"):
-        merged_of(run)
+        merge_pair(run)
     assert not list(run.glob("*merged*"))
 
 
 def test_pickled_weights_are_refused_with_the_way_to_convert_them(run: Path) -> None:
     (run / "checkpoint-50" / "model.safetensors").rename(run / "checkpoint-50" / "pytorch_model.bin")
     with pytest.raises(BadCheckpoint, match=r"pickled.*pytorch_model.bin.*save_pretrained"):
-        merged_of(run)
+        merge_pair(run)
 
 
 def test_quantized_weights_are_refused(run: Path) -> None:
     path = run / "checkpoint-50" / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "quantization_config": {"quant_method": "fp8"}}))
     with pytest.raises(BadCheckpoint, match="quantized"):
-        merged_of(run)
+        merge_pair(run)
 
 
-def test_a_run_that_another_process_writes_to_is_left_alone(run: Path) -> None:
+def test_a_locked_run_is_refused(run: Path) -> None:
     with locked(open_run(run)), pytest.raises(Locked):
-        merged_of(run)
+        merge_pair(run)
 
 
 PROGRAM = """
@@ -106,9 +106,9 @@ except Exception as error:
 
 
 def start(root: Path, mode: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(root), mode], stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", PROGRAM, str(root), mode], stdout=subprocess.PIPE, text=True, env=env
     )
 
 
@@ -128,17 +128,17 @@ def test_a_killed_merge_resumes_and_ends_in_the_same_bytes(run: Path) -> None:
     assert not (run / "merged-linear-10-50").exists()
     kept = {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in partial.glob("model-*.safetensors")}
     assert len(kept) >= 2
-    path = merged_of(run, shard_bytes=20_000)
+    path = merge_pair(run, shard_bytes=20_000)
     assert not partial.exists()
-    again = {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in path.glob("model-*.safetensors")}
-    assert len(again) > len(kept)
-    assert {name: again[name] for name in kept} == kept
+    now = {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in path.glob("model-*.safetensors")}
+    assert len(now) > len(kept)
+    assert {name: now[name] for name in kept} == kept
     resumed = files(path)
     shutil.rmtree(path)
-    assert files(merged_of(run, shard_bytes=20_000)) == resumed
+    assert files(merge_pair(run, shard_bytes=20_000)) == resumed
 
 
-def test_what_a_killed_merge_of_another_recipe_left_is_not_used(run: Path) -> None:
+def test_files_of_a_killed_merge_of_another_recipe_are_not_reused(run: Path) -> None:
     process = start(run, "slow")
     partial = run / ".merged-linear-10-50.partial"
     deadline = time.monotonic() + 120
@@ -146,27 +146,27 @@ def test_what_a_killed_merge_of_another_recipe_left_is_not_used(run: Path) -> No
         time.sleep(0.005)
     process.kill()
     process.communicate()
-    path = merged_of(run, weights=(0.2, 0.8), shard_bytes=20_000)
+    path = merge_pair(run, weights=(0.2, 0.8), shard_bytes=20_000)
     early, late = weights(run / PAIR[0]), weights(run / PAIR[1])
     for name, tensor in weights(path).items():
         torch.testing.assert_close(tensor, 0.2 * early[name] + 0.8 * late[name], rtol=0, atol=1e-6)
 
 
-def test_a_full_disk_leaves_nothing_broken_under_the_name_of_a_whole_one(run: Path) -> None:
-    # No file may exceed 15 kB: the shard that is being written then fails as it does on a full disk.
+def test_a_full_disk_leaves_no_incomplete_file_under_a_final_name(run: Path) -> None:
+    # With a file size limit of 15 kB, writing a shard fails as it does on a full disk.
     output = start(run, "full").communicate()[0]
     assert output.startswith("BadRequest ")
     assert "free some space" in output
     assert list(run.glob(".merged-linear-10-50.partial/.model-*.partial"))
     assert not (run / "merged-linear-10-50").exists()
-    path = merged_of(run, shard_bytes=20_000)
+    path = merge_pair(run, shard_bytes=20_000)
     resumed = files(path)
     shutil.rmtree(path)
-    assert files(merged_of(run, shard_bytes=20_000)) == resumed
+    assert files(merge_pair(run, shard_bytes=20_000)) == resumed
 
 
 def test_too_little_disk_space_is_reported_before_writing(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 99, 1))
     with pytest.raises(BadRequest, match="GB free"):
-        merged_of(run)
+        merge_pair(run)
     assert not (run / "merged-linear-10-50").exists()

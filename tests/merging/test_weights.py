@@ -1,4 +1,4 @@
-"""Weight files in and out: what is written by streaming is read by safetensors, and what is broken is named."""
+"""Weight files: streamed shards are read back by safetensors, and errors name the broken file."""
 
 import json
 import weakref
@@ -27,9 +27,15 @@ def entries_of(tensors: dict[str, Tensor]) -> dict[str, Entry]:
 
 
 def every_type() -> dict[str, Tensor]:
-    made = {kind: torch.arange(7).reshape(7, 1).to(dtype) for kind, dtype in DTYPES.items()}
+    tensors_by_type = {kind: torch.arange(7).reshape(7, 1).to(dtype) for kind, dtype in DTYPES.items()}
     strided = torch.arange(12.0).reshape(3, 4).t()
-    return {**made, "scalar": torch.tensor(2.5), "empty": torch.zeros(0, 3), "strided": strided, "näme": torch.ones(1)}
+    return {
+        **tensors_by_type,
+        "scalar": torch.tensor(2.5),
+        "empty": torch.zeros(0, 3),
+        "strided": strided,
+        "näme": torch.ones(1),
+    }
 
 
 def test_every_type_and_shape_is_read_back_by_safetensors(tmp_path: Path) -> None:
@@ -68,28 +74,28 @@ def test_a_tensor_above_the_limit_has_a_shard_of_its_own() -> None:
     assert index_of(shards(entries, 10**6)) is None
 
 
-def test_one_tensor_at_a_time_is_in_memory(tmp_path: Path) -> None:
+def test_only_one_tensor_at_a_time_is_in_memory(tmp_path: Path) -> None:
     entries = {f"t{i}": Entry(torch.float32, (64,)) for i in range(20)}
     alive: list[weakref.ref[Tensor]] = []
-    most = 0
+    max_alive = 0
 
     def tensor(name: str) -> Tensor:
-        nonlocal most
-        made = torch.zeros(64)
-        most = max(most, sum(ref() is not None for ref in alive))
-        alive.append(weakref.ref(made))
-        return made
+        nonlocal max_alive
+        zeros = torch.zeros(64)
+        max_alive = max(max_alive, sum(ref() is not None for ref in alive))
+        alive.append(weakref.ref(zeros))
+        return zeros
 
     write_weights(tmp_path, entries, tensor, limit=10**6)
-    assert most <= 1
+    assert max_alive <= 1
 
 
-def test_whole_shards_are_kept_and_cut_ones_written_again(tmp_path: Path) -> None:
+def test_complete_shards_are_kept_and_truncated_ones_written_again(tmp_path: Path) -> None:
     tensors = {f"t{i}": torch.full((10,), float(i)) for i in range(6)}
     write_weights(tmp_path, entries_of(tensors), tensors.__getitem__, limit=80)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    cut = tmp_path / "model-00002-of-00003.safetensors"
-    cut.write_bytes(cut.read_bytes()[:-4])
+    truncated = tmp_path / "model-00002-of-00003.safetensors"
+    truncated.write_bytes(truncated.read_bytes()[:-4])
     names, fractions = [], []
 
     def tensor(name: str) -> Tensor:
@@ -106,7 +112,7 @@ def test_whole_shards_are_kept_and_cut_ones_written_again(tmp_path: Path) -> Non
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
-def test_a_shard_that_fails_half_way_has_no_name_of_its_own(tmp_path: Path) -> None:
+def test_a_shard_that_fails_half_way_does_not_get_its_final_name(tmp_path: Path) -> None:
     (shard,) = shards({"a": Entry(torch.float32, (2,)), "b": Entry(torch.float32, (2,))}, 10**6)
 
     def tensor(name: str) -> Tensor:
@@ -122,17 +128,17 @@ def test_a_shard_that_fails_half_way_has_no_name_of_its_own(tmp_path: Path) -> N
     assert not (tmp_path / shard.file).exists()
 
 
-def test_a_file_that_is_cut_short_is_named(tmp_path: Path) -> None:
+def test_a_truncated_file_is_named_in_the_error(tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     save_file({"a": torch.zeros(100)}, file)
     whole = file.read_bytes()
-    for cut in (whole[:-1], whole[:20], whole[:4], b""):
-        file.write_bytes(cut)
+    for truncated in (whole[:-1], whole[:20], whole[:4], b""):
+        file.write_bytes(truncated)
         with pytest.raises(BadCheckpoint, match=r"model\.safetensors cannot be read"), open_weights(tmp_path):
             pass
 
 
-def test_a_shard_that_the_index_names_and_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_shard_is_named_in_the_error(tmp_path: Path) -> None:
     tensors = {f"t{i}": torch.full((10,), float(i)) for i in range(4)}
     write_weights(tmp_path, entries_of(tensors), tensors.__getitem__, limit=80)
     (tmp_path / "model-00002-of-00002.safetensors").unlink()
@@ -151,13 +157,13 @@ def test_a_folder_of_pickles_is_refused_and_an_empty_one_too(tmp_path: Path) -> 
         pass
 
 
-def test_a_tensor_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_tensor_is_named_in_the_error(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "model.safetensors")
     with open_weights(tmp_path) as weights, pytest.raises(BadCheckpoint, match="no tensor 'b'"):
         weights.read("b")
 
 
-def test_a_model_that_is_neither_here_nor_on_the_hub_is_a_bad_request(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_is_neither_a_folder_nor_on_the_hub_is_a_bad_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     for name in ("no-such-owner/no-such-model", "not a name!"):
         with pytest.raises(BadRequest, match="neither a folder nor"):

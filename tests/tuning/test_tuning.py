@@ -1,4 +1,4 @@
-"""The laws of the family, run over the whole table."""
+"""Contract tests: what holds for every fine-tuning method in the table."""
 
 import inspect
 
@@ -27,12 +27,12 @@ def base_model():
         return LlamaForCausalLM(config).eval()
 
 
-def tuned(name):
+def tuned_model(name):
     return TUNING[name](base_model(), **SMALL.get(name, {"r": 4}))
 
 
 @ALL
-def test_every_method_says_what_it_is_where_it_is_from_and_how_it_differs(name):
+def test_every_method_documents_its_source_its_knobs_and_how_it_differs(name):
     text = inspect.getdoc(TUNING[name])
     assert len(first_line(TUNING[name])) > 10
     assert "Source:" in text
@@ -42,37 +42,37 @@ def test_every_method_says_what_it_is_where_it_is_from_and_how_it_differs(name):
 
 
 @ALL
-def test_training_begins_at_the_base_model(name):
+def test_training_starts_at_the_base_model(name):
     with torch.no_grad():
-        ours, theirs = tuned(name).eval()(IDS).logits[:, -12:], base_model()(IDS).logits
-    if name == "prompt_tuning":  # whose prompt is there from the start
+        ours, theirs = tuned_model(name).eval()(IDS).logits[:, -12:], base_model()(IDS).logits
+    if name == "prompt_tuning":  # its random prompt changes the output from the start
         assert not torch.allclose(ours, theirs)
     else:
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 @ALL
-def test_something_learns_and_only_full_lets_everything_learn(name):
-    model = tuned(name)
-    learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    everything = sum(p.numel() for p in model.parameters())
-    assert learning > 0
-    assert (learning == everything) == (name == "full")
+def test_some_weights_are_trainable_and_all_only_with_full(name):
+    model = tuned_model(name)
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    total = sum(p.numel() for p in model.parameters())
+    assert trainable > 0
+    assert (trainable == total) == (name == "full")
 
 
 @ALL
-def test_only_methods_declared_to_change_the_base_do(name):
-    model, before = tuned(name).train(), base_model().state_dict()
+def test_only_the_methods_in_changes_base_change_the_base(name):
+    model, before = tuned_model(name).train(), base_model().state_dict()
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
     model(input_ids=IDS, labels=IDS).loss.backward()
     optimizer.step()
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     after = {key.replace(".base_layer", ""): value for key, value in inner.state_dict().items()}
     changed = any(not torch.equal(value, after[key]) for key, value in before.items() if key in after)
-    assert changed == (name in CHANGES_BASE - {"ln_tuning"})  # which keeps a trained copy beside it
+    assert changed == (name in CHANGES_BASE - {"ln_tuning"})  # PEFT trains a copy and leaves the original unchanged
 
 
-def test_a_setting_that_cannot_be_is_refused():
+def test_an_impossible_setting_is_refused():
     with pytest.raises(BadRequest, match="r is 0"):
         TUNING["lora"](base_model(), r=0)
     with pytest.raises(BadRequest, match="no_such_layer"):
@@ -80,7 +80,7 @@ def test_a_setting_that_cannot_be_is_refused():
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is there")
-def test_a_quantised_base_is_refused_before_anything_is_read_where_there_is_no_cuda(tmp_path):
+def test_a_quantised_base_without_cuda_is_refused_before_anything_is_loaded(tmp_path):
     recipe = Recipe(str(tmp_path / "run"), model="no/such/model", method="lora", quantize="4bit")
     with pytest.raises(BadRequest, match="needs a CUDA device"):
         train(recipe)

@@ -1,1 +1,1 @@
-"""Merge checkpoints of one run: full weights tensor by tensor, adapters exactly in Delta W."""
+"""Merge checkpoints of one run: full weights tensor by tensor, LoRA adapters by exact sums of their weight updates."""

@@ -27,15 +27,22 @@ from overmem.errors import BadCheckpoint, BadRequest
 from overmem.models.loading import KEEPS_BASE
 
 CONFIG = "adapter_config.json"
-_INSIDE = "base_model.model."
-"""PEFT's prefix to the base model's module names."""
-_DOWN = (".lora_A.weight", ".lora_embedding_A")
-_UP = (".lora_B.weight", ".lora_embedding_B")
-_BIAS = ".lora_B.bias"
-_MAGNITUDE = (".lora_magnitude_vector", ".lora_magnitude_vector.weight")
+_PEFT_PREFIX = "base_model.model."
+"""The prefix that PEFT puts before the base model's module names."""
+_A_SUFFIXES = (".lora_A.weight", ".lora_embedding_A")
+_B_SUFFIXES = (".lora_B.weight", ".lora_embedding_B")
+_BIAS_SUFFIX = ".lora_B.bias"
+_MAGNITUDE_SUFFIXES = (".lora_magnitude_vector", ".lora_magnitude_vector.weight")
 _MOVES_BASE = ("pissa", "olora")
-"""Initialisations that move a part of the base's weights into the adapter, the same part every time."""
-_VARIANTS = ("target_parameters", "use_qalora", "use_bdlora", "arrow_config", "kasa_config", "monteclora_config")
+"""Initialisations that move a part of the base's weights into the adapter, by a deterministic decomposition."""
+_UNSUPPORTED_VARIANTS = (
+    "target_parameters",
+    "use_qalora",
+    "use_bdlora",
+    "arrow_config",
+    "kasa_config",
+    "monteclora_config",
+)
 """LoRA variants whose Delta W is not s B A, or that store A and B in another layout."""
 _MUST_MATCH = (
     "base_model_name_or_path",
@@ -74,11 +81,11 @@ class Adapter:
 
 
 def read_adapter(folder: Path) -> Adapter:
-    """The adapter in `folder`, checked to be of a kind that can be combined.
+    """Read the adapter in `folder` and check that its kind can be combined.
 
     Raises:
         BadCheckpoint: its settings cannot be read.
-        BadRequest: not LoRA, or a kind of LoRA that cannot be combined; the message says why.
+        BadRequest: it is not LoRA, or a kind of LoRA that cannot be combined; the message says why.
     """
     path = folder / CONFIG
     try:
@@ -87,7 +94,7 @@ def read_adapter(folder: Path) -> Adapter:
         raise BadCheckpoint(f"{path} cannot be read: {error}") from error
     if config.get("peft_type") != "LORA":
         raise BadRequest(f"{folder} is an adapter of type {config.get('peft_type')}; only LORA adapters can be merged")
-    if used := [name for name in _VARIANTS if config.get(name)]:
+    if used := [name for name in _UNSUPPORTED_VARIANTS if config.get(name)]:
         raise BadRequest(f"{folder} uses {', '.join(used)}: its weight update is not s B A, so it cannot be merged")
     init = config.get("init_lora_weights", True)
     if init not in KEEPS_BASE and (init not in _MOVES_BASE or config.get("use_dora")):
@@ -108,10 +115,10 @@ def check_compatible(adapters: Sequence[Adapter]) -> None:
     first = adapters[0]
     for other in adapters[1:]:
         for name in _MUST_MATCH:
-            mine, theirs = first.config.get(name) or None, other.config.get(name) or None
-            if _unordered(mine) != _unordered(theirs):
+            ours, theirs = first.config.get(name) or None, other.config.get(name) or None
+            if _unordered(ours) != _unordered(theirs):
                 raise BadRequest(
-                    f"the adapters differ in {name}: {mine!r} in {first.folder}, {theirs!r} in {other.folder}"
+                    f"the adapters differ in {name}: {ours!r} in {first.folder}, {theirs!r} in {other.folder}"
                 )
 
 
@@ -120,9 +127,17 @@ def _unordered(value: Any) -> Any:
 
 
 def role(name: str) -> tuple[str, str]:
-    """An adapter tensor's role (`down`, `up`, `bias`, `magnitude` or `whole`) and its module in the base."""
-    inner = name.removeprefix(_INSIDE)
-    for kind, endings in (("down", _DOWN), ("up", _UP), ("bias", (_BIAS,)), ("magnitude", _MAGNITUDE)):
+    """An adapter tensor's role and its module in the base.
+
+    Roles: `down` (A), `up` (B), `bias`, `magnitude`, and `whole` (a tensor of the base, trained in full).
+    """
+    inner = name.removeprefix(_PEFT_PREFIX)
+    for kind, endings in (
+        ("down", _A_SUFFIXES),
+        ("up", _B_SUFFIXES),
+        ("bias", (_BIAS_SUFFIX,)),
+        ("magnitude", _MAGNITUDE_SUFFIXES),
+    ):
         for ending in endings:
             if inner.endswith(ending):
                 return kind, inner.removesuffix(ending)
@@ -130,12 +145,12 @@ def role(name: str) -> tuple[str, str]:
 
 
 def stacked_down(parts: Sequence[Float[Tensor, "_ inputs"]]) -> Float[Tensor, "rank inputs"]:
-    """A of the sum: every A, stacked by rows."""
+    """A of the summed adapter: all A stacked by rows."""
     return torch.cat(list(parts), dim=0)  # k x [rank_i in] -> [sum rank_i in]
 
 
 def stacked_up(parts: Sequence[Float[Tensor, "outputs _"]], scales: Sequence[float]) -> Float[Tensor, "outputs rank"]:
-    """B of the sum: every B times its coefficient and scale, concatenated by columns."""
+    """B of the summed adapter: every B times its coefficient and scale, concatenated by columns."""
     scaled = [part * scale for part, scale in zip(parts, scales, strict=True)]
     return torch.cat(scaled, dim=1)  # k x [out rank_i] -> [out sum rank_i]
 
@@ -152,15 +167,15 @@ def moved_part(
         scale: the adapter's scale s.
     """
     if init == "pissa":
-        left, size, right = torch.linalg.svd(weight, full_matrices=False)
-        return left[:, :rank] * size[:rank], right[:rank]
+        left, singular_values, right = torch.linalg.svd(weight, full_matrices=False)
+        return left[:, :rank] * singular_values[:rank], right[:rank]
     left, right = torch.linalg.qr(weight)
     return left[:, :rank] * scale, right[:rank]
 
 
 @dataclass(frozen=True)
 class Dora:
-    """B and magnitude of a sum of DoRA adapters in one module."""
+    """B and magnitude of the sum of DoRA adapters, for one module."""
 
     up: Float[Tensor, "outputs rank"]
     magnitude: Float[Tensor, "..."]
@@ -179,33 +194,33 @@ def combined_dora(
     """B and magnitude of sum_i c_i W_i + (1 - sum_i c_i) W; its A is `stacked_down(downs)`.
 
     Args:
-        weight: the base's matrix, [out in] (or [in out] with fan_in_fan_out).
-        downs: every A, [rank in].
-        ups: every B, [out rank].
-        magnitudes: every m, one number per output.
-        scales: every s.
-        coefficients: every c.
-        fan_in_fan_out: the base's matrix is stored transposed.
+        weight: the base's matrix, [out in] ([in out] with fan_in_fan_out).
+        downs: A of each adapter, [rank in].
+        ups: B of each adapter, [out rank].
+        magnitudes: m of each adapter, one number per output.
+        scales: s of each adapter.
+        coefficients: c of each adapter.
+        fan_in_fan_out: whether the base's matrix is stored transposed.
 
     Raises:
-        BadRequest: the factors of the sum are 0 for some output, so that no DoRA adapter equals the sum.
+        BadRequest: the summed factor G is 0 for some output, so that no DoRA adapter equals the sum.
     """
     matrix = weight.t() if fan_in_fan_out else weight
-    shares: list[Tensor] = []  # c_i g_i, each [out]
+    factors: list[Tensor] = []  # c_i g_i, each [out]
     for down, up, magnitude, scale, c in zip(downs, ups, magnitudes, scales, coefficients, strict=True):
         norm = torch.linalg.vector_norm(matrix + scale * (up @ down), dim=1)  # [out in] -> [out]
-        shares.append(c * magnitude.flatten() / norm)
-    total = torch.stack(shares).sum(0) + (1.0 - sum(coefficients))  # [sources out] -> [out]
+        factors.append(c * magnitude.flatten() / norm)
+    total = torch.stack(factors).sum(0) + (1.0 - sum(coefficients))  # [sources out] -> [out]
     if bool((total == 0).any()):
         raise BadRequest("the DoRA magnitudes cancel under these weights; allowed: weights above 0")
-    columns = [up * (scale * share / total)[:, None] for up, scale, share in zip(ups, scales, shares, strict=True)]
+    columns = [up * (scale * factor / total)[:, None] for up, scale, factor in zip(ups, scales, factors, strict=True)]
     up = torch.cat(columns, dim=1)  # k x [out rank_i] -> [out sum rank_i]
     norm = torch.linalg.vector_norm(matrix + up @ stacked_down(downs), dim=1)
     return Dora(up, (total * norm).reshape(magnitudes[0].shape))
 
 
 def merged_config(last: Adapter, ranks: Mapping[str, int]) -> dict[str, Any]:
-    """The adapter settings of the sum: those of its last source, with the new ranks and scale 1 everywhere.
+    """The settings of the summed adapter: those of its last source, with the new ranks and scale 1 in every module.
 
     Args:
         last: the last source.
@@ -214,14 +229,14 @@ def merged_config(last: Adapter, ranks: Mapping[str, int]) -> dict[str, Any]:
     counts: dict[int, int] = {}
     for rank in ranks.values():
         counts[rank] = counts.get(rank, 0) + 1
-    usual = max(counts, key=lambda rank: (counts[rank], rank))
-    others = {f"^{module.replace('.', '[.]')}": rank for module, rank in ranks.items() if rank != usual}
+    most_common = max(counts, key=lambda rank: (counts[rank], rank))
+    rank_pattern = {f"^{module.replace('.', '[.]')}": rank for module, rank in ranks.items() if rank != most_common}
     return {
         **last.config,
-        "r": usual,
-        "lora_alpha": usual,
-        "rank_pattern": others,
-        "alpha_pattern": dict(others),
+        "r": most_common,
+        "lora_alpha": most_common,
+        "rank_pattern": rank_pattern,
+        "alpha_pattern": dict(rank_pattern),
         "use_rslora": False,
         "init_lora_weights": True,
     }

@@ -1,4 +1,4 @@
-"""The tensors of a merge, one at a time: full weights by any rule, LoRA adapters by linear rules."""
+"""The tensors of a merged model, computed one at a time: full weights by any rule, LoRA adapters by linear rules."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,23 +48,23 @@ def blend_full(
     dtype: torch.dtype | None,
     tied: bool,
 ) -> Blend:
-    """Every tensor of the sources combined; tensors that are not floating point are the last source's.
+    """Combine every tensor of the sources; tensors that are not floating point are taken from the last source.
 
     Args:
-        sources: in order; the last one gives the types.
-        base: the base model, for rules that need it.
+        sources: the weights of each source; the last one sets the types.
+        base: the base model's weights, for rules that need them.
         combine: (name, values in the sources, value in the base) -> merged value.
-        dtype: floating type of the result, None for the last source's.
-        tied: the output layer is the embedding; a copy of it in a file is left out.
+        dtype: floating type of the result; None for that of the last source.
+        tied: whether the output layer shares its weights with the embedding; a copy in a file is then left out.
 
     Raises:
         BadCheckpoint: the models differ in names or shapes; the message says where.
     """
     models = [*sources, *([base] if base is not None else [])]
-    kept = [_without_copies(model) if tied else dict(model.entries) for model in models]
-    _check_names([(str(model.folder), names) for model, names in zip(models, kept, strict=True)])
-    for name, entry in kept[0].items():
-        for model, names in zip(models, kept, strict=True):
+    entries_of = [_without_copies(model) if tied else dict(model.entries) for model in models]
+    _check_names([(str(model.folder), names) for model, names in zip(models, entries_of, strict=True)])
+    for name, entry in entries_of[0].items():
+        for model, names in zip(models, entries_of, strict=True):
             if names[name].shape != entry.shape:
                 raise BadCheckpoint(
                     f"tensor {name} is {list(entry.shape)} in {models[0].folder} and {list(names[name].shape)} in "
@@ -74,21 +74,21 @@ def blend_full(
     entries = {
         name: Entry(dtype if dtype and entry.dtype.is_floating_point else entry.dtype, entry.shape)
         for name, entry in last.entries.items()
-        if name in kept[0]
+        if name in entries_of[0]
     }
 
     def tensor(name: str) -> Tensor:
         if not last.entries[name].dtype.is_floating_point:
             return last.read(name)
-        in_base = upcast(base.read(name)) if base is not None else None
-        merged = combine(name, [upcast(source.read(name)) for source in sources], in_base)
+        base_tensor = upcast(base.read(name)) if base is not None else None
+        merged = combine(name, [upcast(source.read(name)) for source in sources], base_tensor)
         return merged.to(entries[name].dtype)
 
     return Blend(entries, tensor)
 
 
 def _without_copies(model: Weights) -> dict[str, Entry]:
-    """The tensors of a tied model without the output layer, where that is a copy of the embedding."""
+    """The tensors of a tied model, without an output layer that is a copy of the embedding."""
     names = dict(model.entries)
     embedding = next((name for name in names if name.endswith(_EMBEDDINGS)), None)
     if _HEAD in names and embedding is not None and torch.equal(model.read(_HEAD), model.read(embedding)):
@@ -100,14 +100,14 @@ def _check_names(named: Sequence[tuple[str, Mapping[str, Entry]]]) -> None:
     """Refuse folders that do not hold the same tensor names."""
     first_folder, first = named[0]
     for folder, names in named[1:]:
-        for lacking, complete, missing in (
+        for incomplete, complete, missing in (
             (folder, first_folder, first.keys() - names.keys()),
             (first_folder, folder, names.keys() - first),
         ):
             if missing:
                 listed = ", ".join(sorted(missing)[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
                 raise BadCheckpoint(
-                    f"{lacking} lacks {listed}, which {complete} has; only models of one architecture can be merged"
+                    f"{incomplete} lacks {listed}, which {complete} has; only models of one architecture can be merged"
                 )
 
 
@@ -119,14 +119,15 @@ def blend_adapters(
     *,
     dtype: torch.dtype | None,
 ) -> Blend:
-    """One adapter whose Delta W is exactly sum_i c_i s_i B_i A_i; a source of coefficient 0 is left out.
+    """One adapter whose Delta W is exactly sum_i c_i s_i B_i A_i; sources with coefficient 0 are left out.
 
     Args:
         adapters: the settings of each source.
-        sources: the tensors of each.
-        coefficients: c, with any sum.
-        base: opens the base model; called for DoRA, and for whole tensors where the coefficients do not sum to 1.
-        dtype: floating type of the result, None for the last source's.
+        sources: the tensors of each source.
+        coefficients: c of each source, with any sum.
+        base: opens the base model; called only if its weights are needed: for DoRA, for initialisations that changed
+            it, and for tensors trained in full if the coefficients do not sum to 1.
+        dtype: floating type of the result; None for that of the last source.
 
     Raises:
         BadRequest: adapters with different settings.
@@ -145,16 +146,18 @@ def blend_adapters(
     for name, entry in last.entries.items():
         shapes = [source.entries[name].shape for source in chosen]
         kind, module = role(name)
-        varies = {"down": 0, "up": 1}.get(kind)
-        if varies is not None and any(len(shape) != 2 for shape in shapes):
+        rank_axis = {"down": 0, "up": 1}.get(kind)
+        if rank_axis is not None and any(len(shape) != 2 for shape in shapes):
             raise BadRequest(f"{name} adapts a layer that is not a matrix; convolutions are not merged")
-        fixed = [shape if varies is None else shape[1 - varies : 2 - varies] for shape in shapes]
-        if any(shape != fixed[0] for shape in fixed):
+        other_axes = [shape if rank_axis is None else shape[1 - rank_axis : 2 - rank_axis] for shape in shapes]
+        if any(shape != other_axes[0] for shape in other_axes):
             raise BadCheckpoint(f"tensor {name} has shapes {', '.join(str(list(s)) for s in shapes)} in the sources")
         shape = shapes[-1]
-        if varies is not None:
-            rank = sum(shape[varies] for shape in shapes) + sum(rank for _, rank, _ in lora.moved_coefficients(module))
-            shape = (rank, fixed[0][0]) if kind == "down" else (fixed[0][0], rank)
+        if rank_axis is not None:
+            rank = sum(shape[rank_axis] for shape in shapes) + sum(
+                rank for _, rank, _ in lora.moved_coefficients(module)
+            )
+            shape = (rank, other_axes[0][0]) if kind == "down" else (other_axes[0][0], rank)
             ranks[module] = rank
         entries[name] = Entry(dtype if dtype and entry.dtype.is_floating_point else entry.dtype, shape)
 
@@ -170,7 +173,7 @@ def blend_adapters(
 
 @dataclass(frozen=True)
 class _Lora:
-    """The adapters to sum, and the tensors of their sum."""
+    """The adapters to sum; computes the tensors of the sum."""
 
     adapters: Sequence[Adapter]
     sources: Sequence[Weights]
@@ -178,8 +181,8 @@ class _Lora:
     base: Callable[[], Weights]
     modules: Mapping[str, Mapping[str, str]]
     """Tensor name by module and role."""
-    moved: dict[str, list[tuple[float, Tensor, Tensor]]] = field(default_factory=dict)
-    """Cache of the last module's parts moved out of the base: one decomposition serves both A and B."""
+    moved_cache: dict[str, list[tuple[float, Tensor, Tensor]]] = field(default_factory=dict)
+    """Cache of the parts that the last module moved out of the base: A and B share one decomposition."""
 
     def tensor(self, name: str) -> Tensor:
         """One tensor of the sum."""
@@ -189,10 +192,10 @@ class _Lora:
         if kind == "down":
             return stacked_down([*parts, *(down for _, _, down in moved)])
         if kind == "whole":
-            rest = 1.0 - sum(self.coefficients)
-            if abs(rest) < 1e-9:
+            base_coefficient = 1.0 - sum(self.coefficients)
+            if abs(base_coefficient) < 1e-9:
                 return weighted_sum(parts, self.coefficients)
-            return weighted_sum([*parts, upcast(self.base().read(module))], [*self.coefficients, rest])
+            return weighted_sum([*parts, upcast(self.base().read(module))], [*self.coefficients, base_coefficient])
         scales = [scale for _, scale in self._scales(module)]
         if self.adapters[0].config.get("use_dora"):
             return self._dora(kind, module, scales)
@@ -202,7 +205,7 @@ class _Lora:
         return stacked_up([*parts, *(up for _, up, _ in moved)], [*factors, *(-c for c, _, _ in moved)])
 
     def _scales(self, module: str) -> list[tuple[int, float]]:
-        """Rank and scale of each source in a module."""
+        """Rank and scale of each source, in one module."""
         down = self.modules[module]["down"]
         ranks = [source.entries[down].shape[0] for source in self.sources]
         return [(rank, adapter.scale(module, rank)) for adapter, rank in zip(self.adapters, ranks, strict=True)]
@@ -218,14 +221,14 @@ class _Lora:
 
     def _moved_parts(self, module: str) -> list[tuple[float, Tensor, Tensor]]:
         """(coefficient, up, down) of every part that was moved out of the base."""
-        if module not in self.moved:
-            self.moved.clear()
-            self.moved[module] = []
+        if module not in self.moved_cache:
+            self.moved_cache.clear()
+            self.moved_cache[module] = []
             if parts := self.moved_coefficients(module):
                 weight = upcast(self.base().read(f"{module}.weight"))
                 matrix = weight.t() if self.adapters[0].config.get("fan_in_fan_out") else weight
-                self.moved[module] = [(c, *moved_part(matrix, *part)) for part, c in parts.items()]
-        return self.moved[module]
+                self.moved_cache[module] = [(c, *moved_part(matrix, *part)) for part, c in parts.items()]
+        return self.moved_cache[module]
 
     def _dora(self, kind: str, module: str, scales: Sequence[float]) -> Tensor:
         if kind == "bias" or "embedding" in self.modules[module]["down"]:

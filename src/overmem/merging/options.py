@@ -18,15 +18,15 @@ class Merge:
     rule: Annotated[str, NamedIn("overmem.rules:RULES")] = "linear"
     """Merge rule."""
     weights: tuple[float, ...] | None = None
-    """One weight per checkpoint, in their order; equal by default."""
+    """One weight per checkpoint, in the same order; equal by default."""
     knobs: Mapping[str, float] = field(default_factory=dict)
     """Further keyword arguments of the rule."""
     name: str | None = None
-    """Folder to write; its name starts with merged-. By default merged-<rule>-<steps>."""
+    """Name of the folder to write, which must start with merged-. By default merged-<rule>-<steps>."""
     dtype: Literal["source", "float32", "bfloat16", "float16"] = "source"
-    """Floating type of the result; source is that of the last checkpoint. Sums are always computed in float32."""
+    """Floating type of the result; `source` is that of the last checkpoint. Sums are computed in float32 at least."""
     base: str | None = None
-    """Base model, for rules that need it; by default the recipe's or the adapter's own."""
+    """Base model, for rules that need it; by default the one that the recipe or the adapter names."""
     shard_bytes: int = 5_000_000_000
     """Largest weight file, in bytes; larger models are written as shards with an index."""
     out: str | None = None

@@ -38,7 +38,7 @@ from overmem.tables import checked_knobs, knobs, resolve
 
 
 def merge(config: Merge, *, progress: Progress = lambda what, done, total: None) -> Path:
-    """Merge checkpoints and return the merged folder; idempotent: an equal merge that exists already is kept.
+    """Merge checkpoints and return the merged folder; an existing merge of the same recipe is kept.
 
     Weights are read, merged and written one tensor at a time, into `.<name>.partial`, which is renamed when it is
     complete. An interrupted merge resumes after its last complete file.
@@ -48,16 +48,16 @@ def merge(config: Merge, *, progress: Progress = lambda what, done, total: None)
         progress: called with (description, bytes done, bytes in total).
 
     Raises:
-        BadRequest: an unknown checkpoint, rule or knob, weights that do not fit, too little disk, or another merge of
-            this name. Raised before anything is written.
-        BadCheckpoint: weights that are pickled, cut short, quantized, or of another shape than the others.
-        Locked: another process writes to the run.
+        BadRequest: an unknown checkpoint, rule or knob, wrong weights, too little disk space, or a folder of this name
+            that holds another merge. Raised before any tensor is written.
+        BadCheckpoint: weights that are pickled, truncated, quantized, or of a different shape than the others.
+        Locked: another process is writing to the run.
     """
     run = store.open_run(config.run, config.out)
     rule = _rule(config)
     refs = find_checkpoints(run.root, config.base or store.read_recipe(run).get("model"))
     sources, base = _sources(config, run, refs)
-    if config.rule in RULES:  # two zeros are enough to reject a wrong knob or number of sources
+    if config.rule in RULES:  # tensors of two zeros are enough to reject a wrong knob or number of sources
         rule(dict(config.knobs), [torch.zeros(2)] * len(sources), torch.zeros(2))
     last = Path([source for source in sources if source is not base][-1].path)
     note = _note(config, sources, base)
@@ -87,19 +87,19 @@ def merge(config: Merge, *, progress: Progress = lambda what, done, total: None)
 
 
 def _rule(config: Merge) -> Callable[[dict[str, Any], Sequence[Tensor], Tensor | None], Tensor]:
-    """The rule with its weights bound: (further knobs, tensors, base) -> tensor.
+    """The rule with its weights bound: (extra knobs, tensors, base) -> tensor.
 
     Raises:
         BadRequest: an unknown rule or knob.
     """
     function = resolve(RULES, config.rule, "rule")
-    fixed: dict[str, Any] = {} if config.weights is None else {"weights": list(config.weights)}
-    checked_knobs(function, {**config.knobs, **fixed}, "rule")
+    bound_weights: dict[str, Any] = {} if config.weights is None else {"weights": list(config.weights)}
+    checked_knobs(function, {**config.knobs, **bound_weights}, "rule")
 
-    def bound(further: dict[str, Any], tensors: Sequence[Tensor], base: Tensor | None) -> Tensor:
-        if "seed" in further:
-            further = {**further, "seed": int(further["seed"])}
-        merged: Tensor = function(tensors, base, **fixed, **further)
+    def bound(extra_knobs: dict[str, Any], tensors: Sequence[Tensor], base: Tensor | None) -> Tensor:
+        if "seed" in extra_knobs:
+            extra_knobs = {**extra_knobs, "seed": int(extra_knobs["seed"])}
+        merged: Tensor = function(tensors, base, **bound_weights, **extra_knobs)
         return merged
 
     return bound
@@ -108,24 +108,24 @@ def _rule(config: Merge) -> Callable[[dict[str, Any], Sequence[Tensor], Tensor |
 def _sources(
     config: Merge, run: store.Run, refs: list[CheckpointRef]
 ) -> tuple[list[CheckpointRef], CheckpointRef | None]:
-    """The checkpoints to merge, and the base if it is known."""
+    """The checkpoints to merge, and the base model, or None if it is not known."""
     by_name = {ref.checkpoint.name: ref for ref in refs}
     names = config.checkpoints or _pair(run, refs)
     for name in names:
         if name not in by_name:
             raise unknown("checkpoint", name, by_name, str(run.root))
         if names.count(name) > 1:
-            raise BadRequest(f"{name} is given twice; give it a larger weight instead (--weights)")
+            raise BadRequest(f"{name} is named twice; give it a larger weight instead (--weights)")
     sources, base = [by_name[name] for name in names], by_name.get("base")
-    kinds = {source.checkpoint.name: source.is_adapter for source in sources if source is not base}
-    if len(set(kinds.values())) > 1:
-        adapters = ", ".join(name for name, is_adapter in kinds.items() if is_adapter)
+    is_adapter = {source.checkpoint.name: source.is_adapter for source in sources if source is not base}
+    if len(set(is_adapter.values())) > 1:
+        adapters = ", ".join(name for name, yes in is_adapter.items() if yes)
         raise BadRequest(f"adapters ({adapters}) and full weights cannot be merged with each other")
-    if not kinds:
-        raise BadRequest("only the base was given; name at least one checkpoint of the run")
-    if any(kinds.values()) and config.rule not in LINEAR:
+    if not is_adapter:
+        raise BadRequest("only the base is named; name at least one checkpoint of the run (--checkpoints)")
+    if any(is_adapter.values()) and config.rule not in LINEAR:
         raise BadRequest(
-            f"rule {config.rule!r} is not linear in the weight updates, so its result is no low-rank adapter; "
+            f"rule {config.rule!r} is not linear in the weight updates, so its result is not a low-rank adapter; "
             f"allowed for adapters: {', '.join(sorted(LINEAR))}; for other rules, write each adapter into full "
             "weights first (PeftModel.merge_and_unload, save_pretrained)"
         )
@@ -147,13 +147,13 @@ def _pair(run: store.Run, refs: list[CheckpointRef]) -> tuple[str, ...]:
             f"{', '.join(ref.checkpoint.name for ref in refs)}), or run `overmem diagnose {run.root}` first: the "
             "default is the pair of its best checkpoint and the last one"
         )
-    early = store.read_verdict(run).best_of_run
-    if early not in trained or early == trained[-1]:
+    best = store.read_verdict(run).best_of_run
+    if best not in trained or best == trained[-1]:
         raise BadRequest(
-            f"the best checkpoint of the run is {early or 'not known'}, which makes no pair with the last, "
-            f"{trained[-1]}; name the checkpoints to merge (--checkpoints)"
+            f"the best checkpoint of the run is {best or 'not known'} and the last is {trained[-1]}: "
+            f"no pair to merge by default; name the checkpoints to merge (--checkpoints)"
         )
-    return (str(early), trained[-1])
+    return (str(best), trained[-1])
 
 
 def _name(config: Merge, sources: Sequence[CheckpointRef]) -> str:
@@ -165,7 +165,7 @@ def _name(config: Merge, sources: Sequence[CheckpointRef]) -> str:
 
 
 def _note(config: Merge, sources: Sequence[CheckpointRef], base: CheckpointRef | None) -> dict[str, Any]:
-    """The recipe of the merge, saved in its folder: equal recipes give equal bytes."""
+    """The recipe of the merge, saved in its folder. Merges with equal recipes have equal bytes."""
     takes_weights = "weights" in knobs(resolve(RULES, config.rule, "rule"))
     equal = [1.0 / len(sources)] * len(sources) if takes_weights else None
     note = {
@@ -174,7 +174,7 @@ def _note(config: Merge, sources: Sequence[CheckpointRef], base: CheckpointRef |
             {"name": ref.checkpoint.name, "step": ref.checkpoint.step, "fingerprint": fingerprint(ref.path)}
             for ref in sources
         ],
-        "base": base.path if base is not None and (_sees_base(config.rule) or base in sources) else None,
+        "base": base.path if base is not None and (_uses_base(config.rule) or base in sources) else None,
         "rule": config.rule,
         "weights": list(config.weights) if config.weights is not None else equal,
         "knobs": dict(config.knobs),
@@ -185,8 +185,8 @@ def _note(config: Merge, sources: Sequence[CheckpointRef], base: CheckpointRef |
     return json.loads(json.dumps(note))  # type: ignore[no-any-return]
 
 
-def _sees_base(rule: str) -> bool:
-    """Whether the rule receives the base's weights if they are known: rules that need them, and user-defined ones."""
+def _uses_base(rule: str) -> bool:
+    """Whether the rule is passed the base's weights if they are known: rules that need them, and user-defined rules."""
     return rule in NEEDS_BASE or rule not in RULES
 
 
@@ -201,14 +201,14 @@ def _checked_existing(path: Path, note: dict[str, Any]) -> Path:
     """`path`, if the merge in it has the same recipe.
 
     Raises:
-        BadRequest: it differs; the message says in what.
+        BadRequest: it differs; the message says where.
     """
     existing = _read_note(path)
     if existing is None:
         raise BadRequest(f"{path} exists and was not written by overmem merge; give another --name")
-    differing = [key for key in note if key != "version" and existing.get(key) != note[key]]
-    if differing:
-        what = "; ".join(f"{key} is {existing.get(key)!r} there, {note[key]!r} here" for key in differing)
+    differences = [key for key in note if key != "version" and existing.get(key) != note[key]]
+    if differences:
+        what = "; ".join(f"{key} is {existing.get(key)!r} there, {note[key]!r} here" for key in differences)
         raise BadRequest(f"{path} is another merge ({what}); give another --name, or remove the folder")
     return path
 
@@ -229,45 +229,43 @@ def _blend(
         return stack.enter_context(open_weights(model_folder(base.path)))
 
     if any(source.is_adapter for source in sources):
-        positions = [i for i, source in enumerate(sources) if source.is_adapter]
-        # Unit vectors as sources give a linear rule's coefficients; the base's Delta W is 0.
+        adapter_indices = [i for i, source in enumerate(sources) if source.is_adapter]
+        # Applied to unit vectors, a linear rule returns its coefficients. The base's Delta W is 0.
         merged = rule(
             dict(config.knobs), list(torch.eye(len(sources), dtype=torch.float64)), torch.zeros(len(sources)).double()
         )
-        folders = [Path(sources[i].path) for i in positions]
+        folders = [Path(sources[i].path) for i in adapter_indices]
         adapters = [read_adapter(folder) for folder in folders]
         weights = [stack.enter_context(open_weights(folder)) for folder in folders]
-        return blend_adapters(adapters, weights, [float(merged[i]) for i in positions], base_weights, dtype=dtype)
+        return blend_adapters(adapters, weights, [float(merged[i]) for i in adapter_indices], base_weights, dtype=dtype)
     folders = [model_folder(source.path) for source in sources]
     for folder in folders:
-        if "quantization_config" in _settings(folder):
+        if "quantization_config" in _read_config(folder):
             raise BadCheckpoint(f"{folder} holds quantized weights, which cannot be averaged; dequantize them first")
 
-    def combine(name: str, tensors: Sequence[Tensor], in_base: Tensor | None) -> Tensor:
-        further = dict(config.knobs)
+    def combine(name: str, tensors: Sequence[Tensor], base_tensor: Tensor | None) -> Tensor:
+        extra_knobs = dict(config.knobs)
         if "seed" in knobs(resolve(RULES, config.rule, "rule")):
-            further["seed"] = seed_of(further.get("seed", 0), "merge", name)
-        return rule(further, tensors, in_base)
+            extra_knobs["seed"] = seed_of(extra_knobs.get("seed", 0), "merge", name)
+        return rule(extra_knobs, tensors, base_tensor)
 
-    opened_all = [
-        base_weights() if ref is base else stack.enter_context(open_weights(Path(ref.path))) for ref in sources
-    ]
-    tied = bool(_settings(folders[-1]).get("tie_word_embeddings"))
-    opened_base = base_weights() if base is not None and _sees_base(config.rule) else None
-    return blend_full(opened_all, opened_base, combine, dtype=dtype, tied=tied)
+    opened = [base_weights() if ref is base else stack.enter_context(open_weights(Path(ref.path))) for ref in sources]
+    tied = bool(_read_config(folders[-1]).get("tie_word_embeddings"))
+    base_tensors = base_weights() if base is not None and _uses_base(config.rule) else None
+    return blend_full(opened, base_tensors, combine, dtype=dtype, tied=tied)
 
 
-def _settings(folder: Path) -> dict[str, Any]:
+def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _write_aux_files(partial: Path, last: Path, blend: Blend, dtype: str) -> None:
-    """Write the last trained source's configuration and tokenizer, with the settings that the merge changed."""
-    copy_aux_files(last, partial, leave=(MERGE_NOTE, CONFIG))
+    """Copy the last trained source's configuration and tokenizer, and write the settings that the merge changes."""
+    copy_aux_files(last, partial, exclude=(MERGE_NOTE, CONFIG))
     if blend.config is not None:
         store.write_json(partial / CONFIG, blend.config)
     elif dtype != "source":
-        settings = _settings(partial)
-        key = "torch_dtype" if "torch_dtype" in settings else "dtype"
-        store.write_json(partial / "config.json", {**settings, key: dtype})
+        config_json = _read_config(partial)
+        key = "torch_dtype" if "torch_dtype" in config_json else "dtype"
+        store.write_json(partial / "config.json", {**config_json, key: dtype})

@@ -1,7 +1,7 @@
 """Weight files, read and written one tensor at a time.
 
-Safetensors shards are streamed: the header is known before the first tensor is computed, so that a shard is never held
-in memory. A shard gets its final name only when it is complete.
+Safetensors shards are streamed: the header is known before the first tensor is computed, so a shard never has to fit in
+memory. A shard gets its final name only when it is complete.
 """
 
 import json
@@ -26,7 +26,7 @@ MODEL = "model.safetensors"
 ADAPTER = "adapter_model.safetensors"
 _AUX_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".py", ".tiktoken")
 """Suffixes of the auxiliary files that are copied: configuration, tokenizer, chat template, model code."""
-_TEMPLATES = "additional_chat_templates"
+_TEMPLATE_FOLDER = "additional_chat_templates"
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -86,10 +86,10 @@ class Weights:
 
 @contextmanager
 def open_weights(folder: Path) -> Iterator[Weights]:
-    """The weights of a folder: those in its index, else the adapter's, else model.safetensors.
+    """Open the weights of a folder: the shards in its index, else the adapter's file, else model.safetensors.
 
     Raises:
-        BadCheckpoint: none there, pickled ones only, a shard that is missing, or a file that is cut short.
+        BadCheckpoint: there are no weights, or pickled ones only; a shard is missing, or a file is truncated.
     """
     entries: dict[str, Entry] = {}
     handles: dict[str, Any] = {}
@@ -104,12 +104,12 @@ def open_weights(folder: Path) -> Iterator[Weights]:
                     entries[name] = Entry(_dtype(part.get_dtype(), file), tuple(part.get_shape()))
                     handles[name] = handle
             except (SafetensorError, OSError) as error:
-                raise BadCheckpoint(f"{file} cannot be read (cut short or damaged): {error}") from error
+                raise BadCheckpoint(f"{file} cannot be read (truncated or damaged): {error}") from error
         yield Weights(folder, entries, handles)
 
 
 def model_folder(path: str) -> Path:
-    """A model's folder; one of the hub is downloaded, or found in the local cache.
+    """A model's folder; a model of the hub is downloaded, or taken from the local cache.
 
     Raises:
         BadRequest: there is no such model.
@@ -148,14 +148,14 @@ def _files(folder: Path) -> list[Path]:
     return weight_files(folder)
 
 
-def copy_aux_files(source: Path, target: Path, *, leave: Sequence[str] = ()) -> None:
-    """Copy configuration, tokenizer and templates, but no weights, no trainer state, and nothing named in `leave`."""
+def copy_aux_files(source: Path, target: Path, *, exclude: Sequence[str] = ()) -> None:
+    """Copy configuration, tokenizer and templates, but no weights, no trainer state, and nothing in `exclude`."""
     for file in sorted(source.iterdir()):
-        wanted = file.suffix in _AUX_SUFFIXES and not file.name.endswith((".index.json", "trainer_state.json"))
-        if file.is_file() and wanted and file.name not in leave:
+        is_aux = file.suffix in _AUX_SUFFIXES and not file.name.endswith((".index.json", "trainer_state.json"))
+        if file.is_file() and is_aux and file.name not in exclude:
             shutil.copyfile(file, target / file.name)
-    if (source / _TEMPLATES).is_dir():
-        shutil.copytree(source / _TEMPLATES, target / _TEMPLATES, dirs_exist_ok=True)
+    if (source / _TEMPLATE_FOLDER).is_dir():
+        shutil.copytree(source / _TEMPLATE_FOLDER, target / _TEMPLATE_FOLDER, dirs_exist_ok=True)
 
 
 @dataclass(frozen=True)
@@ -168,12 +168,12 @@ class Shard:
     @property
     def header(self) -> bytes:
         """The safetensors header: its length in 8 bytes, then its JSON, padded to a multiple of 8."""
-        start, described = 0, dict[str, Any](__metadata__={"format": "pt"})
+        start, header = 0, dict[str, Any](__metadata__={"format": "pt"})
         for name, entry in self.entries.items():
             offsets = [start, start + entry.size]
-            described[name] = {"dtype": _NAMES[entry.dtype], "shape": list(entry.shape), "data_offsets": offsets}
+            header[name] = {"dtype": _NAMES[entry.dtype], "shape": list(entry.shape), "data_offsets": offsets}
             start += entry.size
-        text = json.dumps(described, separators=(",", ":")).encode()
+        text = json.dumps(header, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 8)
         return len(text).to_bytes(8, "little") + text
 
@@ -184,19 +184,19 @@ class Shard:
 
 
 def shards(entries: Mapping[str, Entry], limit: int, name: str = MODEL) -> list[Shard]:
-    """The files that hold `entries`, none above `limit` bytes of tensors unless one tensor is.
+    """The files that hold `entries`, none with more than `limit` bytes of tensors, unless a single tensor is larger.
 
     One file is `name`; several are numbered as transformers numbers them.
     """
     groups: list[dict[str, Entry]] = [{}]
-    held = 0
-    # Wide types first: every tensor then starts at a multiple of its element size, as readers expect.
+    group_bytes = 0
+    # Larger element types first: every tensor then starts at a multiple of its element size, as readers expect.
     for tensor, entry in sorted(entries.items(), key=lambda item: -item[1].dtype.itemsize):
-        if groups[-1] and held + entry.size > limit:
+        if groups[-1] and group_bytes + entry.size > limit:
             groups.append({})
-            held = 0
+            group_bytes = 0
         groups[-1][tensor] = entry
-        held += entry.size
+        group_bytes += entry.size
     if len(groups) == 1:
         return [Shard(name, groups[0])]
     stem = name.removesuffix(".safetensors")
@@ -226,29 +226,29 @@ def write_weights(
     Args:
         folder: where to write.
         entries: type and shape of every tensor.
-        tensor: computes the tensor of a name.
-        limit: most bytes of tensors in a shard.
-        name: name of a single file; shards are numbered after it.
+        tensor: computes a tensor from its name.
+        limit: maximum bytes of tensors in a shard.
+        name: file name; several shards are numbered after it.
         progress: called with (description, bytes done, bytes in total).
 
     Raises:
         BadRequest: not enough free disk space.
     """
     files = shards(entries, limit, name)
-    wanted = sum(shard.size for shard in files if not (folder / shard.file).is_file())
+    required = sum(shard.size for shard in files if not (folder / shard.file).is_file())
     free = shutil.disk_usage(folder).free
-    if wanted > free:
-        raise BadRequest(f"the weights take {wanted / 1e9:.2f} GB and {folder.parent} has {free / 1e9:.2f} GB free")
+    if required > free:
+        raise BadRequest(f"the weights take {required / 1e9:.2f} GB and {folder.parent} has {free / 1e9:.2f} GB free")
     total, done = sum(entry.size for entry in entries.values()), 0
 
-    def counted(name: str) -> Tensor:
+    def tensor_with_progress(name: str) -> Tensor:
         nonlocal done
         done += entries[name].size
         progress(name, done, total)
         return tensor(name)
 
     for shard in files:
-        if not write_shard(folder, shard, counted):
+        if not write_shard(folder, shard, tensor_with_progress):
             done += sum(entry.size for entry in shard.entries.values())
             progress(shard.file, done, total)
     if (index := index_of(files)) is not None:
@@ -259,7 +259,7 @@ def write_shard(folder: Path, shard: Shard, tensor: Callable[[str], Tensor]) -> 
     """Write one shard, computing one tensor at a time; False if the complete file exists already.
 
     Raises:
-        ValueError: a tensor of another shape or type than planned.
+        ValueError: a tensor has another shape or type than planned.
     """
     path = folder / shard.file
     if path.is_file() and path.stat().st_size == shard.size:

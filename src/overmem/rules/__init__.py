@@ -1,8 +1,8 @@
 """Merge rules: `(tensors, base, *, knobs) -> tensor`, one parameter at a time, at least in float32.
 
-`tensors` are one parameter's values in the source checkpoints, in their order; `base` its value in the base model, None
-if a rule does not need it. The knob `weights` has one number per source, None for equal ones; the knob `seed` of a
-random rule is set by the caller, differently for every parameter.
+`tensors` are the values of one parameter in the source checkpoints, in order; `base` is its value in the base model, or
+None for a rule that does not need it. The knob `weights` has one number per source; None stands for equal weights. The
+knob `seed` of a random rule is set by the caller, differently for every parameter.
 """
 
 from typing import Final
@@ -28,7 +28,7 @@ RULES: Final[Table] = {
 """Every rule by name. One of your own is "module:function" and needs no line here."""
 
 NEEDS_BASE: Final = frozenset({"wise_ft", "task_arithmetic", "ties", "dare", "model_stock"})
-"""Rules that use the change from the base model."""
+"""Rules that use the base model's weights."""
 
 LINEAR: Final = frozenset({"linear", "wise_ft", "task_arithmetic"})
 """Rules whose result is a fixed linear combination of sources and base: the only ones that keep an adapter low-rank."""

@@ -14,9 +14,9 @@ def linear(
     *,
     weights: Sequence[float] | None = None,
 ) -> Float[Tensor, "*shape"]:
-    """Weighted average of the checkpoints: the paper's merge is two of them, 1/2 each.
+    """Weighted average of the checkpoints; the paper averages two of them with weight 1/2 each.
 
-    sum_i w_i theta_i. Over the last k checkpoints of a run it is LAWA; over models of several runs, a uniform soup.
+    sum_i w_i theta_i. Equal weights give LAWA over the last k checkpoints of a run, a uniform soup over models of runs.
 
     Args:
         tensors: one parameter's value in each source.

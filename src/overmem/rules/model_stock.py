@@ -9,13 +9,13 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from overmem.errors import BadRequest
-from overmem.rules.weighting import needed, weighted_sum
+from overmem.rules.weighting import require_base, weighted_sum
 
 
 def model_stock(
     tensors: Sequence[Float[Tensor, "*shape"]], base: Float[Tensor, "*shape"] | None
 ) -> Float[Tensor, "*shape"]:
-    """The average of the checkpoints, drawn towards the base the more their changes disagree.
+    """The average of the checkpoints, moved towards the base model the more their changes disagree.
 
     t mean_i theta_i + (1 - t) theta_0 with t = N cos / (1 + (N - 1) cos), where cos is the mean cosine between the
     changes of two of the N checkpoints; a negative cos counts as 0.
@@ -25,13 +25,13 @@ def model_stock(
         base: its value in the base model.
 
     Source: Jang et al. 2024, https://arxiv.org/abs/2403.19522.
-    Differs from the paper: it derives t for models of several runs from one base; checkpoints of one run are nearer to
-    each other, so that t comes closer to 1.
+    Differs from the paper: t is derived there for models of several runs from one base; checkpoints of one run are more
+    alike, which brings t closer to 1.
     """
-    base = needed(base, "model_stock")
+    base = require_base(base, "model_stock")
     count = len(tensors)
     if count < 2:
-        raise BadRequest(f"rule 'model_stock' merges at least two checkpoints; {count} given")
+        raise BadRequest(f"rule 'model_stock' merges at least two checkpoints; got {count}")
     changes = [tensor - base for tensor in tensors]
     cosines = [_cosine(u, v) for u, v in combinations(changes, 2)]
     cosine = max(0.0, sum(cosines) / len(cosines))

@@ -18,10 +18,10 @@ def slerp(
     weights: Sequence[float] | None = None,
     parallel: float = 0.9995,
 ) -> Float[Tensor, "*shape"]:
-    """Interpolation of two checkpoints along the arc between them, which keeps the norm that averaging loses.
+    """Interpolation of two checkpoints along the arc between them, which keeps the norm (an average has a smaller one).
 
     [sin((1-t) O) u + sin(t O) v] / sin O, where O is the angle between u and v and t the second weight; linear where
-    |cos O| > `parallel`. Checkpoints of one run are mostly that close, and then this is `linear`.
+    |cos O| > `parallel`. Checkpoints of one run are mostly that close, so that the result is that of `linear`.
 
     Args:
         tensors: one parameter's value in each of two sources.
@@ -33,7 +33,7 @@ def slerp(
     Differs from the paper: each parameter is one vector, of any norm; the angle is that of the directions.
     """
     if len(tensors) != 2:
-        raise BadRequest(f"rule 'slerp' merges two checkpoints; {len(tensors)} given")
+        raise BadRequest(f"rule 'slerp' merges two checkpoints; got {len(tensors)}")
     first, t = source_weights(weights, 2, rule="slerp", sum_to_one=True)
     u, v = tensors
     norms = float(vector_norm(u, dtype=torch.float64) * vector_norm(v, dtype=torch.float64))
@@ -41,5 +41,5 @@ def slerp(
     if abs(cosine) > parallel:
         return u * first + v * t
     angle = torch.arccos(torch.tensor(cosine, dtype=torch.float64))
-    by_u, by_v = torch.sin(first * angle) / torch.sin(angle), torch.sin(t * angle) / torch.sin(angle)
-    return u * float(by_u) + v * float(by_v)
+    u_factor, v_factor = torch.sin(first * angle) / torch.sin(angle), torch.sin(t * angle) / torch.sin(angle)
+    return u * float(u_factor) + v * float(v_factor)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from overmem.rules.weighting import needed, source_weights, weighted_sum
+from overmem.rules.weighting import require_base, source_weights, weighted_sum
 
 
 def task_arithmetic(
@@ -17,8 +17,8 @@ def task_arithmetic(
 ) -> Float[Tensor, "*shape"]:
     """The base model plus a scaled, weighted sum of the changes that fine-tuning made to it.
 
-    theta_0 + scale sum_i w_i (theta_i - theta_0). A scale below 1 goes back towards the base, one above 1 beyond the
-    checkpoints.
+    theta_0 + scale sum_i w_i (theta_i - theta_0). A scale below 1 moves the result towards the base, a scale above 1
+    beyond the checkpoints.
 
     Args:
         tensors: one parameter's value in each source.
@@ -29,6 +29,6 @@ def task_arithmetic(
     Source: Ilharco et al. 2022, https://arxiv.org/abs/2212.04089.
     Differs from the paper: the equal weights are 1/k each, not 1, so that k copies of a model give that model.
     """
-    base = needed(base, "task_arithmetic")
-    each = source_weights(weights, len(tensors), rule="task_arithmetic", sum_to_one=False)
-    return base.add(weighted_sum([tensor - base for tensor in tensors], each), alpha=scale)
+    base = require_base(base, "task_arithmetic")
+    coefficients = source_weights(weights, len(tensors), rule="task_arithmetic", sum_to_one=False)
+    return base.add(weighted_sum([tensor - base for tensor in tensors], coefficients), alpha=scale)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from overmem.rules.weighting import fraction, needed, source_weights, weighted_sum
+from overmem.rules.weighting import checked_fraction, require_base, source_weights, weighted_sum
 
 
 def ties(
@@ -33,24 +33,24 @@ def ties(
     Source: Yadav et al. 2023, https://arxiv.org/abs/2306.01708.
     Differs from the paper: trims within each parameter, not over the whole model; changes may be weighted.
     """
-    base = needed(base, "ties")
-    each = source_weights(weights, len(tensors), rule="ties", sum_to_one=False)
-    share = fraction(density, "density", "ties", low_open=True)
+    base = require_base(base, "ties")
+    coefficients = source_weights(weights, len(tensors), rule="ties", sum_to_one=False)
+    share = checked_fraction(density, "density", "ties", low_open=True)
     changes = [_trimmed(tensor - base, share) for tensor in tensors]
-    elected = torch.sign(weighted_sum(changes, each))
+    elected = torch.sign(weighted_sum(changes, coefficients))
     total, weight = torch.zeros_like(base), torch.zeros_like(base)
-    for change, w in zip(changes, each, strict=True):
+    for change, coefficient in zip(changes, coefficients, strict=True):
         agrees = (torch.sign(change) == elected) & (elected != 0)
-        total += torch.where(agrees, change * w, 0.0)
-        weight += torch.where(agrees, w, 0.0)
+        total += torch.where(agrees, change * coefficient, 0.0)
+        weight += torch.where(agrees, coefficient, 0.0)
     return base.add(torch.where(weight != 0, total / weight, 0.0), alpha=scale)
 
 
 def _trimmed(change: Tensor, share: float) -> Tensor:
-    """`change` with all but its largest entries set to 0; entries as large as the smallest kept one stay too."""
+    """`change` with all but its largest entries set to 0; ties with the smallest kept entry are kept too."""
     kept = max(1, round(share * change.numel()))
     if kept >= change.numel():
         return change
     size = change.abs()
-    least = size.flatten().kthvalue(change.numel() - kept + 1).values
-    return torch.where(size >= least, change, 0.0)
+    threshold = size.flatten().kthvalue(change.numel() - kept + 1).values
+    return torch.where(size >= threshold, change, 0.0)

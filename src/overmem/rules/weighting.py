@@ -1,4 +1,4 @@
-"""The weights of a merge, checked: one finite number per source."""
+"""Checks of the knobs that merge rules share, and the weighted sum."""
 
 import math
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ def source_weights(weights: Sequence[float] | None, sources: int, *, rule: str, 
     """One weight per source; 1 / sources each for None.
 
     Raises:
-        BadRequest: another number of weights than sources, one that is not finite, or a sum other than 1 if
-            that would scale the model.
+        BadRequest: no source, a wrong number of weights, a weight that is not finite, or a sum other than 1 where the
+            sum must be 1.
     """
     if sources == 0:
-        raise BadRequest(f"rule {rule!r} merges at least one checkpoint; none given")
+        raise BadRequest(f"rule {rule!r} merges at least one checkpoint; got none")
     if weights is None:
         return [1.0 / sources] * sources
     if len(weights) != sources:
@@ -42,8 +42,8 @@ def weighted_sum(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     return tensors[0].new_zeros(tensors[0].shape) if total is None else total
 
 
-def needed(base: Tensor | None, rule: str) -> Tensor:
-    """The base's value.
+def require_base(base: Tensor | None, rule: str) -> Tensor:
+    """The parameter's value in the base model.
 
     Raises:
         BadRequest: there is none.
@@ -53,21 +53,21 @@ def needed(base: Tensor | None, rule: str) -> Tensor:
     return base
 
 
-def fraction(value: float, knob: str, rule: str, *, low_open: bool = False, high_open: bool = False) -> float:
-    """`value`, checked to be in [0, 1].
+def checked_fraction(value: float, knob: str, rule: str, *, low_open: bool = False, high_open: bool = False) -> float:
+    """Return `value` after checking that it is in [0, 1].
 
     Args:
         value: the knob's value.
         knob: its name.
         rule: name of the rule.
-        low_open: exclude 0.
-        high_open: exclude 1.
+        low_open: whether 0 is excluded.
+        high_open: whether 1 is excluded.
 
     Raises:
         BadRequest: it is outside.
     """
     inside = (value > 0 if low_open else value >= 0) and (value < 1 if high_open else value <= 1)
     if not inside:
-        span = f"{'(' if low_open else '['}0, 1{')' if high_open else ']'}"
-        raise BadRequest(f"rule {rule!r}: {knob} is {value}; allowed: {span}")
+        allowed = f"{'(' if low_open else '['}0, 1{')' if high_open else ']'}"
+        raise BadRequest(f"rule {rule!r}: {knob} is {value}; allowed: {allowed}")
     return value

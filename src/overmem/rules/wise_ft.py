@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from overmem.rules.weighting import fraction, needed, source_weights, weighted_sum
+from overmem.rules.weighting import checked_fraction, require_base, source_weights, weighted_sum
 
 
 def wise_ft(
@@ -29,7 +29,7 @@ def wise_ft(
     Source: Wortsman et al. 2021, https://arxiv.org/abs/2109.01903.
     Differs from the paper: several checkpoints are averaged first.
     """
-    base = needed(base, "wise_ft")
-    each = source_weights(weights, len(tensors), rule="wise_ft", sum_to_one=True)
-    share = fraction(alpha, "alpha", "wise_ft")
-    return torch.lerp(base, weighted_sum(tensors, each), share)
+    base = require_base(base, "wise_ft")
+    coefficients = source_weights(weights, len(tensors), rule="wise_ft", sum_to_one=True)
+    share = checked_fraction(alpha, "alpha", "wise_ft")
+    return torch.lerp(base, weighted_sum(tensors, coefficients), share)

@@ -1,4 +1,4 @@
-"""Fine-tuning methods: `(model, *, knobs) -> model`, the same model with its trainable weights added and marked."""
+"""Fine-tuning methods: `(model, *, knobs) -> model`. Each prepares the model so that only its weights are trainable."""
 
 from typing import Final
 

@@ -6,7 +6,7 @@ from overmem.errors import BadRequest
 
 
 def adapted(model: Any, config: Any) -> Any:
-    """The model with an adapter of this configuration; only the adapter is trainable.
+    """The model with an adapter of this PEFT configuration; only the adapter is trainable.
 
     Raises:
         BadRequest: PEFT knows no target modules for this architecture, or refuses a setting.

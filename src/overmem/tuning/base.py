@@ -19,8 +19,8 @@ def check_quantized(quantize: str, method: str) -> None:
         return
     if method in CHANGES_BASE:
         raise BadRequest(
-            f"method {method!r} changes the base's own weights, which quantize: {quantize} stores as codes; allowed "
-            "with it: methods that leave them unchanged (lora, rslora, dora, vera, ia3, prompt_tuning)"
+            f"method {method!r} changes the base's weights, which is not possible with quantize: {quantize}; "
+            "allowed: methods that leave them unchanged (lora, rslora, dora, vera, ia3, prompt_tuning)"
         )
     if not torch.cuda.is_available():
         raise BadRequest(f"quantize: {quantize} needs a CUDA device, and there is none; allowed here: none")
@@ -29,15 +29,15 @@ def check_quantized(quantize: str, method: str) -> None:
 
 
 def base_model(path: str, *, dtype: torch.dtype, quantize: str = "none") -> Any:
-    """The base model from a folder or hub id, ready for a method of the family.
+    """The base model from a folder or hub id, ready for a fine-tuning method.
 
     Args:
-        path: weights in safetensors.
-        dtype: precision of the weights; with `quantize`, of those that are not quantised.
+        path: folder or hub id with weights in safetensors.
+        dtype: precision of the weights; with `quantize`, of the weights that are not quantised.
         quantize: `4bit` (NF4, its constants quantised too), `8bit` or `none`.
 
     Raises:
-        BadRequest: there is no such model.
+        BadRequest: the model does not exist or cannot be loaded.
     """
     from transformers import AutoModelForCausalLM
 

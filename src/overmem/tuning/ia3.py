@@ -13,7 +13,7 @@ def ia3(model: Any, *, target_modules: list[str] | None = None, feedforward_modu
     Args:
         model: the base model; wrapped in place.
         target_modules: layers that are scaled; by default PEFT's choice for the architecture.
-        feedforward_modules: those of them whose input is scaled instead of their output.
+        feedforward_modules: those target modules whose input is scaled instead of their output.
 
     Source: Liu et al. 2022, https://arxiv.org/abs/2205.05638.
     Differs from the paper: no unlikelihood and length-normalised losses; the loss is the recipe's.

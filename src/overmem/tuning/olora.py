@@ -8,9 +8,9 @@ from overmem.tuning.adapted import low_rank
 def olora(
     model: Any, *, r: int = 16, alpha: int = 32, dropout: float = 0.0, target_modules: str | list[str] = "all-linear"
 ) -> Any:
-    """OLoRA: LoRA whose B starts orthonormal, by the matrix's QR decomposition; that part is subtracted from the base.
+    """OLoRA: LoRA initialised from the matrix's QR decomposition (B orthonormal), which is subtracted from the base.
 
-    The base's weights change when the adapter is created, and in the same way whenever it is loaded.
+    Creating the adapter changes the base's weights; loading it changes them in the same way.
 
     Args:
         model: the base model; wrapped in place.

@@ -8,9 +8,9 @@ from overmem.tuning.adapted import low_rank
 def pissa(
     model: Any, *, r: int = 16, alpha: int = 32, dropout: float = 0.0, target_modules: str | list[str] = "all-linear"
 ) -> Any:
-    """PiSSA: LoRA that starts as the matrix's largest singular directions; that part is subtracted from the base.
+    """PiSSA: LoRA initialised with the matrix's largest singular directions, which are subtracted from the base.
 
-    The base's weights change when the adapter is created, and in the same way whenever it is loaded.
+    Creating the adapter changes the base's weights; loading it changes them in the same way.
 
     Args:
         model: the base model; wrapped in place.

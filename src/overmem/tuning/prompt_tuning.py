@@ -6,16 +6,16 @@ from overmem.tuning.adapted import adapted
 
 
 def prompt_tuning(model: Any, *, tokens: int = 20) -> Any:
-    """Prompt tuning: trained embeddings before every prompt; the model is frozen.
+    """Prompt tuning: trainable embeddings are put before every prompt; the model is frozen.
 
     It has few trainable parameters: use about a hundred times LoRA's learning rate.
 
     Args:
         model: the base model; wrapped in place.
-        tokens: how many embeddings.
+        tokens: number of trainable embeddings.
 
     Source: Lester et al. 2021, https://arxiv.org/abs/2104.08691.
-    Differs from the paper: the embeddings start random, as PEFT draws them, not as embeddings of words.
+    Differs from the paper: the embeddings are initialised at random (PEFT's default), not with embeddings of words.
     """
     from peft import PromptTuningConfig
 

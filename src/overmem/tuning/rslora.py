@@ -8,9 +8,7 @@ from overmem.tuning.adapted import low_rank
 def rslora(
     model: Any, *, r: int = 16, alpha: int = 32, dropout: float = 0.0, target_modules: str | list[str] = "all-linear"
 ) -> Any:
-    """Rank-stabilised LoRA: the update is scaled by alpha / sqrt(r), so that updates do not shrink with the rank.
-
-    Everything else is LoRA.
+    """Rank-stabilised LoRA: LoRA whose update is scaled by alpha / sqrt(r), so that it does not shrink with the rank.
 
     Args:
         model: the base model; wrapped in place.
