@@ -1,17 +1,17 @@
-"""What our own trainers log, judged before any audit: on the validation figures, never on those of training batches."""
+"""Logs of our own trainers, judged without an audit: by the evaluations, never by the training batches."""
 
 import json
 
 import pytest
 
 from overmem.diagnose import Diagnose, diagnose
-from overmem.store.logs import read_logged
+from overmem.store.logs import read_log
 from overmem.training.recipe import parsed
 from overmem.training.trainers import with_loss
 from overmem.training.verb import train
 
 
-def test_overmem_train_then_diagnose_is_judged_on_val(base, data_file, tmp_path):
+def test_a_run_of_our_own_trainer_is_judged_on_val(base, data_file, tmp_path):
     recipe = {
         "output": str(tmp_path / "run"),
         "model": str(base),
@@ -25,16 +25,16 @@ def test_overmem_train_then_diagnose_is_judged_on_val(base, data_file, tmp_path)
     run = train(parsed(recipe, "test"))
     history = json.loads((run.root / "checkpoint-9" / "trainer_state.json").read_text())["log_history"]
     val = [row["eval_val_nll"] for row in history if "eval_val_nll" in row]
-    logged = read_logged(run.root)
+    logged = read_log(run.root)
     assert logged.evaluation_set == "val"
     assert logged.nll.tolist() == val
-    assert not any("is not nll" in w for w in logged.warnings)
+    assert logged.is_nll
     verdict = diagnose(Diagnose(str(run.root), save=False))
     assert [v.nll.value for v in verdict.checkpoints] == val
     assert verdict.evidence == "curves only"
 
 
-def test_with_loss_and_evaluation_then_diagnose_is_judged_on_the_evaluations(base, data_file, tmp_path):
+def test_a_trainer_with_another_loss_is_judged_by_its_evaluations(base, data_file, tmp_path):
     trl = pytest.importorskip("trl")
     from datasets import Dataset
 
@@ -53,7 +53,7 @@ def test_with_loss_and_evaluation_then_diagnose_is_judged_on_the_evaluations(bas
     trainer.train()
     evaluations = [row for row in trainer.state.log_history if "eval_loss" in row]
     batches = [row["nll"] for row in trainer.state.log_history if "nll" in row]
-    logged = read_logged(tmp_path / "run")
+    logged = read_log(tmp_path / "run")
     assert len(batches) == 6
     assert logged.nll.tolist() == [row.get("eval_nll", row["eval_loss"]) for row in evaluations]
     verdict = diagnose(Diagnose(str(tmp_path / "run"), save=False))

@@ -1,14 +1,17 @@
-"""Every sentence of a verdict, for constructed runs of every regime: the one place where wording is asserted.
+"""Every sentence of a verdict, for constructed runs and logs: the one place where wording is asserted.
 
-`python tests/wording/test_words.py` writes `expected.txt` anew: read its difference before committing it.
+`python tests/wording/test_words.py` writes `expected.txt` again: read its difference before committing it.
 """
 
+import tempfile
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from overmem.diagnose import Diagnose, diagnose
 from overmem.records import REGIMES, Checkpoint, Consequence, Estimate, Leaning, Limits
 from overmem.verdict.assess import assess
 from overmem.verdict.evidence import Evidence, LoggedCurve
@@ -18,6 +21,7 @@ from overmem.wording.verdict import worded
 from studies.trajectories import World, simulated
 from studies.worlds import World as Grown
 from studies.worlds import drawn
+from tests.wording.logs import LOGS
 
 EXPECTED = Path(__file__).parent / "expected.txt"
 NAN = float("nan")
@@ -96,25 +100,52 @@ CASES = {
 }
 
 
-def told(name):
-    evidence = CASES[name]()
-    assessment = assess(evidence, Limits())
+def verdict_of_case(name):
+    assessment = assess(CASES[name](), Limits())
     warnings = () if assessment.from_curves else caveats(assessment, AuditContext())
-    verdict = worded(assessment, warnings=warnings, options={})
-    lines = [f"## {name}", f"[{verdict.regime}] {verdict.headline}", *verdict.sentences]
-    lines += [f"! {warning}" for warning in verdict.warnings]
-    lines += [f"- {v.checkpoint.name} [{v.regime}] {v.reason}" for v in verdict.checkpoints]
-    return "\n".join(lines) + "\n"
+    return worded(assessment, warnings=warnings, options={})
 
 
-def kept():
-    sections = EXPECTED.read_text(encoding="utf-8").split("\n## ")
-    return {section.removeprefix("## ").split("\n")[0]: section.removeprefix("## ").strip() for section in sections}
+def verdict_of_log(name):
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        LOGS[name](Path())
+        return diagnose(Diagnose(".", save=False))
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_the_words_are_those_that_were_read_and_kept(name):
-    assert told(name).removeprefix("## ").strip() == kept()[name]
+def sections():
+    """Title -> its lines. Of logs only what the other cases do not show: remarks, and what a loss alone means."""
+    made = {}
+    for name in CASES:
+        verdict = verdict_of_case(name)
+        made[name] = [
+            *lines_of(verdict),
+            *(f"- {v.checkpoint.name} [{v.regime}] {v.reason}" for v in verdict.checkpoints),
+        ]
+    for name in LOGS:
+        verdict = verdict_of_log(name)
+        has_accuracy = any(v.accuracy.value is not None for v in verdict.checkpoints)
+        made[f"log: {name}"] = lines_of(replace(verdict, sentences=()) if has_accuracy else verdict)
+    return made
+
+
+def lines_of(verdict):
+    headline = f"[{verdict.regime}] {verdict.headline}"
+    return [headline, *verdict.sentences, *(f"! {warning}" for warning in verdict.warnings)]
+
+
+def expected_sections():
+    texts = EXPECTED.read_text(encoding="utf-8").removeprefix("## ").split("\n## ")
+    return {text.split("\n")[0]: text.strip().split("\n")[1:] for text in texts}
+
+
+@pytest.fixture(scope="module")
+def written():
+    return sections()
+
+
+@pytest.mark.parametrize("name", [*CASES, *(f"log: {name}" for name in LOGS)])
+def test_the_words_are_the_expected_ones(written, name):
+    assert written[name] == expected_sections()[name]
 
 
 def test_the_cases_reach_every_regime():
@@ -134,4 +165,5 @@ def test_a_leaning_is_named_with_its_probability():
 
 
 if __name__ == "__main__":
-    EXPECTED.write_text("\n".join(told(name) for name in CASES), encoding="utf-8")
+    texts = ("\n".join([f"## {name}", *lines]) + "\n" for name, lines in sections().items())
+    EXPECTED.write_text("\n".join(texts), encoding="utf-8")

@@ -8,7 +8,7 @@ import numpy as np
 from overmem import store
 from overmem.diagnose.options import Diagnose, options_of
 from overmem.records import Verdict
-from overmem.store.logs import Logged, read_logged
+from overmem.store.logs import LogCurves, read_log
 from overmem.verdict.assess import Assessment, assess
 from overmem.verdict.evidence import Evidence, LoggedCurve
 from overmem.verdict.logged_quantities import ENOUGH
@@ -31,7 +31,7 @@ def from_log(run: store.Run, config: Diagnose) -> Verdict:
         BadRequest: nothing that was logged there can be judged.
     """
     log = Path(config.run) if Path(config.run).is_file() else run.root
-    logged = read_logged(
+    logged = read_log(
         log,
         nll=config.nll_metric,
         accuracy=config.accuracy_metric,
@@ -59,7 +59,7 @@ def from_log(run: store.Run, config: Diagnose) -> Verdict:
     )
 
 
-def _assessed(run: store.Run, logged: Logged, config: Diagnose) -> Assessment:
+def _assessed(run: store.Run, logged: LogCurves, config: Diagnose) -> Assessment:
     n = config.eval_rows if config.eval_rows is not None else logged.accuracy_n
     inferred = config.eval_rows is None and logged.n_source == "digits"
     curve = LoggedCurve(logged.checkpoints, logged.nll, logged.accuracy, n, inferred, logged.diverged)
@@ -72,11 +72,11 @@ def _assessed(run: store.Run, logged: Logged, config: Diagnose) -> Assessment:
     return assess(evidence, config.limits, seed=config.seed)
 
 
-def _on_disk(run: store.Run, logged: Logged) -> set[str] | None:
+def _on_disk(run: store.Run, logged: LogCurves) -> set[str] | None:
     return {c.name for c in logged.checkpoints if (run.root / c.name).is_dir()} or None
 
 
-def _warnings(logged: Logged, run: store.Run, assessment: Assessment, config: Diagnose) -> tuple[str, ...]:
+def _warnings(logged: LogCurves, run: store.Run, assessment: Assessment, config: Diagnose) -> tuple[str, ...]:
     """How the log was read, and what is missing where only a curve is known."""
     has_accuracy = bool(np.isfinite(logged.accuracy).any())
     best = next((v for v in assessment.verdicts if v.checkpoint.name == logged.best_checkpoint), None)
@@ -85,7 +85,7 @@ def _warnings(logged: Logged, run: store.Run, assessment: Assessment, config: Di
         *logged.warnings,
         sample_size_sentence(logged.metric, logged.accuracy_n, logged.n_source, config.eval_rows),
         "" if is_priced else trainers_choice_sentence(best, logged.best_checkpoint),
-        f"Judged from {logged.source.name} alone: no example was seen, so noise is read off the scatter of the curve, "
+        f"Judged from {logged.source.name} alone: no example was seen, so noise is estimated from the curve's scatter, "
         "no cost is measured, and nothing is confirmed on other examples. `overmem audit` sees more.",
     ]
     if not has_accuracy:

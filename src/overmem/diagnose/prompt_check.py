@@ -8,7 +8,7 @@ import numpy as np
 from overmem import statistics, store
 from overmem.errors import BadRequest
 from overmem.records import Curves
-from overmem.store.logs import Logged, read_logged
+from overmem.store.logs import LogCurves, read_log
 from overmem.wording.prompt_check import agreement_sentence, difference_sentence
 
 STDERRS = 4.0
@@ -45,15 +45,15 @@ class Pair:
 
 
 def prompt_check(run: store.Run, val: Curves, split: str) -> PromptCheck:
-    """The audit's nll against the trainer's evaluation loss, at the steps that both have.
+    """The audit's nll compared with the trainer's evaluation loss, at the steps that have both.
 
-    Nothing is compared where the trainer logged no evaluation, or one whose loss is known not to be nll.
+    Nothing is compared if the trainer logged no evaluation, or a loss that is not nll.
     """
     try:
-        logged = read_logged(run.root)
+        logged = read_log(run.root)
     except BadRequest:
         return PromptCheck()
-    if any(words in w for w in logged.warnings for words in ("is not nll", "no nll", "plain nll")):
+    if not logged.is_nll:
         return PromptCheck()
     pairs = _pairs(val, logged)
     if not pairs:
@@ -74,7 +74,7 @@ def prompt_check(run: store.Run, val: Curves, split: str) -> PromptCheck:
     return PromptCheck(warnings=(warning,))
 
 
-def same_rows(logged: Logged, rows: int | None, *, by_recipe: bool, n: int) -> str:
+def same_rows(logged: LogCurves, rows: int | None, *, by_recipe: bool, n: int) -> str:
     """What is known of the trainer's evaluation rows: `same by ...`, `as many`, `others` or `unknown`.
 
     Args:
@@ -83,7 +83,7 @@ def same_rows(logged: Logged, rows: int | None, *, by_recipe: bool, n: int) -> s
         by_recipe: whether the run's own recipe evaluates on that split.
         n: rows that the audit measured.
     """
-    if logged.evaluation_set == "val" and logged.source_is_own and logged.rows in (n, rows):
+    if logged.evaluation_set == "val" and logged.by_callback and logged.rows in (n, rows):
         return "same by callback"
     if by_recipe:
         return "same by recipe"
@@ -98,7 +98,7 @@ def _noise(pair: Pair, *, is_same: bool) -> float:
     return stderrs * sqrt(2) * pair.stderr + TOLERANCE * pair.theirs
 
 
-def _pairs(val: Curves, logged: Logged) -> list[Pair]:
+def _pairs(val: Curves, logged: LogCurves) -> list[Pair]:
     theirs = {c.step: float(x) for c, x in zip(logged.checkpoints, logged.nll, strict=True) if isfinite(x)}
     pairs = []
     for i, checkpoint in enumerate(val.checkpoints):

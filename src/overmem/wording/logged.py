@@ -17,7 +17,7 @@ _SOURCES = {
 def loss_only_headline(turn: TurningPoint | None) -> str:
     """What a log without any accuracy of answers comes to, in one sentence."""
     if turn is None:
-        return "Nothing can be chosen: the log holds no two evaluations with a loss, and no accuracy of answers."
+        return "Nothing can be chosen: the log has fewer than two evaluations with a loss, and no accuracy of answers."
     choice = f"Provisionally {turn.lowest.name}, by the loss alone"
     if turn.last.name == turn.lowest.name:
         return f"{choice}: it was lowest there, at the last evaluation. {_NO_ACCURACY}"

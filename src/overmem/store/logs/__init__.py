@@ -1,6 +1,6 @@
 """Learning curves from a trainer's log, for runs that were not audited."""
 
-from overmem.store.logs.curves import Logged
-from overmem.store.logs.read import read_logged
+from overmem.store.logs.curves import LogCurves
+from overmem.store.logs.read import read_log
 
-__all__ = ["Logged", "read_logged"]
+__all__ = ["LogCurves", "read_log"]

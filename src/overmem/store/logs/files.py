@@ -6,8 +6,8 @@ from pathlib import Path
 from overmem.errors import BadRequest
 from overmem.store.logs.rows import clean
 
-LARGEST = 1 << 30
-"""Largest log that is read, in bytes."""
+MAX_BYTES = 1 << 30
+"""Size of the largest log that is read, in bytes."""
 
 
 def text_of(path: Path) -> str:
@@ -17,11 +17,11 @@ def text_of(path: Path) -> str:
         BadRequest: no such file, not readable, or too large.
     """
     try:
-        if path.stat().st_size > LARGEST:
-            raise BadRequest(f"{shown(path)} is larger than 1 GiB; expected a log of a training run")
+        if path.stat().st_size > MAX_BYTES:
+            raise BadRequest(f"{printable(path)} is larger than 1 GiB; expected a log of a training run")
         raw = path.read_bytes()
     except OSError as error:
-        raise BadRequest(f"{shown(path)} cannot be read: {error.strerror or error}") from error
+        raise BadRequest(f"{printable(path)} cannot be read: {error.strerror or error}") from error
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         return raw.decode("utf-16", errors="replace")
     head = raw[:512]
@@ -47,7 +47,7 @@ def json_of(text: str, where: str) -> object:
         raise BadRequest(f"{where} is not JSON: {clean(str(error))}") from error
 
 
-def shown(path: Path) -> str:
+def printable(path: Path) -> str:
     """The path, shortened and safe to print."""
     return clean(path.name) if path.is_absolute() and len(str(path)) > 100 else clean(str(path))
 

@@ -15,7 +15,7 @@ class Direction:
     kind: Kind
     lower_is_better: bool = False
     is_share: bool = False
-    """Whether it is a share of examples, so that its digits determine their number."""
+    """Whether it is a share of examples, so that their number can be inferred from its digits."""
 
 
 _SHARE = Direction("accuracy", is_share=True)
@@ -76,7 +76,7 @@ DIRECTIONS: Mapping[str, Direction] = {
     "pearson": _SCORE,
     "spearmanr": _SCORE,
 }
-"""Every metric that is known by name; of several that a run logged, the first here is judged."""
+"""The metrics that are recognized by name; of several that a run logged, the first in this table is judged."""
 
 STEPS = (
     "train_global_step",
@@ -92,12 +92,12 @@ STEPS = (
     "batch",
     "_step",
 )
-"""Names of the step, the surest first; W&B's own `_step` counts log calls and is the last resort."""
+"""Names of the step, the most reliable first. W&B's own `_step` counts log calls and is the last resort."""
 RATES = ("learning_rate", "lr", "train_learning_rate", "train_lr")
 EPOCHS = ("epoch", "train_epoch", "epochs")
 
 _PREFIX = re.compile(r"^(eval|evaluation|validation|valid|val|dev|test)_(.+)$")
-_OWN = re.compile(r"^eval_overmem_(.+)_(nll|token_accuracy|accuracy)(?:_(low|high|n))?$")
+_CALLBACK = re.compile(r"^eval_overmem_(.+)_(nll|token_accuracy|accuracy)(?:_(low|high|n))?$")
 _LIGHTNING = re.compile(r"_(dataloader_idx_\d+)$")
 _BY_LENGTH = sorted(DIRECTIONS, key=len, reverse=True)
 
@@ -111,11 +111,11 @@ class Metric:
     name: str
     """Name in DIRECTIONS, or the name as logged."""
     bound: str = ""
-    """`n`, `low` or `high` where it is the size or an end of the interval of a metric of our own callback."""
+    """`n`, `low` or `high` if it is the sample size or an end of the interval of a metric of overmem's callback."""
     is_evaluation: bool = True
     """Whether its prefix says that it comes from an evaluation; a bare name may also be of the training batches."""
-    own: bool = False
-    """Whether overmem logged it."""
+    by_callback: bool = False
+    """Whether overmem's callback logged it."""
 
     @property
     def direction(self) -> Direction:
@@ -139,8 +139,8 @@ def metric_of(name: str) -> Metric | None:
     ('math', None)
     """
     folded = fold(name)
-    if own := _OWN.match(folded):
-        return Metric(own[1], own[2], own[3] or "", own=True)
+    if match := _CALLBACK.match(folded):
+        return Metric(match[1], match[2], match[3] or "", by_callback=True)
     if folded.startswith(("train_", "training_", "train-")) or folded in ("loss", "grad_norm"):
         return None
     prefixed = _PREFIX.match(folded.removeprefix("metrics_"))
@@ -148,9 +148,9 @@ def metric_of(name: str) -> Metric | None:
     rest, part = rest.removesuffix("_epoch"), ""
     if loader := _LIGHTNING.search(rest):
         rest, part = rest[: loader.start()].removesuffix("_epoch"), loader[1]
-    known = next((n for n in _BY_LENGTH if rest == n or (prefixed and rest.endswith(f"_{n}"))), None)
-    if known is None:
+    recognized = next((n for n in _BY_LENGTH if rest == n or (prefixed and rest.endswith(f"_{n}"))), None)
+    if recognized is None:
         return Metric("", name, is_evaluation=bool(prefixed))
-    inner = rest.removesuffix(known).rstrip("_")
+    inner = rest.removesuffix(recognized).rstrip("_")
     outer = "test" if prefixed and prefixed[1] == "test" else ""
-    return Metric("_".join(p for p in (outer, inner, part) if p), known, is_evaluation=bool(prefixed))
+    return Metric("_".join(p for p in (outer, inner, part) if p), recognized, is_evaluation=bool(prefixed))

@@ -10,8 +10,8 @@ from typing import TypeAlias
 Row: TypeAlias = Mapping[str, float | str]
 """One entry of a log. A missing value is a missing key; NaN is a value that the trainer logged as NaN."""
 
-LONGEST = 120
-"""Most characters of a name or text."""
+MAX_CHARS = 120
+"""Number of characters of a name or text at most."""
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _MISSING = {"", "na", "n/a", "none", "null", "no log", "-", "--"}
 
@@ -27,19 +27,19 @@ class LogPart:
     best_step: int | None = None
     """Step of the trainer's own best checkpoint (`best_model_checkpoint`)."""
     last_step: int = -1
-    """Step at which the file was written, or else that of its last row."""
+    """Step at which the file was written, else the step of its last row."""
     notes: tuple[str, ...] = ()
     """Remarks on how the file was read."""
 
 
 def clean(text: str) -> str:
-    r"""The text without control characters, truncated to LONGEST.
+    r"""The text without control characters, truncated to MAX_CHARS.
 
     >>> clean("eval\x1b[31m_loss")
     'eval?[31m_loss'
     """
-    shown = _UNPRINTABLE.sub("?", text)
-    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}..."
+    printable = _UNPRINTABLE.sub("?", text)
+    return printable if len(printable) <= MAX_CHARS else f"{printable[:MAX_CHARS]}..."
 
 
 def number(value: object) -> float | None:
@@ -51,7 +51,7 @@ def number(value: object) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
-        text = value.strip().strip("%").replace(",", "") if len(value) < LONGEST else "x"
+        text = value.strip().strip("%").replace(",", "") if len(value) < MAX_CHARS else "x"
         try:
             return float(text)
         except ValueError:
@@ -74,9 +74,8 @@ def _row(entry: Mapping[object, object]) -> dict[str, float | str]:
     for key, value in entry.items():
         if isinstance(value, str) and value.strip().lower() in _MISSING:
             continue
-        known = number(value)
-        if known is not None:
-            row[clean(str(key))] = known
+        if (numeric := number(value)) is not None:
+            row[clean(str(key))] = numeric
         elif isinstance(value, str):
             row[clean(str(key))] = clean(value)
     return row

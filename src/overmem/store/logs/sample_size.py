@@ -37,13 +37,13 @@ def examples_behind(accuracies: Sequence[float], losses: Sequence[float], *, per
     Args:
         accuracies: as logged.
         losses: logged with them. Trailing zeros are not printed, so an accuracy of 0.25 has at least as many digits as
-            its run's losses, but no more than four are assumed.
+            the losses, but no more than four are assumed.
         percent: whether the accuracies are percentages.
     """
     decimals = max(printed_decimals(accuracies), min(printed_decimals(losses), 4))
     scale = 100.0 if percent else 1.0
     shares = np.array([a / scale for a in accuracies if isfinite(a)])
     n = smallest_denominator(shares, decimals + (2 if percent else 0))
-    if n in (1_000, 10_000, 100_000):  # rounded to so many digits, with the noise of a float behind them
+    if n in (1_000, 10_000, 100_000):  # the values were rounded to that many digits before they were logged
         return smallest_denominator(shares, len(str(n)) - 1)
     return n

@@ -14,7 +14,7 @@ def as_fraction(
 
     Args:
         values: as logged; NaN where there is none.
-        name: of the metric, for the note.
+        name: name of the metric, for the note.
         is_error: whether it is an error rate, which may exceed 1 because of insertions.
     """
     finite = values[np.isfinite(values)]

@@ -1,4 +1,4 @@
-"""Whether a logged accuracy is that of tokens, by the trainer that wrote it and by its curve."""
+"""Whether a logged accuracy counts tokens instead of answers, by the trainer that wrote it and by its curve."""
 
 import math
 from pathlib import Path
@@ -9,14 +9,14 @@ from jaxtyping import Float
 from overmem.errors import BadRequest
 from overmem.store.logs.files import json_of, text_of
 
-ENOUGH = 5
+MIN_EVALUATIONS = 5
 """Fewest evaluations for judging the curve."""
-_SURPRISED = 1.5
-"""Nats: a classifier whose loss stays above this hardly learned anything; a language model often stays there."""
+_HIGH_LOSS = 1.5
+"""Nats. A classifier whose loss stays above this has hardly learned anything; a language model's often does."""
 
 
 def trainer_counts_tokens(folder: Path, metric: str) -> str:
-    """The trainer that wrote the log, if its accuracy is that of tokens; otherwise empty."""
+    """The trainer that wrote the log, if it logs token accuracy under this name; otherwise empty."""
     if (folder / "trainer_log.jsonl").is_file() or (folder / "llamaboard_config.yaml").is_file():
         return "LLaMA-Factory"
     if (folder / "logging.jsonl").is_file() and metric in ("acc", "accuracy"):
@@ -34,27 +34,27 @@ def looks_like_tokens(
     rows: int | None,
     examples: int | None,
 ) -> str:
-    """Why the accuracy seems to be that of tokens; empty if it does not.
+    """Why the accuracy seems to be a token accuracy; empty if it does not.
 
-    A token that is not the argmax has probability at most 1/2, so nll >= (1 - accuracy) ln 2 for an accuracy of tokens.
+    A token that is not the argmax has probability at most 1/2, so a token accuracy implies nll >= (1 - accuracy) ln 2.
 
     Args:
         accuracy: fractions.
         nll: in nats per token.
-        rows: of the evaluation set, where the log tells.
-        examples: the number that the accuracies' digits give away.
+        rows: number of rows in the evaluation set; None if unknown.
+        examples: number of examples inferred from the digits of the accuracies; None if unknown.
     """
     both = np.isfinite(accuracy) & np.isfinite(nll)
     a, loss = accuracy[both], nll[both]
     if len(a) < 2 or (loss < (1 - a) * math.log(2) - 1e-6).any():
         return ""
     if rows is not None and examples != rows and not _is_share_of(a, rows):
-        follows = bool(np.corrcoef(a, loss)[0, 1] < 0) if len(set(a)) > 1 and len(set(loss)) > 1 else False
-        return f"it is no share of the {rows:,} rows that were evaluated, and it falls as the loss rises" * follows
-    if examples is not None or len(a) < ENOUGH:
+        falls = len(set(a)) > 1 and len(set(loss)) > 1 and bool(np.corrcoef(a, loss)[0, 1] < 0)
+        return f"it is not a share of the {rows:,} rows evaluated, and it falls as the loss rises" if falls else ""
+    if examples is not None or len(a) < MIN_EVALUATIONS:
         return ""
-    if loss.min() > _SURPRISED and _rank_correlation(a, np.exp(-loss)) > 0.9:
-        return "it follows exp(-loss) from evaluation to evaluation, at a loss that only tokens have"
+    if loss.min() > _HIGH_LOSS and _rank_correlation(a, np.exp(-loss)) > 0.9:
+        return "it follows exp(-loss) from one evaluation to the next, at a loss that is only plausible per token"
     return ""
 
 

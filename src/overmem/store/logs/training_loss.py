@@ -19,26 +19,29 @@ _OTHER = (
 
 
 def not_nll(
-    folder: Path, nll: Float[np.ndarray, " checkpoints"], token_accuracy: Float[np.ndarray, " checkpoints"], own: bool
+    folder: Path,
+    nll: Float[np.ndarray, " checkpoints"],
+    token_accuracy: Float[np.ndarray, " checkpoints"],
+    is_plain: bool,
 ) -> list[str]:
     """Warnings that the logged evaluation loss is not plain nll.
 
     A token that is not the argmax has probability at most 1/2, so nll >= (1 - token accuracy) ln 2.
 
     Args:
-        folder: of the run.
+        folder: the run's folder.
         nll: the logged evaluation loss.
-        token_accuracy: logged with it; NaN where it was not.
-        own: whether overmem logged the nll, which is then plain whatever the training loss is.
+        token_accuracy: the token accuracy logged with it; NaN where there is none.
+        is_plain: whether the trainer logged an nll in addition to its loss, which is then plain.
     """
     warnings = []
     with np.errstate(invalid="ignore"):
         if (nll < (1 - token_accuracy) * math.log(2) - 1e-6).any():
             warnings.append(
-                "eval_loss is smaller than its token accuracy allows for plain nll: it was computed with another "
+                "eval_loss is smaller than a plain nll can be at this token accuracy: it was computed with another "
                 "training loss, and its perplexity means nothing. Audit the checkpoints instead."
             )
-    for file in [] if own else [folder / name for name in SETTINGS]:
+    for file in [] if is_plain else [folder / name for name in SETTINGS]:
         setting = _other_loss(file)
         if setting:
             warnings.append(

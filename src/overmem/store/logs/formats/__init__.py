@@ -18,7 +18,7 @@ class Format:
     """A format: its file patterns and its reader."""
 
     patterns: tuple[str, ...]
-    """Globs below the run's folder; a log of any of these endings may also be given as a file."""
+    """Globs relative to the run's folder; a single file is recognized by its name in the same way."""
     read: Callable[[Path], list[LogPart]]
 
 
@@ -33,11 +33,11 @@ FORMATS: Mapping[str, Format] = {
     "model card": Format(("*.md",), read_markdown),
     "text": Format(("*.log", "*.txt", "*.out"), read_text_log),
 }
-"""In order of preference: the first that holds an evaluation is read."""
+"""In order of preference: the first format with an evaluation is read."""
 
 
 def format_of(path: Path) -> Format:
-    """The format of a file that was given by name; text if its ending is unknown."""
+    """The format of a single file, by its name; text if no pattern matches."""
     for form in FORMATS.values():
         if any(path.match(pattern.removeprefix("**/")) for pattern in form.patterns):
             return form

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from overmem.errors import BadRequest
-from overmem.store.logs.files import json_of, shown, text_of
+from overmem.store.logs.files import json_of, printable, text_of
 from overmem.store.logs.rows import LogPart, rows_of
 
 
@@ -18,11 +18,11 @@ def read_json_lines(path: Path) -> list[LogPart]:
     lines = [(i, line) for i, line in enumerate(text_of(path).splitlines(), 1) if line.strip()]
     for i, line in lines:
         try:
-            entries.append(json_of(line, f"{shown(path)}, line {i},"))
+            entries.append(json_of(line, f"{printable(path)}, line {i},"))
         except BadRequest:
             if i != lines[-1][0] or not entries or line.rstrip().endswith("}"):
                 raise
-            notes.append(f"{shown(path)}, line {i}, is cut off and was left out.")
+            notes.append(f"{printable(path)}, line {i}, is cut off and was left out.")
     return [LogPart(path, rows_of(map(_flat, entries)), notes=tuple(notes))]
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from overmem.errors import BadRequest
-from overmem.store.logs.files import shown
+from overmem.store.logs.files import printable
 from overmem.store.logs.rows import LogPart, rows_of
 
 _VALIDATION = ("validation", "val", "eval")
@@ -14,13 +14,14 @@ def read_events(path: Path) -> list[LogPart]:
     """The scalars of one event file, a row per step.
 
     Raises:
-        BadRequest: tensorboard is not installed, or the file is damaged from its beginning.
+        BadRequest: tensorboard is not installed, or not even the beginning of the file can be read.
     """
     try:
         from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
     except ImportError as error:
         raise BadRequest(
-            f"reading {shown(path)} needs TensorBoard: pip install 'overmem[tensorboard]' (or export the curves as CSV)"
+            f"reading {printable(path)} needs TensorBoard: pip install 'overmem[tensorboard]' (or export the curves "
+            "as CSV)"
         ) from error
     rows: dict[int, dict[str, object]] = {}
     prefix = "val_" if path.parent.name in _VALIDATION else ""
@@ -36,9 +37,9 @@ def read_events(path: Path) -> list[LogPart]:
                     tag = f"{prefix}{tag.split('_vs_')[0]}" if prefix else tag
                     row = rows.setdefault(event.step, {"step": event.step})
                     row["epoch" if tag == "train/epoch" else tag] = float(numbers[0])
-    except Exception as error:  # the library's own errors on damaged files are of many kinds
+    except Exception as error:  # the library raises many kinds of errors on damaged files
         if not rows:
-            raise BadRequest(f"{shown(path)} is not a TensorBoard event file: {type(error).__name__}") from error
+            raise BadRequest(f"{printable(path)} is not a TensorBoard event file: {type(error).__name__}") from error
     return [LogPart(path, rows_of(rows.values()))]
 
 

@@ -1,4 +1,4 @@
-"""What trainers print: torchtune, nanoGPT, mlx-lm, transformers' own dictionaries, and `key: value` lines like them."""
+"""The output of trainers: torchtune, nanoGPT, mlx-lm, the dictionaries of transformers, and `key: value` lines."""
 
 import ast
 import re
@@ -23,12 +23,12 @@ _DICTIONARY = re.compile(r"\{'[\w/@.\- ]+':.*\}")
 
 
 def read_text_log(path: Path) -> list[LogPart]:
-    """The lines that one of the known trainers prints; a page without any has no rows."""
+    """The lines that a supported trainer prints; a file without any gives no rows."""
     entries = []
     text = text_of(path)
     for line in text.splitlines():
         bare = _ANSI.sub("", line).strip()
-        entry = next((found for read in LINES.values() if (found := read(bare[:4000])) is not None), None)
+        entry = next((e for read in LINES.values() if (e := read(bare[:4000])) is not None), None)
         if entry is not None:
             entries.append(entry)
     if not entries and text.split("\n", 1)[0].count(",") > 1:  # Keras writes its CSV to training.log
@@ -38,39 +38,39 @@ def read_text_log(path: Path) -> list[LogPart]:
 
 def _nanogpt(line: str) -> Entry | None:
     """`step 250: train loss 1.9721, val loss 2.0912`: both losses are means over evaluation batches."""
-    found = _NANOGPT.search(line)
-    return {"step": found[1], "train_loss": found[2], "val_loss": found[3]} if found else None
+    match = _NANOGPT.search(line)
+    return {"step": match[1], "train_loss": match[2], "val_loss": match[3]} if match else None
 
 
 def _mlx(line: str) -> Entry | None:
     """`Iter 200: Val loss 1.234, Val took 3.1s`, and the training lines, which hold the learning rate."""
-    if found := _MLX.search(line):
-        return {"step": found[1], "val_loss": found[2]}
-    if found := _MLX_TRAIN.search(line):
-        rate = {"learning_rate": found[3]} if found[3] else {}
-        return {"step": found[1], "loss": found[2], **rate}
+    if match := _MLX.search(line):
+        return {"step": match[1], "val_loss": match[2]}
+    if match := _MLX_TRAIN.search(line):
+        rate = {"learning_rate": match[3]} if match[3] else {}
+        return {"step": match[1], "loss": match[2], **rate}
     return None
 
 
 def _torchtune(line: str) -> Entry | None:
     """`Step 12 | loss:1.23 lr:2e-05 tokens_per_second_per_gpu:812` of its disk logger."""
-    found = _TORCHTUNE.match(line)
-    return {"step": found[1], **dict(_PAIR.findall(found[2]))} if found else None
+    match = _TORCHTUNE.match(line)
+    return {"step": match[1], **dict(_PAIR.findall(match[2]))} if match else None
 
 
 def _dictionary(line: str) -> Entry | None:
-    """`{'eval_loss': 0.41, 'epoch': 2.0}` as transformers prints its logs: Python, never run, only read as values."""
-    found = _DICTIONARY.search(line)
-    if not found:
+    """`{'eval_loss': 0.41, 'epoch': 2.0}` as transformers prints its logs: a Python literal, parsed and never run."""
+    match = _DICTIONARY.search(line)
+    if not match:
         return None
     try:
-        value = ast.literal_eval(re.sub(r"\b(nan|inf)\b", "None", found[0]) if "nan" in found[0] else found[0])
+        value = ast.literal_eval(re.sub(r"\b(nan|inf)\b", "None", match[0]) if "nan" in match[0] else match[0])
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
     if not isinstance(value, dict):
         return None
     entry = {str(key): v for key, v in value.items()}
-    missing = {key for key, v in entry.items() if v is None and re.search(rf"'{re.escape(key)}': nan", found[0])}
+    missing = {key for key, v in entry.items() if v is None and re.search(rf"'{re.escape(key)}': nan", match[0])}
     return entry | dict.fromkeys(missing, float("nan"))
 
 
@@ -91,4 +91,4 @@ LINES: dict[str, Callable[[str], Entry | None]] = {
     "transformers": _dictionary,
     "pairs": _pairs,
 }
-"""What reads a line of which trainer; the first that knows it is taken."""
+"""Trainer -> the reader of its lines; the first reader that recognizes a line is used."""
