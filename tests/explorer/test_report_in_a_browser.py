@@ -1,9 +1,14 @@
 """The rest of the report in a real browser: saved charts, values by keyboard, glosses."""
 
 import csv
+from dataclasses import replace
 
+import pytest
+
+from overmem.records import Consequence, Estimate, Onset
 from overmem.report.export import charts_of, csv_of
 from overmem.report.findings import read_findings
+from overmem.report.page import page
 
 
 def open_report(reader, audited):
@@ -78,3 +83,49 @@ def test_a_question_that_went_wrong_is_one_link_from_the_first_screen(reader, au
     page.get_by_role("link", name="Read this one").click()
     page.wait_for_selector(".completion-box.wrong")
     assert page.locator(".completion-box.right").count() >= 1
+
+
+def first_screen(audited, costs):
+    """The report of a run whose onset lies a few steps before the recommended checkpoint, and that has some costs."""
+    findings = read_findings(audited)
+    sentence = "accuracy on questions of another kind than it was trained on is {} lower"
+    confirmed = Consequence("ood", "checkpoint-350", Estimate(0.061, 0.012, 0.11, 400), 0.01, True, sentence, True)
+    changed = replace(
+        findings.verdict,
+        onset=Onset("checkpoint-350", Estimate(196.0, 150.0, 300.0, 120), Estimate(7.8, 6.0, 12.0, 120)),
+        costs=(confirmed,) * costs,
+        privacy=(replace(confirmed, name="extraction", is_privacy=True, confirmed=False, absent=True),),
+        harm_confirmed=True,
+    )
+    return page(replace(findings, verdict=changed, observed=0))
+
+
+@pytest.mark.parametrize("costs", [0, 2, 5])
+def test_the_first_screen_holds_decision_chart_costs_and_an_example(reader, audited, tmp_path, costs):
+    file = tmp_path / "report.html"
+    file.write_text(first_screen(audited, costs))
+    page = reader.page
+    page.goto(file.as_uri())
+    page.wait_for_selector("#trajectory .chart svg")
+    for part in (".fact.ship", ".fact.onset", "#trajectory .chart >> nth=1", ".flip .pair"):
+        box = page.locator(part).first.bounding_box()
+        assert box["y"] + box["height"] <= 900, part
+    assert page.locator(".harms li").count() == costs
+    assert page.locator(".harms strong").all_inner_texts() == ["6.1 points"] * costs
+    assert "1 smaller than matters" in page.inner_text(".tested")
+
+
+def test_the_label_of_the_onset_is_whole_and_apart_from_the_recommended_checkpoint(reader, audited, tmp_path):
+    file = tmp_path / "report.html"
+    file.write_text(first_screen(audited, 1))
+    page = reader.page
+    page.goto(file.as_uri())
+    page.wait_for_selector("#trajectory .chart svg")
+    panel = page.locator("#trajectory .chart >> nth=1")
+    label = panel.locator("text", has_text="onset").bounding_box()
+    svg, plot = panel.locator("svg").bounding_box(), panel.locator("path.background").nth(1).bounding_box()
+    assert svg["x"] <= label["x"]
+    assert label["x"] + label["width"] <= svg["x"] + svg["width"]
+    assert svg["y"] <= label["y"]
+    ring = min(mark["y"] for mark in map(lambda m: m.bounding_box(), panel.locator(".mark-symbol path").all()))
+    assert label["y"] + label["height"] <= min(ring, plot["y"] + 1)

@@ -74,7 +74,7 @@ def charts_of(html):
 def test_the_first_words_are_the_verdict_and_the_checkpoint_to_ship(html, findings):
     text = Reading(html).text
     words = text.partition("How this was made")[2]  # after the navigation
-    assert words.index(findings.verdict.headline) < words.index("Chosen on validation") < words.index("Along the run")
+    assert words.index(findings.verdict.headline) < words.index("chosen on validation") < words.index("Along the run")
     assert findings.verdict.recommended.checkpoint in text
     assert "89.0%" in text
     assert "85.9–92.1" in text
@@ -222,7 +222,7 @@ def test_a_choice_that_no_test_examples_confirmed_is_not_called_tested(findings)
         verdict, recommended=flattered(verdict.recommended), choices=tuple(map(flattered, verdict.choices))
     )
     text = Reading(page(Findings("flattered", verdict))).text
-    assert "Measured on val, where it was chosen: flattering" in text
+    assert "measured on val, where it was chosen: flattering" in text
     assert "validation accuracy" in text
     assert "confirmed on test" not in text
     assert "test accuracy" not in text.lower()

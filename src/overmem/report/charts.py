@@ -93,7 +93,7 @@ def _whole_epochs(last: float) -> int:
 
 def value_axis(field: str, title: str, domain: Domain, form: str) -> Spec:
     """A vertical axis of fixed width."""
-    axis = dict(title=None, format=form, tickCount=5, minExtent=LEFT, maxExtent=LEFT)
+    axis = dict(title=None, format=form, tickCount=4, minExtent=LEFT, maxExtent=LEFT)
     scale = dict(domain=list(domain), nice=False, zero=False, clamp=False)
     return channel(f"{field}:Q", title=title, scale=scale, axis=axis)
 

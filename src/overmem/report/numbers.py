@@ -21,6 +21,10 @@ class Unit:
     """Between the ends of an interval; words where a minus sign could be taken for it."""
 
 
+STATES = {"confirmed": "confirmed", "absent": "smaller than matters", "not shown": "neither shown nor excluded"}
+"""What is known of a consequence, as a reader understands it."""
+
+
 def three_digits(value: float) -> str:
     """A positive quantity with three significant digits and no exponent where none is needed.
 

@@ -1,22 +1,24 @@
 """The first screen: which checkpoint to ship, what the usual rules would have cost, and since when."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlencode
 
-from overmem.records import Choice, Consequence, Estimate, Severity
+from overmem.records import Choice, Consequence, Estimate, Severity, Verdict
 from overmem.report.findings import Findings, has_value
 from overmem.report.markup import Section, render
-from overmem.report.numbers import interval_text, value_text
+from overmem.report.numbers import STATES, interval_text, value_text
 from overmem.statistics import negated
+from overmem.wording.numbers import is_within_noise
 
 RULES = {
-    "last": "the last checkpoint",
-    "max-accuracy": "the highest accuracy",
-    "min-nll": "the lowest perplexity",
+    "last": "last checkpoint",
+    "max-accuracy": "highest accuracy",
+    "min-nll": "lowest perplexity",
     "paper": "the paper's rule",
     "one-se": "one standard error",
-    "overmem": "the lowest perplexity at the accuracy of the smoothed trend",
-    "merge": "the merge",
+    "overmem": "lowest perplexity at level accuracy",
+    "merge": "merge",
 }
 """Selection rules as a reader knows them, the commonest first."""
 
@@ -41,6 +43,7 @@ def answer(findings: Findings) -> Section:
     verdict = findings.verdict
     shipped = verdict.recommended if verdict.shipped else None
     best = shipped or verdict.best
+    costs = costs_at(verdict)
     others = [c for c in verdict.choices if best and c.checkpoint and c.checkpoint != best.checkpoint]
     body = render(
         "answer.html.j2",
@@ -55,9 +58,13 @@ def answer(findings: Findings) -> Section:
         about=about(findings),
         plainly=PLAINLY.get("over-memorized" if verdict.onset else verdict.regime, "") if shipped else "",
         gain=negated,
-        confirmed=[harm(c) for c in verdict.costs if c.confirmed],
+        costs=costs,
+        others_tested=others_tested(verdict),
+        is_noise=is_within_noise,
+        has_noise=any(is_within_noise(c.regret) for c in others),
         flip=findings.flip,
         links=_links(findings),
+        is_long=sum(map(len, costs.values())) > 2,
         rules=RULES,
         onset=_onset(findings),
         excess=verdict.severity.excess if verdict.severity else None,
@@ -78,6 +85,21 @@ def about(findings: Findings) -> list[str]:
     base = findings.plan.get("base") or findings.recipe.get("model")
     facts = [base, data.get("source"), f"{' + '.join(sizes)} examples" if sizes else "", findings.date]
     return [str(fact) for fact in facts if fact]
+
+
+def costs_at(verdict: Verdict) -> dict[str, list[dict[str, str | int]]]:
+    """Checkpoint -> the confirmed costs that were measured there, those of privacy last."""
+    sized: dict[str, list[dict[str, str | int]]] = {}
+    for cost in (*verdict.costs, *verdict.privacy):
+        if cost.confirmed:
+            sized.setdefault(cost.checkpoint, []).append(harm(cost))
+    return sized
+
+
+def others_tested(verdict: Verdict) -> str:
+    """How many more costs were tested, and with what result; empty if there is none."""
+    states = Counter(c.state for c in (*verdict.costs, *verdict.privacy) if not c.confirmed)
+    return ", ".join(f"{states[state]} {words}" for state, words in STATES.items() if states[state])
 
 
 def harm(cost: Consequence) -> dict[str, str | int]:

@@ -6,11 +6,8 @@ from overmem.records import Consequence
 from overmem.report.charts import data, domain_of, specification
 from overmem.report.findings import Findings, has_value
 from overmem.report.markup import Section, render
-from overmem.report.numbers import estimate_text
+from overmem.report.numbers import STATES, estimate_text
 from overmem.report.vega import Chart, channel
-
-STATES = {"confirmed": "confirmed", "absent": "smaller than matters", "not shown": "neither shown nor excluded"}
-"""What is known of a consequence, as a reader understands it."""
 
 
 def costs(findings: Findings) -> Section:

@@ -29,8 +29,8 @@ Estimates: TypeAlias = Mapping[str, Estimate]
 """By checkpoint name."""
 
 WORDS = {"val": "validation", "test": "test"}
-ACCURACY_HEIGHT = 108
-PERPLEXITY_HEIGHT = 92
+ACCURACY_HEIGHT = 104
+PERPLEXITY_HEIGHT = 88
 
 
 def trajectory(findings: Findings) -> Section:
@@ -229,7 +229,7 @@ def _side(findings: Findings, step: int | float) -> tuple[Any, int]:
 
 
 def _onset(findings: Findings, x: Spec, height: int, *, labelled: bool) -> list[Layer]:
-    """Where over-memorization begins: a dashed line, and its interval as a bar on the axis."""
+    """Where over-memorization begins: a dashed line, its name above it, its interval as a bar."""
     onset = findings.verdict.onset.step if findings.verdict.onset else Estimate(None)
     if onset.value is None:
         return []
@@ -242,16 +242,19 @@ def _onset(findings: Findings, x: Spec, height: int, *, labelled: bool) -> list[
         left = x.copy()
         left["field"] = "low"
         bar = base.mark_rule(color="var(--onset)", strokeWidth=5, opacity=0.85, y=height - 2.5, strokeCap="butt")
+        flag = base.mark_rule(color="var(--onset)", strokeWidth=1.5, strokeDash=[5, 3], y=-14, y2=0)
         align, shift = _side(findings, onset.value)
-        text = base.mark_text(align=align, dx=shift, y=height - 14, fontWeight=600, color="var(--onset)")
-        layers += [bar.encode(x=left, x2="high:Q"), text.encode(x=x, text="text:N")]
+        text = base.mark_text(
+            align=align, dx=shift, y=-8, baseline="middle", fontWeight=600, fontSize=12.5, color="var(--onset)"
+        )
+        layers += [bar.encode(x=left, x2="high:Q"), flag.encode(x=x), text.encode(x=x, text="text:N")]
     return layers
 
 
 def _band_names(findings: Findings, x: Spec) -> Layer:
-    """The regime's name above its band, cut to the band's width; left out where the band is too narrow."""
-    width = "scale('x', datum.end) - scale('x', datum.step) - 6"
-    limit, opacity = expression(f"max(1, {width})"), expression(f"{width} > 4 * length(datum.regime) ? 1 : 0")
+    """The regime's name above its band; left out where the band is too narrow for it, as the legend names it too."""
+    width = "scale('x', datum.end) - scale('x', datum.step) - 2"
+    limit, opacity = expression(f"max(1, {width})"), expression(f"{width} > 6 * length(datum.regime) ? 1 : 0")
     names = Chart(data(bands(findings))).mark_text(
         align="left", dx=1, y=-8, baseline="middle", limit=limit, opacity=opacity, color="var(--quiet)", fontSize=12
     )
