@@ -27,7 +27,7 @@ from transformers import AutoModelForCausalLM
 
 from overmem.callback.config import config_of, load_examples
 from overmem.callback.evaluation_set import EvaluationSet, encode_evaluation_set
-from overmem.callback.measure import log_metrics, measured, preserve_model_state
+from overmem.callback.measure import log_metrics, measure_model, preserve_model_state
 from overmem.callback.memory import memory_bound
 from overmem.models.discovery import base_path, load_tokenizer
 from overmem.tasks import Data
@@ -95,14 +95,14 @@ def one(options: argparse.Namespace, token_budget: int, answers: bool) -> dict[s
     )
     plan = encode_evaluation_set(watch, load_examples(watch.data), model, load_tokenizer(options.model))
     with preserve_model_state(model):
-        measured(model, watch, few(plan), token_budget=token_budget)
+        measure_model(model, watch, few(plan), token_budget=token_budget)
         gc.collect()
         before = resident()
         forget_highest()
         if options.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
             before = torch.cuda.memory_allocated()
-        result, times = took(lambda: measured(model, watch, plan, token_budget=token_budget))
+        result, times = took(lambda: measure_model(model, watch, plan, token_budget=token_budget))
     peak = torch.cuda.max_memory_allocated() if options.device == "cuda" else highest()
     steps = [took(lambda: step(model, plan))[1] for _ in range(4)][1:]
     numbers = log_metrics(result.scores, result.samples)

@@ -7,7 +7,7 @@ from overmem.errors import BadRequest
 from overmem.records import Example
 from overmem.tasks import Data, load
 
-ONE = Example("1", "What is 1 plus 1?", "1 + 1 = 2\n#### 2", "2")
+EXAMPLE = Example("1", "What is 1 plus 1?", "1 + 1 = 2\n#### 2", "2")
 
 
 @pytest.mark.parametrize(
@@ -29,23 +29,25 @@ def test_a_wrong_keyword_or_value_is_refused_with_what_is_allowed(options, messa
         config_of(options)
 
 
-def test_a_source_a_mapping_of_its_keys_and_a_data_are_the_same():
+def test_a_source_name_a_mapping_and_a_data_object_are_equivalent():
     data = Data("wordproblems", train=5, val=5, test=5)
     keys = {"source": "wordproblems", "train": 5, "val": 5, "test": 5}
     assert load_examples(data) == load_examples(keys) == EvaluationData(data, dict(load(data).splits))
 
 
-def test_examples_may_be_given_as_they_are():
-    assert load_examples([ONE]) == EvaluationData(None, {"val": (ONE,)})
-    assert load_examples({"train": [ONE], "val": (ONE,)}) == EvaluationData(None, {"train": (ONE,), "val": (ONE,)})
+def test_examples_can_be_passed_directly():
+    assert load_examples([EXAMPLE]) == EvaluationData(None, {"val": (EXAMPLE,)})
+    assert load_examples({"train": [EXAMPLE], "val": (EXAMPLE,)}) == EvaluationData(
+        None, {"train": (EXAMPLE,), "val": (EXAMPLE,)}
+    )
 
 
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ({"test": [ONE], "val": [ONE]}, "unknown split 'test'.*train, val"),
+        ({"test": [EXAMPLE], "val": [EXAMPLE]}, "unknown split 'test'.*train, val"),
         ([], "no val example"),
-        ({"train": [ONE]}, "no val example"),
+        ({"train": [EXAMPLE]}, "no val example"),
         ({"source": "wordproblems", "vall": 5}, "unknown key 'vall'"),
         ("wordproblem", "unknown data source 'wordproblem'"),
         (Data("wordproblems", val=0), "no val example"),

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from overmem import store
 from overmem.callback.config import config_of
-from overmem.callback.judge import judged
+from overmem.callback.judge import judge_run
 from overmem.cli import verdict_screen
 from overmem.diagnose import Diagnose, diagnose, markdown
 from overmem.records import REGIMES, Checkpoint, Curves, Example
@@ -208,7 +208,7 @@ def of_callback(run, verdict):
     observed = [store.read_snapshot(run, c) for c in store.read_checkpoints(run)]
     on_disk = {c.name for c in store.read_checkpoints(run) if (run.root / c.name).is_dir()}
     config = config_of({"data": EXAMPLES, "answers": True})
-    seen = judged([s for s in observed if s.scores], config, on_disk)
+    seen = judge_run([s for s in observed if s.scores], config, on_disk)
     last = seen.assessment.trained[-1]
     onset = seen.assessment.onset
     facts = {

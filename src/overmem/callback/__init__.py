@@ -1,4 +1,4 @@
-"""`OvermemCallback`: plain nll and answer accuracy, the onset and the checkpoint to ship, in the trainer one has."""
+"""`OvermemCallback`: plain nll, answer accuracy, the onset and the checkpoint to ship, in an existing trainer."""
 
 from overmem.callback.config import CallbackConfig
 from overmem.callback.hooks import OvermemCallback

@@ -26,7 +26,7 @@ class CallbackConfig:
     """Which examples: a task name, a file, a hub id, a YAML file, a `Data` or its keys, as for `overmem audit --data`;
     or a list of Examples (of val), or {"train": [...], "val": [...]} of such lists."""
     rows: Annotated[int, Field(ge=2)] = 200
-    """Examples of val, at most: the same ones every time, and those of `overmem audit`."""
+    """Examples of val, at most: the same ones every time, which are also those of `overmem audit`."""
     side_rows: Annotated[int, Field(ge=0)] = 64
     """Examples of train, at most (no more than `rows`); 0 for none."""
     answers: bool = False
@@ -43,11 +43,11 @@ class CallbackConfig:
     tokenizer: str | None = None
     """Folder or hub id; by default the Trainer's processing class."""
     token_budget: Annotated[int, Field(ge=1)] = 8192
-    """Padded tokens in one batch, prompt and completion together: limits the memory (`overmem.callback.memory` has the
-    formula). It is halved permanently when a batch does not fit the device."""
+    """Padded tokens in one batch, prompt and completion together, which limits the memory (formula:
+    `overmem.callback.memory`). It is halved permanently when a batch does not fit the device."""
     seconds: Annotated[float, Field(gt=0)] = 300.0
-    """Longest time of one measurement. When it is over, the examples measured so far are reported with their n. They
-    come in random order, so they are a sample of all."""
+    """Time limit of one measurement. When it is reached, the examples measured so far are reported with their n. The
+    order of the examples is random, so these are a random sample."""
     d_nll: Annotated[float, Field(gt=0)] | None = None
     """Perplexity is costly when the nll is more than this above its minimum, in nats per token; None: when it has risen
     by 15% and by half a nat per solution."""
@@ -66,7 +66,7 @@ def config_of(options: Mapping[str, Any]) -> CallbackConfig:
     """The options as a CallbackConfig.
 
     Raises:
-        BadRequest: an option that is missing, unknown, out of its range, or needs another one.
+        BadRequest: an option that is missing, unknown, out of range, or requires another option.
     """
     config = validated(CallbackConfig, options, "OvermemCallback")
     for name in ("stop", "keep"):
@@ -82,13 +82,13 @@ class EvaluationData:
     """The examples of `OvermemCallback(data=)`."""
 
     data: Data | None
-    """Where they come from; None if they were given directly."""
+    """The source; None for examples that were passed directly."""
     examples: Mapping[str, Sequence[Example]]
-    """By split."""
+    """Examples by split."""
     carved_splits: tuple[str, ...] = ()
     """Splits that were taken from the training rows of their source."""
     template: str | None = None
-    """The prompt template that the rows imply; None if they imply none."""
+    """The prompt template that the rows require; None if they require none."""
 
 
 def load_examples(argument: DataArgument) -> EvaluationData:
@@ -98,19 +98,19 @@ def load_examples(argument: DataArgument) -> EvaluationData:
         BadRequest: no such source, splits of other names, or no example to select on.
         BadData: a broken row.
     """
-    listed = {"val": argument} if isinstance(argument, Sequence) and not isinstance(argument, str) else argument
-    if isinstance(listed, Mapping) and all(_are_examples(part) for part in listed.values()):
-        loaded = EvaluationData(None, {str(name): tuple(part) for name, part in listed.items()})
+    by_split = {"val": argument} if isinstance(argument, Sequence) and not isinstance(argument, str) else argument
+    if isinstance(by_split, Mapping) and all(_are_examples(part) for part in by_split.values()):
+        loaded = EvaluationData(None, {str(name): tuple(part) for name, part in by_split.items()})
         for name in loaded.examples:
             if name not in ("train", "val"):
                 raise unknown("split", name, ["train", "val"], "OvermemCallback(data=)")
     else:
         data = argument if isinstance(argument, Data) else read_data(_as_source(argument))
-        # The trainer is not overmem's own: nothing is appended to the solutions that it trains on.
+        # Another trainer trains on the solutions as they are, so nothing is appended to them here.
         splits = load(data, append_answers=False)
         loaded = EvaluationData(data, dict(splits.splits), splits.carved_splits, VERBATIM if splits.verbatim else None)
     if not loaded.examples.get("val"):
-        raise BadRequest("OvermemCallback(data=): there is no val example, and checkpoints are judged on val")
+        raise BadRequest("OvermemCallback(data=): there is no val example, but checkpoints are judged on val")
     return loaded
 
 

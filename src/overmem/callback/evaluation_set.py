@@ -17,44 +17,44 @@ class EvaluationSet:
     """The callback's examples, rendered for one model and its tokenizer."""
 
     data: Data | None
-    """Where they come from; None if they were given directly."""
+    """The source of the examples; None if they were passed directly."""
     base: str | None
-    """Folder or hub id of the model that training began from; None if it has no name."""
+    """Folder or hub id of the model that training started from; None if it has no name."""
     tokenizer: Any
     decoding: Decoding
     splits: Mapping[str, Split]
-    """`val`, and `train` where there is one."""
+    """`val`, and `train` if there is one."""
     dtype: str = "float32"
-    """Precision of the model's weights, as it is measured."""
+    """Precision of the model's weights."""
     carved_splits: tuple[str, ...] = ()
     """Splits that were taken from the training rows of their source."""
     template: str | None = None
     """Prompt with {question} in it; None for the tokenizer's own."""
     rows: Mapping[str, int] = field(default_factory=dict)
-    """Split -> how many examples there are, of which `splits` has those that are measured."""
+    """Split -> number of examples available; `splits` has those that are measured."""
 
 
 def encode_evaluation_set(config: CallbackConfig, source: EvaluationData, model: Any, tokenizer: Any) -> EvaluationSet:
-    """The same rows, token ids and decoding that `overmem audit` has for the same options.
+    """Choose and encode the examples: the rows, token ids and decoding of `overmem audit` with the same options.
 
     Args:
         config: the callback's options.
         source: all examples.
-        model: in training.
-        tokenizer: of the model.
+        model: the model in training.
+        tokenizer: its tokenizer.
 
     Raises:
-        BadRequest: no val example fits the context, or answers are wanted and there are none.
+        BadRequest: no val example fits the context, or `answers` is set and the examples have no answers.
     """
     examples = source.examples
     template = source.template if config.template is None else config.template
     limit = config.max_new_tokens or longest_completion(examples, tokenizer, template)
     decoding = Decoding(max_new_tokens=limit)
     rows = {"val": config.rows, "train": min(config.rows, config.side_rows)}
-    chosen = {name: examples[name] for name in rows if rows[name] and examples.get(name)}
+    selected = {name: examples[name] for name in rows if rows[name] and examples.get(name)}
     context = context_of(model.config)
     dtype = dtype_of(model)
-    splits = planned(tokenizer, chosen, decoding, rows=rows, context=context, template=template, dtype=dtype)
+    splits = planned(tokenizer, selected, decoding, rows=rows, context=context, template=template, dtype=dtype)
     if config.answers and "samples" not in splits["val"].kinds:
         raise BadRequest("OvermemCallback(answers=True): the val examples have no answers (kind: none)")
     if not splits["val"].encoded:
@@ -68,7 +68,7 @@ def encode_evaluation_set(config: CallbackConfig, source: EvaluationData, model:
         dtype,
         source.carved_splits,
         template,
-        {name: len(some) for name, some in examples.items()},
+        {name: len(of_split) for name, of_split in examples.items()},
     )
 
 
@@ -78,7 +78,7 @@ def dtype_of(model: Any) -> str:
 
 
 def base_name(model: Any) -> str | None:
-    """Folder (absolute) or hub id of the model that training began from, as its configuration names it."""
+    """Folder (absolute) or hub id of the model that training started from, as its configuration names it."""
     adapters = getattr(model, "peft_config", None)
     name = next(iter(adapters.values())).base_model_name_or_path if adapters else model.config._name_or_path
     return (str(Path(name).resolve()) if Path(name).is_dir() else str(name)) if name else None

@@ -13,8 +13,8 @@ from transformers import Trainer, TrainerCallback
 from overmem.callback.config import config_of, load_examples
 from overmem.callback.evaluation_set import EvaluationSet, base_name, encode_evaluation_set
 from overmem.callback.history import BASE, EvaluationHistory
-from overmem.callback.judge import too_few
-from overmem.callback.measure import log_metrics, measured, preserve_model_state, preserve_rng
+from overmem.callback.judge import too_few_questions
+from overmem.callback.measure import log_metrics, measure_model, preserve_model_state, preserve_rng
 from overmem.callback.memory import memory_bound
 from overmem.encoding import describe_prompt
 from overmem.errors import BadRequest
@@ -23,12 +23,13 @@ from overmem.records import Checkpoint, Snapshot
 from overmem.tasks import not_held_out_warning
 
 logger = logging.getLogger("overmem")
+_OCCASIONS = {"evaluate": "evaluation", "save": "save", "both": "evaluation and save"}
 
 
 class OvermemCallback(TrainerCallback):
     """Plain nll, token accuracy, entropy and, with `answers=True`, accuracy of a model in training.
 
-    Whatever the training loss is, and for any transformers Trainer (TRL's and others that build on it):
+    For any training loss and any transformers Trainer (TRL's and others that build on it):
 
         trainer.add_callback(OvermemCallback(trainer, data="gsm8k", rows=200, answers=True))
 
@@ -36,21 +37,21 @@ class OvermemCallback(TrainerCallback):
     memory and time. The metrics go to the Trainer's log and trackers as `eval_overmem_<split>_<metric>`, each with its
     n, and into the metrics of the evaluation, so that `metric_for_best_model` may name them. The observations of every
     saved checkpoint go into the run's `overmem` folder, where `overmem audit` reuses them. At the onset of
-    over-memorization it warns, once.
+    over-memorization the callback warns once.
 
-    Training is not changed: no random number is drawn, and every module returns to its own mode.
+    The training itself is unchanged: random states and the modes of all modules are restored.
 
-    With several processes the main one measures while the others wait. Where the weights are sharded (FSDP, ZeRO-3,
-    tensor parallel) nothing is measured, and a message says so: audit the checkpoints afterwards.
+    With several processes the main one measures while the others wait. If the weights are sharded (FSDP, ZeRO-3,
+    tensor parallel), nothing is measured, and a message says so: audit the checkpoints afterwards.
 
     Args:
         trainer: the Trainer that the callback is added to. Without it (`callbacks=[OvermemCallback(data=...)]`) the
-            numbers reach `trainer_state.json` but no tracker, as the Trainer's events do not lead to its log.
+            metrics reach `trainer_state.json` but no tracker, because a callback cannot reach the Trainer's `log`.
         say: called with each message to the user; by default a warning of the logger `overmem`.
         options: the fields of `overmem.callback.CallbackConfig`.
 
     Raises:
-        BadRequest: a keyword or data that is not allowed; when training begins, a tracker that cannot be reached.
+        BadRequest: an option or data that is not allowed; when training begins, a tracker that cannot be reached.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class OvermemCallback(TrainerCallback):
 
     @preserve_rng()
     def on_train_begin(self, args: Any, state: Any, control: Any, **arguments: Any) -> None:
-        """Measure the base model; or, where training is resumed, continue from the earlier observations."""
+        """Measure the base model; in a resumed training, continue from the earlier observations."""
         if args.report_to and self.trainer is None:
             raise BadRequest(
                 f"OvermemCallback cannot reach the trackers ({', '.join(args.report_to)}) from `callbacks=`; after the "
@@ -86,7 +87,7 @@ class OvermemCallback(TrainerCallback):
             counts = ", ".join(f"{len(split.encoded)} {name} examples" for name, split in evaluation.splits.items())
             mebibytes = memory_bound(self.config, evaluation, arguments["model"]) / 2**20
             self.say(
-                f"measuring {counts} at each {_occasions(self.config.when)}: at most {mebibytes:,.0f} MiB in addition "
+                f"measuring {counts} at each {_OCCASIONS[self.config.when]}: at most {mebibytes:,.0f} MiB in addition "
                 f"to the model, {self.config.seconds:g} s each time"
             )
             for name, split in evaluation.splits.items():
@@ -99,27 +100,29 @@ class OvermemCallback(TrainerCallback):
             if data is not None and "val" in self.source.carved_splits:
                 self.say(not_held_out_warning(["val"], data.source))
             self.say(describe_prompt(evaluation.tokenizer, evaluation.template))
-            if self.config.answers and (few := too_few(len(evaluation.splits["val"].encoded), self.config.margin)):
+            if self.config.answers and (
+                few := too_few_questions(len(evaluation.splits["val"].encoded), self.config.margin)
+            ):
                 self.say(few)
         if (step == 0 and self.config.base) or (step > 0 and self._is_due("save")):
             self._measure(args, state, control, arguments)
             self._save(step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **arguments: Any) -> None:
-        """Measure before the evaluation, and before a checkpoint is written: its trainer state has the numbers."""
+        """Measure before an evaluation, and before a checkpoint is written: its trainer state then has the metrics."""
         if (control.should_evaluate and self._is_due("evaluate")) or (control.should_save and self._is_due("save")):
             self._measure(args, state, control, arguments)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **arguments: Any) -> None:
-        """As `on_step_end`, where evaluations or checkpoints are made by epochs."""
+        """The same as `on_step_end`, for evaluations or checkpoints by epoch."""
         self.on_step_end(args, state, control, **arguments)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **arguments: Any) -> None:
         """Add the metrics to those of the evaluation, by which the Trainer chooses its best model."""
         if self._is_due("evaluate"):
-            pending = ["nll", "accuracy"] if self.config.answers else ["nll"]
+            names = ["nll", "accuracy"] if self.config.answers else ["nll"]
             metrics: dict[str, float] = arguments["metrics"]
-            metrics |= {f"eval_overmem_val_{name}": float("nan") for name in pending}
+            metrics |= {f"eval_overmem_val_{name}": float("nan") for name in names}
             metrics |= self._measure(args, state, control, arguments)
 
     @preserve_rng()
@@ -131,7 +134,7 @@ class OvermemCallback(TrainerCallback):
 
     @preserve_rng()
     def on_train_end(self, args: Any, state: Any, control: Any, **arguments: Any) -> None:
-        """Put the kept checkpoint back where the Trainer has deleted it."""
+        """Restore the kept checkpoint if the Trainer has deleted it."""
         if self._history is not None:
             self._history.close()
         self._training, self._history = False, None
@@ -154,13 +157,13 @@ class OvermemCallback(TrainerCallback):
 
     @preserve_rng()
     def _measure(self, args: Any, state: Any, control: Any, arguments: Mapping[str, Any]) -> dict[str, float]:
-        """The metrics of this step, on every process; measured by the main one, once per step, logged and judged."""
+        """The metrics of this step, on every process; the main process measures once per step and judges the run."""
         if self._training and self._measured_step == state.global_step:
             return self._metrics
-        shared: list[Any] = [({}, False)]
+        result: list[Any] = [({}, False)]
         if state.is_world_process_zero:
-            shared = [self._evaluate(args, state, arguments)]
-        self._metrics, stops = broadcast_object_list(shared)[0]
+            result = [self._evaluate(args, state, arguments)]
+        self._metrics, stops = broadcast_object_list(result)[0]
         self._measured_step = state.global_step
         self._log(state, control)
         if stops:
@@ -170,7 +173,7 @@ class OvermemCallback(TrainerCallback):
     def _evaluate(self, args: Any, state: Any, arguments: Mapping[str, Any]) -> tuple[dict[str, float], bool]:
         """The metrics of this step, and whether training should stop."""
         model, evaluation, step = arguments["model"], self._evaluation_set(arguments), state.global_step
-        if self._history is not None and (snapshot := self._history.at(step)) is not None:
+        if self._history is not None and (snapshot := self._history.snapshot_at(step)) is not None:
             return log_metrics(snapshot.scores, snapshot.samples), False
         if _is_sharded(model):
             self.say(
@@ -178,34 +181,30 @@ class OvermemCallback(TrainerCallback):
             )
             return {}, False
         with preserve_model_state(model), _precision(args, model.device):
-            result = measured(model, self.config, evaluation, token_budget=self.token_budget)
+            result = measure_model(model, self.config, evaluation, token_budget=self.token_budget)
         self.token_budget = result.token_budget
         for note in result.notes:
             self.say(f"step {step}: {note}")
-        numbers = log_metrics(result.scores, result.samples) | {"eval_overmem_seconds": result.seconds}
+        metrics = log_metrics(result.scores, result.samples) | {"eval_overmem_seconds": result.seconds}
         if self._history is None:
-            return numbers, False
+            return metrics, False
         checkpoint = Checkpoint(f"checkpoint-{step}", step, state.epoch) if step else BASE
         examples = {name: split.examples for name, split in evaluation.splits.items()}
-        return numbers, self._history.add(Snapshot(checkpoint, examples, result.scores, result.samples))
+        return metrics, self._history.add(Snapshot(checkpoint, examples, result.scores, result.samples))
 
     def _log(self, state: Any, control: Any) -> None:
-        """Write to the Trainer's log and its trackers, unless they are already there from before a resume."""
+        """Write the metrics to the Trainer's log and trackers, unless the log has them from before a resume."""
         rows = (row for row in reversed(state.log_history) if row.get("step") == state.global_step)
         if not self._metrics or (self._training and any("eval_overmem_val_nll" in row for row in rows)):
             return
         if self.trainer is None:
             state.log_history.append({**self._metrics, "epoch": state.epoch, "step": state.global_step})
             return
-        due = control.should_log
-        # The base class's method: TRL's would add, and reset, the metrics that it collects on training batches.
+        should_log = control.should_log
+        # The base class's method: TRL's own would add, and reset, the metrics that it collects on training batches.
         Trainer.log(self.trainer, dict(self._metrics))
         # Any log counts as the scheduled one; the training loss must still be logged.
-        control.should_log = due
-
-
-def _occasions(when: str) -> str:
-    return {"evaluate": "evaluation", "save": "save"}.get(when, "evaluation and save")
+        control.should_log = should_log
 
 
 def _is_sharded(model: Any) -> bool:
@@ -220,7 +219,7 @@ def _is_sharded(model: Any) -> bool:
 
 
 def _precision(args: Any, device: torch.device) -> AbstractContextManager[object]:
-    """The precision of the training's own forward passes; on a CPU that of the weights, as in an audit."""
+    """Autocast as in the training's own forward passes; on a CPU the precision of the weights, as in an audit."""
     if device.type == "cpu" or not (args.bf16 or args.fp16):
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16 if args.bf16 else torch.float16)

@@ -1,4 +1,4 @@
-"""The verdict so far, during training, by the same rules as `overmem diagnose` afterwards."""
+"""The verdict so far, during training, by the rules of `overmem diagnose`."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,46 +15,52 @@ from overmem.wording.sentences import onset_sentence
 
 
 @dataclass(frozen=True)
-class Judged:
+class RunningVerdict:
     """The verdict so far."""
 
     warning: str
-    """In words, what has begun; empty where nothing has."""
+    """What has begun, in words; empty if nothing has."""
     stops: bool
-    """Over-memorization has begun, and the newest checkpoint is not the best: accuracy no longer pays for it."""
+    """Whether over-memorization has begun and the newest checkpoint is not the best one."""
     assessment: Assessment
-    """The judgement that both follow from."""
+    """The assessment that both follow from."""
 
     @property
     def recommended(self) -> Choice | None:
-        """The checkpoint to ship among those that may be recommended; None if none is worth it."""
+        """The checkpoint to ship; None if none is worth shipping."""
         return self.assessment.recommended
 
     @property
     def best(self) -> Choice | None:
-        """The best of those that may be recommended, worth shipping or not."""
+        """The best checkpoint, worth shipping or not."""
         return self.assessment.best
 
 
-def judged(observed: Sequence[Snapshot], config: CallbackConfig, on_disk: Collection[str] | None = None) -> Judged:
+def judge_run(
+    snapshots: Sequence[Snapshot], config: CallbackConfig, on_disk: Collection[str] | None = None
+) -> RunningVerdict:
     """The verdict on the measurements so far, in time order; only checkpoints in `on_disk` (None: all) are recommended.
 
-    Judging again at every checkpoint warns falsely hardly more often than judging once: docs/results/callback.md.
+    Judging at every checkpoint hardly raises the rate of false warnings: docs/results/callback.md.
     """
-    with_train = [s for s in observed if "train" in s.scores]
+    with_train_scores = [s for s in snapshots if "train" in s.scores]
     evidence = Evidence(
-        val=curves_of(observed, "val"), train=curves_of(with_train, "train") if with_train else None, on_disk=on_disk
+        val=curves_of(snapshots, "val"),
+        train=curves_of(with_train_scores, "train") if with_train_scores else None,
+        on_disk=on_disk,
     )
     assessment = assess(evidence, Limits(d_nll=config.d_nll, margin=config.margin))
     if not config.answers:
-        return Judged("" if assessment.mismatch.differs else _costly(assessment.verdicts), False, assessment)
+        return RunningVerdict(
+            "" if assessment.mismatch.differs else _costly_warning(assessment.verdicts), False, assessment
+        )
     if assessment.onset is None:
-        return Judged("", False, assessment)
-    return _begun(assessment)
+        return RunningVerdict("", False, assessment)
+    return _onset_warning(assessment)
 
 
-def _begun(assessment: Assessment) -> Judged:
-    """Over-memorization has begun."""
+def _onset_warning(assessment: Assessment) -> RunningVerdict:
+    """The verdict once over-memorization has begun."""
     newest, best = assessment.verdicts[-1].checkpoint, assessment.best_of_run
     assert assessment.onset is not None
     warning = f"{onset_sentence(assessment.onset)} Now at step {newest.step:,}"
@@ -62,34 +68,34 @@ def _begun(assessment: Assessment) -> Judged:
         warning += f". {ship_none(assessment)}"
     else:
         warning += f"; of all so far, {best} is the one to ship." if best else "."
-    return Judged(warning, bool(best) and best != newest.name, assessment)
+    return RunningVerdict(warning, bool(best) and best != newest.name, assessment)
 
 
-def too_few(n: int, margin: float, alpha: float = 0.05) -> str:
-    """That `n` answers could never show accuracy to be kept, however well they agree; empty where they could."""
-    if _could_show(n, margin, alpha):
+def too_few_questions(n: int, margin: float, alpha: float = 0.05) -> str:
+    """A warning if `n` answers could never show that accuracy is kept, however well they agree; empty if they could."""
+    if _can_be_shown(n, margin, alpha):
         return ""
-    enough = next(m for m in range(n, 10**9, 10) if _could_show(m, margin, alpha))
+    sufficient = next(m for m in range(n, 10**9, 10) if _can_be_shown(m, margin, alpha))
     return (
         f"{n} val questions can never show that accuracy is kept within {margin:g}, so no onset will be seen; "
-        f"{enough} could: OvermemCallback(rows=), or a larger margin="
+        f"{sufficient} could: OvermemCallback(rows=), or a larger margin="
     )
 
 
-def _could_show(n: int, margin: float, alpha: float) -> bool:
-    """Whether perfect agreement of `n` answers, three neighbouring checkpoints pooled, shows accuracy to be kept."""
+def _can_be_shown(n: int, margin: float, alpha: float) -> bool:
+    """Whether `n` answers that agree perfectly, over three pooled checkpoints, would show that accuracy is kept."""
     return statistics.noninferior(0.0, 0.0, margin, n, step=1 / 3) < alpha
 
 
-def _costly(verdicts: Sequence[CheckpointVerdict]) -> str:
-    """A warning that perplexity is costly at the newest checkpoint, for runs without answers."""
+def _costly_warning(verdicts: Sequence[CheckpointVerdict]) -> str:
+    """For runs without answers: a warning if perplexity is costly at the newest checkpoint, else empty."""
     newest = verdicts[-1]
     excess = newest.excess
     if not newest.tests.costly or excess.value is None:
         return ""
-    shown = parenthetical(format_interval(excess.low, excess.high), format_n(excess.n))
+    interval = parenthetical(format_interval(excess.low, excess.high), format_n(excess.n))
     return (
         f"At step {newest.checkpoint.step:,} the perplexity of val is costly: {excess.value:.3f} nats per token above "
-        f"its minimum{shown}. Whether that is "
-        "over-memorization or over-fitting only answers can tell: OvermemCallback(answers=True), or `overmem audit`."
+        f"its minimum{interval}. Only answers can "
+        "tell whether that is over-memorization or over-fitting: OvermemCallback(answers=True), or `overmem audit`."
     )

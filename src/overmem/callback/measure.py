@@ -27,13 +27,13 @@ _Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The result of one measurement, on as many examples of each split as there was time for."""
+class MeasureResult:
+    """The result of one measurement, of as many examples of each split as there was time for."""
 
     scores: Mapping[str, Scores]
     samples: Mapping[str, Samples]
     token_budget: int
-    """The remaining budget: halved every time a batch did not fit the device."""
+    """The token budget to use from now on: halved every time a batch did not fit the device."""
     seconds: float
     notes: tuple[str, ...]
     """What is incomplete, and why."""
@@ -43,22 +43,22 @@ class _OutOfTimeError(Exception):
     """The time limit of a measurement is reached."""
 
 
-def measured(
+def measure_model(
     model: Any,
     config: CallbackConfig,
     evaluation: EvaluationSet,
     *,
     token_budget: int,
     clock: Callable[[], float] = time.monotonic,
-) -> Measured:
+) -> MeasureResult:
     """Scores of every split, then completions of the val questions, until `config.seconds` are over.
 
     Args:
-        model: in evaluation mode, not sharded.
-        config: limits, and whether completions are wanted.
+        model: a model in evaluation mode, not sharded.
+        config: the limits, and whether completions are wanted.
         evaluation: the examples.
-        token_budget: padded tokens in a batch.
-        clock: monotonic seconds.
+        token_budget: padded tokens per batch.
+        clock: returns monotonic seconds.
     """
     start = clock()
     notes: list[str] = []
@@ -67,54 +67,56 @@ def measured(
         if clock() - start > config.seconds:
             raise _OutOfTimeError
 
-    def score(some: Sequence[Encoded]) -> Scores:
+    def score_batch(batch: Sequence[Encoded]) -> Scores:
         tick()
-        return scores(model, some, token_budget=2**62)
+        return scores(model, batch, token_budget=2**62)
 
-    scored: dict[str, Scores] = {}
+    scores_by_split: dict[str, Scores] = {}
     for split in evaluation.splits.values():
         lengths = [len(e.input_ids) for e in split.encoded]
-        parts, token_budget = _by_batches(score, split, lengths, token_budget, f"{split.name} nll", notes)
+        parts, token_budget = _run_in_batches(score_batch, split, lengths, token_budget, f"{split.name} nll", notes)
         if parts:
-            scored[split.name] = replace(joined_scores(parts), truncated=split.truncated)
-    answered: dict[str, Samples] = {}
+            scores_by_split[split.name] = replace(concatenate_scores(parts), truncated=split.truncated)
+    samples: dict[str, Samples] = {}
     if config.answers:
         val = evaluation.splits["val"]
         decoding = clamp_to_context(model, val, evaluation.decoding)
         lengths = [len(e.prompt_ids) + decoding.max_new_tokens for e in val.encoded]
         engine = HuggingFace(EngineSettings(token_budget=2**62), model)
 
-        def answer(some: Sequence[Encoded]) -> Samples:
-            part = replace(val, encoded=tuple(some))
+        def complete_batch(batch: Sequence[Encoded]) -> Samples:
+            part = replace(val, encoded=tuple(batch))
             completions = complete(engine, model, evaluation.tokenizer, part, decoding, Hooks(tick=tick))
             return graded(completions, val.examples)
 
-        answers, token_budget = _by_batches(answer, val, lengths, token_budget, "val answers", notes)
-        if answers:
-            answered["val"] = joined_samples(answers)
-    return Measured(scored, answered, token_budget, clock() - start, tuple(notes))
+        parts_of_samples, token_budget = _run_in_batches(
+            complete_batch, val, lengths, token_budget, "val answers", notes
+        )
+        if parts_of_samples:
+            samples["val"] = concatenate_samples(parts_of_samples)
+    return MeasureResult(scores_by_split, samples, token_budget, clock() - start, tuple(notes))
 
 
-def _by_batches(
+def _run_in_batches(
     work: Callable[[Sequence[Encoded]], _Part],
     split: Split,
     lengths: Sequence[int],
     token_budget: int,
-    what: str,
+    description: str,
     notes: list[str],
 ) -> tuple[list[_Part], int]:
     """The results of `work` on the split, batch by batch, and the token budget that fitted.
 
-    The batches follow the split's own (random) order, and not its lengths as in an audit: when the time is over, the
-    finished part is a random sample of the whole, and the same one at every checkpoint.
+    Batches follow the split's own random order; an audit sorts by length instead. When the time is over, the finished
+    part is therefore a random sample of the split, and the same one at every checkpoint.
 
     Args:
-        work: on one batch.
+        work: computes the result of one batch.
         split: all examples.
         lengths: padded tokens that each example needs.
         token_budget: padded tokens in one batch.
-        what: name of the work, for notes.
-        notes: gets a note on everything incomplete.
+        description: what is computed, for the notes.
+        notes: a note is appended for everything that stays incomplete.
     """
     parts: list[_Part] = []
     done, longest = 0, max(lengths, default=0)
@@ -123,7 +125,7 @@ def _by_batches(
         try:
             part = _attempt(work, split.encoded[done : done + size])
         except _OutOfTimeError:
-            notes.append(f"{what}: {done} of {len(split.encoded)} examples, then the time was over")
+            notes.append(f"{description}: {done} of {len(split.encoded)} examples, then the time limit was reached")
             break
         if part is not None:
             parts.append(part)
@@ -131,34 +133,36 @@ def _by_batches(
             continue
         _empty_cache(torch.accelerator.current_accelerator())
         if size == 1:
-            notes.append(f"{what}: {done} of {len(split.encoded)} examples, then a single one did not fit the device")
+            notes.append(
+                f"{description}: {done} of {len(split.encoded)} examples, then a single one did not fit the device"
+            )
             break
         token_budget = size // 2 * longest
-        notes.append(f"{what}: {size} rows did not fit the device; {size // 2} from now on")
+        notes.append(f"{description}: {size} rows did not fit the device; {size // 2} from now on")
     return parts, token_budget
 
 
-def _attempt(work: Callable[[Sequence[Encoded]], _Part], some: Sequence[Encoded]) -> _Part | None:
-    """The result of `work` on these examples; None where they do not fit the device.
+def _attempt(work: Callable[[Sequence[Encoded]], _Part], batch: Sequence[Encoded]) -> _Part | None:
+    """The result of `work` on a batch; None if it does not fit the device.
 
-    A function of its own, so that the error, which holds on to the tensors, is gone when memory is given back.
+    A function of its own, because the error's traceback keeps the tensors alive until the function returns.
     """
     try:
-        return work(some)
+        return work(batch)
     except torch.OutOfMemoryError:
         return None
 
 
-def joined_scores(parts: Sequence[Scores]) -> Scores:
-    """Scores of consecutive batches as those of one."""
+def concatenate_scores(parts: Sequence[Scores]) -> Scores:
+    """Concatenate the scores of consecutive batches."""
     arrays: dict[str, Any] = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Scores)[2:-1]}
     counts = np.concatenate([p.token_counts for p in parts])
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     return Scores(tuple(i for p in parts for i in p.example_ids), offsets, **arrays)
 
 
-def joined_samples(parts: Sequence[Samples]) -> Samples:
-    """Completions of consecutive batches as those of one."""
+def concatenate_samples(parts: Sequence[Samples]) -> Samples:
+    """Concatenate the completions of consecutive batches."""
     columns: dict[str, Any] = {}
     for name in (f.name for f in fields(Samples)):
         values = [getattr(p, name) for p in parts]
@@ -167,27 +171,29 @@ def joined_samples(parts: Sequence[Samples]) -> Samples:
     return Samples(**columns)
 
 
-def log_metrics(scored: Mapping[str, Scores], answered: Mapping[str, Samples]) -> dict[str, float]:
-    """The metrics to log, by name: nll with its interval and n, token accuracy, entropy, answer accuracy."""
+def log_metrics(scores_by_split: Mapping[str, Scores], samples: Mapping[str, Samples]) -> dict[str, float]:
+    """The metrics to log: nll with its interval and n, token accuracy, entropy, answer accuracy."""
     metrics: dict[str, float] = {}
-    for split, s in scored.items():
+    for split, s in scores_by_split.items():
         nll = statistics.ratio(s.nll_sums, s.token_counts.astype(np.float64))
-        metrics |= _named(f"eval_overmem_{split}_nll", nll)
+        metrics |= _estimate_metrics(f"eval_overmem_{split}_nll", nll)
         metrics[f"eval_overmem_{split}_token_accuracy"] = float(s.is_argmax.mean())
         metrics[f"eval_overmem_{split}_entropy"] = float(s.entropy.astype(np.float64).mean())
-    for split, a in answered.items():
-        metrics |= _named(f"eval_overmem_{split}_accuracy", statistics.share(int(a.correct.sum()), len(a.correct)))
+    for split, a in samples.items():
+        metrics |= _estimate_metrics(
+            f"eval_overmem_{split}_accuracy", statistics.share(int(a.correct.sum()), len(a.correct))
+        )
     return metrics
 
 
-def _named(name: str, estimate: Estimate) -> dict[str, float]:
+def _estimate_metrics(name: str, estimate: Estimate) -> dict[str, float]:
     parts = {"": estimate.value, "_low": estimate.low, "_high": estimate.high, "_n": estimate.n}
-    return {f"{name}{end}": float(value) for end, value in parts.items() if value is not None}
+    return {f"{name}{suffix}": float(value) for suffix, value in parts.items() if value is not None}
 
 
 @contextmanager
 def preserve_model_state(model: Any) -> Iterator[None]:
-    """Evaluation mode inside; afterwards each module's own mode and every random state are restored."""
+    """Put the model in evaluation mode; afterwards restore each module's mode and every random state."""
     modes = {module: module.training for module in model.modules()}
     devices = {p.device for p in model.parameters()} - {torch.device("cpu"), torch.device("meta")}
     try:
@@ -215,6 +221,6 @@ def preserve_rng(devices: Collection[torch.device] = ()) -> Iterator[None]:
 
 
 def _empty_cache(device: torch.device | None) -> None:
-    """Free the allocator's cached blocks: the training that continues needs other sizes."""
+    """Free the allocator's cached blocks, because the training continues with tensors of other sizes."""
     if device is not None and device.type != "cpu":
         torch.get_device_module(device).empty_cache()

@@ -1,23 +1,23 @@
 """Upper bound of the memory that a measurement takes in addition to the model.
 
-R rows of T padded tokens (prompt P and completion) fit the token budget, at least one: R T <= max(token_budget,
-the longest row). Of these an accelerator reads all in one forward pass, a CPU no more than `overmem.models.device`
-says; N tokens, one row at least. For a decoder with a key-value cache of all its layers and B bytes per number, a
-completion batch holds
+A batch has R rows of T padded tokens (prompt P plus completion), with R T <= max(token_budget, longest row). One
+forward pass reads N of these tokens: all of them on an accelerator, on a CPU at most what `overmem.models.device`
+allows, but at least one row. For a decoder with a key-value cache in every layer and B bytes per number, a completion
+batch holds
 
-    cache        (R T + N) x 2 layers kv_heads head_dim B    one buffer for all steps, and that of incoming prompts
+    cache        (R T + N) x 2 layers kv_heads head_dim B    the buffer for all steps, and that of new prompts
     one layer    R T x 2 heads head_dim B                    keys and values repeated for grouped queries
     activations  N x (8 hidden + 3 intermediate + P) B       of one layer, while the prompts are read
-    logits       R x vocabulary x 4 x 5                      float32, of one position per row
+    logits       R x vocabulary x 4 x 5                      float32, one position per row
 
-and a scoring batch, S of whose N tokens are of solutions,
+and a scoring batch, in which S of the N tokens belong to solutions,
 
     activations  N x (8 hidden + 3 intermediate + T) B + S x hidden x (B + 4)
     logits       5 x min(LOGIT_BYTES, S x vocabulary x 4)    float32, one chunk at a time
-    head         vocabulary x hidden x 4                     where a CPU multiplies by it in float32 and has it in less
+    head         vocabulary x hidden x 4                     on a CPU with 16-bit weights, which it converts to float32
 
-Measured against this in docs/results/callback.md. Eager attention adds N P heads (B + 4); a cache that is not of keys
-and values alone (state space models) is not counted.
+docs/results/callback.md compares this with measurements. Eager attention adds N P heads (B + 4). The state of state
+space models is not counted.
 """
 
 from typing import Any
@@ -72,7 +72,7 @@ def _tokens(model: Any, rows: int, longest: int) -> int:
 
 
 def _layer_width(shape: Any) -> int:
-    """Numbers per token that one layer holds at once."""
+    """Numbers per token in one layer's activations."""
     return int(8 * shape.hidden_size + 3 * (getattr(shape, "intermediate_size", None) or 4 * shape.hidden_size))
 
 

@@ -1,4 +1,4 @@
-"""The callback's files in the run directory: written where an audit finds them, read when training is resumed."""
+"""The callback's files in the run directory: written where an audit reads them, read when training is resumed."""
 
 import shutil
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ def write_plan(
     """Write the examples and the plan, as an audit does.
 
     Args:
-        run: of the training.
+        run: the run of the training.
         config: the callback's options.
         evaluation: the examples.
-        checkpoints: measured so far.
+        checkpoints: the checkpoints measured so far.
     """
     options = {
         "by": CALLBACK,
@@ -60,12 +60,12 @@ def write_plan(
 def write_units(run: store.Run, snapshot: Snapshot, weights: str, evaluation: EvaluationSet) -> None:
     """Write the complete units of work, under the fingerprint of the checkpoint's weights.
 
-    Files of other weights are removed first, because they could not be distinguished from these.
+    Files of other weights under the same checkpoint name are removed first.
 
     Args:
-        run: of the training.
+        run: the run of the training.
         snapshot: the measurement.
-        weights: fingerprint.
+        weights: the fingerprint.
         evaluation: the examples.
     """
     name = snapshot.checkpoint.name
@@ -81,7 +81,7 @@ def write_units(run: store.Run, snapshot: Snapshot, weights: str, evaluation: Ev
 
 
 def is_base_measured(run: store.Run, evaluation: EvaluationSet, *, answers: bool) -> bool:
-    """Whether the base model was measured before, completely and with the same options."""
+    """Whether all observations of the base model exist, made with the same options."""
     units = [(split, "scores") for split in evaluation.splits.values()]
     units += [(evaluation.splits["val"], "samples")] if answers else []
     try:
@@ -94,7 +94,7 @@ def is_base_measured(run: store.Run, evaluation: EvaluationSet, *, answers: bool
 def earlier_snapshots(run: store.Run, evaluation: EvaluationSet, step: int, *, answers: bool) -> list[Snapshot]:
     """The observations of the base and of the checkpoints up to `step`, in time order, made with the same options.
 
-    Checkpoints that the trainer has deleted since are included: their observations are still valid.
+    Checkpoints that the trainer has deleted are included, because their observations are still valid.
     """
     if not run.plan_path.is_file():
         return []
@@ -116,22 +116,22 @@ def checkpoint_on_disk(run: store.Run, name: str) -> Checkpoint:
 
 
 def keep(run: store.Run, choice: Choice, step: int, *, is_recommended: bool) -> None:
-    """Name the best checkpoint so far in `recommended.json`, and protect its files from the trainer's rotation.
+    """Name the best checkpoint so far in `recommended.json`, and protect its files from `save_total_limit`.
 
-    The files are hard-linked, which takes no space until the trainer deletes its own; copied where links are not
+    The files are hard-linked, which takes no space until the trainer deletes its own, or copied if links are not
     supported.
 
     Args:
-        run: of the training.
+        run: the run of the training.
         choice: the best checkpoint so far.
-        step: of the newest checkpoint.
-        is_recommended: whether it is worth shipping; it is kept in either case.
+        step: step of the newest checkpoint.
+        is_recommended: whether the best checkpoint is worth shipping; it is kept in either case.
     """
     kept = run.kept_path / str(choice.checkpoint)
     if not kept.is_dir():
         partial = run.kept_path / ".partial"
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(run.root / kept.name, partial, copy_function=_linked)
+        shutil.copytree(run.root / kept.name, partial, copy_function=_link_or_copy)
         partial.rename(kept)
     for other in run.kept_path.iterdir():
         if other != kept:
@@ -140,7 +140,7 @@ def keep(run: store.Run, choice: Choice, step: int, *, is_recommended: bool) -> 
     store.write_json(run.recommended_path, header | store.to_jsonable(choice))
 
 
-def _linked(source: str, target: str) -> None:
+def _link_or_copy(source: str, target: str) -> None:
     try:
         Path(target).hardlink_to(source)
     except OSError:
@@ -148,7 +148,7 @@ def _linked(source: str, target: str) -> None:
 
 
 def restore_kept(run: store.Run) -> None:
-    """Move the kept checkpoint back to its place where the trainer has deleted it."""
+    """Move the kept checkpoint back to its place if the trainer has deleted it."""
     for kept in run.kept_path.glob("checkpoint-*"):
         if not (run.root / kept.name).is_dir():
             kept.rename(run.root / kept.name)

@@ -37,8 +37,8 @@ def _trainer_of(base, data, root, *, kind=Trainer, lora=False, callbacks=(), **m
         model = get_peft_model(model, LoraConfig(r=2, lora_dropout=0.3, target_modules=["q_proj"]))
     splits = load(data).splits
     rows = {s: [vars(encode(tokenizer, e)) for e in splits[s]] for s in ("train", "val")}
-    rows = {s: [{"input_ids": r["prompt_ids"] + r["solution_ids"]} for r in some] for s, some in rows.items()}
-    rows = {s: [r | {"labels": r["input_ids"]} for r in some] for s, some in rows.items()}
+    rows = {s: [{"input_ids": r["prompt_ids"] + r["solution_ids"]} for r in of_split] for s, of_split in rows.items()}
+    rows = {s: [r | {"labels": r["input_ids"]} for r in of_split] for s, of_split in rows.items()}
     options = {
         "max_steps": 6, "save_steps": 2, "per_device_train_batch_size": 8, "logging_steps": 1, "disable_tqdm": True,
         "remove_unused_columns": False, "learning_rate": 1e-2, "use_cpu": True, "report_to": "none",
@@ -84,13 +84,13 @@ def sft_of(base, data):
 
 
 @pytest.fixture
-def make(request):
+def make_trainer(request):
     """One of the two above, by its name."""
     return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
-def watched(data):
+def with_callback(data):
     def add(trainer, **more):
         trainer.add_callback(OvermemCallback(trainer, **{"data": data, "answers": True} | LIMITS | more))
         return trainer
@@ -104,8 +104,8 @@ def logged():
 
     def rows(trainer, *, ours):
         result = [row for row in trainer.state.log_history if ("eval_overmem_val_nll" in row) == ours]
-        changing = ("runtime", "per_second", "seconds", "flos")
-        return [{k: v for k, v in row.items() if not k.endswith(changing)} for row in result]
+        timing = ("runtime", "per_second", "seconds", "flos")
+        return [{k: v for k, v in row.items() if not k.endswith(timing)} for row in result]
 
     return rows
 

@@ -1,4 +1,4 @@
-"""What the callback leaves in a run: found by an audit, by a verdict, and by the training that goes on."""
+"""The files that the callback writes into a run are read by an audit, by a verdict and by a resumed training."""
 
 import json
 import shutil
@@ -16,9 +16,11 @@ from overmem.encoding import PLAIN
 from overmem.tasks import load
 
 
-@pytest.mark.parametrize("make", ["trainer_of", "sft_of"], indirect=True)
-def test_an_audit_with_nothing_said_finds_all_of_it_standing(base, data, tmp_path, make, watched, steps):
-    trainer = watched(make(tmp_path / "run"), template=PLAIN)
+@pytest.mark.parametrize("make_trainer", ["trainer_of", "sft_of"], indirect=True)
+def test_a_plain_audit_reuses_all_observations_of_the_callback(
+    base, data, tmp_path, make_trainer, with_callback, steps
+):
+    trainer = with_callback(make_trainer(tmp_path / "run"), template=PLAIN)
     trainer.train()
     assert steps(trainer) == [0, 2, 4, 6]
     lines = []
@@ -40,8 +42,8 @@ def data_yaml(data, folder):
     return str(path)
 
 
-def test_the_numbers_are_those_of_the_observations(tmp_path, trainer_of, watched, logged):
-    trainer = watched(trainer_of(tmp_path))
+def test_the_logged_metrics_equal_those_of_the_observations(tmp_path, trainer_of, with_callback, logged):
+    trainer = with_callback(trainer_of(tmp_path))
     trainer.train()
     run = store.open_run(tmp_path)
     for row in logged(trainer, ours=True):
@@ -59,75 +61,77 @@ def test_the_numbers_are_those_of_the_observations(tmp_path, trainer_of, watched
 
 
 @pytest.mark.parametrize("more", [{}, {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 4}])
-def test_a_resumed_run_goes_on_and_measures_nothing_again(
-    tmp_path, monkeypatch, trainer_of, watched, logged, steps, more
+def test_a_resumed_training_measures_nothing_twice(
+    tmp_path, monkeypatch, trainer_of, with_callback, logged, steps, more
 ):
-    whole = watched(trainer_of(tmp_path / "whole", **more))
-    whole.train()
+    uninterrupted = with_callback(trainer_of(tmp_path / "whole", **more))
+    uninterrupted.train()
     shutil.copytree(tmp_path / "whole", tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "checkpoint-6")
-    measured, count = hooks.measured, []
-    monkeypatch.setattr(hooks, "measured", lambda *a, **k: count.append(1) or measured(*a, **k))
+    measure_model, count = hooks.measure_model, []
+    monkeypatch.setattr(hooks, "measure_model", lambda *a, **k: count.append(1) or measure_model(*a, **k))
     trainer = trainer_of(tmp_path / "run", **more)
-    watched(trainer)
+    with_callback(trainer)
     opened = []
     monkeypatch.setattr(
-        EvaluationHistory, "close", lambda diary: opened.append([s.checkpoint.step for s in diary.observed])
+        EvaluationHistory, "close", lambda history: opened.append([s.checkpoint.step for s in history.snapshots])
     )
     trainer.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-4"))
     assert len(count) == 1
     assert opened == [[0, 2, 4, 6]]
     assert steps(trainer) == [0, 2, 4, 6]
-    assert logged(trainer, ours=True) == logged(whole, ours=True)
-    one, other = (load_file(tmp_path / name / "checkpoint-6" / "model.safetensors") for name in ("whole", "run"))
-    assert all(torch.equal(one[key], other[key]) for key in one)
+    assert logged(trainer, ours=True) == logged(uninterrupted, ours=True)
+    expected, actual = (load_file(tmp_path / name / "checkpoint-6" / "model.safetensors") for name in ("whole", "run"))
+    assert all(torch.equal(expected[key], actual[key]) for key in expected)
 
 
-def test_a_base_that_was_measured_is_not_measured_again(tmp_path, monkeypatch, trainer_of, watched, steps):
+def test_a_measured_base_is_not_measured_again(tmp_path, monkeypatch, trainer_of, with_callback, steps):
     for _ in range(2):
         count = []
-        measured = hooks.measured
+        measure_model = hooks.measure_model
         with monkeypatch.context() as patch:
-            patch.setattr(hooks, "measured", lambda *a, m=measured, c=count, **k: c.append(1) or m(*a, **k))
-            trainer = watched(trainer_of(tmp_path))
+            patch.setattr(hooks, "measure_model", lambda *a, m=measure_model, c=count, **k: c.append(1) or m(*a, **k))
+            trainer = with_callback(trainer_of(tmp_path))
             trainer.train()
     assert len(count) == 3
     assert steps(trainer) == [0, 2, 4, 6]
 
 
-def test_a_checkpoint_that_a_killed_run_left_unmeasured_is_measured_on_resuming(tmp_path, trainer_of, watched, steps):
+def test_a_checkpoint_that_a_killed_run_left_unmeasured_is_measured_on_resuming(
+    tmp_path, trainer_of, with_callback, steps
+):
     trainer_of(tmp_path, max_steps=2).train()
-    trainer = watched(trainer_of(tmp_path))
+    trainer = with_callback(trainer_of(tmp_path))
     trainer.train(resume_from_checkpoint=True)
     assert steps(trainer) == [2, 4, 6]
     assert audit(Audit(str(tmp_path))).already_done == 9
 
 
-def test_examples_that_were_given_as_they_are_are_found_in_the_run(data, tmp_path, trainer_of, watched):
+def test_examples_that_were_passed_directly_are_read_from_the_run(data, tmp_path, trainer_of, with_callback):
     splits = load(data).splits
-    trainer = watched(trainer_of(tmp_path), data={"train": splits["train"], "val": list(splits["val"])})
+    trainer = with_callback(trainer_of(tmp_path), data={"train": splits["train"], "val": list(splits["val"])})
     trainer.train()
     done = audit(Audit(str(tmp_path)))
     assert (done.already_done, done.computed) == (12, 4)  # of train only the answers are new
     run = store.open_run(tmp_path)
     assert store.read_plan(run).data is None
-    whole = store.read_examples(run, "val")
+    uninterrupted = store.read_examples(run, "val")
     audit(Audit(str(tmp_path), rows=3, splits=("train",)))
     audit(Audit(str(tmp_path), rows=3))
-    assert store.read_examples(run, "val") == whole  # nobody else has them
+    assert store.read_examples(run, "val") == uninterrupted  # the run has the only copy
 
 
-def test_diagnose_needs_no_audit_after_it(tmp_path, trainer_of, watched):
-    trainer = watched(trainer_of(tmp_path))
+def test_diagnose_needs_no_audit_after_the_callback(tmp_path, trainer_of, with_callback):
+    trainer = with_callback(trainer_of(tmp_path))
     trainer.train()
     verdict = diagnose(Diagnose(str(tmp_path)))
     assert verdict.evidence == "observations"
     assert [v.accuracy.n for v in verdict.checkpoints] == [6] * 4
 
 
-def test_an_audit_under_way_is_left_alone(tmp_path, trainer_of, watched, steps):
+def test_nothing_is_written_while_an_audit_holds_the_lock(tmp_path, trainer_of, with_callback, steps):
     lines = []
-    trainer = watched(trainer_of(tmp_path), answers=False, say=lines.append)
+    trainer = with_callback(trainer_of(tmp_path), answers=False, say=lines.append)
     with store.locked(store.open_run(tmp_path)):
         trainer.train()
     assert any("another overmem process" in line for line in lines)
@@ -135,16 +139,16 @@ def test_an_audit_under_way_is_left_alone(tmp_path, trainer_of, watched, steps):
     assert not (tmp_path / "overmem" / "plan.json").exists()
 
 
-def test_weights_of_an_earlier_training_are_forgotten(tmp_path, trainer_of, watched):
+def test_observations_of_an_earlier_training_are_replaced(tmp_path, trainer_of, with_callback):
     for rate in (1e-2, 1e-3):
-        trainer = watched(trainer_of(tmp_path, learning_rate=rate))
+        trainer = with_callback(trainer_of(tmp_path, learning_rate=rate))
         trainer.train()
         done = audit(Audit(str(tmp_path)))
         assert (done.already_done, done.computed) == ((12, 12) if rate == 1e-2 else (12 + 3, 9))
 
 
-def test_nothing_is_written_where_nothing_is_to_be(tmp_path, trainer_of, watched, steps):
-    trainer = watched(trainer_of(tmp_path), record=False)
+def test_nothing_is_written_with_record_false(tmp_path, trainer_of, with_callback, steps):
+    trainer = with_callback(trainer_of(tmp_path), record=False)
     trainer.train()
     assert steps(trainer) == [0, 2, 4, 6]
     assert not (tmp_path / "overmem").exists()

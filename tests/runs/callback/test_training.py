@@ -19,7 +19,7 @@ from overmem.training.trainers import with_loss
 
 
 @pytest.mark.parametrize(
-    ("make", "more"),
+    ("make_trainer", "more"),
     [
         ("trainer_of", {"eval_strategy": "steps", "eval_steps": 3}),
         ("trainer_of", {"gradient_accumulation_steps": 2, "gradient_checkpointing": True, "save_strategy": "epoch"}),
@@ -28,27 +28,29 @@ from overmem.training.trainers import with_loss
         ("trainer_of", {"kind": with_loss(Trainer, "mar"), "gradient_accumulation_steps": 2}),
         ("sft_of", {"kind": with_loss(SFTTrainer, "asft")}),
     ],
-    indirect=["make"],
+    indirect=["make_trainer"],
 )
-def test_a_run_with_it_is_bit_for_bit_the_run_without(tmp_path, make, watched, logged, steps, more):
-    plain = make(tmp_path / "plain", **more)  # sets every seed
+def test_a_training_with_the_callback_is_bit_for_bit_the_same_as_without(
+    tmp_path, make_trainer, with_callback, logged, steps, more
+):
+    plain = make_trainer(tmp_path / "plain", **more)  # sets every seed
     plain.train()
     after = torch.random.get_rng_state(), np.random.get_state()[1].tolist()
-    seen = watched(make(tmp_path / "seen", **more))
-    seen.train()
+    trainer_with_callback = with_callback(make_trainer(tmp_path / "callback", **more))
+    trainer_with_callback.train()
     assert torch.equal(torch.random.get_rng_state(), after[0])
     assert np.random.get_state()[1].tolist() == after[1]
-    assert logged(seen, ours=False) == logged(plain, ours=False)
+    assert logged(trainer_with_callback, ours=False) == logged(plain, ours=False)
     assert len([row for row in logged(plain, ours=False) if "loss" in row]) > 1
-    assert len(steps(seen)) > 2
-    for one, other in zip(plain.model.parameters(), seen.model.parameters(), strict=True):
-        assert torch.equal(one, other)
-    for one, other in zip(plain.model.modules(), seen.model.modules(), strict=True):
-        assert one.training == other.training
-    assert seen.model.config.use_cache == plain.model.config.use_cache
+    assert len(steps(trainer_with_callback)) > 2
+    for expected, actual in zip(plain.model.parameters(), trainer_with_callback.model.parameters(), strict=True):
+        assert torch.equal(expected, actual)
+    for expected, actual in zip(plain.model.modules(), trainer_with_callback.model.modules(), strict=True):
+        assert expected.training == actual.training
+    assert trainer_with_callback.model.config.use_cache == plain.model.config.use_cache
 
 
-def test_dropout_moves_the_losses_so_that_the_comparison_above_means_something(tmp_path, trainer_of, logged):
+def test_dropout_changes_the_losses_so_the_comparison_above_can_fail(tmp_path, trainer_of, logged):
     with_dropout = trainer_of(tmp_path / "with", max_steps=1)
     with_dropout.train()
     without = trainer_of(tmp_path / "without", max_steps=1)
@@ -59,22 +61,24 @@ def test_dropout_moves_the_losses_so_that_the_comparison_above_means_something(t
     assert logged(with_dropout, ours=False)[0]["loss"] != logged(without, ours=False)[0]["loss"]
 
 
-def test_the_nll_is_plain_whatever_is_trained_on(tmp_path, trainer_of, watched, logged):
+def test_the_nll_is_plain_whatever_the_training_loss(tmp_path, trainer_of, with_callback, logged):
     nll = {}
     for loss in ("nll", "mar", "focal"):
-        trainer = watched(trainer_of(tmp_path / loss, kind=with_loss(Trainer, loss), max_steps=2), answers=False)
+        trainer = with_callback(trainer_of(tmp_path / loss, kind=with_loss(Trainer, loss), max_steps=2), answers=False)
         trainer.train()
         nll[loss] = [row["eval_overmem_val_nll"] for row in logged(trainer, ours=True)]
     assert nll["nll"][0] == nll["mar"][0] == nll["focal"][0]
     assert len({values[1] for values in nll.values()}) == 3
 
 
-@pytest.mark.parametrize("make", ["trainer_of", "sft_of"], indirect=True)
-def test_they_reach_the_trainer_state_of_every_checkpoint_and_tensorboard(tmp_path, monkeypatch, make, watched, logged):
+@pytest.mark.parametrize("make_trainer", ["trainer_of", "sft_of"], indirect=True)
+def test_metrics_reach_the_trainer_state_of_every_checkpoint_and_tensorboard(
+    tmp_path, monkeypatch, make_trainer, with_callback, logged
+):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "board"))
-    trainer = watched(make(tmp_path, report_to="tensorboard"), answers=False)
+    trainer = with_callback(make_trainer(tmp_path, report_to="tensorboard"), answers=False)
     trainer.train()
     for step in (2, 4, 6):
         state = json.loads((tmp_path / f"checkpoint-{step}" / "trainer_state.json").read_text())
@@ -88,7 +92,7 @@ def test_they_reach_the_trainer_state_of_every_checkpoint_and_tensorboard(tmp_pa
     ][:-1]
 
 
-def test_a_tracker_that_it_cannot_reach_is_refused_with_what_to_write(data, tmp_path, trainer_of):
+def test_a_tracker_that_cannot_be_reached_is_refused_with_the_call_to_use(data, tmp_path, trainer_of):
     trainer = trainer_of(tmp_path, report_to="tensorboard", callbacks=[OvermemCallback(data=data)])
     with pytest.raises(BadRequest, match=r"trainer\.add_callback\(OvermemCallback\(trainer"):
         trainer.train()
@@ -102,18 +106,18 @@ def test_without_trackers_it_works_from_the_list_of_callbacks(data, tmp_path, tr
     assert sum("eval_overmem_val_nll" in row for row in state["log_history"]) == 4
 
 
-@pytest.mark.parametrize(("when", "at"), [("save", [2, 4, 6]), ("evaluate", [3, 6]), ("both", [2, 3, 4, 6])])
-def test_it_measures_at_the_configured_times(tmp_path, trainer_of, watched, steps, when, at):
-    trainer = watched(trainer_of(tmp_path, eval_strategy="steps", eval_steps=3), when=when, base=False)
+@pytest.mark.parametrize(("when", "expected"), [("save", [2, 4, 6]), ("evaluate", [3, 6]), ("both", [2, 3, 4, 6])])
+def test_it_measures_at_the_configured_times(tmp_path, trainer_of, with_callback, steps, when, expected):
+    trainer = with_callback(trainer_of(tmp_path, eval_strategy="steps", eval_steps=3), when=when, base=False)
     trainer.train()
-    assert steps(trainer) == at
-    there = {path.name for path in (tmp_path / "overmem" / "observations").iterdir()}
-    assert there == {f"checkpoint-{step}" for step in at if step % 2 == 0}
+    assert steps(trainer) == expected
+    observed = {path.name for path in (tmp_path / "overmem" / "observations").iterdir()}
+    assert observed == {f"checkpoint-{step}" for step in expected if step % 2 == 0}
 
 
-def test_the_trainer_chooses_its_best_model_by_it(tmp_path, trainer_of, watched, logged):
+def test_the_trainer_can_choose_its_best_model_by_the_callbacks_metric(tmp_path, trainer_of, with_callback, logged):
     more = {"eval_strategy": "steps", "eval_steps": 2, "load_best_model_at_end": True, "greater_is_better": False}
-    trainer = watched(trainer_of(tmp_path, metric_for_best_model="eval_overmem_val_nll", **more))
+    trainer = with_callback(trainer_of(tmp_path, metric_for_best_model="eval_overmem_val_nll", **more))
     trainer.train()
     best = min((row for row in logged(trainer, ours=True) if row["step"]), key=lambda row: row["eval_overmem_val_nll"])
     assert trainer.state.best_global_step == best["step"]
@@ -121,17 +125,17 @@ def test_the_trainer_chooses_its_best_model_by_it(tmp_path, trainer_of, watched,
     assert after["eval_overmem_val_nll"] == pytest.approx(best["eval_overmem_val_nll"], rel=1e-5)
 
 
-def test_no_time_is_no_number_and_a_sentence(tmp_path, trainer_of, watched):
+def test_without_time_there_is_no_number_and_a_message(tmp_path, trainer_of, with_callback):
     lines = []
-    trainer = watched(trainer_of(tmp_path, eval_strategy="steps", eval_steps=2), seconds=1e-9, say=lines.append)
+    trainer = with_callback(trainer_of(tmp_path, eval_strategy="steps", eval_steps=2), seconds=1e-9, say=lines.append)
     trainer.train()
-    assert any("val nll: 0 of 6 examples, then the time was over" in line for line in lines)
+    assert any("val nll: 0 of 6 examples, then the time limit was reached" in line for line in lines)
     assert not any("eval_overmem_val_nll" in row for row in trainer.state.log_history)
     assert math.isnan(trainer.evaluate()["eval_overmem_val_nll"])
     assert audit(Audit(str(tmp_path))).already_done == 0
 
 
-def test_the_scripts_of_the_documents_run_as_they_stand(base, data_file, tmp_path, monkeypatch, steps):
+def test_the_scripts_of_the_documentation_run_unchanged(base, data_file, tmp_path, monkeypatch, steps):
     lines = data_file.read_text().splitlines(keepends=True)
     (tmp_path / "problems").mkdir()
     (tmp_path / "problems" / "train.jsonl").write_text("".join(lines[:24]))

@@ -1,4 +1,4 @@
-"""The callback's verdict while training goes on: planted curves, real trainers, real checkpoints."""
+"""The callback's verdict during training: planted measurements in real trainers with real checkpoints."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainerCa
 
 from overmem.audit import Audit, audit
 from overmem.callback import OvermemCallback, hooks
-from overmem.callback.measure import Measured
+from overmem.callback.measure import MeasureResult
 from overmem.records import TEMPERATURES, Samples, Scores
 from overmem.tasks import Data, load
 
@@ -21,13 +21,13 @@ OVER_MEMORIZED = {
     "accuracy": (0.1, 0.6, 0.8, 0.8, 0.8, 0.8),
     "train": (1.0, 0.45, 0.3, 0.1, 0.05, 0.02),
 }
-"""At steps 0, 2, ... 10; perplexity has its minimum at step 4, and the training rows are known by heart after it."""
+"""At steps 0, 2, ... 10; perplexity has its minimum at step 4, and the training rows are memorized after it."""
 HEALTHY = {"nll": (1.0, 0.5, 0.4, 0.4, 0.4, 0.4), "accuracy": (0.1, 0.6, 0.8, 0.8, 0.8, 0.8)}
 STILL_LEARNING = {"nll": (1.0, 0.5, 0.4, 0.6, 0.8, 1.0), "accuracy": (0.1, 0.2, 0.3, 0.5, 0.7, 0.9)}
 
 
 def scores_of(split, nll):
-    """Ten tokens an example, at `nll` on the mean, unevenly over the examples."""
+    """Ten tokens per example with a mean nll of `nll`, which differs between examples."""
     count = len(split.encoded)
     uneven = np.repeat(np.linspace(0.8, 1.2, count), 10).astype(np.float32)
     flat = np.zeros(count * 10, dtype=np.float32)
@@ -56,14 +56,16 @@ def trainer_with(base, data_file, tmp_path, monkeypatch):
             (arguments if key in ("save_total_limit", "eval_strategy", "eval_steps") else overrides)[key] = value
         nll, accuracy, train = iter(curve["nll"]), iter(curve["accuracy"]), iter(curve.get("train", ()))
 
-        def measured(model, watch, plan, *, token_budget):
-            here = next(nll)
-            on_train = train_nll or next(train, here)
-            scores = {name: scores_of(s, here if name == "val" else on_train) for name, s in plan.splits.items()}
-            samples = {"val": samples_of(plan.splits["val"], next(accuracy))} if watch.answers else {}
-            return Measured(scores, samples, token_budget, 0.0, ())
+        def measure_model(model, config, evaluation, *, token_budget):
+            val_nll = next(nll)
+            train_value = train_nll or next(train, val_nll)
+            scores = {
+                name: scores_of(s, val_nll if name == "val" else train_value) for name, s in evaluation.splits.items()
+            }
+            samples = {"val": samples_of(evaluation.splits["val"], next(accuracy))} if config.answers else {}
+            return MeasureResult(scores, samples, token_budget, 0.0, ())
 
-        monkeypatch.setattr(hooks, "measured", measured)
+        monkeypatch.setattr(hooks, "measure_model", measure_model)
         tokenizer = AutoTokenizer.from_pretrained(base)
         rows = [dict(tokenizer(f"{n}", return_tensors="np")) for n in range(100, 140)]
         rows = [{"input_ids": r["input_ids"][0].tolist(), "labels": r["input_ids"][0].tolist()} for r in rows]
@@ -85,7 +87,7 @@ def trainer_with(base, data_file, tmp_path, monkeypatch):
         options = {"data": data, "rows": 64, "side_rows": 16, "max_new_tokens": 8, "answers": True, "margin": 0.1}
 
         def say(line):
-            if not line.startswith(("measuring ", "prompts: ")):  # said once at the start, and tested in test_after
+            if not line.startswith(("measuring ", "prompts: ")):  # reported once at the start, and tested in test_after
                 lines.append(line)
 
         trainer.add_callback(OvermemCallback(trainer, say=say, **options | overrides))
@@ -94,7 +96,7 @@ def trainer_with(base, data_file, tmp_path, monkeypatch):
     return make
 
 
-def test_it_warns_at_the_onset_once_with_the_step_and_what_to_ship(trainer_with):
+def test_it_warns_once_at_the_onset_with_the_step_and_the_checkpoint_to_ship(trainer_with):
     trainer, messages = trainer_with(OVER_MEMORIZED)
     trainer.train()
     assert len(messages) == 1
@@ -104,7 +106,7 @@ def test_it_warns_at_the_onset_once_with_the_step_and_what_to_ship(trainer_with)
 
 
 @pytest.mark.parametrize("curve", [HEALTHY, STILL_LEARNING])
-def test_it_neither_warns_nor_stops_where_there_is_no_reason(trainer_with, curve):
+def test_it_neither_warns_nor_stops_without_a_reason(trainer_with, curve):
     trainer, messages = trainer_with(curve, stop=True)
     trainer.train()
     assert trainer.state.global_step == 10
@@ -119,31 +121,31 @@ def test_a_val_split_carved_from_training_rows_is_reported_once(trainer_with, da
     assert "no separate rows" in messages[0]
 
 
-def test_it_stops_the_training_if_asked(trainer_with):
+def test_it_stops_the_training_with_stop_true(trainer_with):
     trainer, messages = trainer_with(OVER_MEMORIZED, stop=True)
     trainer.train()
     assert trainer.state.global_step == 6
     assert len(messages) == 1
 
 
-def test_it_stops_at_an_evaluation_that_is_no_save_too(trainer_with):
+def test_it_can_stop_at_an_evaluation_without_a_save(trainer_with):
     trainer, messages = trainer_with(OVER_MEMORIZED, stop=True, when="evaluate", eval_strategy="steps", eval_steps=1)
     trainer.train()
     assert trainer.state.global_step == 3
     assert "checkpoint-3" in messages[0]
 
 
-def test_without_answers_it_says_only_that_perplexity_is_costly(trainer_with):
+def test_without_answers_it_reports_only_that_perplexity_is_costly(trainer_with):
     trainer, messages = trainer_with(OVER_MEMORIZED, answers=False)
     trainer.train()
     assert len(messages) == 1
     assert messages[0].startswith(
         "At step 6 the perplexity of val is costly: 0.150 nats per token above its minimum (95%"
     )
-    assert "only answers can tell" in messages[0]
+    assert "Only answers can tell" in messages[0]
 
 
-def test_too_few_questions_are_told_at_the_beginning(trainer_with):
+def test_too_few_questions_are_reported_at_the_start(trainer_with):
     trainer, messages = trainer_with(OVER_MEMORIZED, margin=0.01, stop=True)
     trainer.train()
     assert messages == [
@@ -160,39 +162,45 @@ def test_another_distribution_is_not_called_memorization(trainer_with):
     assert trainer.state.global_step == 10
 
 
-class Witness(TrainerCallback):
-    """Copies every checkpoint the moment it is written."""
+class CopyCheckpoints(TrainerCallback):
+    """Copies every checkpoint as soon as it is written."""
 
     def __init__(self, folder):
         self.folder = folder
 
-    def on_save(self, args, state, control, **given):
+    def on_save(self, args, state, control, **kwargs):
         name = f"checkpoint-{state.global_step}"
         shutil.copytree(Path(args.output_dir) / name, self.folder / name)
 
 
 @pytest.mark.parametrize("links", [True, False])
-def test_the_checkpoint_to_ship_outlives_the_rotation(trainer_with, tmp_path, monkeypatch, links):
+def test_the_checkpoint_to_ship_survives_save_total_limit(trainer_with, tmp_path, monkeypatch, links):
     if not links:
 
         def refused(self, target):
             raise OSError("no links here")
 
         monkeypatch.setattr(Path, "hardlink_to", refused)
-    trainer, _ = trainer_with(OVER_MEMORIZED, keep=True, save_total_limit=1, callbacks=[Witness(tmp_path / "seen")])
+    trainer, _ = trainer_with(
+        OVER_MEMORIZED, keep=True, save_total_limit=1, callbacks=[CopyCheckpoints(tmp_path / "seen")]
+    )
     trainer.train()
     run = tmp_path / "run"
     assert sorted(path.name for path in run.glob("checkpoint-*")) == ["checkpoint-10", "checkpoint-4"]
     assert not (run / "overmem" / "kept").exists()
-    chosen = json.loads((run / "overmem" / "recommended.json").read_text())
-    assert (chosen["checkpoint"], chosen["as_of_step"], chosen["accuracy"]["n"]) == ("checkpoint-4", 10, 64)
-    kept, was = (load_file(folder / "checkpoint-4" / "model.safetensors") for folder in (run, tmp_path / "seen"))
-    assert all(torch.equal(kept[key], was[key]) for key in was)
+    recommended = json.loads((run / "overmem" / "recommended.json").read_text())
+    assert (recommended["checkpoint"], recommended["as_of_step"], recommended["accuracy"]["n"]) == (
+        "checkpoint-4",
+        10,
+        64,
+    )
+    kept, original = (load_file(folder / "checkpoint-4" / "model.safetensors") for folder in (run, tmp_path / "seen"))
+    assert all(torch.equal(kept[key], original[key]) for key in original)
     assert (run / "checkpoint-4" / "optimizer.pt").is_file()
     assert audit(Audit(str(run), checkpoints=("checkpoint-4",), splits=("val",))).computed == 0
 
 
-def test_without_keep_the_rotation_has_it(trainer_with, tmp_path):
+def test_without_keep_save_total_limit_deletes_it(trainer_with, tmp_path):
     trainer, _ = trainer_with(OVER_MEMORIZED, save_total_limit=1)
     trainer.train()
     assert [path.name for path in (tmp_path / "run").glob("checkpoint-*")] == ["checkpoint-10"]
