@@ -1,7 +1,9 @@
 """The queue of an audit: what a worker takes, from the files that all workers share."""
 
+import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from overmem.observe.plan import Split
 from overmem.observe.queue import QueueState, WorkQueue, clear_leases, preferred
 from overmem.observe.work import UnitKey, WorkUnit
 from overmem.records import Checkpoint, Completions
-from overmem.store.leases import Leases
+from overmem.store.leases import Holder, Leases
 
 
 def unit(checkpoint, split, kinds=("samples",)):
@@ -118,6 +120,17 @@ def test_leases_of_finished_units_are_removed_and_those_of_workers_are_kept(run)
     clear_leases(run, UNITS, Leases())
     assert not run.lease_path(*done.key).exists()
     assert run.lease_path(*working.key).exists()
+
+
+def test_the_lease_of_a_unit_that_was_done_before_is_removed_if_its_worker_was_killed(run):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    path = run.lease_path(*UNITS[0].key)
+    holder = asdict(Holder.this_process()) | {"process": gone.pid}
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(holder))
+    clear_leases(run, [], Leases())
+    assert not path.exists()
 
 
 def test_a_unit_costs_less_than_20_ms_of_overhead():

@@ -186,3 +186,10 @@ def test_the_noncentrality_is_where_the_distribution_has_the_chance(x, chance):
         assert ncx2.cdf(x, 3.3, 1e-9) < chance + 1e-6
     else:
         assert ncx2.cdf(x, 3.3, size) == pytest.approx(chance, rel=1e-6)
+
+
+def test_a_calibration_error_far_above_its_noise_has_an_interval():
+    """Its chi-square variable is beyond what scipy computes."""
+    for x in (1.2e10, 1e13):
+        found = _noncentrality(x, 1.0, lambda size: 0.025)
+        assert found == pytest.approx(x + 1.96 * 2 * x**0.5, rel=1e-6)

@@ -13,6 +13,7 @@ import pytest
 from overmem import store
 from overmem.errors import BadRequest, Locked
 from overmem.records import TEMPERATURES, Example, Measurement, Samples, Scores
+from overmem.store.files import temporary_path
 
 
 def scores(lengths=(2, 3)):
@@ -273,3 +274,15 @@ def test_examples_of_one_question_have_one_number_in_the_curves(tmp_path):
     assert len(set(curves.groups.tolist())) == len(curves.token_counts) - 1
     whole = [s for s in store.snapshots(old) if not s.checkpoint.merged_from]
     assert store.curves_of(whole, "val").groups.tolist() == curves.groups.tolist()
+
+
+def test_what_a_killed_process_left_of_a_file_is_removed_when_the_file_is_written_again(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left = temporary_path(tmp_path / "report.html")
+    dead = left.with_name(left.name.replace(f"-{os.getpid()}.", f"-{gone.pid}."))
+    other = dead.with_name(dead.name.replace("report.html", "other.html"))
+    for path in (dead, other, left):
+        path.write_text("half")
+    store.write_text(tmp_path / "report.html", "whole")
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([left.name, other.name, "report.html"])

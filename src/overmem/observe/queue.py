@@ -178,13 +178,13 @@ class WorkQueue:
 
 
 def clear_leases(run: store.Run, units: Iterable[WorkUnit], leases: Leases) -> None:
-    """Remove the leases that killed workers left: those of units that are done, and abandoned ones."""
+    """Remove the leases that killed workers left: those of units that are done, and abandoned ones of any unit."""
     for unit in units:
         path = run.lease_path(*unit.key)
         if all(is_done(run, unit.checkpoint, unit.split, kind, unit.weights) for kind in unit.kinds):
             path.unlink(missing_ok=True)
-        else:
-            leases.clear(path)
+    for path in run.home.glob("observations/*/.*.lease"):  # also of units that were done before
+        leases.clear(path)
 
 
 def _listing(folder: Path) -> dict[str, tuple[int, int, int]]:

@@ -8,7 +8,7 @@ from math import isnan, sqrt
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import brentq
-from scipy.special import chndtr, erf
+from scipy.special import chndtr, erf, ndtr
 
 from overmem.records import Estimate
 from overmem.seeds import generator
@@ -118,13 +118,14 @@ def _noncentrality(x: float, freedom: float, chance: Callable[[float], float]) -
     """
 
     def excess(size: float) -> float:
-        return float(chndtr(x, freedom, size)) - chance(size)
+        below = float(chndtr(x, freedom, size))
+        if isnan(below):  # beyond what scipy computes: the variable is as good as normal
+            below = float(ndtr((x - freedom - size) / sqrt(2 * (freedom + 2 * size))))
+        return below - chance(size)
 
     highest = x + 10 * sqrt(x) + 20
     if not excess(0.0) > 0:
         return 0.0
-    if isnan(excess(highest)):  # beyond what scipy computes
-        return bisect(lambda size: excess(size) > 0, 0.0, highest, steps=60)[0]
     if excess(highest) > 0:
         return highest
     precision = 4 * np.finfo(float).eps  # the finest that brentq takes; each value may take a millisecond

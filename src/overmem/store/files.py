@@ -1,12 +1,13 @@
 """Files that are complete or absent: locks, atomic replacement, JSON and Parquet with a schema version."""
 
+import glob
 import json
 import os
 import socket
 import time
 import uuid
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -42,7 +43,7 @@ def locked(run: Run, *, wait: float = 0.0, beside_training: bool = False) -> Ite
         locks.enter_context(_lock(run.home / ".lock", "is writing to", wait))
         if not beside_training:
             locks.enter_context(_lock(run.home / ".training.lock", "is training in", wait))
-        _remove_leftovers(run.home)
+        _remove_leftovers(run.home.rglob(".*.partial"))
         yield
 
 
@@ -75,9 +76,9 @@ def _lock(path: Path, doing: str, wait: float) -> Iterator[None]:
         lock.release()
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files of processes that have ended, in a folder and its subfolders."""
-    for path in folder.rglob(".*.partial"):
+def _remove_leftovers(paths: Iterable[Path]) -> None:
+    """Delete those temporary files whose processes have ended."""
+    for path in paths:
         machine, _, process = path.name.removesuffix(".partial").rpartition(".")[0].rpartition(".")[2].partition("-")
         if machine == _machine() and process.isdecimal():
             is_leftover = not psutil.pid_exists(int(process))
@@ -94,8 +95,12 @@ def _machine() -> str:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path that replaces `path` if the block succeeds, and is removed if it fails."""
+    """A temporary path that replaces `path` if the block succeeds, and is removed if it fails.
+
+    What killed processes left of the same file is removed too: not every file is written under the lock.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path.parent.glob(f".{glob.escape(path.name)}.*.partial"))
     partial = temporary_path(path)  # its mode follows the umask
     try:
         yield partial
