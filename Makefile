@@ -23,9 +23,10 @@ check: $(READY)  ## Format, lint, types, the import contract.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(READY)  ## The pages that are made from the docstrings.
+docs: $(READY)  ## The pages that are made from the docstrings, and the site with all of them; a dead link is an error.
 	$(BIN)/python -m docs.making.methods docs/methods.md
 	$(BIN)/python -m docs.making.api docs/api.md
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 paper: $(READY)  ## The page of claims, from the tables of the sweeps that have run.
 	$(BIN)/python -m studies.paper.page
@@ -46,5 +47,5 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt | cut -d+ -f1)"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[audit,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[audit,dev,docs]'
 	touch $(READY)

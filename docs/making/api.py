@@ -47,9 +47,13 @@ def _entry(title: str, function: Any) -> str:
     names = []
     for p in inspect.signature(function).parameters.values():
         star = "*" if p.kind is p.VAR_POSITIONAL else "**" if p.kind is p.VAR_KEYWORD else ""
-        names.append(f"{star}{p.name}" + (f"={p.default!r}" if p.default is not p.empty else ""))
+        names.append(f"{star}{p.name}" + (f"={_default(p.default)}" if p.default is not p.empty else ""))
     text = inspect.getdoc(inspect.unwrap(function)) or ""
     return f"\n### `{title}({', '.join(names)})`\n\n```text\n{text}\n```\n"
+
+
+def _default(value: Any) -> str:
+    return "..." if callable(value) else repr(value)
 
 
 def _record(name: str) -> str:
