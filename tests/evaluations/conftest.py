@@ -1,4 +1,4 @@
-"""One simulated run, as our own audit leaves it and as other harnesses log it: the same questions, texts and nll."""
+"""One simulated run, as an audit stores it and as other harnesses log it: the same questions, completions and nll."""
 
 import json
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from overmem.tasks.parsing import content_id
 from studies.trajectories import World, simulated
 
 TOKENS = 9
-"""Of every solution, by a tokenizer of bytes: a space and `#### 123`."""
+"""Tokens of every solution, a space and `#### 123`, by a tokenizer of bytes."""
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What every harness saw of one checkpoint on one split."""
+    """One checkpoint evaluated on one split."""
 
     checkpoint: Checkpoint
     split: str
@@ -31,7 +31,7 @@ class Evaluated:
         return [e.solution if right else "#### 99" for e, right in zip(self.examples, self.correct, strict=True)]
 
 
-def parse_rows(split, n):
+def make_examples(split, n):
     answers = [str(100 + (7 * i) % 900) for i in range(n)]
     questions = [f"What does number {i} of {split} come to?" for i in range(n)]
     return tuple(Example(content_id(q), q, f"#### {a}", a) for q, a in zip(questions, answers, strict=True))
@@ -43,7 +43,7 @@ def evaluated():
     world = World(n=400, checkpoints=6, discordance=0.04)
     rows = []
     for split, curves in zip(("val", "test"), simulated(world, "logs", 0, splits=2), strict=True):
-        examples = parse_rows(split, world.n)
+        examples = make_examples(split, world.n)
         for i, checkpoint in enumerate(curves.checkpoints):
             per_token = (curves.nll_sums[i] / curves.token_counts).astype(np.float32)
             rows.append(Evaluated(checkpoint, split, examples, curves.correct[i] > 0, per_token.astype(float) * TOKENS))
@@ -52,37 +52,37 @@ def evaluated():
 
 @pytest.fixture(scope="session")
 def audited(evaluated, tmp_path_factory):
-    """The run as an audit leaves it."""
+    """The run as an audit stores it."""
     root = tmp_path_factory.mktemp("audited") / "run"
     root.mkdir()
     run = store.open_run(root)
     checkpoints = tuple(dict.fromkeys(e.checkpoint for e in evaluated))
     splits = {e.split: PlannedSplit("r", len(e.examples)) for e in evaluated}
     store.write_plan(run, Plan(splits, checkpoints))
-    for one in evaluated:
-        (root / one.checkpoint.name).mkdir(exist_ok=True)
-        store.write_examples(run, one.split, one.examples)
-        ids, n = tuple(e.id for e in one.examples), len(one.examples)
+    for e in evaluated:
+        (root / e.checkpoint.name).mkdir(exist_ok=True)
+        store.write_examples(run, e.split, e.examples)
+        ids, n = tuple(e.id for e in e.examples), len(e.examples)
         zero = np.zeros(n * TOKENS, dtype=np.float32)
-        logprob = np.repeat(-one.nll / TOKENS, TOKENS).astype(np.float32)
-        grid = np.repeat(one.nll[:, None], len(TEMPERATURES), 1)
+        logprob = np.repeat(-e.nll / TOKENS, TOKENS).astype(np.float32)
+        grid = np.repeat(e.nll[:, None], len(TEMPERATURES), 1)
         store.write_scores(
-            run, one.checkpoint.name, one.split,
+            run, e.checkpoint.name, e.split,
             Scores(ids, np.arange(0, n * TOKENS + 1, TOKENS), zero.astype(np.int32), logprob, zero, zero < 1, logprob,
                    zero, zero, grid), weights="w", request="r",
         )  # fmt: skip
         store.write_samples(
-            run, one.checkpoint.name, one.split,
-            Samples(ids, np.zeros(n, np.int32), np.zeros(n, np.float32), tuple(one.texts), np.full(n, 8, np.int32),
-                    -np.ones(n, np.float32), ("eos",) * n, tuple(t[5:] for t in one.texts), one.correct),
+            run, e.checkpoint.name, e.split,
+            Samples(ids, np.zeros(n, np.int32), np.zeros(n, np.float32), tuple(e.texts), np.full(n, 8, np.int32),
+                    -np.ones(n, np.float32), ("eos",) * n, tuple(t[5:] for t in e.texts), e.correct),
             weights="w", request="r",
         )  # fmt: skip
     return run
 
 
-def lm_eval_rows(one, *, likelihoods):
-    """The samples of one task, as lm-eval's files have them."""
-    for i, (example, text, right, nll) in enumerate(zip(one.examples, one.texts, one.correct, one.nll, strict=True)):
+def lm_eval_rows(e, *, likelihoods):
+    """The samples of one task in lm-eval's format."""
+    for i, (example, text, right, nll) in enumerate(zip(e.examples, e.texts, e.correct, e.nll, strict=True)):
         doc = {"question": example.question, "solution": example.solution, "answer": example.answer}
         prompt = f"Question: {example.question}\nAnswer:"
         row = {"doc_id": i, "doc": doc, "filter": "none"}
@@ -103,11 +103,11 @@ def lm_eval_rows(one, *, likelihoods):
 def lm_eval_logs(evaluated, tmp_path_factory):
     """One folder per checkpoint, with the tasks `sums_val`, `sums_val_nll`, `sums_test` and `sums_test_nll`."""
     root = tmp_path_factory.mktemp("results")
-    for one in evaluated:
-        folder = root / f"step-{one.checkpoint.step}" / "org__model"
+    for e in evaluated:
+        folder = root / f"step-{e.checkpoint.step}" / "org__model"
         folder.mkdir(parents=True, exist_ok=True)
-        for task, likelihoods in ((f"sums_{one.split}", False), (f"sums_{one.split}_nll", True)):
-            rows = lm_eval_rows(one, likelihoods=likelihoods)
+        for task, likelihoods in ((f"sums_{e.split}", False), (f"sums_{e.split}_nll", True)):
+            rows = lm_eval_rows(e, likelihoods=likelihoods)
             path = folder / f"samples_{task}_2026-11-28T20-00-00.123456.jsonl"
             path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         (folder / "results_2026-11-28T20-00-00.123456.json").write_text(

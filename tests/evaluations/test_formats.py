@@ -1,4 +1,4 @@
-"""The logs of each harness as they lie on disk: hand-made, with the keys and shapes that the harnesses write."""
+"""Logs of each harness, made by hand with the keys and shapes that the harness writes."""
 
 import io
 import json
@@ -13,11 +13,11 @@ from overmem import store
 from overmem.errors import BadData, BadRequest
 from overmem.evaluations.formats import FORMATS
 from overmem.evaluations.options import HARNESSES, ImportLogs
-from overmem.evaluations.places import step_in
+from overmem.evaluations.steps import step_in
 from overmem.evaluations.verb import import_logs
 from overmem.store.imported import origin_of
 
-LONG = "A long question, kept once: how much is two and two?"
+LONG = "A long question, stored as an attachment: how much is two and two?"
 
 
 def test_every_harness_has_a_reader_and_is_named_in_the_options():
@@ -63,12 +63,12 @@ HEADER = {
 def deflated(path):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("header.json", json.dumps(HEADER))
-        for one in SAMPLES:
-            archive.writestr(f"samples/{one['id']}_epoch_{one['epoch']}.json", json.dumps(one))
+        for s in SAMPLES:
+            archive.writestr(f"samples/{s['id']}_epoch_{s['epoch']}.json", json.dumps(s))
 
 
 def zstandard_zip(path):
-    """As recent versions write it: compression method 93, here in two frames, which Python 3.11's zipfile refuses."""
+    """An archive of a recent version: compression method 93, which Python 3.11's zipfile refuses, in two frames."""
     zstandard = pytest.importorskip("zstandard")
     members = {f"samples/{s['id']}_epoch_{s['epoch']}.json": json.dumps(s) for s in SAMPLES}
     body, central = io.BytesIO(), io.BytesIO()
@@ -93,7 +93,7 @@ def as_json(path):
     ("name", "write"), [("a.eval", deflated), ("a.eval", zstandard_zip), ("a.json", as_json)],
     ids=["deflate", "zstandard", "json"],
 )  # fmt: skip
-def test_a_log_of_inspect_is_its_questions_with_every_epoch(tmp_path, name, write):
+def test_a_log_of_inspect_gives_its_questions_with_every_epoch(tmp_path, name, write):
     write(tmp_path / name)
     (log,) = FORMATS["inspect"](tmp_path / name, "")
     assert (log.task, log.model, log.metric, log.temperature) == ("sums", "hf/m", "match", 0.7)
@@ -102,17 +102,14 @@ def test_a_log_of_inspect_is_its_questions_with_every_epoch(tmp_path, name, writ
         ("2", True, "eos", 3), ("3", False, "eos", 3)
     ]  # fmt: skip
     assert (second.row["question"], second.target, second.completions[0].text) == (LONG, "4", "four: 4")
-    assert "1 samples ended in an error" in " ".join(log.notes)
+    assert len(log.notes) == 1
     with pytest.raises(BadRequest, match="match"):
         FORMATS["inspect"](tmp_path / name, "no_such_scorer")
 
 
 def test_epochs_of_inspect_are_sampled_completions(tmp_path):
     deflated(tmp_path / "step-10.eval")
-    lines = []
-    done = import_logs(
-        ImportLogs("inspect", (str(tmp_path / "step-10.eval"),), str(tmp_path / "run")), say=lines.append
-    )
+    done = import_logs(ImportLogs("inspect", (str(tmp_path / "step-10.eval"),), str(tmp_path / "run")))
     assert done.completions == 4
     samples = store.read_samples(done.run, "checkpoint-10", "test")
     assert list(samples.draw) == [1, 2, 1, 2]
@@ -137,7 +134,7 @@ LIGHTEVAL = {
 
 
 @pytest.mark.parametrize("layout", ["new", "old"])
-def test_details_of_lighteval_of_both_layouts(tmp_path, layout):
+def test_details_of_lighteval_are_read_in_both_layouts(tmp_path, layout):
     folder = tmp_path / "details" / "org" / "checkpoint-20" / "2026-11-28T20-00-00.1"
     folder.mkdir(parents=True)
     pl.DataFrame(LIGHTEVAL[layout]).write_parquet(folder / "details_lighteval|sums|0_2026-11-28T20-00-00.123.parquet")
@@ -165,7 +162,7 @@ def test_results_of_evalplus_by_its_extra_tests_or_by_the_original_ones(tmp_path
     assert {e.kind for e in store.read_examples(done.run, "test")} == {"code"}
 
 
-def test_several_completions_of_lm_eval_under_one_grade_are_graded_each(tmp_path):
+def test_several_completions_of_lm_eval_with_one_grade_are_each_graded_again(tmp_path):
     docs = [{"question": f"What is {i} plus 1?", "answer": str(i + 1)} for i in range(3)]
     rows = [
         {"doc_id": i, "doc": doc, "target": doc["answer"], "arguments": [[doc["question"], {"do_sample": True}]],
@@ -182,7 +179,7 @@ def test_several_completions_of_lm_eval_under_one_grade_are_graded_each(tmp_path
     assert not origin_of(done.run, "checkpoint-4", "test", "grades")
 
 
-def test_multiple_choice_of_lm_eval_is_the_choice_and_the_nll_of_the_right_one(tmp_path):
+def test_multiple_choice_of_lm_eval_gives_the_likeliest_choice_and_the_nll_of_the_right_one(tmp_path):
     doc = {"question": "Which is a colour?", "choices": ["dog", "red"], "answer": 1}
     row = {
         "doc_id": 0, "doc": doc, "target": "1", "filter": "none", "metrics": ["acc"], "acc": 1.0,
@@ -209,7 +206,7 @@ def test_a_folder_without_logs_or_with_other_files_is_refused_in_one_line(tmp_pa
     assert "\n" not in str(error.value)
 
 
-def test_two_logs_of_one_checkpoint_and_a_log_without_a_number_are_refused(tmp_path):
+def test_two_logs_of_one_checkpoint_and_a_log_without_a_step_are_refused(tmp_path):
     for name in ("step-3.eval", "ckpt-3.eval", "final.eval"):
         deflated(tmp_path / name)
     logs = tuple(str(tmp_path / n) for n in ("step-3.eval", "ckpt-3.eval"))
@@ -219,7 +216,7 @@ def test_two_logs_of_one_checkpoint_and_a_log_without_a_number_are_refused(tmp_p
         import_logs(ImportLogs("inspect", (str(tmp_path / "final.eval"),), str(tmp_path / "run")))
 
 
-def test_our_export_is_read_by_inspect_itself_where_it_is_installed(audited, tmp_path):
+def test_inspect_ai_reads_our_export(audited, tmp_path):
     log = pytest.importorskip("inspect_ai.log")
     from overmem.evaluations.export import export_logs
     from overmem.evaluations.options import ExportLogs

@@ -28,7 +28,7 @@ def turned(run, was, became, splits=None):
 
 
 @pytest.mark.parametrize(("change", "was", "became"), [("lost", True, False), ("won", False, True)])
-def test_the_filters_find_exactly_the_examples_that_the_files_say(reader, address, audited, change, was, became):
+def test_the_filters_find_exactly_the_examples_in_the_files(reader, address, audited, change, was, became):
     reader.open(f"{address}#examples?from={A}&to={B}&change={change}")
     expected = turned(audited, was, became)
     assert len(expected) > 3
@@ -169,6 +169,6 @@ def test_both_completions_are_shown_with_their_grades_and_what_differs(reader, a
     assert page.locator(".completion-box mark").count() > 0
 
 
-def test_a_link_to_what_is_not_there_says_so(reader, address):
+def test_a_link_to_a_missing_example_is_reported(reader, address):
     reader.open(f"{address}#examples?example=test/nothing&from=nowhere&split=nowhere&sort=nothing&page=-4")
     assert "has no example" in reader.page.inner_text("#explorer")

@@ -81,7 +81,7 @@ def test_the_examples_of_both_runs_are_one_table(mine, other):
     assert len(detail["surprise"]) == len(detail["completions"]) == len(both.checkpoints)
 
 
-def test_the_page_shows_where_the_runs_differ_and_what_was_said_in_the_terminal(reader, page_path, mine, other):
+def test_the_page_shows_where_the_runs_differ_and_the_sentences_of_the_terminal(reader, page_path, mine, other):
     reader.open(
         f"{page_path.as_uri()}#examples?change=lost&split=test&from=golden/checkpoint-200&to=other/checkpoint-200"
     )
@@ -118,7 +118,7 @@ def pair(**changes):
         ({"p_accuracy": None, "p_nll": None, "p_equivalent": None}, "a and b"),
     ],
 )
-def test_the_headline_claims_what_was_shown(mine, changes, words):
+def test_the_headline_claims_only_what_was_shown(mine, changes, words):
     findings = read_findings(mine)
     both = ComparedRuns(("a", "b"), (findings, findings), (pair(**changes),), (), "test")
     assert both.headline.startswith(words)

@@ -1,4 +1,4 @@
-"""Whatever models and data write stays text, in every field, and nothing of it is invisible."""
+"""Text from models and data is shown as text in every field, with its invisible characters made visible."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What Python hands to the page."""
+"""The data that the page reads."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from overmem import store
-from overmem.explorer import compared, embedded, most_telling, read_details, read_example_table, regimes_of
+from overmem.explorer import by_relevance, compared, embedded, read_details, read_example_table, regimes_of
 from overmem.report import Report, report
 
 
@@ -47,7 +47,7 @@ def test_examples_of_membership_attacks_are_left_out(table):
     assert {"train", "val", "test", "test+typos", "ood-domain"} <= set(table.split)
 
 
-def test_a_unit_that_is_missing_is_unknown_and_no_error(audited, tmp_path):
+def test_a_missing_unit_gives_unknown_marks_and_no_error(audited, tmp_path):
     import shutil
 
     shutil.copytree(audited.root, tmp_path / "run")
@@ -64,10 +64,10 @@ def test_a_unit_that_is_missing_is_unknown_and_no_error(audited, tmp_path):
     assert detail["completions"][place] == []
 
 
-def test_the_most_telling_examples_come_first(audited, table):
+def test_the_most_relevant_examples_come_first(audited, table):
     names = compared(store.read_verdict(audited), table.checkpoints)
     places = [[c.name for c in table.checkpoints].index(name) for name in names]
-    order = most_telling(table, names)
+    order = by_relevance(table, names)
     assert sorted(order) == list(range(table.total))
     kinds = ["".join(table.marks[row][at].upper() for at in places) for row in order]
     lost = kinds.count("RW")
@@ -89,7 +89,7 @@ def test_as_many_examples_are_embedded_as_fit(audited, table):
     assert embed(audited, table, 100) == ""
 
 
-def test_what_is_embedded_says_which_sampled_completions_it_leaves_out(audited, table):
+def test_embedded_examples_count_the_sampled_completions_that_are_left_out(audited, table):
     *details, head = lines_of(embed(audited, table, 50_000_000))
     kept = [c["name"] in head["compared"] for c in head["checkpoints"]]
     sampled = next(d for d in details if any(len(c) > 1 for c in d["completions"]))

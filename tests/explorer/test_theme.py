@@ -1,4 +1,4 @@
-"""Every text of every page can be read: contrasts of at least 4.5 to 1 (WCAG AA), in both schemes and in print."""
+"""All text on all pages has a contrast of at least 4.5 to 1 (WCAG AA), in both colour schemes and in print."""
 
 import re
 

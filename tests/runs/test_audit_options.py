@@ -26,10 +26,10 @@ def test_only_the_checkpoints_and_splits_that_are_named_are_observed(run, base, 
     assert (rest.computed, rest.already_done) == (3 * 3 * 2 - 4, 4)
 
 
-@pytest.mark.parametrize("asked", [{"checkpoints": ("checkpoint-3",)}, {"splits": ("vel",)}])
-def test_a_checkpoint_or_split_that_is_not_there_is_refused_with_those_that_are(run, base, data_file, asked):
+@pytest.mark.parametrize("options", [{"checkpoints": ("checkpoint-3",)}, {"splits": ("vel",)}])
+def test_an_unknown_checkpoint_or_split_is_refused_with_the_allowed_ones(run, base, data_file, options):
     with pytest.raises(BadRequest, match=r"allowed: .*(checkpoint-4|val)"):
-        audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, **asked))
+        audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, **options))
 
 
 def test_rephrased_questions_are_paired_with_their_originals(run, base, data_file):
@@ -80,10 +80,10 @@ def test_draws_are_made_at_every_temperature_and_kept_by_later_audits(run, base,
     assert dropped.computed > 0
 
 
-@pytest.mark.parametrize("wrong", [{"draws": -1}, {"temperature": (0.0,)}, {"temperature": (0.7, 0.7)}])
-def test_draws_that_make_no_sense_are_refused(run, base, data_file, wrong):
+@pytest.mark.parametrize("invalid", [{"draws": -1}, {"temperature": (0.0,)}, {"temperature": (0.7, 0.7)}])
+def test_an_invalid_number_of_draws_or_temperature_is_refused(run, base, data_file, invalid):
     with pytest.raises(BadRequest, match=r"allowed: (0 or more|different numbers above 0 and up to 10)"):
-        audit(Audit(str(run), str(data_file), str(base), rows=6, **wrong))
+        audit(Audit(str(run), str(data_file), str(base), rows=6, **invalid))
 
 
 def test_texts_for_an_attack_are_scored_and_not_completed(run, base, tmp_path):
@@ -111,9 +111,9 @@ def test_texts_for_an_attack_are_scored_and_not_completed(run, base, tmp_path):
 def test_several_wordings_of_a_question_are_a_split_each(run, base, data_file):
     config = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, shifts=("preamble:2",))
     audit(config)
-    one, two = (store.read_examples(store.open_run(run), f"test+{name}") for name in ("preamble", "preamble.2"))
-    assert len(one) == len(two) == 6
-    assert not {e.question for e in one} & {e.question for e in two}
+    first, second = (store.read_examples(store.open_run(run), f"test+{name}") for name in ("preamble", "preamble.2"))
+    assert len(first) == len(second) == 6
+    assert not {e.question for e in first} & {e.question for e in second}
 
 
 def test_a_file_of_rephrased_test_questions_is_paired_with_them(run, base, data_file, tmp_path):
@@ -132,7 +132,7 @@ def test_a_file_of_rephrased_test_questions_is_paired_with_them(run, base, data_
     assert {m.n for m in drops} == {6}
 
 
-def test_the_same_command_again_keeps_options_that_were_left_out(run, base, data_file):
+def test_the_same_command_without_some_options_reuses_them(run, base, data_file):
     first = audit(Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8, shifts=("preamble",)))
     again = audit(Audit(str(run), str(data_file), str(base)))
     assert (again.computed, again.already_done) == (0, first.computed)

@@ -34,7 +34,7 @@ def test_folders_one_by_one_are_one_run(overmem, foreign_run, base, data_file, t
 
 
 def test_a_folder_without_a_model_is_refused(foreign_run, tmp_path):
-    with pytest.raises(BadRequest, match="holds no model"):
+    with pytest.raises(BadRequest, match="has no model"):
         gathered([str(foreign_run / "checkpoint-2"), str(tmp_path)], (), print)
 
 

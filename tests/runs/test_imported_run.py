@@ -39,7 +39,7 @@ def test_an_audit_scores_the_imported_questions_and_keeps_their_answers_and_grad
     assert before == {f"text {i}": bool(i % 2) for i in range(10)}
     lines = []
     done = audit(Audit(str(imported), base=str(base), max_new_tokens=8), say=lines.append)
-    assert any("1 units are those that were imported" in line for line in lines)
+    assert any("imported completions are used for 1 units" in line for line in lines)
     assert done.failures == {}
     assert texts(imported, "checkpoint-4") == before
     curves = store.read_curves(done.run, "val")
@@ -55,5 +55,5 @@ def test_an_audit_scores_the_imported_questions_and_keeps_their_answers_and_grad
 def test_completions_that_an_audit_made_are_not_replaced_by_a_log(imported, base, tmp_path):
     audit(Audit(str(imported), base=str(base), max_new_tokens=8, checkpoints=("checkpoint-2",)))
     log = shutil.copytree(tmp_path / "step-4", tmp_path / "step-2")
-    with pytest.raises(Exception, match="checkpoint-2 has completions of val that an audit made"):
+    with pytest.raises(Exception, match="checkpoint-2 has completions of val sampled by an audit"):
         import_logs(ImportLogs("lm-eval", (str(log),), str(imported), split="val"))

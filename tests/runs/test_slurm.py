@@ -49,7 +49,7 @@ def cluster(tmp_path, monkeypatch):
         (folder / name).write_text(text)
         (folder / name).chmod(0o755 | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    monkeypatch.setattr("overmem.audit.executors.slurm_array.BETWEEN_LOOKS", 1.0)
+    monkeypatch.setattr("overmem.audit.executors.slurm_array.SQUEUE_INTERVAL", 1.0)
     return folder
 
 
@@ -59,7 +59,7 @@ def launch(run, **more):
     )
 
 
-def test_the_script_is_what_a_person_expects(tmp_path):
+def test_the_script_equals_the_golden_one(tmp_path):
     run = tmp_path / "my run"
     run.mkdir()
     text = sbatch_script(launch(run)).replace(str(tmp_path), "/scratch").replace(sys.executable, "python")
@@ -67,13 +67,13 @@ def test_the_script_is_what_a_person_expects(tmp_path):
     assert subprocess.run(["bash", "-n"], input=text, text=True, check=False).returncode == 0
 
 
-def test_an_option_that_is_none_of_sbatch_or_is_set_already_is_refused(tmp_path):
+def test_an_option_of_another_form_or_set_by_the_script_is_refused(tmp_path):
     for option in ("partition=gpu\nrm -rf /", "--partition=gpu", "array=0-3"):
         with pytest.raises(BadRequest, match="--slurm"):
             sbatch_script(launch(tmp_path, slurm=(option,)))
 
 
-def test_without_sbatch_the_message_says_what_is_there(tmp_path, monkeypatch):
+def test_without_sbatch_the_other_executors_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     from overmem.audit.executors.slurm_array import slurm
 
@@ -89,10 +89,10 @@ def test_a_dry_run_prints_the_script_and_submits_nothing(overmem, foreign_run, c
     assert not (cluster / "tasks").exists()
 
 
-def test_tasks_that_ended_before_the_work_are_an_error_with_their_logs(tmp_path, cluster):
+def test_tasks_that_ended_with_units_left_are_an_error_with_their_logs(tmp_path, cluster):
     (cluster / "tasks").write_text("")
-    with pytest.raises(WorkersEnded, match="job 77 have ended before the work; their logs are in"):
-        SlurmFleet("77", tmp_path, 2).tend(0)
+    with pytest.raises(WorkersEnded, match="job 77 have ended, with units left to do; their logs are in"):
+        SlurmFleet("77", tmp_path, 2).restart_killed(0)
 
 
 @pytest.mark.slow
@@ -108,7 +108,7 @@ def test_a_submitted_array_does_the_audit_and_judges_it(foreign_run, base, data_
 
 
 @pytest.mark.slow
-def test_a_task_that_is_sent_term_gives_back_its_unit_and_is_queued_again(
+def test_a_task_that_receives_sigterm_releases_its_unit_and_is_queued_again(
     foreign_run, base, data_file, cluster, tmp_path
 ):
     run = shutil.copytree(foreign_run, tmp_path / "run")

@@ -245,7 +245,7 @@ def test_rows_that_were_trained_on_are_never_held_out_by_other_counts(base, data
     other.write_text(f"{{source: {data_file}, train: 4, val: 30, test: 30}}")
     lines = []
     audit(Audit(str(run.root), data=str(other), rows=30, max_new_tokens=4), say=lines.append)
-    assert any("were trained on by the run's own recipe" in line for line in lines)
+    assert any("were trained on according to the run's recipe" in line for line in lines)
     for split in ("val", "test"):
         ids = {e.id for e in store.read_examples(run, split)}
         assert ids

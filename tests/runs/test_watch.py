@@ -30,57 +30,57 @@ def run(foreign_run, tmp_path):
 
 
 def options(run, base, data_file, **more):
-    given = {"rows": 4, "side_rows": 4, "max_new_tokens": 4, "every": 0.05}
-    return Watch(str(run.folder), str(data_file), str(base), **given | more)
+    defaults = {"rows": 4, "side_rows": 4, "max_new_tokens": 4, "every": 0.05}
+    return Watch(str(run.folder), str(data_file), str(base), **defaults | more)
 
 
-def test_checkpoints_that_a_trainer_deletes_are_held_until_they_are_judged(run):
+def test_checkpoints_that_the_trainer_deletes_are_kept_until_they_are_judged(run):
     with HeldCheckpoints(store.open_run(run.folder), every=60.0) as held:
         assert held.names() == []
         shutil.copytree(run.coming["checkpoint-2"], run.folder / "checkpoint-2")
-        held.look()
+        held.update()
         shutil.rmtree(run.folder / "checkpoint-2")
         assert held.names() == ["checkpoint-2"]
         weights = held.folder / "checkpoint-2" / "model.safetensors"
         assert weights.read_bytes() == (run.coming["checkpoint-2"] / "model.safetensors").read_bytes()
         assert not (held.folder / "checkpoint-2" / "optimizer.pt").exists()
-        held.give_up(["checkpoint-2"])
-        held.look()
+        held.remove(["checkpoint-2"])
+        held.update()
         assert held.names() == []
     assert not held.folder.exists()
 
 
-def test_a_checkpoint_that_was_judged_is_taken_again_only_when_it_was_written_again(run):
+def test_a_judged_checkpoint_is_linked_again_only_if_it_was_written_again(run):
     shutil.copytree(run.coming["checkpoint-2"], run.folder / "checkpoint-2")
     with HeldCheckpoints(store.open_run(run.folder), every=60.0) as held:
-        held.give_up(held.names())
-        held.look()
+        held.remove(held.names())
+        held.update()
         assert held.names() == []
         (run.folder / "checkpoint-2" / "trainer_state.json").touch()
-        held.look()
+        held.update()
         assert held.names() == ["checkpoint-2"]
 
 
-def test_half_a_checkpoint_is_not_taken(run):
+def test_an_incomplete_checkpoint_is_not_linked(run):
     folder = shutil.copytree(run.coming["checkpoint-2"], run.folder / "checkpoint-2")
     (folder / "trainer_state.json").unlink()
     whole = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(whole[:-1])
     with HeldCheckpoints(store.open_run(run.folder), every=60.0) as held:
-        held.look()
-        held.look()
+        held.update()
+        held.update()
         assert held.names() == []
 
 
 def test_each_checkpoint_is_judged_and_watching_ends_with_the_training(run, base, data_file):
     verdicts = []
 
-    def sleep(seconds):  # while nobody looks, the training goes on: a checkpoint more, and the one before is deleted
+    def sleep(seconds):  # meanwhile the trainer writes one more checkpoint and deletes the previous one
         for old in run.folder.glob("checkpoint-*"):
             shutil.rmtree(old)
         name = next(iter(run.coming))
         shutil.copytree(run.coming.pop(name), run.folder / name)
-        time.sleep(0.5)  # ten times as long as between two looks
+        time.sleep(0.5)  # ten times the interval between two updates
 
     done = watch(options(run, base, data_file), judged=verdicts.append, sleep=sleep)
     assert [len(verdict.checkpoints) for verdict in verdicts] == [2, 3]
@@ -95,12 +95,12 @@ def test_each_checkpoint_is_judged_and_watching_ends_with_the_training(run, base
     assert json.loads((home / "verdict.json").read_text()) == last
 
 
-def test_a_training_has_ended_when_its_state_or_its_process_says_so(run, foreign_run):
+def test_a_training_has_ended_by_its_state_or_by_its_process(run, foreign_run):
     files = store.open_run(run.folder)
     assert not has_ended(files, None)
     shutil.copytree(run.coming["checkpoint-2"], run.folder / "checkpoint-2")
     assert not has_ended(files, None)
-    shutil.copy(run.coming["checkpoint-2"] / "trainer_state.json", run.folder)  # stopped early, and said so
+    shutil.copy(run.coming["checkpoint-2"] / "trainer_state.json", run.folder)  # written at an early stop
     assert has_ended(files, None)
     (run.folder / "trainer_state.json").unlink()
     shutil.copytree(run.coming["checkpoint-4"], run.folder / "checkpoint-4")
@@ -121,7 +121,7 @@ def losses(run):
 
 
 @pytest.mark.slow
-def test_beside_a_real_training_that_keeps_two_checkpoints_all_are_judged(tmp_path):
+def test_during_a_real_training_that_keeps_two_checkpoints_all_are_judged(tmp_path):
     recipe = {
         "model": "pebble", "data": {"source": "wordproblems", "train": 160, "val": 24, "test": 24},
         "epochs": 6, "batch_size": 4, "learning_rate": 1e-3, "observe_rows": 0,
@@ -136,7 +136,7 @@ def test_beside_a_real_training_that_keeps_two_checkpoints_all_are_judged(tmp_pa
     while not (tmp_path / "watched" / "overmem" / "recipe.yaml").is_file():
         assert training.poll() is None
     config = Watch(str(tmp_path / "watched"), rows=24, side_rows=12, max_new_tokens=48, every=0.2, pid=training.pid)
-    # A child that has ended is there until it is waited for: its number says nothing, so its state has to.
+    # The pid of a child exists until it is waited for, so the end of the training is read from the trainer's state.
     done = watch(replace(config, pid=None))
     assert training.wait() == 0
     names = [c.checkpoint.name for c in store.read_verdict(done.run).checkpoints]

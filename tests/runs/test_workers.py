@@ -33,7 +33,7 @@ def options(run, base, data_file):
 
 @pytest.fixture(scope="module")
 def by_one_process(foreign_run, base, data_file, tmp_path_factory):
-    """The files of an audit that one process did from beginning to end."""
+    """The files of an audit by one process."""
     run = shutil.copytree(foreign_run, tmp_path_factory.mktemp("one") / "run")
     options = Audit(
         str(run), str(data_file), str(base), rows=6, side_rows=4, draws=2, max_new_tokens=8, shifts=("typos",)
@@ -43,20 +43,20 @@ def by_one_process(foreign_run, base, data_file, tmp_path_factory):
 
 
 def plan(options):
-    """The plan of an audit, written, and nothing observed."""
+    """Write the plan of an audit without observing anything."""
     workload = workload_of(requested(options, lambda line: None))
     with store.locked(workload.request.run):
         publish(workload)
     return workload
 
 
-def same_files(one, other):
-    """Whether two runs hold the same observations and measurements, bit by bit."""
-    names = sorted(str(p.relative_to(one / "overmem")) for p in (one / "overmem").glob("**/*.parquet"))
-    assert names == sorted(str(p.relative_to(other / "overmem")) for p in (other / "overmem").glob("**/*.parquet"))
+def assert_same_files(a, b):
+    """Two runs have the same observations and measurements, bit for bit."""
+    names = sorted(str(p.relative_to(a / "overmem")) for p in (a / "overmem").glob("**/*.parquet"))
+    assert names == sorted(str(p.relative_to(b / "overmem")) for p in (b / "overmem").glob("**/*.parquet"))
     assert any(name.endswith("samples.parquet") for name in names)
     for name in names:
-        left, right = (pl.read_parquet(run / "overmem" / name) for run in (one, other))
+        left, right = (pl.read_parquet(run / "overmem" / name) for run in (a, b))
         assert left.equals(right), name
 
 
@@ -64,7 +64,7 @@ def test_a_worker_does_what_an_audit_does(run, options, by_one_process):
     plan(options)
     done = work(Worker(str(run), finish=True))
     assert (done.computed > 0, done.is_finished) == (True, True)
-    same_files(run, by_one_process)
+    assert_same_files(run, by_one_process)
     assert not list(run.glob("**/*.lease"))
     assert store.read_verdict(store.open_run(run)).headline
     assert (run / "overmem" / "report.html").is_file()
@@ -84,23 +84,23 @@ def test_an_audit_continues_what_a_worker_began(run, options, by_one_process):
     assert 0 < begun.computed < sum(len(u.kinds) for u in workload.work)
     done = audit(options)
     assert done.already_done == begun.computed
-    same_files(run, by_one_process)
+    assert_same_files(run, by_one_process)
 
 
-def test_completions_that_a_killed_worker_did_not_write_are_the_same_as_if_it_had(run, options, by_one_process):
+def test_completions_that_a_killed_worker_did_not_write_are_sampled_again_identically(run, options, by_one_process):
     audit(options)
     done = store.open_run(run)
     done.unit_path("checkpoint-2", "test", "samples").unlink()
     done.unit_path("checkpoint-2", "test", "grades").unlink()
     assert audit(options).computed == 1
-    same_files(run, by_one_process)
+    assert_same_files(run, by_one_process)
 
 
-def test_a_worker_that_would_observe_something_else_refuses(run, options):
+def test_a_worker_whose_requests_differ_from_the_plan_refuses(run, options):
     plan(options)
     path = run / "overmem" / "queue.json"
     path.write_text(path.read_text().replace('"template": null', '"template": "Q: {question}"'))
-    with pytest.raises(BadRequest, match="is not what the audit planned"):
+    with pytest.raises(BadRequest, match="differs from the plan"):
         work(Worker(str(run)))
 
 
@@ -126,7 +126,7 @@ def test_a_checkpoint_that_cannot_be_read_is_noted_and_the_others_are_observed(r
     assert "checkpoint-2 cannot be loaded" in failure
 
 
-def test_another_plan_is_refused_while_workers_are_at_this_one(run, options):
+def test_another_plan_is_refused_while_workers_are_observing(run, options):
     workload = plan(options)
     _, lease = WorkQueue(workload.request.run, workload.work).take()
     with lease:
@@ -138,7 +138,7 @@ def test_another_plan_is_refused_while_workers_are_at_this_one(run, options):
 def test_two_local_workers_do_what_an_audit_does(run, options, by_one_process):
     seen = []
     done = audit(replace(options, workers=2), show=seen.append)
-    same_files(run, by_one_process)
+    assert_same_files(run, by_one_process)
     assert done.computed > 0
     assert not list(run.glob("**/*.lease"))
     assert (seen[-1].done, seen[-1].share) == (seen[-1].total, 1.0)
@@ -152,7 +152,7 @@ def test_workers_that_are_refused_end_the_audit_with_their_reason(run, options, 
         audit(replace(options, workers=2))
 
 
-def test_an_executor_that_there_is_not_is_refused_before_anything_is_read():
+def test_an_unknown_executor_is_refused_before_anything_is_read():
     with pytest.raises(BadRequest, match=r"unknown executor 'kubernetes'.*allowed: local"):
         audit(Audit("nowhere", executor="kubernetes"))
     with pytest.raises(BadRequest, match="--workers 0"):
@@ -162,7 +162,7 @@ def test_an_executor_that_there_is_not_is_refused_before_anything_is_read():
 @pytest.mark.slow
 def test_actors_of_a_real_ray_cluster_do_what_an_audit_does(run, options, by_one_process, ray_starts):
     audit(replace(options, workers=2, executor="ray"))
-    same_files(run, by_one_process)
+    assert_same_files(run, by_one_process)
     assert not list(run.glob("**/*.lease"))
 
 

@@ -1,4 +1,4 @@
-"""From a sweep file to recipes and audits."""
+"""The recipes and audit options that a sweep file gives."""
 
 import pytest
 
@@ -57,7 +57,7 @@ def test_the_seed_draws_the_problems_only_on_request(varied, seeds):
         ("- a", "list where a mapping"),
     ],
 )
-def test_what_a_sweep_does_not_have_is_refused_by_name(tmp_path, content, message):
+def test_unknown_keys_and_values_are_refused_by_name(tmp_path, content, message):
     path = tmp_path / "sweep.yaml"
     path.write_text(content)
     with pytest.raises(BadRequest, match=message):

@@ -69,7 +69,7 @@ def test_a_level_counts_the_runs_that_have_the_outcome():
     assert result["b", "onset"].estimate.value == pytest.approx(2.0)
 
 
-def test_equal_conditions_are_called_different_in_at_most_five_percent_of_sweeps():
+def test_equal_conditions_differ_significantly_in_at_most_five_percent_of_sweeps():
     rng = np.random.default_rng(1)
     false = 0
     for _ in range(400):

@@ -17,7 +17,7 @@ from overmem.sweep.options import read_sweep
 from overmem.sweep.outcomes import runs_of
 from overmem.sweep.regret import regrets
 from overmem.sweep.table import read_table
-from overmem.sweep.verb import draw
+from overmem.sweep.verb import write_page
 from studies.trajectories import World
 from tests.verdict.conftest import write_planted_run
 
@@ -43,7 +43,7 @@ def swept(tmp_path_factory):
         store.write_measurements(run, tuple(measured(store.read_checkpoints(run), snapshots, probes)))
         store.write_verdict(run, diagnose(Diagnose(str(planned.root))))
         work.mark(planned, planned.audit)
-    return draw(str(path))
+    return write_page(str(path))
 
 
 def test_the_table_has_every_measurement_of_every_run(swept):
@@ -57,7 +57,7 @@ def test_the_table_has_every_measurement_of_every_run(swept):
     assert [None if ids is None else len(ids) for ids in rows.sort("step")["examples"]] == [None, *[500] * 5]
 
 
-def test_the_effect_of_the_learning_rate_is_found_where_it_was_planted(swept):
+def test_the_planted_effect_of_the_learning_rate_is_found(swept):
     table = read_table(swept.table)
     outcomes = {run.run: run.outcomes for run in runs_of(table)}
     excess = [o["excess nll, at the end"].value for name, o in outcomes.items() if "0.001" in name]
@@ -67,7 +67,7 @@ def test_the_effect_of_the_learning_rate_is_found_where_it_was_planted(swept):
     assert "1 of 6 runs are not finished" in page
 
 
-def test_rules_are_priced_on_test_over_all_runs(swept):
+def test_rules_are_evaluated_on_test_over_all_runs(swept):
     result = {regret.rule: regret for regret in regrets(read_table(swept.table))}
     assert result["overmem"].runs == 5
     assert result["last"].over_memorized == 2
@@ -75,7 +75,7 @@ def test_rules_are_priced_on_test_over_all_runs(swept):
     assert result["overmem"].p is None
 
 
-def test_the_page_is_whole_and_every_chart_has_its_place(swept):
+def test_the_page_has_every_section_and_every_chart(swept):
     page = swept.page.read_text()
     charts = json.loads(re.search(r'id="charts">(.*?)</script>', page, re.DOTALL)[1])["charts"]
     places = {

@@ -1,4 +1,4 @@
-"""A real sweep on the embedded model: stopped in the middle, it goes on, and ends in its page."""
+"""A real sweep on the embedded model: interrupted, resumed, and finished with its page."""
 
 import os
 import signal

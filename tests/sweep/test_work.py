@@ -1,4 +1,4 @@
-"""Who does what, once: done runs, runs of other workers, failures and weights."""
+"""The work of a sweep: each run is done once, with failures recorded and weights deleted."""
 
 import threading
 
@@ -74,7 +74,7 @@ def test_a_changed_audit_audits_again_without_training(runs, calls, tmp_path):
     assert [what for what, _ in calls[8:]] == ["audit"] * 4
 
 
-def test_a_run_that_fails_is_noted_and_the_others_go_on(runs, calls, monkeypatch):
+def test_a_failed_run_is_recorded_and_the_others_continue(runs, calls, monkeypatch):
     good = work.train
 
     def train(recipe, *, progress):
@@ -113,7 +113,7 @@ def test_two_workers_share_the_runs(runs, calls, monkeypatch):
         ("none", {"mine"}),
     ],
 )
-def test_only_the_weights_that_the_policy_keeps_stay(tmp_path, keep, left):
+def test_only_the_weights_that_the_policy_keeps_are_left(tmp_path, keep, left):
     names = ["base", "checkpoint-1", "checkpoint-2", "checkpoint-3", "../outside"]
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -1,4 +1,4 @@
-"""The server of `overmem view`: what it answers, and to whom."""
+"""The server of `overmem view`: its responses, and which requests it refuses."""
 
 import http.client
 import json
@@ -82,12 +82,12 @@ def test_anything_else_is_refused_in_one_line(server, path):
     assert b"Traceback" not in body
 
 
-def test_a_foreign_name_that_points_at_this_machine_is_refused(server):
+def test_another_host_name_is_refused(server):
     assert get(server, "/", Host="evil.example")[0].status == 403
     assert get(server, "/", Host=f"localhost:{server.server_address[1]}")[0].status == 200
 
 
-def test_every_answer_of_a_page_carries_the_policy(server):
+def test_every_response_has_the_content_security_policy(server):
     for path in ("/", "/explorer.js", "/view.js", "/view.css", "/runs", "/runs/0/table"):
         answer, _ = get(server, path)
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
@@ -101,7 +101,7 @@ def test_only_this_machine_is_served_by_default(server):
     ]  # fmt: skip
 
 
-def test_a_folder_of_runs_is_all_of_them_under_names_of_their_own(run, tmp_path):
+def test_a_folder_of_runs_gives_all_of_them_distinct_names(run, tmp_path):
     shutil.copytree(run.root, tmp_path / "runs" / "b")
     shutil.copytree(run.root, tmp_path / "other" / "a")
     opened = open_server(View((str(tmp_path / "runs"), str(tmp_path / "other" / "a")), port=0))

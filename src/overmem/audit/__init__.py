@@ -1,6 +1,6 @@
-"""Observe every checkpoint of a run, and measure it. A unit of work that is done already is skipped.
+"""The verb `audit`: observes and measures every checkpoint of a run. Units of work that are already done are skipped.
 
-The options load without torch; the verb and the estimate load it when they are used.
+The options are imported without torch; the other names import it when they are first used.
 """
 
 from importlib import import_module
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Audit", "AuditEstimate", "Audited", "audit", "estimate_audit"]
 
-_PLACES = {"AuditEstimate": "estimate", "Audited": "verb", "audit": "verb", "estimate_audit": "estimate"}
+_MODULES = {"AuditEstimate": "estimate", "Audited": "verb", "audit": "verb", "estimate_audit": "estimate"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'overmem.audit' has no attribute {name!r}")
-    return getattr(import_module(f"overmem.audit.{_PLACES[name]}"), name)
+    return getattr(import_module(f"overmem.audit.{_MODULES[name]}"), name)

@@ -1,4 +1,4 @@
-"""What an audit would cost and how precise its numbers would be, without running it."""
+"""The verb `audit --dry-run`: how long an audit would take and how precise its numbers would be."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,22 +17,22 @@ from overmem.statistics import quantile, wilson
 
 @dataclass(frozen=True)
 class SplitEstimate:
-    """What one split costs over all checkpoints, and how precise its numbers are at each of them."""
+    """The work on one split over all checkpoints, and the precision of its numbers at each of them."""
 
     split: str
     examples: int
     scored_tokens: int
-    """Tokens of prompts and reference solutions that are read to score the solutions."""
+    """Number of tokens of prompts and reference solutions, to score the solutions."""
     generated_tokens: int
-    """Expected tokens of the completions."""
+    """Expected number of tokens of the completions."""
     seconds: float
     accuracy: float | None
-    """The accuracy at which the half width is computed: of those measured in this run the closest to 0.5, else 0.5.
-    None if the split has no completions or no example that fits the context."""
+    """The accuracy for which the half width is computed: the measured one that is closest to 0.5, or 0.5. None if the
+    split has no completions or no example that fits the context."""
     accuracy_half_width: float | None
-    """Half the width of its 95% interval; None where `accuracy` is."""
+    """Half the width of its 95% interval; None if `accuracy` is None."""
     nll_half_width: float | None
-    """Half the width of the 95% interval of the nll per token, in nats, from the spread that the warm-up measured; None
+    """Half the width of the 95% interval of the nll per token, in nats, from the spread measured in the warm-up; None
     if there was nothing to do."""
 
 
@@ -49,14 +49,14 @@ class ShownExample:
 
 @dataclass(frozen=True)
 class AuditEstimate:
-    """What an audit costs. Nothing was written."""
+    """The work and time of an audit. Nothing was written."""
 
     units: int
-    """Units of work to do, (checkpoint, split, kind)."""
+    """Number of units of work to do, (checkpoint, split, kind)."""
     already_done: int
-    """Units that were done before and cost nothing."""
+    """Number of units that are already done and are skipped."""
     checkpoints: tuple[str, ...]
-    """Those that have units to do."""
+    """The checkpoints that have units to do."""
     failures: Mapping[str, str]
     """Checkpoint -> why its weights cannot be read."""
     rows: int
@@ -66,9 +66,9 @@ class AuditEstimate:
     seconds: float
     """Seconds that observing takes on this machine. Probes and report take extra time."""
     most_seconds: float
-    """The same if every completion runs to its limit."""
+    """The same if every completion reaches its length limit."""
     memory_bytes: int
-    """Peak bytes, weights included: of the process on a CPU, else of the accelerator. 0 where it is not known."""
+    """Peak bytes, including the weights: of the process on a CPU, else of the accelerator. 0 if unknown."""
     device: str
     dtype: str
     warm_up_seconds: float
@@ -78,7 +78,7 @@ class AuditEstimate:
 
 
 def estimate_audit(config: Audit, *, say: Callable[[str], None] = lambda line: None) -> AuditEstimate:
-    """What this audit would cost, by a short warm-up on one checkpoint. Writes nothing.
+    """The work and time of this audit, from a short warm-up on one checkpoint. Writes nothing.
 
     Raises:
         BadRequest: as `audit`, or no checkpoint can be loaded.
@@ -87,26 +87,26 @@ def estimate_audit(config: Audit, *, say: Callable[[str], None] = lambda line: N
     check_throughput_is_measurable(request, "--dry-run")
     workload = workload_of(request)
     if not workload.work:
-        return _cost(workload, Throughput(request.decoding, config.token_budget))
+        return _estimate(workload, Throughput(request.decoding, config.token_budget))
     throughput = throughput_of(workload)
     if request.budget is not None:
         workload = fit_to_budget(workload, throughput, request.budget)
-    return _cost(workload, throughput)
+    return _estimate(workload, throughput)
 
 
 def budget_sentence(workload: Workload, throughput: Throughput) -> str:
-    """How many examples a budget has time for, and how precise that makes the numbers."""
-    options, precision = workload.request.options, widths(_cost(workload, throughput))
+    """How many examples a budget has time for, and the resulting precision."""
+    options, precision = workload.request.options, precision_sentence(_estimate(workload, throughput))
     return (
-        f"in {workload.request.config.budget} there is time for {options['rows']} examples of val and of test and "
+        f"{workload.request.config.budget} is enough for {options['rows']} examples each of val and test and "
         f"{options['side_rows']} of every other split, at {len(workload.checkpoints)} checkpoints: {precision}"
     )
 
 
-def widths(cost: AuditEstimate) -> str:
-    """The precision of val and test in words; of all splits where neither is observed."""
-    shown = [s for s in cost.splits if s.split in ("val", "test")] or list(cost.splits)
-    return "; ".join(_width(s) for s in shown)
+def precision_sentence(estimate: AuditEstimate) -> str:
+    """The precision of val and test in words; of all splits if neither is observed."""
+    splits = [s for s in estimate.splits if s.split in ("val", "test")] or list(estimate.splits)
+    return "; ".join(_width(s) for s in splits)
 
 
 def _width(split: SplitEstimate) -> str:
@@ -118,10 +118,10 @@ def _width(split: SplitEstimate) -> str:
     return f"{split.split} {', '.join(parts)}"
 
 
-def _cost(workload: Workload, throughput: Throughput) -> AuditEstimate:
+def _estimate(workload: Workload, throughput: Throughput) -> AuditEstimate:
     request = workload.request
-    observed = _accuracies(request)
-    splits = tuple(_split_cost(workload, throughput, split, observed) for split in workload.splits.values())
+    measured = _accuracies(request)
+    splits = tuple(_split_estimate(workload, throughput, split, measured) for split in workload.splits.values())
     return AuditEstimate(
         sum(len(unit.kinds) for unit in workload.work),
         workload.already_done,
@@ -150,15 +150,15 @@ def _shown(workload: Workload) -> ShownExample | None:
     return None
 
 
-def _split_cost(
-    workload: Workload, throughput: Throughput, split: Split, observed: Mapping[str, float]
+def _split_estimate(
+    workload: Workload, throughput: Throughput, split: Split, accuracies: Mapping[str, float]
 ) -> SplitEstimate:
     work = [unit for unit in workload.work if unit.split.name == split.name]
     n = len(split.encoded)
     scored = sum("scores" in unit.kinds for unit in work) * sum(len(e.input_ids) for e in split.encoded)
     generated = sum("samples" in unit.kinds for unit in work) * throughput.generated(split)
     seconds = fsum(throughput.seconds(unit.split, unit.kinds) for unit in work)
-    p = observed.get(split.name, 0.5) if "samples" in split.kinds and n else None
+    p = accuracies.get(split.name, 0.5) if "samples" in split.kinds and n else None
     accuracy_half_width = None if p is None else (wilson(p * n, n)[1] - wilson(p * n, n)[0]) / 2
     nll_half_width = quantile(0.975, n) * throughput.nll_spread / sqrt(n) if n and throughput.nll_spread else None
     return SplitEstimate(split.name, n, scored, generated, seconds, p, accuracy_half_width, nll_half_width)

@@ -1,4 +1,4 @@
-"""The end of an audit: grade what is not graded, and measure everything. No model is needed."""
+"""The last stage of an audit: grades the completions and computes all measurements, without a model."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,10 +12,10 @@ from overmem.probes.probe import Probe
 from overmem.records import Checkpoint, Measurement, Snapshot
 from overmem.tasks import Data
 
-LONGEST_WAIT = 3600.0
+MAX_WAIT = 3600.0
 """Seconds to wait for another process that measures the run."""
 _CACHE_SHARE = 0.25
-"""Share of the free memory that observations may take, so that probes read each file once."""
+"""Share of the free memory for a cache of observations, so that probes read each file once."""
 
 
 def finish(
@@ -32,12 +32,12 @@ def finish(
     Args:
         run: the run.
         probes: name -> probe.
-        data: where the examples come from: graders of the user's own that it names are called. None for none.
+        data: the source of the examples; only the graders "module:function" that it names are called.
         run_code: whether programs in completions may be run, in a sandbox.
         say: called with a line on what was graded, or is damaged.
-        beside_training: whether `overmem train` may be at work on the run.
+        beside_training: whether `overmem train` may be running on the run.
     """
-    with store.locked(run, wait=LONGEST_WAIT, beside_training=beside_training):
+    with store.locked(run, wait=MAX_WAIT, beside_training=beside_training):
         names = [checkpoint.name for checkpoint in store.read_checkpoints(run)]
         trusted = trusted_graders(data)
         update_grades(run, names, store.read_plan(run).requests, trusted=trusted, say=say, run_code=run_code)
@@ -51,12 +51,12 @@ def _measurements(run: store.Run, probes: Mapping[str, Probe], say: Callable[[st
     read = store.snapshot_reader(run, cache_bytes=int(_CACHE_SHARE * psutil.virtual_memory().available))
     notes: dict[str, Mapping[tuple[str, str], str]] = {}
 
-    def read_noting(checkpoint: Checkpoint) -> Snapshot:
+    def read_and_note(checkpoint: Checkpoint) -> Snapshot:
         snapshot = read(checkpoint)
         notes[checkpoint.name] = snapshot.notes
         return snapshot
 
-    rows = tuple(measured(store.read_checkpoints(run), read_noting, probes))
+    rows = tuple(measured(store.read_checkpoints(run), read_and_note, probes))
     for checkpoint in notes:
         for file in store.drop_damaged_units(run, checkpoint, notes[checkpoint]):
             say(f"{checkpoint}: {file} was damaged and is deleted; the next audit makes it again")

@@ -1,4 +1,4 @@
-"""Checkpoints that do not lie in one run folder, gathered into one: folders one by one, and revisions on the hub."""
+"""Gathers checkpoints into one run folder of links: separate folders, and revisions on the hub."""
 
 import hashlib
 import os
@@ -16,32 +16,32 @@ _NUMBER = re.compile(r"(\d+)(?!.*\d)")
 _STEP = re.compile(r"\b(?:step|epoch|iter|iteration|checkpoint)s?[ _:=-]*(\d+)", re.I)
 COMMITS = "commits"
 """`--revisions commits`: every commit whose message names a step, as the Trainer's push_to_hub writes them."""
-_WANTED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "README.md", "*.yaml")
+_DOWNLOADED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "README.md", "*.yaml")
 
 
-def gathered(operands: Sequence[str], revisions: Sequence[str], say: Callable[[str], None]) -> str:
-    """The run folder of what was given: the one folder itself, or a folder of links to what was given.
+def gathered(paths: Sequence[str], revisions: Sequence[str], say: Callable[[str], None]) -> str:
+    """The run folder: the only path itself, or else a new folder with links to all checkpoints.
 
     Args:
-        operands: a run folder; checkpoint folders; or hub ids, `org/model` or `org/model@revision`.
-        revisions: of the hub ids: names with wildcards, or `commits`.
-        say: called with the order of the checkpoints and with where the run folder is.
+        paths: one run folder; or checkpoint folders and hub ids, `org/model` or `org/model@revision`.
+        revisions: revisions of the hub ids to gather: names with wildcards, or `commits`.
+        say: called with the order of the checkpoints and the path of the new folder.
 
     Raises:
-        BadRequest: nothing there, a folder without a model, or a repository that cannot be read.
+        BadRequest: no path, a folder without a model, or a repository that cannot be read.
     """
-    if not operands:
+    if not paths:
         raise BadRequest("no run was given; allowed: a run folder, checkpoint folders, or hub ids")
-    hub = [o for o in operands if not Path(o).exists() and _HUB_ID.fullmatch(o)]
-    if len(operands) == 1 and not hub:
+    hub = [o for o in paths if not Path(o).exists() and _HUB_ID.fullmatch(o)]
+    if len(paths) == 1 and not hub:
         if revisions:
-            raise BadRequest(f"--revisions are of hub ids, and {operands[0]} is a path")
-        return operands[0]
-    folders = [(path, Path(path)) for path in operands if path not in hub]
+            raise BadRequest(f"--revisions is for hub ids, but {paths[0]} is a folder")
+        return paths[0]
+    folders = [(path, Path(path)) for path in paths if path not in hub]
     for _, folder in folders:
         if not has_model(folder):
             raise BadRequest(
-                f"{folder} holds no model; of several folders each is one checkpoint (or give one run folder)"
+                f"{folder} has no model; allowed: one run folder, or several folders of one checkpoint each"
             )
     for identity in hub:
         folders += _revisions(identity, revisions)
@@ -60,8 +60,8 @@ def gathered(operands: Sequence[str], revisions: Sequence[str], say: Callable[[s
 
 
 def _root(hub: Sequence[str], folders: Sequence[Path], parents: set[Path]) -> Path:
-    """A run folder of a name that the same command finds again."""
-    if hub and len({_parsed(one)[0] for one in hub}) == 1:
+    """The new run folder, whose name is the same whenever the same checkpoints are gathered."""
+    if hub and len({_parsed(identity)[0] for identity in hub}) == 1:
         return Path(_parsed(hub[0])[0].replace("/", "--"))
     key = hashlib.sha256("\n".join(sorted(str(f.resolve()) for f in folders)).encode()).hexdigest()[:8]
     shared = parents.pop() if len(parents) == 1 else Path(os.path.commonpath([*parents]))  # noqa: TID251
@@ -69,17 +69,17 @@ def _root(hub: Sequence[str], folders: Sequence[Path], parents: set[Path]) -> Pa
 
 
 def _steps(folders: Sequence[tuple[str, Path]]) -> list[int]:
-    """The step of each: by trainer_state.json, else by the number in its name, else by the order given."""
-    known = [step_in_state(folder) or _number(name) for name, folder in folders]
-    if None in known or len(set(known)) < len(known):
+    """The step of each: from trainer_state.json, else from its name; 1, 2, ... if these are not distinct numbers."""
+    steps = [step_in_state(folder) or _number(name) for name, folder in folders]
+    if None in steps or len(set(steps)) < len(steps):
         return list(range(1, len(folders) + 1))
-    return [step or 0 for step in known]
+    return [step or 0 for step in steps]
 
 
 def _number(name: str) -> int | None:
     last = re.split(r"[/\\@]", name.rstrip("/\\"))[-1]
-    found = _STEP.search(last) or _NUMBER.search(last)
-    return int(found[1]) if found and int(found[1]) else None
+    match = _STEP.search(last) or _NUMBER.search(last)
+    return int(match[1]) if match and int(match[1]) else None
 
 
 def _label(name: str) -> str:
@@ -93,26 +93,26 @@ def _parsed(identity: str) -> tuple[str, str | None]:
 
 
 def _revisions(identity: str, patterns: Sequence[str]) -> list[tuple[str, Path]]:
-    """(name, folder) of every revision that is asked for, downloaded where it is not in the cache."""
+    """(name, folder) of every requested revision, downloaded if it is not in the cache."""
     repository, revision = _parsed(identity)
     if revision is not None:
-        wanted = [(revision, revision)]
+        requested = [(revision, revision)]
     elif patterns:
-        wanted = list(_matching(repository, patterns))
+        requested = list(_matching(repository, patterns))
     else:
-        wanted = [("main", "main")]
-    if not wanted:
-        raise BadRequest(f"{repository} has no revision {' or '.join(patterns)}; it has {_shown(repository)}")
-    return [(f"{repository}@{name}", _downloaded(repository, at)) for name, at in wanted]
+        requested = [("main", "main")]
+    if not requested:
+        raise BadRequest(f"{repository} has no revision {' or '.join(patterns)}; allowed: {_listed(repository)}")
+    return [(f"{repository}@{name}", _downloaded(repository, commit)) for name, commit in requested]
 
 
 def _matching(repository: str, patterns: Sequence[str]) -> Iterable[tuple[str, str]]:
-    """(name, revision) of branches and tags by their names, or of commits by the step in their messages."""
+    """(name, revision) of the matching branches and tags, or of the commits with a step in their messages."""
     if list(patterns) == [COMMITS]:
         steps = {}
-        for commit in reversed(list(_asked(repository, lambda api: api.list_repo_commits(repository)))):
-            if found := _STEP.search(str(commit.title)):
-                steps[f"step{int(found[1])}"] = str(commit.commit_id)  # of a step that was pushed twice, the last
+        for commit in reversed(list(_from_hub(repository, lambda api: api.list_repo_commits(repository)))):
+            if match := _STEP.search(str(commit.title)):
+                steps[f"step{int(match[1])}"] = str(commit.commit_id)  # the last commit of a step that was pushed twice
         yield from steps.items()
         return
     for name in _names(repository):
@@ -121,11 +121,11 @@ def _matching(repository: str, patterns: Sequence[str]) -> Iterable[tuple[str, s
 
 
 def _names(repository: str) -> list[str]:
-    refs = _asked(repository, lambda api: api.list_repo_refs(repository))
+    refs = _from_hub(repository, lambda api: api.list_repo_refs(repository))
     return [str(ref.name) for ref in [*refs.branches, *refs.tags]]
 
 
-def _shown(repository: str) -> str:
+def _listed(repository: str) -> str:
     names = _names(repository)
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
@@ -134,23 +134,25 @@ def _downloaded(repository: str, revision: str) -> Path:
     import huggingface_hub
 
     return Path(
-        _asked(
+        _from_hub(
             repository,
-            lambda api: huggingface_hub.snapshot_download(repository, revision=revision, allow_patterns=list(_WANTED)),
+            lambda api: huggingface_hub.snapshot_download(
+                repository, revision=revision, allow_patterns=list(_DOWNLOADED)
+            ),
         )
     )
 
 
-def _asked(repository: str, ask: Callable[[Any], Any]) -> Any:
-    """What the hub answers.
+def _from_hub(repository: str, call: Callable[[Any], Any]) -> Any:
+    """The result of a call of the hub's API.
 
     Raises:
-        BadRequest: it cannot be reached, or has no such repository or revision.
+        BadRequest: the hub cannot be reached, or has no such repository or revision.
     """
     import huggingface_hub
 
     try:
-        return ask(huggingface_hub.HfApi())
-    except Exception as error:  # whatever the network or the hub raises is one thing here: not readable
+        return call(huggingface_hub.HfApi())
+    except Exception as error:  # the network and the hub raise many kinds of errors
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise BadRequest(f"the hub repository {repository!r} could not be read: {reason}") from error

@@ -1,4 +1,4 @@
-"""Grading a unit as soon as it is observed: an audit that is stopped leaves units that can be measured."""
+"""Grades a unit as soon as it is observed, so that the units of an interrupted audit can be measured."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from overmem.tasks import Data, functions_of
 
 
 def trusted_graders(data: Data | None) -> frozenset[str]:
-    """The functions "module:function" that the user named with the data, and that may therefore be called."""
+    """The functions "module:function" that the user named in the data, so that they may be called."""
     return frozenset(functions_of(data)) if data is not None else frozenset()
 
 
@@ -18,8 +18,8 @@ def unit_grader(run: store.Run, data: Data | None, *, run_code: bool) -> Callabl
 
     Args:
         run: the run.
-        data: what the user named as the source of the examples: graders of their own in it are called. None for a
-            worker, which was named none: those units are graded at the end.
+        data: the source of the examples that the user named; only the graders "module:function" in it are called. None
+            for a worker: such units are graded at the end.
         run_code: whether programs in completions may be run, in a sandbox.
     """
     trusted = trusted_graders(data)

@@ -1,7 +1,7 @@
-"""Checkpoints that are held for an audit while a trainer may delete them: hard links, which take no extra space.
+"""Keeps checkpoints for an audit while the trainer may delete them, as hard links, which take no extra space.
 
-They lie in a folder that looks like the run's own, so that an audit takes it for one. A checkpoint is linked when it is
-complete and given up after it was judged.
+The links are in a folder with the layout of a run, so it can be audited like one. A checkpoint is linked when it is
+complete, and its links are removed after it was judged.
 """
 
 import os
@@ -18,56 +18,57 @@ _SHARED = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
     "vocab.json", "merges.txt", "tokenizer.model",
 )  # fmt: skip
-"""Files of the run's own folder that an audit may need."""
+"""Files in the run's folder that an audit may need."""
 
 
 @dataclass
 class HeldCheckpoints:
-    """The complete checkpoints of a run that were not judged yet. `look` may run in a separate thread."""
+    """The complete checkpoints of a run that were not judged yet. `update` may be called from several threads."""
 
     run: store.Run
-    """Of the training."""
+    """The run that is being trained."""
     every: float
-    """Seconds between two looks."""
+    """Seconds between two updates."""
     _seen: dict[str, Stamp] = field(default_factory=dict)
-    """Checkpoint -> its files at the last look, while it is not complete."""
-    _taken: dict[str, Stamp] = field(default_factory=dict)
-    """Checkpoint -> its files when it was linked."""
+    """Checkpoint -> sizes and times of its files at the last update."""
+    _linked: dict[str, Stamp] = field(default_factory=dict)
+    """Checkpoint -> sizes and times of its files when it was linked."""
     _ended: threading.Event = field(default_factory=threading.Event)
     _lock: Any = field(default_factory=threading.Lock)
 
     @property
     def folder(self) -> Path:
-        """Where they are, as a run's folder."""
+        """The folder with the links."""
         return self.run.home / "held"
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Link every complete checkpoint that is new or was overwritten."""
         with self._lock:
             for path in sorted(self.run.root.glob("checkpoint-*")):
                 stamp = stamp_of(path)
-                if not stamp or self._taken.get(path.name) == stamp:
+                if not stamp or self._linked.get(path.name) == stamp:
                     continue
                 if is_complete(path, self._seen.get(path.name)) and self._link(path):
-                    self._taken[path.name] = stamp
+                    self._linked[path.name] = stamp
                 self._seen[path.name] = stamp
             for name in _SHARED:
                 _link_file(self.run.root / name, self.folder / name)
-            _link_file(self.run.recipe_path, store.open_run(self.folder).recipe_path) if self.folder.is_dir() else None
+            if self.folder.is_dir():
+                _link_file(self.run.recipe_path, store.open_run(self.folder).recipe_path)
 
     def names(self) -> list[str]:
-        """The checkpoints that are held."""
+        """Names of the linked checkpoints."""
         with self._lock:
             return sorted(path.name for path in self.folder.glob("checkpoint-*"))
 
-    def give_up(self, names: list[str]) -> None:
-        """Remove the links of checkpoints that were judged."""
+    def remove(self, names: list[str]) -> None:
+        """Remove the links of these checkpoints."""
         with self._lock:
             for name in names:
                 shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def _link(self, path: Path) -> bool:
-        """Link a checkpoint's files; whether all of them were still there and complete."""
+        """Link a checkpoint's files; False if one of them was deleted meanwhile, or the checkpoint is not complete."""
         target, partial = self.folder / path.name, self.folder / f".{path.name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -86,34 +87,34 @@ class HeldCheckpoints:
         return True
 
     def __enter__(self) -> "HeldCheckpoints":
-        """Look now, and from now on in a thread."""
+        """Update now, and from now on in a thread."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.look()
-        self._thread = threading.Thread(target=self._keep_looking, name="held checkpoints", daemon=True)
+        self.update()
+        self._thread = threading.Thread(target=self._keep_updating, name="held checkpoints", daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        """End the thread; what is held is given up, unless an error ended the block."""
+        """End the thread, and remove all links unless an error ended the block."""
         self._ended.set()
         self._thread.join()
         if error[0] is None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _keep_looking(self) -> None:
+    def _keep_updating(self) -> None:
         while not self._ended.wait(self.every):
-            self.look()
+            self.update()
 
 
 def _link_file(source: Path, target: Path) -> None:
-    """Link one file, where it is there and the link is not."""
+    """Link one file, if it exists and is not linked yet."""
     if source.is_file() and not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         _link_or_copy(source, target)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
-    """A hard link, or a copy where the filesystem has none."""
+    """Make a hard link, or a copy if the filesystem does not support them."""
     try:
         os.link(source, target)
     except FileNotFoundError:

@@ -1,9 +1,9 @@
-"""Measurements, verdict and report of what a run's workers have observed."""
+"""Measurements, verdict and report after workers have observed a run."""
 
 from collections.abc import Callable
 
 from overmem import store
-from overmem.audit.finish import LONGEST_WAIT, finish
+from overmem.audit.finish import MAX_WAIT, finish
 from overmem.diagnose import Diagnose, diagnose
 from overmem.probes import PROBES
 from overmem.records import Verdict
@@ -20,18 +20,18 @@ def measure_and_judge(
 ) -> Verdict:
     """The verdict on a run after all its units are done; measurements, verdict and report are written.
 
-    Probes and graders "module:function" are not called: a worker was not given them by the user. An audit of the run
-    adds them.
+    Probes and graders "module:function" are not called, because the user did not pass them to the worker. Audit the run
+    again to add their results.
 
     Args:
         run: the run.
-        root: the run directory as the user gave it.
-        out: where overmem's files are, if not in the run directory.
+        root: the run directory, as on the command line.
+        out: the folder of overmem's files, if it is not in the run directory.
         run_code: whether programs in completions may be run, in a sandbox.
-        say: called with a line on what happens.
+        say: called with a line on each thing that happens.
     """
     finish(run, PROBES, run_code=run_code, say=say)
-    with store.locked(run, wait=LONGEST_WAIT):
+    with store.locked(run, wait=MAX_WAIT):
         verdict = diagnose(Diagnose(root, out=out, save=True))
         page = report(Report(root, out=out))
     say(f"verdict: {verdict.headline}")

@@ -1,4 +1,4 @@
-"""Workers that do an audit's units, and what is seen of them from here: the files of the run, and nothing else."""
+"""Starts the workers of an audit, and follows their progress in the files of the run."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from overmem import store
-from overmem.audit.executors import Launch, executor_of, tend_until_over
+from overmem.audit.executors import Launch, executor_of, watch_until_done
 from overmem.audit.options import Audit
 from overmem.audit.worker_options import Worker
 from overmem.errors import BadRequest
@@ -28,21 +28,21 @@ class AuditLaunch(Launch):
 
     @property
     def name(self) -> str:
-        """Of the run."""
+        """Name of the run's folder."""
         return self.run.root.resolve().name
 
     @property
     def logs(self) -> Path:
-        """Folder of what the workers print."""
+        """Folder for the output of the workers."""
         return self.run.worker_logs_path.resolve()
 
     @property
     def options(self) -> dict[str, Any]:
         """Options of `overmem worker`."""
-        given: dict[str, Any] = {"out": str(self.run.home.resolve())}
+        options: dict[str, Any] = {"out": str(self.run.home.resolve())}
         if self.engine is not None and ":" in self.engine:
-            given["engine"] = self.engine
-        return given | ({"run_code": True} if self.run_code else {})
+            options["engine"] = self.engine
+        return options | ({"run_code": True} if self.run_code else {})
 
     def command(self, *more: str) -> list[str]:
         """The command line of one worker."""
@@ -68,40 +68,40 @@ class WorkerStatus:
     """Host and process."""
     unit: str
     seconds: float
-    """Since when it was first seen at this unit."""
+    """Seconds since it was first seen to work on this unit."""
 
 
 @dataclass(frozen=True)
 class WorkStatus:
-    """How far all workers are."""
+    """The progress of all workers."""
 
     done: int
-    """Units that are done or left out, of those that were to be done."""
+    """Number of units that are done or left out."""
     total: int
     seconds: float
-    """Since the workers were started."""
+    """Seconds since the workers were started."""
     share: float
-    """Of the whole work, by its estimated cost."""
+    """Share of the whole work that is done, by its estimated cost."""
     alive: int
-    """Workers that are running or waiting to."""
+    """Number of workers that are running or waiting to run."""
     workers: tuple[WorkerStatus, ...]
-    """Those that hold a unit."""
+    """The workers that hold a unit."""
     failures: Mapping[str, str]
     """Checkpoint -> why it cannot be observed."""
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds until all is done, at the pace so far; None before the first unit is done."""
+        """Seconds until all units are done, at the pace so far; None before the first unit is done."""
         return self.seconds * (1 - self.share) / self.share if self.share > 0 else None
 
     @property
     def units_per_minute(self) -> float:
-        """Units done in a minute."""
+        """Units done per minute."""
         return 60 * self.done / self.seconds if self.seconds > 0 else 0.0
 
 
 def check_launch(workers: int, executor: str) -> None:
-    """Refuse what cannot be launched.
+    """Refuse options that cannot be met.
 
     Raises:
         BadRequest: no workers, or an unknown executor.
@@ -112,7 +112,7 @@ def check_launch(workers: int, executor: str) -> None:
 
 
 def launch_of(config: Audit, run: store.Run) -> Launch:
-    """Which workers these options of an audit start."""
+    """The workers that these options of an audit start."""
     return AuditLaunch(
         run=run,
         workers=config.workers,
@@ -133,38 +133,39 @@ def run_workers(
     """Start workers and wait until every unit is done or left out.
 
     Args:
-        launch: which workers.
+        launch: the workers.
         queue: the units.
         executor: name of the executor.
-        show: called with how far the work is, about twice a second.
+        show: called with the progress, about twice a second.
 
     Raises:
-        WorkersEnded: all workers have ended before the work.
+        WorkersEnded: all workers have ended before all units were done.
     """
     if not queue.units:
         return
     fleet = executor_of(executor)(launch)
-    seen = _Seen(queue, time.monotonic())
+    monitor = _Monitor(queue, time.monotonic())
 
-    def look() -> tuple[int, bool]:
-        seen.held = queue.look().held
+    def poll() -> tuple[int, bool]:
+        monitor.held = queue.look().held
         return len(queue.finished), not queue.remaining
 
-    tend_until_over(fleet, look, lambda alive: show(seen.status(alive)), pause=POLL)
+    watch_until_done(fleet, poll, lambda alive: show(monitor.status(alive)), pause=POLL)
 
 
 @dataclass
-class _Seen:
-    """What was seen of the workers so far."""
+class _Monitor:
+    """Follows the progress of the workers."""
 
     queue: WorkQueue
     start: float
     held: tuple[UnitKey, ...] = ()
-    """Units that workers held at the last look."""
+    """Units that workers held at the last poll."""
     _since: dict[UnitKey, tuple[str, float]] = field(default_factory=dict)
+    """Unit -> token of its lease, and when that was first seen."""
 
     def status(self, alive: int) -> WorkStatus:
-        """How far the work is."""
+        """The progress now."""
         now, run = time.monotonic(), self.queue.run
         workers = []
         for key in self.held:

@@ -18,23 +18,23 @@ class Audit:
     base: str | None = None
     """Base model, for step 0 and for adapters; by default the recipe's, the callback's or the adapter's own."""
     rows: int | None = None
-    """Examples of val and of test, at most: they decide. By default as many as the run's callback, or its last audit of
-    the same data, took; else 500."""
+    """Number of examples of val and of test, at most; the verdict is on these. By default the number that the run's
+    callback, or its last audit of the same data, used; else 500."""
     side_rows: int | None = None
-    """Examples of train and of every ood split, at most; by default as `rows`, else 200."""
+    """Number of examples of train and of every ood split, at most; by default like `rows`, else 200."""
     budget: str | None = None
-    """Time that observing may take: 90s, 30m, 2h, 1h30m. The examples of every split are then as many as fit, no more
-    than `rows` and `side_rows`; the same command again keeps to those that were chosen."""
+    """Time that observing may take: 90s, 30m, 2h, 1h30m. Every split then has as many examples as fit, at most `rows`
+    and `side_rows`; the same command uses the same number again."""
     until: Literal["decided"] | None = None
-    """Ask the questions of val portion by portion, in an order drawn beforehand, and stop when the end of the run is
-    decided; `rows` are asked at most. Every look counts for the error rate. Checkpoints that are out of the race are
-    asked no more, and test takes as many questions as val did."""
+    """Observe the questions of val portion by portion, in a fixed random order, and stop when the regime at the end of
+    the run is decided, after `rows` questions at most. Every look counts in the error rate. Checkpoints that can no
+    longer be the best are dropped, and test has as many questions as val then has."""
     shifts: Annotated[tuple[str, ...], NamedIn("overmem.shifts:SHIFTS")] = ()
-    """Shifts that rephrase the test questions, for robustness; `side_rows` each. `preamble:3` is three wordings of each
+    """Shifts that perturb the test questions, for robustness; `side_rows` each. `preamble:3` is three wordings of each
     question. By default those of the last audit of the same data."""
     attacks: tuple[str, ...] = ()
-    """Membership attacks that need more than the scores of the solutions: recall, neighbour. The others are always
-    run. By default those of the last audit of the same data."""
+    """Membership attacks that need additional scores: recall, neighbour. The others are always run. By default those
+    of the last audit of the same data."""
     probes: Annotated[tuple[str, ...], NamedIn("overmem.probes:PROBES", always=True)] = ()
     """Probes of your own, in addition to the built-in ones. By default those of the last audit of the same data."""
     checkpoints: tuple[str, ...] = ()
@@ -42,35 +42,37 @@ class Audit:
     splits: tuple[str, ...] = ()
     """Only these splits; by default train, val, test, every ood set and every shift."""
     draws: int | None = None
-    """Sampled completions per prompt at each temperature, beside the greedy one; by default as `rows`, else none."""
+    """Number of sampled completions per prompt at each temperature, in addition to the greedy one; by default like
+    `rows`, else none."""
     temperature: tuple[float, ...] = ()
-    """Temperatures of the draws, one or several; by default as `rows`, else 0.7."""
+    """Temperatures of the sampled completions; by default like `rows`, else 0.7."""
     max_new_tokens: int | None = None
-    """Longest completion; by default as `rows`, else half as long again as the longest reference solution, but at least
-    16 and at most 1024 tokens."""
+    """Length limit of a completion, in tokens; by default like `rows`, else 1.5 times the longest reference solution,
+    but at least 16 and at most 1024."""
     template: str | None = None
-    """Prompt with {question} in it; by default as `rows`, or the recipe's, else the chat template, else
+    """Prompt with {question} in it; by default like `rows`, or the recipe's, else the chat template, else
     "Question: ...\\nAnswer:"."""
     tokenizer: str | None = None
     """Folder or hub id; by default the run's."""
     engine: Annotated[str, NamedIn("overmem.observe.engines:ENGINES", own="module:Class")] = "hf"
-    """What completes prompts. Solutions are always scored by hf."""
+    """Engine that generates the completions. Solutions are always scored by hf."""
     run_code: bool = False
-    """Run the programs that completions of `kind: code` give, against their tests, in a sandbox (`overmem[code]`)."""
+    """Run the programs in completions of `kind: code` against their tests, in a sandbox (`overmem[code]`)."""
     token_budget: int = 16384
-    """Padded tokens in one batch, prompt and completion: what bounds the memory."""
+    """Number of padded tokens in one batch, prompts and completions together; it limits the memory."""
     device: str = "auto"
     """cpu, cuda, cuda:1, mps; auto takes a GPU if there is one."""
     dtype: str = "auto"
-    """float32, bfloat16 or float16; auto is as `rows`, else bfloat16 on a GPU and float32 elsewhere."""
+    """float32, bfloat16 or float16; auto is like `rows`, else bfloat16 on a GPU and float32 elsewhere."""
     seed: int = 0
-    """Fixes the draws."""
+    """Seed of the sampled completions."""
     workers: int = 1
-    """Processes that observe: of this machine, one a GPU or sharing the cores; with --executor, actors or tasks."""
+    """Number of workers that observe: processes on this machine, one per GPU or sharing the cores; with --executor,
+    actors or tasks."""
     executor: Annotated[str, NamedIn("overmem.audit.executors:EXECUTORS")] = "local"
-    """Where the workers run: as processes here, as actors of a Ray cluster (one is started here if there is none), or
-    as an array of Slurm tasks. All of them must see the run directory under the same path."""
+    """Where the workers run: as processes on this machine, as actors of a Ray cluster (started here if there is none),
+    or as a Slurm job array. All of them must see the run directory under the same path."""
     slurm: tuple[str, ...] = ()
-    """With --executor slurm: options of sbatch, such as partition=gpu gres=gpu:1 time=4:00:00."""
+    """With --executor slurm: options for sbatch, such as partition=gpu gres=gpu:1 time=4:00:00."""
     out: str | None = None
     """Where overmem's files go; by default RUN/overmem."""

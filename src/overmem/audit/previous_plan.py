@@ -1,4 +1,4 @@
-"""The part of a run's previous plan that is still valid and not requested now: it stays in the plan."""
+"""Keeps those splits and checkpoints of a run's previous plan that are not requested now but still valid."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,19 +6,20 @@ from dataclasses import replace
 from overmem import store
 from overmem.errors import BadCheckpoint
 from overmem.models.files import fingerprint
-from overmem.records import Checkpoint, Plan
+from overmem.records import Plan
+from overmem.store.plan import time_order
 
 
 def with_previous_plan(run: store.Run, plan: Plan, previous: Plan | None, base: str | None) -> Plan:
-    """The plan, with the splits and checkpoints of the previous one that are comparable with it.
+    """The plan, with the comparable splits and checkpoints of the previous one added.
 
-    A split is comparable if it was completed and rendered as the others are now. A checkpoint is kept if one of its
-    units is current: it may have been deleted since, but its observations are part of the trajectory.
+    A split is comparable if its decoding, template and precision are those of the plan. A checkpoint is kept if one of
+    its units is current: its folder may have been deleted, but its observations are part of the trajectory.
 
     Args:
         run: the run.
         plan: what is requested now.
-        previous: the run's plan of the same data; None for none.
+        previous: the run's previous plan of the same data; None if there is none.
         base: folder or hub id of the model that adapters change.
     """
     if previous is None:
@@ -33,12 +34,7 @@ def with_previous_plan(run: store.Run, plan: Plan, previous: Plan | None, base: 
     requests = {name: split.request for name, split in splits.items()}
     planned = {checkpoint.name for checkpoint in plan.checkpoints}
     kept = [c for c in previous.checkpoints if c.name not in planned and _has_current_unit(run, c.name, requests, base)]
-    return replace(plan, splits=splits, checkpoints=tuple(sorted([*plan.checkpoints, *kept], key=_order)))
-
-
-def _order(checkpoint: Checkpoint) -> tuple[bool, int, str]:
-    """Trained checkpoints in time order, then merged ones by name."""
-    return (True, 0, checkpoint.name) if checkpoint.merged_from else (False, checkpoint.step, "")
+    return replace(plan, splits=splits, checkpoints=tuple(sorted([*plan.checkpoints, *kept], key=time_order)))
 
 
 def _has_current_unit(run: store.Run, name: str, requests: Mapping[str, str], base: str | None) -> bool:

@@ -17,29 +17,29 @@ from overmem.observe.token_texts import token_texts
 from overmem.store.leases import Leases
 
 LAUNCH_OPTIONS = ("workers", "executor", "slurm", "until")
-"""Options that say how an audit is carried out and not what it measures: no part of the plan."""
+"""Options of how an audit is carried out, not of what it measures; they are not part of the plan."""
 
 
 def publish(workload: Workload, say: Callable[[str], None] = lambda line: None) -> None:
     """Write the plan and everything that workers need. The caller holds the run's lock.
 
     Args:
-        workload: the units, and what was requested.
+        workload: the units, and the request.
         say: called with a line on imported completions.
 
     Raises:
-        Locked: workers are at the units of another plan.
+        Locked: workers are observing by another plan.
     """
     request, splits = workload.request, workload.splits
     run, config = request.run, request.config
     queue = _queue_file(workload)
     _refuse_if_workers_have_another_plan(run, queue)
     for split in splits.values():
-        if request.data is not None or split.name not in request.held_out:  # else the run has the only copy
+        if request.data is not None or split.name not in request.held_out:  # otherwise the run has the only copy
             store.write_examples(run, split.name, split.examples)
-    seen = {token for split in splits.values() for e in split.encoded for token in e.solution_ids}
-    store.write_token_texts(run, store.read_token_texts(run) | token_texts(request.tokenizer, seen))
-    _show_an_example(workload)
+    used = {token for split in splits.values() for e in split.encoded for token in e.solution_ids}
+    store.write_token_texts(run, store.read_token_texts(run) | token_texts(request.tokenizer, used))
+    _write_shown_example(workload)
     options = {name: value for name, value in asdict(config).items() if name not in LAUNCH_OPTIONS}
     sandbox = sandbox_for((e for split in splits.values() for e in split.examples), run_code=request.config.run_code)
     plan = plan_of(
@@ -52,9 +52,9 @@ def publish(workload: Workload, say: Callable[[str], None] = lambda line: None) 
         splits,
         request.carved_splits,
     )
-    before = () if request.previous_plan is None else request.previous_plan.checkpoints
-    if adopted := adopt_imported(run, before, request.refs, splits, request.skeleton.base):
-        say(f"completions of {adopted} units are those that were imported")
+    previous = () if request.previous_plan is None else request.previous_plan.checkpoints
+    if adopted := adopt_imported(run, previous, request.refs, splits, request.skeleton.base):
+        say(f"imported completions are used for {adopted} units")
     store.write_plan(run, with_previous_plan(run, plan, request.previous_plan, request.skeleton.base))
     store.write_json(run.queue_path, queue)
     weights = {unit.checkpoint: unit.weights for unit in workload.work}
@@ -65,8 +65,8 @@ def publish(workload: Workload, say: Callable[[str], None] = lambda line: None) 
         store.write_failure(run, name, reason)
 
 
-def _show_an_example(workload: Workload) -> None:
-    """Keep one example as the model reads it, of the split that checkpoints are judged on."""
+def _write_shown_example(workload: Workload) -> None:
+    """Write one example as the model reads it, from the split that checkpoints are judged on."""
     request, splits = workload.request, workload.splits
     judged = splits.get("val") or splits.get("test") or next(iter(splits.values()))
     by_recipe = request.config.data is None and "data" in store.read_recipe(request.run)
@@ -79,7 +79,7 @@ def _show_an_example(workload: Workload) -> None:
 def _queue_file(workload: Workload) -> QueueFile:
     request = workload.request
     return QueueFile(
-        tuple((ref.checkpoint, _to_run(request.run.root, ref.path)) for ref in request.refs),
+        tuple((ref.checkpoint, _relative_to_run(request.run.root, ref.path)) for ref in request.refs),
         {split.name: split.request for split in workload.splits.values()},
         _absolute(str(request.tokenizer.name_or_path)),
         None if request.skeleton.base is None else _absolute(request.skeleton.base),
@@ -106,7 +106,7 @@ def _refuse_if_workers_have_another_plan(run: store.Run, queue: QueueFile) -> No
     if names:
         raise Locked(
             f"workers are observing {', '.join(sorted(names)[:3])} of {run.root} by another plan; wait for them to end "
-            "(a killed one is noticed after half a minute), or give --out"
+            "(a lease of a killed worker expires after half a minute), or give --out"
         )
 
 
@@ -114,8 +114,8 @@ def _absolute(path: str) -> str:
     return str(Path(path).resolve()) if Path(path).exists() else path
 
 
-def _to_run(root: Path, path: str) -> str:
-    """A path as every machine that shares the run directory finds it."""
+def _relative_to_run(root: Path, path: str) -> str:
+    """A path that is valid on every machine that shares the run directory: relative to the run if it is inside."""
     folder = Path(path)
     if not folder.exists():
         return path

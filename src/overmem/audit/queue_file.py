@@ -1,8 +1,7 @@
-"""The queue of an audit as a file: what a worker needs to know, `queue.json` in the run's overmem folder.
+"""The queue of an audit as a file, `queue.json` in the run's overmem folder: everything that a worker needs to know.
 
-With the examples beside it, everything that decides what a unit holds is in the run directory, so that a worker on any
-machine that shares the folder needs no options but where the run is. It makes the requests' hashes again from what it
-read, and refuses to work where one differs.
+Together with the examples it determines the content of every unit, so a worker on any machine that shares the folder
+needs only the path of the run. It computes the requests' hashes again and refuses to work if one differs.
 """
 
 from collections.abc import Mapping
@@ -24,7 +23,7 @@ class QueueFile:
     """What a worker needs to know."""
 
     checkpoints: tuple[tuple[Checkpoint, str], ...]
-    """The checkpoints to observe, and where their weights are: from the run's folder, an absolute path, or a hub id."""
+    """The checkpoints to observe, and their weights: a path relative to the run, an absolute path, or a hub id."""
     requests: Mapping[str, str]
     """Split to observe -> hash of its request."""
     tokenizer: str
@@ -34,7 +33,7 @@ class QueueFile:
     decoding: Mapping[str, Any]
     template: str | None
     context: int
-    """Longest example, in tokens."""
+    """Length of the longest example that fits, in tokens."""
     dtype: str
     token_budget: int
 
@@ -56,7 +55,7 @@ def read_queue(run: store.Run) -> QueueFile:
 
 
 def refs_of(run: store.Run, queue: QueueFile) -> list[CheckpointRef]:
-    """The checkpoints to observe, with the paths that they have from here."""
+    """The checkpoints to observe, with their paths on this machine."""
     return [CheckpointRef(checkpoint, _from_run(run.root, path)) for checkpoint, path in queue.checkpoints]
 
 

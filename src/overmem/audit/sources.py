@@ -22,8 +22,8 @@ def data_of(
     Args:
         config: the options.
         recipe: the run's recipe; empty for the run of another trainer.
-        existing_plan: of the run's last audit.
-        trained: the trainer's own arguments, where the run's folder has them.
+        existing_plan: the plan of the run's last audit; None if there is none.
+        trained: the trainer's own arguments; None if the run's folder has none.
     """
     if config.data is not None:
         return read_data(config.data)
@@ -40,7 +40,7 @@ def data_of(
 
 
 def planned_data(plan: Plan) -> Any:
-    """The data of a plan as it would be written now: keys that it lacks have their defaults."""
+    """The data of a plan as it would be written now, with defaults for the keys that it lacks."""
     return None if plan.data is None else store.to_jsonable(with_absolute_paths(read_data(dict(plan.data))))
 
 
@@ -52,10 +52,10 @@ def examples_of_run(run: store.Run, existing_plan: Plan | None) -> dict[str, tup
 
 
 def held_out(config: Audit, recipe: Mapping[str, Any], data: Data, say: Callable[[str], None]) -> LoadedData:
-    """The splits; their `carved_splits` are those that the run may have been trained on.
+    """The splits; `carved_splits` names those that the run may have been trained on.
 
-    Where a recipe says what the run was trained on, those rows are removed from evaluation: other data, or other
-    counts, split the rows differently. Without a recipe, splits taken from training rows may not be held out.
+    If the run has a recipe, the rows that it was trained on are removed from evaluation, because --data with other
+    counts may split the rows differently. Without a recipe, splits carved out of training rows may not be held out.
 
     Args:
         config: the options.
@@ -63,7 +63,7 @@ def held_out(config: Audit, recipe: Mapping[str, Any], data: Data, say: Callable
         data: where the examples come from.
         say: called with every note on the data.
     """
-    # Solutions are scored as they were trained on: only overmem's own training appends answers to them.
+    # Solutions are scored in the form of training: only overmem's own training appends answers to them.
     loaded = load(data, append_answers="data" in recipe)
     for note in loaded.notes:
         say(note)
@@ -79,15 +79,15 @@ def held_out(config: Audit, recipe: Mapping[str, Any], data: Data, say: Callable
         kept[name] = tuple(e for e in examples if (e.id in trained) == (name == "train"))
         if dropped := len(examples) - len(kept[name]):
             why = "were not trained on" if name == "train" else "were trained on"
-            say(f"{name}: {dropped} of {len(examples)} rows {why} by the run's own recipe, left out")
+            say(f"{name}: left out {dropped} of {len(examples)} rows, which {why} according to the run's recipe")
     return replace(loaded, splits=kept, carved_splits=())
 
 
 def _trusted(data: Data, from_user: Data | None, config: Audit) -> Data:
-    """`data`, which comes from a run's files, if it calls no functions that the user did not name.
+    """`data` from a run's files, if it names no functions other than those in the user's own data.
 
     Raises:
-        BadRequest: it does. A run may be anybody's, and no code that it names is executed.
+        BadRequest: it does. A run may come from anybody, so code that it names is not executed.
     """
     if untrusted := functions_of(data) - (functions_of(from_user) if from_user else set()):
         raise BadRequest(
@@ -98,10 +98,10 @@ def _trusted(data: Data, from_user: Data | None, config: Audit) -> Data:
 
 
 def say_too_few(examples: Mapping[str, Sequence[Example]], rows: int | None, say: Callable[[str], None]) -> None:
-    """A warning if more rows are requested than the callback was given: the run has no others."""
+    """Warn if more rows are requested than the run's callback has stored: the run has no others."""
     for name in ("val", "test"):
         if rows is not None and 0 < len(examples.get(name, ())) < rows:
             say(
-                f"{name}: {len(examples[name])} examples, not {rows}: the run keeps only those that its callback "
-                "measured; for more, name where they come from: --data"
+                f"{name}: {len(examples[name])} examples, not {rows}: the run has only those that its callback "
+                "evaluated; for more, give their source: --data"
             )

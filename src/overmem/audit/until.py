@@ -1,11 +1,11 @@
-"""An audit that stops asking questions of val when the end of the run is decided.
+"""`audit --until decided`: stops observing val as soon as the regime at the end of the run is decided.
 
-The questions are in the order of their hashes, which was fixed before any was asked. They are observed in portions, in
-splits `look-01`, `look-02`, ... of a separate folder. After each portion the run is judged at a level that allows
-for all looks together (`overmem.verdict.anytime`), and checkpoints that are out of the race are asked no more. What was
-asked then becomes val, and everything else is observed for as many questions as that took.
+This is a group-sequential test. The questions of val are ordered by their hashes and observed in portions, the splits
+`look-01`, `look-02`, ... in a separate folder. After each portion (a look) the run is judged at a level that keeps the
+error rate of all looks together (`overmem.verdict.anytime`). Checkpoints that can no longer be the best are dropped.
+The observed questions then become val, and every other split is limited to the same number of questions.
 
-A stopped audit resumes where it was: the looks are the same, and portions that are complete are not observed again.
+An interrupted audit resumes: the looks are the same, and complete portions are not observed again.
 """
 
 import hashlib
@@ -43,19 +43,19 @@ FOLDER = "looks"
 
 
 def check_until(config: Audit) -> None:
-    """Refuse what does not go together with looks.
+    """Refuse options that cannot be combined with --until.
 
     Raises:
         BadRequest: a budget, several workers, or a choice of splits.
     """
     if config.until is None:
         return
-    for option, wrong in (
+    for option, is_set in (
         ("--budget", config.budget is not None),
         ("--workers", config.workers != 1 or config.executor != "local"),
         ("--splits", bool(config.splits)),
     ):
-        if wrong:
+        if is_set:
             raise BadRequest(f"--until decided chooses the questions itself, in this process; leave out {option}")
 
 
@@ -66,22 +66,22 @@ def until_decided(
     progress: Progress = lambda what, done, total: None,
     limits: Limits | None = None,
 ) -> Request:
-    """The request cut down to as many questions, and to the checkpoints, that it took to decide the end of the run.
+    """The request, reduced to the questions and the checkpoints that were needed to decide the end of the run.
 
     Args:
-        request: with as many rows as may be asked.
+        request: the request, with as many rows as may be observed at most.
         say: called with a line on every look.
-        progress: called with how far the work of a look is.
-        limits: of the judgement, and the error rate of all looks together.
+        progress: called with the progress of each look.
+        limits: the limits of the verdict; `alpha` is the error rate of all looks together.
 
     Raises:
         BadRequest: there is no val split, or its questions have no answers.
     """
     limits = limits or Limits()
-    earlier = _stopping_of(request)
-    if earlier is not None:
-        say(stopping_sentence(earlier))
-        return _cut(request, earlier)
+    previous = _previous_stopping(request)
+    if previous is not None:
+        say(stopping_sentence(previous))
+        return _reduced(request, previous)
     record = request.options.get("stopping")
     rows = request.options["rows"] if record is None else record["planned"]
     splits = request.splits(rows, request.options["side_rows"])
@@ -90,60 +90,61 @@ def until_decided(
         raise BadRequest("--until decided judges a run on val, which needs questions with solutions and answers")
     planned = len(val.examples)
     scratch = replace(request, run=store.Run(request.run.root, request.run.home / FOLDER), previous_plan=None)
-    steps = looks(planned)
     portions: dict[str, Split] = {}
     dropped: dict[str, int] = {}
-    race, regime, asked, number = request.refs, "undecided", 0, 0
-    for number, n in enumerate(steps, 1):
-        portions[f"look-{number:02d}"] = _portion(val, f"look-{number:02d}", asked, n)
-        asked = n
-        _observe_look(replace(scratch, refs=race), splits.get("train"), portions, say, progress)
-        at = level(asked, planned, limits.alpha)
-        curves, train = _curves(scratch, portions, race, val), _train(scratch, race, splits)
-        regime = assess(Evidence(val=curves, train=train), replace(limits, alpha=at)).regime
-        say(f"look {number}: {asked} of {planned} questions, {len(race)} checkpoints: the end of the run is {regime}")
+    refs, regime, observed, look = request.refs, "undecided", 0, 0
+    for look, n in enumerate(looks(planned), 1):
+        portions[f"look-{look:02d}"] = _portion(val, f"look-{look:02d}", observed, n)
+        observed = n
+        _observe_look(replace(scratch, refs=refs), splits.get("train"), portions, say, progress)
+        alpha = level(observed, planned, limits.alpha)
+        curves = _curves(scratch, portions, refs, val)
+        train = store.read_curves(scratch.run, "train", checkpoints=_names(refs)) if "train" in splits else None
+        regime = assess(Evidence(val=curves, train=train), replace(limits, alpha=alpha)).regime
+        say(f"look {look}: {observed} of {planned} questions, {len(refs)} checkpoints: the end of the run is {regime}")
         if regime != "undecided":
             break
-        tests = facts(curves, train, margin=limits.margin, d_nll=limits.d_nll, alpha=at)
-        out = [] if tests is None else [curves.checkpoints[row].name for row in out_of_the_race(tests, at)]
-        dropped |= dict.fromkeys(out, asked)
-        race = tuple(ref for ref in race if ref.checkpoint.name not in out)
-    stopping = Stopping(planned, asked, number, regime, dropped, limits.alpha)
+        tests = facts(curves, train, margin=limits.margin, d_nll=limits.d_nll, alpha=alpha)
+        worse = [] if tests is None else [curves.checkpoints[row].name for row in out_of_the_race(tests, alpha)]
+        dropped |= dict.fromkeys(worse, observed)
+        refs = tuple(ref for ref in refs if ref.checkpoint.name not in worse)
+    stopping = Stopping(planned, observed, look, regime, dropped, limits.alpha)
     say(stopping_sentence(stopping))
-    cut = _cut(replace(request, refs=race), stopping)
+    reduced = _reduced(replace(request, refs=refs), stopping)
     with store.locked(request.run):
-        _become_val(scratch, cut, portions)
-    return cut
+        _write_val(scratch, reduced, portions)
+    return reduced
 
 
-def forget_looks(run: store.Run) -> None:
-    """Delete the portions, when all of val has been put together."""
+def delete_looks(run: store.Run) -> None:
+    """Delete the portions, once val is complete."""
     shutil.rmtree(run.home / FOLDER, ignore_errors=True)
 
 
-def _stopping_of(request: Request) -> Stopping | None:
-    """The record of an earlier audit of as many questions, where the same checkpoints are there."""
+def _previous_stopping(request: Request) -> Stopping | None:
+    """How the previous audit of the same request stopped; None if there was none, or there are new checkpoints."""
     record = request.options.get("stopping")
     if record is None:
         return None
     stopping = Stopping(**record)
     plan = request.previous_plan
-    known = set() if plan is None else {c.name for c in plan.checkpoints} | set(stopping.dropped)
-    return stopping if _names(request.refs) <= known else None
+    audited = set() if plan is None else {c.name for c in plan.checkpoints} | set(stopping.dropped)
+    return stopping if _names(request.refs) <= audited else None
 
 
-def _cut(request: Request, stopping: Stopping) -> Request:
+def _reduced(request: Request, stopping: Stopping) -> Request:
+    """The request with only the questions and the checkpoints that remained."""
     record = store.to_jsonable(stopping)
     options = {**request.options, "rows": stopping.asked, "stopping": record}
     refs = tuple(ref for ref in request.refs if ref.checkpoint.name not in stopping.dropped)
     return replace(request, options=options, refs=refs)
 
 
-def _portion(val: Split, name: str, first: int, last: int) -> Split:
-    """The questions from the `first` one up to, but not including, the `last` one."""
-    examples = val.examples[first:last]
+def _portion(val: Split, name: str, start: int, stop: int) -> Split:
+    """The questions from index `start` up to, but not including, `stop`."""
+    examples = val.examples[start:stop]
     ids = {example.id for example in examples}
-    request = hashlib.sha256(f"{val.request} {first} {last}".encode()).hexdigest()[:16]
+    request = hashlib.sha256(f"{val.request} {start} {stop}".encode()).hexdigest()[:16]
     return Split(name, examples, tuple(e for e in val.encoded if e.example_id in ids), request)
 
 
@@ -154,17 +155,18 @@ def _observe_look(
     say: Callable[[str], None],
     progress: Progress,
 ) -> None:
-    """Observe what is missing of all portions so far, and score the training rows.
+    """Observe the missing units of all portions so far, and score the training rows.
 
-    The base model completes the first portion only: it is hardly ever near the others. Training rows are only scored.
+    The base model completes the first portion only, because it is rarely close to the others in accuracy. Training rows
+    are only scored.
     """
     splits = dict(portions) | ({} if train is None else {"train": train})
     work, done, failures = pending(request.run, request.refs, splits, request.skeleton.base)
     first = next(iter(portions))
     needed = []
     for unit in work:
-        is_spared = unit.split.name == "train" or (unit.ref.checkpoint.step == 0 and unit.split.name != first)
-        kinds = tuple(k for k in unit.kinds if k == "scores" or not is_spared)
+        only_scores = unit.split.name == "train" or (unit.ref.checkpoint.step == 0 and unit.split.name != first)
+        kinds = tuple(k for k in unit.kinds if k == "scores" or not only_scores)
         if kinds:
             needed.append(replace(unit, kinds=kinds))
     workload = Workload(request, splits, needed, done, failures)
@@ -185,17 +187,13 @@ def _names(refs: Iterable[CheckpointRef]) -> set[str]:
     return {ref.checkpoint.name for ref in refs}
 
 
-def _train(request: Request, race: Sequence[CheckpointRef], splits: Mapping[str, Split]) -> Curves | None:
-    return store.read_curves(request.run, "train", checkpoints=_names(race)) if "train" in splits else None
-
-
-def _curves(request: Request, portions: Mapping[str, Split], race: Sequence[CheckpointRef], val: Split) -> Curves:
+def _curves(request: Request, portions: Mapping[str, Split], refs: Sequence[CheckpointRef], val: Split) -> Curves:
     """The curves of all questions so far."""
-    parts = [store.read_curves(request.run, name, checkpoints=_names(race)) for name in portions]
-    question = {example.id: example.group or example.id for example in val.examples}
+    parts = [store.read_curves(request.run, name, checkpoints=_names(refs)) for name in portions]
+    group_of = {example.id: example.group or example.id for example in val.examples}
     ids = [i for part in parts for i in part.example_ids]
-    numbers = {q: k for k, q in enumerate(dict.fromkeys(question[i] for i in ids))}
-    groups = None if len(numbers) == len(ids) else np.array([numbers[question[i]] for i in ids], dtype=np.int64)
+    index_of = {group: index for index, group in enumerate(dict.fromkeys(group_of[i] for i in ids))}
+    groups = None if len(index_of) == len(ids) else np.array([index_of[group_of[i]] for i in ids], dtype=np.int64)
     return Curves(
         parts[0].checkpoints,
         np.concatenate([part.nll_sums for part in parts], axis=1),
@@ -206,24 +204,24 @@ def _curves(request: Request, portions: Mapping[str, Split], race: Sequence[Chec
     )
 
 
-def _become_val(scratch: Request, cut: Request, portions: Mapping[str, Split]) -> None:
-    """Write the portions as val, and the training rows' scores, of every checkpoint in the race."""
-    splits = cut.splits(cut.options["rows"], cut.options["side_rows"])
-    run = cut.run
-    for ref in cut.refs:
+def _write_val(scratch: Request, reduced: Request, portions: Mapping[str, Split]) -> None:
+    """Write the portions as val, and the scores of the training rows, for every checkpoint that was not dropped."""
+    splits = reduced.splits(reduced.options["rows"], reduced.options["side_rows"])
+    run = reduced.run
+    for ref in reduced.refs:
         name = ref.checkpoint.name
         if store.read_failure(scratch.run, name) is not None:
             continue
-        weights = fingerprint(ref.path, cut.skeleton.base)
+        weights = fingerprint(ref.path, reduced.skeleton.base)
         key: dict[str, Any] = {"weights": weights, "request": splits["val"].request}
         if not store.is_unit_current(run, name, "val", "scores", **key):
             store.write_scores(
                 run, name, "val", _joined([store.read_scores(scratch.run, name, p) for p in portions]), **key
             )
         if not store.is_unit_current(run, name, "val", "samples", **key):
-            asked = list(portions)[:1] if ref.checkpoint.step == 0 else list(portions)
-            drawn = [store.read_completions(scratch.run, name, p) for p in asked]
-            store.write_samples(run, name, "val", _joined_completions(drawn), **key)
+            completed = list(portions)[:1] if ref.checkpoint.step == 0 else list(portions)
+            parts = [store.read_completions(scratch.run, name, p) for p in completed]
+            store.write_samples(run, name, "val", _joined_completions(parts), **key)
         train: dict[str, Any] = {"weights": weights, "request": splits["train"].request} if "train" in splits else {}
         if train and not store.is_unit_current(run, name, "train", "scores", **train):
             store.write_scores(run, name, "train", store.read_scores(scratch.run, name, "train"), **train)

@@ -1,18 +1,18 @@
-"""The verb: observe every unit that is not current, grade the completions, and measure everything."""
+"""The verb `audit`: observe every unit that is not current, grade the completions, and compute all measurements."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from overmem import store
 from overmem.audit.estimate import budget_sentence
-from overmem.audit.finish import LONGEST_WAIT, finish
+from overmem.audit.finish import MAX_WAIT, finish
 from overmem.audit.grading import unit_grader
 from overmem.audit.launch import WorkStatus, check_launch, launch_of, run_workers
 from overmem.audit.options import Audit
 from overmem.audit.plan import workload_within_budget
 from overmem.audit.publish import publish
 from overmem.audit.request import requested
-from overmem.audit.until import check_until, forget_looks, until_decided
+from overmem.audit.until import check_until, delete_looks, until_decided
 from overmem.audit.workload import Workload
 from overmem.observe.clock import Progress
 from overmem.observe.grades import sandbox_for
@@ -39,7 +39,7 @@ class Audited:
     """Checkpoint -> why it could not be observed."""
 
     def __repr__(self) -> str:
-        """What was done, in a line: the measurements are thousands."""
+        """What was done, in one line, without the thousands of measurements."""
         failed = f", {len(self.failures)} checkpoints failed" if self.failures else ""
         return (
             f"Audited({str(self.run.root)!r}, {len(self.measurements)} measurements, "
@@ -62,16 +62,16 @@ def audit(
 
     Args:
         config: what to audit.
-        say: called with a line on what happens.
-        progress: called with how far the work is, where this process observes.
-        show: called with how far all workers are, where several do.
-        beside_training: whether `overmem train` may be at work on the run.
+        say: called with a line on each thing that happens.
+        progress: called with the progress, if this process observes.
+        show: called with the status of all workers, if other processes observe.
+        beside_training: whether `overmem train` may be running on the run.
 
     Raises:
-        BadRequest: no run, no checkpoints, no data, or an option that is not allowed: before any model loads. A budget
-            that is too short: after the warm-up.
+        BadRequest: no run, no checkpoints, no data, or an option that is not allowed (before any model loads); or a
+            budget that is too short (after the warm-up).
         Locked: another process writes to the run.
-        WorkersEnded: the workers have ended before the work.
+        WorkersEnded: all workers have ended before all units were done.
     """
     check_launch(config.workers, config.executor)
     check_until(config)
@@ -85,13 +85,13 @@ def audit(
     request, splits = workload.request, workload.splits
     run = request.run
     sandbox = sandbox_for((e for split in splits.values() for e in split.examples), run_code=config.run_code)
-    if sandbox is not None:  # refused before any work where there is none
-        say(f"programs in completions run in the sandbox {sandbox.name}, which was seen to deny")
+    if sandbox is not None:  # `sandbox_for` has refused the request if there is no sandbox
+        say(f"programs in completions run in the sandbox {sandbox.name}, whose restrictions were tested")
     for split in splits.values():
         if split.truncated:
             total, context = len(split.examples), request.context
             say(f"{split.name}: {split.truncated} of {total} examples exceed {context} tokens, left out")
-    with store.locked(run, wait=LONGEST_WAIT if beside_training else 0.0, beside_training=beside_training):
+    with store.locked(run, wait=MAX_WAIT if beside_training else 0.0, beside_training=beside_training):
         publish(workload, say)
     queue = WorkQueue(run, workload.work, pace=Pace(request.decoding.repeats))
     if config.workers == 1 and config.executor == "local":
@@ -104,7 +104,7 @@ def audit(
     for name, reason in failed.items():
         say(f"{name}: {reason}")
     rows = finish(run, probes, data=request.data, run_code=config.run_code, say=say, beside_training=beside_training)
-    forget_looks(run)
+    delete_looks(run)
     return Audited(run, rows, len(queue.done()), workload.already_done, failed)
 
 
@@ -118,11 +118,11 @@ def _observe(
     """Do the units of the queue in this process.
 
     Args:
-        workload: the units, and what was requested.
-        queue: the units as this process sees them.
-        throughput: of this machine, where it was measured before.
+        workload: the units, and the request.
+        queue: the queue of the units.
+        throughput: the throughput of this machine, if it was measured before.
         say: called with a line on how much work there is.
-        progress: called with how far the work is.
+        progress: called with the progress.
     """
     request = workload.request
     config, run = request.config, request.run

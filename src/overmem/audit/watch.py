@@ -1,7 +1,7 @@
 """The verb `watch`: judge every checkpoint of a run while another process trains it.
 
-Measurements, verdict and report are made anew after every checkpoint. The training is only read: checkpoints are taken
-when they are complete, as hard links, so that a trainer that keeps only the last few takes nothing away.
+Measurements, verdict and report are written again after every checkpoint. The training is not touched: each checkpoint
+is hard-linked when it is complete, so it can be audited even if the trainer keeps only the last few.
 """
 
 import time
@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from overmem import store
-from overmem.audit.finish import LONGEST_WAIT
+from overmem.audit.finish import MAX_WAIT
 from overmem.audit.held import HeldCheckpoints
 from overmem.audit.options import Audit
 from overmem.audit.request import seconds_of
@@ -37,13 +37,13 @@ def watch(
 
     Args:
         config: what to audit, and when to end.
-        say: called with a line on what happens.
+        say: called with a line on each thing that happens.
         judged: called with every new verdict.
-        sleep: waits between two looks.
+        sleep: waits this many seconds; for tests.
         hooks: `progress` and `show` of `audit`.
 
     Raises:
-        BadRequest: as `audit`; or the training ended, or nothing came for too long, before the first checkpoint.
+        BadRequest: as `audit`; or there was no checkpoint before the training ended or `--idle` had passed.
     """
     run = store.open_run(config.run, config.out)
     idle, last = seconds_of(config.idle), time.monotonic()
@@ -54,7 +54,7 @@ def watch(
         while True:
             is_over = has_ended(run, config.pid) or time.monotonic() - last > idle
             if is_over:
-                held.look()  # once more: one may have come before the end was noticed
+                held.update()  # one may have been written just before the end
             if names := held.names():
                 last = time.monotonic()
                 say(f"{', '.join(names)}: complete")
@@ -64,9 +64,9 @@ def watch(
                     beside_training=True,
                     **hooks,
                 )
-                held.give_up(names)
+                held.remove(names)
                 done = replace(done, run=run)
-                with store.locked(run, wait=LONGEST_WAIT, beside_training=True):
+                with store.locked(run, wait=MAX_WAIT, beside_training=True):
                     verdict = diagnose(Diagnose(config.run, out=config.out, save=True))
                     report(Report(config.run, out=config.out))
                 judged(verdict)
@@ -80,10 +80,10 @@ def watch(
 
 
 def has_ended(run: store.Run, pid: int | None) -> bool:
-    """Whether the training has ended: its process, where one was named, else by the trainer's own state.
+    """Whether the training has ended: by its process if a pid is given, else by the trainer's state.
 
-    That is the case when the newest state of a checkpoint is of the last step, or when the run's own state, which is
-    written at the end, is of no earlier step than any checkpoint's.
+    By the state it has ended if the newest checkpoint is that of the last step, or if the state in the run's folder,
+    which is written at the end, is not older than any checkpoint's.
     """
     if pid is not None:
         return not psutil.pid_exists(pid)

@@ -1,4 +1,4 @@
-"""A worker: does units of a run's queue until all are done, in parallel with any number of others."""
+"""The verb `worker`: does units of a run's queue until all are done, in parallel with any number of other workers."""
 
 import signal
 import sys
@@ -35,9 +35,9 @@ class Worked:
 
     run: store.Run
     computed: int
-    """Units that this worker did."""
+    """Number of units that this worker did."""
     is_finished: bool
-    """Whether it measured and judged the run at the end."""
+    """Whether this worker measured and judged the run at the end."""
 
 
 def work(
@@ -46,12 +46,12 @@ def work(
     """Do units of the queue until all are done.
 
     Args:
-        config: whose queue.
-        say: called with a line on what happens.
-        until: whether to end early; asked between units.
+        config: the run whose queue to work on.
+        say: called with a line on each thing that happens.
+        until: whether to end early; called between units.
 
     Raises:
-        BadRequest: the run was not planned, or this machine would observe something else than was planned.
+        BadRequest: the run was not planned, or this machine would not observe what was planned.
     """
     run = store.open_run(config.run, config.out)
     queue_file = read_queue(run)
@@ -77,14 +77,15 @@ def work(
     )
     say(f"{computed} units of work done by this worker")
     is_over = not queue.remaining
-    return Worked(run, computed, config.finish and is_over and _finished(run, config, say))
+    return Worked(run, computed, config.finish and is_over and _finish(run, config, say))
 
 
 def _splits(run: store.Run, queue_file: QueueFile, tokenizer: Any) -> dict[str, Split]:
-    """The planned splits, made again from the run's examples.
+    """The planned splits, encoded again from the run's examples.
 
     Raises:
-        BadRequest: one is not what was planned: another version of the tokenizer, of overmem or of the examples.
+        BadRequest: one differs from the plan, because of another version of the tokenizer, of overmem or of the
+            examples.
     """
     decoding = decoding_of(queue_file)
     examples = {name: store.read_examples(run, name) for name in queue_file.requests}
@@ -100,14 +101,14 @@ def _splits(run: store.Run, queue_file: QueueFile, tokenizer: Any) -> dict[str, 
     for name, split in splits.items():
         if split.request != queue_file.requests[name]:
             raise BadRequest(
-                f"{run.root}: split {name} is not what the audit planned when this machine encodes it (request "
+                f"{run.root}: split {name}, encoded on this machine, differs from the plan (request "
                 f"{split.request}, planned {queue_file.requests[name]}); allowed: the same versions of overmem, "
                 "transformers and the tokenizer on every machine"
             )
     return splits
 
 
-def _finished(run: store.Run, config: Worker, say: Callable[[str], None]) -> bool:
+def _finish(run: store.Run, config: Worker, say: Callable[[str], None]) -> bool:
     """Measure and judge the run, unless another worker is doing so."""
     lease = Leases().take(run.home / ".finish.lease")
     if lease is None:
@@ -119,19 +120,19 @@ def _finished(run: store.Run, config: Worker, say: Callable[[str], None]) -> boo
 
 @contextmanager
 def ends_on_sigterm() -> Iterator[None]:
-    """A block that SIGTERM ends as Ctrl-C does: the lease is released at once, so that another worker can continue.
+    """Within this block SIGTERM ends the process like Ctrl-C, so the lease is released and another worker continues.
 
-    Schedulers send it before they preempt a job or its time is up.
+    Schedulers send SIGTERM before they preempt a job or its time is up.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may say what a signal does
+        yield  # only the main thread may set signal handlers
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    previous = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)

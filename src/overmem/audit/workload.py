@@ -1,4 +1,4 @@
-"""The work of an audit, and how long it takes on this machine."""
+"""The units of work of an audit, and how long they take on this machine."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -14,19 +14,19 @@ from overmem.observe.warmup import measure_throughput
 from overmem.observe.work import WorkUnit, pending
 
 _WARM_UP = 10.0
-"""Seconds that scoring and completing are each tried for: enough for a reliable estimate."""
+"""Seconds of warm-up for scoring and for generation each: enough for a reliable estimate."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """The units of work that a request comes to."""
+    """The units of work of a request."""
 
     request: Request
     splits: Mapping[str, Split]
     work: Sequence[WorkUnit]
     """The units to do."""
     already_done: int
-    """Units of work that were done before and are current."""
+    """Number of units that are done and current."""
     failures: dict[str, str]
     """Checkpoint -> why its weights cannot be read."""
 
@@ -36,18 +36,18 @@ class Workload:
         return list(dict.fromkeys(unit.checkpoint for unit in self.work))
 
     def seconds(self, throughput: Throughput) -> float:
-        """Seconds that all units take, the loading of every checkpoint included."""
+        """Seconds that all units take, including the loading of every checkpoint."""
         loading = throughput.loading * len(self.checkpoints)
         return fsum(throughput.seconds(unit.split, unit.kinds) for unit in self.work) + loading
 
     def most_seconds(self, throughput: Throughput) -> float:
-        """The same if every completion runs to its limit."""
+        """The same if every completion reaches its length limit."""
         loading = throughput.loading * len(self.checkpoints)
         return fsum(throughput.most_seconds(unit.split, unit.kinds) for unit in self.work) + loading
 
 
 def workload_of(request: Request) -> Workload:
-    """The workload of a request. Of the weights only fingerprints are read."""
+    """The workload of a request. No weights are loaded, only fingerprinted."""
     splits = request.splits(request.options["rows"], request.options["side_rows"])
     return Workload(request, splits, *pending(request.run, request.refs, splits, request.skeleton.base))
 

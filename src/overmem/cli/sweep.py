@@ -39,7 +39,7 @@ def run(arguments: Arguments) -> int:
     from overmem.audit.executors import sbatch_script
     from overmem.sweep.conditions import read_planned  # torch loads when the options are known to be right
     from overmem.sweep.estimate import estimate_sweep
-    from overmem.sweep.verb import draw, sweep
+    from overmem.sweep.verb import sweep, write_page
     from overmem.sweep.worker import SweepLaunch
 
     quiet_libraries()
@@ -54,7 +54,7 @@ def run(arguments: Arguments) -> int:
         print_json(estimate) if config.json else _show(estimate, [run.name for run in runs])
         return 0
     if config.draw:
-        done = draw(config.sweep)
+        done = write_page(config.sweep)
     else:
         with bar() as progress:
             done = sweep(

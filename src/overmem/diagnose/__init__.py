@@ -1,6 +1,6 @@
-"""Judge a run: which regime, since when, how bad, at what cost, and which checkpoint to ship.
+"""The verb `diagnose`: the regime of a run, onset, severity, costs, and which checkpoint to ship.
 
-The options load without polars and scipy; the rest loads when it is used.
+The options are imported without polars and scipy; the other names import them when they are first used.
 """
 
 from importlib import import_module
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FAIL_ON", "Diagnose", "check_conditions", "diagnose", "exit_code", "markdown", "prune"]
 
-_PLACES = {
+_MODULES = {
     "FAIL_ON": "overmem.diagnose.pipeline",
     "check_conditions": "overmem.diagnose.pipeline",
     "diagnose": "overmem.diagnose.verb",
@@ -27,6 +27,6 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'overmem.diagnose' has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

@@ -1,1 +1,1 @@
-"""Evaluations of other harnesses: their logs into a run, and a run's completions as their logs."""
+"""Evaluation harnesses: importing their logs into a run, and exporting a run's completions as their logs."""

@@ -1,12 +1,12 @@
 """A run's completions as inspect_ai's `.eval` logs, one per checkpoint and split, so that Inspect View opens them.
 
-Written by the documented format (a zip of JSON) and not through inspect_ai: its Python package is not needed to write a
-file of four kinds of JSON, and a log of ours must not depend on which version of it is installed. A test that reads the
-files back by inspect_ai itself runs where that is installed.
+The files are written in the documented format (a zip of JSON) without the package inspect_ai, so they do not depend on
+which version of it is installed. A test reads them back with inspect_ai where it is installed.
 """
 
 import json
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -24,11 +24,11 @@ from overmem.store.files import replacing
 from overmem.store.imported import SolutionTotals, origin_of, read_totals
 
 SCORER = "overmem"
-"""Name of the score that says whether an answer is right."""
+"""Name of the score for whether an answer is right."""
 NLL = "nll"
-"""Name of the score that holds the summed nll of the reference solution, in nats."""
-_VERSION = 2
-"""Of inspect_ai's log schema."""
+"""Name of the score for the summed nll of the reference solution, in nats."""
+_SCHEMA_VERSION = 2
+"""Version of inspect_ai's log schema."""
 
 
 def export_logs(config: ExportLogs) -> tuple[Path, ...]:
@@ -39,13 +39,13 @@ def export_logs(config: ExportLogs) -> tuple[Path, ...]:
     """
     run = store.open_run(config.run, config.out)
     plan = store.read_plan(run)
-    for kind, given, there in (
+    for kind, names, allowed in (
         ("checkpoint", config.checkpoints, [c.name for c in plan.checkpoints]),
         ("split", config.splits, list(plan.splits)),
     ):
-        for name in given:
-            if name not in there:
-                raise unknown(kind, name, there)
+        for name in names:
+            if name not in allowed:
+                raise unknown(kind, name, allowed)
     written = []
     for split in plan.splits:
         if config.splits and split not in config.splits:
@@ -63,7 +63,7 @@ def export_logs(config: ExportLogs) -> tuple[Path, ...]:
             _write(path, run, checkpoint, split, examples, samples, totals(checkpoint))
             written.append(path)
     if not written:
-        raise BadRequest(f"{run.root} has no completions of what was asked for, so there is nothing to export")
+        raise BadRequest(f"{run.root} has no completions of these checkpoints and splits, so nothing was exported")
     return tuple(written)
 
 
@@ -96,13 +96,13 @@ def _write(
     """Write one log.
 
     Args:
-        path: of the file.
+        path: the file.
         run: the run.
-        checkpoint: whose completions.
-        split: of which split.
-        examples: of the split, by id.
+        checkpoint: the checkpoint that made the completions.
+        split: name of the split.
+        examples: the examples of the split, by id.
         samples: the completions with their grades.
-        totals: example id -> summed nll of its solution, and its tokens.
+        totals: example id -> summed nll of its solution, and its number of tokens.
     """
     model = f"{run.root.resolve().name}/{checkpoint.name}"
     rows = list(_samples(samples, examples, totals, model))
@@ -119,10 +119,10 @@ def _write(
 def _samples(
     samples: Samples, examples: Mapping[str, Example], totals: Mapping[str, tuple[float, int]], model: str
 ) -> Iterator[dict[str, Any]]:
-    seen: dict[str, int] = {}
+    epochs: Counter[str] = Counter()  # inspect_ai calls the completions of one question epochs
     for i, identity in enumerate(samples.example_ids):
         example = examples[identity]
-        seen[identity] = seen.get(identity, 0) + 1
+        epochs[identity] += 1
         reply = {"role": "assistant", "content": samples.text[i], "source": "generate"}
         stop = {"length": "max_tokens", "eos": "stop"}.get(samples.stop[i], "unknown")
         output: dict[str, Any] = {
@@ -142,7 +142,7 @@ def _samples(
         draw = int(samples.draw[i])
         yield {
             "id": identity,
-            "epoch": seen[identity],
+            "epoch": epochs[identity],
             "input": example.question,
             "target": example.answer,
             "messages": [{"role": "user", "content": example.question, "source": "input"}, reply],
@@ -161,8 +161,8 @@ def _samples(
 
 
 def _summary(row: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ("id", "epoch", "input", "target", "metadata", "scores", "model_usage")
-    return {**{key: row[key] for key in kept}, "completed": True}
+    keys = ("id", "epoch", "input", "target", "metadata", "scores", "model_usage")
+    return {**{key: row[key] for key in keys}, "completed": True}
 
 
 def _header(
@@ -172,9 +172,9 @@ def _header(
 
     Args:
         run: the run.
-        checkpoint: whose completions.
-        split: of which split.
-        model: as the log names it.
+        checkpoint: the checkpoint that made the completions.
+        split: name of the split.
+        model: name of the model in the log.
         samples: the completions.
         rows: the samples of the log.
     """
@@ -210,7 +210,7 @@ def _header(
         "metrics": metrics,
     }
     return {
-        "version": _VERSION,
+        "version": _SCHEMA_VERSION,
         "status": "success",
         "eval": spec,
         "plan": {"name": "plan", "steps": [], "config": {}},

@@ -1,7 +1,7 @@
-"""What every harness's log comes to: questions, completions with the harness's own grade, and likelihoods."""
+"""The common form of all harnesses' logs: questions, completions with the harness's own grade, and likelihoods."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +12,32 @@ class LoggedCompletion:
 
     text: str
     correct: bool | None
-    """None where the log grades several completions together: overmem's own grader then grades each."""
+    """None if the log has one grade for several completions: each is then graded by overmem."""
     answer: str = ""
-    """The answer that the harness read from it; empty where the log has none."""
+    """The answer that the harness extracted; empty if the log has none."""
     stop: str = "unknown"
-    """`eos`, `length`, or `unknown` where the log does not say why it ended."""
+    """Why it ended: `eos`, `length`, or `unknown`."""
     tokens: int | None = None
 
 
 @dataclass(frozen=True)
 class LoggedQuestion:
-    """One question of a log, and what one model made of it."""
+    """One question of a log, with the completions of one model."""
 
     key: str
-    """Equal in every task of a harness that asks the same document."""
+    """Identifies the document: equal in every task of a harness that uses it."""
     row: Mapping[str, Any]
-    """The document as the data set has it, or `question` and `answer` where the log has no more."""
+    """The document's columns in the data set, or only `question` and `answer` if the log has no others."""
     prompt: str
-    """As the model read it."""
+    """The text that the model continued."""
     target: str
     completions: tuple[LoggedCompletion, ...] = ()
     nll: float | None = None
-    """Summed over the tokens of `target`, in nats; None where the harness did not measure it."""
+    """Summed over the tokens of `target`, in nats; None if it was not measured."""
     target_tokens: int | None = None
-    """Tokens behind `nll`; None where the log does not say."""
+    """Number of tokens in that sum; None if the log does not have it."""
     kind: str = ""
-    """How the data set's answers are graded, where the harness implies it; else read from the rows."""
+    """How the answer is graded, if the harness implies it; empty if it follows from the row."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class EvaluationLog:
     path: Path
     task: str
     model: str
-    """As the log names it: a path, or a hub id."""
+    """A path or a hub id, as in the log."""
     metric: str
-    """What `correct` is, as the harness names it."""
+    """The harness's name of the metric behind `correct`."""
     questions: tuple[LoggedQuestion, ...]
     temperature: float | None = None
-    """Of the completions; None where the log does not say."""
-    notes: tuple[str, ...] = field(default=())
-    """How the log was read, each a sentence."""
+    """Sampling temperature of the completions; None if the log does not have it."""
+    notes: tuple[str, ...] = ()
+    """Remarks on how the log was read."""

@@ -1,4 +1,4 @@
-"""The questions of one checkpoint's logs as units of a run: completions with grades, and summed nll of solutions."""
+"""Units of a run from the logs of one checkpoint: completions with grades, and the summed nll of solutions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,16 +17,16 @@ UNKNOWN = -1
 def samples_of(
     logs: Sequence[EvaluationLog], examples: Mapping[str, Example], tokenizer: Any, *, grader: str
 ) -> tuple[Samples, Grades] | None:
-    """Every completion in the logs of one checkpoint, with its grade; None where there is none.
+    """Every completion in the logs of one checkpoint, with its grade; None if there is none.
 
-    One completion of a question is its greedy one (draw 0); several are draws, unless they were decoded at temperature
-    0, where they are one.
+    A question's only completion counts as the greedy one (draw 0). Several are sampled completions, unless they were
+    decoded at temperature 0: then only the first is kept.
 
     Args:
-        logs: of one checkpoint.
+        logs: the logs of one checkpoint.
         examples: key of a question -> its example; other questions are left out.
-        tokenizer: counts tokens that the log does not; None for none.
-        grader: `log` for the log's own grades; else completions are graded by the example's kind.
+        tokenizer: counts the tokens of a completion if the log does not; None leaves them unknown.
+        grader: `log` keeps the log's own grades; otherwise completions are graded by the example's kind.
     """
     rows: list[tuple[str, int, float, Any]] = []
     for log in logs:
@@ -59,15 +59,16 @@ def samples_of(
 
 
 def _draws(identity: str, question: LoggedQuestion, temperature: float | None) -> list[tuple[str, int, float, Any]]:
-    """Draw number and temperature of each completion. A single one counts as greedy, several as draws.
+    """Example id, draw number and temperature of each completion, and the completion.
 
-    Where the log names no temperature, a single one is taken to be of 0 and several of 1, the harnesses' defaults.
+    If the log has no temperature, it is assumed to be 0 for an only completion and 1 for several, as the harnesses
+    default to.
     """
     completions = question.completions
     if len(completions) == 1 or (completions and temperature == 0):
         return [(identity, 0, 0.0 if temperature is None else temperature, completions[0])]
-    drawn_at = 1.0 if temperature is None else temperature
-    return [(identity, number, drawn_at, completion) for number, completion in enumerate(completions, 1)]
+    assumed = 1.0 if temperature is None else temperature
+    return [(identity, draw, assumed, completion) for draw, completion in enumerate(completions, 1)]
 
 
 def _tokens(completion: Any, tokenizer: Any) -> int:
@@ -77,12 +78,12 @@ def _tokens(completion: Any, tokenizer: Any) -> int:
 
 
 def totals_of(logs: Sequence[EvaluationLog], examples: Mapping[str, Example], tokenizer: Any) -> SolutionTotals | None:
-    """The summed nll of the solutions in the logs of one checkpoint; None where there is none, or no token count.
+    """The summed nll of the solutions in the logs of one checkpoint; None if there is none, or no token count.
 
     Args:
-        logs: of one checkpoint.
+        logs: the logs of one checkpoint.
         examples: key of a question -> its example.
-        tokenizer: counts the tokens of a solution where the log does not; None for none.
+        tokenizer: counts the tokens of a solution if the log does not; None leaves such solutions out.
     """
     rows = {}
     for question in (q for log in logs for q in log.questions if q.key in examples):
@@ -104,7 +105,7 @@ def totals_of(logs: Sequence[EvaluationLog], examples: Mapping[str, Example], to
 
 
 def needs_tokenizer(logs: Sequence[EvaluationLog]) -> bool:
-    """Whether a log has likelihoods whose tokens it does not count."""
+    """Whether a log has a likelihood without its number of tokens."""
     return any(q.nll is not None and q.target_tokens is None for log in logs for q in log.questions)
 
 

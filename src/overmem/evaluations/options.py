@@ -1,4 +1,4 @@
-"""The options of `overmem import` and `overmem export`. They load nothing heavy."""
+"""The options of `overmem import` and `overmem export`."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ HARNESSES = ("lm-eval", "inspect", "lighteval", "evalplus")
 
 @dataclass(frozen=True)
 class ImportLogs:
-    """Whose logs to import, and into which run."""
+    """Which harness's logs to import, and into which run."""
 
     harness: str
     """lm-eval (samples_*.jsonl of --log_samples), inspect (.eval, .json), lighteval (details_*.parquet) or evalplus
@@ -15,28 +15,31 @@ class ImportLogs:
     logs: tuple[str, ...]
     """One file or folder per checkpoint: results/step-*/ as the shell expands it."""
     run: str = "."
-    """Run directory that the evaluations are of; one that is not there is made, without checkpoints."""
+    """Run directory of the evaluated checkpoints; created, without checkpoints, if it does not exist."""
     checkpoints: tuple[str, ...] = ()
-    """Names of the checkpoints, one per log in their order, `base` for the base model; by default by the number in the
-    log's name, else by the one in the model's path."""
+    """Names of the checkpoints, one per log in the same order, `base` for the base model; by default from the number in
+    the log's name, else from the one in the model's path."""
     task: tuple[str, ...] = ()
-    """Tasks to import, where a log has several; their results on one document are joined (answers and likelihoods)."""
+    """Tasks to import, if a log has several; their results on the same document are joined (answers and
+    likelihoods)."""
     split: str = "test"
-    """Split that the questions are: val to judge and choose on, test to confirm on, ood-<name>."""
+    """Split of the run that the questions become: val to judge and choose on, test to confirm on, ood-<name>."""
     metric: str = ""
-    """The harness's metric that says whether an answer is right: exact_match,flexible-extract (lm-eval: metric and
-    filter), a scorer's name (inspect), ...; by default the first usual one."""
+    """The harness's metric that decides whether an answer is right: exact_match,flexible-extract (lm-eval: metric and
+    filter), a scorer's name (inspect), ...; by default the first of the usual ones."""
     grader: str = "log"
-    """log keeps the harness's own grades; math, choice or exact grades the completions anew by overmem's."""
+    """log keeps the harness's own grades; math, choice or exact grades the completions again by that grader of
+    overmem."""
     tokenizer: str | None = None
-    """Folder or hub id, to count the tokens behind a summed likelihood; by default the run's, else the model's."""
+    """Folder or hub id of the tokenizer that counts the tokens of a summed likelihood; by default that of the run, else
+    of the model."""
     out: str | None = None
     """Where overmem's files go; by default RUN/overmem."""
 
 
 @dataclass(frozen=True)
 class ExportLogs:
-    """What to export of an audited run, and where to."""
+    """What to export from an audited run, and where to."""
 
     run: str
     """Run directory that was audited."""

@@ -1,4 +1,4 @@
-"""Importing other harnesses' logs into a run, so that `diagnose` and `report` read them as they read an audit."""
+"""Importing the logs of other evaluation harnesses into a run, for `diagnose` and `report`."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +13,13 @@ from overmem.evaluations.formats import FORMATS
 from overmem.evaluations.log import EvaluationLog
 from overmem.evaluations.observations import needs_tokenizer, samples_of, totals_of
 from overmem.evaluations.options import ImportLogs
-from overmem.evaluations.places import checkpoint_at, steps_of
 from overmem.evaluations.questions import examples_by_key, matched
+from overmem.evaluations.steps import checkpoint_at, steps_of
 from overmem.grading import graders_of
 from overmem.probes.measure import measured
 from overmem.records import Checkpoint, Example, Plan, PlannedSplit
 from overmem.store.imported import REQUEST, origin_of, write_imported_samples, write_totals
+from overmem.store.plan import time_order
 
 GRADERS = ("log", "math", "choice", "exact")
 
@@ -33,11 +34,11 @@ class Imported:
     examples: int
     completions: int
     scored: int
-    """Solutions with a likelihood, over all checkpoints."""
+    """Number of solutions with a likelihood, summed over checkpoints."""
 
 
 @dataclass(frozen=True)
-class _Evaluated:
+class _CheckpointLogs:
     """One checkpoint and its logs."""
 
     checkpoint: Checkpoint
@@ -48,48 +49,51 @@ def import_logs(config: ImportLogs, *, say: Callable[[str], None] = lambda line:
     """Write the questions, completions and likelihoods of other harnesses' logs into a run.
 
     Args:
-        config: whose logs, and which run.
-        say: called with every default that was chosen: order, metric, what was left out.
+        config: the logs, and the run.
+        say: called with each choice that was made by default: order, metric, what was left out.
 
     Raises:
-        BadRequest: no log, no number of a step, several tasks without --task, or a split that the audit has measured.
-        BadData: a file that is not the harness's.
+        BadRequest: no log, no step in its name, several tasks without --task, or a split that was audited.
+        BadData: a file was not written by the harness.
         Locked: another process writes to the run.
     """
     _check(config)
     root = Path(config.run)
     root.mkdir(parents=True, exist_ok=True)
     run = store.open_run(root, config.out)
-    evaluated = _evaluated(config, run, say)
-    logs = [log for one in evaluated for log in one.logs]
+    by_checkpoint = _logs_by_checkpoint(config, run, say)
+    checkpoints = tuple(c.checkpoint for c in by_checkpoint)
+    logs = [log for c in by_checkpoint for log in c.logs]
     for note in dict.fromkeys(note for log in logs for note in log.notes):
         say(note)
     plan = store.find_plan(run)
     examples, request = _examples(config, run, plan, logs, say)
     tokenizer = _tokenizer(config, root, logs, say) if needs_tokenizer(logs) else None
-    for one in evaluated:
-        _refuse_own(run, one.checkpoint.name, config.split)
+    for checkpoint in checkpoints:
+        _refuse_audited(run, checkpoint.name, config.split)
     completions = scored = 0
     with store.locked(run):
         store.write_examples(run, config.split, list({e.id: e for e in examples.values()}.values()))
-        for one in evaluated:
-            origin = f"{config.harness} {next((log.metric for log in one.logs if log.metric), 'likelihoods')}"
-            made = samples_of(one.logs, examples, tokenizer, grader=config.grader)
-            if made is not None:
-                is_logged = config.grader == "log" and _is_graded(one.logs)
-                grader = "" if is_logged else graders_of(examples.values())
+        for c in by_checkpoint:
+            name = c.checkpoint.name
+            origin = f"{config.harness} {next((log.metric for log in c.logs if log.metric), 'likelihoods')}"
+            graded = samples_of(c.logs, examples, tokenizer, grader=config.grader)
+            if graded is not None:
+                samples, grades = graded
+                keeps_grades = config.grader == "log" and _is_graded(c.logs)
+                grader = "" if keeps_grades else graders_of(examples.values())
                 write_imported_samples(
-                    run, one.checkpoint.name, config.split, *made, origin=origin, grader=grader, request=request
+                    run, name, config.split, samples, grades, origin=origin, grader=grader, request=request
                 )
-                completions += len(made[0].text)
-            totals = totals_of(one.logs, examples, tokenizer)
+                completions += len(samples.text)
+            totals = totals_of(c.logs, examples, tokenizer)
             if totals is not None:
-                write_totals(run, one.checkpoint.name, config.split, totals, origin=origin, request=request)
+                write_totals(run, name, config.split, totals, origin=origin, request=request)
                 scored += len(totals.example_ids)
-        store.write_plan(run, _planned(plan, config, [one.checkpoint for one in evaluated], examples, request))
+        store.write_plan(run, _extended_plan(plan, config, checkpoints, examples, request))
         read = store.snapshot_reader(run)
         store.write_measurements(run, tuple(measured(store.read_checkpoints(run), read)))
-    return Imported(run, config.split, tuple(one.checkpoint for one in evaluated), len(examples), completions, scored)
+    return Imported(run, config.split, checkpoints, len(examples), completions, scored)
 
 
 def _check(config: ImportLogs) -> None:
@@ -106,39 +110,40 @@ def _check(config: ImportLogs) -> None:
             raise BadRequest(f"no log at {log!r}; allowed: files or folders that {config.harness} wrote")
 
 
-def _evaluated(config: ImportLogs, run: store.Run, say: Callable[[str], None]) -> list[_Evaluated]:
+def _logs_by_checkpoint(config: ImportLogs, run: store.Run, say: Callable[[str], None]) -> list[_CheckpointLogs]:
     """The logs of each checkpoint, in time order."""
-    read = [(Path(path), _chosen(FORMATS[config.harness](Path(path), config.metric), config)) for path in config.logs]
+    read = [(Path(p), _selected_tasks(FORMATS[config.harness](Path(p), config.metric), config)) for p in config.logs]
     steps = steps_of([(path, logs[0]) for path, logs in read], config.checkpoints)
     if len({step for step, _ in steps}) < len(steps):
-        shown = ", ".join(f"{path} ({step})" for (path, _), (step, _) in zip(read, steps, strict=True))
-        raise BadRequest(f"two logs are of one checkpoint: {shown}; allowed: one log per checkpoint (--checkpoints)")
+        listed = ", ".join(f"{path} ({step})" for (path, _), (step, _) in zip(read, steps, strict=True))
+        raise BadRequest(f"two logs are of one checkpoint: {listed}; allowed: one log per checkpoint (--checkpoints)")
     history = store.read_log_history(run)
-    evaluated = [
-        _Evaluated(checkpoint_at(run.root, step, history), tuple(logs))
+    by_checkpoint = [
+        _CheckpointLogs(checkpoint_at(run.root, step, history), tuple(logs))
         for (_, logs), (step, _) in zip(read, steps, strict=True)
     ]
-    evaluated.sort(key=lambda one: one.checkpoint.step)
-    where = " or ".join(dict.fromkeys(where for _, where in steps))
-    say(f"checkpoints by the number in {where}: {', '.join(one.checkpoint.name for one in evaluated)}")
-    metrics = dict.fromkeys(log.metric for one in evaluated for log in one.logs if log.metric)
-    graded = "graded by" if config.grader == "log" else f"regraded by overmem's {config.grader}, not by"
-    tasks = dict.fromkeys(log.task for one in evaluated for log in one.logs)
-    shown = " and ".join(metrics) or "nothing: likelihoods only"
-    say(f"split {config.split}: {', '.join(tasks)}, {graded} {config.harness}'s {shown}")
-    return evaluated
+    by_checkpoint.sort(key=lambda c: c.checkpoint.step)
+    sources = " or ".join(dict.fromkeys(source for _, source in steps))
+    say(f"checkpoints by the number in {sources}: {', '.join(c.checkpoint.name for c in by_checkpoint)}")
+    metrics = dict.fromkeys(log.metric for c in by_checkpoint for log in c.logs if log.metric)
+    graded_by = "graded by" if config.grader == "log" else f"regraded by overmem's {config.grader}, not by"
+    tasks = dict.fromkeys(log.task for c in by_checkpoint for log in c.logs)
+    listed = " and ".join(metrics) or "nothing: likelihoods only"
+    say(f"split {config.split}: {', '.join(tasks)}, {graded_by} {config.harness}'s {listed}")
+    return by_checkpoint
 
 
-def _chosen(logs: Sequence[EvaluationLog], config: ImportLogs) -> list[EvaluationLog]:
-    there = [log.task for log in logs]
+def _selected_tasks(logs: Sequence[EvaluationLog], config: ImportLogs) -> list[EvaluationLog]:
+    """The logs of the tasks that the user named; all by default, if they are of the same questions."""
+    tasks = [log.task for log in logs]
     for task in config.task:
-        if task not in there:
-            raise unknown("task", task, there, str(logs[0].path))
+        if task not in tasks:
+            raise unknown("task", task, tasks, str(logs[0].path))
     if not config.task and len(logs) > 1:
         keys = [{question.key for question in log.questions} for log in logs]
         if not set.intersection(*keys):
             raise BadRequest(
-                f"{logs[0].path.parent} has the tasks {', '.join(there)}; choose those of one split with --task, and "
+                f"{logs[0].path.parent} has the tasks {', '.join(tasks)}; choose those of one split with --task, and "
                 "import the others into splits of their own"
             )
     return [log for log in logs if not config.task or log.task in config.task]
@@ -161,9 +166,9 @@ def _examples(
         examples = {key: replace(example, kind=config.grader) for key, example in examples.items()}
     planned = None if plan is None else plan.splits.get(config.split)
     if planned is None or planned.request == REQUEST:
-        there = store.read_examples(run, config.split) if planned is not None else ()
-        # Examples of an earlier import stay: its logs may have had other questions.
-        return {**{f"imported before {e.id}": e for e in there}, **examples}, REQUEST
+        imported = store.read_examples(run, config.split) if planned is not None else ()
+        # Examples of an earlier import are kept: its logs may have had other questions.
+        return {**{f"imported before {e.id}": e for e in imported}, **examples}, REQUEST
     same, others = matched(examples, store.read_examples(run, config.split))
     if not same:
         raise BadRequest(
@@ -180,23 +185,23 @@ def _is_graded(logs: Sequence[EvaluationLog]) -> bool:
 
 
 def _tokenizer(config: ImportLogs, root: Path, logs: Sequence[EvaluationLog], say: Callable[[str], None]) -> Any:
-    """What counts the tokens behind a summed likelihood; None, said, where there is none."""
-    named = re.findall(r"(?:^|,)(?:pretrained|model)=([^,]+)", logs[0].model) or [logs[0].model]
-    places = [config.tokenizer] if config.tokenizer else [str(root), *(str(p) for p in root.glob("*/")), *named]
-    for place in places:
-        if config.tokenizer or any((Path(place) / n).is_file() for n in ("tokenizer.json", "tokenizer_config.json")):
+    """The tokenizer that counts the tokens of each likelihood; None, with a message, if there is none."""
+    models = re.findall(r"(?:^|,)(?:pretrained|model)=([^,]+)", logs[0].model) or [logs[0].model]
+    folders = [config.tokenizer] if config.tokenizer else [str(root), *(str(p) for p in root.glob("*/")), *models]
+    for folder in folders:
+        if config.tokenizer or any((Path(folder) / n).is_file() for n in ("tokenizer.json", "tokenizer_config.json")):
             from overmem.models.discovery import load_tokenizer
 
             try:
-                return load_tokenizer(place)
+                return load_tokenizer(folder)
             except OvermemError:
                 if config.tokenizer:
                     raise
-    say("no nll: the likelihoods are sums over tokens that nothing here counts; give --tokenizer")
+    say("no nll: the likelihoods are sums over an unknown number of tokens; give --tokenizer to count them")
     return None
 
 
-def _planned(
+def _extended_plan(
     plan: Plan | None,
     config: ImportLogs,
     checkpoints: Sequence[Checkpoint],
@@ -206,26 +211,22 @@ def _planned(
     """The run's plan with the imported split and checkpoints added."""
     plan = plan or Plan({}, (), base=None, versions={"overmem": overmem.__version__})
     names = {c.name for c in plan.checkpoints}
-    every = sorted([*plan.checkpoints, *(c for c in checkpoints if c.name not in names)], key=_order)
+    merged = sorted([*plan.checkpoints, *(c for c in checkpoints if c.name not in names)], key=time_order)
     splits = {**plan.splits}
     if splits.get(config.split, PlannedSplit(REQUEST)).request == REQUEST:
         splits[config.split] = PlannedSplit(request, len({e.id for e in examples.values()}))
     imported = {**plan.options.get("imported", {}), config.split: config.harness}
-    return replace(plan, splits=splits, checkpoints=tuple(every), options={**plan.options, "imported": imported})
+    return replace(plan, splits=splits, checkpoints=tuple(merged), options={**plan.options, "imported": imported})
 
 
-def _order(checkpoint: Checkpoint) -> tuple[bool, int, str]:
-    return (True, 0, checkpoint.name) if checkpoint.merged_from else (False, checkpoint.step, "")
-
-
-def _refuse_own(run: store.Run, checkpoint: str, split: str) -> None:
-    """Refuse to replace completions that an audit made.
+def _refuse_audited(run: store.Run, checkpoint: str, split: str) -> None:
+    """Refuse to replace completions that were sampled by an audit.
 
     Raises:
-        BadRequest: there are such.
+        BadRequest: there are some.
     """
     path = run.unit_path(checkpoint, split, "samples")
     if path.is_file() and not origin_of(run, checkpoint, split, "samples"):
         raise BadRequest(
-            f"{checkpoint} has completions of {split} that an audit made ({path}); allowed: another --split, or --out"
+            f"{checkpoint} has completions of {split} sampled by an audit ({path}); allowed: another --split, or --out"
         )

@@ -1,4 +1,4 @@
-"""Which checkpoints to compare, and which examples to show first where not all of them fit."""
+"""Which checkpoints to compare, and which examples to show first if not all of them fit."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ from overmem.records import Checkpoint, Verdict
 
 
 def compared(verdict: Verdict | None, checkpoints: Sequence[Checkpoint]) -> tuple[str, ...]:
-    """The best checkpoint of a run, and the one to compare it with: the last over-memorized, else the last.
+    """The best checkpoint of a run, and the one to compare it with: the last over-memorized one, or else the last.
 
-    Without a verdict the first trained checkpoint and the last, or the base model and the only one.
+    Without a verdict: the first and the last trained checkpoint, or the base model and the only trained one.
     """
     trained = [c.name for c in checkpoints if c.step > 0 and not c.merged_from]
     if verdict is None:
@@ -17,19 +17,19 @@ def compared(verdict: Verdict | None, checkpoints: Sequence[Checkpoint]) -> tupl
         return tuple(dict.fromkeys((*names[:1], *names[-1:])))
     judged = sorted((c for c in verdict.checkpoints if not c.checkpoint.merged_from), key=lambda c: c.checkpoint.step)
     names = [c.checkpoint.name for c in judged if c.checkpoint.step > 0]
-    bad = [c.checkpoint.name for c in judged if c.regime == "over-memorized"] or names
-    return tuple(dict.fromkeys(name for name in (verdict.best_of_run, *bad[-1:]) if name))
+    over_memorized = [c.checkpoint.name for c in judged if c.regime == "over-memorized"] or names
+    return tuple(dict.fromkeys(name for name in (verdict.best_of_run, *over_memorized[-1:]) if name))
 
 
-def most_telling(table: ExampleTable, names: Sequence[str]) -> list[int]:
-    """All rows, the most telling first.
+def by_relevance(table: ExampleTable, names: Sequence[str]) -> list[int]:
+    """All rows, the most relevant first.
 
-    First those that went from right to wrong between the first and the last of `names`, then those that went the other
-    way, then those that changed anywhere. Within each the ones whose surprise fell the most since the base model
-    (the most exposed) and the ones that are the most surprising in the end take turns.
+    First the examples that went from right to wrong between the first and the last of `names`, then those that went
+    from wrong to right, then those that changed at any checkpoint, then the rest. Within each of these groups, examples
+    whose nll fell the most since the base model (the most exposed) alternate with those of the highest final nll.
     """
-    places = {c.name: i for i, c in enumerate(table.checkpoints)}
-    a, b = (places.get(name, -1) for name in (names[0], names[-1])) if names else (-1, -1)
+    index_of = {c.name: i for i, c in enumerate(table.checkpoints)}
+    a, b = (index_of.get(name, -1) for name in (names[0], names[-1])) if names else (-1, -1)
     base = next((i for i, c in enumerate(table.checkpoints) if c.step == 0), None)
 
     def group(row: int) -> int:
@@ -47,9 +47,9 @@ def most_telling(table: ExampleTable, names: Sequence[str]) -> list[int]:
     for row in rows:
         groups[group(row)].append(row)
     ordered: list[int] = []
-    for same in groups:
-        by_fall = sorted(same, key=lambda row: (-fall(row), row))
-        by_surprise = sorted(same, key=lambda row: (-table.nll[row][b], row))
+    for members in groups:
+        by_fall = sorted(members, key=lambda row: (-fall(row), row))
+        by_surprise = sorted(members, key=lambda row: (-table.nll[row][b], row))
         ordered += dict.fromkeys(row for pair in zip(by_fall, by_surprise, strict=True) for row in pair)
     return ordered
 

@@ -1,4 +1,4 @@
-"""One example whole: its reference token by token at every checkpoint, its completions and their grades."""
+"""The details of an example: its reference token by token at every checkpoint, its completions and their grades."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -20,9 +20,9 @@ def read_details(
 
     Args:
         run: the run.
-        split: the split of all of the examples.
-        examples: those to read.
-        draws_at: names of the checkpoints whose sampled completions are read besides the greedy one; None is all.
+        split: the split of the examples.
+        examples: the examples to read.
+        draws_at: names of the checkpoints whose sampled completions are read, not only the greedy one; None for all.
     """
     plan, texts = store.read_plan(run), store.read_token_texts(run)
     details: dict[str, dict[str, Any]] = {
@@ -36,13 +36,13 @@ def read_details(
         samples = _rows(run, plan, name, split, "samples", SAMPLES, details)
         grades = _rows(run, plan, name, split, "grades", GRADES, details) if samples else {}
         graders.append(store.read_grader(run, name, split) if samples else "")
-        keeps_draws = draws_at is None or name in draws_at
+        has_draws = draws_at is None or name in draws_at
         for identity, detail in details.items():
             _add_scores(detail, scores.get(identity, ()), texts)
-            graded = {row["draw"]: row for row in grades.get(identity, ())}
-            completions = [_completion(row, graded.get(row["draw"], {})) for row in samples.get(identity, ())]
-            detail["completions"].append([c for c in completions if keeps_draws or c["draw"] == 0])
-            detail.setdefault("left_out", []).append(0 if keeps_draws else sum(c["draw"] > 0 for c in completions))
+            grade_of = {row["draw"]: row for row in grades.get(identity, ())}
+            completions = [_completion(row, grade_of.get(row["draw"], {})) for row in samples.get(identity, ())]
+            detail["completions"].append([c for c in completions if has_draws or c["draw"] == 0])
+            detail.setdefault("left_out", []).append(0 if has_draws else sum(c["draw"] > 0 for c in completions))
     for detail in details.values():
         detail["graders"] = graders
     return details
@@ -51,7 +51,7 @@ def read_details(
 def _rows(
     run: store.Run, plan: Plan, name: str, split: str, kind: str, columns: Sequence[str], ids: Collection[str]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Example id -> its rows; empty where the unit is missing or damaged."""
+    """Example id -> its rows; empty if the unit is missing or damaged."""
     unit = "samples" if kind == "grades" else kind
     if why_missing(run, name, split, unit, plan.requests[split], why_not_observed(run, name)):
         return {}

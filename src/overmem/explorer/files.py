@@ -1,4 +1,4 @@
-"""The page's own files: plain JavaScript without a build step, its style, and what every page of overmem looks like."""
+"""The files of the page: plain JavaScript without a build step, its style, and the theme of every page of overmem."""
 
 import re
 from functools import cache
@@ -18,18 +18,18 @@ SCRIPTS = (
     "example.js",
     "explorer.js",
 )
-"""In the order in which they are joined into one script; each may use what any other declares."""
+"""In the order in which they are joined into one script; each may use the declarations of the others."""
 
 
 @cache
 def script() -> str:
-    """Every script in one block, so that nothing of it is visible to other scripts but `startExplorer`."""
+    """All scripts in one block, so that only `startExplorer` is visible to other scripts."""
     return '"use strict";\n{\n' + "\n".join(map(_text, SCRIPTS)) + "\n}\n"
 
 
 @cache
 def style() -> str:
-    """The style of the explorer; its colours are the variables of the page."""
+    """The style of the explorer, which uses the colour variables of the page."""
     return _text("explorer.css")
 
 

@@ -1,4 +1,4 @@
-"""The one table of terms that a reader may not know; every page explains them on hover and focus."""
+"""The glossary of all pages: terms that a reader may not know, explained on hover and focus."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Two runs as one table: the examples that both observed, with the checkpoints of both."""
+"""Joins the tables of two runs: the examples that both observed, with the checkpoints of both."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -10,16 +10,16 @@ from overmem.explorer.table import ExampleTable
 from overmem.records import Example
 
 PER_CHECKPOINT = ("surprise", "argmax", "completions", "left_out", "graders")
-"""What of an example's details is a list with an entry per checkpoint."""
+"""The fields of an example's details that are lists with one entry per checkpoint."""
 
 
 def joined_tables(a: ExampleTable, b: ExampleTable, names: tuple[str, str]) -> ExampleTable:
-    """Both tables on the examples that they share, with checkpoints as RUN/checkpoint.
+    """The shared examples of two tables, with all their checkpoints, named RUN/checkpoint.
 
     Args:
-        a: of RUN_A.
-        b: of RUN_B.
-        names: of the two runs.
+        a: the table of the first run.
+        b: the table of the second run.
+        names: names of the two runs.
     """
     row_of = {(split, e.id): row for row, (split, e) in enumerate(zip(b.split, b.examples, strict=True))}
     shared = [
@@ -31,7 +31,7 @@ def joined_tables(a: ExampleTable, b: ExampleTable, names: tuple[str, str]) -> E
         replace(c, name=f"{name}/{c.name}") for name, side in zip(names, (a, b), strict=True) for c in side.checkpoints
     ]
     return replace(
-        a.chosen([i for i, _ in shared]),
+        a.select([i for i, _ in shared]),
         name=" and ".join(names),
         checkpoints=tuple(checkpoints),
         marks=tuple(a.marks[i] + b.marks[j] for i, j in shared),
@@ -46,12 +46,12 @@ def joined_details(
     """The details of examples at the checkpoints of both runs.
 
     Args:
-        runs: RUN_A and RUN_B.
-        split: the split of all of the examples.
-        examples: those to read.
-        draws_at: of each run, the checkpoints whose sampled completions are read besides the greedy one.
+        runs: the two runs.
+        split: the split of the examples.
+        examples: the examples to read.
+        draws_at: for each run, the checkpoints whose sampled completions are read, not only the greedy one.
     """
-    first, second = (read_details(run, split, examples, at) for run, at in zip(runs, draws_at, strict=True))
+    first, second = (read_details(run, split, examples, names) for run, names in zip(runs, draws_at, strict=True))
     return {
         identity: detail | {key: detail[key] + second[identity][key] for key in PER_CHECKPOINT}
         for identity, detail in first.items()

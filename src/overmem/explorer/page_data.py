@@ -9,14 +9,14 @@ from overmem.records import SplitName, Verdict
 
 
 def regimes_of(verdict: Verdict | None) -> dict[str, str]:
-    """Checkpoint -> its regime; empty where nothing was judged."""
+    """Checkpoint -> its regime; empty without a verdict."""
     return {c.checkpoint.name: c.regime for c in verdict.checkpoints} if verdict else {}
 
 
 def table_json(table: ExampleTable, names: Sequence[str], regimes: Mapping[str, str]) -> dict[str, Any]:
-    """Columns of the table, its checkpoints with their regimes, and the two to compare first."""
+    """The columns of the table, its checkpoints with their regimes, and the two to compare first."""
     splits = {name: SplitName.parse(name) for name in dict.fromkeys(table.split)}
-    place = {name: i for i, name in enumerate(splits)}
+    index_of = {name: i for i, name in enumerate(splits)}
     present = {c.name for c in table.checkpoints}
     return {
         "name": table.name,
@@ -27,7 +27,7 @@ def table_json(table: ExampleTable, names: Sequence[str], regimes: Mapping[str, 
             for c in table.checkpoints
         ],
         "splits": [{"name": n, "base": s.base, "shift": s.shift} for n, s in splits.items()],
-        "split": [place[name] for name in table.split],
+        "split": [index_of[name] for name in table.split],
         "id": [e.id for e in table.examples],
         "question": [e.question for e in table.examples],
         "answer": [e.answer for e in table.examples],

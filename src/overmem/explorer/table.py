@@ -9,29 +9,29 @@ from overmem.records import Checkpoint, Example, SplitName
 from overmem.store.snapshots import why_missing, why_not_observed
 
 RIGHT, WRONG, RIGHT_CUT, WRONG_CUT, UNKNOWN = "R", "W", "r", "w", "-"
-"""Mark of a greedy completion; the small letters are of completions that ran into the length limit."""
+"""Marks of greedy completions; the small letters are for completions that reached the length limit."""
 MISSING = -1
-"""Instead of an nll that was not measured."""
+"""Stands for an nll that was not measured."""
 
 
 @dataclass(frozen=True)
 class ExampleTable:
-    """Every observed example of a run, in the order of its splits; columns are of equal length."""
+    """Every observed example of a run, in the order of its splits. All columns have one entry per example."""
 
     name: str
-    """Of the run."""
+    """Name of the run."""
     checkpoints: tuple[Checkpoint, ...]
     split: tuple[str, ...]
     examples: tuple[Example, ...]
     marks: tuple[str, ...]
     """One character per checkpoint."""
     nll: tuple[tuple[int, ...], ...]
-    """Surprise of the reference solution at each checkpoint, in thousandths of a nat per token."""
+    """Mean nll per token of the reference solution at each checkpoint, in thousandths of a nat."""
     total: int
-    """Examples of the run; more than there are rows where only some were chosen."""
+    """Number of examples of the run; larger than the number of rows after `select`."""
 
-    def chosen(self, rows: Sequence[int]) -> "ExampleTable":
-        """These rows alone, in this order."""
+    def select(self, rows: Sequence[int]) -> "ExampleTable":
+        """Only these rows, in this order."""
         return replace(
             self,
             split=tuple(self.split[i] for i in rows),
@@ -44,8 +44,8 @@ class ExampleTable:
 def read_example_table(run: store.Run) -> ExampleTable:
     """Every example of every split that was observed. Examples of membership attacks are left out.
 
-    Units that are missing or damaged, or that were observed for another request, are unknown marks: a table can be
-    read while an audit is running.
+    Units that are missing or damaged, or were observed for another request, give unknown marks, so that the table can
+    be read while an audit is running.
 
     Raises:
         BadRequest: the run was not audited.
@@ -60,21 +60,22 @@ def read_example_table(run: store.Run) -> ExampleTable:
         if SplitName.parse(split).attack:
             continue
         try:
-            here = store.read_examples(run, split)
+            split_examples = store.read_examples(run, split)
         except BadRequest:
-            continue  # the audit has not come to it
+            continue  # not observed yet
         marks_at, nll_at = [], []  # one entry per checkpoint
         counts: dict[str, int] = {}
         for checkpoint in plan.checkpoints:
             name = checkpoint.name
-            is_there = {
+            is_current = {
                 kind: not why_missing(run, name, split, kind, plan.requests[split], failures[name])
                 for kind in ("scores", "samples")
             }
-            marks_at.append(_marks(run, name, split, here) if is_there["samples"] else UNKNOWN * len(here))
-            nll_at.append(_nll(run, name, split, here, counts) if is_there["scores"] else [MISSING] * len(here))
-        splits += [split] * len(here)
-        examples += here
+            n = len(split_examples)
+            marks_at.append(_marks(run, name, split, split_examples) if is_current["samples"] else UNKNOWN * n)
+            nll_at.append(_nll(run, name, split, split_examples, counts) if is_current["scores"] else [MISSING] * n)
+        splits += [split] * len(split_examples)
+        examples += split_examples
         marks += map("".join, zip(*marks_at, strict=True))
         nll += zip(*nll_at, strict=True)
     return ExampleTable(
@@ -103,7 +104,7 @@ def _mark(is_right: bool, stop: str) -> str:
 
 
 def _nll(run: store.Run, checkpoint: str, split: str, examples: Sequence[Example], counts: dict[str, int]) -> list[int]:
-    """Thousandths of a nat per token of each example; `counts` is read at the first checkpoint and then kept."""
+    """The mean nll per token of each example, in thousandths of a nat. `counts` is filled at the first checkpoint."""
     try:
         sums = store.read_nll_sums(run, checkpoint, split)
         if not counts:

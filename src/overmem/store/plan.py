@@ -56,6 +56,11 @@ def read_plan(run: Run) -> Plan:
         ) from error
 
 
+def time_order(checkpoint: Checkpoint) -> tuple[bool, int, str]:
+    """Sort key of checkpoints: the trained ones in time order, then the merged ones by name."""
+    return (True, 0, checkpoint.name) if checkpoint.merged_from else (False, checkpoint.step, "")
+
+
 def read_checkpoints(run: Run) -> tuple[Checkpoint, ...]:
     """The audited checkpoints: the base, the trained ones in time order, the merged ones."""
     return read_plan(run).checkpoints

@@ -18,7 +18,7 @@ _SEED_COLOURS = [f"var(--series-{i})" for i in range(1, 9)]
 
 
 def factors_of(table: pl.DataFrame) -> list[str]:
-    """The factors that the sweep varies, that with the most numeric levels first: it is the height of the diagrams."""
+    """The factors with several levels, the one with the most numeric levels first: it is the y axis of the diagrams."""
     names = [c.removeprefix(FACTOR) for c in table.columns if c.startswith(FACTOR) and table[c].n_unique() > 1]
 
     def numeric_levels(name: str) -> int:
@@ -28,7 +28,7 @@ def factors_of(table: pl.DataFrame) -> list[str]:
 
 
 def trajectory(table: pl.DataFrame) -> pl.DataFrame:
-    """One row per run and trained checkpoint: its time, regime, val nll and val accuracy, in the table's order."""
+    """One row per run and trained checkpoint, in the table's order: its time, regime, val nll and val accuracy."""
     rows = table.filter((pl.col("split") == "val") & (pl.col("step") > 0) & (pl.col("regime") != ""))
     keys = ["run", "seed", *(c for c in table.columns if c.startswith(FACTOR)), "checkpoint", "step", "epoch", "regime"]
     nll = rows.filter((pl.col("probe") == "perplexity") & (pl.col("metric") == "nll"))
@@ -40,9 +40,10 @@ def trajectory(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def phase_diagrams(table: pl.DataFrame) -> dict[str, Spec]:
-    """Panel -> diagram: epoch against the levels of the first factor, coloured by regime; a panel per other condition.
+    """Panel -> diagram of the regime over epoch and the levels of the first factor.
 
-    The regime of a cell is that of most seeds; paler where they differ.
+    There is one panel per combination of the other factors. A cell has the regime of most seeds and is paler if seeds
+    differ.
     """
     points, names = trajectory(table), factors_of(table)
     if not names or points["epoch"].null_count():
@@ -64,7 +65,7 @@ def _cells(cell: pl.DataFrame, level: str) -> Rows:
     first = times[0] - (times[1] - times[0]) / 2 if len(times) > 1 else 0.0
     edges = (
         [max(0.0, first), *((a + b) / 2 for a, b in pairwise(times)), times[-1] + (times[-1] - times[-2]) / 2]
-        if (len(times) > 1)
+        if len(times) > 1
         else [0.0, times[0]]
     )
     rows: Rows = []
@@ -91,51 +92,54 @@ def _diagram(rows: Rows, factor: str, order: Sequence[str], end: float) -> Spec:
 
 
 def run_curves(table: pl.DataFrame) -> dict[str, tuple[Spec, Spec]]:
-    """Condition -> val nll and val accuracy against epochs, a line per seed, on axes that all conditions share."""
+    """Condition -> val nll and val accuracy over epochs, one line per seed, on axes shared by all conditions."""
     points, names = trajectory(table), [FACTOR + name for name in factors_of(table)]
     if points["epoch"].null_count():
         return {}
     seeds = [str(seed) for seed in dict.fromkeys(points["seed"])]
     highest = float(points["nll_high"].fill_null(points["nll"]).to_numpy().max())
     groups = points.group_by(names, maintain_order=True) if names else [((), points)]
-    drawn = {}
+    charts = {}
     for key, rows in groups:
         title = ", ".join(f"{name.removeprefix(FACTOR)} {level}" for name, level in zip(names, key, strict=True))
-        drawn[title or "all runs"] = (
+        charts[title or "all runs"] = (
             _lines(rows, "nll", seeds, (0.0, highest), points),
             _lines(rows, "accuracy", seeds, (0.0, 1.0), points),
         )
-    return drawn
+    return charts
 
 
 def _lines(
-    rows: pl.DataFrame, what: str, seeds: Sequence[str], domain: tuple[float, float], all_: pl.DataFrame
+    rows: pl.DataFrame, metric: str, seeds: Sequence[str], domain: tuple[float, float], all_rows: pl.DataFrame
 ) -> Spec:
-    unit = "percent" if what == "accuracy" else "nll"
-    drawn: Rows = []
+    unit = "percent" if metric == "accuracy" else "nll"
+    chart_rows: Rows = []
     for r in rows.iter_rows(named=True):
-        estimate = Estimate(r[what], r[f"{what}_low"], r[f"{what}_high"])
+        estimate = Estimate(r[metric], r[f"{metric}_low"], r[f"{metric}_high"])
         text = f"{estimate_text(estimate, unit)}, {r['regime']}"
-        drawn.append(
-            {"epoch": r["epoch"], "value": r[what], "seed": str(r["seed"]), "regime": r["regime"], "text": text}
+        chart_rows.append(
+            {"epoch": r["epoch"], "value": r[metric], "seed": str(r["seed"]), "regime": r["regime"], "text": text}
         )
-    end = float(all_["epoch"].to_numpy().max())
+    end = float(all_rows["epoch"].to_numpy().max())
     x = channel("epoch:Q", title="epoch", scale=dict(domain=[0, end], nice=False), axis=dict(grid=False, tickCount=5))
-    form = "%" if what == "accuracy" else ".2f"
+    form = "%" if metric == "accuracy" else ".2f"
     y = channel(
-        "value:Q", title=None, scale=dict(domain=list(domain)), axis=dict(format=form, tickCount=4, minExtent=44)
+        "value:Q",
+        title=None,
+        scale=dict(domain=list(domain)),
+        axis=dict(format=form, tickCount=4, minExtent=44),
     )
     colour = channel("seed:N", scale=dict(domain=list(seeds), range=_SEED_COLOURS[: len(seeds)]), legend=None)
     regimes = dict(domain=list(REGIMES), range=[f"var(--{key})" for key in REGIMES])
-    tooltip = [channel("seed:N"), channel("epoch:Q", format=".3"), channel("text:N", title=what)]
-    line = Chart(data(drawn)).mark_line(strokeWidth=1.5).encode(x=x, y=y, color=colour)
-    points = Chart(data(drawn)).mark_point(filled=True, size=50, opacity=1, stroke="var(--quiet)", strokeWidth=0.7)
+    tooltip = [channel("seed:N"), channel("epoch:Q", format=".3"), channel("text:N", title=metric)]
+    line = Chart(data(chart_rows)).mark_line(strokeWidth=1.5).encode(x=x, y=y, color=colour)
+    points = Chart(data(chart_rows)).mark_point(filled=True, size=50, opacity=1, stroke="var(--quiet)", strokeWidth=0.7)
     marks = points.encode(x=x, y=y, fill=channel("regime:N", scale=regimes, legend=None), tooltip=tooltip)
     return specification([line, marks], 130)
 
 
 def forest(effects: Sequence[Effect], colours: Mapping[str, str]) -> Spec:
-    """Effects of one factor and one unit: an outcome a row, a dot for each level, about the line of no effect."""
+    """Effects of one factor in one unit: one row per outcome, one dot per level, and the line of no effect."""
     is_share = effects[0].is_share
     rows: Rows = [
         {
@@ -155,7 +159,7 @@ def forest(effects: Sequence[Effect], colours: Mapping[str, str]) -> Spec:
 
 
 def level_dots(levels: Sequence[Level]) -> Spec:
-    """One outcome at the levels of one factor, with intervals over seeds."""
+    """One outcome at each level of one factor, with intervals over seeds."""
     is_share = levels[0].is_share
     unit = "percent" if is_share else "number"
     rows: Rows = [
@@ -175,7 +179,7 @@ def level_dots(levels: Sequence[Level]) -> Spec:
 
 
 def by_unit(effects: Sequence[Effect]) -> dict[tuple[str, str], list[Effect]]:
-    """(factor, unit) -> its effects: shares, nll and times have axes of their own."""
+    """(factor, unit) -> its effects; shares, nll and times have separate axes."""
     groups: dict[tuple[str, str], list[Effect]] = {}
     for effect in effects:
         time = effect.outcome.startswith("onset, ")

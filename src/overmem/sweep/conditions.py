@@ -1,4 +1,4 @@
-"""The runs of a sweep: every combination of levels with every seed, each an ordinary recipe and audit."""
+"""The runs of a sweep: every combination of levels with every seed, each with a recipe and audit options."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,10 +15,10 @@ from overmem.sweep.options import Sweep, read_sweep
 from overmem.training.recipe import Recipe, parsed, validated
 
 Changes: TypeAlias = dict[str, Any]
-"""Recipe key, dotted where nested -> value."""
+"""Recipe key (dotted if nested) -> value."""
 
-_OWN_RECIPE_KEYS = ("output", "seed")
-_OWN_AUDIT_OPTIONS = ("run", "data", "base", "out")
+_RESERVED_RECIPE_KEYS = ("output", "seed")
+_RESERVED_AUDIT_OPTIONS = ("run", "data", "base", "out")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class PlannedRun:
     """One run of a sweep: a condition and a seed."""
 
     name: str
-    """Of its folder."""
+    """Name of its folder."""
     levels: Mapping[str, str]
     """Factor -> its level, as text."""
     seed: int
@@ -55,19 +55,19 @@ def read_planned(path: Path | str) -> tuple[Sweep, tuple[PlannedRun, ...]]:
 
 
 def planned_runs(sweep: Sweep, where: str = "the sweep") -> tuple[PlannedRun, ...]:
-    """Every run of the sweep: seeds outermost, so that a sweep that is stopped has whole seeds.
+    """Every run of the sweep, in order of seeds, so that an interrupted sweep has complete seeds.
 
     Args:
-        sweep: what varies.
-        where: names the sweep file in errors.
+        sweep: the sweep.
+        where: name of the sweep file, for errors.
 
     Raises:
-        BadRequest: a key, value or option that a recipe or an audit does not have; two runs of one name; no levels.
+        BadRequest: an unknown key, value or option of a recipe or an audit; two runs of the same name; no levels.
     """
     seeds = list(range(sweep.seeds)) if isinstance(sweep.seeds, int) else sweep.seeds
     if not seeds or len(set(seeds)) < len(seeds):
         raise BadRequest(f"{where}: seeds is {sweep.seeds!r}; allowed: a number of at least 1, or different seeds")
-    for key in _OWN_RECIPE_KEYS:
+    for key in _RESERVED_RECIPE_KEYS:
         if key in sweep.recipe or key in sweep.vary:
             raise BadRequest(f"{where}: recipe key {key!r} is set by the sweep itself; leave it out")
     runs = tuple(_planned(sweep, levels, seed, where) for seed in seeds for levels in _conditions(sweep, where))
@@ -98,8 +98,8 @@ def _planned(sweep: Sweep, condition: Mapping[str, tuple[str, Changes]], seed: i
         content = reduce(lambda recipe, change: _with(recipe, *change), changes.items(), content)
     if sweep.vary_data:
         content = _with(content, "data.seed", seed)
-    checked = to_jsonable(parsed(content, where))  # numbers as numbers: YAML reads 1e-3 as text
-    levels = {factor: name or _text(_at(checked, factor)) for factor, (name, _) in condition.items()}
+    validated_recipe = to_jsonable(parsed(content, where))  # converts 1e-3, which YAML reads as text, to a number
+    levels = {factor: name or _text(_at(validated_recipe, factor)) for factor, (name, _) in condition.items()}
     name = "_".join([*(f"{factor.rpartition('.')[2]}-{level}" for factor, level in levels.items()), f"seed-{seed}"])
     name = re.sub(r"[^\w.+-]+", "-", name)
     root = Path(sweep.output) / "runs" / name
@@ -107,7 +107,7 @@ def _planned(sweep: Sweep, condition: Mapping[str, tuple[str, Changes]], seed: i
 
 
 def _audit(sweep: Sweep, root: Path, where: str) -> Audit:
-    allowed = [f.name for f in fields(Audit) if f.name not in _OWN_AUDIT_OPTIONS]
+    allowed = [f.name for f in fields(Audit) if f.name not in _RESERVED_AUDIT_OPTIONS]
     for key in sweep.audit:
         if key not in allowed:
             raise unknown("option", key, allowed, f"{where}: audit")
@@ -123,7 +123,7 @@ def _with(content: Mapping[str, Any], key: str, value: object) -> dict[str, Any]
 
 
 def _at(content: Any, key: str) -> Any:
-    """The value at a dotted key; the value of the field's default where the recipe says nothing."""
+    """The value at a dotted key of nested mappings."""
     for part in key.split("."):
         content = content.get(part, MISSING) if isinstance(content, Mapping) else MISSING
     return content

@@ -1,7 +1,7 @@
-"""The contrasts between the conditions of a seed, as rows of the sweep's table.
+"""Contrasts between the conditions of a seed, as rows of the sweep's table.
 
-Checkpoints of two conditions that val shows to be equally accurate and to differ in perplexity, as `compare` chooses
-them, and how they differ on test.
+A contrast is a pair of checkpoints of two conditions that are equally accurate on val but differ in perplexity, as
+chosen by `compare`. The rows have their differences on test.
 """
 
 import json
@@ -27,7 +27,7 @@ def matched_rows(runs: Sequence[PlannedRun]) -> Iterator[tuple[PlannedRun, dict[
 
 
 def _pairs(a: PlannedRun, b: PlannedRun) -> tuple[Pair, ...]:
-    """None where the two cannot be compared: other tokenizers or problems, or the same in every number."""
+    """The pairs of two runs; none if they cannot be compared: other tokenizers or problems, or identical numbers."""
     try:
         return compare(Compare(str(a.root), str(b.root))).pairs
     except BadRequest:

@@ -1,8 +1,7 @@
-"""What each factor does to each outcome: differences from its reference level, paired by seed.
+"""The effect of each factor on each outcome: differences from its reference level, paired by seed.
 
-The seed is a random effect. Within a seed the difference is averaged over the levels of the other factors: a main
-effect. Two runs on the
-same problems are compared problem by problem. p values are Holm-corrected over everything that the page claims.
+The seed is a random effect. Within a seed the difference is averaged over the levels of the other factors (a main
+effect). Two runs on the same problems are compared problem by problem. p values are Holm-corrected over all effects.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ class Effect:
     outcome: str
     is_share: bool
     difference: Estimate
-    """Mean over seeds; n counts seeds."""
+    """Mean over seeds; n is the number of seeds."""
     per_seed: tuple[float, ...]
     p: float | None = None
     """Two-sided, Holm-corrected over all effects of the sweep; None with one seed."""
@@ -38,21 +37,21 @@ class Level:
     outcome: str
     is_share: bool
     estimate: Estimate
-    """n counts seeds."""
+    """n is the number of seeds."""
     runs: int
-    """Runs that have the outcome: an onset only exists where there is one."""
+    """Number of runs that have the outcome; not every run has an onset."""
     of: int
-    """Runs at this level."""
+    """Number of runs at this level."""
 
 
 def factor_levels(runs: Sequence[RunOutcomes]) -> dict[str, list[str]]:
-    """Factor -> its levels in the order of the sweep file; factors of one level are no factors."""
+    """Factor -> its levels in the order of the sweep file, without factors of one level."""
     factors = {factor: list(dict.fromkeys(run.levels[factor] for run in runs)) for factor in runs[0].levels}
     return {factor: levels for factor, levels in factors.items() if len(levels) > 1}
 
 
 def effects(runs: Sequence[RunOutcomes]) -> list[Effect]:
-    """Every effect that at least one seed has, Holm-corrected together."""
+    """Every effect that can be computed in at least one seed, Holm-corrected together."""
     all_effects: list[Effect] = []
     for factor, (reference, *others) in factor_levels(runs).items():
         for level in others:
@@ -84,16 +83,16 @@ def levels(runs: Sequence[RunOutcomes]) -> list[Level]:
 def _differences(
     runs: Sequence[RunOutcomes], factor: str, level: str, reference: str, outcome: str
 ) -> list[tuple[int, Outcome]]:
-    """Seed and difference of every combination of the other factors that has both levels."""
-    by_place = {
+    """The seed, and the difference between the two levels, for every combination of the other factors with both."""
+    by_condition = {
         (run.seed, _others(run.levels, factor), run.levels[factor]): run.outcomes[outcome]
         for run in runs
         if outcome in run.outcomes
     }
     return [
-        (seed, paired(mine, by_place[seed, others, reference]))
-        for (seed, others, its_level), mine in by_place.items()
-        if its_level == level and (seed, others, reference) in by_place
+        (seed, paired(at_level, by_condition[seed, others, reference]))
+        for (seed, others, name), at_level in by_condition.items()
+        if name == level and (seed, others, reference) in by_condition
     ]
 
 

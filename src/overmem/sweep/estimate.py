@@ -1,4 +1,4 @@
-"""What a sweep would cost in hours and disk, from a few measured steps of its first condition."""
+"""The time and disk space of a sweep, estimated from a few training steps of its first condition."""
 
 import statistics as standard
 import tempfile
@@ -18,27 +18,27 @@ from overmem.training.recipe import Recipe
 from overmem.training.verb import train
 
 _STEPS = 6
-"""Optimizer steps that are measured; the first ones are slower and the median leaves them out."""
+"""Number of optimizer steps that are timed; their median ignores the slower first ones."""
 
 
 @dataclass(frozen=True)
 class SweepEstimate:
-    """What the runs that are not done yet would take on this machine, one after the other."""
+    """The time and disk space of the runs that are not done yet, one after another on this machine."""
 
     runs: int
     already_done: int
     training_seconds: float
     audit_seconds: float
     disk_bytes: int
-    """Weights that stay at the end, as `keep` says."""
+    """Bytes of weights that remain at the end, according to `keep`."""
     peak_disk_bytes: int
-    """With the checkpoints of the last run before any is deleted."""
+    """Peak bytes of weights, including checkpoints that are deleted later."""
     measured_on: str
-    """The condition whose steps were measured; the others are scaled by their number of steps and checkpoints."""
+    """The condition that was timed; the others are scaled by their number of steps and checkpoints."""
 
 
 def estimate_sweep(runs: Sequence[PlannedRun], keep: Keep) -> SweepEstimate:
-    """Hours and disk of the runs to do. Trains a few steps in a temporary folder and writes nothing else."""
+    """The estimate for the runs to do. Trains a few steps in a temporary folder and writes nothing else."""
     to_do = [run for run in runs if not is_done(run)]
     if not to_do:
         return SweepEstimate(len(runs), len(runs), 0.0, 0.0, 0, 0, "")
@@ -53,7 +53,7 @@ def estimate_sweep(runs: Sequence[PlannedRun], keep: Keep) -> SweepEstimate:
         steps = _steps(run.recipe, rows)
         saved = _checkpoints(run.recipe, steps)
         training += steps * step_seconds
-        audit_seconds += (saved + 1) * per_checkpoint  # and the base
+        audit_seconds += (saved + 1) * per_checkpoint  # 1 for the base model
         kept = {"all": saved, "recommended": min(2, saved), "none": 0}[keep]
         peak = max(peak, disk + saved * size)
         disk += kept * size
@@ -63,7 +63,7 @@ def estimate_sweep(runs: Sequence[PlannedRun], keep: Keep) -> SweepEstimate:
 
 def _trained(recipe: Recipe, folder: Path) -> tuple[float, int, int]:
     """Median seconds per step, training rows, and bytes of a checkpoint's folder."""
-    moments: list[float] = []
+    times: list[float] = []
     short = replace(
         recipe,
         output=str(folder),
@@ -71,8 +71,8 @@ def _trained(recipe: Recipe, folder: Path) -> tuple[float, int, int]:
         observe_rows=0,
         trainer={**recipe.trainer, "max_steps": _STEPS},
     )
-    train(short, progress=lambda what, done, total: moments.append(time.perf_counter()))
-    gaps = [after - before for before, after in pairwise(moments)]
+    train(short, progress=lambda what, done, total: times.append(time.perf_counter()))
+    step_seconds = [after - before for before, after in pairwise(times)]
     run = store.open_run(folder)
     epoch = max((float(row["epoch"]) for row in store.read_log_history(run) if row.get("epoch")), default=1.0)
     rows = round(_STEPS / epoch * recipe.batch_size * recipe.accumulation)
@@ -80,7 +80,7 @@ def _trained(recipe: Recipe, folder: Path) -> tuple[float, int, int]:
     for path in (folder / f"checkpoint-{_STEPS}").rglob("*"):
         with suppress(OSError):
             size += path.stat().st_size
-    return standard.median(gaps), rows, size
+    return standard.median(step_seconds), rows, size
 
 
 def _steps(recipe: Recipe, rows: int) -> int:

@@ -1,4 +1,4 @@
-"""What a sweep's page is drawn from: its table, and what follows from it."""
+"""The findings of a sweep: its table and the statistics that its page shows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from overmem.sweep.regret import RuleRegret, regrets
 
 @dataclass(frozen=True)
 class SweepFindings:
-    """Everything that the page shows; all of it follows from the table, but for the runs that are not in it."""
+    """Everything that the page shows, computed from the table, and the runs that are missing from it."""
 
     name: str
     table: pl.DataFrame
@@ -39,7 +39,7 @@ class SweepFindings:
 def sweep_findings(
     table: pl.DataFrame, name: str, *, planned: int, failures: Mapping[str, str], command: str, sweep_file: str
 ) -> SweepFindings:
-    """The findings of a sweep's table; statistics are computed here, once."""
+    """The findings of a sweep's table."""
     runs: Sequence[RunOutcomes] = runs_of(table)
     return SweepFindings(
         name,

@@ -1,8 +1,8 @@
 """Costs at matched accuracy: between checkpoints of two conditions that are equally accurate and differ in perplexity.
 
-The control for "epoch 3 against epoch 10 of one run": a small learning rate for long against a large one for a short
-time, say. `compare` chooses them on val, within a seed; on test, what the checkpoint of higher perplexity does worse is
-averaged within the seed and then over seeds.
+A control for comparing epoch 3 with epoch 10 of one run: for example, a small learning rate for many epochs against a
+large one for few. `compare` chooses the pairs on val, within a seed; their differences on test are averaged within the
+seed and then over seeds.
 """
 
 import json
@@ -22,20 +22,20 @@ class MatchedCost:
     name: str
     is_share: bool
     difference: Estimate
-    """Positive is worse, but for `accuracy` and `nll`, which are plain differences. n counts seeds."""
+    """Positive is worse, except for `accuracy` and `nll per token`, plain differences. n is the number of seeds."""
     pairs: int
     p: float | None = None
-    """Two-sided, Holm-corrected over the costs; None with one seed, and for what the pairs were matched by."""
+    """Two-sided, Holm-corrected over the costs; None with one seed, and for what the pairs were matched on."""
 
 
-_MATCHED_BY = ("accuracy", "nll per token")
+_MATCHED_ON = ("accuracy", "nll per token")
 
 
 def matched_costs(table: pl.DataFrame) -> list[MatchedCost]:
     """Every quantity over the matched pairs of all seeds."""
     rows = table.filter((pl.col("probe") == "matched") & pl.col("value").is_not_null())
     costs = [_over_seeds(str(name), group) for (name,), group in rows.group_by("metric", maintain_order=True)]
-    is_tested = [c.name not in _MATCHED_BY for c in costs]
+    is_tested = [c.name not in _MATCHED_ON for c in costs]
     p = [statistics.p_across_seeds(c.difference) if t else None for c, t in zip(costs, is_tested, strict=True)]
     return [replace(cost, p=value) for cost, value in zip(costs, statistics.holm(p), strict=True)]
 

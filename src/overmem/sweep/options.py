@@ -1,4 +1,4 @@
-"""A sweep file: one recipe, what varies, the seeds, and how every run is audited. Unknown keys are refused by name."""
+"""A sweep file: one recipe, the factors that vary, the seeds, and the audit of every run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from pydantic import ConfigDict
 from overmem.training.recipe import read_yaml, validated
 
 Levels: TypeAlias = list[Any] | dict[str, dict[str, Any]]
-"""The levels of one factor: values of a recipe key, or names of changes to several keys."""
+"""The levels of one factor: values of a recipe key, or level names with the keys that they set."""
 
 
 @dataclass(frozen=True)
@@ -20,28 +20,28 @@ class Sweep:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     output: str
-    """Folder of the sweep: the runs lie in `runs/`, then `sweep.parquet`, `sweep.html` and `tables/`."""
+    """Folder of the sweep, with the runs in `runs/`, `sweep.parquet`, `sweep.html` and `tables/`."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    """The keys of a recipe that all runs share; `output` and `seed` are the sweep's own."""
+    """The keys of a recipe that all runs share; `output` and `seed` are set by the sweep."""
     vary: Mapping[str, Levels] = field(default_factory=dict)
-    """Factor -> its levels, the first being the reference. A list holds values of the recipe key that the factor is
-    named after (`learning_rate`, `data.train`, `trainer.weight_decay`); a mapping holds names of levels, each with the
+    """Factor -> its levels, of which the first is the reference. A list has values of the recipe key that the factor is
+    named after (`learning_rate`, `data.train`, `trainer.weight_decay`); a mapping has level names, each with the recipe
     keys that it sets (`{mar: {loss: mar}, plain: {}}`)."""
     seeds: int | list[int] = 3
-    """How many seeds, or which: of the data order, adapters and dropout, and of the verdict."""
+    """The number of seeds, or a list of them: for the data order, adapters and dropout, and for the verdict."""
     vary_data: bool = False
-    """Whether the seed also draws the problems and their split; else all runs share them."""
+    """Whether the seed also determines the problems and their splits; otherwise all runs share them."""
     audit: Mapping[str, Any] = field(default_factory=dict)
     """Options of `overmem audit` for every run: rows, side_rows, draws, shifts, attacks, checkpoints, ..."""
     keep: Literal["all", "recommended", "none"] = "all"
-    """Weights that stay once a run is judged: all, only those of the checkpoint to ship and of the last one, or none.
-    Observations always stay."""
+    """Weights that are kept after a run is judged: all, those of the checkpoint to ship and of the last one, or none.
+    Observations are always kept."""
 
 
 def read_sweep(path: Path | str) -> Sweep:
     """The sweep in a YAML file.
 
     Raises:
-        BadRequest: no such file, not YAML, or keys and values that a sweep does not have.
+        BadRequest: no such file, not YAML, or unknown keys or values.
     """
     return validated(Sweep, read_yaml(Path(path)), str(path))

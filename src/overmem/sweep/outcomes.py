@@ -1,7 +1,7 @@
-"""What is looked at in every run of a sweep: severity, onset, accuracy and perplexity, and every cost.
+"""The outcomes of every run of a sweep: severity, onset, accuracy, perplexity, and every cost.
 
-An outcome of a run is a number with its standard error over examples, or the results of each example, so that two runs
-on the same problems are compared problem by problem.
+An outcome is a number with its standard error over examples. If the results of each example are available, two runs on
+the same problems are compared problem by problem.
 """
 
 import json
@@ -25,11 +25,11 @@ class Outcome:
 
     value: float
     stderr: float | None
-    """Over examples; None where it is not known."""
+    """Standard error over examples; None if unknown."""
     numerators: Float[np.ndarray, " examples"] | None = None
     denominators: Float[np.ndarray, " examples"] | None = None
     examples: tuple[str, ...] = ()
-    """Ids, where the results of each example are at hand."""
+    """Ids of the examples; empty if the results of each example are not available."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class RunOutcomes:
     levels: Mapping[str, str]
     seed: int
     regime: str
-    """Of the run: that of its last checkpoint."""
+    """The regime of the run: that of its last checkpoint."""
     outcomes: Mapping[str, Outcome]
     points: Mapping[str, bool]
     """Outcome -> whether it is a share, shown in points."""
@@ -59,9 +59,9 @@ def _run_of(rows: pl.DataFrame) -> RunOutcomes:
     outcomes: dict[str, tuple[Outcome, bool]] = {}
     for name, outcome, is_share in _of_verdict(verdict, end["checkpoint"]):
         outcomes[name] = (outcome, is_share)
-    for place, checkpoint in (("to ship", shipped), ("at the end", end["checkpoint"])):
+    for label, checkpoint in (("to ship", shipped), ("at the end", end["checkpoint"])):
         for name, outcome, is_share in _at_checkpoint(rows, checkpoint):
-            outcomes[f"{name}, {place}"] = (outcome, is_share)
+            outcomes[f"{name}, {label}"] = (outcome, is_share)
     return RunOutcomes(
         first["run"],
         {column.removeprefix(FACTOR): first[column] for column in rows.columns if column.startswith(FACTOR)},
@@ -95,20 +95,20 @@ def _at_checkpoint(rows: pl.DataFrame, checkpoint: str | None) -> Iterator[tuple
 
 
 def outcome_of_row(row: Mapping[str, Any]) -> Outcome:
-    """An outcome from a row of the table that has only a number and its interval."""
+    """The outcome in a row of the table that has a number with its interval."""
     stderr = statistics.stderr_of(Estimate(row["value"], row["low"], row["high"], stderr=row["stderr"]))
     return Outcome(row["value"], stderr if stderr is not None and np.isfinite(stderr) else None)
 
 
 def mean(outcomes: Sequence[Outcome]) -> Outcome:
-    """The mean of several numbers of one seed. Their errors are taken as one: they share the examples."""
+    """The mean of several numbers of one seed. Their errors count as fully dependent, because they share examples."""
     value = sum(o.value for o in outcomes) / len(outcomes)
     errors = [o.stderr for o in outcomes if o.stderr is not None]
     return Outcome(value, sqrt(sum(e * e for e in errors) / len(errors)) if errors else None)
 
 
 def per_seed(numbers: Iterable[tuple[int, Outcome]]) -> list[Outcome]:
-    """One number per seed: the mean over what belongs to it."""
+    """One number per seed: the mean of its numbers."""
     groups: dict[int, list[Outcome]] = {}
     for seed, outcome in numbers:
         groups.setdefault(seed, []).append(outcome)
@@ -116,23 +116,23 @@ def per_seed(numbers: Iterable[tuple[int, Outcome]]) -> list[Outcome]:
 
 
 def across_seeds(numbers: Sequence[Outcome]) -> Estimate:
-    """The mean over seeds, the seed a random effect.
+    """The mean over seeds, with the seed as a random effect.
 
-    An error over examples that is not known counts as 0: then the scatter over seeds alone is the error.
+    An unknown error over examples counts as 0, so that only the scatter over seeds determines the interval.
     """
     return statistics.across_seeds([o.value for o in numbers], [0.0 if o.stderr is None else o.stderr for o in numbers])
 
 
 def paired(left: Outcome, right: Outcome) -> Outcome:
-    """Left - right: over the examples that both have where they are at hand, else as independent numbers."""
-    where = {identity: i for i, identity in enumerate(right.examples)}
-    shared = [(i, where[identity]) for i, identity in enumerate(left.examples) if identity in where]
+    """Left - right: paired over the examples that both have, or else as independent numbers."""
+    index_of = {identity: i for i, identity in enumerate(right.examples)}
+    shared = [(i, index_of[identity]) for i, identity in enumerate(left.examples) if identity in index_of]
     if len(shared) < 2 or left.numerators is None or right.numerators is None:
-        both = None if left.stderr is None or right.stderr is None else sqrt(left.stderr**2 + right.stderr**2)
-        return Outcome(left.value - right.value, both)
+        stderr = None if left.stderr is None or right.stderr is None else sqrt(left.stderr**2 + right.stderr**2)
+        return Outcome(left.value - right.value, stderr)
     assert left.denominators is not None
     assert right.denominators is not None
-    left_rows, right_rows = (list(places) for places in zip(*shared, strict=True))
+    left_rows, right_rows = (list(rows) for rows in zip(*shared, strict=True))
     difference = statistics.ratio_difference(
         left.numerators[left_rows],
         left.denominators[left_rows],
@@ -144,7 +144,7 @@ def paired(left: Outcome, right: Outcome) -> Outcome:
 
 
 def outcome_of_examples(row: Mapping[str, Any]) -> Outcome:
-    """An outcome from a row of the table that carries the result of each example."""
+    """The outcome in a row of the table that has the result of each example."""
     top, bottom = np.array(row["numerators"], float), np.array(row["denominators"], float)
     stderr = statistics.ratio_stderr(top, bottom) if len(top) > 1 else None
     return Outcome(float(top.sum() / bottom.sum()), stderr, top, bottom, tuple(row["examples"]))

@@ -1,4 +1,4 @@
-"""What every selection rule was worth over all runs of a sweep: chosen on val, priced on test."""
+"""The regret of every selection rule over all runs of a sweep: it chooses on val and is evaluated on test."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from overmem.records import Estimate
 from overmem.sweep.outcomes import Outcome, across_seeds, outcome_of_examples, paired, per_seed
 
 OURS = "overmem"
-"""The rule whose pick every other one is compared with."""
+"""The rule that every other one is compared with."""
 
 
 @dataclass(frozen=True)
@@ -22,52 +22,53 @@ class RuleRegret:
 
     rule: str
     accuracy_lost: Estimate
-    """Test accuracy of our pick minus that of this rule's, paired; positive: this rule costs. n counts seeds."""
+    """Test accuracy of our choice minus that of this rule's, paired; positive: this rule is worse. n is the number of
+    seeds."""
     nll_gained: Estimate
-    """Test nll of this rule's pick minus that of ours, in nats per token; positive: this rule costs."""
+    """Test nll of this rule's choice minus that of ours, in nats per token; positive: this rule is worse."""
     accuracy: Estimate
-    """Test accuracy of its picks."""
+    """Test accuracy of its choices."""
     nll: Estimate
     over_memorized: int
-    """Runs in which it picked a checkpoint that was judged over-memorized on val."""
+    """Number of runs in which it chose a checkpoint that is over-memorized by the verdict on val."""
     runs: int
     p: float | None = None
     """Two-sided p that the accuracy is the same, Holm-corrected over the rules; None with one seed."""
 
 
 def rule_difference(table: pl.DataFrame, rule: str, other: str) -> Estimate:
-    """Test accuracy of one rule's picks minus that of another's, paired by run and example; n counts seeds."""
-    picks = _all_picks(table)
-    mine, theirs = picks.get(rule, {}), picks.get(other, {})
-    shared = [name for name in mine if name in theirs]
-    pairs = [(mine[n][0], paired(mine[n][1]["accuracy"], theirs[n][1]["accuracy"])) for n in shared]
+    """Test accuracy of one rule's choices minus that of another's, paired by run and example; n counts seeds."""
+    choices = _all_choices(table)
+    a, b = choices.get(rule, {}), choices.get(other, {})
+    shared = [name for name in a if name in b]
+    pairs = [(a[n][0], paired(a[n][1]["accuracy"], b[n][1]["accuracy"])) for n in shared]
     return across_seeds(per_seed(pairs))
 
 
 def regrets(table: pl.DataFrame) -> list[RuleRegret]:
-    """Every rule that picked something in at least one run, the one that loses least first."""
-    picks = _all_picks(table)
-    ours = picks.get(OURS, {})
-    rules = [_regret(rule, runs, ours) for rule, runs in picks.items()]
+    """Every rule that chose a checkpoint in at least one run, the one that loses least first."""
+    choices = _all_choices(table)
+    ours = choices.get(OURS, {})
+    rules = [_regret(rule, runs, ours) for rule, runs in choices.items()]
     adjusted = statistics.holm([statistics.p_across_seeds(r.accuracy_lost) if r.rule != OURS else None for r in rules])
     corrected = [replace(regret, p=p) for regret, p in zip(rules, adjusted, strict=True)]
     return sorted(corrected, key=_loss)
 
 
-def _all_picks(table: pl.DataFrame) -> dict[str, dict[str, tuple[int, Mapping[str, Outcome], str]]]:
-    """Rule -> run -> seed, test outcomes and regime of what it picked."""
-    picks: dict[str, dict[str, tuple[int, Mapping[str, Outcome], str]]] = {}
+def _all_choices(table: pl.DataFrame) -> dict[str, dict[str, tuple[int, Mapping[str, Outcome], str]]]:
+    """Rule -> run -> seed, test outcomes and regime of the checkpoint that it chose."""
+    choices: dict[str, dict[str, tuple[int, Mapping[str, Outcome], str]]] = {}
     for (name,), rows in table.group_by("run", maintain_order=True):
-        for rule, checkpoint in _picks(rows).items():
+        for rule, checkpoint in _choices(rows).items():
             outcomes = _on_test(rows, checkpoint)
             if len(outcomes) == 2:
                 regime = _regime(rows, checkpoint)
-                picks.setdefault(rule, {})[str(name)] = (rows["seed"][0], outcomes, regime)
-    return picks
+                choices.setdefault(rule, {})[str(name)] = (rows["seed"][0], outcomes, regime)
+    return choices
 
 
 def _loss(regret: RuleRegret) -> tuple[float, float]:
-    """Accuracy lost, then nll; a rule whose picks were never measured comes last."""
+    """Sort key: accuracy lost, then nll gained; a rule whose choices were not measured comes last."""
     lost, gained = regret.accuracy_lost.value, regret.nll_gained.value
     return (inf if lost is None else lost, inf if gained is None else gained)
 
@@ -90,8 +91,8 @@ def _regret(rule: str, runs: Mapping[str, Any], ours: Mapping[str, Any]) -> Rule
     )
 
 
-def _picks(rows: pl.DataFrame) -> dict[str, str]:
-    """Rule -> the checkpoint that it picked."""
+def _choices(rows: pl.DataFrame) -> dict[str, str]:
+    """Rule -> the checkpoint that it chose."""
     chosen = rows.filter((pl.col("probe") == "verdict") & (pl.col("metric") == "regret"))
     return {json.loads(at)["rule"]: name for at, name in chosen.select("at", "checkpoint").iter_rows() if name}
 

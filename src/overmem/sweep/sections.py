@@ -1,4 +1,4 @@
-"""The sections of a sweep's page, in order: each from the findings to a title, a body and its charts."""
+"""The sections of a sweep's page. Each is a function from the findings to a title, a body and its charts."""
 
 from collections.abc import Callable, Mapping
 
@@ -25,7 +25,7 @@ _TABLE = """
 
 
 def answer(findings: SweepFindings) -> Section:
-    """What the sweep shows, in sentences; with one seed, what one seed cannot show."""
+    """The headline and the sentences."""
     return Section(findings.name, render_inline(_ANSWER, sentences=sentences(findings), headline=headline(findings)))
 
 
@@ -37,13 +37,13 @@ _ANSWER = """
 
 def headline(findings: SweepFindings) -> str:
     """How many runs ended over-memorized."""
-    bad = sum(run.regime == "over-memorized" for run in findings.runs)
+    count = sum(run.regime == "over-memorized" for run in findings.runs)
     n, seeds = len(findings.runs), len(findings.seeds)
-    return f"{bad} of {n} runs end over-memorized, over {seeds} seed{'s' if seeds != 1 else ''}"
+    return f"{count} of {n} runs end over-memorized, over {seeds} seed{'s' if seeds != 1 else ''}"
 
 
 def sentences(findings: SweepFindings) -> list[str]:
-    """What is missing, what one seed cannot say, and every effect and cost that stands after Holm's correction."""
+    """Missing runs, the limits of one seed, and every effect and cost that is significant after Holm's correction."""
     texts = []
     missing = findings.planned - len(findings.runs)
     if missing:
@@ -54,16 +54,16 @@ def sentences(findings: SweepFindings) -> list[str]:
             "With one seed there is no interval over seeds and no test: another seed may order the conditions "
             "differently. Set seeds to 3 or more."
         )
-    shown = [e for e in findings.effects if e.p is not None and e.p < 0.05]
-    for e in shown:
+    significant = [e for e in findings.effects if e.p is not None and e.p < 0.05]
+    for e in significant:
         size = estimate_text(e.difference, "points" if e.is_share else "difference")
         texts.append(
             f"{e.factor} {e.level} against {e.reference}: {e.outcome} differs by {size}, {e.difference.n} seeds."
         )
-    if findings.effects and not shown and len(findings.seeds) > 1:
+    if findings.effects and not significant and len(findings.seeds) > 1:
         texts.append(
-            f"None of {len(findings.effects)} effects stands after Holm's correction over all of them; "
-            f"{len(findings.seeds)} seeds leave wide intervals."
+            f"None of {len(findings.effects)} effects is significant after Holm's correction over all of them; with "
+            f"{len(findings.seeds)} seeds intervals are wide."
         )
     for cost in findings.matched:
         if cost.p is not None and cost.p < 0.05:
@@ -73,13 +73,13 @@ def sentences(findings: SweepFindings) -> list[str]:
 
 
 def phases(findings: SweepFindings) -> Section:
-    """Regimes over epochs and levels, a diagram per condition of the other factors."""
+    """Regimes over epochs and levels, one diagram per combination of the other factors."""
     title, diagrams = "Where over-memorization begins", phase_diagrams(findings.table)
     if not diagrams:
-        return nothing(title, "It takes a factor with two levels, and runs whose epochs are known.")
+        return nothing(title, "This needs a factor with two levels, and runs whose epochs are known.")
     charts = {f"phase-{i}": spec for i, spec in enumerate(diagrams.values())}
     body = render_inline(_PHASES, titles=list(diagrams), regimes=REGIMES.values())
-    return Section(title, body, charts, "Regime of most seeds at each checkpoint; paler where seeds differ.")
+    return Section(title, body, charts, "Regime of most seeds at each checkpoint; paler if seeds differ.")
 
 
 _PHASES = """
@@ -95,13 +95,13 @@ _PHASES = """
 
 def curves(findings: SweepFindings) -> Section:
     """Val nll and accuracy of every run, a pair of charts per condition."""
-    title, drawn = "Curves", run_curves(findings.table)
-    if not drawn:
+    title, pairs = "Curves", run_curves(findings.table)
+    if not pairs:
         return nothing(title, "The epochs of the checkpoints are not known.")
     charts: dict[str, Spec] = {}
-    for i, (nll, accuracy) in enumerate(drawn.values()):
+    for i, (nll, accuracy) in enumerate(pairs.values()):
         charts |= {f"nll-{i}": nll, f"accuracy-{i}": accuracy}
-    body = render_inline(_CURVES, titles=list(drawn), seeds=findings.seeds)
+    body = render_inline(_CURVES, titles=list(pairs), seeds=findings.seeds)
     return Section(title, body, charts, "Each line is a seed; each point is filled in the colour of its regime.")
 
 
@@ -120,7 +120,7 @@ _CURVES = """
 <span><i class="mark line" style="--c: var(--series-{{ loop.index }})"></i>seed {{ seed }}</span>{% endfor %}</div>
 """
 
-_DRAWN_LEVELS = (
+_CHARTED_OUTCOMES = (
     "onset, epoch",
     "excess nll, at the end",
     "test accuracy, to ship",
@@ -132,16 +132,16 @@ def severity(findings: SweepFindings) -> Section:
     """Onset, severity and accuracy against each factor, with intervals over seeds."""
     title = "Onset and severity by factor"
     if not findings.levels:
-        return nothing(title, "It takes a factor with two levels.")
-    drawn = {
+        return nothing(title, "This needs a factor with two levels.")
+    charted = {
         (factor, outcome): [level for level in findings.levels if (level.factor, level.outcome) == (factor, outcome)]
         for factor in dict.fromkeys(level.factor for level in findings.levels)
-        for outcome in _DRAWN_LEVELS
+        for outcome in _CHARTED_OUTCOMES
     }
-    drawn = {key: levels for key, levels in drawn.items() if levels}
-    charts = {f"level-{i}": level_dots(levels) for i, levels in enumerate(drawn.values())}
-    body = render_inline(_TABLE + _DOTS, keys=list(drawn), name="level", table=TABLES["levels"](findings))
-    lead = "Means over seeds with 95% intervals, over the other factors. An onset only exists in runs that have one."
+    charted = {key: levels for key, levels in charted.items() if levels}
+    charts = {f"level-{i}": level_dots(levels) for i, levels in enumerate(charted.values())}
+    body = render_inline(_TABLE + _DOTS, keys=list(charted), name="level", table=TABLES["levels"](findings))
+    lead = "Means over seeds and the other factors, with 95% intervals. Onsets are of the runs that have one."
     return Section(title, body, charts, lead)
 
 
@@ -158,7 +158,7 @@ def factor_effects(findings: SweepFindings) -> Section:
     """Forest plots of the effects, and their table."""
     title = "Effects"
     if not findings.effects:
-        return nothing(title, "It takes a factor with two levels whose runs share an outcome.")
+        return nothing(title, "This needs a factor with two levels whose runs share an outcome.")
     groups = by_unit(findings.effects)
     colours = {factor: coloured(e.level for e in findings.effects if e.factor == factor) for factor, _ in groups}
     charts = {f"effect-{i}": forest(group, colours[factor]) for i, ((factor, _), group) in enumerate(groups.items())}
@@ -183,7 +183,7 @@ _FORESTS = """
 
 
 def matched(findings: SweepFindings) -> Section:
-    """What the checkpoint of higher perplexity does worse at equal accuracy."""
+    """The costs of higher perplexity at equal accuracy."""
     title = "Costs at matched accuracy"
     if not findings.matched:
         return nothing(
@@ -194,11 +194,11 @@ def matched(findings: SweepFindings) -> Section:
 
 
 def regret(findings: SweepFindings) -> Section:
-    """What every selection rule was worth over all runs."""
+    """The regret of every selection rule over all runs."""
     title = "Selection rules over all runs"
     if not findings.regrets:
         return nothing(title, "No checkpoint was measured on test.")
-    lead = "Every rule chose on val; accuracy and nll are on test. Positive: the rule costs. Intervals are over seeds."
+    lead = "Rules choose on val; accuracy and nll are on test. Positive: worse than ours. Intervals are over seeds."
     return Section(title, _table(TABLES["rules"](findings)), {}, lead)
 
 
@@ -211,7 +211,7 @@ def making(findings: SweepFindings) -> Section:
     """The command and the sweep file."""
     body = render_inline(_MAKING, command=findings.command, file=findings.sweep_file)
     return Section(
-        "Do it again", body, {}, "Every table also lies in `tables/` as CSV and LaTeX, and all rows in sweep.parquet."
+        "Do it again", body, {}, "Every table is also in `tables/` as CSV and LaTeX, and all rows are in sweep.parquet."
     )
 
 

@@ -1,8 +1,8 @@
-"""`sweep.parquet`: one row per run, checkpoint and metric. Effects and pages are made from it alone, without a model.
+"""`sweep.parquet`: one row per run, checkpoint and metric. Effects and pages are computed from it alone.
 
-Besides the measurements of every run it has what the verdict says (probe `verdict`): the run's regime, onset and
-severity, what every selection rule picked, and every cost. Accuracy and nll carry the result of each example, so that
-two runs on the same problems are compared problem by problem.
+It has the measurements of every run and, as rows of the probe `verdict`, the run's regime, onset and severity, the
+choice of every selection rule, and every cost. Rows of accuracy and nll have the result of each example, so that two
+runs on the same problems can be compared problem by problem.
 """
 
 import json
@@ -20,9 +20,9 @@ from overmem.sweep.conditions import PlannedRun
 from overmem.sweep.contrasts import matched_rows
 
 FACTOR = "vary."
-"""Begins the name of the column that holds a factor's level."""
+"""Prefix of the column with a factor's level."""
 PER_EXAMPLE = (("accuracy", "accuracy"), ("perplexity", "nll"))
-"""Probe and metric of the rows that carry every example's result."""
+"""Probe and metric of the rows with the result of each example."""
 _COLUMNS: Mapping[str, Any] = {
     "run": pl.String,
     "seed": pl.Int64,
@@ -45,18 +45,18 @@ _COLUMNS: Mapping[str, Any] = {
     "denominators": pl.List(pl.Float32),
     "examples": pl.List(pl.String),
 }
-"""`numerators`, `denominators` and `examples` (ids) only in the rows of PER_EXAMPLE."""
+"""`numerators`, `denominators` and `examples` (ids) are only in the rows of PER_EXAMPLE."""
 
 
-_MEASURED = ("checkpoint", "step", "split", "probe", "metric", "value", "stderr", "low", "high", "n", "note")
-"""Columns that a measurement fills as it is."""
+_FROM_MEASUREMENT = ("checkpoint", "step", "split", "probe", "metric", "value", "stderr", "low", "high", "n", "note")
+"""Columns that are fields of a measurement."""
 
 
 def write_table(path: Path, runs: Sequence[PlannedRun]) -> None:
-    """Collect every run that has a verdict into the sweep's table."""
+    """Write the table with every run that has a verdict."""
     judged = [planned for planned in runs if _is_judged(planned)]
-    rows = [_place(planned) | row for planned in judged for row in _rows(planned)]
-    rows += [_place(planned) | row for planned, row in matched_rows(judged)]
+    rows = [_run_columns(planned) | row for planned in judged for row in _rows(planned)]
+    rows += [_run_columns(planned) | row for planned, row in matched_rows(judged)]
     factors = {f"{FACTOR}{factor}": pl.String for planned in runs for factor in planned.levels}
     write_frame(path, pl.DataFrame(rows, schema={**_COLUMNS, **factors}))
 
@@ -75,28 +75,28 @@ def _is_judged(planned: PlannedRun) -> bool:
     return (home / "verdict.json").is_file() and (home / "measurements.parquet").is_file()
 
 
-def _place(planned: PlannedRun) -> dict[str, Any]:
+def _run_columns(planned: PlannedRun) -> dict[str, Any]:
     levels = {f"{FACTOR}{factor}": level for factor, level in planned.levels.items()}
     return {"run": planned.name, "seed": planned.seed} | levels
 
 
 def _rows(planned: PlannedRun) -> Iterator[dict[str, Any]]:
-    """Every measurement of a run, and what its verdict says."""
+    """The rows of a run's measurements and of its verdict."""
     run = store.open_run(planned.root)
     verdict = store.read_verdict(run)
     regimes = {v.checkpoint.name: v.regime for v in verdict.checkpoints}
-    times = {c.name: c for c in store.read_checkpoints(run)}
+    checkpoints = {c.name: c for c in store.read_checkpoints(run)}
     results = _results(run)
     for m in store.read_measurements(run):
-        time = times.get(m.checkpoint)
-        place = {
-            "epoch": None if time is None else time.epoch,
-            "cumulative_lr": None if time is None else time.cumulative_lr,
+        checkpoint = checkpoints.get(m.checkpoint)
+        columns = {
+            "epoch": None if checkpoint is None else checkpoint.epoch,
+            "cumulative_lr": None if checkpoint is None else checkpoint.cumulative_lr,
             "regime": regimes.get(m.checkpoint, ""),
             "at": json.dumps(dict(m.at), sort_keys=True),
         }
-        each = results.get((m.checkpoint, m.split, m.probe, m.metric), {}) if not m.at else {}
-        yield {name: getattr(m, name) for name in _MEASURED} | place | each
+        per_example = results.get((m.checkpoint, m.split, m.probe, m.metric), {}) if not m.at else {}
+        yield {name: getattr(m, name) for name in _FROM_MEASUREMENT} | columns | per_example
     yield from _verdict_rows(verdict)
 
 
@@ -111,12 +111,12 @@ def _results(run: store.Run) -> dict[tuple[str, str, str, str], dict[str, list[A
                 (PER_EXAMPLE[0], curves.correct[i], np.ones(len(ids))),
                 (PER_EXAMPLE[1], curves.nll_sums[i], curves.token_counts),
             ):
-                known = np.isfinite(top)
-                if known.any():
+                is_measured = np.isfinite(top)
+                if is_measured.any():
                     results[checkpoint.name, split, probe, metric] = {
-                        "numerators": top[known].tolist(),
-                        "denominators": bottom[known].tolist(),
-                        "examples": [identity for identity, measured in zip(ids, known, strict=True) if measured],
+                        "numerators": top[is_measured].tolist(),
+                        "denominators": bottom[is_measured].tolist(),
+                        "examples": [identity for identity, has in zip(ids, is_measured, strict=True) if has],
                     }
     return results
 
@@ -128,9 +128,9 @@ def _verdict_rows(verdict: Verdict) -> Iterator[dict[str, Any]]:
             yield _row(f"onset, {unit}", getattr(verdict.onset, unit), checkpoint=verdict.onset.checkpoint)
     for v in verdict.checkpoints:
         yield _row("excess", v.excess, checkpoint=v.checkpoint.name, regime=v.regime, step=v.checkpoint.step)
-    offered = [c for c in (verdict.recommended or verdict.best, *verdict.choices) if c is not None]
+    choices = [c for c in (verdict.recommended or verdict.best, *verdict.choices) if c is not None]
     at: dict[str, object]
-    for choice in offered:
+    for choice in choices:
         for metric in ("accuracy", "nll", "regret"):
             at = {"rule": choice.rule}
             yield _row(

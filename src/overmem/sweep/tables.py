@@ -1,4 +1,4 @@
-"""Every table of a sweep once, as plain cells: for its page, as CSV and as LaTeX."""
+"""The tables of a sweep as cells of text, for its page, as CSV and as LaTeX."""
 
 import csv
 import io
@@ -35,7 +35,7 @@ class Table:
 
 
 def runs_table(findings: SweepFindings) -> Table:
-    """Every run: its condition, regime, severity and what it ships."""
+    """Every run: its condition, regime, onset, severity, and the accuracy of its checkpoint to ship."""
     factors = factors_of(findings.table)
     rows = []
     for run in findings.runs:
@@ -100,12 +100,12 @@ def matched_table(findings: SweepFindings) -> Table:
         for cost in findings.matched
     ]
     return Table(
-        "Matched accuracy", ["what", "higher minus lower perplexity (95%)", "seeds", "pairs", "p (Holm)"], rows
+        "Matched accuracy", ["metric", "higher minus lower perplexity (95%)", "seeds", "pairs", "p (Holm)"], rows
     )
 
 
 def regret_table(findings: SweepFindings) -> Table:
-    """What every selection rule was worth."""
+    """The regret of every selection rule."""
     rows = [
         [
             regret.rule,

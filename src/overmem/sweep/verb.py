@@ -1,4 +1,4 @@
-"""The verb: train, audit and judge every run of a sweep, then its table, its page and its tables for a paper."""
+"""The verb `sweep`: trains, audits and judges every run, and writes the table, the page and the tables for a paper."""
 
 import shlex
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from overmem.sweep.worker import SweepLaunch, run_workers
 
 @dataclass(frozen=True)
 class Swept:
-    """A sweep that ran to its end."""
+    """A finished sweep."""
 
     output: Path
     page: Path
@@ -33,7 +33,7 @@ class Swept:
     """Run -> why it could not be finished."""
 
     def __repr__(self) -> str:
-        """Counts and the page."""
+        """The number of runs, and the path of the page."""
         done = sum(map(is_done, self.runs))
         return f"Swept({str(self.output)!r}, {done} of {len(self.runs)} runs done, page {str(self.page)!r})"
 
@@ -47,48 +47,47 @@ def sweep(
     say: Callable[[str], None] = lambda line: None,
     progress: Progress = lambda what, done, total: None,
 ) -> Swept:
-    """Do every run of a sweep file that is not done yet, and draw the page.
+    """Do every run of a sweep file that is not done yet, and write the page.
 
     Several processes may do this at once on one folder: each run is done by one of them.
 
     Args:
         path: the sweep file.
-        workers: how many runs are done at once.
-        executor: where: `local`, `ray`, `slurm` or "module:function".
-        slurm: options of sbatch, "key=value" each.
-        say: called with a line on what happens.
+        workers: number of runs that are done at once.
+        executor: where they are done: `local`, `ray`, `slurm` or "module:function".
+        slurm: options for sbatch, "key=value" each.
+        say: called with a line on each thing that happens.
         progress: called with (description, runs done, runs in total).
 
     Raises:
-        BadRequest: the sweep file, a recipe or the audit is not allowed: before anything is trained.
+        BadRequest: the sweep file, a recipe or an audit option is not allowed. Nothing was trained.
     """
-    sweep_, runs = read_planned(path)
-    todo = sum(not is_done(run) for run in runs)
-    say(f"{len(runs)} runs, {len(runs) - todo} of them done")
+    config, runs = read_planned(path)
+    say(f"{len(runs)} runs, {sum(map(is_done, runs))} of them done")
     forget_failures(runs)
     check_launch(workers, executor)
     if workers == 1 and executor == "local":
-        work_through(runs, sweep_.keep, say=say, progress=progress)
+        work_through(runs, config.keep, say=say, progress=progress)
     else:
-        launch = SweepLaunch(path=path, output=sweep_.output, workers=workers, slurm=slurm)
+        launch = SweepLaunch(path=path, output=config.output, workers=workers, slurm=slurm)
         run_workers(launch, runs, executor, progress=progress)
-    return draw(path)
+    return write_page(path)
 
 
 def work_on(config: Worker, *, say: Callable[[str], None]) -> None:
-    """Be one worker of a sweep, whose file is the worker's operand; with `finish` the page is drawn at the end."""
-    sweep_, runs = read_planned(config.run)
+    """Do the work of one worker on the sweep file `config.run`; with `finish` the page is written at the end."""
+    sweep_config, runs = read_planned(config.run)
     parent = config.parent_pid
-    is_alone = (lambda: False) if parent is None else lambda: not psutil.pid_exists(parent)
-    work_through(runs, sweep_.keep, say=say, until=is_alone)
+    has_lost_parent = (lambda: False) if parent is None else lambda: not psutil.pid_exists(parent)
+    work_through(runs, sweep_config.keep, say=say, until=has_lost_parent)
     if config.finish:
-        draw(config.run)
+        write_page(config.run)
 
 
-def draw(path: str) -> Swept:
-    """The table, the page and the tables of what is finished so far."""
-    sweep_, runs = read_planned(path)
-    output = Path(sweep_.output)
+def write_page(path: str) -> Swept:
+    """Write the table, the page and the tables of the runs that are finished so far."""
+    config, runs = read_planned(path)
+    output = Path(config.output)
     failures = {run.name: reason for run in runs if (reason := failure(run)) is not None}
     table_path = output / "sweep.parquet"
     write_table(table_path, runs)
@@ -110,6 +109,6 @@ def draw(path: str) -> Swept:
 
 
 def page_of(findings: SweepFindings) -> str:
-    """The sweep as one HTML page that needs nothing but itself."""
+    """The sweep as one self-contained HTML page."""
     sections = {name: section(findings) for name, section in SECTIONS.items()}
     return document(findings.name, headline(findings), sections)

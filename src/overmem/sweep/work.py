@@ -22,16 +22,16 @@ from overmem.training.verb import train
 Keep: TypeAlias = Literal["all", "recommended", "none"]
 
 _MARKER = "sweep.json"
-"""In a run's `overmem` folder: what of the sweep is done with it."""
+"""File in a run's `overmem` folder: the recipe and the audit options with which it is done."""
 
 
 def is_done(planned: PlannedRun) -> bool:
-    """Whether the run was trained, audited and judged as planned now."""
+    """Whether the run was trained, audited and judged with the planned recipe and options."""
     return _done(planned) == {"recipe": _recipe(planned), "audit": store.to_jsonable(planned.audit)}
 
 
 def failure(planned: PlannedRun) -> str | None:
-    """Why the run could not be finished in this sweep; None where it was not tried or is done."""
+    """Why the run failed in this sweep; None if it was not tried yet or is done."""
     return None if is_done(planned) else _read(_failure_path(planned)).get("reason")
 
 
@@ -41,7 +41,7 @@ def is_over(planned: PlannedRun) -> bool:
 
 
 def forget_failures(runs: Sequence[PlannedRun]) -> None:
-    """Let runs that failed be tried again."""
+    """Let failed runs be tried again."""
     for planned in runs:
         _failure_path(planned).unlink(missing_ok=True)
 
@@ -60,16 +60,16 @@ def work_through(
     Any number of processes may call it on the same sweep, on machines that share the folder.
 
     Args:
-        runs: of the sweep.
-        keep: whose weights stay.
-        say: called with a line on what happens.
-        progress: called with (description, runs done, runs in total); of a run under way, a fraction.
-        until: whether to end early; asked between runs.
-        wait: seconds between two looks at the others' leases.
+        runs: the runs of the sweep.
+        keep: which weights are kept.
+        say: called with a line on each thing that happens.
+        progress: called with (description, runs done, runs in total); a run in progress counts as a fraction.
+        until: whether to end early; called between runs.
+        wait: seconds between two checks of the others' leases.
     """
     leases = Leases()
     while open_runs := [planned for planned in runs if not is_over(planned)]:
-        took_one = False
+        has_worked = False
         for planned in open_runs:
             if until():
                 return
@@ -79,15 +79,15 @@ def work_through(
             with lease:
                 if is_over(planned):
                     continue
-                took_one = True
+                has_worked = True
                 _finish(planned, keep, say, _Share(runs, planned, progress))
-        if not took_one:
+        if not has_worked:
             time.sleep(wait)
     progress("all runs", len(runs), len(runs))
 
 
 class _Share:
-    """Progress of one run as a part of all: training is the first half of a run and its audit the second."""
+    """Progress of one run as part of the whole: training is the first half of a run and its audit the second."""
 
     def __init__(self, runs: Sequence[PlannedRun], planned: PlannedRun, progress: Progress) -> None:
         self.finished, self.total = sum(map(is_done, runs)), len(runs)
@@ -96,15 +96,15 @@ class _Share:
     def of(self, half: int) -> Progress:
         """The progress function of training (0) or of the audit (1)."""
 
-        def move(what: str, done: float, total: float) -> None:
+        def report(description: str, done: float, total: float) -> None:
             share = (half + (done / total if total else 0.0)) / 2
-            self.progress(f"{self.planned.name}: {what}", self.finished + share, self.total)
+            self.progress(f"{self.planned.name}: {description}", self.finished + share, self.total)
 
-        return move
+        return report
 
 
 def _finish(planned: PlannedRun, keep: Keep, say: Callable[[str], None], share: _Share) -> None:
-    """Train, audit and judge one run; an error of this run is noted and the others go on."""
+    """Train, audit and judge one run. An error is recorded, so that the other runs continue."""
     try:
         if _done(planned).get("recipe") != _recipe(planned):
             train(planned.recipe, progress=share.of(0))
@@ -146,7 +146,7 @@ def _done(planned: PlannedRun) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A JSON object of ours; empty where there is none or it is damaged."""
+    """A JSON object; empty if the file is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -155,13 +155,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def mark(planned: PlannedRun, audited: object) -> None:
-    """Note that the run is trained (`audited` None) or also audited with these options and judged."""
+    """Record that the run is trained (`audited` is None), or also audited with these options and judged."""
     marker = {"recipe": _recipe(planned), "audit": store.to_jsonable(audited)}
     store.write_json(planned.root / "overmem" / _MARKER, marker)
 
 
 def _recipe(planned: PlannedRun) -> dict[str, Any]:
-    """The recipe without its folder, which may have moved."""
+    """The recipe without its output folder, because the sweep may have been moved."""
     return {key: value for key, value in store.to_jsonable(planned.recipe).items() if key != "output"}
 
 

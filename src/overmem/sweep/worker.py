@@ -1,11 +1,11 @@
-"""Workers of a sweep: as processes, Ray actors or one Slurm array, each doing whole runs."""
+"""Workers of a sweep, as processes, Ray actors or a Slurm job array; each does whole runs."""
 
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from overmem.audit.executors import Launch, executor_of, tend_until_over
+from overmem.audit.executors import Launch, executor_of, watch_until_done
 from overmem.observe.clock import Progress
 from overmem.observe.queue import POLL
 from overmem.sweep.conditions import PlannedRun, read_planned
@@ -17,18 +17,18 @@ class SweepLaunch(Launch):
     """Workers on the runs of a sweep."""
 
     path: str
-    """Of the sweep file."""
+    """Path of the sweep file."""
     output: str
     """Folder of the sweep."""
 
     @property
     def name(self) -> str:
-        """Of the sweep."""
+        """Name of the sweep's folder."""
         return Path(self.output).resolve().name
 
     @property
     def logs(self) -> Path:
-        """Folder of what the workers print."""
+        """Folder for the output of the workers."""
         return Path(self.output).resolve() / "workers"
 
     def command(self, *more: str) -> list[str]:
@@ -45,13 +45,13 @@ def run_workers(launch: SweepLaunch, runs: Sequence[PlannedRun], executor: str, 
     """Start workers and wait until every run is done or has failed.
 
     Args:
-        launch: which workers.
-        runs: of the sweep.
+        launch: the workers.
+        runs: the runs of the sweep.
         executor: name of the executor.
-        progress: called with how many runs are over.
+        progress: called with the number of runs that are over.
 
     Raises:
-        WorkersEnded: all workers have ended before the work.
+        WorkersEnded: all workers have ended before all runs were done.
     """
     if all(map(is_over, runs)):
         return
@@ -60,7 +60,7 @@ def run_workers(launch: SweepLaunch, runs: Sequence[PlannedRun], executor: str, 
     def count() -> int:
         return sum(map(is_over, runs))
 
-    tend_until_over(
+    watch_until_done(
         fleet,
         lambda: ((over := count()), over == len(runs)),
         lambda alive: progress(f"{alive} workers", float(count()), float(len(runs))),

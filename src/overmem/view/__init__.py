@@ -1,6 +1,6 @@
-"""`overmem view RUN...`: every observed example of one run or several, served on this machine from the Parquet files.
+"""`overmem view RUN...`: serves every observed example of one or several runs to a browser.
 
-The options load without polars; the rest loads when it is used.
+The options are imported without polars; the other names import it when they are first used.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ class View:
     """Serve the examples of runs to a browser on this machine."""
 
     runs: tuple[str, ...]
-    """Audited run directories, or folders of them; a run may still be under audit."""
+    """Audited run directories, or folders of them; the audit may still be running."""
     out: str | None = None
-    """Where overmem's files are, of a single run; by default RUN/overmem."""
+    """Where overmem's files are, if there is only one run; by default RUN/overmem."""
     host: str = "127.0.0.1"
-    """Address to listen on. Others than the loopback address show the runs to everybody who can reach this machine."""
+    """Address to listen on; any but a loopback address shows the runs to everybody who can reach this machine."""
     port: int = 8737
     """Port to listen on; 0 takes a free one."""
 

@@ -1,4 +1,4 @@
-"""The runs that are served: found in folders, named apart, read again when their files change."""
+"""The runs that are served: found in folders, given distinct names, and read again when their files change."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 from overmem import store
 from overmem.errors import BadRequest
-from overmem.explorer import compared, most_telling, read_details, read_example_table, regimes_of, table_json
+from overmem.explorer import by_relevance, compared, read_details, read_example_table, regimes_of, table_json
 from overmem.records import Example, Verdict
 
 
@@ -23,10 +23,11 @@ class ServedRun:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _tag: str = ""
     _body: bytes = b""
-    _places: dict[tuple[str, str], Example] = field(default_factory=dict)
+    _examples: dict[tuple[str, str], Example] = field(default_factory=dict)
+    """(split, id) -> example."""
 
     def tag(self) -> str:
-        """A short name of the state of every file that the table is read from."""
+        """A hash of the times and sizes of all files that the table is read from."""
         plan = store.read_plan(self.run)
         paths = [self.run.plan_path, self.run.verdict_path, self.run.token_texts_path]
         for split in plan.splits:
@@ -42,10 +43,10 @@ class ServedRun:
             if tag != self._tag:
                 verdict, table = self.verdict(), read_example_table(self.run)
                 names = compared(verdict, table.checkpoints)
-                table = table.chosen(most_telling(table, names))
+                table = table.select(by_relevance(table, names))
                 columns = table_json(table, names, regimes_of(verdict))
                 body = json.dumps(columns, ensure_ascii=False, separators=(",", ":"))
-                self._places = {(s, e.id): e for s, e in zip(table.split, table.examples, strict=True)}
+                self._examples = {(s, e.id): e for s, e in zip(table.split, table.examples, strict=True)}
                 self._tag, self._body = tag, body.encode()
             return self._tag, self._body
 
@@ -55,22 +56,22 @@ class ServedRun:
         Raises:
             BadRequest: there is no such example.
         """
-        if not self._places:
+        if not self._examples:
             self.table()
-        example = self._places.get((split, identity))
+        example = self._examples.get((split, identity))
         if example is None:
             raise BadRequest(f"{self.name} has no example {identity!r} in split {split!r}")
         return read_details(self.run, split, [example])[identity]
 
     def verdict(self) -> Verdict | None:
-        """The verdict, where there is one that can be read."""
+        """The verdict; None if there is none, or it cannot be read."""
         try:
             return store.read_verdict(self.run)
         except BadRequest:
             return None
 
     def summary(self) -> dict[str, Any]:
-        """What the list of runs says of it."""
+        """The entry in the list of runs."""
         verdict = self.verdict()
         best = verdict.recommended if verdict else None
         return {
@@ -84,10 +85,10 @@ class ServedRun:
 
 
 def served_runs(folders: Sequence[str], out: str | None) -> list[ServedRun]:
-    """The runs at these folders, or in them, each under a name of its own.
+    """The runs at these folders or inside them, with distinct names.
 
     Raises:
-        BadRequest: no folder was given, or one is no run and holds none, or --out was given with several.
+        BadRequest: there is no folder, one is not a run and contains none, or --out is combined with several.
     """
     if not folders:
         raise BadRequest("no run was given; allowed: one audited run directory or several")
@@ -105,9 +106,9 @@ def served_runs(folders: Sequence[str], out: str | None) -> list[ServedRun]:
             runs.append(run)
     roots = [run.root.resolve() for run in runs]
     names = [root.name for root in roots]
-    apart = [n if names.count(n) == 1 else f"{r.parent.name}/{n}" for n, r in zip(names, roots, strict=True)]
-    again = [n if apart.count(n) == 1 else f"{n} ({i + 1})" for i, n in enumerate(apart)]
-    return [ServedRun(run, name) for run, name in zip(runs, again, strict=True)]
+    longer = [n if names.count(n) == 1 else f"{r.parent.name}/{n}" for n, r in zip(names, roots, strict=True)]
+    distinct = [n if longer.count(n) == 1 else f"{n} ({i + 1})" for i, n in enumerate(longer)]
+    return [ServedRun(run, name) for run, name in zip(runs, distinct, strict=True)]
 
 
 def _state(path: Path) -> str:

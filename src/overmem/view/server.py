@@ -1,4 +1,4 @@
-"""The server: a few read-only addresses, to a browser on this machine unless another host is given."""
+"""The server: a few read-only paths, for browsers on this machine unless another host is given."""
 
 import ipaddress
 import json
@@ -18,7 +18,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
-"""Content security policy of everything but the report, which has its own."""
+"""Content security policy of all responses except the report, which has its own."""
 
 
 class Server(ThreadingHTTPServer):
@@ -32,20 +32,20 @@ class Server(ThreadingHTTPServer):
         super().__init__((host, port), _Handler)
 
     def read_ahead(self) -> None:
-        """Read the table of the first run meanwhile, so that a browser need not wait for it."""
+        """Read the table of the first run in a thread, so that a browser need not wait for it."""
         threading.Thread(target=self.runs[0].table, daemon=True).start()
 
     @property
     def address(self) -> str:
-        """Where a browser finds it."""
+        """The address for a browser."""
         return f"http://{self.server_address[0]!s}:{self.server_address[1]}/"
 
 
 def open_server(config: View) -> Server:
-    """A server of these runs that listens already; call `serve_forever`.
+    """A server of these runs, which is listening; call `serve_forever`.
 
     Raises:
-        BadRequest: a run was not audited, or nothing can listen there.
+        BadRequest: a run was not audited, or the address cannot be listened on.
     """
     runs = served_runs(config.runs, config.out)
     try:
@@ -70,8 +70,8 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
-        """Answer one request; what cannot be answered is said in one line of plain text."""
-        if not self._is_for_us():
+        """Answer one request; an error is one line of plain text."""
+        if not self._has_own_host():
             self._send(403, b"this server answers to its own address only", "text/plain")
             return
         try:
@@ -81,8 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             pass
 
-    def _is_for_us(self) -> bool:
-        """Whether the browser means this server: a foreign page whose name was pointed at this machine does not."""
+    def _has_own_host(self) -> bool:
+        """Whether the Host header is a loopback address if the server's is: a defence against DNS rebinding."""
         host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
         return not self.server.is_loopback or is_loopback(host)
 
@@ -151,4 +151,4 @@ FILES: Mapping[str, Callable[[], tuple[bytes, str]]] = {
     "/view.js": lambda: (_page("view.js").encode(), "text/javascript"),
     "/view.css": lambda: ((explorer.theme() + explorer.style() + _page("view.css")).encode(), "text/css"),
 }
-"""Address -> the page's own file and its type."""
+"""Path -> the content of a static file, and its type."""

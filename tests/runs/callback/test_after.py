@@ -30,7 +30,7 @@ def mar_run(tmp_path, sft_of, with_callback, messages):
 def test_an_audit_uses_the_callbacks_rows_unless_rows_is_set(mar_run):
     lines = []
     audit(Audit(str(mar_run), splits=("val",)), say=lines.append)
-    assert any("rows as the run's callback measured: 6 (--rows changes it)" in line for line in lines)
+    assert any("rows as the run's callback used: 6 (--rows changes it)" in line for line in lines)
     lines.clear()
     audit(Audit(str(mar_run), splits=("val",), rows=11), say=lines.append)
     run = store.open_run(mar_run)

@@ -1,22 +1,22 @@
-"""Executors: where the workers of an audit run. One function a file, one literal table."""
+"""Executors: they start the workers of an audit or a sweep. One function per file, one literal table."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from overmem.audit.executors.launch import Fleet, Launch, WorkersEnded, tend_until_over
+from overmem.audit.executors.launch import Fleet, Launch, WorkersEnded, watch_until_done
 from overmem.audit.executors.local_processes import local
 from overmem.audit.executors.ray_actors import ray
 from overmem.audit.executors.slurm_array import sbatch_script, slurm
 from overmem.tables import resolve
 
-__all__ = ["EXECUTORS", "Fleet", "Launch", "WorkersEnded", "executor_of", "sbatch_script", "tend_until_over"]
+__all__ = ["EXECUTORS", "Fleet", "Launch", "WorkersEnded", "executor_of", "sbatch_script", "watch_until_done"]
 
 EXECUTORS: Final[Mapping[str, Callable[[Launch], Fleet]]] = {
     "local": local,
     "ray": ray,
     "slurm": slurm,
 }
-"""Every executor by name. One of your own is "module:function" and needs no line here."""
+"""Executor by name. One of your own is named "module:function" and needs no entry here."""
 
 
 def executor_of(name: str) -> Callable[[Launch], Fleet]:

@@ -1,4 +1,4 @@
-"""What every executor is given, and what it returns: workers that are running somewhere."""
+"""The interface of executors: each takes a `Launch`, which describes the workers, and returns a `Fleet` of them."""
 
 import time
 from abc import ABC, abstractmethod
@@ -10,12 +10,12 @@ from overmem.errors import OvermemError
 
 
 class WorkersEnded(OvermemError):
-    """All workers have ended and units are left. The message says why, and what to do."""
+    """All workers have ended although units are left. The message says why, and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Launch(ABC):
-    """Which workers to start; what they work on is the subclass's."""
+    """Which workers to start. A subclass defines what they work on."""
 
     workers: int
     device: str = "auto"
@@ -25,12 +25,12 @@ class Launch(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """Of what the workers work on, for the name of a job."""
+        """Name of the run or sweep, for job names."""
 
     @property
     @abstractmethod
     def logs(self) -> Path:
-        """Folder of what the workers print."""
+        """Folder for the output of the workers."""
 
     @abstractmethod
     def command(self, *more: str) -> list[str]:
@@ -38,7 +38,7 @@ class Launch(ABC):
 
     @abstractmethod
     def work(self) -> None:
-        """Be one worker, in a process that an executor has made.
+        """Do the work of one worker, in the current process.
 
         Raises:
             OvermemError: the request cannot be met.
@@ -46,47 +46,47 @@ class Launch(ABC):
 
 
 class Fleet(ABC):
-    """Workers that were started, wherever they run."""
+    """Workers that were started."""
 
     @abstractmethod
-    def tend(self, done: int) -> int:
-        """Look after the workers: start again what was killed; returns how many are running or waiting to.
+    def restart_killed(self, done: int) -> int:
+        """Start workers again that were killed; returns how many are running or waiting to run.
 
         Args:
-            done: units that are done by now, to tell workers that make progress from workers that die at once.
+            done: number of units done so far, to distinguish workers that make progress from workers that die at once.
 
         Raises:
-            WorkersEnded: none is running and none would be better for a restart.
+            WorkersEnded: no worker is running and a restart would not help.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """End what would otherwise be left behind on this machine; called once, also after an error."""
+        """End the workers on this machine; called once, also after an error."""
 
 
-def tend_until_over(
-    fleet: Fleet, look: Callable[[], tuple[int, bool]], show: Callable[[int], None], *, pause: float
+def watch_until_done(
+    fleet: Fleet, poll: Callable[[], tuple[int, bool]], show: Callable[[int], None], *, pause: float
 ) -> None:
-    """Look after workers until all is done; they are closed at the end, also after an error.
+    """Restart killed workers until all units are done. The workers are closed at the end, also after an error.
 
     Args:
         fleet: the workers.
-        look: how much is done, and whether that is all.
-        show: called after each look with how many workers are running or waiting to.
-        pause: seconds between two looks.
+        poll: returns the number of units done, and whether that is all.
+        show: called after each poll with the number of workers that are running or waiting to run.
+        pause: seconds between two polls.
 
     Raises:
-        WorkersEnded: all workers have ended before the work.
+        WorkersEnded: all workers have ended before all units were done.
     """
     try:
         while True:
-            done, is_over = look()
+            done, is_over = poll()
             try:
-                alive = 0 if is_over else fleet.tend(done)
+                alive = 0 if is_over else fleet.restart_killed(done)
             except WorkersEnded:
-                if not look()[1]:
+                if not poll()[1]:
                     raise
-                continue  # the last of them ended after the look
+                continue  # the last worker ended, with all units done, after the first poll
             show(alive)
             if is_over:
                 return

@@ -1,4 +1,4 @@
-"""Workers as processes of this machine: one a GPU, or the cores of the CPU shared out among them."""
+"""Workers as processes on this machine: one per GPU, or sharing the cores of the CPU."""
 
 import os
 import subprocess
@@ -8,14 +8,14 @@ import torch
 
 from overmem.audit.executors.launch import Fleet, Launch, WorkersEnded
 
-MOST_DEATHS = 10
-"""Workers that may die one after another without a unit being finished."""
+MAX_DEATHS = 10
+"""Deaths of workers without a finished unit in between after which none is started again."""
 _REFUSED = 2
-"""Exit code of a worker whose request cannot be met: another one's could not either."""
+"""Exit code of a worker that refuses the request: starting it again would not help."""
 
 
 def local(launch: Launch) -> "LocalFleet":
-    """Processes of this machine, started again where they are killed. They end when this process does."""
+    """Start processes on this machine. They are started again if they are killed, and end with this process."""
     launch.logs.mkdir(parents=True, exist_ok=True)
     fleet = LocalFleet(launch)
     for number in range(launch.workers):
@@ -34,7 +34,7 @@ class LocalFleet(Fleet):
     _done: int = 0
 
     def start(self, number: int) -> None:
-        """Start the worker of this number; what it prints is added to its log."""
+        """Start the worker of this number; its output is appended to its log."""
         command = self.launch.command("--device", self.device(number), "--parent-pid", str(os.getpid()))
         with (self.launch.logs / f"{number}.log").open("ab") as log:
             self._running[number] = subprocess.Popen(
@@ -42,7 +42,7 @@ class LocalFleet(Fleet):
             )
 
     def device(self, number: int) -> str:
-        """The device of a worker: GPUs in turn, where there are some and none was named."""
+        """The device of a worker: the GPUs in turn if there are some, unless the user named a device."""
         if self.launch.device != "auto" or not torch.cuda.is_available():
             return self.launch.device
         return f"cuda:{number % torch.cuda.device_count()}"
@@ -52,8 +52,8 @@ class LocalFleet(Fleet):
         share = max(1, cores() // self.launch.workers)
         return {"OMP_NUM_THREADS": str(share), "TOKENIZERS_PARALLELISM": "false"} | dict(os.environ)
 
-    def tend(self, done: int) -> int:
-        """Start workers again that were killed; those that ended by themselves stay ended."""
+    def restart_killed(self, done: int) -> int:
+        """Start workers again that were killed, not those that ended by themselves."""
         if done > self._done:
             self._done, self._deaths = done, 0
         refused = []
@@ -65,12 +65,12 @@ class LocalFleet(Fleet):
                 refused.append(number)
             elif code != 0:
                 self._deaths += 1
-                if self._deaths <= MOST_DEATHS:
+                if self._deaths <= MAX_DEATHS:
                     self.start(number)
         if not self._running:
             number = refused[0] if refused else 0
             raise WorkersEnded(
-                f"the workers have ended before the work; the last words of one: {self.last_line(number)}"
+                f"all workers have ended, with units left to do; last line of one: {self.last_line(number)}"
             )
         return len(self._running)
 
@@ -82,7 +82,7 @@ class LocalFleet(Fleet):
         return f"{last} ({path})"
 
     def close(self) -> None:
-        """End the workers that are still running; they give back their leases."""
+        """End the workers that are still running; they release their leases."""
         for process in self._running.values():
             process.terminate()
         for process in self._running.values():
@@ -94,5 +94,5 @@ class LocalFleet(Fleet):
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,7 +1,7 @@
-"""Workers as actors of a Ray cluster, which starts them again where their process or their machine dies.
+"""Workers as actors of a Ray cluster, which starts them again if their process or their machine dies.
 
-Plain actors, one a GPU, each a worker loop: what they share is the run directory, which every node must see under the
-same path. The cluster needs overmem installed; nothing is sent to it but paths and options.
+Each actor, one per GPU, is a worker loop. They share the run directory, which every node must see under the same path.
+overmem must be installed on the nodes; only paths and options are sent to them.
 """
 
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ from overmem.errors import OvermemError, naming_the_extra
 
 
 class Actor:
-    """One worker in a process of Ray's."""
+    """One worker in a process of Ray."""
 
     def work(self, launch: Launch) -> str:
-        """Work until all is done; returns why the request cannot be met, else nothing."""
+        """Work until all units are done; returns why the request is refused, or an empty string."""
         try:
             launch.work()
         except OvermemError as error:
@@ -26,7 +26,7 @@ class Actor:
 
 
 def ray(launch: Launch) -> "RayFleet":
-    """Actors of the Ray cluster that RAY_ADDRESS or this machine names, else of one that is started here."""
+    """Start actors on the Ray cluster at RAY_ADDRESS or on this machine, or else on one that is started here."""
     with naming_the_extra():
         library: Any = import_module("ray")
 
@@ -37,10 +37,10 @@ def ray(launch: Launch) -> "RayFleet":
             library.init(address="auto", **quiet)
         except ConnectionError:
             library.init(num_cpus=max(launch.workers, cores()), include_dashboard=False, **quiet)
-    there = library.cluster_resources()
-    needs = {"num_cpus": 1, "num_gpus": 1} if there.get("GPU") else {"num_cpus": 1}
-    kind = library.remote(Actor).options(max_restarts=-1, max_task_retries=-1, **needs)
-    actors = [kind.remote() for _ in range(launch.workers)]
+    has_gpus = bool(library.cluster_resources().get("GPU"))
+    resources = {"num_cpus": 1, "num_gpus": 1} if has_gpus else {"num_cpus": 1}
+    remote_actor = library.remote(Actor).options(max_restarts=-1, max_task_retries=-1, **resources)
+    actors = [remote_actor.remote() for _ in range(launch.workers)]
     tasks = [actor.work.remote(launch) for actor in actors]
     return RayFleet(library, actors, tasks, started)
 
@@ -52,23 +52,23 @@ class RayFleet(Fleet):
     library: Any
     actors: list[Any]
     tasks: list[Any]
-    """The working of each actor that has not ended."""
+    """The call of `work` of each actor that has not ended."""
     started: bool
     """Whether the connection to the cluster was made here."""
     _reasons: list[str] = field(default_factory=list)
 
-    def tend(self, done: int) -> int:
-        """Note which actors have ended; Ray itself starts killed ones again."""
+    def restart_killed(self, done: int) -> int:
+        """Record which actors have ended. Ray itself starts killed ones again."""
         ended, self.tasks = self.library.wait(self.tasks, num_returns=len(self.tasks), timeout=0)
         for task in ended:
             try:
                 reason = self.library.get(task)
-            except Exception as error:  # whatever the actor raised, wrapped by Ray
+            except Exception as error:  # an error of the actor, wrapped by Ray
                 reason = str(error).strip().split("\n")[-1]
             self._reasons += [reason] if reason else []
         if not self.tasks:
             raise WorkersEnded(
-                f"the actors have ended before the work: {(self._reasons or ['for no known reason'])[0]}"
+                f"all actors have ended, with units left to do: {(self._reasons or ['for no known reason'])[0]}"
             )
         return len(self.tasks)
 

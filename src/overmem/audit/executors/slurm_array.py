@@ -1,8 +1,7 @@
-"""Workers as one array of a Slurm cluster: a script that a person can read, submitted once.
+"""Workers as one job array of a Slurm cluster: a readable script, submitted once.
 
-Every task of the array is a worker. None of them matters: where a task is preempted, runs out of time or loses its
-machine, it is queued again and goes on with whatever unit is left. The last worker measures and judges, so that nobody
-has to stay logged in.
+Every task of the array is a worker. A task that is preempted, runs out of time or loses its machine is queued again and
+continues with any unit that is left. The last worker measures and judges, so nobody has to stay logged in.
 """
 
 import re
@@ -17,8 +16,8 @@ from overmem.audit.executors.launch import Fleet, Launch, WorkersEnded
 from overmem.errors import BadRequest
 from overmem.store import write_text
 
-BETWEEN_LOOKS = 15.0
-"""Seconds between two questions to the scheduler."""
+SQUEUE_INTERVAL = 15.0
+"""Seconds between two calls of squeue."""
 _SCRIPT = """#!/bin/bash
 #SBATCH --job-name=overmem-{name}
 #SBATCH --array=0-{last}
@@ -48,10 +47,10 @@ wait "$worker"
 
 
 def sbatch_script(launch: Launch) -> str:
-    """The script of the array.
+    """The script of the job array.
 
     Raises:
-        BadRequest: an option that is none of sbatch's form, or one that the script sets itself.
+        BadRequest: an option does not have the form of sbatch's, or is set by the script itself.
     """
     for option in launch.slurm:
         if not re.fullmatch(r"[a-z][a-z-]*(=[^\n\r]+)?", option):
@@ -68,10 +67,10 @@ def sbatch_script(launch: Launch) -> str:
 
 
 def slurm(launch: Launch) -> "SlurmFleet":
-    """One array of workers, submitted by sbatch.
+    """Submit one job array of workers.
 
     Raises:
-        BadRequest: no sbatch here, or it refuses the script.
+        BadRequest: there is no sbatch on this machine, or it refuses the script.
     """
     text = sbatch_script(launch)
     if shutil.which("sbatch") is None:
@@ -79,10 +78,10 @@ def slurm(launch: Launch) -> "SlurmFleet":
     launch.logs.mkdir(parents=True, exist_ok=True)
     path = launch.logs / "slurm.sh"
     write_text(path, text)
-    done = subprocess.run(["sbatch", "--parsable", str(path)], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise BadRequest(f"sbatch refused {path}: {done.stderr.strip() or done.stdout.strip()}")
-    return SlurmFleet(done.stdout.strip().partition(";")[0], launch.logs, launch.workers)
+    reply = subprocess.run(["sbatch", "--parsable", str(path)], capture_output=True, text=True, check=False)
+    if reply.returncode != 0:
+        raise BadRequest(f"sbatch refused {path}: {reply.stderr.strip() or reply.stdout.strip()}")
+    return SlurmFleet(reply.stdout.strip().partition(";")[0], launch.logs, launch.workers)
 
 
 @dataclass
@@ -92,23 +91,26 @@ class SlurmFleet(Fleet):
     job: str
     logs: Path
     _alive: int
-    _asked: float = 0.0
+    _checked: float = 0.0
+    """When squeue was last called, by the monotonic clock."""
 
-    def tend(self, done: int) -> int:
-        """Ask the scheduler, once in a while, how many tasks are queued or running."""
+    def restart_killed(self, done: int) -> int:
+        """The number of tasks that are queued or running, updated once in a while. Slurm itself requeues them."""
         now = time.monotonic()
-        if now - self._asked > BETWEEN_LOOKS and shutil.which("squeue") is not None:
-            self._asked = now
-            asked = subprocess.run(
+        if now - self._checked > SQUEUE_INTERVAL and shutil.which("squeue") is not None:
+            self._checked = now
+            reply = subprocess.run(
                 ["squeue", "--noheader", "--array", f"--jobs={self.job}", "--format=%T"],
                 capture_output=True,
                 text=True,
                 check=False,
-            )  # a job that ended is unknown after a while, which is an error of squeue
-            self._alive = len(asked.stdout.split()) if asked.returncode == 0 or "Invalid job" in asked.stderr else 1
+            )  # some time after a job has ended, squeue fails because its id is unknown
+            self._alive = len(reply.stdout.split()) if reply.returncode == 0 or "Invalid job" in reply.stderr else 1
         if not self._alive:
-            raise WorkersEnded(f"the tasks of job {self.job} have ended before the work; their logs are in {self.logs}")
+            raise WorkersEnded(
+                f"all tasks of job {self.job} have ended, with units left to do; their logs are in {self.logs}"
+            )
         return self._alive
 
     def close(self) -> None:
-        """Leave the tasks alone: they do not need this process."""
+        """Do nothing: the tasks do not need this process."""

@@ -13,4 +13,4 @@ FORMATS: Final[dict[str, Callable[[Path, str], list[EvaluationLog]]]] = {
     "lighteval": lighteval.read_logs,
     "evalplus": evalplus.read_logs,
 }
-"""(path, metric) -> the logs of every task there."""
+"""Harness -> the reader of its logs: (path, metric) -> one log per task."""

@@ -9,19 +9,19 @@ from overmem.errors import BadData, BadRequest, unknown
 from overmem.evaluations.log import EvaluationLog, LoggedCompletion, LoggedQuestion
 
 METRICS = ("plus", "base")
-"""Right by all tests of EvalPlus, or by those of the original set."""
+"""Whether a program passes all tests of EvalPlus, or those of the original set."""
 
 
 def read_logs(path: Path, metric: str) -> list[EvaluationLog]:
-    """Every results file at a path: a file, or a folder of such.
+    """The results in a file or in a folder.
 
     Args:
         path: the file or folder.
-        metric: one of METRICS; empty for `plus` where it was measured.
+        metric: one of METRICS; empty for `plus` if it was measured, else `base`.
 
     Raises:
-        BadRequest: no results there, or no such metric.
-        BadData: a file that is not EvalPlus's.
+        BadRequest: there are no results, or no such metric.
+        BadData: a file was not written by EvalPlus.
     """
     files = [path] if path.is_file() else sorted(path.rglob("*eval_results.json"))
     if not files:
@@ -36,7 +36,7 @@ def _log(file: Path, metric: str) -> EvaluationLog:
         problems = json.loads(file.read_text(encoding="utf-8"))["eval"]
         items = [(str(name), _attempts(value)) for name, value in problems.items()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadData(f"{file} holds no results of EvalPlus: {type(error).__name__}: {error}") from error
+        raise BadData(f"{file} has no results of EvalPlus: {type(error).__name__}: {error}") from error
     has_plus = any(a.get("plus_status") is not None for _, attempts in items for a in attempts)
     chosen = metric or ("plus" if has_plus else "base")
     if chosen == "plus" and not has_plus:
@@ -58,6 +58,6 @@ def _attempts(value: Any) -> Sequence[Mapping[str, Any]]:
 
 
 def _completion(attempt: Mapping[str, Any], metric: str) -> LoggedCompletion:
-    # A program is right by the extra tests only if the original ones pass too.
+    # A program passes `plus` only if it passes the original tests too.
     passed = attempt.get("base_status") == "pass" and (metric == "base" or attempt.get("plus_status") == "pass")
     return LoggedCompletion(str(attempt.get("solution") or ""), passed)

@@ -1,7 +1,7 @@
-"""inspect_ai: `.eval` archives and the `.json` logs of the same content."""
+"""inspect_ai: `.eval` archives, and `.json` logs with the same content."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
@@ -10,23 +10,23 @@ from overmem.errors import BadData, BadRequest
 from overmem.evaluations.log import EvaluationLog, LoggedCompletion, LoggedQuestion
 
 ZSTANDARD = 93
-"""Compression of the archives that recent versions write; Python's own zipfile reads it from 3.14 on."""
+"""Compression method of recent archives; Python's own zipfile reads it from 3.14 on."""
 NLL = "nll"
-"""A scorer of this name, with the number of tokens in its metadata, is the summed nll of the target."""
+"""A score of this name with the number of tokens in its metadata is the summed nll of the target."""
 _GRADES = {"C": True, "I": False, "P": False, "N": False}
 _STOPS = {"stop": "eos", "max_tokens": "length", "model_length": "length"}
 
 
 def read_logs(path: Path, metric: str) -> list[EvaluationLog]:
-    """Every log at a path: a file, or a folder of `.eval` and `.json` logs; of each task the latest by name.
+    """The logs in a file or in a folder of `.eval` and `.json` files; of each task the last one by name.
 
     Args:
         path: the file or folder.
         metric: name of the scorer; empty for the first one.
 
     Raises:
-        BadRequest: no log there, no such scorer, or an evaluation that did not end in success.
-        BadData: a file that is not inspect_ai's.
+        BadRequest: there is no log, or no such scorer.
+        BadData: a file was not written by inspect_ai.
     """
     files = [path] if path.is_file() else sorted([*path.rglob("*.eval"), *path.rglob("*.json")])
     if not files:
@@ -52,9 +52,9 @@ def _contents(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             header = json.loads(file.read_text(encoding="utf-8"))
             samples = header.get("samples") or []
     except (OSError, BadZipFile, KeyError, ValueError, AttributeError) as error:
-        raise BadData(f"{file} is no log of inspect_ai: {error}") from error
+        raise BadData(f"{file} is not a log of inspect_ai: {error}") from error
     if not isinstance(header.get("eval"), dict):
-        raise BadData(f"{file} is no log of inspect_ai: it has no object `eval`")
+        raise BadData(f"{file} is not a log of inspect_ai: it has no object `eval`")
     return header, samples
 
 
@@ -76,7 +76,7 @@ def _member(file: Path, archive: ZipFile, name: str) -> bytes:
 
 
 def _compressed(stream: Any, info: ZipInfo) -> bytes:
-    """The bytes of a member as they are in the archive: after its local header, whose last two fields are lengths."""
+    """The compressed bytes of a member. They follow its local header, whose last two fields are lengths."""
     stream.seek(info.header_offset + 26)
     name, extra = (int.from_bytes(stream.read(2), "little") for _ in range(2))
     stream.seek(info.header_offset + 30 + name + extra)
@@ -87,7 +87,7 @@ def _log(file: Path, header: Mapping[str, Any], samples: list[dict[str, Any]], m
     spec, notes = header["eval"], []
     if header.get("status") not in ("success", None):
         notes.append(
-            f"{file.name}: the evaluation ended with status {header['status']}, and is imported as far as it came"
+            f"{file.name}: the evaluation ended with status {header['status']}; its finished samples are imported"
         )
     failed = [s for s in samples if s.get("error")]
     if failed:
@@ -95,14 +95,14 @@ def _log(file: Path, header: Mapping[str, Any], samples: list[dict[str, Any]], m
     samples = [s for s in samples if not s.get("error")]
     scorer = metric or _scorer(samples)
     if not samples or not scorer or scorer not in {name for s in samples for name in s.get("scores") or ()}:
-        there = sorted({name for s in samples for name in s.get("scores") or ()})
-        raise BadRequest(f"{file} has no scores of {scorer or 'any scorer'!r}; allowed: {', '.join(there) or 'none'}")
+        allowed = sorted({name for s in samples for name in s.get("scores") or ()})
+        raise BadRequest(f"{file} has no scores of {scorer or 'any scorer'!r}; allowed: {', '.join(allowed) or 'none'}")
     grouped: dict[str, list[dict[str, Any]]] = {}
     for sample in sorted(samples, key=lambda s: int(s.get("epoch", 1))):
         grouped.setdefault(str(sample.get("id")), []).append(sample)
     system = sum(_has_system(s) for s in samples)
     if system:
-        notes.append(f"{file.name}: {system} prompts have a system turn, which the question does not show")
+        notes.append(f"{file.name}: {system} prompts have a system message, which is not part of the question")
     settings = {**((header.get("plan") or {}).get("config") or {}), **(spec.get("model_generate_config") or {})}
     return EvaluationLog(
         file,
@@ -122,7 +122,7 @@ def _scorer(samples: list[dict[str, Any]]) -> str:
 def _question(identity: str, epochs: list[dict[str, Any]], scorer: str) -> LoggedQuestion:
     first = epochs[0]
     attached = first.get("attachments") or {}
-    question = _resolved(_asked(first.get("input")), attached)
+    question = _resolved(_last_user_message(first.get("input")), attached)
     choices = first.get("choices") or []
     row: dict[str, Any] = dict(first.get("metadata") or {}) if not choices else {}
     targets = first.get("target")
@@ -166,11 +166,11 @@ def _is_right(value: Any) -> bool:
     return isinstance(value, int | float) and float(value) >= 1
 
 
-def _asked(given: Any) -> str:
-    """The last user turn, or the input as it is."""
-    if isinstance(given, list):
-        return next((_text(m.get("content")) for m in reversed(given) if m.get("role") == "user"), "")
-    return str(given or "")
+def _last_user_message(prompt: Any) -> str:
+    """The last user message of a conversation; a prompt that is text is returned as it is."""
+    if isinstance(prompt, list):
+        return next((_text(m.get("content")) for m in reversed(prompt) if m.get("role") == "user"), "")
+    return str(prompt or "")
 
 
 def _has_system(sample: Mapping[str, Any]) -> bool:
@@ -179,19 +179,14 @@ def _has_system(sample: Mapping[str, Any]) -> bool:
 
 
 def _text(content: Any) -> str:
-    """The text of a message: parts of other kinds (reasoning, images) are not text that was answered."""
+    """The text of a message, without its other parts (reasoning, images)."""
     if isinstance(content, list):
-        return "".join(_parts(content))
+        parts = (part for part in content if isinstance(part, dict) and part.get("type") == "text")
+        return "".join(str(part.get("text", "")) for part in parts)
     return str(content or "")
 
 
-def _parts(content: list[Any]) -> Iterator[str]:
-    for part in content:
-        if isinstance(part, dict) and part.get("type") == "text":
-            yield str(part.get("text", ""))
-
-
 def _resolved(text: str, attached: Mapping[str, str]) -> str:
-    """The text with `attachment://<hash>`, which stands for a long one, replaced by it."""
+    """The text, or the attachment that it refers to: long texts are stored as `attachment://<hash>`."""
     prefix = "attachment://"
     return str(attached.get(text.removeprefix(prefix), text)) if text.startswith(prefix) else text

@@ -1,4 +1,4 @@
-"""lighteval: the parquet files `details_<task>_<date>.parquet` of --save-details, of its present and older layouts."""
+"""lighteval: the files `details_<task>_<date>.parquet` of --save-details, in the current and the older layouts."""
 
 import ast
 import re
@@ -15,19 +15,19 @@ ACCURACIES = (
     "extractive_match", "expr_gold_metric", "em", "exact_match", "qem", "quasi_exact_match", "acc", "acc_norm",
     "pass@k:k=1&n=1", "pass@1:1_samples", "maj@k", "latex_gold_metric",
 )  # fmt: skip
-"""Metrics that say of one question whether it was answered right, the first present first."""
+"""Metrics of whether a question was answered correctly; the first of these that was logged is used."""
 
 
 def read_logs(path: Path, metric: str) -> list[EvaluationLog]:
-    """Every task in a details file, or in a folder that lighteval wrote: of each task its latest file.
+    """The task in a details file, or every task in a folder written by lighteval; of each task the latest file.
 
     Args:
         path: the file or folder.
-        metric: name of the metric; empty for the first usual one.
+        metric: name of the metric; empty for the first of ACCURACIES.
 
     Raises:
-        BadRequest: no details there, or no such metric.
-        BadData: a file that is not lighteval's.
+        BadRequest: there are no details, or no such metric.
+        BadData: a file was not written by lighteval.
     """
     files = [path] if path.is_file() else sorted(path.rglob("details_*.parquet"), key=lambda p: (p.parent.name, p.name))
     if not files:
@@ -41,32 +41,32 @@ def _task(file: Path) -> str:
     return name.replace("|", ":")
 
 
-def _log(task: str, file: Path, wanted: str) -> EvaluationLog:
+def _log(task: str, file: Path, name: str) -> EvaluationLog:
     try:
         rows = list(pl.read_parquet(file).iter_rows(named=True))
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise BadData(f"{file} is no parquet file: {str(error).splitlines()[0]}") from error
+        raise BadData(f"{file} is not a parquet file: {str(error).splitlines()[0]}") from error
     if not rows or not ({"metric", "metrics"} & set(rows[0])):
-        raise BadData(f"{file} has no column metric or metrics: no details of lighteval")
+        raise BadData(f"{file} is not a details file of lighteval: it has no column metric or metrics")
     numbers = {k for row in rows for k, v in _metrics(row).items() if isinstance(v, int | float)}
-    there = [m for m in ([wanted] if wanted else ACCURACIES) if m in numbers]
-    if not there:
+    metric = next((m for m in ([name] if name else ACCURACIES) if m in numbers), None)
+    if metric is None:
         raise BadRequest(
-            f"{file} has {f'no metric {wanted!r}' if wanted else 'none of the usual accuracies'}; name one of "
+            f"{file} has {f'no metric {name!r}' if name else 'none of the usual accuracies'}; name one of "
             f"{', '.join(sorted(numbers))} with --metric"
         )
     # .../details/<organisation>/<model>/<date>/details_<task>_<date>.parquet
     model = "/".join(file.parts[-4:-2]) if len(file.parts) > 4 else file.parent.name
-    return EvaluationLog(file, task, model, there[0], tuple(_question(i, row, there[0]) for i, row in enumerate(rows)))
+    return EvaluationLog(file, task, model, metric, tuple(_question(i, row, metric) for i, row in enumerate(rows)))
 
 
 def _metrics(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = _value(row.get("metric") or row.get("metrics"))
-    return found if isinstance(found, Mapping) else {}
+    metrics = _value(row.get("metric") or row.get("metrics"))
+    return metrics if isinstance(metrics, Mapping) else {}
 
 
 def _value(cell: Any) -> Any:
-    """A cell as a value: older files keep lists and objects as their Python text."""
+    """The value of a cell: in older files, lists and objects are stored as Python literals."""
     if isinstance(cell, str) and cell[:1] in "[{":
         try:
             return ast.literal_eval(cell)

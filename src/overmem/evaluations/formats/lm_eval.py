@@ -1,4 +1,4 @@
-"""lm-evaluation-harness: the `samples_<task>_<date>.jsonl` files of --log_samples, and the results file by them."""
+"""lm-evaluation-harness: the files `samples_<task>_<date>.jsonl` of --log_samples, and the results file with them."""
 
 import hashlib
 import json
@@ -12,19 +12,19 @@ from overmem.evaluations.log import EvaluationLog, LoggedCompletion, LoggedQuest
 
 _SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d-]+(?:\.\d+)?)\.jsonl")
 ACCURACIES = ("exact_match", "acc", "pass@1", "pass_at_1", "math_verify", "acc_norm", "prompt_level_strict_acc")
-"""Metrics that say of one document whether it was answered right, the first present first."""
+"""Metrics of whether a document was answered correctly; the first of these that was logged is used."""
 
 
 def read_logs(path: Path, metric: str) -> list[EvaluationLog]:
-    """Every task in a samples file, or in a folder that lm-eval wrote: of each task its latest file.
+    """The task in a samples file, or every task in a folder written by lm-eval; of each task the latest file.
 
     Args:
         path: the file or folder.
-        metric: name of the metric, or `name,filter`; empty for the first usual one.
+        metric: name of the metric, or `name,filter`; empty for the first of ACCURACIES.
 
     Raises:
-        BadRequest: no samples there, or no such metric.
-        BadData: a file that is not lm-eval's.
+        BadRequest: there are no samples, or no such metric.
+        BadData: a file was not written by lm-eval.
     """
     files = sorted(path.rglob("samples_*.jsonl")) if path.is_dir() else [path]
     latest: dict[str, Path] = {}
@@ -32,7 +32,7 @@ def read_logs(path: Path, metric: str) -> list[EvaluationLog]:
         match = _SAMPLES.fullmatch(file.name)
         latest[match["task"] if match else file.stem.removeprefix("samples_")] = file
     if not latest:
-        results = "; its results file alone has no answers of single questions" if _results(path) else ""
+        results = "; its results file has no answers to single questions" if _results(path) else ""
         raise BadRequest(f"{path} holds no samples_*.jsonl{results}: run lm_eval with --log_samples --output_path")
     return [_log(task, file, metric, _results(file.parent)) for task, file in latest.items()]
 
@@ -43,7 +43,7 @@ def _date(file: Path) -> str:
 
 
 def _results(folder: Path) -> dict[str, Any]:
-    """The latest results file in a folder; empty where there is none."""
+    """The latest results file in a folder; empty if there is none."""
     for file in sorted(folder.rglob("results*.json"), reverse=True) if folder.is_dir() else ():
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
@@ -54,26 +54,26 @@ def _results(folder: Path) -> dict[str, Any]:
     return {}
 
 
-def _log(task: str, file: Path, wanted: str, results: Mapping[str, Any]) -> EvaluationLog:
+def _log(task: str, file: Path, metric_option: str, results: Mapping[str, Any]) -> EvaluationLog:
     rows = _rows(file)
-    metric, chosen = _metric(file, rows, *wanted.split(",", 1))
+    metric, filter_used = _metric(file, rows, *metric_option.split(",", 1))
     notes = []
     filters = list(dict.fromkeys(str(row.get("filter", "none")) for row in rows))
     if len(filters) > 1:
         notes.append(
-            f"{task}: answers as read by the filter {chosen!r} of {', '.join(filters)} (--metric {metric},...)"
+            f"{task}: answers extracted by the filter {filter_used!r} of {', '.join(filters)} (--metric {metric},...)"
         )
-    kept = [row for row in rows if str(row.get("filter", "none")) == chosen]
+    kept = [row for row in rows if str(row.get("filter", "none")) == filter_used]
     settings = results.get("configs", {}).get(task, {}).get("generation_kwargs") or _settings(kept)
     temperature = 0.0 if not settings.get("do_sample", False) else float(settings.get("temperature", 1.0))
     if len(_likelihoods(kept[0])) == 1:
-        metric = ""  # of a solution, not of an answer
+        metric = ""  # a single likelihood is that of a solution: there is no answer to grade
     model = str(results.get("model_name") or results.get("config", {}).get("model_args") or file.parent.name)
     return EvaluationLog(
         file,
         task,
         model,
-        f"{metric}{'' if chosen == 'none' else f' ({chosen})'}" if metric else "",
+        f"{metric}{'' if filter_used == 'none' else f' ({filter_used})'}" if metric else "",
         tuple(_question(row, metric) for row in kept),
         temperature,
         tuple(notes),
@@ -88,29 +88,27 @@ def _rows(file: Path) -> list[dict[str, Any]]:
         except ValueError as error:
             raise BadData(f"{file}, row {number}: not JSON ({error})") from error
         if not isinstance(row, dict) or not {"doc", "resps"} <= set(row):
-            raise BadData(f"{file}, row {number}: no sample of lm-eval, which has doc and resps")
+            raise BadData(f"{file}, row {number}: not a sample of lm-eval: expected an object with doc and resps")
         rows.append(row)
     if not rows:
         raise BadData(f"{file} is empty")
     return rows
 
 
-def _metric(file: Path, rows: Sequence[Mapping[str, Any]], wanted: str = "", filter_name: str = "") -> tuple[str, str]:
-    """The metric that says whether a document was answered right, empty for likelihoods only, and the filter."""
+def _metric(file: Path, rows: Sequence[Mapping[str, Any]], option: str = "", filter_name: str = "") -> tuple[str, str]:
+    """The metric of whether a document was answered correctly, empty for likelihoods only; and the filter."""
     for row in rows:
         name = str(row.get("filter", "none"))
         numeric = [key for key in (row.get("metrics") or row) if isinstance(row.get(key), int | float)]
-        there = [m for m in ([wanted] if wanted else ACCURACIES) if m in numeric]
-        if there and filter_name in ("", name):
-            return there[0], name
-    if wanted:
-        names = sorted({str(key) for row in rows for key in row.get("metrics") or ()})
-        raise BadRequest(f"{file} has no metric {wanted!r}{f' of filter {filter_name!r}' if filter_name else ''}; "
-                         f"allowed: {', '.join(names)}")  # fmt: skip
+        metric = next((m for m in ([option] if option else ACCURACIES) if m in numeric), None)
+        if metric is not None and filter_name in ("", name):
+            return metric, name
+    names = ", ".join(sorted({str(key) for row in rows for key in row.get("metrics") or ()}))
+    if option:
+        of_filter = f" of filter {filter_name!r}" if filter_name else ""
+        raise BadRequest(f"{file} has no metric {option!r}{of_filter}; allowed: {names}")
     if not _likelihoods(rows[0]):
-        names = sorted({str(key) for row in rows for key in row.get("metrics") or ()})
-        raise BadRequest(f"{file} has none of the metrics {', '.join(ACCURACIES)}; name one of {', '.join(names)} "
-                         "with --metric")  # fmt: skip
+        raise BadRequest(f"{file} has none of the metrics {', '.join(ACCURACIES)}; name one of {names} with --metric")
     return "", str(rows[0].get("filter", "none"))
 
 
@@ -120,14 +118,14 @@ def _settings(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def _arguments(row: Mapping[str, Any]) -> list[list[Any]]:
-    """The arguments of each request, whether as lists or as the objects that lm-eval's files have."""
-    given = row.get("arguments") or []
-    requests = list(given.values()) if isinstance(given, dict) else list(given)
+    """The arguments of each request; the files have objects or lists."""
+    arguments = row.get("arguments") or []
+    requests = list(arguments.values()) if isinstance(arguments, dict) else list(arguments)
     return [list(r.values()) if isinstance(r, dict) else list(r) for r in requests]
 
 
 def _likelihoods(row: Mapping[str, Any]) -> list[tuple[float, bool]]:
-    """(log-likelihood, whether greedy) of each request; empty where completions were generated."""
+    """(log-likelihood, whether greedy) of each request; empty if completions were generated."""
     pairs = []
     for response in row["resps"]:
         first = response[0] if isinstance(response, list) and response else None
@@ -151,16 +149,16 @@ def _question(row: Mapping[str, Any], metric: str) -> LoggedQuestion:
         answers = row.get("filtered_resps") or []
         answer = str(answers[0]) if answers and isinstance(answers[0], str) else ""
         texts = row["resps"][0] if row["resps"] and isinstance(row["resps"][0], list) else row["resps"]
-        graded = correct if len(texts) == 1 else None  # one grade for several says nothing of any single one
+        graded = correct if len(texts) == 1 else None  # a grade for several completions is not that of each
         completions = tuple(LoggedCompletion(str(text), graded, answer if len(texts) == 1 else "") for text in texts)
         return LoggedQuestion(key, doc, prompt, target, completions)
     if len(pairs) == 1:
         target = str(arguments[0][1]) if arguments and len(arguments[0]) > 1 else target
         return LoggedQuestion(key, doc, prompt, target, (), -pairs[0][0])
-    chosen = max(range(len(pairs)), key=lambda i: pairs[i][0])
+    likeliest = max(range(len(pairs)), key=lambda i: pairs[i][0])
     choices = [str(a[1]).strip() if len(a) > 1 else "" for a in arguments] or [""] * len(pairs)
     gold = int(target) if target.isdecimal() and int(target) < len(pairs) else None
-    made = (LoggedCompletion(choices[chosen], correct, choices[chosen]),) if metric else ()
+    choice = (LoggedCompletion(choices[likeliest], correct, choices[likeliest]),) if metric else ()
     if gold is None:
-        return LoggedQuestion(key, doc, prompt, target, made)
-    return LoggedQuestion(key, doc, prompt, str(arguments[gold][1]), made, -pairs[gold][0])
+        return LoggedQuestion(key, doc, prompt, target, choice)
+    return LoggedQuestion(key, doc, prompt, str(arguments[gold][1]), choice, -pairs[gold][0])

@@ -1,4 +1,4 @@
-"""Which checkpoint a log is of: by a name that is given, else by the number in the log's name or in its model's."""
+"""Which checkpoint a log is of: by the name that the user gave, else by the step in the log's or the model's name."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ _DATED = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def step_in(text: str) -> int | None:
-    """The step that a path names: the last `checkpoint-100`, `step_100` or the like; else the end of its last part."""
+    """The step in a path: of the last `checkpoint-100`, `step_100` or the like; else the number that ends its name."""
     if numbers := _NUMBERED.findall(text):
         return int(numbers[-1])
     last = re.split(r"[/\\]", text.rstrip("/\\"))[-1]
@@ -23,42 +23,40 @@ def step_in(text: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def steps_of(operands: Sequence[tuple[Path, EvaluationLog]], names: Sequence[str]) -> list[tuple[int, str]]:
-    """(step, where it is from) of each log: in a given name, in the log's path, or in its model's.
+def steps_of(logs: Sequence[tuple[Path, EvaluationLog]], names: Sequence[str]) -> list[tuple[int, str]]:
+    """(step, where it was read from) of each log.
 
     Args:
-        operands: the path that was given, and a log in it.
-        names: names of the checkpoints, one per operand; empty where none were given.
+        logs: the path on the command line, and a log in it.
+        names: names of the checkpoints, one per path; empty to read the step from the path or the model's name.
 
     Raises:
-        BadRequest: as many names as logs are expected; or no number anywhere.
+        BadRequest: the number of names differs from that of logs, or no name has a number.
     """
-    if names and len(names) != len(operands):
-        raise BadRequest(
-            f"--checkpoints names {len(names)} of {len(operands)} logs; allowed: one name per log, in order"
-        )
+    if names and len(names) != len(logs):
+        raise BadRequest(f"--checkpoints names {len(names)} of {len(logs)} logs; allowed: one name per log, in order")
     steps = []
-    for place, (path, log) in enumerate(operands):
-        sources = {"--checkpoints": names[place]} if names else {"the log's name": str(path), "the model": log.model}
+    for i, (path, log) in enumerate(logs):
+        sources = {"--checkpoints": names[i]} if names else {"the log's name": str(path), "the model": log.model}
         steps.append(_step(path, sources))
     return steps
 
 
 def _step(path: Path, sources: Mapping[str, str]) -> tuple[int, str]:
-    for where, text in sources.items():
+    for source, text in sources.items():
         if re.split(r"[/\\]", text.rstrip("/\\"))[-1].casefold() == "base":
-            return 0, where
+            return 0, source
         if (step := step_in(text)) is not None:
-            return step, where
-    shown = " and ".join(f"{where} ({text})" for where, text in sources.items())
+            return step, source
+    listed = " and ".join(f"{source} ({text})" for source, text in sources.items())
     raise BadRequest(
-        f"{path}: no number of a step in {shown}; allowed: a name like step-100 or checkpoint-100, or --checkpoints "
+        f"{path}: no step in {listed}; allowed: a name like step-100 or checkpoint-100, or --checkpoints "
         "with one name per log"
     )
 
 
 def checkpoint_at(root: Path, step: int, history: Sequence[Mapping[str, Any]]) -> Checkpoint:
-    """The checkpoint of a step: named as its folder in the run where there is one, with the trainer's epoch."""
+    """The checkpoint at a step, named after its folder in the run if there is one, with the trainer's epoch."""
     if step == 0:
         return Checkpoint("base", 0, 0.0, 0.0)
     folders = sorted(p.name for p in root.iterdir() if p.is_dir() and step_in(p.name) == step) if root.is_dir() else []
@@ -70,10 +68,10 @@ def checkpoint_at(root: Path, step: int, history: Sequence[Mapping[str, Any]]) -
 
 
 def _cumulative_lr(history: Sequence[Mapping[str, Any]], step: int) -> float | None:
-    """The sum of the learning rates of all steps up to this one; None where none was logged."""
+    """The sum of the learning rates of all steps up to this one; None if none was logged."""
     rates = [(int(row["step"]), float(row["learning_rate"])) for row in history if "learning_rate" in row]
     total, previous = 0.0, 0
-    for logged, rate in rates:
-        total += rate * max(0, min(logged, step) - previous)
-        previous = min(logged, step)
-    return total + (rates[-1][1] * (step - previous) if rates else 0.0) if rates else None
+    for logged_at, rate in rates:
+        total += rate * max(0, min(logged_at, step) - previous)
+        previous = min(logged_at, step)
+    return total + rates[-1][1] * (step - previous) if rates else None
