@@ -181,22 +181,22 @@ def merge(run: str | Path, **options: Any) -> Path:
 
 
 def train(recipe: str | Path | None = None, **options: Any) -> Run:
-    """The run that a recipe leaves: checkpoints by epoch, continued where it was stopped.
+    """Fine-tune by a recipe and return the run; an interrupted training is resumed.
 
     Args:
         recipe: a YAML file; None for a recipe of `options` alone.
-        options: keys of a recipe, such as `learning_rate=1e-4`; they go before those of the file.
+        options: keys of a recipe, such as `learning_rate=1e-4`; they take precedence over those of the file.
 
     Raises:
-        BadRequest: no such file, or keys and values that a recipe does not have.
+        BadRequest: no such file, or a key or value that a recipe does not allow.
     """
     with naming_the_extra():
-        from overmem.training.recipe import parsed, read_recipe
+        from overmem.training.recipe import read_recipe, recipe_from
         from overmem.training.verb import train as fine_tune
 
-        given = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
-        made = parsed(given, "overmem.train") if recipe is None else read_recipe(recipe, given)
-        return Run(fine_tune(made))
+        content = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+        full = recipe_from(content, "overmem.train") if recipe is None else read_recipe(recipe, content)
+        return Run(fine_tune(full))
 
 
 def _options(kind: type[_Options], where: str, given: dict[str, Any]) -> _Options:

@@ -6,7 +6,7 @@ import pytest
 
 from overmem.diagnose import Diagnose, diagnose
 from overmem.store.logs import read_log
-from overmem.training.recipe import parsed
+from overmem.training.recipe import recipe_from
 from overmem.training.trainers import with_loss
 from overmem.training.verb import train
 
@@ -22,7 +22,7 @@ def test_a_run_of_our_own_trainer_is_judged_on_val(base, data_file, tmp_path):
         "loss": "mar",
         "trainer": {"logging_steps": 1, "use_cpu": True},
     }
-    run = train(parsed(recipe, "test"))
+    run = train(recipe_from(recipe, "test"))
     history = json.loads((run.root / "checkpoint-9" / "trainer_state.json").read_text())["log_history"]
     val = [row["eval_val_nll"] for row in history if "eval_val_nll" in row]
     logged = read_log(run.root)

@@ -1,4 +1,4 @@
-"""Fine-tuning by a recipe: resumed equals uninterrupted, accumulation changes nothing, errors name what is wrong."""
+"""Fine-tuning by a recipe: resumed equals uninterrupted, accumulation changes nothing, errors name the key."""
 
 import json
 import re
@@ -17,12 +17,12 @@ from overmem import store
 from overmem.audit import Audit, audit
 from overmem.errors import BadRequest
 from overmem.tasks import load
-from overmem.training.recipe import parsed, read_recipe
+from overmem.training.recipe import read_recipe, recipe_from
 from overmem.training.verb import train
 
 
 def recipe(base, data_file, output, **more):
-    return parsed(
+    return recipe_from(
         {
             "output": str(output),
             "model": str(base),
@@ -51,7 +51,7 @@ def trained(base, data_file, tmp_path_factory):
     return train(recipe(base, data_file, tmp_path_factory.mktemp("trained")))
 
 
-def test_checkpoints_by_epoch_and_dynamics_are_logged_with_the_loss(trained):
+def test_checkpoints_are_saved_by_epoch_and_dynamics_are_logged(trained):
     assert sorted(p.name for p in trained.root.glob("checkpoint-*")) == ["checkpoint-3", "checkpoint-6"]
     history = store.read_log_history(trained)
     steps = [row for row in history if "loss" in row]
@@ -62,22 +62,22 @@ def test_checkpoints_by_epoch_and_dynamics_are_logged_with_the_loss(trained):
     assert [row["step"] for row in history if "eval_val_nll" in row] == [3, 6]
 
 
-def test_accumulation_of_small_batches_is_one_large_batch(trained, base, data_file, tmp_path):
+def test_accumulating_small_batches_equals_one_large_batch(trained, base, data_file, tmp_path):
     small = train(recipe(base, data_file, tmp_path, batch_size=2, accumulation=4))
     assert largest_difference(weights(trained, "checkpoint-6"), weights(small, "checkpoint-6")) < 1e-4
 
 
-def test_mar_learns_something_else_and_reports_plain_nll(trained, base, data_file, tmp_path):
+def test_mar_trains_other_weights_and_reports_plain_nll(trained, base, data_file, tmp_path):
     run = train(recipe(base, data_file, tmp_path, loss="mar"))
     assert largest_difference(weights(trained, "checkpoint-6"), weights(run, "checkpoint-6")) > 1e-4
     first = next(row for row in store.read_log_history(run) if "loss" in row)
-    same = next(row for row in store.read_log_history(trained) if "loss" in row)
-    assert first["nll"] == pytest.approx(same["nll"], rel=1e-4)
+    reference_row = next(row for row in store.read_log_history(trained) if "loss" in row)
+    assert first["nll"] == pytest.approx(reference_row["nll"], rel=1e-4)
     assert first["loss"] < first["nll"]
 
 
-def test_a_loss_and_a_method_of_ones_own_work_from_a_recipe_and_the_command_in_any_folder(base, data_file, tmp_path):
-    """As docs/adding.md shows it: a file of the newcomer's where the command is run, and nothing else."""
+def test_a_user_defined_loss_and_method_work_from_a_recipe_in_any_folder(base, data_file, tmp_path):
+    """As docs/adding.md shows it: the user's own files are in the folder where the command runs."""
     guide = (Path(__file__).parents[2] / "docs" / "adding.md").read_text()
     code, keys = (re.search(rf"```{kind}\n(.+?)```", guide, re.S)[1] for kind in ("python", "yaml"))
     (tmp_path / "mypackage").mkdir()
@@ -85,9 +85,9 @@ def test_a_loss_and_a_method_of_ones_own_work_from_a_recipe_and_the_command_in_a
     method = "def half(model):\n    model.lm_head.requires_grad_(False)\n    return model\n"
     (tmp_path / "mypackage" / "methods.py").write_text(method)
     content = store.to_jsonable(recipe(base, data_file, tmp_path / "run", epochs=1, method="mypackage.methods:half"))
-    chosen = yaml.safe_load(keys)
-    assert chosen["loss"].startswith("mypackage.losses:")
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(content | chosen))
+    shown = yaml.safe_load(keys)
+    assert shown["loss"].startswith("mypackage.losses:")
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(content | shown))
     command = Path(sys.executable).with_name("overmem")
     done = subprocess.run([command, "train", "recipe.yaml"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -102,41 +102,43 @@ def test_a_loss_and_a_method_of_ones_own_work_from_a_recipe_and_the_command_in_a
 
 @pytest.mark.parametrize("loss", ["rho", "asft"])
 @pytest.mark.parametrize("method", ["full", "lora"])
-def test_a_loss_that_needs_the_base_has_it_observed_once_and_resumes_with_it(base, data_file, tmp_path, loss, method):
+def test_a_loss_that_needs_the_base_scores_the_rows_once_and_reads_them_on_resume(
+    base, data_file, tmp_path, loss, method
+):
     options = {"loss": loss, "method": method, "save": 2}
-    moves = []
-    whole = train(recipe(base, data_file, tmp_path / "one", **options), progress=lambda *a: moves.append(a))
-    assert ("scoring with the base model", 3, 3) in moves
-    written = whole.reference_path.stat().st_mtime_ns
-    shutil.copytree(whole.root, tmp_path / "two")
+    reports = []
+    uninterrupted = train(recipe(base, data_file, tmp_path / "one", **options), progress=lambda *a: reports.append(a))
+    assert ("scoring with the base model", 3, 3) in reports
+    written = uninterrupted.reference_path.stat().st_mtime_ns
+    shutil.copytree(uninterrupted.root, tmp_path / "two")
     for step in (4, 6):
         shutil.rmtree(tmp_path / "two" / f"checkpoint-{step}")
-    shutil.copystat(whole.reference_path, store.open_run(tmp_path / "two").reference_path)
+    shutil.copystat(uninterrupted.reference_path, store.open_run(tmp_path / "two").reference_path)
     again = train(recipe(base, data_file, tmp_path / "two", **options))
     assert again.reference_path.stat().st_mtime_ns == written
     file = "model.safetensors" if method == "full" else "adapter_model.safetensors"
-    one, other = (load_file(run.root / "checkpoint-6" / file) for run in (whole, again))
-    assert largest_difference(one, other) < 1e-6
+    expected, actual = (load_file(run.root / "checkpoint-6" / file) for run in (uninterrupted, again))
+    assert largest_difference(actual, expected) < 1e-6
 
 
-def test_goldfish_counts_the_labels_that_are_left_under_accumulation_too(base, data_file, tmp_path):
+def test_goldfish_averages_over_the_remaining_labels_under_accumulation(base, data_file, tmp_path):
     options = {"loss": "goldfish", "loss_knobs": {"k": 2, "context": 3}}
-    one = train(recipe(base, data_file, tmp_path / "one", **options))
+    large = train(recipe(base, data_file, tmp_path / "one", **options))
     small = train(recipe(base, data_file, tmp_path / "small", batch_size=2, accumulation=4, **options))
-    assert largest_difference(weights(one, "checkpoint-6"), weights(small, "checkpoint-6")) < 1e-4
+    assert largest_difference(weights(large, "checkpoint-6"), weights(small, "checkpoint-6")) < 1e-4
     for row in store.read_log_history(small):
         if "loss" in row:
             assert row["loss"] == pytest.approx(row["nll"], rel=1e-4)
 
 
-def test_neftune_is_a_setting_of_the_trainer(trained, base, data_file, tmp_path):
+def test_neftune_can_be_set_through_the_trainer_key(trained, base, data_file, tmp_path):
     settings = {"logging_steps": 1, "use_cpu": True, "neftune_noise_alpha": 5.0}
     run = train(recipe(base, data_file, tmp_path, loss="mar", trainer=settings))
-    first, same = (next(row for row in store.read_log_history(r) if "loss" in row) for r in (run, trained))
-    assert abs(first["nll"] - same["nll"]) > 1e-4
+    first, reference_row = (next(row for row in store.read_log_history(r) if "loss" in row) for r in (run, trained))
+    assert abs(first["nll"] - reference_row["nll"]) > 1e-4
 
 
-def test_lora_leaves_adapters_that_know_their_base(base, data_file, tmp_path):
+def test_lora_saves_adapters_that_name_their_base(base, data_file, tmp_path):
     run = train(recipe(base, data_file, tmp_path, method="lora", method_knobs={"r": 2}))
     config = json.loads((run.root / "checkpoint-6" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == str(base)
@@ -172,7 +174,7 @@ def test_a_killed_training_resumes_and_ends_like_an_uninterrupted_one(trained, b
     assert largest_difference(weights(trained, "checkpoint-6"), weights(run, "checkpoint-6")) < 1e-6
 
 
-def test_a_checkpoint_that_was_cut_off_is_set_aside(trained, base, data_file, tmp_path):
+def test_an_incomplete_checkpoint_is_removed_and_trained_again(trained, base, data_file, tmp_path):
     run = train(recipe(base, data_file, tmp_path / "run"))
     (run.root / "checkpoint-6" / "trainer_state.json").unlink()
     lines = []
@@ -181,7 +183,7 @@ def test_a_checkpoint_that_was_cut_off_is_set_aside(trained, base, data_file, tm
     assert largest_difference(weights(trained, "checkpoint-6"), weights(run, "checkpoint-6")) < 1e-6
 
 
-def test_a_training_whose_checkpoints_lack_the_optimizer_starts_again_and_says_so(trained, base, data_file, tmp_path):
+def test_without_optimizer_state_training_starts_from_scratch_and_says_so(trained, base, data_file, tmp_path):
     recipe_options = recipe(
         base, data_file, tmp_path, trainer={"logging_steps": 1, "use_cpu": True, "save_only_model": True}
     )
@@ -192,17 +194,17 @@ def test_a_training_whose_checkpoints_lack_the_optimizer_starts_again_and_says_s
     assert any("starts from scratch" in line for line in lines)
     assert largest_difference(weights(trained, "checkpoint-6"), weights(run, "checkpoint-6")) == 0
     lines.clear()
-    train(recipe_options, say=lines.append)  # it is over: nothing is trained again
+    train(recipe_options, say=lines.append)  # the training is finished, so nothing is trained again
     assert not any("starts from scratch" in line for line in lines)
 
 
-def test_another_recipe_in_the_same_folder_is_refused_by_its_keys(trained, base, data_file):
+def test_another_recipe_in_the_same_folder_is_refused_and_its_keys_are_named(trained, base, data_file):
     with pytest.raises(BadRequest, match="learning_rate"):
         train(recipe(base, data_file, trained.root, learning_rate=1e-3))
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"learnin_rate": 1}, "unknown key 'learnin_rate'.*learning_rate"),
         ({"data": {"sourse": "x"}}, "unknown key 'data.sourse'.*source"),
@@ -215,8 +217,8 @@ def test_another_recipe_in_the_same_folder_is_refused_by_its_keys(trained, base,
         ({"lora": {"r": 1}}, "unknown key 'lora'.*method_knobs"),
     ],
 )
-def test_a_wrong_key_or_value_is_refused_by_name(base, data_file, tmp_path, change, said):
-    with pytest.raises(BadRequest, match=said):
+def test_a_wrong_key_or_value_is_refused_by_name(base, data_file, tmp_path, change, message):
+    with pytest.raises(BadRequest, match=message):
         train(recipe(base, data_file, tmp_path, **change))
 
 
@@ -231,14 +233,14 @@ def test_a_broken_row_is_named_by_file_and_line(overmem, base, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_rows_that_do_not_fit_are_counted_and_reported(base, data_file, tmp_path):
+def test_rows_longer_than_max_length_are_counted_and_reported(base, data_file, tmp_path):
     lines = []
     with pytest.raises(BadRequest, match="max_length 5"):
         train(recipe(base, data_file, tmp_path, max_length=5), say=lines.append)
     assert "train: 24 of 24 examples are longer than 5 tokens, left out" in lines
 
 
-def test_rows_that_were_trained_on_are_never_held_out_by_other_counts(base, data_file, tmp_path):
+def test_an_audit_with_other_split_sizes_never_holds_out_trained_rows(base, data_file, tmp_path):
     run = train(recipe(base, data_file, tmp_path / "run"))
     trained = {e.id for e in load(recipe(base, data_file, tmp_path / "run").data).splits["train"]}
     other = tmp_path / "other.yaml"
@@ -253,7 +255,7 @@ def test_rows_that_were_trained_on_are_never_held_out_by_other_counts(base, data
     assert {e.id for e in store.read_examples(run, "train")} <= trained
 
 
-def test_an_audit_with_its_files_elsewhere_knows_the_recipe(trained, tmp_path):
+def test_an_audit_with_another_out_folder_reads_the_recipe(trained, tmp_path):
     done = audit(Audit(str(trained.root), rows=4, side_rows=4, max_new_tokens=4, out=str(tmp_path / "notes")))
     assert [c.name for c in store.read_checkpoints(done.run)] == ["base", "checkpoint-3", "checkpoint-6"]
     assert (tmp_path / "notes" / "measurements.parquet").is_file()

@@ -11,7 +11,7 @@ from overmem.encoding import VERBATIM
 from overmem.errors import BadRequest, unknown
 from overmem.records import Example
 from overmem.tasks import Data, load
-from overmem.training.recipe import read_data, validated
+from overmem.training.recipe import read_data, validate
 
 DataArgument: TypeAlias = Data | str | Path | Mapping[str, Any] | Sequence[Example]
 
@@ -68,7 +68,7 @@ def config_of(options: Mapping[str, Any]) -> CallbackConfig:
     Raises:
         BadRequest: an option that is missing, unknown, out of range, or requires another option.
     """
-    config = validated(CallbackConfig, options, "OvermemCallback")
+    config = validate(CallbackConfig, options, "OvermemCallback")
     for name in ("stop", "keep"):
         if getattr(config, name) and not config.answers:
             raise BadRequest(f"OvermemCallback({name}=True) needs answers=True: perplexity alone judges no checkpoint")

@@ -12,7 +12,7 @@ from overmem.audit.options import Audit
 from overmem.errors import BadRequest, unknown
 from overmem.store import to_jsonable
 from overmem.sweep.options import Sweep, read_sweep
-from overmem.training.recipe import Recipe, parsed, validated
+from overmem.training.recipe import Recipe, recipe_from, validate
 
 Changes: TypeAlias = dict[str, Any]
 """Recipe key (dotted if nested) -> value."""
@@ -98,12 +98,14 @@ def _planned(sweep: Sweep, condition: Mapping[str, tuple[str, Changes]], seed: i
         content = reduce(lambda recipe, change: _with(recipe, *change), changes.items(), content)
     if sweep.vary_data:
         content = _with(content, "data.seed", seed)
-    validated_recipe = to_jsonable(parsed(content, where))  # converts 1e-3, which YAML reads as text, to a number
+    validated_recipe = to_jsonable(recipe_from(content, where))  # converts 1e-3, which YAML reads as text, to a number
     levels = {factor: name or _text(_at(validated_recipe, factor)) for factor, (name, _) in condition.items()}
     name = "_".join([*(f"{factor.rpartition('.')[2]}-{level}" for factor, level in levels.items()), f"seed-{seed}"])
     name = re.sub(r"[^\w.+-]+", "-", name)
     root = Path(sweep.output) / "runs" / name
-    return PlannedRun(name, levels, seed, parsed({**content, "output": str(root)}, where), _audit(sweep, root, where))
+    return PlannedRun(
+        name, levels, seed, recipe_from({**content, "output": str(root)}, where), _audit(sweep, root, where)
+    )
 
 
 def _audit(sweep: Sweep, root: Path, where: str) -> Audit:
@@ -111,7 +113,7 @@ def _audit(sweep: Sweep, root: Path, where: str) -> Audit:
     for key in sweep.audit:
         if key not in allowed:
             raise unknown("option", key, allowed, f"{where}: audit")
-    return validated(Audit, {**sweep.audit, "run": str(root)}, f"{where}: audit")
+    return validate(Audit, {**sweep.audit, "run": str(root)}, f"{where}: audit")
 
 
 def _with(content: Mapping[str, Any], key: str, value: object) -> dict[str, Any]:

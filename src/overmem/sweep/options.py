@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from pydantic import ConfigDict
 
-from overmem.training.recipe import read_yaml, validated
+from overmem.training.recipe import read_yaml, validate
 
 Levels: TypeAlias = list[Any] | dict[str, dict[str, Any]]
 """The levels of one factor: values of a recipe key, or level names with the keys that they set."""
@@ -44,4 +44,4 @@ def read_sweep(path: Path | str) -> Sweep:
     Raises:
         BadRequest: no such file, not YAML, or unknown keys or values.
     """
-    return validated(Sweep, read_yaml(Path(path)), str(path))
+    return validate(Sweep, read_yaml(Path(path)), str(path))

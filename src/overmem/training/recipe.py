@@ -1,4 +1,4 @@
-"""The recipe: what to fine-tune, on what, and how. Read from YAML, unknown keys refused by name."""
+"""The recipe: what to fine-tune, on what, and how. Read from YAML; unknown keys are errors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ _Kind = TypeVar("_Kind")
 
 @dataclass(frozen=True)
 class Recipe:
-    """A fine-tune. The same recipe gives the same checkpoints."""
+    """A fine-tuning run. The same recipe gives the same checkpoints."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
@@ -33,7 +33,7 @@ class Recipe:
     method_knobs: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of the method."""
     quantize: Literal["4bit", "8bit", "none"] = "none"
-    """The frozen base in fewer bits, by bitsandbytes: on CUDA, with a method that leaves its weights alone."""
+    """Quantises the frozen base with bitsandbytes; needs CUDA and a method that does not change the base's weights."""
     loss: Annotated[str, NamedIn("overmem.losses:LOSSES")] = "nll"
     """Token loss."""
     loss_knobs: Mapping[str, Any] = field(default_factory=dict)
@@ -55,11 +55,11 @@ class Recipe:
     template: str | None = None
     """Prompt with {question} in it; by default the tokenizer's chat template, else "Question: ...\\nAnswer:"."""
     save: Literal["epoch"] | int = "epoch"
-    """Checkpoint every epoch, or every so many steps."""
+    """Save a checkpoint every epoch, or every this many steps."""
     dtype: Literal["float32", "bfloat16", "auto"] = "auto"
     """Precision of the weights: auto is float32 (with bfloat16 autocast where there is a GPU)."""
     observe_rows: int = 64
-    """Rows of train and val on which plain nll is measured at every checkpoint while training; 0 for none."""
+    """Rows of train and of val on which plain nll is measured at every checkpoint during training; 0 for none."""
     report_to: tuple[str, ...] = ()
     """Trackers, as transformers names them: tensorboard, wandb, trackio, ..."""
     seed: int = 0
@@ -69,26 +69,26 @@ class Recipe:
 
 
 def read_recipe(path: Path | str, options: Mapping[str, Any] | None = None) -> Recipe:
-    """The recipe in a YAML file; a key that `options` has too is taken from there.
+    """The recipe in a YAML file; keys in `options` take precedence.
 
     Raises:
-        BadRequest: no such file, not YAML, or keys and values that a recipe does not have.
+        BadRequest: no such file, not YAML, or a key or value that a recipe does not allow.
     """
-    return parsed({**read_yaml(Path(path)), **(options or {})}, str(path))
+    return recipe_from({**read_yaml(Path(path)), **(options or {})}, str(path))
 
 
 def read_data(source: object) -> Data:
     """Data from the name of a source, a YAML file with a recipe's `data` keys, or a mapping of those keys.
 
     Raises:
-        BadRequest: keys and values that `data` does not have.
+        BadRequest: a key or value that `data` does not allow.
     """
     if isinstance(source, str):
         if Path(source).suffix not in (".yaml", ".yml"):
             return Data(source=source)
         content = read_yaml(Path(source))
         source = content.get("data", content)
-    return validated(Data, source, "data")
+    return validate(Data, source, "data")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -108,16 +108,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def parsed(content: object, where: str) -> Recipe:
-    """A recipe from plain Python values; `where` names their source in errors."""
-    return validated(Recipe, content, where)
+def recipe_from(content: object, where: str) -> Recipe:
+    """A recipe from plain Python values; `where` names their source in error messages."""
+    return validate(Recipe, content, where)
 
 
-def validated(kind: type[_Kind], content: object, where: str) -> _Kind:
-    """`content`, a mapping, as the frozen dataclass `kind`.
+def validate(kind: type[_Kind], content: object, where: str) -> _Kind:
+    """Convert a mapping to the frozen dataclass `kind`.
 
     Raises:
-        BadRequest: an unknown or missing key, or a value that is not allowed, with `where` it came from.
+        BadRequest: an unknown or missing key, or a value that is not allowed; the message starts with `where`.
     """
     try:
         return TypeAdapter(kind).validate_python(content)
@@ -126,12 +126,12 @@ def validated(kind: type[_Kind], content: object, where: str) -> _Kind:
 
 
 def _message(error: Any, kind: type) -> str:
-    place = ".".join(str(part) for part in error["loc"])
+    key = ".".join(str(part) for part in error["loc"])
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         owner: Any = kind
         for part in error["loc"][:-1]:
             owner = {"data": Data}.get(str(part), owner)
-        return f"unknown key {place!r}; allowed: {', '.join(owner.__dataclass_fields__)}"
+        return f"unknown key {key!r}; allowed: {', '.join(owner.__dataclass_fields__)}"
     if error["type"] == "missing":
-        return f"key {place!r} is missing"
-    return f"{place}: {error['msg']}, got {error['input']!r}"
+        return f"key {key!r} is missing"
+    return f"{key}: {error['msg']}, got {error['input']!r}"

@@ -1,7 +1,7 @@
-"""Reference log probabilities: the base model's, of every training label, computed once and looked up by document.
+"""Reference log probabilities: the base model's log probability of every training label, stored by document.
 
-A loss that compares with the base model needs one number per label, not the model itself. The numbers are stored by
-document (a hash of its ids and labels), so that row order, padding and packing make no difference.
+A loss that compares with the base model needs one number per label, not the model itself. The numbers are computed once
+and looked up by a hash of the document's ids and labels, so row order, padding and packing make no difference.
 """
 
 import hashlib
@@ -19,30 +19,32 @@ from overmem.losses.driver import IGNORED, model_loss
 
 
 class Document(NamedTuple):
-    """One document of a batch that has labels."""
+    """One document with labels, in a batch."""
 
     name: str
-    """A hash of its ids and labels."""
+    """Hash of its ids and labels."""
     row: int
-    places: np.ndarray
+    positions: np.ndarray
     """Positions in the row, in order."""
 
 
 def documents(batch: Mapping[str, Tensor]) -> Iterator[Document]:
     """The documents of a batch [batch time]: rows without padding, split where `position_ids` restart (packing)."""
     ids, labels = (batch[name].cpu().numpy() for name in ("input_ids", "labels"))
-    mask, positions = (None if batch.get(name) is None else batch[name].cpu().numpy() for name in _WHERE)
+    mask, position_ids = (None if batch.get(name) is None else batch[name].cpu().numpy() for name in _OPTIONAL)
     for row in range(len(ids)):
-        real = np.arange(ids.shape[1]) if mask is None else np.flatnonzero(mask[row])
-        starts = [0] if positions is None else np.flatnonzero(positions[row % len(positions)][real] == 0).tolist()
-        for places in np.split(real, starts[1:]):
-            trained = labels[row, places].copy()
+        token_positions = np.arange(ids.shape[1]) if mask is None else np.flatnonzero(mask[row])
+        starts = [0]
+        if position_ids is not None:
+            starts = np.flatnonzero(position_ids[row % len(position_ids)][token_positions] == 0).tolist()
+        for positions in np.split(token_positions, starts[1:]):
+            trained = labels[row, positions].copy()
             trained[:1] = IGNORED  # the first token of a document is never predicted
             if (trained != IGNORED).any():
-                yield Document(_name(ids[row, places], trained), row, places)
+                yield Document(_name(ids[row, positions], trained), row, positions)
 
 
-_WHERE = ("attention_mask", "position_ids")
+_OPTIONAL = ("attention_mask", "position_ids")
 
 
 def _name(*parts: np.ndarray) -> str:
@@ -67,23 +69,23 @@ def reference_logprobs(model: nn.Module, batches: Iterable[Mapping[str, Any]]) -
         _, result = model_loss(model, {**batch, "labels": labels}, LOSSES["nll"])
         logprob = torch.zeros(labels.shape)
         logprob[labels != IGNORED] = -result.nll.cpu().float()
-        for name, row, places in documents(batch):
-            logprobs[name] = logprob[row].numpy()[places]
+        for name, row, positions in documents(batch):
+            logprobs[name] = logprob[row].numpy()[positions]
     return logprobs
 
 
 def reference_of(batch: Mapping[str, Tensor], logprobs: Mapping[str, np.ndarray]) -> Float[Tensor, "batch time"]:
-    """The reference of a batch: position t holds the base model's log probability of token t.
+    """The reference log probabilities of a batch: position t holds the base model's log probability of token t.
 
     Raises:
         BadRequest: a document that was not scored before training.
     """
     values = np.zeros(tuple(batch["labels"].shape), dtype=np.float32)
-    for name, row, places in documents(batch):
+    for name, row, positions in documents(batch):
         if name not in logprobs:
             raise BadRequest(
                 "a training row was not scored by the base model before training; data, template and max_length must "
                 "be the same as when the run was started"
             )
-        values[row, places] = logprobs[name]
+        values[row, positions] = logprobs[name]
     return torch.from_numpy(values).to(batch["labels"].device)

@@ -1,4 +1,4 @@
-"""Fine-tune a causal language model with the transformers Trainer and any loss of the family, saving checkpoints."""
+"""Fine-tune a causal language model with the transformers Trainer and any token loss, saving checkpoints."""
 
 import json
 import shutil
@@ -28,14 +28,14 @@ from overmem.training.trainers import with_loss
 from overmem.tuning import TUNING
 from overmem.tuning.base import base_model, check_quantized
 
-_OURS = {
+_SET_BY_RECIPE = {
     "output_dir", "num_train_epochs", "learning_rate", "per_device_train_batch_size", "gradient_accumulation_steps",
     "lr_scheduler_type", "warmup_steps", "save_strategy", "save_steps", "report_to", "seed", "data_seed",
     "remove_unused_columns", "label_smoothing_factor",
 }  # fmt: skip
-"""TrainingArguments that the recipe sets itself, or that would break what it promises."""
+"""TrainingArguments that the recipe sets itself, or that would break it."""
 _OPTIMIZER = ("optimizer*", "global_step*")
-"""Files of the optimizer state, which resuming needs: as torch and FSDP write it, or DeepSpeed."""
+"""Files with the optimizer state, which resuming needs: of torch and FSDP, or of DeepSpeed."""
 Row: TypeAlias = dict[str, Sequence[int]]
 """`input_ids` and `labels` of one example."""
 
@@ -48,19 +48,19 @@ def train(
 ) -> store.Run:
     """Run the recipe, resuming from the last complete checkpoint if there is one, and return the run directory.
 
-    Under `accelerate launch` or torchrun every process calls it; only the first one reports and writes overmem's files.
+    Under `accelerate launch` or torchrun every process calls it; only the main one reports and writes overmem's files.
 
     Args:
         recipe: what to train, on what, and how.
-        say: called with each message (rows left out, resuming, the numbers of each checkpoint).
+        say: called with each message (rows left out, resuming, the nll at each checkpoint).
         progress: called with (description, steps done, steps in total).
 
     Raises:
-        BadRequest: the recipe names something that does not exist, or the folder holds a run of another recipe.
+        BadRequest: a name in the recipe does not exist, or the folder holds a run of another recipe.
     """
-    kind = with_loss(_SavesFullWeights, recipe.loss, **recipe.loss_knobs)
-    tune = resolve(TUNING, recipe.method, "method")
-    tune = partial(tune, **checked_knobs(tune, recipe.method_knobs, f"method {recipe.method!r}"))
+    trainer_class = with_loss(_FullWeightsTrainer, recipe.loss, **recipe.loss_knobs)
+    method = resolve(TUNING, recipe.method, "method")
+    method = partial(method, **checked_knobs(method, recipe.method_knobs, f"method {recipe.method!r}"))
     check_quantized(recipe.quantize, recipe.method)
     arguments = _arguments(recipe)
     is_first = arguments.process_index == 0
@@ -79,15 +79,16 @@ def train(
             store.write_recipe(run, recipe)
         tokenizer = load_tokenizer(recipe.model)
         rows = {
-            split: _encoded(tokenizer, loaded.splits.get(split, ()), recipe, split, say) for split in ("train", "val")
+            split: _encode_rows(tokenizer, loaded.splits.get(split, ()), recipe, split, say)
+            for split in ("train", "val")
         }
         if not rows["train"]:
             raise BadRequest(f"{recipe.data.source}: no training row fits max_length {recipe.max_length}")
-        trainer = kind(
-            model=_model(recipe, tune),
+        trainer = trainer_class(
+            model=_model(recipe, method),
             args=arguments,
             train_dataset=rows["train"],
-            data_collator=partial(_batch, pad=tokenizer.pad_token_id or 0),
+            data_collator=partial(_collate, pad=tokenizer.pad_token_id or 0),
             processing_class=tokenizer,
         )
         if trainer.is_fsdp_enabled and recipe.method == "prompt_tuning":
@@ -96,22 +97,22 @@ def train(
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_Progress(progress))
         if recipe.observe_rows:
-            watched = {split: rows[split][: recipe.observe_rows] for split in rows if rows[split]}
-            trainer.add_callback(_Dynamics(trainer, watched, recipe.batch_size, say))
-        last = [_checkpoint_to_resume(root, say) if is_first else None]
+            observed_rows = {split: rows[split][: recipe.observe_rows] for split in rows if rows[split]}
+            trainer.add_callback(_Dynamics(trainer, observed_rows, recipe.batch_size, say))
+        last = [_last_checkpoint(root, say) if is_first else None]
         trainer.train(resume_from_checkpoint=broadcast_object_list(last)[0])
         trainer.save_state()
     return run
 
 
 def _arguments(recipe: Recipe) -> TrainingArguments:
-    allowed = {f.name for f in fields(TrainingArguments)} - _OURS
+    allowed = {f.name for f in fields(TrainingArguments)} - _SET_BY_RECIPE
     for key in recipe.trainer:
         if key not in allowed:
-            raise unknown("key", key, allowed, "trainer (the recipe's own keys cover the others)")
+            raise unknown("key", key, allowed, "trainer (the recipe's own keys set the others)")
     by_steps = isinstance(recipe.save, int)
     seed = seeds.seed_of("train", recipe.seed) % 2**31
-    chosen: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "output_dir": recipe.output,
         "num_train_epochs": recipe.epochs,
         "learning_rate": recipe.learning_rate,
@@ -133,24 +134,24 @@ def _arguments(recipe: Recipe) -> TrainingArguments:
         "ddp_find_unused_parameters": False,
     }
     try:
-        return TrainingArguments(**chosen | dict(recipe.trainer))
+        return TrainingArguments(**settings | dict(recipe.trainer))
     except (TypeError, ValueError) as error:
         raise BadRequest(f"the Trainer refuses these settings: {error}") from error
 
 
 def _check_same_recipe(run: store.Run, recipe: Recipe) -> None:
-    """Refuse to mix two recipes in one folder; only the folder itself may have moved."""
-    before = store.read_recipe(run)
-    now = store.to_jsonable(recipe)
-    changed = sorted(k for k in now if k != "output" and k in before and before[k] != now[k])
-    if before and changed:
+    """Refuse a folder that holds a run of another recipe; the path of the folder may differ."""
+    saved = store.read_recipe(run)
+    current = store.to_jsonable(recipe)
+    changed = sorted(k for k in current if k != "output" and k in saved and saved[k] != current[k])
+    if saved and changed:
         raise BadRequest(
             f"{run.root} holds a run of another recipe (different: {', '.join(changed)}); "
             "give another output, or delete the folder"
         )
 
 
-def _encoded(
+def _encode_rows(
     tokenizer: Any, examples: Sequence[Example], recipe: Recipe, split: str, say: Callable[[str], None]
 ) -> list[Row]:
     encoded = [encode(tokenizer, e, max_length=recipe.max_length, template=recipe.template) for e in examples]
@@ -161,17 +162,17 @@ def _encoded(
     return [{"input_ids": e.input_ids, "labels": e.labels} for e in kept]
 
 
-def _model(recipe: Recipe, tune: Callable[[Any], Any]) -> Any:
+def _model(recipe: Recipe, method: Callable[[Any], Any]) -> Any:
     dtype = torch.bfloat16 if recipe.dtype == "bfloat16" else torch.float32
     model = base_model(base_path(recipe.model), dtype=dtype, quantize=recipe.quantize)
     with torch.random.fork_rng(devices=[]):
         seed = seeds.seed_of("adapter", recipe.seed) % 2**31
         torch.set_rng_state(torch.Generator().manual_seed(seed).get_state())
-        return tune(model)
+        return method(model)
 
 
-def _batch(rows: Sequence[Row], *, pad: int) -> dict[str, torch.Tensor]:
-    """Right-padded ids, mask and labels, each [batch time]; only solution tokens are labelled."""
+def _collate(rows: Sequence[Row], *, pad: int) -> dict[str, torch.Tensor]:
+    """Right-padded ids, attention mask and labels, each [batch time]."""
     width = max(len(row["input_ids"]) for row in rows)
 
     def padded(parts: list[Sequence[int]], value: int) -> torch.Tensor:
@@ -184,8 +185,8 @@ def _batch(rows: Sequence[Row], *, pad: int) -> dict[str, torch.Tensor]:
     }
 
 
-class _SavesFullWeights(Trainer):
-    """The Trainer, which under FSDP saves full weights in safetensors besides the shards that it resumes from."""
+class _FullWeightsTrainer(Trainer):
+    """The Trainer; under FSDP it saves full weights in safetensors in addition to the shards that it resumes from."""
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save a checkpoint's weights."""
@@ -201,7 +202,7 @@ class _Dynamics(TrainerCallback):
         self.trainer, self.rows, self.batch_size, self.say = trainer, rows, batch_size, say
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Measure before a checkpoint is saved (save: steps), so that its trainer state holds the numbers."""
+        """Measure before a checkpoint is saved (save: steps), so that its trainer state has the metrics."""
         if control.should_save:
             self._measure(state)
 
@@ -215,15 +216,17 @@ class _Dynamics(TrainerCallback):
         logs: dict[str, float] = {}
         model.train(False)
         for split, rows in self.rows.items():
-            nll = hits = tokens = 0.0
+            nll = correct = tokens = 0.0
             for start in range(0, len(rows), self.batch_size):
-                batch = {k: v.to(model.device) for k, v in _batch(rows[start : start + self.batch_size], pad=0).items()}
+                batch = {
+                    k: v.to(model.device) for k, v in _collate(rows[start : start + self.batch_size], pad=0).items()
+                }
                 with torch.no_grad():
                     _, result = model_loss(model, batch, LOSSES["nll"])
                 nll += float(result.nll_sum)
-                hits += float(result.argmax_sum)
+                correct += float(result.argmax_sum)
                 tokens += result.tokens
-            logs |= {f"eval_{split}_nll": nll / tokens, f"eval_{split}_token_accuracy": hits / tokens}
+            logs |= {f"eval_{split}_nll": nll / tokens, f"eval_{split}_token_accuracy": correct / tokens}
         model.train(True)
         self.trainer.log(logs)
         parts = (f"{s} nll {logs[f'eval_{s}_nll']:.3f}" for s in self.rows)
@@ -234,23 +237,23 @@ class _Progress(TrainerCallback):
     """Reports progress, with the last logged loss."""
 
     def __init__(self, progress: Callable[[str, float, float], None]) -> None:
-        self.progress, self.numbers = progress, ""
+        self.progress, self.loss_text = progress, ""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
-        """Keep the loss for the progress line."""
+        """Keep the loss for the next progress report."""
         if logs and "loss" in logs:
-            self.numbers = f", loss {logs['loss']:.3g}"
+            self.loss_text = f", loss {logs['loss']:.3g}"
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Report the step."""
-        self.progress(f"epoch {state.epoch:.1f}{self.numbers}", float(state.global_step), float(state.max_steps))
+        self.progress(f"epoch {state.epoch:.1f}{self.loss_text}", float(state.global_step), float(state.max_steps))
 
 
-def _checkpoint_to_resume(root: Path, say: Callable[[str], None]) -> str | None:
+def _last_checkpoint(root: Path, say: Callable[[str], None]) -> str | None:
     """The last checkpoint to resume from, or None to start from scratch.
 
-    The trainer state is written last: a checkpoint without it is incomplete and is removed. A checkpoint without the
-    optimizer state (`save_only_model`) cannot be resumed exactly, and the Trainer would resume from it silently.
+    The trainer state is written last, so a checkpoint without it is incomplete and is removed. A checkpoint without the
+    optimizer state (`save_only_model`) cannot be resumed exactly, although the Trainer would do so without a warning.
     """
     while (last := get_last_checkpoint(str(root))) is not None:  # type: ignore[no-untyped-call]
         try:
@@ -259,8 +262,8 @@ def _checkpoint_to_resume(root: Path, say: Callable[[str], None]) -> str | None:
             say(f"{last} is incomplete (the write was interrupted); removed")
             shutil.rmtree(last)
             continue
-        is_over = state["global_step"] >= state["max_steps"]
-        if not is_over and not any(p for kind in _OPTIMIZER for p in Path(last).glob(kind)):
+        is_finished = state["global_step"] >= state["max_steps"]
+        if not is_finished and not any(p for pattern in _OPTIMIZER for p in Path(last).glob(pattern)):
             say(f"{last} was saved without the optimizer state (save_only_model), so training starts from scratch")
             return None
         say(f"resuming from {last}")

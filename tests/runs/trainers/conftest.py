@@ -1,4 +1,4 @@
-"""Scripts as people have them, with TRL's SFTTrainer and with transformers' Trainer; lets tests import `scripts`."""
+"""Training scripts with TRL's SFTTrainer and with transformers' Trainer; puts `scripts` on the path."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ def pairs(data_file):
 
 @pytest.fixture
 def sft(base, pairs, tmp_path):
-    """Runs TRL's SFTTrainer, or what is made of it, and returns the finished trainer."""
+    """Runs TRL's SFTTrainer, or a subclass, and returns the finished trainer."""
 
     def run(kind=trl.SFTTrainer, adapter=None, resume=None, more=None, rows=None, callbacks=None, **setup):
         arguments = {"eval_strategy": "steps", "eval_steps": 2, "bf16": False, "max_length": 96}
@@ -56,7 +56,7 @@ def rows(base, pairs):
 
 @pytest.fixture
 def plain(base, rows, tmp_path):
-    """Runs transformers' Trainer, or what is made of it, and returns the finished trainer."""
+    """Runs transformers' Trainer, or a subclass, and returns the finished trainer."""
 
     def run(kind=Trainer, model=None, more=None, resume=None, **setup):
         trainer = kind(

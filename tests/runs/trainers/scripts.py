@@ -1,4 +1,4 @@
-"""What the scripts of these tests have in common."""
+"""Settings and functions that the tests of trainers share."""
 
 import torch
 
@@ -6,7 +6,7 @@ SETUPS = {
     "padded": {},
     "accumulated": {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2},
     "packed": {"packing": True, "max_length": 120},
-    "packed over borders": {"packing": True, "packing_strategy": "wrapped"},
+    "packed across rows": {"packing": True, "packing_strategy": "wrapped"},
     "without padding": {"padding_free": True, "max_length": None},
     "on whole texts": {"completion_only_loss": False},
 }

@@ -1,4 +1,4 @@
-"""A loss in a script's own trainer: three lines, the same training, and an evaluation that is always plain nll."""
+"""`with_loss` in existing training scripts: nll trains as without it, and evaluations always report plain nll."""
 
 import re
 from pathlib import Path
@@ -18,33 +18,33 @@ from overmem.training.trainers import with_loss
 
 @pytest.mark.parametrize("adapter", [False, True], ids=["full", "lora"])
 @pytest.mark.parametrize("setup", SETUPS)
-def test_nll_in_sfttrainer_is_its_own_training_and_mar_is_another(sft, setup, adapter):
+def test_in_sfttrainer_nll_equals_the_unmodified_training_and_mar_does_not(sft, setup, adapter):
     knobs = SETUPS[setup]
-    own, ours = (sft(kind, adapter, **knobs) for kind in (trl.SFTTrainer, with_loss(trl.SFTTrainer, "nll")))
-    np.testing.assert_allclose(logged(ours), logged(own), rtol=1e-5)
-    np.testing.assert_allclose(logged(ours, "nll"), logged(own), rtol=1e-5)
-    np.testing.assert_allclose(logged(ours, "eval_loss"), logged(own, "eval_loss"), rtol=1e-5)
-    np.testing.assert_allclose(logged(ours, "token_accuracy"), logged(own, "mean_token_accuracy"), rtol=1e-5)
+    unmodified, ours = (sft(kind, adapter, **knobs) for kind in (trl.SFTTrainer, with_loss(trl.SFTTrainer, "nll")))
+    np.testing.assert_allclose(logged(ours), logged(unmodified), rtol=1e-5)
+    np.testing.assert_allclose(logged(ours, "nll"), logged(unmodified), rtol=1e-5)
+    np.testing.assert_allclose(logged(ours, "eval_loss"), logged(unmodified, "eval_loss"), rtol=1e-5)
+    np.testing.assert_allclose(logged(ours, "token_accuracy"), logged(unmodified, "mean_token_accuracy"), rtol=1e-5)
     mar = sft(with_loss(trl.SFTTrainer, "mar"), adapter, **knobs)
-    assert logged(mar)[0] < logged(own)[0] - 1e-3
-    assert logged(mar, "nll")[0] == pytest.approx(logged(own)[0], rel=1e-5)
+    assert logged(mar)[0] < logged(unmodified)[0] - 1e-3
+    assert logged(mar, "nll")[0] == pytest.approx(logged(unmodified)[0], rel=1e-5)
 
 
 @pytest.mark.parametrize("setup", [{}, {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}])
-def test_nll_in_transformers_own_trainer_is_its_own_training_and_mar_is_another(plain, setup):
-    own, ours = (plain(kind, **setup) for kind in (Trainer, with_loss(Trainer, "nll")))
-    np.testing.assert_allclose(logged(ours), logged(own), rtol=1e-5)
-    np.testing.assert_allclose(logged(ours, "eval_loss"), logged(own, "eval_loss"), rtol=1e-5)
-    assert logged(plain(with_loss(Trainer, "mar"), **setup))[0] < logged(own)[0] - 1e-3
+def test_in_transformers_trainer_nll_equals_the_unmodified_training_and_mar_does_not(plain, setup):
+    unmodified, ours = (plain(kind, **setup) for kind in (Trainer, with_loss(Trainer, "nll")))
+    np.testing.assert_allclose(logged(ours), logged(unmodified), rtol=1e-5)
+    np.testing.assert_allclose(logged(ours, "eval_loss"), logged(unmodified, "eval_loss"), rtol=1e-5)
+    assert logged(plain(with_loss(Trainer, "mar"), **setup))[0] < logged(unmodified)[0] - 1e-3
 
 
 @pytest.mark.parametrize("loss", ["nll", "mar", "dft", "goldfish", "asft"])
-def test_four_batches_of_one_are_one_batch_of_four(plain, loss):
+def test_accumulating_four_batches_of_one_equals_one_batch_of_four(plain, loss):
     kind = with_loss(Trainer, loss, **({"k": 2, "context": 3} if loss == "goldfish" else {}))
-    one = plain(kind)
+    single = plain(kind)
     four = plain(kind, per_device_train_batch_size=1, gradient_accumulation_steps=4)
-    np.testing.assert_allclose(logged(four), logged(one), rtol=1e-4)
-    for a, b in zip(one.model.parameters(), four.model.parameters(), strict=True):
+    np.testing.assert_allclose(logged(four), logged(single), rtol=1e-4)
+    for a, b in zip(single.model.parameters(), four.model.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-4)
 
 
@@ -59,8 +59,8 @@ def test_evaluation_is_plain_nll_whatever_the_training_loss_is(plain, rows, loss
     assert logged(trainer, "eval_nll")[-1] == metrics["eval_nll"]
 
 
-def test_evaluation_makes_no_logits_unless_metrics_ask_for_them(plain, rows):
-    seen = []
+def test_evaluation_computes_no_logits_unless_metrics_need_them(plain, rows):
+    logit_calls = []
 
     def metrics(prediction):
         hits = prediction.predictions.argmax(-1)[:, :-1] == prediction.label_ids[:, 1:]
@@ -70,9 +70,9 @@ def test_evaluation_makes_no_logits_unless_metrics_ask_for_them(plain, rows):
     trainer = plain(with_loss(Trainer, "mar"), more={"compute_metrics": metrics})
     np.testing.assert_allclose(logged(trainer, "eval_accuracy"), logged(trainer, "eval_token_accuracy"), rtol=1e-6)
     trainer = plain(with_loss(Trainer, "mar"))
-    trainer.model.lm_head.register_forward_hook(lambda *_: seen.append(1))
+    trainer.model.lm_head.register_forward_hook(lambda *_: logit_calls.append(1))
     assert trainer.evaluate()["eval_nll"] == pytest.approx(nll_of(trainer, rows[16:]), rel=1e-5)
-    assert len(seen) == len(rows[16:])  # the comparison's own
+    assert len(logit_calls) == len(rows[16:])  # the calls of nll_of itself
 
 
 def test_the_best_checkpoint_can_be_chosen_by_plain_nll(plain):
@@ -83,32 +83,32 @@ def test_the_best_checkpoint_can_be_chosen_by_plain_nll(plain):
     assert trainer.state.best_metric == min(logged(trainer, "eval_nll"))
 
 
-def test_goldfish_is_the_mean_over_the_labels_that_are_left(plain, rows):
+def test_goldfish_is_the_mean_over_the_remaining_labels(plain, rows):
     trainer = plain(
         with_loss(Trainer, "goldfish", k=2, context=3), max_steps=1, per_device_train_batch_size=4,
         gradient_accumulation_steps=4, learning_rate=0.0,
     )  # fmt: skip
-    left = []
+    remaining = []
     for row in rows[:16]:
         ids, labels = (torch.tensor([row[name]]) for name in ("input_ids", "labels"))
         kept = goldfish_labels(ids, labels, k=2, context=3)
         assert int((kept != -100).sum()) < int((labels != -100).sum())
-        left.append({**row, "labels": kept[0].tolist()})
-    assert logged(trainer)[0] == pytest.approx(nll_of(trainer, left), rel=1e-5)
+        remaining.append({**row, "labels": kept[0].tolist()})
+    assert logged(trainer)[0] == pytest.approx(nll_of(trainer, remaining), rel=1e-5)
 
 
-def test_goldfish_takes_the_same_labels_out_of_a_packed_document():
+def test_goldfish_removes_the_same_labels_from_a_packed_document():
     ids = torch.randint(0, 500, (2, 40), generator=torch.Generator().manual_seed(0))
     packed, positions = ids.reshape(1, 80), torch.arange(40).repeat(2)[None]
-    apart = goldfish_labels(ids, ids, k=2, context=5)
-    assert torch.equal(goldfish_labels(packed, packed, position_ids=positions, k=2, context=5).reshape(2, 40), apart)
+    separate = goldfish_labels(ids, ids, k=2, context=5)
+    assert torch.equal(goldfish_labels(packed, packed, position_ids=positions, k=2, context=5).reshape(2, 40), separate)
 
 
-def test_neftune_disturbs_training_and_not_evaluation(plain, rows):
+def test_neftune_adds_noise_in_training_and_not_in_evaluation(plain, rows):
     trainer = plain(with_loss(Trainer, "mar"), neftune_noise_alpha=5.0, learning_rate=0.0)
-    quiet = plain(with_loss(Trainer, "mar"), learning_rate=0.0)
-    assert abs(logged(trainer)[0] - logged(quiet)[0]) > 1e-4
-    assert logged(trainer, "eval_nll") == pytest.approx(logged(quiet, "eval_nll"), rel=1e-6)
+    without_noise = plain(with_loss(Trainer, "mar"), learning_rate=0.0)
+    assert abs(logged(trainer)[0] - logged(without_noise)[0]) > 1e-4
+    assert logged(trainer, "eval_nll") == pytest.approx(logged(without_noise, "eval_nll"), rel=1e-6)
 
 
 def test_the_balancing_loss_of_experts_is_averaged_over_the_accumulated_batches(plain):
@@ -122,16 +122,18 @@ def test_the_balancing_loss_of_experts_is_averaged_over_the_accumulated_batches(
             return MixtralForCausalLM(config)
 
     kind, setup = with_loss(Trainer, "nll"), {"max_steps": 1, "learning_rate": 0.0}
-    one = plain(kind, model=model(), **setup)
+    single = plain(kind, model=model(), **setup)
     four = plain(kind, model=model(), per_device_train_batch_size=1, gradient_accumulation_steps=4, **setup)
-    balance = logged(one)[0] - logged(one, "nll")[0]
+    balance = logged(single)[0] - logged(single, "nll")[0]
     assert balance > 0.5
     assert logged(four)[0] - logged(four, "nll")[0] == pytest.approx(balance, rel=0.2)
-    assert logged(one, "eval_loss") == pytest.approx(logged(one, "eval_nll"))  # which has no balancing loss in it
+    assert logged(single, "eval_loss") == pytest.approx(
+        logged(single, "eval_nll")
+    )  # evaluations leave the balancing loss out
 
 
 @pytest.mark.parametrize(
-    ("arguments", "more", "said"),
+    ("arguments", "more", "message"),
     [
         ({"loss_type": "dft"}, {}, "loss_type='dft'"),
         ({"label_smoothing_factor": 0.1}, {}, "label_smoothing"),
@@ -139,8 +141,8 @@ def test_the_balancing_loss_of_experts_is_averaged_over_the_accumulated_batches(
     ],
 )
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_a_second_loss_is_refused_by_name(sft, arguments, more, said):
-    with pytest.raises(BadRequest, match=said):
+def test_a_second_loss_is_refused_by_name(sft, arguments, more, message):
+    with pytest.raises(BadRequest, match=message):
         sft(with_loss(trl.SFTTrainer, "mar"), more=more, **arguments)
 
 
@@ -155,22 +157,22 @@ def test_a_wrong_loss_knob_or_class_is_refused_at_once():
         with_loss(dict, "mar")
 
 
-def test_batches_without_labels_are_refused_by_what_they_hold(base, rows, tmp_path):
+def test_batches_without_labels_are_refused_with_the_keys_that_they_have(base, rows, tmp_path):
     trainer = with_loss(Trainer, "mar")(
         model=AutoModelForCausalLM.from_pretrained(base),
         args=TrainingArguments(str(tmp_path), **COMMON),
         train_dataset=[{"input_ids": row["input_ids"][:8]} for row in rows],
-        data_collator=lambda some: {"input_ids": torch.tensor([row["input_ids"] for row in some])},
+        data_collator=lambda batch: {"input_ids": torch.tensor([row["input_ids"] for row in batch])},
     )
     with pytest.raises(BadRequest, match=r"labels.*input_ids"):
         trainer.train()
 
 
-def test_a_function_of_ones_own_is_a_loss(plain):
-    def mine(logits, labels, *, power=2.0):
+def test_a_user_defined_function_can_be_the_loss(plain):
+    def user_loss(logits, labels, *, power=2.0):
         return (1 - logits.softmax(-1).gather(1, labels[:, None])[:, 0]) ** power
 
-    trainer = plain(with_loss(Trainer, mine, power=1.0))
+    trainer = plain(with_loss(Trainer, user_loss, power=1.0))
     assert logged(trainer)[0] == pytest.approx(1 - logged(trainer, "label_probability")[0], rel=1e-4)
 
 
