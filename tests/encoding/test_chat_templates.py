@@ -1,4 +1,4 @@
-"""Chat templates as models have them: what ends a reply, and which tokens a reply is."""
+"""Chat templates in the styles of real models: the tokens of a reply, and the token that ends it."""
 
 from pathlib import Path
 from typing import Any
@@ -59,34 +59,34 @@ STYLES: dict[str, tuple[str, str, list[str], str]] = {
     "bare": (BARE, "</s>", [], "</s>"),
 }
 """Name -> chat template, eos, other special tokens, and the token that ends a reply."""
-AS_IT_STANDS = [name for name in STYLES if name not in ("reasoner", "bare")]
-"""Those whose reply goes on from the prompt."""
+CONTINUES_PROMPT = [name for name in STYLES if name not in ("reasoner", "bare")]
+"""Styles whose rendered conversation starts with the generation prompt."""
 
 
-def of_style(name: str) -> Any:
+def tokenizer_of_style(name: str) -> Any:
     template, eos, special, _ = STYLES[name]
-    trained = Tokenizer(models.BPE())
-    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trained.decoder = decoders.ByteLevel()
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=400, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
-    trained.train_from_iterator([EXAMPLE.question, EXAMPLE.solution], trainer)
-    # Thought is marked by tokens that are not special, and line breaks are added tokens in Gemma.
-    trained.add_tokens([AddedToken(text, special=False) for text in ("<think>", "</think>", "\n", "\n\n")])
-    made = PreTrainedTokenizerFast(
-        tokenizer_object=trained,
+    bpe.train_from_iterator([EXAMPLE.question, EXAMPLE.solution], trainer)
+    # The tokens around thoughts are not special, and Gemma has line breaks as added tokens.
+    bpe.add_tokens([AddedToken(text, special=False) for text in ("<think>", "</think>", "\n", "\n\n")])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
         bos_token="<bos>",
         eos_token=eos,
         additional_special_tokens=["<|begin_of_text|>", *special],
     )
-    made.chat_template = template
-    return made
+    tokenizer.chat_template = template
+    return tokenizer
 
 
 @pytest.mark.parametrize("name", STYLES)
-def test_what_the_template_writes_after_a_reply_ends_it_and_stops_completions(name: str) -> None:
-    tok = of_style(name)
+def test_the_token_that_the_template_writes_after_a_reply_ends_it_and_stops_completions(name: str) -> None:
+    tok = tokenizer_of_style(name)
     end = tok.convert_tokens_to_ids(STYLES[name][3])
     assert end_token(tok) == end
     assert end_ids(tok) == {end, tok.eos_token_id}
@@ -98,40 +98,40 @@ def test_what_the_template_writes_after_a_reply_ends_it_and_stops_completions(na
     assert EXAMPLE.solution in completion_text(tok, encoded.solution_ids)
 
 
-@pytest.mark.parametrize("name", AS_IT_STANDS)
-def test_prompt_and_reply_are_what_the_template_makes_of_the_conversation(name: str) -> None:
-    tok = of_style(name)
+@pytest.mark.parametrize("name", CONTINUES_PROMPT)
+def test_prompt_and_reply_are_the_tokens_of_the_rendered_conversation(name: str) -> None:
+    tok = tokenizer_of_style(name)
     encoded = encode(tok, EXAMPLE)
     assert encoded is not None
     turns = [{"role": "user", "content": EXAMPLE.question}, {"role": "assistant", "content": EXAMPLE.solution}]
-    whole = tok(tok.apply_chat_template(turns, tokenize=False), add_special_tokens=False)["input_ids"]
-    assert list(encoded.input_ids) == whole[: len(encoded.input_ids)]
+    conversation_ids = tok(tok.apply_chat_template(turns, tokenize=False), add_special_tokens=False)["input_ids"]
+    assert list(encoded.input_ids) == conversation_ids[: len(encoded.input_ids)]
     assert tok.decode(encoded.prompt_ids) == prompt_text(tok, EXAMPLE.question)
 
 
-def test_a_reply_that_does_not_go_on_from_the_prompt_is_the_bare_solution_and_the_templates_own_end() -> None:
-    tok = of_style("reasoner")
+def test_a_reply_that_does_not_continue_the_prompt_is_the_bare_solution_and_the_templates_end_token() -> None:
+    tok = tokenizer_of_style("reasoner")
     encoded = encode(tok, EXAMPLE)
     assert encoded is not None
     assert tok.decode(encoded.solution_ids) == f"{EXAMPLE.solution}<|im_end|>"
 
 
-def test_what_a_template_writes_before_a_reply_is_the_models_to_write() -> None:
-    tok = of_style("Qwen3")
+def test_text_that_a_template_writes_before_a_reply_is_part_of_the_reply() -> None:
+    tok = tokenizer_of_style("Qwen3")
     encoded = encode(tok, EXAMPLE)
     assert encoded is not None
     assert tok.decode(encoded.solution_ids) == f"<think>\n\n</think>\n\n{EXAMPLE.solution}<|im_end|>"
 
 
-def test_with_a_template_of_ones_own_a_solution_ends_in_the_eos() -> None:
-    tok = of_style("Qwen2.5")
+def test_with_a_user_defined_template_a_solution_ends_in_the_eos() -> None:
+    tok = tokenizer_of_style("Qwen2.5")
     encoded = encode(tok, EXAMPLE, template="Q: {question}\nA:")
     assert encoded is not None
     assert end_token(tok, "Q: {question}\nA:") == encoded.solution_ids[-1] == tok.eos_token_id
 
 
-def test_where_the_turn_ends_in_the_eos_prompt_and_solution_are_as_if_put_together_by_hand() -> None:
-    tok = of_style("SmolLM2")
+def test_if_a_turn_ends_in_the_eos_the_tokens_equal_those_written_by_hand() -> None:
+    tok = tokenizer_of_style("SmolLM2")
     encoded = encode(tok, EXAMPLE)
     assert encoded is not None
     prompt = f"<|im_start|>system\nBe helpful.<|im_end|>\n<|im_start|>user\n{EXAMPLE.question}<|im_end|>\n"
@@ -146,29 +146,29 @@ def test_a_tokenizer_without_a_template_ends_a_solution_in_its_eos() -> None:
     assert end_ids(tok) == {tok.eos_token_id}
 
 
-def test_a_template_that_is_changed_has_another_end() -> None:
-    tok = of_style("Qwen2.5")
+def test_a_changed_template_has_another_end_token() -> None:
+    tok = tokenizer_of_style("Qwen2.5")
     assert tok.decode([end_token(tok)]) == "<|im_end|>"
     tok.chat_template = BARE
     assert tok.decode([end_token(tok)]) == "<|endoftext|>"
 
 
 @pytest.mark.parametrize("style", ["Qwen2.5", "Qwen3", "Gemma"])
-def test_a_solution_that_names_the_end_of_a_turn_is_not_cut_there(style: str) -> None:
-    tok = of_style(style)
+def test_a_solution_that_contains_the_end_token_is_not_truncated_there(style: str) -> None:
+    tok = tokenizer_of_style(style)
     sentence = f"It writes {STYLES[style][3]} and stops.\n#### 7"
     encoded = encode(tok, Example("a", "How?", sentence, "7"))
     assert encoded is not None
     assert tok.decode(encoded.solution_ids).endswith(f"{sentence}{STYLES[style][3]}")
 
 
-def test_a_space_that_the_tokenizer_puts_before_a_text_is_not_put_before_a_reply() -> None:
-    trained = Tokenizer(models.BPE(byte_fallback=False, unk_token="<unk>"))
-    trained.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
-    trained.decoder = decoders.Metaspace(prepend_scheme="first")
+def test_the_leading_space_of_sentencepiece_is_not_added_to_a_reply() -> None:
+    bpe = Tokenizer(models.BPE(byte_fallback=False, unk_token="<unk>"))
+    bpe.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    bpe.decoder = decoders.Metaspace(prepend_scheme="first")
     words = [EXAMPLE.question, EXAMPLE.solution, "<|user|> <|assistant|>"]
-    trained.train_from_iterator(words, trainers.BpeTrainer(special_tokens=["<unk>"], show_progress=False))
-    tok = PreTrainedTokenizerFast(tokenizer_object=trained, eos_token="</s>", unk_token="<unk>")
+    bpe.train_from_iterator(words, trainers.BpeTrainer(special_tokens=["<unk>"], show_progress=False))
+    tok = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="</s>", unk_token="<unk>")
     tok.chat_template = ZEPHYR
     encoded = encode(tok, EXAMPLE)
     assert encoded is not None

@@ -1,14 +1,14 @@
-"""Encoding: an example as the token ids of its prompt and of its solution. The tokenizer is passed in; no torch."""
+"""Encode examples: the token ids of a prompt and of its solution. Needs a tokenizer, but not torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from overmem.encoding.chat import (
-    closing_of,
     conversation_of,
     prompt_and_reply,
-    rendered,
+    render,
+    reply_end_of,
     token_ids,
     without_thought,
 )
@@ -18,25 +18,25 @@ from overmem.records import Example
 PLAIN = "Question: {question}\nAnswer:"
 """The prompt of a model whose tokenizer has no chat template."""
 VERBATIM = "{question}{solution}"
-"""Prompt and solution as the data has them, concatenated: plain `prompt` and `completion` columns."""
+"""Prompt and solution unchanged and concatenated, for data with plain `prompt` and `completion` columns."""
 LITERAL = "{chat}{solution}"
-"""The tokenizer's chat template up to the reply, then the solution as the data has it, and the end of the turn."""
+"""The tokenizer's chat template up to the reply, then the solution unchanged, then the end of the turn."""
 IGNORED = -100
-"""The label of a position that does not count in the loss."""
+"""Label of a position that is not trained on."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """One example as token ids, prompt and solution separate, so that the boundary is where training put it."""
+    """One example as token ids. Prompt and solution are separate, so that the boundary is the one of training."""
 
     example_id: str
     prompt_ids: tuple[int, ...]
     solution_ids: tuple[int, ...]
-    """The solution's tokens and the end token, where the tokenizer has one."""
+    """The solution's tokens and the end token, if the tokenizer has one."""
 
     @property
     def input_ids(self) -> tuple[int, ...]:
-        """Prompt and solution, as the model sees them."""
+        """Prompt and solution, as the model reads them."""
         return self.prompt_ids + self.solution_ids
 
     @property
@@ -46,9 +46,9 @@ class Encoded:
 
 
 def prompt_text(tokenizer: Any, question: str, template: str | None = None) -> str:
-    r"""The prompt that asks `question`: by `template`, else the tokenizer's chat template, else PLAIN.
+    r"""The prompt for `question`: by `template`, else the tokenizer's chat template, else PLAIN.
 
-    A `\n` of two characters, as a shell gives it, is a line break, in a template that has no other.
+    In a template without line breaks, the two characters `\n` (as a shell passes them) stand for one.
 
     Raises:
         BadRequest: a template without {question}.
@@ -57,33 +57,33 @@ def prompt_text(tokenizer: Any, question: str, template: str | None = None) -> s
 
 
 def _prompt_text(tokenizer: Any, example: Example, template: str | None) -> str:
-    before = "{chat}" if _is_chat(tokenizer, template) else _parts(template)[0]
+    before = "{chat}" if _is_chat(tokenizer, template) else _split_template(template)[0]
     if "{chat}" in before:
-        before = before.replace("{chat}", rendered(tokenizer, conversation_of(example)))
+        before = before.replace("{chat}", render(tokenizer, conversation_of(example)))
         return without_thought(before, example.solution) if template is not None else before
     return before.replace("{question}", example.question)
 
 
-def _parts(template: str | None) -> tuple[str, str | None]:
-    """The template up to the solution, and what follows the solution; None where it does not say where that goes.
+def _split_template(template: str | None) -> tuple[str, str | None]:
+    """The template before and after {solution}; the second is None if the template has no {solution}.
 
     Raises:
-        BadRequest: a template without {question} or {chat}, or with {solution} before it.
+        BadRequest: no {question} or {chat} before the solution.
     """
-    chosen = PLAIN if template is None else template
-    if "\n" not in chosen:
-        chosen = chosen.replace("\\n", "\n")
-    prompt, place, after = chosen.partition("{solution}")
+    text = PLAIN if template is None else template
+    if "\n" not in text:
+        text = text.replace("\\n", "\n")
+    prompt, marker, after = text.partition("{solution}")
     if "{question}" not in prompt and "{chat}" not in prompt:
         raise BadRequest(
-            f"prompt template {chosen!r} has no place for the question; write {{question}} where it goes, or {{chat}} "
+            f"prompt template {text!r} has no place for the question; write {{question}} where it goes, or {{chat}} "
             "for the tokenizer's own chat template"
         )
-    return prompt, after if place else None
+    return prompt, after if marker else None
 
 
 def prompt_ids(tokenizer: Any, question: str, template: str | None = None) -> tuple[int, ...]:
-    """The prompt's token ids; one beginning-of-sequence token at most."""
+    """The prompt's token ids, with at most one beginning-of-sequence token."""
     text = prompt_text(tokenizer, question, template)
     return token_ids(tokenizer, text) if _has_chat(tokenizer, template) else _prompt_ids(tokenizer, text)
 
@@ -91,22 +91,22 @@ def prompt_ids(tokenizer: Any, question: str, template: str | None = None) -> tu
 def encode(
     tokenizer: Any, example: Example, *, max_length: int | None = None, template: str | None = None
 ) -> Encoded | None:
-    """The example as token ids; None where prompt and solution together do not fit `max_length` tokens.
+    """The example as token ids; None if prompt and solution together exceed `max_length` tokens.
 
-    No token straddles the boundary: the prompt that a model is scored after is the prompt that it completes. One that
-    ends in a letter or a colon is followed by one space. A template with {solution} in it is taken literally: no space
-    is added and none is removed.
+    No token crosses the boundary, so the prompt before the scored solution equals the prompt that is completed. One
+    space separates prompt and solution, unless the prompt ends in white space or a special token, or the tokenizer adds
+    a space itself. A template that contains {solution} is taken literally: no space is added or removed.
 
-    After a chat template's prompt, system turn, earlier turns and tools in it, the solution is what the template makes
-    of it, up to the token that ends the turn: that is what TRL and others train on. Where the template writes no such
-    token, the solution is its bare text and `end_token`, as after any other prompt.
+    With a chat template, the solution is the reply as the template renders it, up to the token that ends the turn: this
+    is what TRL and others train on. If the template writes no such token, the solution is its text and `end_token`, as
+    after any other prompt.
 
     Args:
-        tokenizer: of the model.
-        example: what to render.
-        max_length: in tokens.
-        template: prompt with {question} and, optionally, {solution} in it; {chat} instead of {question} is the
-            tokenizer's own chat template up to the reply; None for the tokenizer's own.
+        tokenizer: the model's tokenizer.
+        example: the example to encode.
+        max_length: maximum number of tokens; None for no limit.
+        template: prompt with {question} and, optionally, {solution} in it; {chat} in place of {question} is the
+            tokenizer's chat template up to the reply. None for the tokenizer's chat template, else PLAIN.
     """
     prompt, text = _prompt_text(tokenizer, example, template), example.solution.strip()
     before: tuple[int, ...] = ()
@@ -115,53 +115,53 @@ def encode(
         before, solution = prompt_and_reply(tokenizer, conversation_of(example), text, prompt)
     if not before:
         before = token_ids(tokenizer, prompt) if _has_chat(tokenizer, template) else _prompt_ids(tokenizer, prompt)
-    if not solution and not _is_chat(tokenizer, template) and (after := _parts(template)[1]) is not None:
-        solution = _continued(tokenizer, prompt, example.solution + after, before, template)
-        solution = _with_end(tokenizer, solution, template)
+    if not solution and not _is_chat(tokenizer, template) and (after := _split_template(template)[1]) is not None:
+        solution = _continuation_ids(tokenizer, prompt, example.solution + after, before, template)
+        solution = _append_end_token(tokenizer, solution, template)
     if not solution:
-        apart = prompt[-1:].isspace() or _is_special(tokenizer, before[-1:]) or _begins_with_space(tokenizer)
-        solution = _with_end(tokenizer, token_ids(tokenizer, text if apart else f" {text}"), template)
+        has_space = prompt[-1:].isspace() or _is_special(tokenizer, before[-1:]) or _adds_leading_space(tokenizer)
+        solution = _append_end_token(tokenizer, token_ids(tokenizer, text if has_space else f" {text}"), template)
     if max_length is not None and len(before) + len(solution) > max_length:
         return None
     return Encoded(example.id, before, solution)
 
 
-def _continued(
+def _continuation_ids(
     tokenizer: Any, prompt: str, text: str, before: tuple[int, ...], template: str | None
 ) -> tuple[int, ...]:
-    """The tokens of `text` after the prompt: of both together where no token straddles the boundary."""
+    """The tokens of `text` after the prompt: those of both encoded together, unless a token crosses the boundary."""
     ids = (token_ids if _has_chat(tokenizer, template) else _prompt_ids)(tokenizer, prompt + text)
     return ids[len(before) :] if ids[: len(before)] == before else token_ids(tokenizer, text)
 
 
-def _with_end(tokenizer: Any, ids: tuple[int, ...], template: str | None) -> tuple[int, ...]:
+def _append_end_token(tokenizer: Any, ids: tuple[int, ...], template: str | None) -> tuple[int, ...]:
     end = end_token(tokenizer, template)
     return ids if end is None or ids[-1:] == (end,) else (*ids, end)
 
 
 def end_token(tokenizer: Any, template: str | None = None) -> int | None:
-    """The token that ends a solution: what the chat template closes a reply with, else the end-of-sequence token.
+    """The token that ends a solution: the chat template's end of a reply, else end-of-sequence, else None.
 
-    Qwen2.5 has both: a sequence ends in <|endoftext|>, a turn in <|im_end|>. None where there is neither.
+    Qwen2.5 has both: a sequence ends in <|endoftext|>, a turn in <|im_end|>.
     """
-    closing = closing_of(tokenizer).token if _has_chat(tokenizer, template) else None
+    reply_end = reply_end_of(tokenizer).token if _has_chat(tokenizer, template) else None
     eos: int | None = tokenizer.eos_token_id
-    return eos if closing is None else closing
+    return eos if reply_end is None else reply_end
 
 
 def end_ids(tokenizer: Any) -> set[int]:
-    """Tokens that end a solution after any prompt: `end_token` and the end-of-sequence token."""
+    """The tokens that end a solution, whatever the prompt: `end_token` and the end-of-sequence token."""
     return {end for end in (tokenizer.eos_token_id, end_token(tokenizer)) if end is not None}
 
 
 def completion_text(tokenizer: Any, ids: Sequence[int]) -> str:
-    """The text of a completion without special tokens and surrounding white space, otherwise unchanged."""
+    """The text of a completion without special tokens and without white space at its ends."""
     text = tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return str(text).strip()
 
 
 def _prompt_ids(tokenizer: Any, text: str) -> tuple[int, ...]:
-    """A plain text with the token that the tokenizer puts first (bos), but not the one that it puts last (eos)."""
+    """The tokens of a plain text, with a bos token if the tokenizer adds one, and without an eos token."""
     ids, first = token_ids(tokenizer, text), tokenizer.bos_token_id
     return (first, *ids) if first is not None and ids[:1] != (first,) and _adds_bos(tokenizer) else ids
 
@@ -171,16 +171,16 @@ def _is_chat(tokenizer: Any, template: str | None) -> bool:
 
 
 def _has_chat(tokenizer: Any, template: str | None) -> bool:
-    """Whether prompts are rendered by the chat template, which writes its own special tokens."""
+    """Whether prompts are rendered by the chat template, which writes the special tokens itself."""
     return _is_chat(tokenizer, template) or (template is not None and "{chat}" in template)
 
 
 def _adds_bos(tokenizer: Any) -> bool:
-    built: list[int] = tokenizer("a")["input_ids"]
-    return built[:1] == [tokenizer.bos_token_id]
+    ids: list[int] = tokenizer("a")["input_ids"]
+    return ids[:1] == [tokenizer.bos_token_id]
 
 
-def _begins_with_space(tokenizer: Any) -> bool:
+def _adds_leading_space(tokenizer: Any) -> bool:
     """Whether the tokenizer itself puts a space before a text (SentencePiece models do)."""
     tokens: list[str] = tokenizer.convert_ids_to_tokens(list(token_ids(tokenizer, "a")))
     return bool(tokens) and tokens[0].startswith("▁")
@@ -191,7 +191,7 @@ def _is_special(tokenizer: Any, last: tuple[int, ...]) -> bool:
 
 
 def describe_prompt(tokenizer: Any, template: str | None) -> str:
-    """In words, how prompts are written, what is scored and what ends it: the first line of an audit."""
+    """One line on how prompts are written, what is scored and which token ends it."""
     if _has_chat(tokenizer, template):
         literal = "" if template is None else f", then {template.partition('{chat}')[2]!r} as written"
         prompt = f"the tokenizer's chat template{literal}"

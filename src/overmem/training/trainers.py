@@ -37,7 +37,7 @@ def with_loss(kind: type[Any], loss: str | TokenLoss, /, **knobs: Any) -> type[A
     Logs gain `nll`, `token_accuracy` and `label_probability`, means over the trained tokens since the last log.
     Evaluations log the same with their prefix, over all tokens of the evaluation set (with several processes, rows that
     are repeated to fill the last batch count twice). `eval_loss` is plain nll, averaged over batches as the trainer
-    itself does. The metrics of SFTTrainer's own `compute_loss` (entropy, mean_token_accuracy, num_tokens) are not logged.
+    itself does. SFTTrainer's own metrics (entropy, mean_token_accuracy, num_tokens) are not logged.
 
     For a loss that needs the base model (rho, asft), the base model scores the training rows before the first step; its
     log probabilities are saved in `output_dir/overmem/reference.parquet`, where a resumed training reads them.
