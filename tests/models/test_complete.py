@@ -1,4 +1,4 @@
-"""A checkpoint that is still being written is not taken for a complete one."""
+"""A checkpoint that is still being written does not count as complete."""
 
 import json
 
@@ -11,29 +11,29 @@ from overmem.models.complete import is_complete, stamp_of, state_of
 
 @pytest.fixture
 def folder(tmp_path):
-    """A checkpoint as transformers leaves it."""
+    """A checkpoint as transformers writes it."""
     (tmp_path / "config.json").write_text("{}")
     save_file({"weight": np.ones((4, 4), dtype=np.float32)}, tmp_path / "model.safetensors")
     (tmp_path / "trainer_state.json").write_text(json.dumps({"global_step": 5, "max_steps": 10}))
     return tmp_path
 
 
-def test_a_whole_checkpoint_is_complete_at_first_sight(folder):
+def test_a_checkpoint_with_a_trainer_state_is_complete_at_once(folder):
     assert is_complete(folder, None)
     assert state_of(folder) == (5, 10)
 
 
-def test_at_every_byte_that_its_weights_lack_it_is_not(folder):
+def test_a_checkpoint_with_truncated_weights_is_not_complete(folder):
     path = folder / "model.safetensors"
-    whole = path.read_bytes()
-    for length in range(len(whole)):
-        path.write_bytes(whole[:length])
+    content = path.read_bytes()
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
         assert not is_complete(folder, stamp_of(folder)), length
-    path.write_bytes(whole)
+    path.write_bytes(content)
     assert is_complete(folder, None)
 
 
-def test_before_the_trainers_state_is_written_it_is_complete_only_when_nothing_changes_any_more(folder):
+def test_without_a_trainer_state_it_is_complete_once_nothing_changes(folder):
     text = (folder / "trainer_state.json").read_text()
     (folder / "trainer_state.json").write_text(text[:-3])
     assert not is_complete(folder, None)
@@ -45,7 +45,7 @@ def test_before_the_trainers_state_is_written_it_is_complete_only_when_nothing_c
     assert not is_complete(folder, before)
 
 
-def test_a_shard_that_the_index_names_is_waited_for(folder):
+def test_a_checkpoint_without_a_shard_of_its_index_is_not_complete(folder):
     index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")

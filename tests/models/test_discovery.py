@@ -1,4 +1,4 @@
-"""Checkpoints by any name, in time order, and clear messages for weights in other formats."""
+"""Checkpoints with any usual name, in time order; messages for weights in other formats."""
 
 import json
 
@@ -30,7 +30,7 @@ def test_checkpoints_are_ordered_by_the_number_in_their_name(tmp_path, pattern):
     for step in (1000, 200):
         write_model(tmp_path / pattern.format(step), step)
     assert names_and_steps(tmp_path) == [(pattern.format(200), 200), (pattern.format(1000), 1000)]
-    assert "order is that of the names" in describe_order(find_checkpoints(tmp_path))
+    assert "steps are read from the names" in describe_order(find_checkpoints(tmp_path))
 
 
 def test_epochs_that_count_from_0_do_not_take_the_step_of_the_base(tmp_path):
@@ -39,7 +39,7 @@ def test_epochs_that_count_from_0_do_not_take_the_step_of_the_base(tmp_path):
     assert names_and_steps(tmp_path) == [("epoch_0", 1), ("epoch_1", 2), ("epoch_2", 3)]
 
 
-def test_the_trainers_own_step_comes_before_the_number_in_the_name(tmp_path):
+def test_the_step_in_the_trainer_state_takes_precedence_over_the_name(tmp_path):
     write_model(tmp_path / "epoch_1", 1, step=50)
     write_model(tmp_path / "epoch_2", 2, step=100)
     assert names_and_steps(tmp_path) == [("epoch_1", 50), ("epoch_2", 100)]
@@ -54,7 +54,7 @@ def test_a_final_model_in_the_folder_itself_is_a_checkpoint_unless_it_is_a_copy(
     assert names_and_steps(tmp_path) == [("checkpoint-10", 10), ("final", 14)]
 
 
-def test_the_best_checkpoint_is_listed_where_it_is_no_copy(tmp_path):
+def test_the_best_checkpoint_is_listed_unless_it_is_a_copy(tmp_path):
     write_model(tmp_path / "checkpoint-10", 1)
     write_model(tmp_path / "checkpoint-best", 1)
     assert names_and_steps(tmp_path) == [("checkpoint-10", 10)]
@@ -62,10 +62,10 @@ def test_the_best_checkpoint_is_listed_where_it_is_no_copy(tmp_path):
     assert ("checkpoint-best", 7) in names_and_steps(tmp_path)
 
 
-def test_other_folders_are_no_checkpoints_and_nested_runs_are_named(tmp_path):
+def test_other_folders_are_not_checkpoints_and_nested_runs_are_named(tmp_path):
     (tmp_path / "logs_epoch_3").mkdir()
     (tmp_path / "v0-20250101" / "checkpoint-5").mkdir(parents=True)
-    with pytest.raises(BadRequest, match=r"there are some in .*v0-20250101: give that folder"):
+    with pytest.raises(BadRequest, match=r"there are some in .*v0-20250101: name that folder instead"):
         find_checkpoints(tmp_path)
 
 
@@ -92,7 +92,7 @@ def test_the_vocabulary_is_that_of_the_stored_embeddings(tmp_path):
     assert stored_vocabulary("org/name") == 0
 
 
-def test_whatever_a_library_raises_is_the_checkpoints_trouble(tmp_path, monkeypatch):
+def test_any_error_of_a_library_becomes_a_bad_checkpoint(tmp_path, monkeypatch):
     write_model(tmp_path / "checkpoint-1", 1)
 
     def broken(*arguments, **options):

@@ -1,4 +1,4 @@
-"""The output layer as the driver finds it: what it does not understand it refuses by name."""
+"""Output layers: the supported ones are read, all others are refused by name."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from overmem.losses.driver import attach, head_of
 
 
 class Unusual(hf.LlamaForCausalLM):
-    """Does something to its logits that no configuration says."""
+    """Scales its logits by a factor that is not in the configuration."""
 
     def forward(self, *args, **kwargs):
         output = super().forward(*args, **kwargs)
@@ -19,14 +19,14 @@ class Unusual(hf.LlamaForCausalLM):
         return output
 
 
-def test_an_unknown_output_layer_is_refused_instead_of_trained_wrongly():
+def test_a_model_with_unknown_changes_to_its_logits_is_refused():
     model = Unusual(hf.LlamaConfig(**SMALL))
     model.lm_head.weight.data.mul_(50)
     with pytest.raises(BadRequest, match="Unusual"):
         attach(model)
 
 
-def test_an_output_matrix_that_was_taken_apart_is_refused_by_name():
+def test_an_output_matrix_partitioned_by_zero_3_is_refused():
     model = model_of("llama")
     model.lm_head.weight = nn.Parameter(torch.empty(0))
     model.lm_head.weight.ds_id = 7

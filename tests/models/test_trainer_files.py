@@ -1,4 +1,4 @@
-"""The arguments that other trainers leave in a run's folder, as they write them."""
+"""Reading the arguments that other trainers save in a run's folder."""
 
 import json
 
@@ -48,18 +48,18 @@ FILES = {
 
 
 @pytest.mark.parametrize("trainer", FILES)
-def test_the_arguments_of_each_trainer(tmp_path, trainer):
+def test_the_arguments_of_each_trainer_are_read(tmp_path, trainer):
     name, text, expected = FILES[trainer]
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "rows.jsonl").write_text("")
     (tmp_path / "data" / "dataset_info.json").write_text(json.dumps({"sums": {"file_name": "rows.jsonl"}}))
     (tmp_path / name).write_text(text.replace("{root}", str(tmp_path)))
-    found = trainer_file(tmp_path)
-    assert found.trainer == trainer
-    assert {field: getattr(found, field) for field in expected} == expected
-    assert str(found).startswith(f"trained by {trainer} ({name})")
+    arguments = trainer_file(tmp_path)
+    assert arguments.trainer == trainer
+    assert {field: getattr(arguments, field) for field in expected} == expected
+    assert str(arguments).startswith(f"trained by {trainer} ({name})")
     if trainer in ("LLaMA-Factory", "ms-swift", "torchtune"):
-        assert found.data_file() == tmp_path / "data" / "rows.jsonl"
+        assert arguments.data_file() == tmp_path / "data" / "rows.jsonl"
 
 
 def test_a_pickle_of_arguments_is_never_opened(tmp_path):
@@ -68,6 +68,6 @@ def test_a_pickle_of_arguments_is_never_opened(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["training_args.yaml", "args.json", "README.md"])
-def test_a_damaged_file_of_arguments_is_as_none(tmp_path, name):
+def test_a_damaged_file_of_arguments_is_ignored(tmp_path, name):
     (tmp_path / name).write_text("{[")
     assert trainer_file(tmp_path) is None

@@ -46,7 +46,7 @@ def test_the_version_folder_of_ms_swift_is_the_run(foreign_run, base, data_file,
     assert done.run.root.name == "v0-20261128-200000"
     assert store.open_run(tmp_path / "output").home == done.run.home
     shutil.copytree(foreign_run, tmp_path / "output" / "v1-20261128-210000")
-    with pytest.raises(BadRequest, match="give that folder"):
+    with pytest.raises(BadRequest, match="name that folder instead"):
         audit(config)
 
 

@@ -1,4 +1,4 @@
-"""Models on disk and in memory: which checkpoints a run has, their order in time, and how their weights are loaded.
+"""Models on disk and in memory: the checkpoints of a run in time order, and loading their weights.
 
 Reads what any Hugging Face trainer writes: full weights in safetensors (one file or shards) and PEFT adapters. Pickled
 weights are refused.

@@ -6,12 +6,13 @@ from pathlib import Path
 from overmem.models.files import json_object
 
 STATE = "trainer_state.json"
-"""What transformers writes last."""
+"""The file that transformers writes last."""
 Stamp = tuple[tuple[str, int, int], ...]
+"""(name, size, modification time) of each file."""
 
 
 def stamp_of(folder: Path) -> Stamp:
-    """Name, size and modification time of every file in a checkpoint's folder; empty where it has gone."""
+    """Name, size and modification time of every file in a checkpoint's folder; empty if the folder is gone."""
     stamps = []
     try:
         for path in sorted(folder.iterdir()):
@@ -26,16 +27,16 @@ def stamp_of(folder: Path) -> Stamp:
 def is_complete(folder: Path, previous: Stamp | None) -> bool:
     """Whether everything that an audit reads of a checkpoint has been written.
 
-    All weight files have to be as long as their headers say, and an index may name no file that is missing. Then either
-    the trainer's state is there, which transformers writes last, or nothing has changed since `previous`.
+    Every weight file must be as long as its header says, and every shard in an index must exist. In addition, either
+    the trainer's state exists, which transformers writes last, or nothing has changed since `previous`.
 
     Args:
-        folder: of the checkpoint.
-        previous: its `stamp_of` some seconds ago; None where it was not seen before.
+        folder: the checkpoint's folder.
+        previous: its `stamp_of` some seconds ago; None if there is none.
     """
     try:
         files = sorted(folder.glob("*.safetensors"))
-        if not files or not all(_is_whole(path) for path in files):
+        if not files or not all(_has_full_length(path) for path in files):
             return False
         indexed = {
             name
@@ -52,7 +53,7 @@ def is_complete(folder: Path, previous: Stamp | None) -> bool:
 
 
 def state_of(folder: Path) -> tuple[int, int] | None:
-    """The step that a trainer's state names, and the last step of the training; None where there is no whole state."""
+    """The step in a checkpoint's trainer state, and the last step of the training; None if it cannot be read."""
     try:
         state = json_object(folder / STATE)
         return int(state["global_step"]), int(state["max_steps"])
@@ -60,7 +61,7 @@ def state_of(folder: Path) -> tuple[int, int] | None:
         return None
 
 
-def _is_whole(path: Path) -> bool:
+def _has_full_length(path: Path) -> bool:
     """Whether a safetensors file is as long as its header says."""
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -69,5 +70,5 @@ def _is_whole(path: Path) -> bool:
         if len(start) < 8 or 8 + length > size:
             return False
         header = json.loads(file.read(length))
-    ends = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
-    return size == 8 + length + max(ends, default=0)
+    end_offsets = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
+    return size == 8 + length + max(end_offsets, default=0)

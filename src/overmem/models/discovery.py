@@ -37,11 +37,11 @@ class CheckpointRef:
 
 
 def find_checkpoints(root: Path, base: str | None = None) -> list[CheckpointRef]:
-    """The run's checkpoints: the base (if known) as step 0, trained ones by step, `merged-*` by name.
+    """The run's checkpoints: the base as step 0 (if it is known), trained ones by step, then `merged-*` by name.
 
-    A trained checkpoint is a folder `checkpoint-<step>`, or one that holds a model and whose name ends in a number
-    (`step_100`, `global_step_100`, `iter_0000100`, `epoch_1`) or is `final`, `best` or the like, or the model in `root`
-    itself. Its step is read from its trainer_state.json, else from its name; epochs count from 1. Copies of another
+    Trained checkpoints are folders `checkpoint-<step>`; other folders with a model whose name ends in a number
+    (`step_100`, `global_step_100`, `iter_0000100`, `epoch_1`) or is `final`, `best` or the like; and a model in `root`
+    itself. The step is read from trainer_state.json, else from the name; epochs count from 1. Copies of another
     checkpoint (`checkpoint-best`, a final model equal to the last checkpoint) are left out.
 
     Raises:
@@ -55,19 +55,19 @@ def find_checkpoints(root: Path, base: str | None = None) -> list[CheckpointRef]
     trained += _unnumbered(root, trained)
     if not trained and not merged:
         nested = sorted({str(p.parent) for p in root.glob("*/checkpoint-*") if p.is_dir()})
-        hint = f"; there are some in {', '.join(nested)}: give that folder" if nested else ""
+        hint = f"; there are some in {', '.join(nested)}: name that folder instead" if nested else ""
         raise BadRequest(
             f"no checkpoints in {root}: folders named checkpoint-<step> are expected, as transformers and TRL write "
             f"them (save_strategy='epoch' or 'steps'), or step_<n>, epoch_<n>, or a model in the folder itself; it "
             f"holds {_listing(root)}{hint}"
         )
     base = base_path(base) if base else _base_of(trained + merged)
-    first = [CheckpointRef(Checkpoint("base", 0, 0.0, 0.0), base)] if base else []
-    return first + trained + merged
+    base_refs = [CheckpointRef(Checkpoint("base", 0, 0.0, 0.0), base)] if base else []
+    return base_refs + trained + merged
 
 
 def describe_order(refs: Sequence[CheckpointRef]) -> str:
-    """A sentence on checkpoints whose step is known from their names only; empty where there is none."""
+    """A sentence about checkpoints whose step is known only from their names; empty if there are none."""
     named = [
         f"{ref.checkpoint.name} as step {ref.checkpoint.step}"
         for ref in refs
@@ -78,11 +78,11 @@ def describe_order(refs: Sequence[CheckpointRef]) -> str:
     ]
     if not named:
         return ""
-    return f"no trainer_state.json, so the order is that of the names: {', '.join(named)}"
+    return f"no trainer_state.json, so steps are read from the names: {', '.join(named)}"
 
 
 def _numbered(root: Path) -> list[tuple[Path, int]]:
-    """Checkpoint folders whose step is known, by trainer_state.json or by name."""
+    """Checkpoint folders with their steps, from trainer_state.json or from their names."""
     folders = [(p, int(m[1])) for p in root.glob("checkpoint-*") if (m := re.fullmatch(r"checkpoint-(\d+)", p.name))]
     if folders := [(p, step) for p, step in folders if p.is_dir()]:
         return folders
@@ -102,13 +102,13 @@ def _unnumbered(root: Path, trained: Sequence[CheckpointRef]) -> list[Checkpoint
     folders = [*(p for p in sorted(root.glob("*")) if p.is_dir() and _UNNUMBERED.fullmatch(p.name)), root]
     folders = [folder for folder in folders if has_model(folder)]
     last = max((ref.checkpoint.step for ref in trained), default=0)
-    seen = {_fingerprint(Path(ref.path)) for ref in trained} if folders else set()
+    known_fingerprints = {_fingerprint(Path(ref.path)) for ref in trained} if folders else set()
     refs = []
     for folder in folders:
         weights = _fingerprint(folder)
-        if not weights or weights in seen:
+        if not weights or weights in known_fingerprints:
             continue
-        seen.add(weights)
+        known_fingerprints.add(weights)
         last = step_in_state(folder) or last + 1
         name = "final" if folder == root else folder.name
         refs.append(CheckpointRef(replace(_trained(folder, last), name=name), str(folder)))
@@ -130,7 +130,7 @@ def _fingerprint(folder: Path) -> str:
 
 
 def step_in_state(folder: Path) -> int | None:
-    """The step in a folder's trainer_state.json; None where there is none."""
+    """The step in a folder's trainer_state.json; None if there is none."""
     try:
         return int(json_object(folder / "trainer_state.json")["global_step"]) or None
     except (OSError, ValueError, KeyError, TypeError):
@@ -143,10 +143,10 @@ def base_path(model: str) -> str:
 
 
 def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model name, folder or hub id.
+    """Load the tokenizer of a model name, folder or hub id.
 
     Raises:
-        BadRequest: there is none.
+        BadRequest: it has no readable tokenizer.
     """
     try:
         return AutoTokenizer.from_pretrained(base_path(model), trust_remote_code=False)
@@ -155,25 +155,25 @@ def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
 
 
 def find_tokenizer(root: Path, refs: list[CheckpointRef], name: str | None = None) -> PreTrainedTokenizerBase:
-    """The tokenizer: the named one, else the first of the run's, a checkpoint's, or the base model's.
+    """Load the tokenizer `name`, else that of the run, of a checkpoint, or of the base model, whichever exists first.
 
     Raises:
         BadRequest: none of these has one.
     """
     if name:
         return load_tokenizer(name)
-    places = [str(root), *(ref.path for ref in reversed(refs))]
-    for place in places:
-        folder = Path(place)
+    candidates = [str(root), *(ref.path for ref in reversed(refs))]
+    for candidate in candidates:
+        folder = Path(candidate)
         if folder.is_dir() and not any((folder / n).is_file() for n in ("tokenizer.json", "tokenizer_config.json")):
             continue
         try:
-            return AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+            return AutoTokenizer.from_pretrained(candidate, trust_remote_code=False)
         except Exception:  # the tokenizers library raises nothing narrower for a file that it cannot read
             continue
     base = refs[0].path if refs and refs[0].checkpoint.name == "base" else None
     where = f"their base {base!r}" if base else "their base, which is not known (--base)"
-    raise BadRequest(f"no tokenizer in {root}, its checkpoints or {where}; give one with --tokenizer")
+    raise BadRequest(f"no tokenizer in {root}, its checkpoints or {where}; name one with --tokenizer")
 
 
 def _listing(root: Path) -> str:
@@ -194,7 +194,7 @@ def _base_of(refs: list[CheckpointRef]) -> str | None:
 
 
 def _trained(folder: Path, step: int) -> Checkpoint:
-    """A trained checkpoint, with its epoch and cumulative learning rate where trainer_state.json has them."""
+    """A trained checkpoint, with epoch and cumulative learning rate if trainer_state.json has them."""
     try:
         state = json_object(folder / "trainer_state.json")
     except (OSError, ValueError):

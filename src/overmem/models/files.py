@@ -1,4 +1,4 @@
-"""The files of a checkpoint's folder: configuration, weights in safetensors, and the fingerprint of both."""
+"""The files of a checkpoint: configuration, weights in safetensors, and a fingerprint of both."""
 
 import hashlib
 import json
@@ -23,19 +23,19 @@ _INCIDENTAL = {
 
 
 def json_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file.
+    """Read the JSON object in a file.
 
     Raises:
-        ValueError: the file holds something else.
+        ValueError: the file does not hold a JSON object.
     """
     content = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
-        raise ValueError(f"{path} holds no JSON object")
+        raise ValueError(f"{path} does not hold a JSON object")
     return content
 
 
 def relevant_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
-    """A configuration without incidental keys; empty where there is none or it cannot be read."""
+    """The keys of a configuration that determine what the model computes; empty if it is missing or unreadable."""
     try:
         config = json_object(folder / name)
     except (OSError, ValueError):
@@ -47,7 +47,7 @@ def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of a folder, in order.
 
     Raises:
-        BadCheckpoint: there are none. Where there are only pickles, the message says how to convert them.
+        BadCheckpoint: there are none. If there are weights of another format, the message says how to convert them.
     """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
@@ -65,7 +65,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def _other_format(folder: Path) -> str:
-    """What a folder without safetensors holds, and the command that converts it; empty for plain pickles or nothing."""
+    """For a folder in another format: what it holds and how to convert it. Empty for pickles or no weights."""
     if next(folder.glob("pytorch_model_fsdp*"), None) or next(folder.glob("**/__*_*.distcp"), None):
         return (
             f"{folder} holds FSDP shards only; merge them: accelerate merge-weights "
@@ -100,7 +100,7 @@ def tensor_names(files: list[Path]) -> set[str]:
 
 
 def stored_vocabulary(path: str) -> int:
-    """Rows of the embedding or output matrix in a checkpoint's weight files; 0 where they hold neither."""
+    """Rows of the embedding or output matrix in a checkpoint's weight files; 0 if they hold neither."""
     rows = 0
     for file in sorted(Path(path).glob("*.safetensors")) if Path(path).is_dir() else ():
         try:
@@ -114,15 +114,15 @@ def stored_vocabulary(path: str) -> int:
 
 
 def fingerprint(path: str, base: str | None = None) -> str:
-    """A hash that changes with what a checkpoint computes.
+    """A hash of what determines a checkpoint's outputs.
 
-    It covers the configuration, and the name, size, header and 64 evenly spaced blocks of every weight file: training
-    changes every block, so a sample of them distinguishes checkpoints without reading gigabytes. That of an adapter
-    covers the fingerprint of its base too. A hub id that is not a folder is its own fingerprint.
+    It covers the configuration, and the name, size, header and 64 evenly spaced blocks of every weight file. Training
+    changes every block, so a sample of blocks distinguishes checkpoints without reading all weights. The fingerprint of
+    an adapter also covers that of its base. A hub id that is not a folder is its own fingerprint.
 
     Args:
         path: folder or hub id.
-        base: folder or hub id of the model that an adapter changes; None if unknown.
+        base: folder or hub id of an adapter's base model; None if unknown.
 
     Raises:
         BadCheckpoint: there are no weights, or pickled ones only.

@@ -1,4 +1,4 @@
-"""The output layer of a causal language model, in the forms that architectures use."""
+"""The output layer of a causal language model: its matrix, bias, scale and soft cap."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from overmem.errors import BadRequest
 
-_PLAIN: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
+_IS_PLAIN: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class Head:
     scale: float = 1.0
 
 
-def logits_of(head: Head, rows: Float[Tensor, "m hidden"]) -> Float[Tensor, "m vocab"]:
-    """The logits of some rows, in float32 or float64."""
-    if rows.is_cuda and rows.dtype in (torch.bfloat16, torch.float16):
-        logits = torch.mm(rows, head.weight.t(), out_dtype=torch.float32)
+def logits_of(head: Head, hidden_rows: Float[Tensor, "m hidden"]) -> Float[Tensor, "m vocab"]:
+    """The logits of some rows of hidden states, in float32 or float64."""
+    if hidden_rows.is_cuda and hidden_rows.dtype in (torch.bfloat16, torch.float16):
+        logits = torch.mm(hidden_rows, head.weight.t(), out_dtype=torch.float32)
     else:
-        logits = rows @ head.weight.t()
+        logits = hidden_rows @ head.weight.t()
         logits = logits if logits.dtype == torch.float64 else logits.float()
     if head.bias is not None:
         logits.add_(head.bias)
@@ -54,15 +54,15 @@ def head_of(model: nn.Module) -> Head:
 
 
 def check_head(model: nn.Module) -> None:
-    """Compare the logits of `head_of` with the model's own, on three tokens.
+    """Check that the logits of `head_of` equal the model's own, on three tokens.
 
     Raises:
-        BadRequest: they differ: the architecture transforms its logits in another way, and the loss would be wrong.
+        BadRequest: they differ, because the architecture transforms its logits in an unknown way.
     """
     inner: Any = model
     head, was_training = head_of(inner), inner.training
     if inner.base_model is inner:
-        raise BadRequest(f"{type(inner).__name__} has no backbone apart from its output layer")
+        raise BadRequest(f"{type(inner).__name__} has no backbone separate from its output layer")
     if head.weight.device.type == "meta":
         return
     ids = torch.arange(1, 4, device=inner.get_input_embeddings().weight.device)[None]
@@ -77,28 +77,28 @@ def check_head(model: nn.Module) -> None:
     tolerance = 1e-3 if head.weight.dtype in (torch.float32, torch.float64) else 3e-2
     if (logits - expected.to(logits.device)).abs().max() > tolerance * (1 + expected.abs().max()):
         raise BadRequest(
-            f"the logits of {type(inner).__name__} are not hidden states times its output matrix; a scale and a soft "
-            "cap are supported, anything else would make the loss wrong"
+            f"the logits of {type(inner).__name__} are not hidden states times its output matrix; only a bias, a scale "
+            "and a soft cap are supported"
         )
 
 
 def has_plain_head(model: nn.Module) -> bool:
-    """Whether logits are hidden states times the output matrix: checked once per model in memory.
+    """Whether `head_of` gives the model's logits; checked once per model in memory.
 
-    Where they are not (a layer between the two, logits scaled in an unknown way), the model's own logits are scored.
+    If not (a layer in between, logits scaled in an unknown way), the caller has to use the model's own logits.
     """
     inner = base_of(model)
-    if inner not in _PLAIN:
+    if inner not in _IS_PLAIN:
         try:
             check_head(inner)
-            _PLAIN[inner] = True
+            _IS_PLAIN[inner] = True
         except (BadRequest, AttributeError, TypeError):
-            _PLAIN[inner] = False
-    return _PLAIN[inner]
+            _IS_PLAIN[inner] = False
+    return _IS_PLAIN[inner]
 
 
 def _scale(config: Any) -> float:
-    """The factor on the logits: 1 in most architectures; Cohere and Falcon-H1 multiply, Granite divides."""
+    """The factor on the logits: 1 for most architectures; Cohere and Falcon-H1 multiply by it, Granite divides."""
     for name in ("logit_scale", "output_multiplier", "lm_head_multiplier"):
         if getattr(config, name, None) is not None:
             return float(getattr(config, name))
@@ -109,7 +109,7 @@ def _scale(config: Any) -> float:
 
 
 def _weight(layer: Any) -> Tensor:
-    """The matrix of an output layer, with the LoRA update added if it has one."""
+    """The matrix of an output layer, including its LoRA update if it has one."""
     if hasattr(layer, "get_delta_weight") and hasattr(layer, "get_base_layer"):
         return _with_adapters(layer)
     weight: Any = layer.weight
@@ -117,7 +117,7 @@ def _weight(layer: Any) -> Tensor:
         raise BadRequest("DeepSpeed ZeRO-3 has partitioned the output matrix: use ZeRO-2, or FSDP2")
     if not isinstance(weight, Tensor) or weight.dim() != 2 or not weight.is_floating_point():
         raise BadRequest(
-            f"the output layer ({type(layer).__name__}) is not a floating-point matrix: leave it unquantised"
+            f"the output layer ({type(layer).__name__}) is not a floating-point matrix: do not quantise it"
         )
     full: Tensor = weight.full_tensor() if hasattr(weight, "full_tensor") else weight
     return full

@@ -1,4 +1,4 @@
-"""One model in memory whose weights are swapped from checkpoint to checkpoint."""
+"""One model in memory; the weights of each checkpoint are copied into it."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ def check_device(device: str) -> None:
     """Refuse a device that does not exist.
 
     Raises:
-        BadRequest: with the allowed devices.
+        BadRequest: the message lists the allowed devices.
     """
     devices = ["cpu"]
     if (accelerator := torch.accelerator.current_accelerator(check_available=True)) is not None:
@@ -34,7 +34,7 @@ def check_device(device: str) -> None:
 
 @dataclass
 class Skeleton:
-    """One model in memory; each checkpoint's weights are copied into it, which is faster than loading every model."""
+    """One model in memory. Copying each checkpoint's weights into it is faster than loading every model."""
 
     base: str | None
     """Folder or hub id of the base model; needed for adapters."""
@@ -49,7 +49,7 @@ class Skeleton:
         """The model with this checkpoint's weights, in evaluation mode.
 
         Raises:
-            BadCheckpoint: pickled, truncated, missing or misshapen weights, or any other error of a library.
+            BadCheckpoint: weights that are pickled, truncated, missing or of a wrong shape, or another library error.
             BadRequest: the model does not fit on the device.
         """
         if self._model is not None and self._loaded_path == ref.path:
@@ -113,11 +113,11 @@ class Skeleton:
                 "cannot be recomputed; convert it to plain LoRA: model.save_pretrained(folder, "
                 "path_initial_model_for_weight_conversion=<adapter saved before training>)"
             )
-        is_plain = not config.get("layer_replication")  # which copies layers of the base
+        is_plain = not config.get("layer_replication")  # it copies layers of the base
         self._can_unload = is_lora and is_plain and config.get("init_lora_weights", True) in KEEPS_BASE
         model: Any = PeftModel.from_pretrained(base, ref.path, torch_device=self.device)
         expected = set(get_peft_model_state_dict(model, save_embedding_layers=False))
-        if missing := sorted(expected - tensor_names(files)):  # PEFT only warns
+        if missing := sorted(expected - tensor_names(files)):  # PEFT only warns about missing tensors
             self._model = None
             raise BadCheckpoint(f"{ref.path} lacks weights: {', '.join(missing[:5])}")
         is_prompt = model.active_peft_config.is_prompt_learning
@@ -127,15 +127,15 @@ class Skeleton:
 
 
 def _same_shapes(model: Model, files: list[Path]) -> bool:
-    """Whether the files hold every weight of the model in its shape (tied weights once) and nothing else."""
+    """Whether the files hold exactly the weights of the model, in the same shapes (tied weights once)."""
     shapes: dict[str, tuple[int, ...]] = {}
     for file in files:
         with safe_open(file, framework="pt") as stream:
             shapes |= {name: tuple(stream.get_slice(name).get_shape()) for name in stream.keys()}  # noqa: SIM118
     targets = model.state_dict()
-    named = {targets[name].data_ptr() for name in shapes if name in targets}
+    tensor_pointers = {targets[name].data_ptr() for name in shapes if name in targets}
     return all(name in targets and tuple(targets[name].shape) == shape for name, shape in shapes.items()) and all(
-        tensor.data_ptr() in named for tensor in targets.values()
+        tensor.data_ptr() in tensor_pointers for tensor in targets.values()
     )
 
 

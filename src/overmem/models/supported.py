@@ -1,4 +1,4 @@
-"""Architectures whose completions cannot be had, refused by name before any work begins."""
+"""Architectures that overmem cannot sample from; they are refused by name before any work starts."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,27 +7,27 @@ from overmem.errors import BadRequest
 from overmem.models.discovery import CheckpointRef
 from overmem.models.files import relevant_config
 
-_STATE = "it keeps a state of its own instead of a cache of transformers"
-_NONE = "transformers has no cache for it"
+_OWN_STATE = "it keeps its own state instead of a transformers cache"
+_NO_CACHE = "transformers has no cache for it"
 UNSUPPORTED = {
-    "rwkv": _STATE, "xlstm": _STATE, "minimax": _STATE, "cpmant": "its prompt has a length of its own",
+    "rwkv": _OWN_STATE, "xlstm": _OWN_STATE, "minimax": _OWN_STATE, "cpmant": "it puts extra tokens before the prompt",
     "roformer": "its positions do not follow the cache",
-    "openai-gpt": _NONE, "xlm": _NONE, "xlnet": _NONE, "reformer": _NONE,
+    "openai-gpt": _NO_CACHE, "xlm": _NO_CACHE, "xlnet": _NO_CACHE, "reformer": _NO_CACHE,
 }  # fmt: skip
-"""Model type -> why it cannot be completed."""
+"""Model type -> why completions cannot be sampled from it."""
 
 
 def check_architecture(refs: Iterable[CheckpointRef]) -> None:
-    """Refuse checkpoints of an architecture that cannot be completed, or that is no decoder.
+    """Refuse checkpoints of an architecture that overmem cannot sample from, or that is not a decoder.
 
     Raises:
-        BadRequest: the message names the architecture and why.
+        BadRequest: the message names the architecture and the reason.
     """
     for ref in refs:
         config = relevant_config(Path(ref.path))
-        kind = str(config.get("model_type", ""))
-        why = UNSUPPORTED.get(kind, "")
+        model_type = str(config.get("model_type", ""))
+        reason = UNSUPPORTED.get(model_type, "")
         if config.get("is_encoder_decoder"):
-            why = "it has an encoder, and overmem measures decoders (causal language models)"
-        if why:
-            raise BadRequest(f"{ref.path} is a model of type {kind}, which cannot be audited: {why}")
+            reason = "it has an encoder, and overmem measures decoders (causal language models)"
+        if reason:
+            raise BadRequest(f"{ref.path} is a model of type {model_type}, which cannot be audited: {reason}")

@@ -1,6 +1,6 @@
-"""What other trainers write of their own arguments into a run's folder: YAML and JSON; pickles are never opened.
+"""The arguments that other trainers save in a run's folder, as YAML or JSON; pickles are never opened.
 
-TRL and transformers keep theirs in training_args.bin only, which is a pickle: of them, only the name is known.
+TRL and transformers save theirs only in training_args.bin, which is a pickle, so only the trainer's name is known.
 """
 
 import json
@@ -15,27 +15,27 @@ import yaml
 
 @dataclass(frozen=True)
 class TrainerFile:
-    """The arguments of a run, as far as they decide which tokens were trained."""
+    """The arguments of a run that determine which tokens were trained on."""
 
     trainer: str
     path: Path
     data: tuple[str, ...] = ()
-    """Data sets, as the trainer was given them: files, hub ids, or names."""
+    """Data sets as the trainer's arguments name them: files, hub ids, or names."""
     template: str = ""
     """Name of the trainer's own template; empty for the tokenizer's."""
     replies: Literal["last", "each"] | None = None
-    """Which replies of a conversation count in the loss; None where that is not known."""
+    """Which replies of a conversation are trained on; None if that is not known."""
     counts_prompt: bool = False
-    """Whether the prompt's tokens count in the loss too."""
+    """Whether the prompt's tokens are trained on too."""
     is_literal: bool = False
-    """Whether replies are trained as the data has them, whatever the saved chat template makes of them."""
+    """Whether replies are trained on unchanged, even if the saved chat template would change them."""
     system: str = ""
-    """The system turn of conversations that have none."""
+    """The system turn for conversations without one."""
     bits: int | None = None
     """Precision of a quantised base."""
 
     def __str__(self) -> str:
-        """One line: the trainer, where that is from, and what was trained."""
+        """One line: the trainer, the file that says so, and what was trained on."""
         parts = [f"trained by {self.trainer} ({self.path.name})"]
         if self.data:
             parts.append(f"data {', '.join(self.data)}")
@@ -54,19 +54,19 @@ class TrainerFile:
     def data_file(self) -> Path | None:
         """The one local file that was trained on; None if it is missing or not the only one."""
         paths = [Path(name) for name in self.data]
-        found = [p if p.is_absolute() else self.path.parent / p for p in paths]
-        found = [f if f.is_file() else p for f, p in zip(found, paths, strict=True)]
-        return found[0] if len(found) == 1 and found[0].is_file() else None
+        files = [p if p.is_absolute() else self.path.parent / p for p in paths]
+        files = [file if file.is_file() else path for file, path in zip(files, paths, strict=True)]
+        return files[0] if len(files) == 1 and files[0].is_file() else None
 
 
 def trainer_file(root: Path) -> TrainerFile | None:
-    """The arguments that a run's folder, or its first checkpoint, keeps; None where there are none."""
+    """The arguments saved in a run's folder or in its first checkpoint; None if there are none."""
     folders = [root, *sorted(p for p in root.glob("checkpoint-*") if p.is_dir())[:1]]
     for folder in folders:
         for name, read in _READERS.items():
             path = folder / name
-            if path.is_file() and (found := read(path, _content(path))) is not None:
-                return found
+            if path.is_file() and (arguments := read(path, _content(path))) is not None:
+                return arguments
     return None
 
 
@@ -75,33 +75,33 @@ def _content(path: Path) -> Mapping[str, Any]:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".md":
             return {"text": text}
-        found = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    """Names of data sets: a list, or one text with commas; ms-swift's `#500` (so many rows) is left out."""
-    listed = value if isinstance(value, list) else str(value or "").split(",")
-    return tuple(str(name).partition("#")[0].strip() for name in listed if str(name).strip())
+    """Names of data sets, from a list or a comma-separated string; ms-swift's `#500` (number of rows) is left out."""
+    names = value if isinstance(value, list) else str(value or "").split(",")
+    return tuple(str(name).partition("#")[0].strip() for name in names if str(name).strip())
 
 
 def _llama_factory(path: Path, content: Mapping[str, Any]) -> TrainerFile | None:
-    board = {key.rpartition(".")[2]: value for key, value in content.items()}  # llamaboard: `train.dataset`
-    if "template" not in board or "dataset" not in board:
+    settings = {key.rpartition(".")[2]: value for key, value in content.items()}  # llamaboard: `train.dataset`
+    if "template" not in settings or "dataset" not in settings:
         return None
-    folder = Path(str(board.get("dataset_dir") or "data"))
+    folder = Path(str(settings.get("dataset_dir") or "data"))
     return TrainerFile(
         "LLaMA-Factory",
         path,
-        tuple(_registered(folder, name) for name in _names(board["dataset"])),
-        str(board["template"]),
-        "last" if board.get("mask_history") else "each",
-        bool(board.get("train_on_prompt")),
+        tuple(_registered(folder, name) for name in _names(settings["dataset"])),
+        str(settings["template"]),
+        "last" if settings.get("mask_history") else "each",
+        bool(settings.get("train_on_prompt")),
         True,
-        str(board.get("default_system") or ""),
-        _bits(board.get("quantization_bit")),
+        str(settings.get("default_system") or ""),
+        _bits(settings.get("quantization_bit")),
     )
 
 
@@ -138,15 +138,15 @@ def _axolotl(path: Path, content: Mapping[str, Any]) -> TrainerFile | None:
             return None
     if not isinstance(content, dict) or not {"base_model", "datasets"} <= set(content):
         return None
-    sets = [entry for entry in content["datasets"] or () if isinstance(entry, dict)]
-    is_each = any(str(entry.get("train_on_eos") or entry.get("roles_to_train") or "") for entry in sets)
+    data_sets = [entry for entry in content["datasets"] or () if isinstance(entry, dict)]
+    trains_each = any(str(entry.get("train_on_eos") or entry.get("roles_to_train") or "") for entry in data_sets)
     bits = 4 if content.get("load_in_4bit") else 8 if content.get("load_in_8bit") else None
     return TrainerFile(
         "axolotl",
         path,
-        tuple(str(entry.get("path")) for entry in sets),
-        str(content.get("chat_template") or ", ".join(dict.fromkeys(str(entry.get("type")) for entry in sets))),
-        "each" if is_each or any(str(e.get("type")) == "chat_template" for e in sets) else None,
+        tuple(str(entry.get("path")) for entry in data_sets),
+        str(content.get("chat_template") or ", ".join(dict.fromkeys(str(entry.get("type")) for entry in data_sets))),
+        "each" if trains_each or any(str(e.get("type")) == "chat_template" for e in data_sets) else None,
         bool(content.get("train_on_inputs")),
         bits=bits,
     )
@@ -165,13 +165,13 @@ def _torchtune(path: Path, content: Mapping[str, Any]) -> TrainerFile | None:
 
 
 def _card(path: Path, content: Mapping[str, Any]) -> TrainerFile | None:
-    """A model card names its trainer and little else."""
+    """The trainer named in a model card, which has few other arguments."""
     text = content.get("text", "")
-    if (found := _axolotl(path, content)) is not None:
-        return found
+    if (arguments := _axolotl(path, content)) is not None:
+        return arguments
     header = text.partition("\n---")[0]
     names = (("llama-factory", "LLaMA-Factory"), ("unsloth", "unsloth"), ("trl", "TRL"))
-    name = next((shown for tag, shown in names if re.search(rf"^- {tag}$", header, re.M)), "")
+    name = next((trainer for tag, trainer in names if re.search(rf"^- {tag}$", header, re.M)), "")
     return TrainerFile(name, path) if name else None
 
 
@@ -187,4 +187,4 @@ _READERS = {
     "torchtune_config.yaml": _torchtune,
     "README.md": _card,
 }
-"""File name -> reader, the most telling first."""
+"""File name -> reader, in the order of preference."""

@@ -26,22 +26,26 @@ class EmbeddingWithVirtualTokens(nn.Module):
     def forward(self, ids: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time width"]:
         """Embeddings; those of real tokens come from the wrapped layer."""
         virtual: Any = self.virtual
-        real: Tensor = self.layer(ids.clamp(max=self.first - 1))  # [batch time] -> [batch time width]
-        return torch.where((ids >= self.first)[..., None], virtual[(ids - self.first).clamp(min=0)].to(real), real)
+        embedded: Tensor = self.layer(ids.clamp(max=self.first - 1))  # [batch time] -> [batch time width]
+        return torch.where(
+            (ids >= self.first)[..., None],
+            virtual[(ids - self.first).clamp(min=0)].to(embedded),
+            embedded,
+        )
 
 
 def without_prompt_learning(model: Any, path: str) -> Any:
     """The base model of a PEFT soft prompt, with `model.prefix_ids`: the virtual tokens to put before every prompt.
 
-    PEFT's own wrapper prepends the embeddings in every forward call, even in one that continues from a cache, and to
-    the left of left padding.
+    PEFT's wrapper prepends the embeddings in every forward call, even when it continues from a cache, and puts them
+    before left padding.
 
     Raises:
-        BadCheckpoint: the prompt consists of keys and values and not of embeddings (prefix tuning).
+        BadCheckpoint: the prompt consists of keys and values instead of embeddings (prefix tuning).
     """
     kind = model.active_peft_config.peft_type.value
     if kind not in ("PROMPT_TUNING", "P_TUNING"):
-        raise BadCheckpoint(f"{path} is an adapter of type {kind}, whose prompt is not read as embeddings")
+        raise BadCheckpoint(f"{path} is an adapter of type {kind}, whose prompt is not made of embeddings")
     with torch.no_grad():
         virtual = model.get_prompt(batch_size=1)[0]
     inner = model.get_base_model()

@@ -1,4 +1,4 @@
-"""The nouns: frozen records that every room above speaks in. Plain Python and NumPy.
+"""The frozen records that all other packages use. Plain Python and NumPy.
 
 Log probabilities are natural (<= 0); nll is in nats per token (>= 0); fractions are never percent.
 """

@@ -1,4 +1,4 @@
-"""What a comparison of two runs consists of."""
+"""Records of a comparison of two runs."""
 
 from dataclasses import dataclass
 
@@ -8,27 +8,27 @@ from overmem.records.verdicts import Consequence
 
 @dataclass(frozen=True)
 class Pair:
-    """A checkpoint of each run, and how they differ on test. The first is RUN_A's; in a contrast, that of lower nll."""
+    """A checkpoint of each run and their differences on test. The first is RUN_A's; in a contrast, that of lower nll."""
 
     kinds: tuple[str, ...]
-    """Why these two: `recommended`, `last`, `matched`; or `contrast`."""
+    """Why these two are compared: `recommended`, `last`, `matched`; or `contrast`."""
     first: str
     """RUN/checkpoint."""
     second: str
     accuracy_first: Estimate
     accuracy_second: Estimate
     accuracy: Estimate
-    """Of the second minus the first, paired; with one seed the luck of checkpoints is in the interval."""
+    """The second's accuracy minus the first's, paired. With one seed, the interval includes the checkpoints' luck."""
     nll: Estimate
-    """Likewise, in nats per token."""
+    """The second's nll minus the first's, paired, in nats per token."""
     p_accuracy: float | None
-    """Two-sided, that the accuracies are equal; Holm-adjusted, as all p here, over everything that was tested."""
+    """Two-sided p of equal accuracies. Like all p here, Holm-adjusted over everything that was tested."""
     p_nll: float | None
-    """That the nll differ by no more than the limit. Of a contrast: of that, or that the accuracies are not equal."""
+    """p of an nll difference within the limit; in a contrast, p of that or of unequal accuracies."""
     p_equivalent: float | None
-    """That the accuracies differ by the margin or more; None of a contrast, where `p_nll` has it."""
+    """p of an accuracy difference of the margin or more; None in a contrast, where `p_nll` includes it."""
     behaviours: tuple[Consequence, ...] = ()
-    """What the second does worse (positive) or better."""
+    """Where the second is worse (positive difference) or better."""
 
     @property
     def is_contrast(self) -> bool:
@@ -38,14 +38,14 @@ class Pair:
 
 @dataclass(frozen=True)
 class OverSeeds:
-    """One difference over seeds."""
+    """A difference between two runs, over several seeds of each."""
 
     kind: str
-    """Of the pairs: `recommended`, `last`, `matched` or `contrast`."""
+    """Kind of the pairs: `recommended`, `last`, `matched` or `contrast`."""
     name: str
     """`accuracy`, `nll`, `equivalence` (of accuracy, within the margin), or a behaviour, where positive is worse."""
     difference: Estimate
-    """The second minus the first checkpoint, the seed as a random effect; n counts seeds."""
+    """The second checkpoint minus the first, with the seed as a random effect; n counts seeds."""
     p: float | None
     """Holm-adjusted over everything that was tested."""
     shown: bool

@@ -21,9 +21,9 @@ class Measurement:
     n: int = 0
     """Examples behind the number."""
     note: str = ""
-    """Why there is no number, or what to know about it; for readers only."""
+    """Why there is no number, or a remark on it; text for readers, never parsed."""
     at: Mapping[str, float | int | str] = field(default_factory=dict)
-    """What else the number depends on: `k`, `temperature`, `bin`, `rank`, `example`, `reference`."""
+    """Further coordinates of the number: `k`, `temperature`, `bin`, `rank`, `example`, `reference`."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Records of observations, used by all other packages. Plain Python and NumPy.
+"""Records of observations: examples, checkpoints, scores, completions, grades, curves.
 
 Log probabilities are natural (<= 0); nll is in nats per token (>= 0); fractions are never percent.
 """

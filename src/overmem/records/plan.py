@@ -7,7 +7,7 @@ from typing import Any
 from overmem.records.observations import SCHEMA, Checkpoint
 
 CALLBACK = "OvermemCallback"
-"""`options["by"]` of the plan that the callback of a training wrote; an audit's own plan has none."""
+"""`options["by"]` of a plan written by the callback; the plan of an audit has no such key."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,15 @@ class Stopping:
     """Why an audit `--until decided` stopped at its number of questions."""
 
     planned: int
-    """Questions of val that it would have asked at most."""
+    """Maximum number of val questions."""
     asked: int
+    """Number of val questions when it stopped."""
     looks: int
     """How often the run was judged."""
     regime: str
-    """Of the run at the last look; `undecided` where all questions did not decide it."""
+    """Regime of the run at the last look; `undecided` if all questions did not decide it."""
     dropped: Mapping[str, int]
-    """Checkpoint that was out of the race -> questions that it was asked."""
+    """Checkpoints that were dropped early -> number of questions each answered."""
     alpha: float
     """Error rate of all looks together."""
 

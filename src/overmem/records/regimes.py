@@ -1,4 +1,4 @@
-"""The regimes: what each is called, how it is shown, what it means and what to do about it."""
+"""The regimes: name, display, meaning and advice of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ class Regime:
     """One regime of a checkpoint or of a run."""
 
     name: str
-    """As it is printed; also its class in the report's style sheet."""
+    """The printed name; also the CSS class in the report."""
     colour: str
-    """In the terminal, as rich names it."""
+    """Colour in the terminal, as rich names it."""
     light: str
-    """In the report: background in the light scheme and on paper."""
+    """Background colour in the report's light scheme and in print."""
     dark: str
-    """In the report: background in the dark scheme."""
+    """Background colour in the report's dark scheme."""
     mark: str
-    """In Markdown."""
+    """Symbol in Markdown."""
     meaning: str
-    """A clause without a full stop."""
+    """The meaning, a clause without a full stop."""
     advice: str
     """What to do about it, in one sentence."""
     is_unhealthy: bool = False
@@ -107,5 +107,5 @@ REGIMES: Mapping[str, Regime] = {
         ),
     )
 }
-"""In the order in which a run may pass through them; what cannot be told comes last. A regime is one entry here and
-one sentence in `overmem.wording.headline.ENDINGS`."""
+"""In the order in which a run may pass through them; `undecided` comes last. A new regime needs one entry here and one
+sentence in `overmem.wording.headline.ENDINGS`."""

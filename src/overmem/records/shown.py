@@ -1,4 +1,4 @@
-"""One example as a model reads it, for a reader who has no tokenizer."""
+"""One example as the model reads it, token by token, saved for display."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,13 @@ class ShownExample:
     split: str
     example_id: str
     prompt: tuple[str, ...]
-    """Texts of the tokens that are read and not scored; the last ones where there are many."""
+    """Texts of the prompt's tokens, which are not scored; only the last ones if there are many."""
     scored: tuple[str, ...]
-    """Texts of the tokens of the solution, the end token among them; the first ones where there are many."""
+    """Texts of the solution's tokens, including the end token; only the first ones if there are many."""
     rows: int
-    """Examples that the split has in all."""
+    """Number of examples in the split."""
     by_recipe: bool = False
-    """Whether the split is the one that the run's own recipe evaluates on."""
+    """Whether the split is the one that the run's recipe evaluates on."""
     cut: bool = False
     """Whether tokens of the prompt or of the solution were left out."""
     schema: int = SCHEMA

@@ -1,4 +1,4 @@
-"""The judgement of a run, of its checkpoints and of the choices among them."""
+"""Records of a verdict: on a run, on its checkpoints, and on the choices among them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
