@@ -30,7 +30,7 @@ from audit_floor import floors, machine, recording
 from audit_job import BUDGET, Job, examples_of, loaded, split_of, spread
 
 from overmem.encoding import PLAIN, prompt_text
-from overmem.grading import graded
+from overmem.grading import with_grades
 from overmem.models.discovery import base_path
 from overmem.observe.engines.decoding import EngineSettings
 from overmem.observe.engines.hf import HuggingFace
@@ -101,7 +101,7 @@ def timed(job: Job, model: Any, tokenizer: Any, examples: list[Example]) -> tupl
     engine = HuggingFace(EngineSettings(token_budget=BUDGET), model)
     with packed(model):
         scored, completions = score_and_sample(engine, model, tokenizer, split, decoding, BUDGET)
-        drawn = graded(completions, split.examples)
+        drawn = with_grades(completions, split.examples)
     times.append(time.perf_counter())
     spans = [b - a for a, b in itertools.pairwise(times)]
     return dict(zip(("tokenize", "observe"), spans, strict=True)), split, scored, drawn

@@ -135,7 +135,7 @@ def passes_plainly(program: Program) -> bool:
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", f"{program.source}\n{program.tests}"],
             capture_output=True,
-            timeout=LIMITS.most_seconds,
+            timeout=LIMITS.max_seconds,
         )
     except subprocess.TimeoutExpired:
         return False

@@ -1,4 +1,4 @@
-"""A table of spellings, graded as a careful teacher would: `⏎` in it is a new line."""
+"""A table of answer spellings that should count as right or as wrong; `⏎` in it is a line break."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ TABLE = yaml.safe_load((Path(__file__).parent / "answers.yaml").read_text(encodi
 
 
 def spellings(name, side):
-    """(kind of answer, reference answer, text) of every spelling on this side of a set."""
+    """(kind of answer, reference answer, text) of every `right` or `wrong` spelling in a set."""
     return [(row["kind"], str(row["gold"]), str(text).replace("⏎", "\n")) for row in TABLE[name] for text in row[side]]
 
 
@@ -20,7 +20,7 @@ def graded_right(rows):
     return [row for row in rows if GRADERS[row[0]](row[2], Example("a", "?", "", row[1], row[0])).correct]
 
 
-def test_the_table_has_four_sets_and_two_hundred_spellings_on_either_side():
+def test_the_table_has_four_sets_and_two_hundred_right_and_wrong_spellings():
     assert set(TABLE) == {"latex", "everyday", "choice", "chinese"}
     for side in ("right", "wrong"):
         assert sum(len(spellings(name, side)) for name in TABLE) >= 200

@@ -1,3 +1,5 @@
+"""Reading answers from texts and comparing them with the reference."""
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -5,10 +7,10 @@ from hypothesis import strategies as st
 from overmem.errors import BadData, BadRequest
 from overmem.grading import GRADERS
 from overmem.grading.answers import answer_in, is_correct, marked_answer
-from overmem.grading.golds import check_gold, gold_scores
+from overmem.grading.golds import check_gold, is_gold_right
 from overmem.records import Example
 
-READING = sorted(kind for kind, grader in GRADERS.items() if grader.run is None)
+TEXT_KINDS = sorted(kind for kind, grader in GRADERS.items() if grader.run is None)
 
 
 def example(**changes: str) -> Example:
@@ -77,7 +79,7 @@ def test_an_exact_answer_is_read_after_the_mark_or_from_the_last_line(text: str,
     assert answer_in(text, "exact") == answer
 
 
-def test_a_mark_of_ones_own_is_tried_before_the_usual_ones() -> None:
+def test_a_user_defined_mark_is_tried_before_the_usual_ones() -> None:
     assert answer_in("Result -> 8 apples\nThe answer is 9", after="Result ->") == "8"
 
 
@@ -85,14 +87,14 @@ def test_a_mark_without_an_answer_falls_back_to_the_one_before() -> None:
     assert marked_answer("#### 5\nThe answer is") == "5"
 
 
-@pytest.mark.parametrize("kind", READING)
+@pytest.mark.parametrize("kind", TEXT_KINDS)
 def test_no_answer_is_never_right(kind: str) -> None:
     assert not is_correct("", "", kind)
     assert not is_correct("7", "", kind)
     assert not is_correct("  ", "A", kind)
 
 
-def test_a_whole_text_is_judged_by_its_answer_alone() -> None:
+def test_only_the_final_answer_of_a_text_counts() -> None:
     assert is_correct("7 - 3 = 4\n#### 4", "4")
     assert not is_correct("7 - 3 = 4\n#### 5", "4")
     assert is_correct("I choose B. The answer is (C).", "C", "choice")
@@ -100,7 +102,7 @@ def test_a_whole_text_is_judged_by_its_answer_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given_answer", "right"),
+    ("text", "right"),
     [
         ("(1) Zoey is a knight\n(2) Bo is a knave", True),
         ("Bo is a knave, and Zoey is a knight.", True),
@@ -111,8 +113,8 @@ def test_a_whole_text_is_judged_by_its_answer_alone() -> None:
         ("Zoey is a knight", False),
     ],
 )
-def test_who_is_who_does_not_depend_on_order_or_numbering(given_answer: str, right: bool) -> None:
-    assert is_correct(given_answer, "Zoey is a knight, and Bo is a knave.", "exact") is right
+def test_lists_of_identities_may_be_in_any_order(text: str, right: bool) -> None:
+    assert is_correct(text, "Zoey is a knight, and Bo is a knave.", "exact") is right
 
 
 def test_the_order_of_any_other_list_matters() -> None:
@@ -120,25 +122,25 @@ def test_the_order_of_any_other_list_matters() -> None:
     assert is_correct(" B, A. ", "b, a", "exact")
 
 
-def test_a_kind_that_does_not_exist_is_refused_with_the_ones_that_do() -> None:
+def test_an_unknown_kind_is_refused_with_the_allowed_ones() -> None:
     with pytest.raises(BadRequest, match="choice, code, exact, math"):
-        gold_scores(example(kind="number"))
+        is_gold_right(example(kind="number"))
 
 
-def test_a_solution_for_a_grader_from_elsewhere_is_read_as_text() -> None:
+def test_a_solution_for_a_user_defined_grader_is_read_as_text() -> None:
     assert answer_in("so\n#### a, b", "mypackage:grade") == answer_in("so\n#### a, b", "exact") == "a, b"
 
 
-def test_gold_that_its_own_solution_contradicts_is_named() -> None:
+def test_a_reference_answer_that_contradicts_its_solution_is_an_error() -> None:
     check_gold([example()])
     with pytest.raises(BadData, match=r"1 reference solutions.*b: answer '8', read from the solution '7'"):
         check_gold([example(), example(id="b", answer="8")])
-    assert not gold_scores(example(answer=""))
+    assert not is_gold_right(example(answer=""))
 
 
-@given(st.text(max_size=300), st.text(max_size=60), st.sampled_from(READING))
+@given(st.text(max_size=300), st.text(max_size=60), st.sampled_from(TEXT_KINDS))
 @settings(deadline=None, derandomize=True, max_examples=300)
-def test_no_text_makes_reading_or_comparing_fail(text: str, gold: str, kind: str) -> None:
+def test_reading_and_comparing_never_raise_for_any_text(text: str, gold: str, kind: str) -> None:
     assert isinstance(answer_in(text, kind), str)
     assert is_correct(text, gold, kind) in (True, False)
 
@@ -164,9 +166,9 @@ PIECES = [
 ]
 
 
-@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join), st.sampled_from(READING))
+@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join), st.sampled_from(TEXT_KINDS))
 @settings(deadline=None, derandomize=True, max_examples=300)
-def test_no_broken_mathematics_makes_reading_or_comparing_fail(text: str, kind: str) -> None:
+def test_reading_and_comparing_never_raise_for_broken_mathematics(text: str, kind: str) -> None:
     assert isinstance(answer_in(text, kind), str)
     assert is_correct(text, "1/2", kind) in (True, False)
 
@@ -176,6 +178,6 @@ def test_no_broken_mathematics_makes_reading_or_comparing_fail(text: str, kind: 
     st.sampled_from(["#### {}", "The answer is {}.", "\\boxed{{{}}}", "so it is {:,}", "#### ${:,}"]),
 )
 @settings(deadline=None, derandomize=True)
-def test_an_integer_survives_every_way_of_writing_it(value: int, written: str) -> None:
+def test_an_integer_is_read_in_every_spelling(value: int, written: str) -> None:
     assert is_correct(written.format(value), str(value))
     assert not is_correct(written.format(value), str(value + 1))

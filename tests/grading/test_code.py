@@ -1,3 +1,5 @@
+"""Grading programs by their tests in a sandbox."""
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ needs_sandbox = pytest.mark.skipif(not USABLE, reason="no sandbox can be used on
 DOUBLE = Example(
     "a", "Write a function double(x).", "def double(x):\n    return 2 * x\n", "assert double(21) == 42", "code"
 )
-BEGUN = Example("b", 'def double(x):\n    """Twice x."""\n', "    return 2 * x\n", "assert double(21) == 42", "code")
+PARTIAL = Example("b", 'def double(x):\n    """Twice x."""\n', "    return 2 * x\n", "assert double(21) == 42", "code")
 
 
 def completions(*pairs):
@@ -22,7 +24,7 @@ def completions(*pairs):
     return Completions(ids, np.arange(n, dtype=np.int32), zeros, texts, zeros.astype(int), zeros, ("eos",) * n)
 
 
-def test_without_permission_no_program_runs_and_the_grade_says_why(monkeypatch):
+def test_without_run_code_no_program_runs_and_the_grade_says_why(monkeypatch):
     def never(*arguments):
         raise AssertionError("a program was run")
 
@@ -43,22 +45,22 @@ def test_programs_are_graded_by_their_tests_with_their_status():
         (DOUBLE, "def double(x):\n    return x\n"),
         (DOUBLE, "I cannot do that."),
         (DOUBLE, "open('/etc/passwd').read()\n"),
-        (BEGUN, BEGUN.solution),
-        (BEGUN, "    return x + x\n\nQuestion: what is next?"),
-        (BEGUN, "def double(x):\n    return x * 2\n"),
+        (PARTIAL, PARTIAL.solution),
+        (PARTIAL, "    return x + x\n\nQuestion: what is next?"),
+        (PARTIAL, "def double(x):\n    return x * 2\n"),
     )
-    grades = grade(completed, [DOUBLE, BEGUN], sandbox)
+    grades = grade(completed, [DOUBLE, PARTIAL], sandbox)
     assert grades.correct.tolist() == [True, True, False, False, False, True, True, True]
     assert [note.split(":")[0] for note in grades.note] == ["", "", "AssertionError", "error", "refused", "", "", ""]
-    assert graders_of([DOUBLE], sandbox) == f"code {GRADERS['code'].version} behind {sandbox.name}"
+    assert graders_of([DOUBLE], sandbox) == f"code {GRADERS['code'].version} in {sandbox.name}"
 
 
-def test_equal_programs_are_one_answer_however_they_are_laid_out():
+def test_the_program_is_the_valid_part_of_a_completion():
     assert program_in("x = 1\nNow some prose here", "Say x.") == "x = 1\n"
     assert program_in("no program", "Say x.") == "no program"
 
 
-def test_a_sandbox_that_cannot_be_relied_on_ends_the_audit_before_anything_runs(monkeypatch):
+def test_without_a_usable_sandbox_nothing_runs(monkeypatch):
     from overmem.grading.sandboxes import selection
 
     monkeypatch.setattr(selection, "SANDBOXES", {})

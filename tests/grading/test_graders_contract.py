@@ -1,4 +1,4 @@
-"""What every grader keeps to, the table's own and one that overmem has never heard of."""
+"""Contract tests: what holds for every grader in the table, and for a user-defined one."""
 
 import inspect
 import sys
@@ -12,7 +12,7 @@ from overmem.errors import BadRequest
 from overmem.grading import GRADERS, STATUSES, Grade, Grader, grade, grader_of, graders_of
 from overmem.records import Completions, Example
 
-READING = [kind for kind, grader in GRADERS.items() if grader.run is None]
+TEXT_KINDS = [kind for kind, grader in GRADERS.items() if grader.run is None]
 """Graders that read an answer; the others run a program and have tests of their own."""
 ANSWERS = {"math": "42", "choice": "B", "exact": "Paris"}
 
@@ -28,14 +28,14 @@ def completions(*texts, ids=None):
     return Completions(ids, np.arange(n, dtype=np.int32), zeros, texts, zeros.astype(int), zeros, ("eos",) * n)
 
 
-@pytest.mark.parametrize("kind", READING)
+@pytest.mark.parametrize("kind", TEXT_KINDS)
 def test_the_reference_answer_is_right_and_is_the_recorded_answer(kind):
     grade = grader_of(kind)(f"The answer is {ANSWERS[kind]}.", example(kind))
     assert grade == Grade("right", ANSWERS[kind])
     assert grade.correct
 
 
-@pytest.mark.parametrize("kind", READING)
+@pytest.mark.parametrize("kind", TEXT_KINDS)
 @pytest.mark.parametrize("text", ["", " ", "I do not know.", "\\boxed{", "####", "\x00", "答案"])
 def test_a_text_without_the_answer_is_wrong_and_raises_nothing(kind, text):
     grade = grader_of(kind)(text, example(kind))
@@ -44,18 +44,18 @@ def test_a_text_without_the_answer_is_wrong_and_raises_nothing(kind, text):
 
 
 @pytest.mark.parametrize("kind", GRADERS)
-def test_a_grader_has_a_version_a_sentence_and_a_source(kind):
+def test_every_grader_has_a_version_and_documents_its_source(kind):
     assert GRADERS[kind].version
     assert "Source:" in inspect.getdoc(GRADERS[kind].grade)
 
 
-def test_right_answers_of_one_question_are_written_alike_whatever_the_model_wrote():
+def test_equal_right_answers_are_recorded_with_the_same_text():
     grades = grade(completions("so 1/2", "#### 0.5", "\\boxed{\\frac12}", "#### 7"), [example("math", "0.50")])
     assert grades.answer == ("0.5", "0.5", "0.5", "7")
     assert grades.correct.tolist() == [True, True, True, False]
 
 
-def test_grades_are_in_the_order_of_the_completions_and_each_by_its_own_kind():
+def test_grades_are_in_the_order_of_the_completions_and_use_the_grader_of_each_kind():
     examples = [Example("a", "?", "", "42", "math"), Example("b", "?", "", "B", "choice")]
     grades = grade(completions("It is (B).", "It is 42.", ids=("b", "a")), examples)
     assert grades.answer == ("B", "42")
@@ -63,14 +63,14 @@ def test_grades_are_in_the_order_of_the_completions_and_each_by_its_own_kind():
     assert graders_of(examples) == f"choice {GRADERS['choice'].version}, math {GRADERS['math'].version}"
 
 
-def test_a_status_that_is_no_matter_of_right_and_wrong_is_noted(monkeypatch):
+def test_a_status_other_than_right_or_wrong_is_noted(monkeypatch):
     slow = Grader(lambda text, example: Grade("timeout", reason="5 s"), "1")
     monkeypatch.setitem(vars(sys.modules["overmem.grading"]), "GRADERS", {"math": slow})
     grades = grade(completions("..."), [example("math")])
     assert (grades.note, grades.correct.tolist()) == (("timeout: 5 s",), [False])
 
 
-def test_a_grader_from_elsewhere_is_named_by_module_and_function_and_has_its_source_as_version(tmp_path, monkeypatch):
+def test_the_version_of_a_user_defined_grader_is_a_hash_of_its_source(tmp_path, monkeypatch):
     path = tmp_path / "my_grader.py"
     path.write_text("from overmem.grading import Grade\n\ndef grade(text, example):\n    return Grade('right')\n")
     monkeypatch.syspath_prepend(tmp_path)

@@ -15,7 +15,7 @@ from overmem.callback.config import CallbackConfig
 from overmem.callback.evaluation_set import EvaluationSet
 from overmem.callback.memory import rows_that_fit
 from overmem.encoding import Encoded
-from overmem.grading import graded
+from overmem.grading import with_grades
 from overmem.observe.completions import clamp_to_context, complete
 from overmem.observe.engines.decoding import EngineSettings, Hooks
 from overmem.observe.engines.hf import HuggingFace
@@ -87,7 +87,7 @@ def measure_model(
         def complete_batch(batch: Sequence[Encoded]) -> Samples:
             part = replace(val, encoded=tuple(batch))
             completions = complete(engine, model, evaluation.tokenizer, part, decoding, Hooks(tick=tick))
-            return graded(completions, val.examples)
+            return with_grades(completions, val.examples)
 
         parts_of_samples, token_budget = _run_in_batches(
             complete_batch, val, lengths, token_budget, "val answers", notes

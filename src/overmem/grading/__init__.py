@@ -1,4 +1,4 @@
-"""Grading: reading the answer of a completion, and whether it is right. One grader per kind of answer, one table.
+"""Grading: extract the answer of a completion and decide whether it is right. One grader per kind of answer.
 
 Grading is a separate stage between observing and probing. Grades are stored in a file next to the completions together
 with the grader's version, so after a change of the grader old completions are graded again without a model.
@@ -16,7 +16,7 @@ from overmem.grading.sandboxes.program import Limits, Sandbox
 from overmem.records import Completions, Example, Grades, Samples
 from overmem.tables import resolve
 
-__all__ = ["GRADERS", "STATUSES", "Grade", "Grader", "grade", "graded", "grader_of", "graders_of"]
+__all__ = ["GRADERS", "STATUSES", "Grade", "Grader", "grade", "grader_of", "graders_of", "with_grades"]
 
 GRADERS: Final[Mapping[str, Grader]] = {
     "math": Grader(math, version="2"),
@@ -31,7 +31,7 @@ def grader_of(kind: str) -> Grader:
     """The grader of this kind of answer.
 
     Raises:
-        BadRequest: neither in the table nor importable; the message lists the table.
+        BadRequest: it is neither in the table nor importable; the message lists the table.
     """
     grader: Any = resolve(GRADERS, kind, "kind of answer")
     return grader if isinstance(grader, Grader) else grader_from(grader)
@@ -40,12 +40,14 @@ def grader_of(kind: str) -> Grader:
 def graders_of(examples: Iterable[Example], sandbox: Sandbox | None = None) -> str:
     """The graders of these examples with their versions, as stored with grades: "choice 1, math 1".
 
-    If programs are run, the sandbox is included: "code 2 behind bubblewrap".
+    If programs are run, the sandbox is included: "code 2 in bubblewrap".
     """
     kinds = sorted({example.kind for example in examples} - {"none"})
     graders = {kind: grader_of(kind) for kind in kinds}
-    behind = {kind: f" behind {sandbox.name}" for kind, grader in graders.items() if sandbox is not None and grader.run}
-    return ", ".join(f"{kind} {grader.version}{behind.get(kind, '')}" for kind, grader in graders.items())
+    sandbox_suffix = {
+        kind: f" in {sandbox.name}" for kind, grader in graders.items() if sandbox is not None and grader.run
+    }
+    return ", ".join(f"{kind} {grader.version}{sandbox_suffix.get(kind, '')}" for kind, grader in graders.items())
 
 
 def grade(
@@ -61,8 +63,8 @@ def grade(
     """
     by_id = {example.id: example for example in examples}
     rows_of_kind: dict[str, list[int]] = {}
-    for row, identity in enumerate(completions.example_ids):
-        rows_of_kind.setdefault(by_id[identity].kind, []).append(row)
+    for row, example_id in enumerate(completions.example_ids):
+        rows_of_kind.setdefault(by_id[example_id].kind, []).append(row)
     by_row: dict[int, Grade] = {}
     for kind, rows in rows_of_kind.items():
         grader, texts = grader_of(kind), [completions.text[i] for i in rows]
@@ -76,20 +78,20 @@ def grade(
     return Grades(
         completions.example_ids,
         completions.draw,
-        tuple(each.answer for each in in_order),
-        np.array([each.correct for each in in_order], dtype=bool),
-        tuple(_note(each) for each in in_order),
+        tuple(row.answer for row in in_order),
+        np.array([row.correct for row in in_order], dtype=bool),
+        tuple(_note(row) for row in in_order),
     )
 
 
-def graded(completions: Completions, examples: Sequence[Example]) -> Samples:
+def with_grades(completions: Completions, examples: Sequence[Example]) -> Samples:
     """The completions with their grades."""
     grades = grade(completions, examples)
     columns = {name: getattr(completions, name) for name in Completions.__dataclass_fields__}
     return Samples(**columns, answer=grades.answer, correct=grades.correct)
 
 
-def _note(each: Grade) -> str:
+def _note(grade_: Grade) -> str:
     """The reason, preceded by the status unless it is `right` or `wrong`."""
-    status = "" if each.status in ("right", "wrong") else each.status
-    return ": ".join(part for part in (status, each.reason) if part)
+    status = "" if grade_.status in ("right", "wrong") else grade_.status
+    return ": ".join(part for part in (status, grade_.reason) if part)

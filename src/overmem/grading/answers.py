@@ -1,9 +1,9 @@
-r"""Answers: extracting the final answer from a text, and comparing it with the reference. Text is never executed.
+r"""Answers: extract the final answer from a text and compare it with the reference. Text is never executed.
 
 Three kinds of answer: `math` (numbers and expressions, equal if they have the same value), `choice` (a letter) and
 `exact` (the same words). A text marks its answer with `####`, `\boxed{}`, `<answer>` or "the answer is". The last
 mark counts, because worked solutions restate their answer; "the answer is" counts only without any other mark. These
-functions return for any text; they never raise.
+functions never raise, whatever the text.
 """
 
 import re
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from overmem.grading import mathematics
 from overmem.grading.grade import Grade
-from overmem.grading.hedges import is_hedged, is_no_choice
+from overmem.grading.hedges import is_hedged, rejects_choice
 from overmem.grading.values import values
 from overmem.records import Example
 
@@ -99,10 +99,10 @@ def is_correct(text: str, gold: str, kind: str = "math", *, after: str = "") -> 
     claim = unicodedata.normalize("NFKC", claim_in(text, kind, after=after))
     if kind == "math" and is_hedged(claim) and not is_hedged(gold):
         return False
-    if kind == "choice" and is_no_choice(claim, answer):
+    if kind == "choice" and rejects_choice(claim, answer):
         return False
-    if kind == "math" and (claimed := values(claim)) and (expected := values(gold)):
-        return mathematics.agree(claimed, expected)
+    if kind == "math" and (claim_values := values(claim)) and (gold_values := values(gold)):
+        return mathematics.agree(claim_values, gold_values)
     return bool(answer) and rules.equal(answer, gold)
 
 
@@ -153,7 +153,7 @@ def _grade(text: str, example: Example, kind: str) -> Grade:
     return Grade("wrong", answer_in(text, kind))
 
 
-def normalised(text: str) -> str:
+def normalize_words(text: str) -> str:
     """`text` normalized for `exact`: case, whitespace, quotes, final period and order of lists.
 
     Only lists of identities are sorted ("Zoey is a knight, and Ethan is a knave", or numbered lines).
@@ -172,8 +172,8 @@ def _rules(kind: str) -> _Kind:
 
 def _first_reply(text: str) -> str:
     """`text` up to the start of a further question."""
-    further = _NEXT_QUESTION.search(text.lstrip())
-    return text.lstrip()[: further.start()] if further else text
+    next_question = _NEXT_QUESTION.search(text.lstrip())
+    return text.lstrip()[: next_question.start()] if next_question else text
 
 
 def _tails(text: str) -> Iterator[tuple[str, bool]]:
@@ -253,10 +253,10 @@ def _same_letter(answer: str, gold: str) -> bool:
 
 def _same_words(answer: str, gold: str) -> bool:
     """Whether the words are the same; a label ("answer1", "yes") may be followed by an explanation."""
-    words, expected = normalised(answer), normalised(gold)
-    if re.fullmatch(r"[a-z]+\d+|yes|no|true|false|是|否|对|错", expected):
+    words, gold_values = normalize_words(answer), normalize_words(gold)
+    if re.fullmatch(r"[a-z]+\d+|yes|no|true|false|是|否|对|错", gold_values):
         words = re.split(r"[:：,，.;。(（]|\s+because\b|\s+-\s", words)[0].strip()
-    return words == expected or re.sub(r"^(?:the|an?) ", "", words) == re.sub(r"^(?:the|an?) ", "", expected)
+    return words == gold_values or re.sub(r"^(?:the|an?) ", "", words) == re.sub(r"^(?:the|an?) ", "", gold_values)
 
 
 _KINDS: dict[str, _Kind] = {
@@ -264,4 +264,4 @@ _KINDS: dict[str, _Kind] = {
     "choice": _Kind(_read_choice, _read_choice, _unmarked_choice, _same_letter, _same_letter),
     "exact": _Kind(_read_exact, _read_exact, _unmarked_exact, _same_words, _same_words),
 }
-"""How each kind of answer is read and compared."""
+"""Kind of answer -> how it is read and compared."""

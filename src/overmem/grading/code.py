@@ -1,8 +1,8 @@
-"""Grades programs by running their tests in a sandbox, with --run-code only.
+"""Grade programs by running their tests in a sandbox, only with --run-code.
 
 The answer of an example of kind `code` is its tests: statements that run after the program. The program of a completion
-is its first fenced block of Python, or its longest prefix that parses; or, if the question is the start of a function
-(HumanEval), the question followed by the completion.
+is its first fenced block of Python, or its longest prefix of valid lines; if the question is the start of a function
+(HumanEval), it is the question followed by the completion.
 """
 
 import ast
@@ -14,14 +14,14 @@ from overmem.grading.sandboxes.program import Limits, Outcome, Program, Sandbox
 from overmem.grading.sandboxes.selection import run_programs
 from overmem.records import Example
 
-NOT_RUN = "programs are run with --run-code only"
+NOT_RUN = "programs run only with --run-code"
 _FENCE = re.compile(r"```[ \t]*(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.S | re.I)
-_MOST_LINES = 400
-"""Lines of a completion that are considered."""
+_MAX_LINES = 400
+"""Maximum number of lines of a completion that are read."""
 
 
 def not_run(text: str, example: Example) -> Grade:
-    """No grade: a model's program is run with --run-code only.
+    """No grade: programs run only with --run-code.
 
     Source: Chen et al. 2021, https://arxiv.org/abs/2107.03374 (tests decide whether a program is right).
     """
@@ -51,15 +51,15 @@ def program_in(text: str, question: str) -> str:
     """
     fenced = _FENCE.search(text)
     body = fenced[1] if fenced else text
-    headers = _functions(f"{question.rstrip()}\n    pass\n")
-    if headers and not headers & _functions(_longest_parsing("", body)):
-        return _longest_parsing(question if question.endswith("\n") else f"{question}\n", body)
-    return _longest_parsing("", body)
+    headers = _defined_names(f"{question.rstrip()}\n    pass\n")
+    if headers and not headers & _defined_names(_longest_valid_program("", body)):
+        return _longest_valid_program(question if question.endswith("\n") else f"{question}\n", body)
+    return _longest_valid_program("", body)
 
 
-def _longest_parsing(prefix: str, text: str) -> str:
-    """`prefix` and as many lines of `text` as parse; all of them if none do, so that the error is reported."""
-    lines = text.splitlines(keepends=True)[:_MOST_LINES]
+def _longest_valid_program(prefix: str, text: str) -> str:
+    """`prefix` and as many lines of `text` as are valid Python; all lines if none are, to report the error."""
+    lines = text.splitlines(keepends=True)[:_MAX_LINES]
     for count in range(len(lines), 0, -1):
         program = prefix + "".join(lines[:count])
         if _tree(program) is not None:
@@ -67,7 +67,7 @@ def _longest_parsing(prefix: str, text: str) -> str:
     return prefix + text
 
 
-def _functions(source: str) -> set[str]:
+def _defined_names(source: str) -> set[str]:
     tree = _tree(source)
     return set() if tree is None else {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
 
@@ -80,7 +80,7 @@ def _tree(source: str) -> ast.Module | None:
 
 
 def _grade(program: Program, outcome: Outcome) -> Grade:
-    """The grade of an outcome. The answer is the program without its layout, so that equal programs are equal text."""
+    """The grade of an outcome. The answer is the program without its formatting, so equal programs are equal text."""
     tree = _tree(program.source)
     text = program.source if tree is None else ast.unparse(tree)
     return Grade(outcome.status, answer=text, reason=outcome.detail if outcome.status != "right" else "")

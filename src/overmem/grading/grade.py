@@ -1,4 +1,4 @@
-"""The records of a grade and of a grader."""
+"""Records: the grade of a completion, and a grader."""
 
 import hashlib
 import inspect
@@ -10,7 +10,7 @@ from overmem.grading.sandboxes.program import Limits, Sandbox
 from overmem.records import Example
 
 Status: TypeAlias = Literal["right", "wrong", "error", "timeout", "refused"]
-"""`error` and `timeout`: a program failed or did not end. `refused`: a completion was not graded."""
+"""`error` and `timeout`: a program failed or did not end. `refused`: not graded, or the sandbox denied something."""
 STATUSES: Final[tuple[str, ...]] = get_args(Status)
 
 
@@ -20,8 +20,8 @@ class Grade:
 
     status: Status
     answer: str = ""
-    """The answer in the text, empty if there is none. The grader normalizes equal answers to the same text where it
-    can; a right one to that of the reference answer."""
+    """The answer in the text; empty if there is none. Right answers have the text of the reference answer, and other
+    equal answers the same text where the grader can normalise them."""
     reason: str = ""
     """Why it is not right, unless the answer simply differs."""
 
@@ -33,12 +33,12 @@ class Grade:
 
 @dataclass(frozen=True)
 class Grader:
-    """A function that grades one completion, and the version of what it does."""
+    """A function that grades one completion, and its version."""
 
     grade: Callable[[str, Example], Grade]
     """(completion, example with the reference answer) -> Grade. It must not raise for any text."""
     version: str
-    """To be changed with the grader: all completions are then graded again."""
+    """Change it whenever the grader changes: all completions are then graded again."""
 
     run: Callable[[Sequence[str], Sequence[Example], Sandbox, Limits], list[Grade]] | None = None
     """For a grader that runs programs: the grades of many completions, in a sandbox. `grade` is then used if programs

@@ -1,4 +1,4 @@
-r"""Hedged claims name a number or letter without giving it as the answer: "not 42", "42 or 43", "at least 42"."""
+r"""Hedged claims mention a number or letter without giving it as the answer: "not 42", "42 or 43", "at least 42"."""
 
 import re
 
@@ -51,8 +51,8 @@ _NO_LETTER = re.compile(
 )
 
 
-def is_no_choice(claim: str, letter: str) -> bool:
+def rejects_choice(claim: str, letter: str) -> bool:
     """Whether the claim rejects the letter that was read from it, or names two letters."""
     claim = without_contrast(claim)
-    denied = [first or second for first, second in _NO_LETTER.findall(claim)]
-    return bool(_TWO_LETTERS.search(claim)) or any(letter in part for part in denied)
+    rejected = [first or second for first, second in _NO_LETTER.findall(claim)]
+    return bool(_TWO_LETTERS.search(claim)) or any(letter in part for part in rejected)

@@ -1,4 +1,4 @@
-"""Mathematical answers: extracting one from a line, and deciding whether two have the same value.
+"""Mathematical answers: extract one from a line, and decide whether two have the same value.
 
 Plain numbers are compared here, exactly. Anything else goes to math-verify (imported only when needed, because it
 imports SymPy, which is slow), unless evaluating it might not terminate.
@@ -37,7 +37,7 @@ _EXPENSIVE = re.compile(
     r"(?:\^|\*\*)\s*[({]*\s*-?[\d,.]{5,}|(?:\^|\*\*)[^+\-=]{0,40}?(?:\^|\*\*)|\d{4,}\s*\)*!|!\s*\)*!"
     r"|\\(?:sum|prod|int|lim|iint|binom|[dt]binom|Gamma)|\\?(?:choose|factorial)|\d{60,}"
 )
-_LONGEST = 300
+_MAX_LENGTH = 300
 
 
 def read(tail: str) -> str:
@@ -57,7 +57,7 @@ def read(tail: str) -> str:
         return canonical(last)
     if _words(line) and (match := _IN_PROSE.search(line)):
         return canonical(match[0])
-    return line if len(line) <= _LONGEST and len(_words(line)) <= 3 else ""
+    return line if len(line) <= _MAX_LENGTH and len(_words(line)) <= 3 else ""
 
 
 def last_value(text: str) -> str:
@@ -78,7 +78,7 @@ def number(text: str) -> Fraction | None:
     """
     if len(text) > 100:
         return None
-    cleaned = _cleaned(_WRAPPED.sub(r"\1", text))
+    cleaned = _clean(_WRAPPED.sub(r"\1", text))
     if ratio := _FRACTION.fullmatch(cleaned):
         sign = -1 if ratio[1] in ("-", "−") else 1
         return sign * Fraction(int(ratio[2]), int(ratio[3])) if int(ratio[3]) else None
@@ -98,13 +98,13 @@ def canonical(text: str) -> str:
     """A plain number without symbols and trailing zeros, so that equal answers are equal text; other text unchanged."""
     if number(text) is None:
         return text
-    cleaned = _cleaned(text)
+    cleaned = _clean(text)
     if _FRACTION.fullmatch(cleaned):
         return cleaned
-    shown = re.sub(r"\s", "", _ascii(cleaned)).lstrip("+")
-    if re.fullmatch(r"-?\d*\.\d+", shown):
-        shown = shown.rstrip("0").rstrip(".")
-    return re.sub(r"^(-?)0+(?=\d)", r"\1", shown) or "0"
+    digits = re.sub(r"\s", "", _ascii(cleaned)).lstrip("+")
+    if re.fullmatch(r"-?\d*\.\d+", digits):
+        digits = digits.rstrip("0").rstrip(".")
+    return re.sub(r"^(-?)0+(?=\d)", r"\1", digits) or "0"
 
 
 def equal(answer: str, gold: str) -> bool:
@@ -119,7 +119,7 @@ def equal(answer: str, gold: str) -> bool:
 
 
 def agree(values: Sequence[Fraction], gold_values: Sequence[Fraction]) -> bool:
-    """Whether any of the values that one text may mean equals any of the other's: integers exactly, others to 1e-9."""
+    """Whether a possible value of one text equals one of the other: integers exactly, others to a relative 1e-9."""
     return any(
         a == b if a.denominator == b.denominator == 1 else abs(a - b) <= abs(b) / 10**9
         for a in values
@@ -129,8 +129,8 @@ def agree(values: Sequence[Fraction], gold_values: Sequence[Fraction]) -> bool:
 
 def same(answer: str, gold: str) -> bool:
     """Whether two answers are plain numbers of the same value, or the same text up to spaces and delimiters."""
-    if (meant := values(answer)) and (expected := values(gold)):
-        return agree(meant, expected)
+    if (answer_values := values(answer)) and (gold_values := values(gold)):
+        return agree(answer_values, gold_values)
     left, right = number(answer), number(gold)
     if left is None or right is None:
         return _bare(answer) == _bare(gold) != ""
@@ -140,7 +140,7 @@ def same(answer: str, gold: str) -> bool:
 @lru_cache(maxsize=65536)
 def _verified(answer: str, gold: str) -> bool:
     """Whether math-verify finds the two equal; False without calling it if it might not terminate."""
-    if max(len(answer), len(gold)) > _LONGEST or _EXPENSIVE.search(answer) or _EXPENSIVE.search(gold):
+    if max(len(answer), len(gold)) > _MAX_LENGTH or _EXPENSIVE.search(answer) or _EXPENSIVE.search(gold):
         return False
     if not re.search(r"[\d\\a-zA-Z]", answer) or (re.search(r"\d", gold) and len(_words(answer)) > 3):
         return False
@@ -148,9 +148,9 @@ def _verified(answer: str, gold: str) -> bool:
     seconds = 3 if threading.current_thread() is threading.main_thread() else None
     verify = _math_verify()
     try:
-        parsed = [verify.parse(f"${_unwrapped(text)}$", parsing_timeout=seconds) for text in (gold, answer)]
+        parsed = [verify.parse(f"${_unwrap(text)}$", parsing_timeout=seconds) for text in (gold, answer)]
         return bool(all(parsed) and verify.verify(*parsed, timeout_seconds=seconds))
-    except Exception:  # parsers fail in any way on a model's text
+    except Exception:  # parsers can raise anything on a model's text
         return False
 
 
@@ -168,7 +168,7 @@ def _words(text: str) -> list[str]:
     return _WORD.findall(_TEXT.sub("", text))
 
 
-def _cleaned(text: str) -> str:
+def _clean(text: str) -> str:
     text = _NAMED.sub("", _DECORATION.sub("", text)).strip().rstrip(".").strip()
     return _UNIT.sub("", text).strip()
 
@@ -185,6 +185,6 @@ def _bare(text: str) -> str:
     return re.sub(r"\s", "", text).rstrip(".").casefold()
 
 
-def _unwrapped(text: str) -> str:
+def _unwrap(text: str) -> str:
     text = re.sub(r"\\[dt]?frac\s*(\\[a-z]+|\w)\s*(\\[a-z]+|\w)", r"\\frac{\1}{\2}", text)
     return re.sub(r"^\$+|\$+$|^\\[(\[]|\\[)\]]$", "", text.strip()).strip()

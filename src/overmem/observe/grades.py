@@ -85,7 +85,7 @@ def _graded_in_sandbox(unit: Mapping[str, Any], sandbox: Sandbox | None) -> list
         return []
     kinds = [kind for kind, grader in GRADERS.items() if grader.run is not None]
     return [
-        dict(unit) | {"grader": unit["grader"].replace(named, f"{named} behind {name}")}
+        dict(unit) | {"grader": unit["grader"].replace(named, f"{named} in {name}")}
         for name in SANDBOXES
         for kind in kinds
         if (named := f"{kind} {GRADERS[kind].version}") in unit["grader"]

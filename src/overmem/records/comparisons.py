@@ -8,7 +8,7 @@ from overmem.records.verdicts import Consequence
 
 @dataclass(frozen=True)
 class Pair:
-    """A checkpoint of each run and their differences on test. The first is RUN_A's; in a contrast, that of lower nll."""
+    """A checkpoint of each run, and how they differ on test. The first is RUN_A's; in a contrast, that of lower nll."""
 
     kinds: tuple[str, ...]
     """Why these two are compared: `recommended`, `last`, `matched`; or `contrast`."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from overmem.errors import BadData, unknown
 from overmem.grading import GRADERS
 from overmem.grading.answers import marked_answer
-from overmem.grading.golds import gold_scores, is_right
+from overmem.grading.golds import is_gold_right, is_right
 from overmem.grading.mathematics import number
 from overmem.records import Example
 from overmem.tasks import code_rows
@@ -165,7 +165,7 @@ def _with_answer_appended(example: Example, location: str) -> Example:
     """
     solution = f"{example.solution}\n#### {example.answer}".strip()
     marked = replace(example, solution=solution)
-    if not gold_scores(marked):
+    if not is_gold_right(marked):
         raise BadData(
             f"{location}: the answer {example.answer!r} cannot be read back from '#### {example.answer}' "
             f"(as {example.kind})"

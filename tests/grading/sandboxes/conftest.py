@@ -1,4 +1,4 @@
-"""Lets the tests beside it import `hostile`."""
+"""Puts this folder on the path, for `hostile`."""
 
 import sys
 from pathlib import Path

@@ -1,13 +1,13 @@
-"""Programs that try what a sandbox must deny: name -> (source, statuses that tell it as what it was).
+"""Programs that attempt what a sandbox must deny: name -> (source, allowed statuses).
 
-`{secret}` is a file outside, `{target}` a path outside that nobody may create, `{port}` a listening socket. A program
-would be `right` if its attempt went through.
+`{secret}` is a file outside, `{target}` a path outside that must not be created, `{port}` a listening socket. If an
+attempt succeeds, the status is `right`.
 """
 
 DENIED = ("refused", "error", "wrong")
 LIMITED = ("error", "timeout", "refused")
 HARMLESS = ("right", *LIMITED)
-"""The call may succeed where it reaches nobody: a signal from inside a sandbox."""
+"""The call may succeed, because it reaches no process outside: a signal from inside a sandbox."""
 _LIBC = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
 _MUST = "\nassert result == 0, 'denied'"
 
@@ -65,9 +65,9 @@ PROGRAMS = {
     "sleeping": ("import time\ntime.sleep(3600)", LIMITED),
     "a loop in C": ("x = 9 ** 9 ** 9", LIMITED),
     "a regular expression": ("import re\nre.match('(a+)+$', 'a' * 64 + 'b')", LIMITED),
-    "leave before the tests": ("import sys\nsys.exit(0)", ("error",)),
-    "leave at once": ("import os\nos._exit(0)", ("error",)),
-    "answer for the tests": (
+    "exit before the tests": ("import sys\nsys.exit(0)", ("error",)),
+    "exit at once": ("import os\nos._exit(0)", ("error",)),
+    "forge the reply": (
         "import os\nfor fd in range(3, 9):\n    try: os.write(fd, b'right\\n')\n    except OSError: pass\nos._exit(0)",
         ("error",),
     ),

@@ -1,4 +1,4 @@
-"""Programs that search the interpreter which they share with their tests, to answer in their place."""
+"""Programs that search the interpreter, which they share with their tests, to forge the result of the tests."""
 
 import pytest
 
@@ -15,10 +15,10 @@ import sys, os
 def f(x):
     frame = sys._getframe()
     while frame is not None:
-        answers, word = frame.f_locals.get('answers'), frame.f_locals.get('word')
-        if answers is not None and word is not None:
-            answers.write(word + ' right \\n')
-            answers.flush()
+        reply, nonce = frame.f_locals.get('reply'), frame.f_locals.get('nonce')
+        if reply is not None and nonce is not None:
+            reply.write(nonce + ' right \\n')
+            reply.flush()
             os._exit(0)
         frame = frame.f_back
     return 0
@@ -47,26 +47,26 @@ def sandbox():
 
 @pytest.mark.parametrize("tests", [TESTS, CHECK], ids=["assertions", "check"])
 @pytest.mark.parametrize(("source", "status"), [(FORGER, "error"), (EQUAL, "wrong"), (RIGHT, "right")])
-def test_a_program_cannot_answer_for_tests_that_compare_with_literals(sandbox, tests, source, status):
+def test_a_program_cannot_forge_tests_that_compare_with_literals(sandbox, tests, source, status):
     assert sandbox.run(Program(source, tests), Limits(seconds=5.0)).status == status
 
 
 @pytest.mark.parametrize("source", [FORGER, EQUAL])
-def test_nor_can_it_in_the_first_pass(sandbox, source):
+def test_a_program_cannot_forge_tests_in_the_first_pass(sandbox, source):
     (outcome,) = run_programs([Program(source, TESTS)], sandbox)
     assert outcome.status != "right"
 
 
-def test_what_is_expected_is_not_in_the_expressions():
-    assert [(one.expression, one.expected) for one in comparisons(TESTS)] == [
+def test_expressions_do_not_contain_the_expected_values():
+    assert [(comparison.expression, comparison.expected) for comparison in comparisons(TESTS)] == [
         ("f(2)", 4), ("f(3)", 9), ("f([1])", None), ("g()", False)
     ]  # fmt: skip
-    assert [one.expression for one in comparisons(CHECK)] == ["f(2)"]
+    assert [comparison.expression for comparison in comparisons(CHECK)] == ["f(2)"]
 
 
 @pytest.mark.parametrize(
     "tests",
     ["assert abs(f(2) - 4) < 1e-6", "x = f(2)\nassert x == 4", "assert f(2) == g(2)", "for i in []: pass", "", "("],
 )
-def test_other_tests_run_whole(tests):
+def test_other_tests_are_not_split_into_comparisons(tests):
     assert comparisons(tests) is None

@@ -1,3 +1,5 @@
+"""Sandboxes: programs get their status, and hostile programs are denied."""
+
 import socket
 
 import pytest
@@ -19,7 +21,7 @@ def sandbox(request):
     return SANDBOXES[request.param]
 
 
-def test_a_right_program_is_right_a_wrong_one_wrong_and_a_broken_one_an_error(sandbox):
+def test_right_wrong_and_broken_programs_get_their_status(sandbox):
     tests = "assert double(21) == 42"
     assert sandbox.run(Program("def double(x): return 2 * x", tests), LIMITS).status == "right"
     assert sandbox.run(Program("def double(x): return x", tests), LIMITS).status == "wrong"
@@ -27,19 +29,19 @@ def test_a_right_program_is_right_a_wrong_one_wrong_and_a_broken_one_an_error(sa
     assert sandbox.run(Program("def double(x) return", tests), LIMITS).status == "error"
 
 
-def test_a_sandbox_is_seen_to_deny(sandbox):
+def test_every_usable_sandbox_passes_its_check(sandbox):
     assert failed_check(sandbox) == ""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_hostile_program_gets_nothing_and_is_named_for_what_it_was(sandbox, name, tmp_path):
+def test_a_hostile_program_is_denied_and_gets_the_right_status(sandbox, name, tmp_path):
     source, statuses = PROGRAMS[name]
     secret, target = tmp_path / "secret", tmp_path / "target"
     secret.write_text("secret")
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        filled = source.format(secret=str(secret), target=str(target), port=listener.getsockname()[1])
-        outcome = sandbox.run(Program(filled, ""), LIMITS)
+        attempt = source.format(secret=str(secret), target=str(target), port=listener.getsockname()[1])
+        outcome = sandbox.run(Program(attempt, ""), LIMITS)
         listener.settimeout(0)
         with pytest.raises(BlockingIOError):
             listener.accept()
@@ -48,8 +50,8 @@ def test_a_hostile_program_gets_nothing_and_is_named_for_what_it_was(sandbox, na
     assert len(outcome.detail) < 400
 
 
-def test_a_sandbox_that_denies_nothing_is_not_used(monkeypatch):
-    class Open:
+def test_a_sandbox_that_denies_nothing_fails_its_check(monkeypatch):
+    class OpenSandbox:
         name = "open"
 
         def missing(self):
@@ -62,13 +64,13 @@ def test_a_sandbox_that_denies_nothing_is_not_used(monkeypatch):
                 return Outcome("error", str(error))
             return Outcome("right")
 
-    class Silent(Open):
+    class RefusingSandbox(OpenSandbox):
         def run(self, program, limits):
             return Outcome("refused", "whatever it was")
 
     monkeypatch.setattr("os.fork", lambda: 1)
-    assert "does not deny reading a file" in failed_check(Open())
-    assert "does not run a program that is right" in failed_check(Silent())
+    assert "does not deny reading a file" in failed_check(OpenSandbox())
+    assert "does not run a correct program" in failed_check(RefusingSandbox())
 
 
 def test_without_a_sandbox_no_program_runs_and_the_error_says_what_to_install(monkeypatch):
@@ -79,7 +81,7 @@ def test_without_a_sandbox_no_program_runs_and_the_error_says_what_to_install(mo
     choose_sandbox.cache_clear()
 
 
-def test_an_answer_without_the_word_does_not_count():
+def test_a_reply_without_the_nonce_does_not_count():
     assert outcome_of(b"right\n", "word", timed_out=False).status == "error"
     assert outcome_of(b"word right \n", "word", timed_out=False).status == "right"
     assert outcome_of(b"word splendid \n", "word", timed_out=False).status == "error"
@@ -89,14 +91,14 @@ def test_an_answer_without_the_word_does_not_count():
 @needs_sandbox
 def test_many_programs_keep_their_order_and_progress_is_counted():
     programs = [Program(f"x = {i}", f"assert x % 2 == {i % 2} and x != 3") for i in range(6)]
-    counted = []
-    outcomes = run_programs(programs, choose_sandbox(), LIMITS, advance=counted.append)
+    progress = []
+    outcomes = run_programs(programs, choose_sandbox(), LIMITS, advance=progress.append)
     assert [o.status for o in outcomes] == ["right", "right", "right", "wrong", "right", "right"]
-    assert sum(counted) == 6
+    assert sum(progress) == 6
 
 
 @needs_sandbox
-def test_the_first_pass_can_only_say_right():
-    odd = Program("import colorsys", "assert colorsys.rgb_to_hsv(0, 0, 0) == (0.0, 0.0, 0)")  # unknown to Monty
+def test_the_first_pass_can_only_decide_that_a_program_is_right():
+    unsupported = Program("import colorsys", "assert colorsys.rgb_to_hsv(0, 0, 0) == (0.0, 0.0, 0)")  # unknown to Monty
     wrong = Program("x = 1", "assert x == 2")
-    assert [o.status for o in run_programs([odd, wrong], choose_sandbox(), LIMITS)] == ["right", "wrong"]
+    assert [o.status for o in run_programs([unsupported, wrong], choose_sandbox(), LIMITS)] == ["right", "wrong"]

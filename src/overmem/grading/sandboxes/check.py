@@ -1,4 +1,4 @@
-"""The check of a sandbox: attempts that it has to deny before it is used."""
+"""The check of a sandbox: it must deny these attempts before it is used."""
 
 import socket
 import tempfile
@@ -14,12 +14,12 @@ _COMMAND = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', ''], c
 
 
 def failed_check(sandbox: Sandbox) -> str:
-    """What a sandbox failed to deny, or that it does not run correct programs; empty if it passes.
+    """Why a sandbox fails its check (what it does not deny, or no correct program runs); empty if it passes.
 
     The check creates a private file, a folder and a listening socket, which the sandbox must not reach.
     """
     if (control := sandbox.run(_CONTROL, LIMITS)).status != "right":
-        return f"it does not run a program that is right: {control.status} {control.detail}".rstrip()
+        return f"it does not run a correct program: {control.status} {control.detail}".rstrip()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=Path.home())))
         secret, target = folder / "secret", folder / "written"

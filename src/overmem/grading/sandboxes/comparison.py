@@ -1,7 +1,7 @@
-"""Tests that compare results with literals: the program's process computes, and the comparison is made outside of it.
+"""Tests that compare results with literals: values are computed in the program's process and compared outside of it.
 
-A program that searches the interpreter which it shares with its tests can forge their answer. Of such tests it is sent
-the calls only. The expected results stay outside, so there is nothing to forge: it would have to know them.
+A program shares an interpreter with its tests, and could search it to forge their result. For tests of this kind only
+the calls are sent to the sandbox. The expected values stay outside, so a program would have to know them.
 """
 
 import ast
@@ -18,7 +18,7 @@ _ATOMS = (bool, int, str, type(None))
 
 @dataclass(frozen=True)
 class Comparison:
-    """One assertion: an expression that is evaluated in the program's process, and what it must compare with."""
+    """One assertion: an expression to evaluate in the program's process, and the value to compare it with."""
 
     expression: str
     compare: Callable[[Any, Any], Any]
@@ -30,9 +30,9 @@ class Comparison:
 
 
 def comparisons(tests: str) -> list[Comparison] | None:
-    """The assertions of tests that do nothing but compare with literals; None for any other tests.
+    """The assertions of tests that only compare with literals; None for any other tests.
 
-    Assertions at the top level (MBPP), or in one function `check(candidate)` that is called with a name (HumanEval).
+    Assertions may be at the top level (MBPP), or in one function `check(candidate)` that is called once (HumanEval).
     """
     try:
         body = ast.parse(tests).body
@@ -41,21 +41,21 @@ def comparisons(tests: str) -> list[Comparison] | None:
     match body:
         case [*before, ast.FunctionDef(name="check", args=ast.arguments(args=[parameter])) as check,
               ast.Expr(ast.Call(func=ast.Name("check"), args=[ast.Name(entry)], keywords=[]))] if all(
-            map(_is_idle, before)
+            map(_tests_nothing, before)
         ):  # fmt: skip
-            body = [_Renamed(parameter.arg, entry).visit(statement) for statement in check.body]
-    found = []
+            body = [_RenameVariable(parameter.arg, entry).visit(statement) for statement in check.body]
+    result = []
     for statement in body:
-        if _is_idle(statement):
+        if _tests_nothing(statement):
             continue
-        if not isinstance(statement, ast.Assert) or (one := _comparison(statement.test)) is None:
+        if not isinstance(statement, ast.Assert) or (assertion := _comparison(statement.test)) is None:
             return None
-        found.append(one)
-    return found or None
+        result.append(assertion)
+    return result or None
 
 
-def _is_idle(statement: ast.stmt) -> bool:
-    """Whether a statement tests nothing: a text, `pass`, data about the tests, `assert True`."""
+def _tests_nothing(statement: ast.stmt) -> bool:
+    """Whether a statement tests nothing: a string, `pass`, METADATA, `assert True`."""
     match statement:
         case ast.Pass() | ast.Expr(ast.Constant()) | ast.Assert(ast.Constant(True)):
             return True
@@ -82,50 +82,50 @@ def _comparison(test: ast.expr) -> Comparison | None:
     return None
 
 
-class _Renamed(ast.NodeTransformer):
-    """One name replaced by another."""
+class _RenameVariable(ast.NodeTransformer):
+    """Replaces one variable name by another."""
 
     def __init__(self, old: str, new: str) -> None:
         self.old, self.new = old, new
 
     def visit_Name(self, node: ast.Name) -> ast.Name:
-        """The name, replaced where it is the old one."""
+        """The name, or the new one in place of the old."""
         return ast.Name(self.new, node.ctx) if node.id == self.old else node
 
 
-def first_failure(asked: Sequence[Comparison], values: Sequence[Any]) -> str | None:
-    """The first assertion that the values do not satisfy; None where all hold.
+def first_failure(assertions: Sequence[Comparison], values: Sequence[Any]) -> str | None:
+    """The expression of the first assertion that fails; None if all hold.
 
     Args:
-        asked: the assertions.
-        values: what `encoded` in the harness made of each expression's value.
+        assertions: the assertions.
+        values: the value of each expression, as `encode` in the harness returns it.
     """
-    for one, value in zip(asked, values, strict=True):
+    for assertion, value in zip(assertions, values, strict=True):
         try:
-            if one.holds(decoded(value)):
+            if assertion.holds(decode(value)):
                 continue
         except (TypeError, ValueError, KeyError, IndexError, RecursionError, OverflowError):
-            pass  # nothing that a literal compares with
-        return one.expression
+            pass  # a value that no literal equals
+        return assertion.expression
     return None
 
 
-def decoded(value: Any) -> Any:
-    """Plain data from its JSON: numbers, texts and containers; nothing in it is evaluated."""
-    kind, inside = value
+def decode(value: Any) -> Any:
+    """Plain data from its JSON: numbers, strings and containers; nothing in it is evaluated."""
+    kind, content = value
     if kind == "atom":
-        if not isinstance(inside, _ATOMS):
+        if not isinstance(content, _ATOMS):
             raise ValueError(kind)
-        return inside
+        return content
     if kind == "dict":
-        return {decoded(k): decoded(v) for k, v in inside}
+        return {decode(k): decode(v) for k, v in content}
     if kind in ("list", "tuple", "set", "frozenset"):
-        made = [decoded(one) for one in inside]
-        return {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}[kind](made)
+        members = [decode(member) for member in content]
+        return {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}[kind](members)
     if kind == "float":
-        return float(inside)
+        return float(content)
     if kind == "complex":
-        return complex(inside)
+        return complex(content)
     if kind == "bytes":
-        return bytes.fromhex(inside)
+        return bytes.fromhex(content)
     raise ValueError(kind)

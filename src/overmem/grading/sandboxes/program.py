@@ -22,17 +22,17 @@ STARTUP_SECONDS = 5.0
 """Seconds that a sandbox may take to start on a busy machine, in addition to the program's limit."""
 TIMEOUT_SIGNALS = (signal.SIGALRM, signal.SIGXCPU)
 """Signals that end the harness at its time limits."""
-MOST_OUTPUT = 1 << 20
-"""Bytes that are read from the harness; if it writes more, it is ended."""
+MAX_OUTPUT = 1 << 20
+"""Bytes that are read from the harness; if it writes more, it is killed."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """A program and the tests that decide about it."""
+    """A program and its tests."""
 
     source: str
     tests: str
-    """Statements that run after the source in the same namespace. An AssertionError means a wrong program."""
+    """Statements that run after the source in the same namespace; an AssertionError means that the program is wrong."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Limits:
     memory: int = 1 << 30
     """Address space, in bytes."""
     file_size: int = 1 << 20
-    """Bytes per file, if it may write files at all."""
+    """Maximum bytes per file, if the sandbox allows writing."""
     open_files: int = 32
 
     @property
-    def most_seconds(self) -> float:
-        """Sandbox-clock limit in seconds."""
+    def max_seconds(self) -> float:
+        """Limit of wall-clock time, in seconds."""
         return 3 * self.seconds
 
 
@@ -58,8 +58,8 @@ class Outcome:
     """The outcome of one program."""
 
     status: Status
-    """`right`: all tests passed. `wrong`: an assertion failed. `error`: an exception, or it ended before its tests.
-    `timeout`. `refused`: it did something that the sandbox denies."""
+    """`right`: all tests passed. `wrong`: an assertion failed. `error`: an exception, or an exit before the end of the
+    tests. `timeout`: over a time limit. `refused`: it tried something that the sandbox denies."""
     detail: str = ""
     """One line: the exception, or what was denied."""
 
@@ -89,41 +89,45 @@ def readable_folders() -> list[str]:
 
 
 def request_of(program: Program, limits: Limits) -> tuple[bytes, str]:
-    """The harness's standard input, and a random word that must precede its answer.
+    """The harness's standard input, and a random nonce that must precede its reply.
 
-    The word keeps a program from writing the answer itself.
+    The nonce keeps a program from writing the reply itself.
     """
-    word, asked = secrets.token_hex(16), comparisons(program.tests)
+    nonce, assertions = secrets.token_hex(16), comparisons(program.tests)
     fields = {
-        "word": word,
+        "nonce": nonce,
         "source": program.source,
-        "tests": program.tests if asked is None else "",  # what is expected is not sent
-        "expressions": None if asked is None else [one.expression for one in asked],
+        "tests": program.tests if assertions is None else "",  # expected values are not sent
+        "expressions": None if assertions is None else [assertion.expression for assertion in assertions],
         "seconds": limits.seconds,
-        "most_seconds": limits.most_seconds,
+        "max_seconds": limits.max_seconds,
         "memory": limits.memory,
         "file_size": limits.file_size,
         "open_files": limits.open_files,
     }
-    return json.dumps(fields).encode(), word
+    return json.dumps(fields).encode(), nonce
 
 
-def outcome_of(output: bytes, word: str, tests: str = "", *, timed_out: bool) -> Outcome:
-    """The outcome that the harness wrote, or that its values come to. Any other output counts as an error.
+def outcome_of(output: bytes, nonce: str, tests: str = "", *, timed_out: bool) -> Outcome:
+    """The outcome in the harness's reply; any other output counts as an error.
 
     Args:
-        output: of the harness.
-        word: that must precede its answer.
-        tests: of the program.
-        timed_out: whether it was ended for its time.
+        output: output of the harness.
+        nonce: the nonce that must precede the reply.
+        tests: the program's tests.
+        timed_out: whether the harness was ended at a time limit.
     """
-    asked = comparisons(tests)
+    assertions = comparisons(tests)
     for line in output.decode("utf-8", "replace").splitlines():
-        if not line.startswith(word):
+        if not line.startswith(nonce):
             continue
-        status, _, detail = line[len(word) + 1 :].partition(" ")
-        if asked is not None and status in ("right", "values"):
-            return _compared(asked, detail) if status == "values" else Outcome("error", "it answers for its tests")
+        status, _, detail = line[len(nonce) + 1 :].partition(" ")
+        if assertions is not None and status in ("right", "values"):
+            return (
+                _compare(assertions, detail)
+                if status == "values"
+                else Outcome("error", "it tried to report the result of its own tests")
+            )
         if status in ("right", "wrong", "error", "timeout", "refused"):
             return Outcome(status, detail)  # type: ignore[arg-type]
     if timed_out:
@@ -131,40 +135,40 @@ def outcome_of(output: bytes, word: str, tests: str = "", *, timed_out: bool) ->
     return Outcome("error", "ended before its tests did")
 
 
-def _compared(asked: Sequence[Comparison], detail: str) -> Outcome:
-    """The outcome of values that the program's process computed, compared here."""
+def _compare(assertions: Sequence[Comparison], detail: str) -> Outcome:
+    """The outcome from the values that the program's process computed; they are compared here, outside of it."""
     try:
         values = json.loads(detail)
-        failed = first_failure(asked, values) if len(values) == len(asked) else asked[0].expression
+        failed = first_failure(assertions, values) if len(values) == len(assertions) else assertions[0].expression
     except (ValueError, TypeError, RecursionError):
         return Outcome("error", "ended before its tests did")
     return Outcome("right") if failed is None else Outcome("wrong", f"AssertionError: {failed}"[:300])
 
 
 def ask_harness(stdin: IO[bytes], stdout: IO[bytes], request: bytes, limits: Limits) -> tuple[bytes, bool]:
-    """Send a request to the harness; returns its output, and whether it timed out."""
+    """Send a request to the harness and return its output, and whether it timed out."""
     with suppress(BrokenPipeError):
         stdin.write(request)
         stdin.close()
-    return read_until(stdout, limits.most_seconds + STARTUP_SECONDS)
+    return read_until(stdout, limits.max_seconds + STARTUP_SECONDS)
 
 
-def read_until(stream: IO[bytes], seconds: float, most: int = MOST_OUTPUT) -> tuple[bytes, bool]:
+def read_until(stream: IO[bytes], seconds: float, max_bytes: int = MAX_OUTPUT) -> tuple[bytes, bool]:
     """Read `stream` until it is closed, for at most `seconds`; returns the output and whether it timed out.
 
-    Reading also ends after more than `most` bytes, which is not a timeout.
+    Reading also ends after more than `max_bytes` bytes, which is not a timeout.
     """
     end, parts, size = time.monotonic() + seconds, list[bytes](), 0
     with selectors.DefaultSelector() as selector:
         selector.register(stream, selectors.EVENT_READ)
-        while (left := end - time.monotonic()) > 0:
-            if not selector.select(left):
+        while (remaining := end - time.monotonic()) > 0:
+            if not selector.select(remaining):
                 break
             part = stream.read1(8192) if hasattr(stream, "read1") else stream.read(8192)
             if not part:
                 return b"".join(parts), False
             parts.append(part)
             size += len(part)
-            if size > most:
+            if size > max_bytes:
                 return b"".join(parts), False
     return b"".join(parts), True

@@ -1,4 +1,4 @@
-"""A sandbox by Landlock and seccomp, for machines without user namespaces (Linux 6.7 or newer)."""
+"""A sandbox of Landlock and seccomp, for machines without user namespaces (Linux 6.7 or newer)."""
 
 from contextlib import suppress
 from importlib.util import find_spec
@@ -32,16 +32,16 @@ class Sandlock:
         import sandlock
 
         try:
-            version, least = sandlock.landlock_abi_version(), sandlock.min_landlock_abi()
+            version, required = sandlock.landlock_abi_version(), sandlock.min_landlock_abi()
         except (OSError, RuntimeError, sandlock.SandlockError) as error:
             return f"the version of Landlock cannot be read: {error}"
-        return "" if version >= least else f"this kernel has Landlock version {version}, sandlock needs {least}"
+        return "" if version >= required else f"this kernel has Landlock version {version}, sandlock needs {required}"
 
     def run(self, program: Program, limits: Limits) -> Outcome:
         """Run one program."""
         import sandlock
 
-        request, word = request_of(program, limits)
+        request, nonce = request_of(program, limits)
         box = sandlock.Sandbox(
             fs_readable=[*readable_folders(), str(HARNESS), "/dev/urandom"],
             fs_writable=["/dev/null"],
@@ -60,5 +60,5 @@ class Sandlock:
             finally:
                 with suppress(RuntimeError, ProcessLookupError, sandlock.SandlockError):
                     process.kill()
-            ended = process.wait()
-        return outcome_of(output, word, program.tests, timed_out=timed_out or ended.signal in TIMEOUT_SIGNALS)
+            exit_status = process.wait()
+        return outcome_of(output, nonce, program.tests, timed_out=timed_out or exit_status.signal in TIMEOUT_SIGNALS)

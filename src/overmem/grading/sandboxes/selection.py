@@ -1,4 +1,4 @@
-"""Choosing a sandbox, and running many programs in it."""
+"""Choose a sandbox, and run many programs in it."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ def choose_sandbox() -> Sandbox:
     """The first sandbox that can be used here and passes its check.
 
     Raises:
-        BadRequest: there is none; the message says why for each, and what to install.
+        BadRequest: there is none; the message gives the reason for each, and what to install.
     """
     reasons = []
     for name, sandbox in SANDBOXES.items():
@@ -50,10 +50,10 @@ def run_programs(
     """The outcome of every program, in the same order; one runs per CPU.
 
     Args:
-        programs: what to run.
-        sandbox: from `choose_sandbox`.
+        programs: the programs.
+        sandbox: the sandbox, from `choose_sandbox`.
         limits: limits of each program.
-        first_pass: let Monty, if installed, decide first whether a program is right.
+        first_pass: whether Monty, if installed, may decide first that a program is right.
         advance: called with 1 after each program.
     """
     bounds = limits or Limits()
