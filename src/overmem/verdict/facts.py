@@ -87,6 +87,7 @@ def facts(
         float(np.diff(steps).min()) if len(steps) > 1 else 1.0,
         count,
         alpha,
+        risen.p_costly < alpha,
     )
     return Facts(
         rows,
@@ -177,7 +178,13 @@ def facts_of_curve(
     own = DISCORDANCE / 2 / n if n else ASSUMED_ACCURACY**2 if few else 1e-8
     risen = rise_tests(levels, np.diag(relative**2), FREEDOM, None, rise=rise, nats=0.0, d_nll=d_nll)
     held = accuracy_tests(
-        accuracy[rows], own * np.eye(count), n - 1 if n else FREEDOM, margin, risen.trough, alpha=alpha
+        accuracy[rows],
+        own * np.eye(count),
+        n - 1 if n else FREEDOM,
+        margin,
+        risen.trough,
+        alpha=alpha,
+        risen=risen.p_costly < alpha,
     )
     return Facts(rows, risen, held, None, n or 0, _solvable(held, chance), unlike)
 

@@ -8,7 +8,7 @@ beyond the sampling variance of that difference. A few differences may be bends 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 ENOUGH = 6
 """Checkpoints from which luck is estimated; of fewer it is assumed."""
@@ -18,6 +18,9 @@ BENDS = (0.01, 0.2, 0.4)
 """Shares of second differences that may be bends of the trend; which it is, the run tells."""
 BEND = 6.0
 """How many times as wide those are."""
+SETTLED = 0.1
+"""How many times as probable a bend is where the curve goes up and down after perplexity has risen: a model that is
+past its learning curve has no reason to."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,19 @@ def luck(
     covariance: Float[np.ndarray, "checkpoints checkpoints"],
     grid: Float[np.ndarray, " grid"],
     prior: Float[np.ndarray, " grid"],
+    *,
+    settled: Bool[np.ndarray, " checkpoints"] | None = None,
 ) -> Luck:
-    """The luck of a run's checkpoints, from the curve and the covariance of its sampling errors."""
+    """The luck of a run's checkpoints, from the curve and the covariance of its sampling errors.
+
+    Args:
+        values: of the curve.
+        covariance: of their sampling errors.
+        grid: standard deviations of luck that are weighed.
+        prior: their weights beforehand.
+        settled: the checkpoints at the end among which a curve that goes up and down hardly shows a trend; None for
+            none.
+    """
     prior = prior / prior.sum()
     count = len(values)
     if count < ENOUGH:
@@ -61,7 +75,10 @@ def luck(
     own = (change**2).sum(1)
     variance = sampling[None] + grid[:, None] ** 2 * own[None] + 1e-12
     straight, bent = _normal(seen, variance), _normal(seen, variance * BEND**2)
-    likely = [np.log(np.maximum((1 - b) * straight + b * bent, 1e-300)).sum(1) for b in BENDS]
+    slopes = np.diff(values)
+    zigzag = np.zeros(count - 2, dtype=bool) if settled is None else settled[:-2] & (slopes[:-1] * slopes[1:] < 0)
+    rarer = np.where(zigzag, SETTLED, 1.0)
+    likely = [np.log(np.maximum((1 - b * rarer) * straight + b * rarer * bent, 1e-300)).sum(1) for b in BENDS]
     score = 0.6 * np.logaddexp.reduce(likely) + np.log(prior)
     weights = np.exp(score - score.max())
     return Luck(grid, weights / weights.sum(), False)

@@ -66,7 +66,7 @@ def checkpoint_tests(facts: Facts, i: int, alpha: float = 0.05) -> CheckpointTes
         not_memorized=memory is not None and bool(memory.p_not[i] < alpha / 2),
         unlike=facts.unlike,
         reference_accuracy=held.level,
-        stretch_accuracy=float(held.pooled[i]),
+        stretch_accuracy=float(held.judged[i]),
         worst_gap=float(held.worst[i]),
     )
 

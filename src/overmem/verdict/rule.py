@@ -173,7 +173,8 @@ def _gap(q: Quantities, k: int) -> Estimate:
 
 
 def _stretch_gap(facts: Facts, i: int) -> Estimate:
-    gap, error = float(facts.accuracy.gap[i]), float(facts.accuracy.gap_stderr[i])
+    held = facts.accuracy
+    gap, error = float(held.judged[i]) - held.level, float(held.judged_stderr[i])
     return statistics.share_difference(gap, error, facts.clusters) if facts.clusters else _band(gap, error)
 
 
@@ -184,12 +185,12 @@ def _with_examples_needed(
     if facts is None or i is None or not facts.clusters:
         return tests
     n, held, risen = facts.clusters, facts.accuracy, facts.rise
-    square = float(held.gap_stderr[i]) ** 2
+    square = float(held.judged_stderr[i]) ** 2
     lucky = square * float(held.luck_share[i])
     reach = float(ndtri(1 - limits.alpha)) + ALWAYS
     for_accuracy, for_nll = None, None
     if tests.accuracy_is_open:
-        distance = abs(float(held.gap[i]) + held.margin)
+        distance = abs(float(held.judged[i]) - held.level + held.margin)
         for_accuracy = _needed(n, square - lucky, lucky, distance / reach)
     if tests.nll_is_open:
         lucky_nll = risen.luck.deviation**2
