@@ -20,6 +20,7 @@ from overmem.models.loading import Skeleton
 from overmem.models.virtual import prefix_of
 from overmem.training.recipe import recipe_from
 from overmem.tuning import TUNING
+from tests.slow_params import slow_except
 
 SMALL_ADAPTERS = {"vera": {"r": 4}, "ia3": {}, "ln_tuning": {}, "prompt_tuning": {"tokens": 3}}
 """Methods with few parameters, which need a large learning rate and cannot be merged."""
@@ -74,7 +75,7 @@ def logits(model, ids=IDS):
     return model(input_ids=torch.cat([prefix, ids], 1)).logits[:, -ids.shape[1] :]
 
 
-@pytest.mark.parametrize("method", TUNING)
+@pytest.mark.parametrize("method", slow_except(["dora", "prompt_tuning"], TUNING))
 def test_a_loaded_checkpoint_equals_the_trained_model(trained, base, method):
     run, model = trained(method)
     refs, skeleton = refs_by_name(run, base), Skeleton(str(base))
@@ -86,7 +87,7 @@ def test_a_loaded_checkpoint_equals_the_trained_model(trained, base, method):
     torch.testing.assert_close(logits(skeleton.model(refs["base"])), before)
 
 
-@pytest.mark.parametrize("method", TUNING)
+@pytest.mark.parametrize("method", slow_except(["dora", "prompt_tuning"], TUNING))
 def test_an_audit_scores_and_samples_the_trained_model(trained, base, data_file, method):
     run, model = trained(method)
     done = audit(Audit(str(run.root), splits=("test",), max_new_tokens=4, dtype="float32"))
@@ -109,7 +110,7 @@ def test_an_audit_scores_and_samples_the_trained_model(trained, base, data_file,
             assert samples.text[list(samples.example_ids).index(example.id)] == text
 
 
-@pytest.mark.parametrize("method", MERGED)
+@pytest.mark.parametrize("method", slow_except(["dora"], MERGED))
 def test_a_merge_is_the_average_of_the_trained_weights(trained, base, method, tmp_path):
     run, _ = trained(method)
     folder = merge(Merge(str(run.root), PAIR, out=str(tmp_path)))
@@ -127,7 +128,7 @@ def test_a_merge_is_the_average_of_the_trained_weights(trained, base, method, tm
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("method", SMALL_ADAPTERS)
+@pytest.mark.parametrize("method", slow_except(["prompt_tuning"], SMALL_ADAPTERS))
 def test_adapters_that_are_not_lora_are_not_merged(trained, method):
     run, _ = trained(method)
     with pytest.raises(BadRequest, match="only LORA adapters can be merged"):

@@ -4,7 +4,7 @@ import pytest
 
 from studies import comparisons, equal_runs, seeds
 
-FAST = ("equal, flat, 1 seed", "equal, flat, 5 seeds", "equal, nll luck of 2% and accuracy luck of 1 point, 1 seed")
+FAST = ("equal, flat, 5 seeds", "equal, nll luck of 2% and accuracy luck of 1 point, 1 seed")
 CASES = [
     pytest.param(recipes, id=name, marks=() if name in FAST else pytest.mark.slow)
     for name, recipes, _ in equal_runs.EQUALS

@@ -14,9 +14,10 @@ from overmem.callback.hooks import EvaluationHistory
 from overmem.diagnose import Diagnose, diagnose
 from overmem.encoding import PLAIN
 from overmem.tasks import load
+from tests.slow_params import slow_except
 
 
-@pytest.mark.parametrize("make_trainer", ["trainer_of", "sft_of"], indirect=True)
+@pytest.mark.parametrize("make_trainer", slow_except(["sft_of"], ["trainer_of", "sft_of"]), indirect=True)
 def test_a_plain_audit_reuses_all_observations_of_the_callback(
     base, data, tmp_path, make_trainer, with_callback, steps
 ):
@@ -60,7 +61,9 @@ def test_the_logged_metrics_equal_those_of_the_observations(tmp_path, trainer_of
         assert row["eval_overmem_val_accuracy_low"] <= row["eval_overmem_val_accuracy"]
 
 
-@pytest.mark.parametrize("more", [{}, {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 4}])
+@pytest.mark.parametrize(
+    "more", slow_except([{}], [{}, {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 4}])
+)
 def test_a_resumed_training_measures_nothing_twice(
     tmp_path, monkeypatch, trainer_of, with_callback, logged, steps, more
 ):
@@ -97,6 +100,7 @@ def test_a_measured_base_is_not_measured_again(tmp_path, monkeypatch, trainer_of
     assert steps(trainer) == [0, 2, 4, 6]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_a_killed_run_left_unmeasured_is_measured_on_resuming(
     tmp_path, trainer_of, with_callback, steps
 ):
@@ -129,6 +133,7 @@ def test_diagnose_needs_no_audit_after_the_callback(tmp_path, trainer_of, with_c
     assert [v.accuracy.n for v in verdict.checkpoints] == [6] * 4
 
 
+@pytest.mark.slow
 def test_nothing_is_written_while_an_audit_holds_the_lock(tmp_path, trainer_of, with_callback, steps):
     lines = []
     trainer = with_callback(trainer_of(tmp_path), answers=False, say=lines.append)
@@ -139,6 +144,7 @@ def test_nothing_is_written_while_an_audit_holds_the_lock(tmp_path, trainer_of, 
     assert not (tmp_path / "overmem" / "plan.json").exists()
 
 
+@pytest.mark.slow
 def test_observations_of_an_earlier_training_are_replaced(tmp_path, trainer_of, with_callback):
     for rate in (1e-2, 1e-3):
         trainer = with_callback(trainer_of(tmp_path, learning_rate=rate))

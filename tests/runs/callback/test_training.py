@@ -16,16 +16,19 @@ from overmem.audit import Audit, audit
 from overmem.callback import OvermemCallback
 from overmem.errors import BadRequest
 from overmem.training.trainers import with_loss
+from tests.slow_params import slow_except
 
 
 @pytest.mark.parametrize(
     ("make_trainer", "more"),
     [
-        ("trainer_of", {"eval_strategy": "steps", "eval_steps": 3}),
+        pytest.param("trainer_of", {"eval_strategy": "steps", "eval_steps": 3}, marks=pytest.mark.slow),
         ("trainer_of", {"gradient_accumulation_steps": 2, "gradient_checkpointing": True, "save_strategy": "epoch"}),
-        ("trainer_of", {"lora": True}),
-        ("sft_of", {}),
-        ("trainer_of", {"kind": with_loss(Trainer, "mar"), "gradient_accumulation_steps": 2}),
+        pytest.param("trainer_of", {"lora": True}, marks=pytest.mark.slow),
+        pytest.param("sft_of", {}, marks=pytest.mark.slow),
+        pytest.param(
+            "trainer_of", {"kind": with_loss(Trainer, "mar"), "gradient_accumulation_steps": 2}, marks=pytest.mark.slow
+        ),
         ("sft_of", {"kind": with_loss(SFTTrainer, "asft")}),
     ],
     indirect=["make_trainer"],
@@ -71,7 +74,7 @@ def test_the_nll_is_plain_whatever_the_training_loss(tmp_path, trainer_of, with_
     assert len({values[1] for values in nll.values()}) == 3
 
 
-@pytest.mark.parametrize("make_trainer", ["trainer_of", "sft_of"], indirect=True)
+@pytest.mark.parametrize("make_trainer", slow_except(["trainer_of"], ["trainer_of", "sft_of"]), indirect=True)
 def test_metrics_reach_the_trainer_state_of_every_checkpoint_and_tensorboard(
     tmp_path, monkeypatch, make_trainer, with_callback, logged
 ):

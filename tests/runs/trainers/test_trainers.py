@@ -14,10 +14,11 @@ from transformers import AutoModelForCausalLM, MixtralConfig, MixtralForCausalLM
 from overmem.errors import BadRequest
 from overmem.losses.goldfish import goldfish_labels
 from overmem.training.trainers import with_loss
+from tests.slow_params import slow_except
 
 
 @pytest.mark.parametrize("adapter", [False, True], ids=["full", "lora"])
-@pytest.mark.parametrize("setup", SETUPS)
+@pytest.mark.parametrize("setup", slow_except(["packed across rows"], SETUPS))
 def test_in_sfttrainer_nll_equals_the_unmodified_training_and_mar_does_not(sft, setup, adapter):
     knobs = SETUPS[setup]
     unmodified, ours = (sft(kind, adapter, **knobs) for kind in (trl.SFTTrainer, with_loss(trl.SFTTrainer, "nll")))
@@ -30,7 +31,7 @@ def test_in_sfttrainer_nll_equals_the_unmodified_training_and_mar_does_not(sft, 
     assert logged(mar, "nll")[0] == pytest.approx(logged(unmodified)[0], rel=1e-5)
 
 
-@pytest.mark.parametrize("setup", [{}, {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}])
+@pytest.mark.parametrize("setup", slow_except([{}], [{}, SETUPS["accumulated"]]))
 def test_in_transformers_trainer_nll_equals_the_unmodified_training_and_mar_does_not(plain, setup):
     unmodified, ours = (plain(kind, **setup) for kind in (Trainer, with_loss(Trainer, "nll")))
     np.testing.assert_allclose(logged(ours), logged(unmodified), rtol=1e-5)
@@ -38,7 +39,7 @@ def test_in_transformers_trainer_nll_equals_the_unmodified_training_and_mar_does
     assert logged(plain(with_loss(Trainer, "mar"), **setup))[0] < logged(unmodified)[0] - 1e-3
 
 
-@pytest.mark.parametrize("loss", ["nll", "mar", "dft", "goldfish", "asft"])
+@pytest.mark.parametrize("loss", slow_except(["mar"], ["nll", "mar", "dft", "goldfish", "asft"]))
 def test_accumulating_four_batches_of_one_equals_one_batch_of_four(plain, loss):
     kind = with_loss(Trainer, loss, **({"k": 2, "context": 3} if loss == "goldfish" else {}))
     single = plain(kind)
@@ -48,7 +49,7 @@ def test_accumulating_four_batches_of_one_equals_one_batch_of_four(plain, loss):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("loss", ["mar", "gem", "label_smoothing"])
+@pytest.mark.parametrize("loss", slow_except(["mar"], ["mar", "gem", "label_smoothing"]))
 def test_evaluation_is_plain_nll_whatever_the_training_loss_is(plain, rows, loss):
     trainer = plain(with_loss(Trainer, loss), per_device_eval_batch_size=8)
     expected = nll_of(trainer, rows[16:])
