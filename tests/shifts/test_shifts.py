@@ -1,3 +1,5 @@
+"""Shifts: deterministic rephrasings, and what each of them must leave unchanged."""
+
 import random
 import re
 
@@ -19,16 +21,16 @@ EXAMPLES = splits(train=0, val=0, test=60, ood=0, seed=3)["test"]
 DIGITS = re.compile(r"\d+")
 
 
-def told(question, solution="", answer="7"):
+def make_example(question, solution="", answer="7"):
     return Example("a1", question, solution, answer)
 
 
 @pytest.mark.parametrize("name", SHIFTS)
 def test_a_shift_is_deterministic_and_does_not_depend_on_the_other_examples_or_their_order(name):
-    whole = {e.id: e for e in shifted(EXAMPLES, name)}
-    part = {e.id: e for e in shifted(EXAMPLES[10:4:-1], name)}
-    assert part
-    assert all(whole[i] == e for i, e in part.items())
+    all_shifted = {e.id: e for e in shifted(EXAMPLES, name)}
+    some_shifted = {e.id: e for e in shifted(EXAMPLES[10:4:-1], name)}
+    assert some_shifted
+    assert all(all_shifted[i] == e for i, e in some_shifted.items())
 
 
 @pytest.mark.parametrize("name", SHIFTS)
@@ -39,9 +41,9 @@ def test_another_seed_gives_another_rephrasing(name):
 @pytest.mark.parametrize("name", SHIFTS)
 def test_every_shifted_example_is_paired_with_its_original_and_differs_from_it(name):
     originals = {e.id: e for e in EXAMPLES}
-    made = shifted(EXAMPLES, name)
-    assert len(made) > len(EXAMPLES) / 5
-    for e in made:
+    rephrased = shifted(EXAMPLES, name)
+    assert len(rephrased) > len(EXAMPLES) / 5
+    for e in rephrased:
         origin = originals[original_id(e.id, name)]
         assert e.id == shifted_id(origin.id, name)
         assert e.question != origin.question
@@ -49,14 +51,14 @@ def test_every_shifted_example_is_paired_with_its_original_and_differs_from_it(n
 
 
 @pytest.mark.parametrize("name", SHIFTS)
-def test_a_shift_says_truly_whether_the_answer_is_kept(name):
+def test_keeps_answer_is_correct_for_every_shift(name):
     originals = {e.id: e for e in EXAMPLES}
     for e in shifted(EXAMPLES, name):
         assert (e.answer == originals[original_id(e.id, name)].answer) is keeps_answer(name)
 
 
 @pytest.mark.parametrize("name", SHIFTS)
-def test_a_shift_says_in_its_first_line_whether_the_answer_is_kept(name):
+def test_the_first_line_of_a_docstring_says_whether_the_answer_is_kept(name):
     summary = SHIFTS[name].__doc__.partition("\n")[0]
     assert summary.endswith("Keeps the answer." if keeps_answer(name) else "Changes the answer.")
 
@@ -69,7 +71,7 @@ def test_a_shift_that_keeps_the_answer_keeps_every_number_of_the_question(name):
         assert sorted(DIGITS.findall(e.question)) == sorted(before)
 
 
-def test_there_are_at_least_twenty_preambles_of_several_lengths_and_none_holds_a_number():
+def test_there_are_at_least_twenty_preambles_of_several_lengths_without_numbers():
     assert len(set(PREAMBLES)) >= 20
     lengths = [len(p.split()) for p in PREAMBLES]
     assert min(lengths) <= 2
@@ -78,13 +80,13 @@ def test_there_are_at_least_twenty_preambles_of_several_lengths_and_none_holds_a
 
 
 def test_further_rephrasings_differ_from_the_first_and_from_one_another():
-    made = variants(EXAMPLES, "preamble", 3)
-    assert list(made) == ["preamble", "preamble.2", "preamble.3"]
-    forms = {n: {original_id(e.id, n): e.question for e in rows} for n, rows in made.items()}
+    rephrased = variants(EXAMPLES, "preamble", 3)
+    assert list(rephrased) == ["preamble", "preamble.2", "preamble.3"]
+    forms = {n: {original_id(e.id, n): e.question for e in rows} for n, rows in rephrased.items()}
     for e in EXAMPLES:
-        assert len({e.question, *(forms[n][e.id] for n in made)}) == 4
-    assert made["preamble"] == shifted(EXAMPLES, "preamble")
-    assert all(shift_of(n) == "preamble" for n in made)
+        assert len({e.question, *(forms[n][e.id] for n in rephrased)}) == 4
+    assert rephrased["preamble"] == shifted(EXAMPLES, "preamble")
+    assert all(shift_of(n) == "preamble" for n in rephrased)
 
 
 def test_one_more_rephrasing_leaves_the_others_unchanged():
@@ -93,7 +95,7 @@ def test_one_more_rephrasing_leaves_the_others_unchanged():
 
 
 def test_an_example_without_a_further_rephrasing_is_left_out():
-    example = told("Ann has 3 pens. A pen costs 3 coins. A book costs 9 coins. What do two pens cost?")
+    example = make_example("Ann has 3 pens. A pen costs 3 coins. A book costs 9 coins. What do two pens cost?")
     assert [len(rows) for rows in variants([example], "reorder", 3).values()] == [1, 0, 0]
 
 
@@ -114,23 +116,23 @@ def test_an_irrelevant_sentence_adds_one_number_that_the_question_did_not_hold()
         assert sentences(e.question)[-1] == sentences(origin.question)[-1]
 
 
-def test_nobody_new_is_named_just_before_a_pronoun():
+def test_no_person_is_added_just_before_a_pronoun():
     for question in ("Ann has 3 pens. How many does she have?", "Ann lies. So who is a knight?"):
         for seed in range(20):
-            new = irrelevant(told(question), random.Random(seed)).question
+            new = irrelevant(make_example(question), random.Random(seed)).question
             assert not any(person in new for person in FACTS.people)
 
 
 CHOICES = "A man walks.  His dog runs. Which is faster?\n(A) The man. He walks.\n(B) The dog. It runs."
 
 
-def test_what_is_offered_to_choose_from_stays_behind_the_question():
+def test_answer_choices_stay_after_the_question():
     assert split_question(CHOICES) == (
         ["A man walks.", "His dog runs.", "Which is faster?"],
         ["  ", " ", ""],
         "\n(A) The man. He walks.\n(B) The dog. It runs.",
     )
-    new = irrelevant(told(CHOICES, answer="B"), random.Random(0)).question
+    new = irrelevant(make_example(CHOICES, answer="B"), random.Random(0)).question
     assert new.startswith("A man walks.  His dog runs. ")
     assert new.endswith("Which is faster?\n(A) The man. He walks.\n(B) The dog. It runs.")
 
@@ -139,12 +141,12 @@ def test_what_is_offered_to_choose_from_stays_behind_the_question():
     "question",
     [CHOICES, "One line", "Ask first? Then tell. And tell.", "", "  Space.  Around?  ", "A.\n\nB. How?\n\nC."],
 )
-def test_a_story_joined_again_is_the_question(question):
+def test_the_parts_of_a_question_concatenate_to_the_question(question):
     story, gaps, rest = split_question(question)
-    assert "".join(part + gap for part, gap in zip(story, gaps, strict=True)) + rest == question
+    assert "".join(some_shifted + gap for some_shifted, gap in zip(story, gaps, strict=True)) + rest == question
 
 
-def test_names_change_alike_in_question_solution_and_answer_and_keep_their_pronouns():
+def test_names_are_replaced_consistently_by_names_of_the_same_gender():
     example = Example("k1", "Ann is a knight, says Emma. Tom lies, she adds.", "Emma says so of Tom.", "Emma", "exact")
     changed = names(example, random.Random(0))
     assert changed.answer in NAMES.women
@@ -155,35 +157,37 @@ def test_names_change_alike_in_question_solution_and_answer_and_keep_their_prono
 
 
 def test_will_the_verb_is_not_a_name():
-    example = told("Will the shop have 3 apples?")
+    example = make_example("Will the shop have 3 apples?")
     assert names(example, random.Random(0)) == example
 
 
 @pytest.mark.parametrize("solution", ["So sam wins.", "So Sammy wins.", "So Samuel wins."])
-def test_a_name_that_stays_behind_in_another_form_is_not_changed(solution):
-    example = told("Sam has 3 pens. Ben has 4.", solution)
+def test_a_name_that_also_occurs_in_another_form_is_not_changed(solution):
+    example = make_example("Sam has 3 pens. Ben has 4.", solution)
     assert names(example, random.Random(0)) == example
 
 
 def test_a_place_with_a_name_in_it_keeps_it():
-    example = told("San Diego is warm.")
+    example = make_example("San Diego is warm.")
     assert names(example, random.Random(0)) == example
 
 
-def test_typos_spare_numbers_names_and_words_of_quantity():
-    example = told("Sam has twelve more apples than Nora, half of three each with worms and stickers on their skin.")
+def test_typos_leave_numbers_names_and_quantities_unchanged():
+    example = make_example(
+        "Sam has twelve more apples than Nora, half of three each with worms and stickers on their skin."
+    )
     for seed in range(50):
         changed = typos(example, random.Random(seed), rate=1.0).question.split()
         assert {"Sam", "twelve", "more", "Nora,", "half", "than", "three", "each"} <= set(changed)
 
 
-def test_sentences_that_lean_on_the_one_before_are_not_moved():
-    example = told("Ann has 3 pens. Then she buys 4. She gives half of them to Bob. How many are left?")
+def test_sentences_that_depend_on_the_previous_one_are_not_moved():
+    example = make_example("Ann has 3 pens. Then she buys 4. She gives half of them to Bob. How many are left?")
     assert reorder(example, random.Random(0)) == example
 
 
-def test_free_sentences_are_swapped_and_first_and_last_stay():
-    example = told("A shop sells pens. A pen costs 3 coins. A book costs 9 coins. What do two pens cost?")
+def test_independent_sentences_are_swapped_and_first_and_last_stay():
+    example = make_example("A shop sells pens. A pen costs 3 coins. A book costs 9 coins. What do two pens cost?")
     assert sentences(reorder(example, random.Random(0)).question) == [
         "A shop sells pens.",
         "A book costs 9 coins.",
@@ -202,34 +206,34 @@ def test_changed_numbers_give_the_answer_of_the_new_problem():
 
 
 def test_a_number_that_a_word_may_also_stand_for_is_not_changed():
-    example = told("It takes 2 bolts of blue and half that much white. How many?", "2/2 = 1. 2+1 = 3.", "3")
+    example = make_example("It takes 2 bolts of blue and half that much white. How many?", "2/2 = 1. 2+1 = 3.", "3")
     assert numbers(example, random.Random(0)) == example
 
 
-def test_a_number_that_the_solution_says_in_words_is_not_changed():
-    example = told("Ann has 8 pens and 4 cups.", "Eight pens and cups: 8 + 4 = 12", "12")
+def test_a_number_that_the_solution_writes_in_words_is_not_changed():
+    example = make_example("Ann has 8 pens and 4 cups.", "Eight pens and cups: 8 + 4 = 12", "12")
     for seed in range(20):
         assert "8 pens" in numbers(example, random.Random(seed)).question
 
 
 def test_a_fraction_of_the_question_is_not_changed():
-    example = told("Ann has 20 pens and gives away 1/4.", "20 x 1/4 = 5", "5")
+    example = make_example("Ann has 20 pens and gives away 1/4.", "20 x 1/4 = 5", "5")
     for seed in range(20):
         assert "1/4" in numbers(example, random.Random(seed)).question
 
 
-def test_an_answer_that_is_no_number_is_left_alone():
+def test_an_answer_that_is_no_number_is_left_unchanged():
     example = Example("a1", "Ann has 5 pens and gets 4.", "5 + 4 = 9", "9", "exact")
     assert numbers(example, random.Random(0)) == example
 
 
-def test_an_equation_that_does_not_hold_is_left_alone():
-    example = told("Ann has 5 pens and gets 4. How many?", "5 + 4 = 8", "8")
+def test_an_equation_that_does_not_hold_is_left_unchanged():
+    example = make_example("Ann has 5 pens and gets 4. How many?", "5 + 4 = 8", "8")
     assert numbers(example, random.Random(0)) == example
 
 
-def test_a_solution_with_a_number_from_nowhere_is_left_alone():
-    example = told("Ann has 5 pens and gets 4. How many?", "5 + 4 = 9, in 17 ways", "9")
+def test_a_solution_with_an_unexplained_number_is_left_unchanged():
+    example = make_example("Ann has 5 pens and gets 4. How many?", "5 + 4 = 9, in 17 ways", "9")
     assert numbers(example, random.Random(0)) == example
 
 

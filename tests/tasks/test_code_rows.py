@@ -1,3 +1,5 @@
+"""Rows with tests become examples of kind `code`."""
+
 import json
 
 import pytest

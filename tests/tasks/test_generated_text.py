@@ -13,7 +13,7 @@ from overmem.tasks.stories import DOMAINS
 from overmem.tasks.voices import VOICES
 
 SPLITS = {0: "ea8fec3088c0131e", 7: "ee34c405246a6b66"}
-SHIFTED = {
+BY_SHIFT = {
     "preamble": "a294606dfb642445",
     "suffix": "c2906c095aa3f5ab",
     "template": "e40ae460cbd5d762",
@@ -23,7 +23,7 @@ SHIFTED = {
     "irrelevant": "1d90d26cd504a61a",
     "numbers": "35f916b73f17c050",
 }
-VOICED = {"book": "088da7e163747927", "tutor": "1721e1edad8c28d0"}
+BY_VOICE = {"book": "088da7e163747927", "tutor": "1721e1edad8c28d0"}
 
 
 def digest(examples):
@@ -43,15 +43,15 @@ def test_the_generated_splits_are_the_same_byte_for_byte(seed):
 @pytest.mark.parametrize("shift", SHIFTS)
 def test_every_shift_words_the_same_examples_the_same_way(shift):
     forms = variants(small_splits(0)["test"], shift, 3, seed=0)
-    assert digest(e for examples in forms.values() for e in examples) == SHIFTED[shift]
+    assert digest(e for examples in forms.values() for e in examples) == BY_SHIFT[shift]
 
 
 @pytest.mark.parametrize("voice", VOICES)
 def test_every_voice_and_story_is_worded_the_same(voice):
     random = python_random(0, "test", voice)
-    made = [
+    problems = [
         wordproblems.problem(random, steps=(1, 4), domains=[domain], voice=voice, preamble=0.5)
         for domain in DOMAINS
         for _ in range(20)
     ]
-    assert digest(made) == VOICED[voice]
+    assert digest(problems) == BY_VOICE[voice]

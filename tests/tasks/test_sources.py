@@ -1,3 +1,5 @@
+"""Every source of examples: generated, hub, user functions, presets."""
+
 import json
 import sys
 from pathlib import Path
@@ -22,7 +24,7 @@ GENERATED = [
 
 
 @pytest.mark.parametrize("data", GENERATED, ids=lambda data: data.source)
-def test_every_reference_of_a_generated_set_scores_one_and_no_question_comes_twice(data: Data) -> None:
+def test_references_of_generated_sets_are_graded_right_and_questions_are_unique(data: Data) -> None:
     splits = load(data).splits
     for name in ("train", "val", "test"):
         check_gold(splits[name])
@@ -33,13 +35,13 @@ def test_every_reference_of_a_generated_set_scores_one_and_no_question_comes_twi
 
 @pytest.mark.parametrize("data", GENERATED[1:], ids=lambda data: data.source)
 def test_neighbouring_seeds_share_no_items(data: Data) -> None:
-    one, other = load(data).splits, load(Data(data.source, train=12, val=6, test=6, seed=1)).splits
-    assert one == load(data).splits
-    shared = {e.id for part in one.values() for e in part} & {e.id for part in other.values() for e in part}
+    first, second = load(data).splits, load(Data(data.source, train=12, val=6, test=6, seed=1)).splits
+    assert first == load(data).splits
+    shared = {e.id for part in first.values() for e in part} & {e.id for part in second.values() for e in part}
     assert len(shared) <= 1
 
 
-def test_a_generator_without_worked_solutions_says_so() -> None:
+def test_a_generator_without_worked_solutions_is_noted() -> None:
     assert "chain_sum gives no worked solutions: the solution is only the answer" in load(GENERATED[2]).notes
     worked = load(GENERATED[1])
     assert all(len(e.solution) > len(e.answer) + 20 for e in worked.splits["train"])
@@ -83,7 +85,7 @@ def test_a_hub_set_is_read_with_its_own_splits(tmp_path: Path, monkeypatch: pyte
         load(Data(source=source, split="dev"))
 
 
-def test_a_hub_set_that_cannot_be_read_is_one_clear_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_set_that_cannot_be_read_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     import datasets
 
     def unreachable(name: str, subset: str | None) -> None:
@@ -94,7 +96,7 @@ def test_a_hub_set_that_cannot_be_read_is_one_clear_refusal(monkeypatch: pytest.
         load(Data(source="gsm8k"))
 
 
-def rows_of_ones_own(data: Data, *, count: int = 3) -> dict[str, list[object]]:
+def user_rows(data: Data, *, count: int = 3) -> dict[str, list[object]]:
     return {
         "train": [{"question": f"What is {n} and one more?", "answer": str(n + 1)} for n in range(count)],
         "test": [Example("x", "What is two?", "2\n#### 2", "2")],
@@ -105,19 +107,19 @@ def wrong_gold(data: Data) -> list[Example]:
     return [Example("x", "What is two?", "2\n#### 2", "3")]
 
 
-def numbers_of_ones_own(data: Data) -> list[int]:
+def user_numbers(data: Data) -> list[int]:
     return [1, 2]
 
 
-def test_a_function_of_ones_own_is_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_defined_function_can_be_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "own_tasks", sys.modules[__name__])
-    data = load(Data(source="own_tasks:rows_of_ones_own", options={"count": 30}, val=0))
+    data = load(Data(source="own_tasks:user_rows", options={"count": 30}, val=0))
     assert len(data.splits["train"]) == 30
     assert [e.id for e in data.splits["test"]] == ["x"]
     with pytest.raises(BadData, match=r"1 reference solutions.*x: answer '3'"):
         load(Data(source="own_tasks:wrong_gold"))
     with pytest.raises(BadData, match=r"row 1: int where a mapping or an Example"):
-        load(Data(source="own_tasks:numbers_of_ones_own"))
+        load(Data(source="own_tasks:user_numbers"))
     with pytest.raises(BadRequest, match="could not be imported"):
         load(Data(source="own_tasks:nothing_here"))
 
@@ -130,14 +132,14 @@ def test_ood_sets_become_splits_of_their_own(tmp_path: Path) -> None:
     assert {"ood-longer", "ood-domain"} <= set(data.splits)
 
 
-def test_an_unknown_source_is_refused_with_the_ones_that_there_are() -> None:
+def test_an_unknown_source_is_refused_with_the_allowed_ones() -> None:
     with pytest.raises(BadRequest, match=r"unknown option 'odd' in data.options of wordproblems; allowed: ood"):
         load(Data("wordproblems", options={"odd": 3}))
     with pytest.raises(BadRequest, match=r"unknown data source 'gsm9k'; allowed: .*gsm8k.*wordproblems"):
         load(Data(source="gsm9k"))
 
 
-def test_a_preset_fills_what_the_recipe_does_not_say() -> None:
+def test_a_preset_sets_the_fields_that_the_recipe_leaves_out() -> None:
     filled = with_preset(Data(source="GSM8K", val=7))
     assert (filled.source, filled.subset, filled.val) == ("hub:openai/gsm8k", "main", 7)
     assert with_preset(Data(source="gsm8k", subset="socratic")).subset == "socratic"
@@ -145,7 +147,7 @@ def test_a_preset_fills_what_the_recipe_does_not_say() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
-def test_every_preset_is_a_request_that_a_recipe_could_make(name: str) -> None:
+def test_every_preset_has_only_fields_of_data(name: str) -> None:
     assert with_preset(TypeAdapter(Data).validate_python(PRESETS[name])).source.startswith("hub:")
 
 
@@ -164,5 +166,5 @@ def test_a_kind_of_answer_without_a_grader_is_refused_with_the_graders(tmp_path:
 
 
 @pytest.mark.parametrize("name", sorted(tasks.SOURCES))
-def test_every_source_says_in_one_line_what_it_is(name: str) -> None:
+def test_every_source_has_a_first_line_of_documentation(name: str) -> None:
     assert (tasks.SOURCES[name].__doc__ or "").partition("\n")[0].endswith(".")

@@ -1,8 +1,8 @@
 """Shifts: rephrased questions, deterministic per example. One file per shift, one literal table.
 
-The shifted form of example `x` under shift `s` has the id `x+s` and is in the split `<split>+s`: that is how probes
-pair it with its original. Further variants of the same shift are `s.2`, `s.3`, ..., each a split of its own, so that
-one more variant adds one more unit of work. Rephrased data sets read from files follow the same convention.
+The shifted form of example `x` under shift `s` has the id `x+s` and is in the split `<split>+s`, by which probes pair
+it with its original. Further variants of the same shift are `s.2`, `s.3`, ..., each in its own split, so that one more
+variant adds one more unit of work. Rephrased data sets from files follow the same convention.
 """
 
 import re
@@ -32,12 +32,13 @@ SHIFTS: Table = {
     "irrelevant": irrelevant,
     "numbers": numbers,
 }
+"""Every shift by name. One of your own is "module:function" and needs no line here."""
 
 CHANGES_ANSWER = frozenset({"numbers"})
 """Shifts that change the right answer along with the question. All others keep it."""
 
 _MAX_ATTEMPTS = 20
-"""Draws in search of a variant that differs from the earlier ones."""
+"""Attempts to draw a variant that differs from the earlier ones."""
 
 
 def keeps_answer(name: str) -> bool:

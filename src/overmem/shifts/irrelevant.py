@@ -27,7 +27,7 @@ def irrelevant(example: Example, random: random.Random) -> Example:
     """An irrelevant sentence with a number, inserted before the final question. Keeps the answer.
 
     The sentence is about a person or a thing that the question does not mention, and its number does not occur in the
-    question. It is about a thing wherever a pronoun in the final question could be read as the person.
+    question. It is about a thing if a pronoun in the final question could be read as the person.
 
     Source: Shi et al. 2023 (GSM-IC), https://arxiv.org/abs/2302.00093 (the idea; the wordings are our own).
     """

@@ -10,7 +10,7 @@ from overmem.records import Example
 
 @dataclass(frozen=True)
 class FirstNames:
-    """First names by gender. Each is replaced by one of its group, so that pronouns stay right."""
+    """First names by gender. A name is replaced by another of its group, so that pronouns stay correct."""
 
     women: tuple[str, ...]
     men: tuple[str, ...]
@@ -25,38 +25,38 @@ class FirstNames:
 NAMES: FirstNames = read_asset("shifts/names.json", FirstNames)
 _PATTERN = "|".join(sorted({name for group in NAMES.groups for name in group}, key=len, reverse=True))
 _NAME = re.compile(rf"(?<!San )(?<!Santa )(?<!St\. )(?<!Lake )\b(?:{_PATTERN})\b(?!['’]s [A-Z])")
-_VERB = re.compile(r"\b(?:Will|Mark|Bill|Pat) (?:the|he|she|it|they|there|your|each|all)\b")
-"""A first name used as a verb or at the start of a sentence with another meaning."""
+_OTHER_MEANING = re.compile(r"\b(?:Will|Mark|Bill|Pat) (?:the|he|she|it|they|there|your|each|all)\b")
+"""A first name used as a verb or with another meaning."""
 
 
 def names(example: Example, random: random.Random) -> Example:
     """Every known first name replaced by another, consistently in question, solution and answer. Keeps the answer.
 
-    Women's names are replaced by women's and men's by men's, so that pronouns stay right. Where the answer is itself a
-    name, it is replaced too. The example is returned unchanged where its question has no known name, or where a name
-    also occurs in another form (sam, Sammy), because the reference would become ambiguous.
+    Women's names are replaced by women's and men's by men's, so that pronouns stay correct. If the answer is a name, it
+    is replaced too. The example is returned unchanged if its question has no known name, or if a name also occurs in
+    another form (sam, Sammy), because the reference would become ambiguous.
     """
     text = f"{example.question} {example.solution} {example.answer}"
-    present = list(dict.fromkeys(m.group() for m in _NAME.finditer(example.question)))
-    if not present or _VERB.search(text):
+    names_found = list(dict.fromkeys(m.group() for m in _NAME.finditer(example.question)))
+    if not names_found or _OTHER_MEANING.search(text):
         return example
-    taken = set(re.findall(r"\w+", text))
-    new: dict[str, str] = {}
-    for name in present:
+    used_words = set(re.findall(r"\w+", text))
+    replacement_of: dict[str, str] = {}
+    for name in names_found:
         group = next(names for names in NAMES.groups if name in names)
-        free = [other for other in group if other not in taken and other != "Will"]
-        if not free:
+        available = [other for other in group if other not in used_words and other != "Will"]
+        if not available:
             return example
-        new[name] = random.choice(free)
-        taken.add(new[name])
-    if any(_is_form_of(word, name) for word in set(re.findall(r"\w+", text)) for name in present):
+        replacement_of[name] = random.choice(available)
+        used_words.add(replacement_of[name])
+    if any(_is_form_of(word, name) for word in set(re.findall(r"\w+", text)) for name in names_found):
         return example
 
-    def renamed(part: str) -> str:
-        return re.sub(rf"\b(?:{'|'.join(new)})\b", lambda m: new[m.group()], part)
+    def rename(part: str) -> str:
+        return re.sub(rf"\b(?:{'|'.join(replacement_of)})\b", lambda m: replacement_of[m.group()], part)
 
-    return replace(example, question=renamed(example.question), solution=renamed(example.solution),
-                   answer=renamed(example.answer))  # fmt: skip
+    return replace(example, question=rename(example.question), solution=rename(example.solution),
+                   answer=rename(example.answer))  # fmt: skip
 
 
 def _is_form_of(word: str, name: str) -> bool:

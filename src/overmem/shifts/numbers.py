@@ -19,41 +19,41 @@ _NUMBER_WORDS = {
     **{"third": "3", "triple": "3", "quarter": "4", "week": "7", "decade": "10", "dozen": "12", "year": "12"},
     **{"day": "24", "hour": "60", "minute": "60", "%": "100", "percent": "100", "century": "100"},
 }
-"""The digits that a number word may stand for."""
+"""Number word -> the digits that it may stand for."""
 
 
 def numbers(example: Example, random: random.Random) -> Example:
     """One number of the question changed, and solution and answer recomputed. Changes the answer.
 
-    The number changes by up to a fifth, a small one by up to two.
+    The number changes by up to a fifth, a small number by up to two.
 
-    The example is changed only where the recomputation is beyond doubt: the solution is a chain of plain equations
+    The example is changed only if the recomputation is certain to be right: the solution is a chain of plain equations
     (`3 + 4 = 7`), every number in it comes from the question or is the result of an equation, no two of these
     quantities have the same value, and every new result is a whole number above 0 that no other quantity has. The
     changed number occurs once in one equation, is not part of a fraction or a ratio, and neither was nor becomes 1
-    (`1 pens`); no number word (half, eight) stands for a value that changes. Otherwise, and where answers are not
-    numbers, the example is returned unchanged.
+    (`1 pens`); no number word (half, eight) stands for a value that changes. Otherwise, or if answers are not numbers,
+    the example is returned unchanged.
     """
-    in_question = [m.group() for m in _NUMBER.finditer(example.question)]
+    question_numbers = [m.group() for m in _NUMBER.finditer(example.question)]
     solution = _without_annotations(example.solution)
     chain = [(m.group(1), m.group(2)) for m in _EQUATION.finditer(solution)]
-    quantities = [*in_question, *(result for _, result in chain)]
+    quantities = [*question_numbers, *(result for _, result in chain)]
     if example.kind != "math" or not chain or example.answer not in {result for _, result in chain}:
         return example
     unexplained = {*_ANY_NUMBER.findall(solution)} - {*quantities}
-    unexplained |= {*_ANY_NUMBER.findall(example.question)} - {*in_question}
+    unexplained |= {*_ANY_NUMBER.findall(example.question)} - {*question_numbers}
     if unexplained or len(set(quantities)) < len(quantities):
         return example
     operands = re.findall(r"\d+", " ".join(left for left, _ in chain))
-    from_words = _values_of_words(f"{example.question} {solution}")
+    word_values = _values_of_words(f"{example.question} {solution}")
     parts = {*_PART.findall(example.question)}
-    candidates = [n for n in in_question if operands.count(n) == 1 and n != "1" and n not in parts]
-    for old in random.sample(candidates, len(candidates)):
-        for new in random.sample(_near(int(old)), len(_near(int(old)))):
-            values = _recomputed(chain, {number: number for number in in_question} | {old: str(new)})
+    candidates = [n for n in question_numbers if operands.count(n) == 1 and n != "1" and n not in parts]
+    for old_value in random.sample(candidates, len(candidates)):
+        for new in random.sample(_nearby_numbers(int(old_value)), len(_nearby_numbers(int(old_value)))):
+            values = _recompute(chain, {number: number for number in question_numbers} | {old_value: str(new)})
             if not values or values[example.answer] == example.answer or len(set(values.values())) < len(values):
                 continue
-            if not from_words & {value for value, other in values.items() if value != other}:
+            if not word_values & {value for value, other in values.items() if value != other}:
                 return _with_values(example, values)
     return example
 
@@ -69,27 +69,27 @@ def _without_annotations(solution: str) -> str:
     return re.sub(r"<<[^<>]*>>", "", solution)
 
 
-def _near(number: int) -> list[int]:
-    reach = max(2, number // 5)
-    return [n for n in range(max(2, number - reach), number + reach + 1) if n != number]
+def _nearby_numbers(number: int) -> list[int]:
+    max_change = max(2, number // 5)
+    return [n for n in range(max(2, number - max_change), number + max_change + 1) if n != number]
 
 
-def _recomputed(chain: list[tuple[str, str]], values: dict[str, str]) -> dict[str, str] | None:
+def _recompute(chain: list[tuple[str, str]], values: dict[str, str]) -> dict[str, str] | None:
     """Old value -> new value of every quantity; None if an equation does not hold or a result is not whole."""
     old = {number: number for number in values}
     for left, result in chain:
         if any(number not in values for number in re.findall(r"\d+", left)):
             return None
-        if _evaluated(left, old) != Fraction(result):
+        if _evaluate(left, old) != Fraction(result):
             return None
-        new = _evaluated(left, values)
+        new = _evaluate(left, values)
         if new is None or new.denominator != 1 or new < 1:
             return None
         values, old = values | {result: str(new)}, old | {result: result}
     return values
 
 
-def _evaluated(left: str, values: dict[str, str]) -> Fraction | None:
+def _evaluate(left: str, values: dict[str, str]) -> Fraction | None:
     """The value of the left side of an equation; None for a division by 0."""
     parts = re.findall(r"\d+|[-+*/x×]", left)
     terms = [Fraction(values[parts[0]])]

@@ -19,7 +19,7 @@ _DEPENDENT = re.compile(
 
 
 def reorder(example: Example, random: random.Random) -> Example:
-    """Two neighbouring sentences swapped, where neither depends on the other. Keeps the answer.
+    """Two neighbouring sentences swapped, neither of which depends on the other. Keeps the answer.
 
     The first sentence and the final question stay in place. A sentence with a pronoun, a temporal word or a comparison
     is not moved; a question without two independent neighbours is returned unchanged.

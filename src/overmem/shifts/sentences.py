@@ -10,10 +10,10 @@ _OPTION = re.compile(r"\s*(?:\(?[A-J1-9][).:]|(?:answer|option|choice)\s*[A-J1-9
 
 
 class Question(NamedTuple):
-    """The parts of a question; concatenated they are the question."""
+    """The parts of a question, which concatenated give the question."""
 
     sentences: list[str]
-    """The last one contains the question mark, if there is any."""
+    """The sentences; the last one contains the question mark, if there is one."""
     gaps: list[str]
     """The whitespace after each sentence."""
     choices: str
@@ -36,15 +36,15 @@ def split_question(question: str) -> Question:
     (['Ann is here.', 'Who is not?'], ['  ', ''], '\nA) Ann\nB) Bob')
     """
     lines = question.splitlines(keepends=True)
-    plain = [i for i, line in enumerate(lines) if not _OPTION.match(line)]
-    asking = [i for i in plain if "?" in lines[i]] or plain[:1]
-    body = "".join(lines[: asking[-1] + 1]) if asking else question
-    kept = body.rstrip()
-    ends = [m.span() for m in _END.finditer(kept)]
+    non_option_lines = [i for i, line in enumerate(lines) if not _OPTION.match(line)]
+    question_lines = [i for i in non_option_lines if "?" in lines[i]] or non_option_lines[:1]
+    body = "".join(lines[: question_lines[-1] + 1]) if question_lines else question
+    text = body.rstrip()
+    ends = [m.span() for m in _END.finditer(text)]
     starts = [0, *(end for _, end in ends)]
-    parts = [kept[start:stop] for start, stop in zip(starts, [*(s for s, _ in ends), len(kept)], strict=True)]
-    gaps = [*(kept[start:end] for start, end in ends), ""]
+    parts = [text[start:stop] for start, stop in zip(starts, [*(s for s, _ in ends), len(text)], strict=True)]
+    gaps = [*(text[start:end] for start, end in ends), ""]
     last = max((i for i, part in enumerate(parts) if "?" in part), default=len(parts) - 1)
     rest = "".join(part + gap for part, gap in zip(parts[last + 1 :], gaps[last + 1 :], strict=True))
-    choices = (gaps[last] + rest if rest else "") + body[len(kept) :] + question[len(body) :]
+    choices = (gaps[last] + rest if rest else "") + body[len(text) :] + question[len(body) :]
     return Question(parts[: last + 1], [*gaps[:last], ""], choices)

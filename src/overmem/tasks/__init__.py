@@ -1,4 +1,4 @@
-"""Tasks: where examples come from. One file per source, one literal table. No two splits share a problem."""
+"""Tasks: load examples and split them. One file per source of data. No two splits share a problem."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -38,8 +38,8 @@ def user_function(data: Data) -> SourceResult:
     The function returns rows (mappings) or Examples, or a mapping from `train`, `val`, `test`, `ood-<name>` to such
     lists.
     """
-    returned = resolve({}, data.source, "data source")(data, **data.options)
-    parts = returned if isinstance(returned, Mapping) else {"train": returned}
+    result = resolve({}, data.source, "data source")(data, **data.options)
+    parts = result if isinstance(result, Mapping) else {"train": result}
     return SourceResult({name: _as_rows(part, f"{data.source} ({name})") for name, part in parts.items()})
 
 
@@ -56,8 +56,8 @@ SOURCES: dict[str, Callable[[Data], SourceResult]] = {
 def load(data: Data, *, append_answers: bool = True) -> LoadedData:
     """The examples of every split, and notes on what was dropped or added.
 
-    Deterministic: the order of the rows does not matter, and adding rows does not move others between splits, except in
-    the two cases described in `overmem.tasks.splits`.
+    Splitting is deterministic: the order of the rows does not matter, and adding rows does not move others between
+    splits, except in the two cases that `overmem.tasks.splits` describes.
 
     Args:
         data: the request.
@@ -88,7 +88,7 @@ def load(data: Data, *, append_answers: bool = True) -> LoadedData:
         notes += [f"ood-{name}: {note}" for note in extra.notes]
     if not main.separate:
         parts = _separate(parts, data, notes)
-    carved = tuple(name for name in ("val", "test") if name in parts and name not in separate_parts)
+    carved_splits = tuple(name for name in ("val", "test") if name in parts and name not in separate_parts)
     splits = _limit_counts(parts, data, notes)
     for name, rephrased in data.shifted.items():
         extra = _parts(rephrased, append_answers=bool(main.appended))
@@ -96,15 +96,15 @@ def load(data: Data, *, append_answers: bool = True) -> LoadedData:
         pairs, pair_notes = pair_with_originals(rows, splits["test"], name)
         splits |= pairs
         notes += [*(f"test+{name}: {note}" for note in extra.notes), *pair_notes]
-    return LoadedData(splits, tuple(notes), carved, main.verbatim, main.appended)
+    return LoadedData(splits, tuple(notes), carved_splits, main.verbatim, main.appended)
 
 
-def not_held_out_warning(carved: Iterable[str], source: str) -> str:
+def not_held_out_warning(carved_splits: Iterable[str], source: str) -> str:
     """A warning for runs that were not trained by a recipe: these splits may contain rows that were trained on."""
     return (
-        f"{' and '.join(carved)}: {source} has no separate rows for it, so they were taken from its training rows. If "
-        "the run was trained on all of those, nothing is held out and the results mean nothing: give data with "
-        "separate rows for each split (a folder with files for train, val and test, or test_source in a YAML file)"
+        f"{' and '.join(carved_splits)}: {source} has no separate rows for it, so they were taken from its training "
+        "rows. If the run was trained on all of those, nothing is held out and the results mean nothing: give data "
+        "with separate rows for each split (a folder with files for train, val and test, or test_source in a YAML file)"
     )
 
 
@@ -197,40 +197,46 @@ def _parts(data: Data, *, append_answers: bool) -> _Parts:
 
 
 def _separate(parts: dict[str, list[Example]], data: Data, notes: list[str]) -> dict[str, list[Example]]:
-    """The parts without shared problems: training loses rows that evaluation has. Missing val and test are carved."""
+    """Remove training rows that evaluation parts have too, and take missing val and test parts from training rows."""
     order = sorted(parts, key=lambda name: {"test": 0, "val": 2, "train": 3}.get(name, 1))
-    everything = [example for name in order for example in parts[name]]
-    all_labels = problem_labels(everything, data.near_duplicates).tolist()
-    taken: set[int] = set()
+    all_examples = [example for name in order for example in parts[name]]
+    all_labels = problem_labels(all_examples, data.near_duplicates).tolist()
+    used_labels: set[int] = set()
     start = 0
     kept: dict[str, list[Example]] = {}
     kept_labels: dict[str, list[int]] = {}
     for name in order:
         labels = all_labels[start : start + len(parts[name])]
         start += len(labels)
-        # Sets that are only evaluated on may overlap: an ood set is often another version of the test set.
-        clash = [label in taken for label in labels]
+        # Evaluation sets may overlap: an ood set is often another version of the test set.
+        is_duplicate = [label in used_labels for label in labels]
         if SplitName.parse(name).is_ood:
-            if any(clash):
-                notes.append(f"{name}: {sum(clash)} questions are near-duplicates of test questions, and are kept")
+            if any(is_duplicate):
+                notes.append(
+                    f"{name}: {sum(is_duplicate)} questions are near-duplicates of test questions, and are kept"
+                )
             kept[name] = parts[name]
         else:
-            kept[name] = [example for example, drop in zip(parts[name], clash, strict=True) if not drop]
-            kept_labels[name] = [label for label, drop in zip(labels, clash, strict=True) if not drop]
-            if any(clash):
-                notes.append(f"{name}: {sum(clash)} rows left out that are near-duplicates of evaluation questions")
-        taken |= set(labels)
+            kept[name] = [
+                example for example, duplicate in zip(parts[name], is_duplicate, strict=True) if not duplicate
+            ]
+            kept_labels[name] = [label for label, duplicate in zip(labels, is_duplicate, strict=True) if not duplicate]
+            if any(is_duplicate):
+                notes.append(
+                    f"{name}: {sum(is_duplicate)} rows left out that are near-duplicates of evaluation questions"
+                )
+        used_labels |= set(labels)
     missing = [name for name in ("test", "val") if name not in kept]
     if missing and kept.get("train"):
-        pool = kept["train"]
+        train_rows = kept["train"]
         counts = {name: getattr(data, name) for name in (*missing, "train")}
-        indices = assign_splits(pool, kept_labels["train"], shares_for(counts, len(pool)), data.seed)
-        kept |= {name: [pool[i] for i in chosen] for name, chosen in indices.items()}
+        indices = assign_splits(train_rows, kept_labels["train"], shares_for(counts, len(train_rows)), data.seed)
+        kept |= {name: [train_rows[i] for i in chosen] for name, chosen in indices.items()}
     return kept
 
 
 def _limit_counts(parts: Mapping[str, list[Example]], data: Data, notes: list[str]) -> dict[str, tuple[Example, ...]]:
-    """As many examples of each split as were requested, and a note if there are fewer or none."""
+    """The requested number of examples of each split, and a note if there are fewer or none."""
     splits: dict[str, tuple[Example, ...]] = {}
     for name in ("train", "val", "test", *(name for name in parts if SplitName.parse(name).is_ood)):
         requested = getattr(data, name, None)

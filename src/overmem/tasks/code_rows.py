@@ -11,7 +11,7 @@ LAYOUTS: dict[str, dict[str, str]] = {
     "mbpp": {"question": "{text}\nYour code should pass these tests:\n{test_list}", "solution": "code"},
     "mbpp-sanitized": {"question": "{prompt}\nYour code should pass these tests:\n{test_list}", "solution": "code"},
 }
-"""Layouts whose rows have tests, recognized by their columns (`tests_of` says which tests are supported)."""
+"""Layouts whose rows have tests, recognized by their columns (`tests_of` lists the supported tests)."""
 
 
 def tests_of(values: Mapping[str, Any]) -> str:

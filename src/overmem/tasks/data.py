@@ -1,4 +1,4 @@
-"""The `data:` section of a recipe or an audit, and the records of loaded data."""
+"""The `data:` section of a recipe or an audit, and records of loaded data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from overmem.tables import NamedIn
 
 @dataclass(frozen=True)
 class Data:
-    """The `data:` section of a recipe: which problems, and how they are split."""
+    """The `data:` section of a recipe: the source of the problems, and how they are split."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
@@ -34,20 +34,20 @@ class Data:
     """Rephrased test questions, by name (paraphrases, GSM-Plus): each set becomes the split `test+<name>`. The `group`
     field of its rows names the original: its question, or its value of `group` here."""
     kind: Annotated[str, NamedIn("overmem.grading:GRADERS", others=("auto", "none"))] = "auto"
-    """How answers are graded: `code` by its tests, with --run-code only. `auto` decides by the rows: code if they have
+    """How answers are graded: `code` by its tests, only with --run-code. `auto` decides by the rows: code if they have
     tests, choice for letters, math for numbers. `none`: solutions have no answer, so they are scored (perplexity,
     membership, memorization) but no completions are sampled."""
     answer_after: str = "####"
     """The mark before the answer in a solution, for data without an answer column. A boxed answer and 'the answer is'
     are recognized too."""
     replies: Literal["auto", "last", "each"] = "auto"
-    """Which replies of a conversation are scored, each after all turns before it: the last one (as trained with
-    LLaMA-Factory's mask_history), or each (TRL's assistant_only_loss, LLaMA-Factory's default). `auto` is as the
-    trainer's arguments in the run's folder say, else the last one."""
+    """Which replies of a conversation are scored, each after all earlier turns: the last one (LLaMA-Factory's
+    mask_history) or each (TRL's assistant_only_loss, LLaMA-Factory's default). `auto` follows the trainer's arguments
+    in the run's folder, else the last one."""
     strip_calculations: bool = False
     """Remove GSM8K's calculator annotations (`<<48/2=24>>`) from the solutions."""
     drop_broken: bool = False
-    """Leave broken rows out and count them. Otherwise the first one is an error."""
+    """Leave out broken rows and count them. Otherwise the first broken row is an error."""
     near_duplicates: float = 0.8
     """Jaccard similarity of word 3-shingles from which two questions count as the same problem and stay in one split; 1
     means identical questions only."""
@@ -93,7 +93,7 @@ class SourceResult:
 
 @dataclass(frozen=True)
 class LoadedData:
-    """Examples by split, and how they were made."""
+    """Examples by split, and notes on how they were made."""
 
     splits: Mapping[str, tuple[Example, ...]]
     """`train`, `val`, `test`, every `ood-<name>` and `test+<name>`; an empty one is an empty tuple and a note."""

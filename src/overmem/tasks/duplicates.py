@@ -1,4 +1,4 @@
-"""Near-duplicate questions: which examples are the same problem, rephrased."""
+"""Near-duplicate questions: find examples that are rephrasings of the same problem."""
 
 import re
 import unicodedata
@@ -19,30 +19,30 @@ _PERMUTATIONS = 128
 
 
 def problem_labels(examples: Sequence[Example], threshold: float = 0.8) -> Int[np.ndarray, " examples"]:
-    """A label for each example; equal labels mean the same problem: a declared group, or chained near-duplicates.
+    """A label for each example; equal labels mean the same problem: the same group or id, or chained near-duplicates.
 
     Two questions are near-duplicates if the Jaccard similarity of their sets of word 3-shingles is `threshold` or more;
     numbers and operators are words. Candidates come from MinHash LSH (datasketch) and are then checked exactly.
-    Shingles that a tenth of the questions share (and more than 20, or half of a small set) are the task's boilerplate
-    and are ignored.
+    Shingles that a tenth of the questions share (and more than 20 questions, or half of a small set) are boilerplate of
+    the task and are ignored.
     """
     from scipy.cluster.hierarchy import DisjointSet  # a recipe is read without scipy
 
-    same = DisjointSet(range(len(examples)))
-    first: dict[str, int] = {}
+    clusters = DisjointSet(range(len(examples)))
+    first_position: dict[str, int] = {}
     for position, example in enumerate(examples):
         for key in (f"id {example.id}", f"group {example.group}" if example.group else ""):
             if key:
-                same.merge(first.setdefault(key, position), position)
+                clusters.merge(first_position.setdefault(key, position), position)
     if threshold < 1 and len(examples) > 1:
-        _join_similar([example.question for example in examples], threshold, same)
+        _join_similar([example.question for example in examples], threshold, clusters)
     labels = np.empty(len(examples), dtype=np.int64)
-    for problem in same.subsets():
-        labels[list(problem)] = min(problem)
+    for cluster in clusters.subsets():
+        labels[list(cluster)] = min(cluster)
     return labels
 
 
-def _join_similar(questions: Sequence[str], threshold: float, same: "DisjointSet") -> None:
+def _join_similar(questions: Sequence[str], threshold: float, clusters: "DisjointSet") -> None:
     from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped]
 
     shingles = _shingles(questions)
@@ -53,10 +53,10 @@ def _join_similar(questions: Sequence[str], threshold: float, same: "DisjointSet
     )
     for i, signature in enumerate(signatures):
         for j in index.query(signature):
-            if not same.connected(i, j):
-                shared = np.intersect1d(shingles[i], shingles[j], assume_unique=True).size
-                if shared >= threshold * (shingles[i].size + shingles[j].size - shared):
-                    same.merge(i, j)
+            if not clusters.connected(i, j):
+                n_shared = np.intersect1d(shingles[i], shingles[j], assume_unique=True).size
+                if n_shared >= threshold * (shingles[i].size + shingles[j].size - n_shared):
+                    clusters.merge(i, j)
         index.insert(i, signature, check_duplication=False)
 
 

@@ -81,7 +81,7 @@ def _files(path: Path) -> dict[str, Path]:
         words = re.split(r"[\W_]+", file.name.casefold())
         parts = {_PART[word] for word in words if word in _PART}
         if len(parts) != 1:
-            raise BadRequest(f"{file} in the folder {path}: its name should say train, val or test (one of them)")
+            raise BadRequest(f"{file} in the folder {path}: its name must contain one of train, val and test")
         if (part := parts.pop()) in files:
             raise BadRequest(
                 f"the folder {path} has two files for {part} ({files[part].name}, {file.name}); "

@@ -1,4 +1,4 @@
-"""Layouts: in which columns known data sets keep question, solution, answer and group."""
+"""Layouts: the columns of question, solution, answer and group in well-known data sets."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Parsing rows into examples: their texts, their answer and its kind."""
+"""Parse rows into examples: question, solution, answer and its kind."""
 
 import hashlib
 import json
@@ -48,14 +48,14 @@ def content_id(question: str) -> str:
 def parse_rows(
     rows: Sequence[Row], data: Data, fields: Mapping[str, str], kind: str = "", *, append_answers: bool = True
 ) -> ParsedRows:
-    """The rows as examples.
+    """Parse the rows into examples.
 
     Args:
         rows: the rows of one part.
         data: the request.
         fields: columns or templates of some fields; the others are guessed.
-        kind: how answers are compared, if known from another part of the data.
-        append_answers: append `#### <answer>` to solutions that do not mark their answer.
+        kind: how answers are compared, if known from another part of the data; else guessed.
+        append_answers: whether to append `#### <answer>` to solutions that do not mark their answer.
 
     Raises:
         BadData: a broken row, unless `data.drop_broken`; the message names the file, the row and what is missing.
@@ -64,8 +64,8 @@ def parse_rows(
     if not rows:
         return ParsedRows([], kind=kind)
     conversations = sum(replies_in(row) > 1 for row in rows)
-    first_unflattened = rows[0]
-    rows = [one for row in rows for one in (conversation_rows(row) if data.replies == "each" else [flatten(row)])]
+    first_raw = rows[0]
+    rows = [flat for row in rows for flat in (conversation_rows(row) if data.replies == "each" else [flatten(row)])]
     columns = field_columns(list(rows[0].values), fields, rows[0].where)
     if data.kind not in ("auto", "none", *GRADERS) and ":" not in data.kind:
         raise unknown("kind of answer", data.kind, ["auto", "none", *GRADERS, "module:function"], "data.kind")
@@ -75,7 +75,7 @@ def parse_rows(
             f"{rows[0].where}: no tests among {', '.join(rows[0].values)}; kind: code reads tests, test_list, test "
             "with entry_point, or input_output with fn_name"
         )
-    verbatim = is_verbatim(columns, first_unflattened)
+    verbatim = is_verbatim(columns, first_raw)
     examples, broken, appended = [], [], 0
     for row in rows:
         try:
@@ -89,19 +89,19 @@ def parse_rows(
             example = _with_answer_appended(example, f"{row.where}, row {row.number}")
             appended += 1
         examples.append(example)
-    system = sum('"system"' in example.context for example in examples)
-    return ParsedRows(examples, appended, tuple(broken), conversations, system, kind, verbatim)
+    with_system = sum('"system"' in example.context for example in examples)
+    return ParsedRows(examples, appended, tuple(broken), conversations, with_system, kind, verbatim)
 
 
 def _example(row: Row, columns: Mapping[str, str], kind: str, data: Data, *, verbatim: bool) -> Example:
-    """The row as an example, its solution unchanged.
+    """Parse one row; its solution is unchanged.
 
     Args:
-        row: flattened.
+        row: the flattened row.
         columns: the column or template of each field.
         kind: how answers are compared.
         data: the request.
-        verbatim: keep the whitespace around question and solution.
+        verbatim: whether to keep the whitespace around question and solution.
 
     Raises:
         BadData: there is no question, or neither an answer nor a solution that marks one.
@@ -115,7 +115,7 @@ def _example(row: Row, columns: Mapping[str, str], kind: str, data: Data, *, ver
     if kind == "code":
         return _code_example(row, columns, texts["question"], group, location)
     if "_conversation" in row.values and not answer and not marked_answer(solution, kind, after=data.answer_after):
-        kind = "none"  # a reply on the way to the answer
+        kind = "none"  # an earlier reply, which has no final answer
     if kind != "none":
         expected = columns.get("answer") or "a column named answer"
         solution, answer = _solution_and_answer(solution, answer, kind, data, location, expected)
@@ -133,16 +133,16 @@ def _example(row: Row, columns: Mapping[str, str], kind: str, data: Data, *, ver
 
 
 def _conversation_id(question: str, context: str) -> str:
-    """The id of a question; with earlier turns of its conversation, which make it another one than it is alone."""
+    """The id of a question, including earlier turns of its conversation (without system turns)."""
     earlier = [turn for turn in json.loads(context).get("before", ()) if turn["role"] != "system"] if context else []
     return content_id(f"{json.dumps(earlier, sort_keys=True)}\n{question}" if earlier else question)
 
 
 def _code_example(row: Row, columns: Mapping[str, str], question: str, group: str, location: str) -> Example:
-    """The row as a problem with tests. A question that is a single column keeps its indentation.
+    """Parse a row with tests. A question from a single column keeps its indentation.
 
     Args:
-        row: flattened.
+        row: the flattened row.
         columns: the column or template of each field.
         question: the question, stripped.
         group: the example's group, or empty.
@@ -161,7 +161,7 @@ def _with_answer_appended(example: Example, location: str) -> Example:
     """The example with `#### <answer>` at the end of its solution.
 
     Raises:
-        BadData: the answer cannot be read back from there.
+        BadData: the grader does not read the answer back from there.
     """
     solution = f"{example.solution}\n#### {example.answer}".strip()
     marked = replace(example, solution=solution)
@@ -176,7 +176,7 @@ def _with_answer_appended(example: Example, location: str) -> Example:
 def _solution_and_answer(
     solution: str, answer: str, kind: str, data: Data, location: str, expected: str
 ) -> tuple[str, str]:
-    """Solution and answer; a missing one is read from the other.
+    """Solution and answer; if one is missing, it is read from the other.
 
     Args:
         solution: empty if there is no column for it.
@@ -190,18 +190,18 @@ def _solution_and_answer(
         solution, answer = answer, ""  # GSM8K: the column named answer holds the solution
     if data.strip_calculations:
         solution = _CALCULATION.sub("", solution)
-    in_solution = marked_answer(solution, kind)
+    marked = marked_answer(solution, kind)
     if not answer:
         is_custom = data.answer_after != "####"
-        answer = (marked_answer(solution, kind, after=data.answer_after) if is_custom else "") or in_solution
+        answer = (marked_answer(solution, kind, after=data.answer_after) if is_custom else "") or marked
     if not answer:
         raise BadData(
             f"{location}: no answer; expected {expected}, or a solution that gives it after {data.answer_after!r}, in "
             "\\boxed{} or after 'the answer is'; or kind: none, to score solutions that have none"
         )
-    if not is_right(in_solution or answer, answer, kind):
+    if not is_right(marked or answer, answer, kind):
         raise BadData(
-            f"{location}: the solution ends in {in_solution!r}, which is not the answer {answer!r} (compared as {kind})"
+            f"{location}: the solution ends in {marked!r}, which is not the answer {answer!r} (compared as {kind})"
         )
     return solution, answer
 
@@ -223,10 +223,10 @@ def _kind_of(rows: Sequence[Row], columns: Mapping[str, str], data: Data) -> str
     if code_rows.tests_of(rows[0].values):
         return "code"
     template = columns.get("answer") or columns["solution"]
-    needed = PLACEHOLDER.findall(template) or [template]
+    columns_of_answer = PLACEHOLDER.findall(template) or [template]
     answers = []
     for row in rows:
-        if all(column in row.values for column in needed):
+        if all(column in row.values for column in columns_of_answer):
             text = _fill(row, template, "")
             answers.append(marked_answer(text, "exact", after=data.answer_after) or text)
     letters = sum(bool(re.fullmatch(r"\(?[A-J]\)?", answer)) for answer in answers)

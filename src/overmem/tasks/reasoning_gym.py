@@ -10,7 +10,7 @@ SOLUTION_KEYS = ("answer_cot",)
 """Keys of an item's metadata that hold a worked solution."""
 _SIZES = {"train": 400, "val": 200, "test": 200}
 _DRAWS_PER_ROW = 20
-"""Most draws per requested row, because generators repeat questions."""
+"""Maximum draws per requested row, because generators repeat questions."""
 
 
 def generated_rows(data: Data) -> SourceResult:
@@ -28,7 +28,7 @@ def generated_rows(data: Data) -> SourceResult:
     parts: dict[str, list[Row]] = {}
     notes = []
     seen: set[str] = set()
-    # Evaluation first: a generator may have too few questions for all splits.
+    # Evaluation splits first, because a generator may have too few questions for all splits.
     for part in ("test", "val", "train"):
         parts[part] = []
         for draw in range(_DRAWS_PER_ROW * sizes[part]):

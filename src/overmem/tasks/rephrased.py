@@ -1,4 +1,4 @@
-"""Rephrased data sets from files: each row is paired with the test question that it rephrases."""
+"""Rephrased data sets from files: pair each row with the test question that it rephrases."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -79,7 +79,7 @@ def _by_key(originals: Sequence[Example]) -> tuple[dict[str, Example], set[str]]
 def _notes(
     name: str, rows: int, questions: int, originals: int, missing: int, ambiguous: int, same: int, variants: int
 ) -> list[str]:
-    """What was paired and what was left out.
+    """Notes on which rows were paired and which were left out.
 
     Args:
         name: name of the set.
@@ -89,16 +89,16 @@ def _notes(
         missing: rows whose original is not among them.
         ambiguous: rows whose group several questions share.
         same: rows equal to their original.
-        variants: most rephrasings of one question.
+        variants: maximum number of rephrasings of one question.
     """
     notes = [f"test+{name}: {questions} of {originals} test questions are rephrased, by {rows} rows"]
     if variants > 1:
         notes.append(f"test+{name}: up to {variants} rephrasings per question, each in its own split")
-    for count, why in (
+    for count, reason in (
         (missing, "whose original is not among the test questions"),
         (ambiguous, "whose group several test questions share"),
         (same, "that equal their original"),
     ):
         if count:
-            notes.append(f"test+{name}: {count} rows left out {why}")
+            notes.append(f"test+{name}: {count} rows left out {reason}")
     return notes

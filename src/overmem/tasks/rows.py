@@ -14,13 +14,13 @@ _ROLES = {
 }  # fmt: skip
 _LETTERS = "ABCDEFGHIJ"
 _CONVERSATIONS = ("messages", "conversations", "chosen")
-"""Columns that hold a conversation; the first one present is used, because trainers use that."""
+"""Columns that hold a conversation; the first one present is used, as trainers do."""
 
 
 def flatten(row: Row) -> Row:
     """The row with text columns: lettered choices, `outer.inner` columns, `question` and `solution` of a conversation.
 
-    Of a conversation the last reply; `conversation_rows` gives the others.
+    The solution of a conversation is its last reply; `conversation_rows` gives one row per reply.
     """
     values = dict(row.values)
     for column, value in row.values.items():
@@ -31,9 +31,9 @@ def flatten(row: Row) -> Row:
         values |= {"choices": {"text": choices, "label": list(_LETTERS[: len(choices)])}, "answer": letter}
     if turns := conversation(row):
         values = {c: v for c, v in values.items() if v is not _column(row)}
-        values |= (_replies(turns, row.values) or [_asked(turns, row.values)])[-1]
+        values |= (_replies(turns, row.values) or [_prompt_fields(turns, row.values)])[-1]
     elif _is_turns(prompt := values.get("prompt")):
-        values |= _asked(prompt, row.values)
+        values |= _prompt_fields(prompt, row.values)
         values["prompt"] = values.pop("question")
     elif any(values.get(column) for column in ("system", "history")) and "question" not in values:
         values["_context"] = _context([], [], row.values)
@@ -41,26 +41,26 @@ def flatten(row: Row) -> Row:
 
 
 def conversation_rows(row: Row) -> list[Row]:
-    """One row per reply of a conversation, each with all that comes before it; the row itself where it has none."""
+    """One row per reply of a conversation, each with all earlier turns; the flattened row if there is at most one."""
     turns = conversation(row)
     replies = _replies(turns, row.values) if turns else []
     if len(replies) < 2:
         return [flatten(row)]
-    whole = flatten(row).values
+    flat = flatten(row).values
     group = {"group": row.values["group"]} if "group" in row.values else {}
     key = {"_conversation": json.dumps(turns, sort_keys=True, default=str)}
     return [
         replace(
             row,
-            values={**whole, **reply, **key, **group}
-            | ({"answer": ""} if number < len(replies) and "answer" in whole else {}),
+            values={**flat, **reply, **key, **group}
+            | ({"answer": ""} if number < len(replies) and "answer" in flat else {}),
         )
         for number, reply in enumerate(replies, 1)
     ]
 
 
 def conversation(row: Row) -> list[Any] | None:
-    """The turns of the row's conversation, after those of its prompt; None where it has none."""
+    """The turns of the row's conversation, including those of its prompt; None if the row has no conversation."""
     turns, prompt = _column(row), row.values.get("prompt")
     if turns is not None and _is_turns(prompt) and _role(turns[0]) == "assistant":
         return [*prompt, *turns]
@@ -72,7 +72,7 @@ def _column(row: Row) -> list[Any] | None:
 
 
 def replies_in(row: Row) -> int:
-    """How many replies the row's conversation has, with the rounds of a column `history`; 1 where it has none."""
+    """Number of replies in the row's conversation, including those in a column `history`; 1 without conversation."""
     turns = conversation(row)
     return len(_replies(turns, row.values)) if turns else 1 + len(row.values.get("history") or ())
 
@@ -110,20 +110,20 @@ def as_text(value: Any) -> str:
 
 
 def _replies(turns: Sequence[Any], values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """`question`, `solution` and `_context` of every reply that follows a user's turn."""
+    """`question`, `solution` and `_context` for every reply that follows a user's turn."""
     messages = [message(turn) for turn in turns]
-    found = []
-    for place, turn in enumerate(messages):
-        users = [i for i, other in enumerate(messages[:place]) if other["role"] == "user"]
+    replies = []
+    for index, turn in enumerate(messages):
+        users = [i for i, other in enumerate(messages[:index]) if other["role"] == "user"]
         if turn["role"] == "assistant" and users and turn["content"] and not turn.get("tool_calls"):
-            before, after = messages[: users[-1]], messages[users[-1] + 1 : place]
+            before, after = messages[: users[-1]], messages[users[-1] + 1 : index]
             question, context = messages[users[-1]]["content"], _context(before, after, values)
-            found.append({"question": question, "solution": turn["content"], "_context": context})
-    return found
+            replies.append({"question": question, "solution": turn["content"], "_context": context})
+    return replies
 
 
-def _asked(turns: Sequence[Any], values: Mapping[str, Any]) -> dict[str, str]:
-    """`question` and `_context` of a prompt that is a list of turns."""
+def _prompt_fields(turns: Sequence[Any], values: Mapping[str, Any]) -> dict[str, str]:
+    """`question` and `_context` from a prompt that is a list of turns."""
     messages = [message(turn) for turn in turns]
     users = [i for i, turn in enumerate(messages) if turn["role"] == "user"]
     if not users:
@@ -151,25 +151,25 @@ def _context(before: list[dict[str, Any]], after: list[dict[str, Any]], values: 
         except ValueError:
             tools = None
     parts = {"before": before, "after": after, "tools": tools if isinstance(tools, list) else None}
-    kept = {name: part for name, part in parts.items() if part}
-    return json.dumps(kept, sort_keys=True, ensure_ascii=False, default=str) if kept else ""
+    present = {name: part for name, part in parts.items() if part}
+    return json.dumps(present, sort_keys=True, ensure_ascii=False, default=str) if present else ""
 
 
 def message(turn: Mapping[str, Any]) -> dict[str, Any]:
-    """A turn as chat templates take it: role and content, and the calls of tools that it makes."""
+    """A turn in the format of chat templates: role, content and tool calls."""
     role = _role(turn)
-    made: dict[str, Any] = {"role": role, "content": _content(turn)}
+    fields: dict[str, Any] = {"role": role, "content": _content(turn)}
     if str(turn.get("from")) == "function_call":
         try:
-            call = json.loads(made["content"])
+            call = json.loads(fields["content"])
         except ValueError:
             call = None
         if isinstance(call, dict):
-            made |= {"content": "", "tool_calls": [{"type": "function", "function": call}]}
+            fields |= {"content": "", "tool_calls": [{"type": "function", "function": call}]}
     for name in ("tool_calls", "name", "tool_call_id"):
         if turn.get(name):
-            made[name] = turn[name]
-    return made
+            fields[name] = turn[name]
+    return fields
 
 
 def _content(turn: Mapping[str, Any]) -> str:

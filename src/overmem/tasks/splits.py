@@ -1,7 +1,7 @@
 """Splits by content: the hash of a row decides its split, so neither the order of the rows nor other rows matter.
 
 Two exceptions: a new row that is a near-duplicate of two others joins them into one cluster, which goes to the split of
-one of them; and if training takes all remaining rows, a share shrinks once while the number of rows doubles.
+one of them; and if training takes all remaining rows, the share of a split changes once per doubling of the rows.
 """
 
 import math
@@ -47,7 +47,7 @@ def shares_for(counts: Mapping[str, int | None], total: int) -> dict[str, float]
     """
     shares: dict[str, float] = {}
     remaining = list(counts)
-    left = max(total, 1)
+    rows_left = max(total, 1)
     for name, count in counts.items():
         if name == "train":
             continue
@@ -57,10 +57,10 @@ def shares_for(counts: Mapping[str, int | None], total: int) -> dict[str, float]
         elif len(requested) == len(remaining):
             shares[name] = count / sum(requested) if sum(requested) else 0.0
         else:
-            needed = (count + 3 * math.sqrt(count)) / left
-            shares[name] = 0.0 if count == 0 else 2.0 ** -max(1, math.floor(-math.log2(min(needed, 0.5))))
+            share_needed = (count + 3 * math.sqrt(count)) / rows_left
+            shares[name] = 0.0 if count == 0 else 2.0 ** -max(1, math.floor(-math.log2(min(share_needed, 0.5))))
         remaining.remove(name)
-        left = max(1, round(left * (1 - shares[name])))
+        rows_left = max(1, round(rows_left * (1 - shares[name])))
     return shares
 
 
@@ -71,7 +71,7 @@ def take(examples: Sequence[Example], count: int | None, seed: int) -> tuple[Exa
 
 
 def without_duplicates(examples: Sequence[Example]) -> list[Example]:
-    """One example per question; of several, the one whose solution sorts first, whatever the order of the rows."""
+    """One example per question: of several, the one whose solution sorts first, whatever the order of the rows."""
     kept: dict[str, Example] = {}
     for example in examples:
         other = kept.setdefault(example.id, example)

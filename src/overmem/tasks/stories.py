@@ -8,7 +8,7 @@ from overmem.assets import read_asset
 
 @dataclass(frozen=True)
 class Domain:
-    """One kind of story. Every template may use {who}, {other}, {thing} and, except in `ask`, the number {n}."""
+    """Templates of one kind of story. They may use {who}, {other}, {thing} and, except in `ask`, the number {n}."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
@@ -18,7 +18,7 @@ class Domain:
     loss: tuple[str, ...]
     ask: tuple[str, ...]
     compares: bool = False
-    """Each step introduces a new person and compares them with the previous one, instead of changing one amount.
+    """Whether each step compares a new person with the previous one, instead of changing one amount.
 
     The new person is always the subject: a model as small as pebble does not learn that "A is older than B" also
     determines B's age (after 7,000 pretraining steps it solved 22 of 40 such single steps and all 360 others).

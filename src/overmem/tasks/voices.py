@@ -1,4 +1,4 @@
-"""The phrasing of the task `wordproblems`: how solutions are written, and neutral sentences before a problem."""
+"""The phrasing of the task `wordproblems`: templates of solutions, and neutral sentences before a problem."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

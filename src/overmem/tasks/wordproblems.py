@@ -1,8 +1,8 @@
 """The built-in offline task: generated arithmetic word problems, each with a worked solution.
 
-A problem is a chain of sums and differences told as a story. Every question has many valid solutions (each step is
-phrased in one of many ways, drawn at random), so a model that becomes too confident in the phrasings it has seen pays
-in perplexity and not in accuracy. Pure text: no model, no tokenizer.
+A problem is a chain of sums and differences in the form of a story. Every question has many valid solutions (each step
+is phrased in one of many ways, drawn at random), so a model that becomes too confident in the phrasings of its training
+rows loses perplexity but not accuracy. Needs no model and no tokenizer.
 """
 
 import hashlib
@@ -62,7 +62,7 @@ def chain(random: random.Random, length: int) -> Chain:
 
 
 def question(random: random.Random, numbers: Chain, domain: Domain) -> str:
-    """A chain as a story that ends with a question."""
+    """A story for a chain, which ends with a question."""
     people = random.sample(NAMES, len(numbers.changes) + 1)
     thing = random.choice(domain.things)
     sentences = [random.choice(domain.start).format(who=people[0], n=numbers.start, thing=thing)]
@@ -96,7 +96,7 @@ def problem(
     """One generated problem with one of its valid worked solutions.
 
     Args:
-        random: source of every choice.
+        random: the random generator.
         steps: fewest and most sums and differences in the chain, both inclusive.
         domains: story domains to choose from.
         voice: wording of the solution: `tutor` in fine-tuning data, `book` in pebble's pretraining.
@@ -151,10 +151,10 @@ def _generate(
         raise unknown("voice", voice, VOICES, "wordproblems")
     numbers = chain(random, random.randint(*steps))
     text = question(random, numbers, DOMAINS[domain])
-    worked = solution(random, numbers, VOICES[voice])
+    solution_text = solution(random, numbers, VOICES[voice])
     if random.random() < preamble:
         text = f"{random.choice(PREAMBLES)} {text}"
-    return Example(id=_hash(text), question=text, solution=worked, answer=str(numbers.totals[-1])), numbers
+    return Example(id=_hash(text), question=text, solution=solution_text, answer=str(numbers.totals[-1])), numbers
 
 
 def _hash(text: str) -> str:
