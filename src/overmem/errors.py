@@ -8,6 +8,7 @@ EXTRAS = {
     "datasets": "audit",
     "datasketch": "audit",
     "math_verify": "audit",
+    "mlflow": "mlflow",
     "peft": "audit",
     "ray": "ray",
     "reasoning_gym": "reasoning-gym",
@@ -15,8 +16,10 @@ EXTRAS = {
     "tensorboard": "tensorboard",
     "tokenizers": "audit",
     "torch": "audit",
+    "trackio": "trackio",
     "transformers": "audit",
     "vllm": "vllm",
+    "wandb": "wandb",
 }
 """Library -> the extra of overmem that installs it."""
 

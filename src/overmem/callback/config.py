@@ -11,6 +11,7 @@ from overmem.encoding import VERBATIM
 from overmem.errors import BadRequest, unknown
 from overmem.records import Example
 from overmem.tasks import Data, load
+from overmem.tracking import check_trackers
 from overmem.training.recipe import read_data, validate
 
 DataArgument: TypeAlias = Data | str | Path | Mapping[str, Any] | Sequence[Example]
@@ -57,6 +58,9 @@ class CallbackConfig:
     """Whether to stop training once over-memorization has begun and the newest checkpoint is not the one to ship."""
     keep: bool = False
     """Whether to name the best checkpoint so far in `overmem/recommended.json` and keep it from `save_total_limit`."""
+    track: tuple[str, ...] | None = None
+    """Trackers that get the verdict so far and the val questions that changed, at every measurement: trackio,
+    tensorboard, mlflow, wandb; by default those of the Trainer's `report_to`. The metrics go there anyway."""
     record: bool = True
     """Whether to write the plan and the observations of saved checkpoints into the run's `overmem` folder, where
     `overmem audit` finds them."""
@@ -72,6 +76,7 @@ def config_of(options: Mapping[str, Any]) -> CallbackConfig:
     for name in ("stop", "keep"):
         if getattr(config, name) and not config.answers:
             raise BadRequest(f"OvermemCallback({name}=True) needs answers=True: perplexity alone judges no checkpoint")
+    check_trackers(config.track or ())
     if config.keep and not config.record:
         raise BadRequest("OvermemCallback(keep=True) needs record=True: the checkpoint is kept in the run's folder")
     return config

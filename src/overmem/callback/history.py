@@ -8,6 +8,7 @@ from overmem import store
 from overmem.callback.config import CallbackConfig
 from overmem.callback.evaluation_set import EvaluationSet
 from overmem.callback.judge import judge_run
+from overmem.callback.live import live_verdict
 from overmem.callback.run_files import (
     checkpoint_on_disk,
     earlier_snapshots,
@@ -20,6 +21,7 @@ from overmem.callback.run_files import (
 from overmem.errors import BadCheckpoint, Locked
 from overmem.models.files import fingerprint
 from overmem.records import Checkpoint, Snapshot
+from overmem.tracking import track
 
 BASE = Checkpoint("base", 0, 0.0, 0.0)
 """The model before its first step."""
@@ -38,6 +40,11 @@ class EvaluationHistory:
     saved: set[str] = field(default_factory=set)
     """Names of checkpoints whose weights are, or were, on disk."""
     warned: bool = False
+    trackers: tuple[str, ...] = ()
+    """Trackers that get the verdict so far at every measurement."""
+    tracked_in: Path = Path()
+    """Where a tracker that writes files puts them."""
+    _said: set[str] = field(default_factory=set)
 
     def open(self, root: Path, step: int) -> None:
         """Open the run at `root` and read its observations up to `step` that were made with the same options."""
@@ -65,7 +72,16 @@ class EvaluationHistory:
         if verdict.warning and not self.warned:
             self.say(verdict.warning)
             self.warned = True
+        if self.trackers:
+            so_far = live_verdict(verdict, self.snapshots, self.tracked_in)
+            failed = track(so_far, self.trackers, self._say_once)
+            self.trackers = tuple(name for name in self.trackers if name not in failed)
         return self.config.stop and verdict.stops
+
+    def _say_once(self, line: str) -> None:
+        if line not in self._said:
+            self.say(line)
+        self._said.add(line)
 
     def save(self, step: int) -> None:
         """Write the measurement of `step`, whose weights are on disk now, and protect the best checkpoint so far."""

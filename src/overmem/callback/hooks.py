@@ -14,6 +14,7 @@ from overmem.callback.config import config_of, load_examples
 from overmem.callback.evaluation_set import EvaluationSet, base_name, encode_evaluation_set
 from overmem.callback.history import BASE, EvaluationHistory
 from overmem.callback.judge import too_few_questions
+from overmem.callback.live import folder_of, trackers_of
 from overmem.callback.measure import log_metrics, measure_model, preserve_model_state, preserve_rng
 from overmem.callback.memory import memory_bound
 from overmem.encoding import describe_prompt
@@ -81,7 +82,10 @@ class OvermemCallback(TrainerCallback):
         self._training, self._measured_step, step = True, None, state.global_step
         if state.is_world_process_zero:
             evaluation = self._evaluation_set(arguments)
-            self._history = EvaluationHistory(self.config, evaluation, self.say)
+            trackers = trackers_of(args, self.config.track)
+            self._history = EvaluationHistory(
+                self.config, evaluation, self.say, trackers=trackers, tracked_in=folder_of(args)
+            )
             if self.config.record:
                 self._history.open(Path(args.output_dir), step)
             counts = ", ".join(f"{len(split.encoded)} {name} examples" for name, split in evaluation.splits.items())

@@ -13,6 +13,7 @@ from overmem.cli.verdict_screen import show_verdict
 from overmem.cli.workers_screen import workers_screen
 from overmem.diagnose.options import Diagnose
 from overmem.report import Report, report
+from overmem.tables import NamedIn
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class AuditCommand(Audit):
     dry_run: bool = False
     """Estimate how many tokens would be scored and generated, how long that takes on this machine, how much memory it
     needs and how precise the numbers would be. Observes and writes nothing."""
+    track: Annotated[tuple[str, ...], NamedIn("overmem.tracking:TRACKERS")] = ()
+    """Trackers that get the verdict, the curves and the examples that changed."""
     json: bool = False
     """Print the measurements (or the estimate) as JSON. No verdict and no report."""
 
@@ -38,7 +41,7 @@ COMMAND = AuditCommand
 
 
 def run(arguments: Arguments) -> int:
-    """Audit; unless --json, judge and write the report too. Returns 1 where a checkpoint could not be observed."""
+    """Audit; unless --json, judge and report too. Returns 1 where a checkpoint or a tracker failed."""
     config = parsed(AuditCommand, arguments, "audit")
     from overmem.audit.gather import gathered
 
@@ -48,8 +51,10 @@ def run(arguments: Arguments) -> int:
     from overmem.cli.cost import show_cost
     from overmem.diagnose import diagnose
     from overmem.store import write_verdict
+    from overmem.tracking import check_trackers, track, tracked_run
 
     quiet_libraries()
+    check_trackers(config.track)
     if config.dry_run and config.executor == "slurm":
         return _print_script(config)
     if config.dry_run:
@@ -61,14 +66,16 @@ def run(arguments: Arguments) -> int:
     say(f"{done.computed} units of work done now, {done.already_done} before; {len(done.measurements)} measurements")
     if config.json:
         print_json(done.measurements)
+        failed: tuple[str, ...] = ()
     else:
         verdict = diagnose(Diagnose(config.run, out=config.out))
         write_verdict(done.run, verdict)
         show_verdict(done.run, verdict)
         say(f"report: {report(Report(config.run, out=config.out))}")
+        failed = track(tracked_run(done.run, verdict), config.track, say) if config.track else ()
     if done.failures:
         say(f"{len(done.failures)} of the checkpoints could not be observed: {', '.join(done.failures)}")
-    return int(bool(done.failures))
+    return int(bool(done.failures or failed))
 
 
 def _print_script(config: AuditCommand) -> int:

@@ -1,13 +1,14 @@
 """`overmem diagnose RUN`."""
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from overmem.cli import Arguments, parsed
-from overmem.cli.screen import print_json, stdout
+from overmem.cli.screen import print_json, say, stdout
 from overmem.cli.verdict_screen import show_verdict
 from overmem.diagnose.options import Diagnose
 from overmem.errors import BadRequest
+from overmem.tables import NamedIn
 
 if TYPE_CHECKING:
     from overmem import store
@@ -20,6 +21,8 @@ class DiagnoseCommand(Diagnose):
 
     save: bool = False
     """Write verdict.json also into a folder of logs, which is otherwise only read."""
+    track: Annotated[tuple[str, ...], NamedIn("overmem.tracking:TRACKERS")] = ()
+    """Trackers that get the verdict, the curves and the examples that changed."""
     why: bool = False
     """Print every sentence and warning, and what the usual selection rules would have cost."""
     json: bool = False
@@ -40,12 +43,14 @@ COMMAND = DiagnoseCommand
 
 
 def run(arguments: Arguments) -> int:
-    """Judge and show; 1 where a --fail-on condition is met."""
+    """Judge and show; 1 where a --fail-on condition is met, or a tracker was not reached."""
     config = parsed(DiagnoseCommand, arguments, "diagnose")
     from overmem import store  # polars and scipy load when the options are known to be right
     from overmem.diagnose import diagnose, exit_code, markdown
+    from overmem.tracking import check_trackers, track, tracked_run
 
     _check(config)
+    check_trackers(config.track)
     options = {f.name: getattr(config, f.name) for f in fields(Diagnose)}
     verdict = diagnose(Diagnose(**{**options, "save": config.save or None}))
     where = store.open_run(config.run, config.out)
@@ -57,7 +62,8 @@ def run(arguments: Arguments) -> int:
         stdout.print(markdown(verdict), markup=False, soft_wrap=True)
     else:
         show_verdict(where, verdict, why=config.why)
-    return exit_code(verdict, config.fail_on)
+    failed = track(tracked_run(where, verdict), config.track, say) if config.track else ()
+    return exit_code(verdict, config.fail_on) or int(bool(failed))
 
 
 def _check(config: DiagnoseCommand) -> None:

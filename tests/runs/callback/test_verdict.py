@@ -205,3 +205,33 @@ def test_without_keep_save_total_limit_deletes_it(trainer_with, tmp_path):
     trainer.train()
     assert [path.name for path in (tmp_path / "run").glob("checkpoint-*")] == ["checkpoint-10"]
     assert not (tmp_path / "run" / "overmem" / "recommended.json").exists()
+
+
+def test_the_verdict_so_far_goes_to_a_tracker_at_every_measurement(trainer_with, tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    trainer, messages = trainer_with(OVER_MEMORIZED, track=("tensorboard",))
+    trainer.train()
+    assert sum(line.startswith("tensorboard: ") for line in messages) == 1
+    folder = Path(next(line for line in messages if line.startswith("tensorboard: ")).partition(": ")[2])
+    steps, texts = [], []
+    for file in sorted(folder.glob("events*")):
+        events = accumulator.EventAccumulator(str(file), size_guidance={"tensors": 0}).Reload()
+        for event in events.Tensors("overmem/verdict"):
+            steps.append(event.step)
+            texts.append(event.tensor_proto.string_val[0].decode())
+    order = sorted(range(len(steps)), key=lambda i: steps[i])
+    assert [steps[i] for i in order] == [2, 4, 6, 8, 10]
+    assert "the run is over-memorized" in texts[order[-1]]
+    assert "over-memorized" not in texts[order[0]]
+
+
+def test_a_tracker_that_cannot_be_reached_is_named_once_and_training_goes_on(trainer_with, monkeypatch):
+    def broken(verdict):
+        raise ConnectionError("no answer")
+
+    monkeypatch.setattr("overmem.tracking.TRACKERS", {"mlflow": broken})
+    monkeypatch.setattr("overmem.tracking.find_spec", lambda name: True)
+    trainer, messages = trainer_with(HEALTHY, track=("mlflow",))
+    trainer.train()
+    assert trainer.state.global_step == 10
+    assert messages == ["mlflow: nothing was logged: no answer"]

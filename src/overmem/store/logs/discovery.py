@@ -42,7 +42,12 @@ def logs_of(root: Path) -> Iterator[list[RunLog]]:
     damaged: list[str] = []
     seen: set[Path] = set()
     for name, form in FORMATS.items():
-        paths = [p for pattern in form.patterns for p in sorted(root.glob(pattern)) if p.is_file() and p not in seen]
+        paths = [
+            p
+            for pattern in form.patterns
+            for p in sorted(root.glob(pattern))
+            if p.is_file() and p not in seen and not _is_own(p, root)
+        ]
         paths = list(dict.fromkeys(paths))
         seen |= set(paths)
         parts: list[list[LogPart]] = []
@@ -60,6 +65,11 @@ def logs_of(root: Path) -> Iterator[list[RunLog]]:
             yield [replace(run, notes=(*damaged, *run.notes)) for run in runs]
     if damaged:
         yield [RunLog("", (), tuple(damaged))]
+
+
+def _is_own(path: Path, root: Path) -> bool:
+    """Whether overmem wrote it: what it logs to a tracker is no training log."""
+    return path.relative_to(root).parts[:-1][-2:] == ("overmem", "tensorboard")
 
 
 def _newest_first(paths: Sequence[Path]) -> list[Path]:
