@@ -24,7 +24,7 @@ def runs(tmp_path_factory, write_run, world):
     return str(root / "low"), str(root / "high")
 
 
-def test_the_checkpoints_that_are_compared_are_the_recommended_the_last_and_matched_ones(runs):
+def test_recommended_last_and_equally_accurate_checkpoints_are_compared(runs):
     comparison = compare(Compare(*runs, margin=0.05))
     kinds = [kind for pair in comparison.pairs for kind in pair.kinds]
     assert sorted(kinds) == ["contrast", "last", "matched", "recommended"]
@@ -40,30 +40,23 @@ def test_a_contrast_has_equal_accuracy_and_different_perplexity(runs):
     assert pair.nll.value > 0.05
     assert pair.p_nll < 0.05
     assert abs(pair.accuracy.value) < 0.05
-    assert any("They solve equally much and differ in perplexity" in s for s in comparison.sentences)
 
 
 def test_behaviours_count_for_the_correction_and_are_reported(runs):
     comparison = compare(Compare(*runs, margin=0.05))
     last = next(p for p in comparison.pairs if "last" in p.kinds)
     assert {c.name: c.confirmed for c in last.behaviours}["ood-far"]
-    sentence = next(s for s in comparison.sentences if "high/checkpoint-1000" in s)
-    assert "the second is worse in: ood-far: accuracy on questions" in sentence
     tests = sum(3 - 2 * p.is_contrast + len(p.behaviours) for p in comparison.pairs)
-    assert any(s.startswith(f"{tests} tests were made") for s in comparison.sentences)
-
-
-def test_one_seed_is_reported_as_one_seed(runs):
-    assert "Each run is one seed" in compare(Compare(*runs)).sentences[-1]
+    assert any(s.startswith(f"{tests} tests") for s in comparison.sentences)
 
 
 def test_more_contrasts_are_more_tests(runs):
     few, many = (compare(Compare(*runs, margin=0.05, pairs=n)) for n in (0, 3))
     assert sum(p.is_contrast for p in few.pairs) == 0
     assert sum(p.is_contrast for p in many.pairs) == 3
-    one, other = (next(p for p in result.pairs if "last" in p.kinds) for result in (few, many))
-    assert one.p_equivalent <= other.p_equivalent
-    assert one.accuracy == other.accuracy
+    with_few, with_many = (next(p for p in result.pairs if "last" in p.kinds) for result in (few, many))
+    assert with_few.p_equivalent <= with_many.p_equivalent
+    assert with_few.accuracy == with_many.accuracy
 
 
 def test_a_run_is_not_compared_with_itself_or_with_its_copy(runs, tmp_path):
@@ -79,7 +72,7 @@ def test_a_run_is_not_compared_with_itself_or_with_its_copy(runs, tmp_path):
 def test_without_val_only_the_last_checkpoints_are_compared(runs):
     comparison = compare(Compare(*runs, split="val"))
     assert [p.kinds for p in comparison.pairs] == [("last",)]
-    assert "only the last are compared" in comparison.sentences[0]
+    assert not comparison.has_val
 
 
 def test_runs_without_a_shared_example_are_refused(runs):
@@ -99,7 +92,7 @@ def seeds(tmp_path_factory, write_run, world):
     return [str(low) for low, _ in names], [str(high) for _, high in names]
 
 
-def test_over_seeds_every_seed_counts_and_the_seed_is_random(seeds):
+def test_the_seed_is_a_random_effect_over_seeds(seeds):
     low, high = seeds
     comparison = compare(Compare(low[0], high[0], tuple(low[1:]), tuple(high[1:]), margin=0.05))
     rows = {(r.kind, r.name): r for r in comparison.over_seeds}
@@ -110,10 +103,10 @@ def test_over_seeds_every_seed_counts_and_the_seed_is_random(seeds):
     assert far.difference.low > 0
     assert not accuracy.shown
     assert sum("last" in p.kinds for p in comparison.pairs) == 3
-    assert comparison.sentences[0].startswith("Over 3 seeds, the seed as a random effect")
+    assert comparison.seeds == 3
 
 
-def test_nothing_is_claimed_of_one_seed_among_several(seeds):
+def test_nothing_is_claimed_about_one_seed_among_several(seeds):
     low, high = seeds
     comparison = compare(Compare(low[0], high[0], tuple(low[1:]), tuple(high[1:]), margin=0.05))
     assert all(p.p_accuracy is p.p_nll is p.p_equivalent is None for p in comparison.pairs)

@@ -21,6 +21,8 @@ from overmem.wording.verdict import worded
 from studies.trajectories import World, simulated
 from studies.worlds import World as Grown
 from studies.worlds import drawn
+from tests.wording.audit_warnings import WARNINGS
+from tests.wording.comparisons import COMPARISONS
 from tests.wording.logs import LOGS
 
 EXPECTED = Path(__file__).parent / "expected.txt"
@@ -125,7 +127,8 @@ def sections():
         verdict = verdict_of_log(name)
         has_accuracy = any(v.accuracy.value is not None for v in verdict.checkpoints)
         made[f"log: {name}"] = lines_of(replace(verdict, sentences=()) if has_accuracy else verdict)
-    return made
+    made |= {f"compare: {name}": list(write()) for name, write in COMPARISONS.items()}
+    return made | {f"warning: {name}": [f"! {text}" for text in write()] for name, write in WARNINGS.items()}
 
 
 def lines_of(verdict):
@@ -143,7 +146,15 @@ def written():
     return sections()
 
 
-@pytest.mark.parametrize("name", [*CASES, *(f"log: {name}" for name in LOGS)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *CASES,
+        *(f"log: {name}" for name in LOGS),
+        *(f"compare: {name}" for name in COMPARISONS),
+        *(f"warning: {name}" for name in WARNINGS),
+    ],
+)
 def test_the_words_are_the_expected_ones(written, name):
     assert written[name] == expected_sections()[name]
 

@@ -1,6 +1,6 @@
-"""Compare two runs: the checkpoints that they would ship, end with, and reach the same accuracy with.
+"""The verb `compare`: the recommended, the last and equally accurate checkpoints of two runs.
 
-The options load without polars and scipy; the rest loads when it is used.
+The options are imported without polars and scipy; the other names import them when they are first used.
 """
 
 from importlib import import_module
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Compare", "Comparison", "Pair", "compare"]
 
-_PLACES = {
+_MODULES = {
     "Comparison": "overmem.compare.verb",
     "Pair": "overmem.records.comparisons",
     "compare": "overmem.compare.verb",
@@ -22,6 +22,6 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'overmem.compare' has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

@@ -1,4 +1,4 @@
-"""Every pair of checkpoints that is compared, and what is shown about it: one correction over all that was tested."""
+"""The pairs of checkpoints that are compared, with p values corrected over all tests of all pairs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from overmem.verdict.matching import NO_LUCK, RESAMPLES, Difference, Place, diff
 
 @dataclass(frozen=True)
 class Tested:
-    """A pair with its p as they come."""
+    """A pair of checkpoints with uncorrected p values."""
 
     place: Place
     first: str
@@ -25,11 +25,11 @@ class Tested:
 
     @property
     def is_contrast(self) -> bool:
-        """Whether it was chosen for its different perplexity."""
+        """Whether it was chosen because its perplexities differ at equal accuracy."""
         return "contrast" in self.place.kinds
 
-    def raw(self) -> Iterator[float | None]:
-        """Every p that counts, in a fixed order: accuracy, nll, equivalence, behaviours."""
+    def uncorrected_p(self) -> Iterator[float | None]:
+        """Every p in a fixed order: accuracy, nll, equivalence, behaviours; None for what is not tested."""
         d = self.difference
         if self.is_contrast:
             yield from (None, max(d.p_nll, d.p_equivalent), None)
@@ -39,22 +39,22 @@ class Tested:
 
 
 def tested(a: Side, b: Side, limits: Limits, contrasts: int, *, with_luck: bool) -> tuple[Tested, ...]:
-    """The pairs that are chosen on val, measured on test.
+    """The pairs chosen on val, compared on test.
 
     Args:
         a: RUN_A.
         b: RUN_B.
         limits: margin, and the nll that matters.
-        contrasts: pairs of equal accuracy and different perplexity, at most.
-        with_luck: price the luck of checkpoints and of the choice, which several seeds show by themselves.
+        contrasts: number of pairs of equal accuracy and different perplexity, at most.
+        with_luck: include in the intervals that equally good checkpoints vary; with several seeds, their scatter does.
     """
     if a.val is None or b.val is None:
-        wanted: tuple[Place, ...] = (Place(("last",), len(a.test.checkpoints) - 1, len(b.test.checkpoints) - 1),)
+        chosen: tuple[Place, ...] = (Place(("last",), len(a.test.checkpoints) - 1, len(b.test.checkpoints) - 1),)
     else:
-        wanted = places(a.val, b.val, limits, contrasts, resamples=RESAMPLES if with_luck else 0)
+        chosen = places(a.val, b.val, limits, contrasts, resamples=RESAMPLES if with_luck else 0)
     lucks = tuple(run_luck(side.val or side.test) if with_luck else NO_LUCK for side in (a, b))
     return tuple(
-        _tested(place, a, b, difference_of(place, a.test, b.test, limits, (lucks[0], lucks[1]))) for place in wanted
+        _tested(place, a, b, difference_of(place, a.test, b.test, limits, (lucks[0], lucks[1]))) for place in chosen
     )
 
 
@@ -76,31 +76,31 @@ def _accuracy(side: Side, row: int) -> Estimate:
     return statistics.share(float(right.sum()), len(right))
 
 
-def corrected(found: Sequence[Tested], alpha: float) -> tuple[Pair, ...]:
-    """The pairs with p Holm-adjusted over everything that was tested of all of them."""
-    raw = [list(t.raw()) for t in found]
+def corrected(pairs: Sequence[Tested], alpha: float) -> tuple[Pair, ...]:
+    """The pairs with p Holm-adjusted over all tests of all pairs."""
+    raw = [list(pair.uncorrected_p()) for pair in pairs]
     adjusted = iter(statistics.holm([p for row in raw for p in row]))
-    return tuple(_pair(t, [next(adjusted) for _ in row], alpha) for t, row in zip(found, raw, strict=True))
+    return tuple(_pair(pair, [next(adjusted) for _ in row], alpha) for pair, row in zip(pairs, raw, strict=True))
 
 
-def uncorrected(found: Sequence[Tested]) -> tuple[Pair, ...]:
-    """The pairs of one seed among several, without p because nothing is claimed of them."""
-    return tuple(_pair(t, [None] * len(list(t.raw())), 0.0) for t in found)
+def without_p(pairs: Sequence[Tested]) -> tuple[Pair, ...]:
+    """The pairs of one seed among several, without p because nothing is claimed about a single seed."""
+    return tuple(_pair(pair, [None] * len(list(pair.uncorrected_p())), 0.0) for pair in pairs)
 
 
-def _pair(found: Tested, p: Sequence[float | None], alpha: float) -> Pair:
-    first, second = found.accuracies
+def _pair(pair: Tested, p: Sequence[float | None], alpha: float) -> Pair:
+    first, second = pair.accuracies
     p_accuracy, p_nll, p_equivalent, *others = p
     return Pair(
-        kinds=found.place.kinds,
-        first=found.first,
-        second=found.second,
+        kinds=pair.place.kinds,
+        first=pair.first,
+        second=pair.second,
         accuracy_first=first,
         accuracy_second=second,
-        accuracy=found.difference.accuracy,
-        nll=found.difference.nll,
+        accuracy=pair.difference.accuracy,
+        nll=pair.difference.nll,
         p_accuracy=p_accuracy,
         p_nll=p_nll,
         p_equivalent=p_equivalent,
-        behaviours=tuple(consequence(c, found.second, q, alpha) for c, q in zip(found.behaviours, others, strict=True)),
+        behaviours=tuple(consequence(c, pair.second, q, alpha) for c, q in zip(pair.behaviours, others, strict=True)),
     )

@@ -1,4 +1,4 @@
-"""What two recipes differ in over several seeds: every seed is kept, and the seed is a random effect."""
+"""The differences between two recipes over several seeds, with the seed as a random effect."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ KINDS = ("recommended", "last", "matched", "contrast")
 
 
 def over_seeds(seeds: Sequence[Sequence[Tested]], limits: Limits) -> tuple[OverSeeds, ...]:
-    """Every difference that all seeds have, over seeds."""
+    """The mean over seeds of every difference that was measured in all seeds."""
     rows = [row for kind in KINDS for row in _of_kind(kind, seeds, limits)]
     adjusted = statistics.holm([p for _, _, _, p, _ in rows])
     return tuple(
@@ -30,20 +30,19 @@ def over_seeds(seeds: Sequence[Sequence[Tested]], limits: Limits) -> tuple[OverS
 def _of_kind(
     kind: str, seeds: Sequence[Sequence[Tested]], limits: Limits
 ) -> list[tuple[str, str, Estimate, float | None, bool]]:
-    found = [next((t for t in seed if kind in t.place.kinds), None) for seed in seeds]
-    pairs = [t for t in found if t is not None]
+    pairs = [pair for seed in seeds if (pair := next((t for t in seed if kind in t.place.kinds), None)) is not None]
     if len(pairs) < len(seeds):
         return []
     accuracy, nll = (
-        _on_these_questions(_over(values), [pair.difference.influence[k] for pair in pairs])
+        _with_shared_questions(_mean_over_seeds(values), [pair.difference.influence[k] for pair in pairs])
         for k, values in enumerate(
             ([pair.difference.accuracy for pair in pairs], [pair.difference.nll for pair in pairs])
         )
     )
     p_nll, p_equivalent = _p(nll, limits.absolute), _p_within(accuracy, limits.margin)
     if kind == "contrast":
-        both = None if p_nll is None or p_equivalent is None else max(p_nll, p_equivalent)
-        rows: list[tuple[str, str, Estimate, float | None, bool]] = [(kind, "nll", nll, both, False)]
+        p_both = None if p_nll is None or p_equivalent is None else max(p_nll, p_equivalent)
+        rows: list[tuple[str, str, Estimate, float | None, bool]] = [(kind, "nll", nll, p_both, False)]
     else:
         rows = [
             (kind, "accuracy", accuracy, _p(accuracy, 0.0), True),
@@ -54,16 +53,16 @@ def _of_kind(
 
 
 def _behaviours(pairs: Sequence[Tested]) -> Mapping[str, tuple[Estimate, bool]]:
-    """The behaviours that every seed has."""
+    """The behaviours that were measured in every seed."""
     by_name = [{c.name: c for c in pair.behaviours} for pair in pairs]
     return {
-        name: (_over([seed[name].worse for seed in by_name]), first.is_share)
+        name: (_mean_over_seeds([seed[name].worse for seed in by_name]), first.is_share)
         for name, first in by_name[0].items()
         if all(name in seed for seed in by_name)
     }
 
 
-def _over(values: Sequence[Estimate]) -> Estimate:
+def _mean_over_seeds(values: Sequence[Estimate]) -> Estimate:
     measured = [
         (v.value, stderr)
         for v in values
@@ -74,8 +73,8 @@ def _over(values: Sequence[Estimate]) -> Estimate:
     return statistics.across_seeds([value for value, _ in measured], [stderr for _, stderr in measured])
 
 
-def _on_these_questions(over: Estimate, influences: Sequence[Float[np.ndarray, " questions"]]) -> Estimate:
-    """The interval no narrower than the questions allow, which all seeds share: more seeds are not more questions."""
+def _with_shared_questions(over: Estimate, influences: Sequence[Float[np.ndarray, " questions"]]) -> Estimate:
+    """The estimate with an interval at least as wide as the sampling error of the questions, which all seeds share."""
     if over.value is None or over.stderr is None or len({len(i) for i in influences}) > 1:
         return over
     shared = np.mean(influences, axis=0)

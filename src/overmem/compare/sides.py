@@ -1,4 +1,4 @@
-"""Two audited runs, on the examples that every checkpoint of both has."""
+"""Two audited runs, restricted to the examples that were measured at every checkpoint of both."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,13 +14,14 @@ from overmem.verdict.matching import complete
 
 @dataclass(frozen=True)
 class Side:
-    """One run: what was measured of its trained checkpoints, where they are chosen and where they are compared."""
+    """One run: its name, and the curves of its trained checkpoints."""
 
     run: store.Run
     name: str
     val: Curves | None
-    """None where the runs share no example of val, so that nothing can be chosen there."""
+    """Where checkpoints are chosen; None if the runs share no example of val."""
     test: Curves
+    """Where checkpoints are compared."""
 
     def checkpoint(self, row: int) -> Checkpoint:
         """The checkpoint in a row of the curves."""
@@ -31,13 +32,13 @@ class Side:
         return f"{self.name}/{self.checkpoint(row).name}"
 
     def snapshot(self, row: int) -> Snapshot:
-        """Everything that was observed of a checkpoint, under its label."""
-        seen = store.read_snapshot(self.run, self.checkpoint(row))
-        return replace(seen, checkpoint=replace(seen.checkpoint, name=self.label(row)))
+        """The observations of a checkpoint, which is renamed to its label."""
+        snapshot = store.read_snapshot(self.run, self.checkpoint(row))
+        return replace(snapshot, checkpoint=replace(snapshot.checkpoint, name=self.label(row)))
 
     @cached_property
     def base(self) -> Snapshot | None:
-        """The base model's observations, where it was audited."""
+        """The observations of the base model; None if it was not audited."""
         base = next((c for c in store.read_checkpoints(self.run) if c.step == 0 and not c.merged_from), None)
         return None if base is None else store.read_snapshot(self.run, base)
 
@@ -47,11 +48,11 @@ def sides(runs: tuple[store.Run, store.Run], split: str, chosen_on: str = "val")
 
     Args:
         runs: RUN_A and RUN_B.
-        split: where they are compared.
-        chosen_on: where the checkpoints to compare are chosen.
+        split: the split on which they are compared.
+        chosen_on: the split on which the checkpoints to compare are chosen.
 
     Raises:
-        BadRequest: it is one run twice, one has no checkpoint with the split, they share no example of it, or their
+        BadRequest: both are the same run, one has no checkpoint with the split, they share no example of it, or their
             tokens differ.
     """
     if runs[0].home.resolve() == runs[1].home.resolve():
@@ -69,7 +70,7 @@ def sides(runs: tuple[store.Run, store.Run], split: str, chosen_on: str = "val")
 
 
 def _curves(run: store.Run, split: str, *, required: bool = True) -> Curves | None:
-    """What was measured of a split; None where it was not audited and need not be."""
+    """The curves of a split; None if it was not audited and is not required."""
     if split not in store.read_plan(run).splits and not required:
         return None
     curves = store.read_curves(run, split)
@@ -84,28 +85,28 @@ def _measured(curves: Curves | None) -> list[str]:
         return []
     finite = (np.isfinite(curves.nll_sums) & np.isfinite(curves.correct)).any(1)
     return [
-        c.name for c, seen in zip(curves.checkpoints, finite, strict=True) if seen and c.step > 0 and not c.merged_from
+        c.name for c, has in zip(curves.checkpoints, finite, strict=True) if has and c.step > 0 and not c.merged_from
     ]
 
 
 def _paired(
     runs: Sequence[store.Run], curves: Sequence[Curves | None], names: Sequence[Sequence[str]], split: str
 ) -> tuple[Curves, Curves]:
-    """Both runs on the examples that all of these checkpoints have, in the same order."""
+    """The curves of both runs on the examples that all of these checkpoints have, in the same order."""
     a, b = (side for side in curves if side is not None)
-    there = {name: i for i, name in enumerate(b.example_ids)}
-    shared = [(i, there[name]) for i, name in enumerate(a.example_ids) if name in there]
+    index_of = {name: i for i, name in enumerate(b.example_ids)}
+    shared = [(i, index_of[name]) for i, name in enumerate(a.example_ids) if name in index_of]
     if not shared:
         raise BadRequest(f"{runs[0].root} and {runs[1].root} share no example of split {split!r}, so nothing is paired")
-    left, right = (_on(side, [pair[k] for pair in shared]) for k, side in enumerate((a, b)))
+    left, right = (_with_examples(side, [pair[k] for pair in shared]) for k, side in enumerate((a, b)))
     if (left.token_counts != right.token_counts).any():
         raise BadRequest(
             f"{runs[0].root} and {runs[1].root} split the same solutions into different tokens, so their nats per "
             "token cannot be compared"
         )
     rows = [
-        [i for i, c in enumerate(side.checkpoints) if c.name in own]
-        for side, own in zip((left, right), names, strict=True)
+        [i for i, c in enumerate(side.checkpoints) if c.name in selected]
+        for side, selected in zip((left, right), names, strict=True)
     ]
     paired = complete(left, right, *rows)
     if paired[0].correct.shape[1] < 2:
@@ -115,7 +116,7 @@ def _paired(
     return paired
 
 
-def _on(side: Curves, examples: Sequence[int]) -> Curves:
+def _with_examples(side: Curves, examples: Sequence[int]) -> Curves:
     groups = None if side.groups is None else side.groups[examples]
     return Curves(
         side.checkpoints,

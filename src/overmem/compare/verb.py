@@ -1,10 +1,10 @@
-"""The verb: checkpoints of two runs, chosen on val and compared on test."""
+"""The verb `compare`: chooses checkpoints of two runs on val and compares them on test."""
 
 from dataclasses import dataclass, field
 
 from overmem import store
 from overmem.compare.options import Compare
-from overmem.compare.pairs import corrected, tested, uncorrected
+from overmem.compare.pairs import corrected, tested, without_p
 from overmem.compare.seeds import over_seeds
 from overmem.compare.sides import sides
 from overmem.errors import BadRequest
@@ -15,13 +15,13 @@ from overmem.wording.comparison import comparison_sentences
 
 @dataclass(frozen=True)
 class Comparison:
-    """How two runs differ."""
+    """The differences between two runs."""
 
     pairs: tuple[Pair, ...]
-    """Every pair that was chosen on val, shown to differ or not; of every seed, where several were given."""
+    """Every pair of checkpoints that was chosen on val, of every seed."""
     sentences: tuple[str, ...]
     over_seeds: tuple[OverSeeds, ...] = ()
-    """Where several seeds were given: each difference over seeds. Then nothing is claimed of a single pair."""
+    """The mean of each difference over seeds, if there are several; then nothing is claimed about a single pair."""
     seeds: int = 1
     has_val: bool = True
     """Whether checkpoints could be chosen on val; if not, only the last ones are compared."""
@@ -29,16 +29,16 @@ class Comparison:
 
 
 def compare(config: Compare) -> Comparison:
-    """How the checkpoints differ that two runs would ship, that they end with, and that reach the same accuracy.
+    """The differences between two runs: of their recommended, their last and equally accurate checkpoints.
 
-    Which ones these are is decided on val, before anything is measured on test, and every test counts for Holm's
-    correction: of two equal runs a difference is claimed in at most a share `alpha` of cases. A contrast is added, the
-    control for `epoch 3 against epoch 10 of one run`: two checkpoints of equal accuracy and different perplexity, so
-    that accuracy does not explain what else they differ in. Equal is shown by two one-sided tests, never assumed.
+    The checkpoints are chosen on val and compared on test. P values are Holm-corrected over all tests: for equal runs a
+    difference is claimed in at most a share `alpha` of comparisons. A contrast is added, as a control for comparing
+    epoch 3 with epoch 10 of one run: two checkpoints of equal accuracy and different perplexity, so that accuracy does
+    not explain their other differences. Equality is shown by two one-sided tests, never assumed.
 
     Raises:
         BadRequest: a run was not audited, is given twice or copied, shares no example of the split, or tokenizes its
-            solutions differently; or there are not as many seeds of one run as of the other.
+            solutions differently; or the two runs have different numbers of seeds.
     """
     if len(config.seeds_a) != len(config.seeds_b):
         raise BadRequest(
@@ -51,13 +51,16 @@ def compare(config: Compare) -> Comparison:
     _refuse_duplicates([run for pair in runs for run in pair])
     pairs = [sides(pair, config.split) for pair in runs]
     several = len(pairs) > 1
-    found = [tested(a, b, limits, config.pairs, with_luck=not several) for a, b in pairs]
+    by_seed = [tested(a, b, limits, config.pairs, with_luck=not several) for a, b in pairs]
     has_val = all(a.val is not None for a, _ in pairs)
-    across = over_seeds(found, limits) if several else ()
-    made = tuple(p for seed in found for p in uncorrected(seed)) if several else corrected(found[0], limits.alpha)
+    across = over_seeds(by_seed, limits) if several else ()
+    if several:
+        compared = tuple(pair for seed in by_seed for pair in without_p(seed))
+    else:
+        compared = corrected(by_seed[0], limits.alpha)
     names = (pairs[0][0].name, pairs[0][1].name)
-    text = comparison_sentences(names, made, across, len(pairs), limits, has_val=has_val)
-    return Comparison(made, text, across, len(pairs), has_val, limits)
+    text = comparison_sentences(names, compared, across, len(pairs), limits, has_val=has_val)
+    return Comparison(compared, text, across, len(pairs), has_val, limits)
 
 
 def _refuse_duplicates(runs: list[store.Run]) -> None:

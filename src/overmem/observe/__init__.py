@@ -1,1 +1,1 @@
-"""Observe once: teacher-forced scores of reference solutions, and sampled completions. Only this floor runs a model."""
+"""Observes checkpoints: teacher-forced scores of reference solutions, and completions. Only this room runs models."""

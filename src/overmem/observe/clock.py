@@ -10,7 +10,7 @@ from overmem.observe.warmup import measure_throughput
 from overmem.observe.work import ObservationSetup, UnitKey, WorkUnit
 
 _WARM_UP = 1.0
-"""Seconds of the warm-up for scoring and again for completing, if no estimate was requested."""
+"""Seconds of warm-up for scoring and for generation each, if no estimate was requested."""
 Progress: TypeAlias = Callable[[str, float, float], None]
 """(current unit, seconds of work done, seconds of all work), in seconds as estimated at the start."""
 
@@ -24,25 +24,26 @@ class Clock:
     total: float
     others: float = 0.0
     """Seconds of the units that other workers did."""
-    _mine: float = 0.0
+    _own: float = 0.0
+    """Seconds of the units that this process did."""
     _started: set[UnitKey] = field(default_factory=set)
 
     def start(self, unit: WorkUnit) -> Callable[[int], None]:
         """Report that a unit is started; returns a function to call with numbers of finished examples."""
-        each = self.throughput.seconds(unit.split, unit.kinds) / max(1, len(unit.split.encoded))
+        per_example = self.throughput.seconds(unit.split, unit.kinds) / max(1, len(unit.split.encoded))
         self._started.add(unit.key)
-        self.progress(str(unit), self.others + self._mine, self.total)
+        self.progress(str(unit), self.others + self._own, self.total)
 
         def advance(examples: int) -> None:
-            self._mine += each * examples
-            self.progress(str(unit), self.others + self._mine, self.total)
+            self._own += per_example * examples
+            self.progress(str(unit), self.others + self._own, self.total)
 
         return advance
 
     def done_elsewhere(self, units: Sequence[WorkUnit]) -> None:
         """Count the finished units that were not started by this process."""
-        here = self._started
-        self.others = sum(self.throughput.seconds(u.split, u.kinds) for u in units if u.key not in here)
+        elsewhere = [unit for unit in units if unit.key not in self._started]
+        self.others = sum(self.throughput.seconds(unit.split, unit.kinds) for unit in elsewhere)
 
 
 def started_clock(

@@ -32,8 +32,7 @@ def complete(
         clamp_to_context(model, split, decoding),
         stop_ids(model, tokenizer),
     )
-    drawn = engine.complete(batch, hooks or Hooks())
-    ordered = sorted(drawn, key=lambda c: (c.prompt, c.draw))
+    ordered = sorted(engine.complete(batch, hooks or Hooks()), key=lambda c: (c.prompt, c.draw))
     return Completions(
         tuple(split.encoded[c.prompt].example_id for c in ordered),
         np.array([c.draw for c in ordered], dtype=np.int32),

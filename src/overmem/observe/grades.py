@@ -27,11 +27,10 @@ def update_grades(
         run: the run.
         checkpoints: names of the checkpoints.
         requests: split -> hash of the request for which its completions must have been made.
-        trusted: graders "module:function" that the user named. Others, which only the run's files name, are not
-            imported: they are somebody else's code.
+        trusted: graders "module:function" that the user named. Others, named only in the run's files, are not imported,
+            because they may be anybody's code.
         say: called with a line on what was graded, or why it was not.
-        run_code: run programs in completions, in a sandbox. Without it they are not graded, and earlier grades of them
-            are kept.
+        run_code: run programs in completions, in a sandbox; otherwise they are not graded, and their grades are kept.
 
     Raises:
         BadRequest: programs are to be run, and no sandbox works here.
@@ -43,7 +42,7 @@ def update_grades(
             continue
         examples = store.read_examples(run, split)
         if unknown := {e.kind for e in examples if ":" in e.kind} - set(trusted):
-            say(f"{split}: not graded by {', '.join(sorted(unknown))}, which the run's own files name; give --data")
+            say(f"{split}: not graded by {', '.join(sorted(unknown))}, named only in the run's files; give --data")
             continue
         sandbox = sandbox_for(examples, run_code=run_code)
         grader = graders_of(examples, sandbox)
@@ -80,15 +79,15 @@ def sandbox_for(examples: Iterable[Example], *, run_code: bool) -> Sandbox | Non
 
 
 def _graded_in_sandbox(unit: Mapping[str, Any], sandbox: Sandbox | None) -> list[dict[str, Any]]:
-    """The unit as it would be if its programs had been run in any sandbox: such grades are kept and not made again."""
+    """The unit as graded with each sandbox: without a sandbox, such grades are kept and not replaced."""
     if sandbox is not None:
         return []
     kinds = [kind for kind, grader in GRADERS.items() if grader.run is not None]
     return [
-        dict(unit) | {"grader": unit["grader"].replace(named, f"{named} in {name}")}
-        for name in SANDBOXES
+        dict(unit) | {"grader": unit["grader"].replace(grader, f"{grader} in {sandbox_name}")}
+        for sandbox_name in SANDBOXES
         for kind in kinds
-        if (named := f"{kind} {GRADERS[kind].version}") in unit["grader"]
+        if (grader := f"{kind} {GRADERS[kind].version}") in unit["grader"]
     ]
 
 

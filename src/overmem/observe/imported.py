@@ -1,4 +1,4 @@
-"""Completions that were imported from another harness's logs, taken over by an audit of the same questions."""
+"""Uses completions that were imported from another harness's logs in an audit of the same questions."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,13 +18,13 @@ def adopt_imported(
     splits: Mapping[str, Split],
     base: str | None,
 ) -> int:
-    """Make imported completions those of this audit's request; returns how many units of them there are.
+    """Mark imported completions as those of this audit's request; returns the number of such units.
 
     Args:
         run: the run.
-        checkpoints: those of the plan so far, on disk or not.
-        refs: those that are audited.
-        splits: those that are audited.
+        checkpoints: the checkpoints of the previous plan, on disk or not.
+        refs: the checkpoints to audit.
+        splits: the splits to audit.
         base: folder or hub id of the model that adapters change.
     """
     weights = {checkpoint.name: "" for checkpoint in checkpoints}

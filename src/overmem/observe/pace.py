@@ -1,41 +1,41 @@
-"""How long units take, as the worker that does them has measured it: only to order them, and to tell the time left."""
+"""Estimates how long units take from those that this worker has done, to order them and to show the time left."""
 
 from dataclasses import dataclass, field
 
 from overmem.observe.work import WorkUnit
 
 _GENERATED = 4.0
-"""What a generated token costs, in tokens that are read."""
+"""Time of a generated token divided by that of a prompt token."""
 
 
 @dataclass
 class Pace:
-    """Seconds of the units that were done so far, by split, and what follows for the others."""
+    """The seconds of the units done so far, and estimates for the others."""
 
     repeats: int = 1
-    """Completions of a prompt."""
+    """Completions per prompt."""
     _measured: dict[tuple[str, tuple[str, ...]], list[float]] = field(default_factory=dict)
     _cost: dict[tuple[str, tuple[str, ...]], float] = field(default_factory=dict)
     _seconds: float = 0.0
     _tokens: float = 0.0
 
     def record(self, unit: WorkUnit, seconds: float) -> None:
-        """Note how long a unit took."""
+        """Record how long a unit took."""
         self._measured.setdefault((unit.split.name, unit.kinds), []).append(seconds)
         self._seconds += seconds
         self._tokens += self.tokens(unit)
 
     def seconds(self, unit: WorkUnit) -> float:
-        """About how long a unit takes: as the same split did elsewhere, else by its tokens.
+        """The estimated seconds of a unit: from the same split at other checkpoints, else from its tokens.
 
-        Before the first unit is done a second is the time of a thousand tokens: right in proportion only.
+        Before the first unit is done, a thousand tokens are assumed to take a second, which is only good for ordering.
         """
         if times := self._measured.get((unit.split.name, unit.kinds)):
             return sum(times) / len(times)
         return self.tokens(unit) * (self._seconds / self._tokens if self._tokens else 1e-3)
 
     def tokens(self, unit: WorkUnit) -> float:
-        """What a unit costs, in tokens that are read: completions as long as the reference solutions count fourfold."""
+        """The cost of a unit in prompt tokens; completions are assumed to be as long as the reference solutions."""
         key = (unit.split.name, unit.kinds)
         if key not in self._cost:
             read = sum(len(e.input_ids) for e in unit.split.encoded)

@@ -1,4 +1,4 @@
-"""What is observed: splits rendered for one tokenizer, how completions are drawn, and the hash that names a request."""
+"""The plan of observations: the encoded splits, how completions are sampled, and the hash of each request."""
 
 import hashlib
 import importlib.metadata
@@ -22,13 +22,13 @@ class Split:
     name: str
     examples: tuple[Example, ...]
     encoded: tuple[Encoded, ...]
-    """Those of `examples` that fit the context window."""
+    """The examples that fit the context window."""
     request: str
-    """Hash of everything but the weights that decides this split's observations."""
+    """Hash of everything except the weights that determines the observations of this split."""
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What is observed: completions where there are answers (in no attack's split), scores where solutions."""
+        """The kinds to observe: scores if there are solutions; completions if there are answers (not for attacks)."""
         has_answers = not self.examples or any(e.kind != "none" for e in self.examples)
         has_solutions = not self.examples or any(e.solution for e in self.examples)
         samples = ("samples",) * (has_answers and not SplitName.parse(self.name).attack)
@@ -58,15 +58,15 @@ def planned(
     """The splits to observe: at most `rows[split]` examples each, the same ones every time.
 
     Args:
-        tokenizer: renders them.
-        splits: all examples of each.
-        decoding: how completions are drawn.
-        rows: of each split, how many at most.
-        context: longest example, in tokens.
+        tokenizer: the run's tokenizer.
+        splits: all examples of each split.
+        decoding: how completions are sampled.
+        rows: number of examples of each split, at most.
+        context: length limit of an example, in tokens.
         template: prompt with {question} in it; None for the tokenizer's own.
         dtype: precision of the model.
     """
-    made = {}
+    planned_splits = {}
     for name, examples in splits.items():
         chosen = sample(examples, name, rows[name])
         encoded = [encode(tokenizer, e, max_length=context, template=template) for e in chosen]
@@ -79,17 +79,17 @@ def planned(
             *[dtype] * (dtype != "float32"),
         ]
         digest = hashlib.sha256(json.dumps(hashed).encode()).hexdigest()[:16]
-        made[name] = Split(name, tuple(chosen), kept, digest)
-    return made
+        planned_splits[name] = Split(name, tuple(chosen), kept, digest)
+    return planned_splits
 
 
 def _hashed(example: Example) -> dict[str, str]:
-    """An example as a request names it; one without context as before examples had one."""
+    """The fields of an example that are hashed; an empty context is left out, as before examples had one."""
     return {name: value for name, value in asdict(example).items() if (name, value) != ("context", "")}
 
 
 def context_of(config: Any) -> int:
-    """Tokens that the model's positions allow; 2048 where its configuration does not say."""
+    """The length limit of a model in tokens; 2048 if its configuration has none."""
     return int(getattr(config.get_text_config(), "max_position_embeddings", None) or 2048)
 
 
@@ -107,13 +107,13 @@ def plan_of(
 
     Args:
         options: the options of the verb.
-        data: where the examples come from; None where they were passed in and only the run has them.
-        decoding: how completions are drawn.
+        data: where the examples come from; None if they were passed in and only the run has them.
+        decoding: how completions are sampled.
         template: prompt with {question} in it; None for the tokenizer's own.
-        base: folder or hub id of the base model, where it is known.
-        checkpoints: those that are observed.
-        splits: those that are observed.
-        carved_splits: those of them that the run may have been trained on.
+        base: folder or hub id of the base model; None if unknown.
+        checkpoints: the checkpoints to observe.
+        splits: the splits to observe.
+        carved_splits: the splits that the run may have been trained on.
     """
     return Plan(
         splits={s.name: PlannedSplit(s.request, len(s.examples), s.truncated) for s in splits.values()},
@@ -129,9 +129,9 @@ def plan_of(
 
 
 def longest_completion(splits: Mapping[str, Sequence[Example]], tokenizer: Any, template: str | None) -> int:
-    """A limit for completions: half as long again as the longest of 200 reference solutions, 16 to 1024 tokens."""
-    some = [e for examples in splits.values() for e in examples[:50] if e.solution][:200]
-    if not some:  # answers alone say nothing about how long a completion should be
+    """A length limit for completions: 1.5 times the longest of 200 reference solutions, between 16 and 1024 tokens."""
+    sampled = [e for examples in splits.values() for e in examples[:50] if e.solution][:200]
+    if not sampled:  # without solutions there is nothing to infer the length from
         return 1024
-    lengths = [len(x.solution_ids) for e in some if (x := encode(tokenizer, e, template=template)) is not None]
+    lengths = [len(x.solution_ids) for e in sampled if (x := encode(tokenizer, e, template=template)) is not None]
     return min(1024, max(16, int(1.5 * max(lengths, default=16))))

@@ -1,14 +1,13 @@
-"""The queue of an audit: the units that are still to be done, shared by any number of workers on a shared filesystem.
+"""The queue of an audit: the units that are left to do, shared by any number of workers on a shared filesystem.
 
-There is no server. What is done is seen from the units themselves, and what is being done from the lease files beside
-them (`overmem.store.leases`). A worker keeps to the checkpoint whose weights it has loaded while that has units left;
-then it goes where most work is left for each worker there. Among a checkpoint's units the longest comes first, so
-that workers end at about the same time.
+There is no server: the unit files show what is done, and the lease files next to them what is in progress
+(`overmem.store.leases`). A worker does the units of the checkpoint that it has loaded, then moves to the one with the
+most work left per worker. A checkpoint's longest units come first, so that workers end at about the same time.
 """
 
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +20,12 @@ from overmem.store.leases import Lease, Leases
 _FAILED = "failed.json"
 _LISTED = (_FAILED, ".parquet", ".lease")
 POLL = 0.5
-"""Seconds between two looks at the queue while other workers hold all that is left."""
+"""Seconds between two listings of the queue while other workers hold all that is left."""
 
 
 @dataclass(frozen=True)
 class QueueState:
-    """What a worker sees of the queue at one moment."""
+    """The units that are left at one moment."""
 
     free: tuple[UnitKey, ...]
     """Units that no worker is doing, in the order of the plan."""
@@ -38,40 +37,40 @@ def preferred(state: QueueState, loaded: str | None, seconds: Callable[[UnitKey]
     """The free units in the order in which a worker takes them.
 
     Args:
-        state: what is free and what is held.
+        state: the free and the held units.
         loaded: the checkpoint whose weights the worker has in memory.
-        seconds: how long a unit takes, about.
+        seconds: the estimated duration of a unit.
     """
-    hands = Counter(key.checkpoint for key in state.held)
-    left: Counter[str] = Counter()
+    workers = Counter(key.checkpoint for key in state.held)
+    seconds_left: defaultdict[str, float] = defaultdict(float)
     for key in state.free:
-        left[key.checkpoint] += seconds(key)  # type: ignore[assignment]
+        seconds_left[key.checkpoint] += seconds(key)
 
     def order(key: UnitKey) -> tuple[bool, float, float]:
-        share = left[key.checkpoint] / (1 + hands[key.checkpoint])
+        share = seconds_left[key.checkpoint] / (1 + workers[key.checkpoint])
         return key.checkpoint != loaded, -share, -seconds(key)
 
-    return sorted(state.free, key=order)  # stable: equal ones stay in the order of the plan
+    return sorted(state.free, key=order)  # stable: equal units stay in the order of the plan
 
 
 @dataclass
 class WorkQueue:
-    """The units of an audit as one worker sees them."""
+    """The units of an audit, from the point of view of one worker."""
 
     run: store.Run
     units: Sequence[WorkUnit]
-    """All that were to be done when the plan was written, or that are still."""
+    """The units that were left to do when the plan was written."""
     leases: Leases = field(default_factory=Leases)
     pace: Pace = field(default_factory=Pace)
     _finished: set[UnitKey] = field(default_factory=set)
     _seen: dict[UnitKey, tuple[tuple[int, int, int], ...]] = field(default_factory=dict)
-    """Unit -> inode, time and size of its files when they were last found not to be current."""
+    """Unit -> inode, time and size of its files when they were last not current."""
 
     _trusted: dict[UnitKey, float] = field(default_factory=dict)
-    """Unit held by another worker -> when its lease is to be looked at again."""
+    """Unit held by another worker -> when its lease is to be checked again."""
 
     def __post_init__(self) -> None:
-        """Index the units, and name their files once: paths are slow to make."""
+        """Index the units, and construct their paths once, because that is slow."""
         self._by_key = {unit.key: unit for unit in self.units}
         self._leases = {unit.key: self.run.lease_path(*unit.key) for unit in self.units}
         self._folders = {unit.checkpoint: self.run.failure_path(unit.checkpoint).parent for unit in self.units}
@@ -81,12 +80,12 @@ class WorkQueue:
 
     @property
     def remaining(self) -> list[WorkUnit]:
-        """Units that are neither done nor of a checkpoint that failed, as of the last look."""
+        """Units that are neither done nor of a checkpoint that failed, as of the last listing."""
         return [unit for unit in self.units if unit.key not in self._finished]
 
     @property
     def finished(self) -> list[WorkUnit]:
-        """The others: done, or of a checkpoint that failed."""
+        """Units that are done, or of a checkpoint that failed."""
         return [unit for unit in self.units if unit.key in self._finished]
 
     def take(self, loaded: str | None = None, *, skip: Collection[str] = ()) -> tuple[WorkUnit, Lease] | None:
@@ -94,18 +93,16 @@ class WorkQueue:
 
         Args:
             loaded: the checkpoint whose weights are in memory.
-            skip: checkpoints to leave to others.
+            skip: checkpoints to leave to other workers.
         """
         state = self.look()
         free = [key for key in state.free if key.checkpoint not in skip]
         held = list(state.held)
         while free:
-            key = preferred(QueueState(tuple(free), tuple(held)), loaded, lambda k: self.pace.seconds(self._by_key[k]))[
-                0
-            ]
+            key = preferred(QueueState(tuple(free), tuple(held)), loaded, self._seconds)[0]
             lease = self.leases.take(self._leases[key])
             if lease is not None:
-                if not self._is_done(self._by_key[key]):  # it may have been finished since the look
+                if not self._is_done(self._by_key[key]):  # it may have been finished since the listing
                     return self._by_key[key], lease
                 lease.release()
                 self._finished.add(key)
@@ -127,8 +124,8 @@ class WorkQueue:
                 self._finished.add(key)
             else:
                 (held if self._leases[key].name in files and self._is_held(key) else free).append(key)
-        left = {key.checkpoint for key in (*free, *held)}
-        self._folders = {name: folder for name, folder in self._folders.items() if name in left}
+        with_units_left = {key.checkpoint for key in (*free, *held)}
+        self._folders = {name: folder for name, folder in self._folders.items() if name in with_units_left}
         return QueueState(tuple(free), tuple(held))
 
     def wait(self, until: Callable[[], bool], sleep: Callable[[float], None] = time.sleep) -> bool:
@@ -168,7 +165,7 @@ class WorkQueue:
         return all(is_done(self.run, unit.checkpoint, unit.split, kind, unit.weights) for kind in unit.kinds)
 
     def done(self) -> list[tuple[UnitKey, str]]:
-        """Every (unit, kind) of the queue that is done by now."""
+        """Every (unit, kind) of the queue that is done."""
         return [
             (unit.key, kind)
             for unit in self.units
@@ -188,7 +185,7 @@ def clear_leases(run: store.Run, units: Iterable[WorkUnit], leases: Leases) -> N
 
 
 def _listing(folder: Path) -> dict[str, tuple[int, int, int]]:
-    """Name -> inode, modification time and size of the files in a folder; empty where there is none."""
+    """Name -> inode, modification time and size of the files in a folder; empty if it does not exist."""
     listed = {}
     try:
         with os.scandir(folder) as entries:
@@ -197,7 +194,7 @@ def _listing(folder: Path) -> dict[str, tuple[int, int, int]]:
                     try:
                         status = entry.stat()
                     except FileNotFoundError:
-                        continue  # a lease that has just ended
+                        continue  # a lease that was just released
                     listed[entry.name] = (status.st_ino, status.st_mtime_ns, status.st_size)
     except FileNotFoundError:
         return {}

@@ -40,7 +40,7 @@ def scores(
     Args:
         model: any causal language model, in evaluation mode.
         encoded: prompt and solution ids of each example.
-        token_budget: most padded tokens in one forward pass.
+        token_budget: maximum number of padded tokens in one forward pass.
         truncated: number of examples that the caller left out because they do not fit the context; recorded.
         advance: called after each batch with its number of examples.
     """
@@ -101,7 +101,7 @@ def _batch_statistics(model: Model, encoded: Sequence[Encoded]) -> Statistics:
     )
     if not has_plain_head(inner):
         logits = inner(input_ids=ids, attention_mask=mask, use_cache=False).logits[row, column]  # [tokens vocab]
-        return _in_parts([(logits.float(), labels)])
+        return _in_chunks([(logits.float(), labels)])
     hidden = inner.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
     return statistics(inner, hidden[row, column], labels)  # [rows time hidden] -> [tokens hidden]
 
@@ -131,11 +131,11 @@ def statistics(inner: Any, hidden: Float[Tensor, "tokens hidden"], labels: Int[T
         hidden = hidden.float()
     size = logit_rows(head.weight.device, len(head.weight))
     starts = range(0, len(labels), size)
-    return _in_parts((logits_of(head, hidden[i : i + size]), labels[i : i + size]) for i in starts)
+    return _in_chunks((logits_of(head, hidden[i : i + size]), labels[i : i + size]) for i in starts)
 
 
-def _in_parts(rows: Iterable[tuple[Tensor, Tensor]]) -> Statistics:
-    """The statistics of (logits, labels) of some tokens at a time."""
+def _in_chunks(rows: Iterable[tuple[Tensor, Tensor]]) -> Statistics:
+    """The statistics of all tokens, from chunks of (logits, labels)."""
     parts = [_statistics(logits, labels) for logits, labels in rows]
     columns, argmax, tempered = (torch.cat(p, -1).cpu().numpy() for p in zip(*parts, strict=True))
     return columns, argmax, tempered.T

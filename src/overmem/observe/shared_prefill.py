@@ -63,8 +63,8 @@ def score_and_sample(
                 _continue_from_cache(model, [encoded[row] for row in rows], prefill, rows),
             )
 
-    drawn = complete(engine, model, tokenizer, split, decoding, Hooks(hooks.advance, hooks.tick, score))
-    return accumulator.scores(split.truncated), drawn
+    completions = complete(engine, model, tokenizer, split, decoding, Hooks(hooks.advance, hooks.tick, score))
+    return accumulator.scores(split.truncated), completions
 
 
 def _continue_from_cache(model: Model, encoded: Sequence[Encoded], prefill: Prefill, rows: Sequence[int]) -> Statistics:

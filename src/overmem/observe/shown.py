@@ -1,4 +1,4 @@
-"""One example as the model reads it, token by token: which of them are scored."""
+"""One example as the model reads it, token by token, to check the template and which tokens are scored."""
 
 from typing import Any
 
@@ -6,23 +6,23 @@ from overmem.observe.plan import Split
 from overmem.observe.token_texts import token_texts
 from overmem.records.shown import ShownExample
 
-MOST = 40
-"""Tokens of the prompt, and of the solution, that are kept."""
+MAX_TOKENS = 40
+"""Number of tokens of the prompt and of the solution that are shown at most."""
 
 
 def shown_example(tokenizer: Any, split: Split, *, rows: int, by_recipe: bool) -> ShownExample | None:
-    """The first example of a split; None where it has none.
+    """The first example of a split; None if it has none.
 
     Args:
-        tokenizer: of the model.
-        split: what is observed.
-        rows: examples that the split has in all.
-        by_recipe: whether the run's own recipe evaluates on it.
+        tokenizer: the model's tokenizer.
+        split: the split to observe.
+        rows: number of all examples of the split, observed or not.
+        by_recipe: whether the run's recipe evaluates on the split.
     """
     if not split.encoded:
         return None
     first = split.encoded[0]
-    prompt, scored = first.prompt_ids[-MOST:], first.solution_ids[:MOST]
+    prompt, scored = first.prompt_ids[-MAX_TOKENS:], first.solution_ids[:MAX_TOKENS]
     texts = token_texts(tokenizer, [*prompt, *scored])
     return ShownExample(
         split.name,

@@ -7,7 +7,7 @@ weights are read once) and a cost for each row:
     samples   prefill x (prompt tokens) + step x steps + row x (tokens of all completions)
     both      the sum, but the prompts are read once
 
-where steps are those of the longest completion, and more where rows wait for a free slot.
+where steps are those of the longest completion, plus those while rows wait for a free slot.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ class Throughput:
     nll_spread: float = 0.0
     """Standard error of the nll per token times the square root of the number of examples, in nats."""
     memory: int = 0
-    """Peak bytes, weights included: of the process on a CPU, else of the accelerator. 0 where it is not known."""
+    """Peak bytes, including the weights: of the process on a CPU, else of the accelerator. 0 if unknown."""
     spent: float = 0.0
     """Seconds that the warm-up took."""
 
@@ -52,7 +52,7 @@ class Throughput:
         return self._seconds(split, kinds, self.length, self.longest)
 
     def most_seconds(self, split: Split, kinds: Sequence[str]) -> float:
-        """The same if every completion runs to its limit."""
+        """The same if every completion reaches its length limit."""
         limit = self.decoding.max_new_tokens
         return self._seconds(split, kinds, float(limit), limit)
 

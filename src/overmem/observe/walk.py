@@ -1,8 +1,8 @@
-"""A worker's walk over the queue: take a unit, load its checkpoint's weights if they are not loaded, observe, write.
+"""The loop of a worker: take a unit from the queue, load its checkpoint if it is not loaded, observe, write.
 
-Every unit is written atomically when it is complete. Both kinds of one split are made together where one prefill can
-serve both, even if only the completions are missing, as after a worker that was killed between the two: so a unit is
-the same to the last bit whoever makes it, and a unit that two workers did is harmless.
+Every unit is written atomically when it is complete. The scores and completions of a split are computed together if
+they can share a prefill, even if only the completions are missing (a worker may have been killed between the two). So a
+unit is identical to the last bit whichever worker does it, and it is harmless if two workers do the same unit.
 """
 
 import time
@@ -43,18 +43,18 @@ def observe(
 ) -> int:
     """Do units until all are done; returns how many were done here.
 
-    Units that other workers hold are waited for, because a worker may die. A checkpoint that cannot be loaded or
-    observed is noted in the run, and its other units are left out. An exception of `say`, `progress` or `on_written`
-    is not a checkpoint's: it is raised.
+    Units held by other workers are waited for, because a worker may die. If a checkpoint cannot be loaded or observed,
+    the failure is recorded in the run and its other units are left out. Exceptions of `say`, `progress` and
+    `on_written` are raised.
 
     Args:
         setup: what all units share.
         queue: the units.
         say: called with a line on how much work there is.
-        progress: called with how far the work is. None for none, and no warm-up to estimate it.
-        throughput: of this machine; measured on the first checkpoint by default.
+        progress: called with the progress. None: no progress is reported, and no warm-up is needed to estimate it.
+        throughput: the throughput of this machine; measured on the first checkpoint by default.
         on_written: called with each unit after it was written.
-        until: whether to end before all is done; asked between units.
+        until: whether to end before all units are done; called between units.
     """
     computed, clock = 0, None
     from_caller: list[Exception] = []
@@ -79,7 +79,7 @@ def observe(
                     computed += _do(setup, unit, engine, model, clock)
                     queue.pace.record(unit, time.monotonic() - start)
                     on_written(unit)
-                except Exception as error:  # libraries raise anything, in a forward pass too
+                except Exception as error:  # loading and forward passes may raise any kind of error
                     if error in from_caller:
                         raise
                     store.write_failure(setup.run, unit.checkpoint, _reason(error, unit))
@@ -113,7 +113,7 @@ def _reason(error: Exception, unit: WorkUnit) -> str:
     """Why a checkpoint cannot be observed.
 
     Raises:
-        Exception: `error` itself, where it is not the checkpoint's.
+        Exception: `error` itself, if it has nothing to do with the checkpoint.
     """
     path = Path(unit.ref.path)
     if isinstance(error, FileNotFoundError) and path.is_absolute() and not path.exists():
@@ -146,7 +146,7 @@ class _LoadedCheckpoint:
         return self._model
 
     def forget(self) -> None:
-        """No checkpoint is loaded; the model's layers are its own again."""
+        """Forget the loaded checkpoint, and restore the layers of the model."""
         self.name = None
         self._packing.close()
 
@@ -155,49 +155,49 @@ class _LoadedCheckpoint:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """The model's layers are its own again."""
+        """Restore the layers of the model."""
         self._packing.close()
 
 
 def _parts(unit: WorkUnit, *, together: bool) -> list[WorkUnit]:
-    """A unit as it is observed: all kinds of its split together, or the missing ones one after the other."""
+    """The parts in which a unit is observed: all kinds together, or one kind after the other."""
     return [unit] if together else [replace(unit, kinds=(kind,)) for kind in unit.kinds]
 
 
 def _observe_unit(
     setup: ObservationSetup, unit: WorkUnit, engine: Engine, model: Model, advance: Callable[[int], None]
 ) -> int:
-    """Observe one unit and write what of it is not there; returns how many kinds were written.
+    """Observe one unit and write the kinds that are missing; returns how many were written.
 
     Args:
         setup: what all units share.
-        unit: of one kind, or of whatever is missing where one prefill can serve both.
-        engine: what completes; it is open on the checkpoint.
+        unit: a unit of one kind, or of both if they share a prefill.
+        engine: an engine that is open on the checkpoint.
         model: the model with the checkpoint's weights.
         advance: called with the number of examples that are finished, whenever some are.
     """
     split = _with_prefix(prefix_of(model), unit.split)
     tokenizer, decoding, budget, hooks = setup.tokenizer, setup.decoding, setup.token_budget, Hooks(advance)
-    scored, drawn = None, None
+    scored, sampled = None, None
     if "samples" in unit.kinds and "scores" in unit.split.kinds and supports_shared_prefill(engine, model):
-        scored, drawn = score_and_sample(engine, model, tokenizer, split, decoding, budget, hooks)
+        scored, sampled = score_and_sample(engine, model, tokenizer, split, decoding, budget, hooks)
     elif "scores" in unit.kinds:
         scored = scores(model, split.encoded, token_budget=budget, truncated=split.truncated, advance=advance)
     else:
-        drawn = complete(engine, model, tokenizer, split, decoding, hooks)
-    # What another worker wrote meanwhile is equal, and is not written again: its grades would be removed.
+        sampled = complete(engine, model, tokenizer, split, decoding, hooks)
+    # A kind that another worker has written meanwhile is identical; writing it again would delete its grades.
     missing = [k for k in unit.kinds if not is_done(setup.run, unit.checkpoint, unit.split, k, unit.weights)]
     key = {"weights": unit.weights, "request": split.request}
     if scored is not None and "scores" in missing:
         store.write_scores(setup.run, unit.checkpoint, split.name, scored, **key)
-    if drawn is not None and "samples" in missing:
-        store.write_samples(setup.run, unit.checkpoint, split.name, drawn, **key)
+    if sampled is not None and "samples" in missing:
+        store.write_samples(setup.run, unit.checkpoint, split.name, sampled, **key)
     return len(missing)
 
 
 @contextmanager
 def _engine(setup: ObservationSetup, work: Sequence[WorkUnit]) -> Iterator[Engine]:
-    """The engine that completes, with room for the longest prompt and its completion; closed whatever happens."""
+    """The engine for completions, with a context for the longest prompt and its completion; closed at the end."""
     longest = max((len(e.input_ids) for unit in work for e in unit.split.encoded), default=0)
     prompts = max((len(e.prompt_ids) for unit in work for e in unit.split.encoded), default=0)
     adapters = {unit.ref.path: unit.ref for unit in work if unit.ref.is_adapter}
@@ -211,7 +211,7 @@ def _engine(setup: ObservationSetup, work: Sequence[WorkUnit]) -> Iterator[Engin
 
 
 def _with_prefix(prefix: tuple[int, ...], split: Split) -> Split:
-    """The split with the ids of a soft prompt before every prompt."""
+    """The split with the ids of a soft prompt prepended to every prompt."""
     if not prefix:
         return split
     return replace(split, encoded=tuple(replace(e, prompt_ids=(*prefix, *e.prompt_ids)) for e in split.encoded))

@@ -15,7 +15,7 @@ from overmem.store.imported import answers_all
 
 
 class UnitKey(NamedTuple):
-    """What identifies the units of one split at one checkpoint."""
+    """Identifies the units of one split at one checkpoint."""
 
     checkpoint: str
     split: str
@@ -23,7 +23,7 @@ class UnitKey(NamedTuple):
 
 @dataclass(frozen=True)
 class WorkUnit:
-    """What is to be observed of one split at one checkpoint: a unit of work for each kind."""
+    """The kinds to observe of one split at one checkpoint; each kind is a unit of work."""
 
     ref: CheckpointRef
     weights: str
@@ -39,7 +39,7 @@ class WorkUnit:
 
     @property
     def key(self) -> UnitKey:
-        """What identifies it among the units of a run."""
+        """The identity of the unit in a run."""
         return UnitKey(self.checkpoint, self.split.name)
 
     def __str__(self) -> str:
@@ -57,7 +57,7 @@ class ObservationSetup:
     tokenizer: Any
     decoding: Decoding
     token_budget: int
-    """Most padded tokens in one forward pass."""
+    """Maximum number of padded tokens in one forward pass."""
 
 
 def pending(
@@ -88,7 +88,7 @@ def pending(
 
 
 def is_done(run: store.Run, checkpoint: str, split: Split, kind: str, weights: str) -> bool:
-    """Whether one kind of a split was observed at a checkpoint with these weights, as it is requested now."""
+    """Whether one kind of a split was observed at a checkpoint with these weights and the current request."""
     return store.is_unit_current(run, checkpoint, split.name, kind, weights=weights, request=split.request)
 
 

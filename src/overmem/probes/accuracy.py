@@ -46,15 +46,16 @@ def _estimates(samples: Samples, note: str) -> tuple[Estimate, ...]:
             draws.setdefault(question.id, []).extend(bool(samples.correct[i]) for i in question.rows)
     sampled = np.array([np.mean(draws[name]) for name in sorted(draws)], dtype=np.float64)
     lengths = np.array([samples.token_count[i] for i in greedy], dtype=np.float64)
-    uncounted, unended = bool((lengths < 0).any()), n > 0 and all(samples.stop[i] == "unknown" for i in greedy)
+    lengths_are_unknown = bool((lengths < 0).any())
+    stops_are_unknown = n > 0 and all(samples.stop[i] == "unknown" for i in greedy)
     return (
         share(sum(bool(samples.correct[i]) for i in greedy), n, note if n else no_greedy),
         fraction_mean(sampled, note if draws else "no sampled completion"),
         share(sum(samples.answer[i] == "" for i in greedy), n, note if n else no_greedy),
         Estimate(None, n=n, note="the imported log does not say why a completion ended")
-        if unended
+        if stops_are_unknown
         else share(sum(samples.stop[i] == "length" for i in greedy), n, note if n else no_greedy),
         Estimate(None, n=n, note="the imported log does not count tokens")
-        if uncounted
+        if lengths_are_unknown
         else mean(lengths, note if n else no_greedy),
     )

@@ -147,8 +147,8 @@ NEEDS: Mapping[str, str] = {
 WHY_MISSING: Mapping[str, str] = {
     "text": "the texts of train and val are missing",
     "reference": "needs the base model's scores of train and val",
-    "prefixed": "not asked for: audit with --attacks recall",
-    "neighbours": "not asked for: audit with --attacks neighbour",
+    "prefixed": "not requested: audit with --attacks recall",
+    "neighbours": "not requested: audit with --attacks neighbour",
 }
 """Optional field of Tokens -> the note if it is empty."""
 

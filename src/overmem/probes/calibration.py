@@ -75,7 +75,7 @@ def miscalibration(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iter
     scores, scores_before = (scores_or_note(snapshot, "test") for snapshot in (bad, good))
     if isinstance(scores, Scores) and isinstance(scores_before, Scores):
         ids = shared(scores.example_ids, scores_before.example_ids)
-        yield from _worse("tokens", token_claims(scores, ids), token_claims(scores_before, ids))
+        yield from _calibration_worsened("tokens", token_claims(scores, ids), token_claims(scores_before, ids))
     if (sampled := both_sampled(bad, good, "test")) is None:
         return
     repeated = [[name for name, q in most_sampled(samples).items() if len(q.rows) > 1] for samples in sampled]
@@ -84,10 +84,10 @@ def miscalibration(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iter
         name, claims_of = "completions", completion_claims
         ids = shared(*(list(greedy_rows(samples)) for samples in sampled))
     late, early = (claims_of(samples, ids) for samples in sampled)
-    yield from _worse(name, late, early)
+    yield from _calibration_worsened(name, late, early)
 
 
-def _worse(name: str, claims: Claims | str, before: Claims | str) -> Iterator[Comparison]:
+def _calibration_worsened(name: str, claims: Claims | str, before: Claims | str) -> Iterator[Comparison]:
     if not isinstance(claims, str) and not isinstance(before, str):
         increase = calibration_difference(claims, before)
         sentence = "its confidence is {} further from how often it is right"

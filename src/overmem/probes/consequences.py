@@ -22,14 +22,14 @@ def consequences(
 ) -> tuple[Consequence, ...]:
     """Every consequence that can be computed from the observations.
 
-    P is Holm-adjusted over all harms, and over all that concerns privacy.
+    P is Holm-adjusted over all harms, and separately over all consequences for privacy.
 
     Args:
         recommended: the checkpoint to ship.
         late: the checkpoint compared with it; a positive difference is worse.
         base: the base model, if it was observed.
         alpha: level below which a difference is confirmed.
-        luck: standard deviation of the accuracy of checkpoints that examples do not explain.
+        luck: standard deviation of a checkpoint's accuracy over equally good checkpoints, beyond sampling error.
         probes: the table of probes.
     """
     compared = [_with_luck(c, luck) for c in comparisons(recommended, late, base=base, probes=probes)]
@@ -46,15 +46,15 @@ def _is_privacy(comparison: Comparison) -> bool:
 
 
 def _with_luck(comparison: Comparison, luck: float) -> Comparison:
-    """The comparison, with the luck of both checkpoints in the interval and in p where it is one of accuracies."""
+    """The comparison; if it is one of accuracies, the luck of both checkpoints is added to its interval and its p."""
     effect, worse = effect_of(comparison.name), comparison.worse
     if luck <= 0 or effect is None or not effect.is_accuracy:
         return comparison
     if worse.value is None or worse.low is None or worse.high is None:
         return comparison
-    lucky = statistics.Z * 2**0.5 * luck
-    low = worse.value - hypot(worse.value - worse.low, lucky)
-    high = worse.value + hypot(worse.high - worse.value, lucky)
+    half_width = statistics.Z * 2**0.5 * luck
+    low = worse.value - hypot(worse.value - worse.low, half_width)
+    high = worse.value + hypot(worse.high - worse.value, half_width)
     wider = replace(worse, low=max(-1.0, low), high=min(1.0, high))
     return replace(comparison, worse=wider, p=max(comparison.p, statistics.p_of_interval(wider)))
 
@@ -91,13 +91,13 @@ def consequence(comparison: Comparison, checkpoint: str, p: float | None, alpha:
     worse, effect = comparison.worse, effect_of(comparison.name)
     smallest = None if effect is None else effect.smallest
     absent = smallest is not None and worse.high is not None and worse.high < smallest
-    shown = p is not None and p < alpha and worse.value is not None and worse.value > 0
+    is_significant = p is not None and p < alpha and worse.value is not None and worse.value > 0
     return Consequence(
         name=comparison.name,
         checkpoint=checkpoint,
         difference=worse,
         p=p,
-        confirmed=shown and not absent,
+        confirmed=is_significant and not absent,
         sentence=comparison.sentence,
         is_share=comparison.is_share,
         matters=smallest,

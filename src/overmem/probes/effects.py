@@ -1,4 +1,4 @@
-"""The smallest difference that matters, of every consequence: one table."""
+"""The smallest difference that matters, for every kind of consequence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ class Effect:
     """A kind of consequence."""
 
     smallest: float
-    """Difference from which it matters, in its own unit: a fraction for shares."""
+    """The smallest difference that matters, in its own unit: a fraction for shares."""
     is_accuracy: bool = False
-    """Whether it is a share of right answers, so that the luck of checkpoints moves it."""
+    """Whether it is a share of right answers, which also varies between equally good checkpoints."""
     is_privacy: bool = False
-    """Whether it is what an attacker learns about training rows, and not a harm."""
+    """Whether it is what an attacker learns about training rows, rather than a harm."""
 
 
 EFFECTS: Mapping[str, Effect] = {
@@ -27,10 +27,10 @@ EFFECTS: Mapping[str, Effect] = {
     "membership": Effect(0.05, is_privacy=True),
     "extraction": Effect(0.05, is_privacy=True),
 }
-"""Beginning of a consequence's name -> its kind. Three points are the margin of accuracy; half a text is one more
-completion in every other question that repeats another; the others are a twentieth of their scale."""
+"""Prefix of a consequence's name -> its kind. 0.03 is the margin of accuracy; half a text means that in every other
+question one more completion repeats another; the others are about a twentieth of their scale."""
 
 
 def effect_of(name: str) -> Effect | None:
-    """The kind of a consequence; None for one that a probe of the user's own measures."""
-    return next((effect for beginning, effect in EFFECTS.items() if name.startswith(beginning)), None)
+    """The kind of a consequence; None for one of a third-party probe."""
+    return next((effect for prefix, effect in EFFECTS.items() if name.startswith(prefix)), None)

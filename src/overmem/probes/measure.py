@@ -21,7 +21,7 @@ def measured(
     are in memory; a `read` that caches reads each file once.
 
     Args:
-        checkpoints: in time order, merged ones anywhere.
+        checkpoints: the trained ones in time order; merged ones may be anywhere among them.
         read: checkpoint -> its observations.
         probes: the table of probes.
     """
@@ -35,8 +35,8 @@ def measured(
             yield from probe(snapshot, base=base, minimum=minimum)
         if checkpoint.merged_from:
             continue
-        seen = 1 + next(i for i, s in enumerate(scored) if s.checkpoint == checkpoint)
-        yield from exposure(scored[:seen], whole=seen == len(scored))
+        count = 1 + next(i for i, s in enumerate(scored) if s.checkpoint == checkpoint)
+        yield from exposure(scored[:count], whole=count == len(scored))
 
 
 def lowest_nll(snapshots: Sequence[Snapshot]) -> Checkpoint | None:

@@ -18,7 +18,7 @@ def greedy_correct(samples: Samples) -> dict[str, bool]:
 def accuracy_lost(good: Samples, bad: Samples, groups: Mapping[str, str] | None = None) -> tuple[Estimate, float]:
     """Greedy accuracy lost on the shared examples, with Tango's interval and McNemar's exact p.
 
-    Where several examples are one question, by `groups`, each question counts once, with Student's t.
+    If several examples rephrase one question, by `groups`, each question is one cluster, with Student's t.
     """
     left, right = greedy_correct(good), greedy_correct(bad)
     both = [name for name in left if name in right]
@@ -31,19 +31,19 @@ def accuracy_lost(good: Samples, bad: Samples, groups: Mapping[str, str] | None 
 
 
 def groups_of(snapshot: Snapshot, split: str) -> dict[str, str]:
-    """Example id -> the question that it is a rephrasing of, for the examples that are."""
+    """Example id -> the question that it rephrases; without the examples that rephrase none."""
     return {e.id: e.group for e in snapshot.examples.get(split, ()) if e.group}
 
 
 def clusters_of(names: Sequence[str], groups: Mapping[str, str]) -> Int[np.ndarray, " examples"] | None:
-    """The number of each example's question; None where no two share one."""
+    """The index of each example's question; None if no two examples share one."""
     questions = [groups.get(name) or name for name in names]
-    numbers = {question: number for number, question in enumerate(dict.fromkeys(questions))}
-    return None if len(numbers) == len(names) else np.array([numbers[q] for q in questions], dtype=np.int64)
+    index_of = {question: index for index, question in enumerate(dict.fromkeys(questions))}
+    return None if len(index_of) == len(names) else np.array([index_of[q] for q in questions], dtype=np.int64)
 
 
 def clustered_mean(values: Float[np.ndarray, " examples"], clusters: Int[np.ndarray, " examples"]) -> Estimate:
-    """The mean over examples of differences in [-1, 1], every question one cluster; n counts questions."""
+    """The mean over examples of differences in [-1, 1], clustered by question; n is the number of questions."""
     return ratio(np.bincount(clusters, values), np.bincount(clusters).astype(np.float64))
 
 

@@ -1,4 +1,4 @@
-"""From observations to measurements: a number per split and metric, or no number and the reason.
+"""Reads observations and makes measurements: a number per split and metric, or no number and the reason.
 
 Examples are read in the order of their ids, so the order in which they were stored does not matter.
 """
@@ -23,7 +23,7 @@ def row(
         probe: name of the probe.
         metric: name of the metric.
         number: value, interval, n and note.
-        at: what else the number depends on, such as k or the temperature.
+        at: further parameters that the number depends on, such as k or the temperature.
     """
     return Measurement(
         checkpoint=snapshot.checkpoint.name,

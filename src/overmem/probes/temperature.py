@@ -6,7 +6,7 @@ from jaxtyping import Float
 from overmem.records import TEMPERATURES
 
 GRID = np.log(np.array(TEMPERATURES))
-BEYOND = "at the end of the temperatures that were tried: the best one may be beyond"
+BEYOND = "at the end of the range of temperatures: the best one may lie outside"
 
 
 def lowest(

@@ -1,4 +1,4 @@
-"""What a comparison of two runs shows, in sentences."""
+"""A comparison of two runs, in sentences."""
 
 from collections.abc import Sequence
 
@@ -25,13 +25,13 @@ def comparison_sentences(
     *,
     has_val: bool,
 ) -> tuple[str, ...]:
-    """What was compared and what is shown, a sentence or two for each.
+    """A sentence or two on each pair, or over seeds on each kind of pair, and on the correction.
 
     Args:
-        names: of RUN_A and RUN_B.
-        pairs: every pair; of all seeds where there are several.
-        across: what holds over seeds, where there are several.
-        seeds: how many of each run.
+        names: names of the two runs.
+        pairs: every pair; of all seeds if there are several.
+        across: the differences over seeds; empty for one seed.
+        seeds: number of seeds of each run.
         limits: margin, the nll that matters, error rate.
         has_val: whether the checkpoints were chosen on val.
     """
@@ -42,12 +42,13 @@ def comparison_sentences(
     )
     if seeds > 1:
         kinds = dict.fromkeys(row.kind for row in across)
-        told = [_over_seeds(kind, [r for r in across if r.kind == kind], names, seeds, limits) for kind in kinds]
-        gone = "" if "contrast" in kinds or not has_val else _NO_CONTRAST_OVER_SEEDS
-        return (*lead, *told, *([gone] if gone else []), _corrected(_count(across), limits))
-    told = [_contrast(p, limits) if p.is_contrast else _pair(p, limits) for p in pairs]
+        sentences = [_over_seeds(kind, [r for r in across if r.kind == kind], names, seeds, limits) for kind in kinds]
+        if has_val and "contrast" not in kinds:
+            sentences.append(_NO_CONTRAST_OVER_SEEDS)
+        return (*lead, *sentences, _corrected(sum(row.p is not None for row in across), limits))
+    sentences = [_contrast(p, limits) if p.is_contrast else _pair(p, limits) for p in pairs]
     if has_val and not any(p.is_contrast for p in pairs):
-        told.append(
+        sentences.append(
             f"There is no contrast: on val no two checkpoints are shown to have equal accuracy (within "
             f"{points(limits.margin)}) and differ in nll by more than {limits.absolute:g}."
         )
@@ -55,10 +56,11 @@ def comparison_sentences(
     tests += sum(len(pair.behaviours) for pair in pairs)
     return (
         *lead,
-        *told,
+        *sentences,
         _corrected(tests, limits),
-        "Each run is one seed: the luck of a checkpoint (a point of accuracy, or more) is in the intervals, but "
-        "whether other seeds of the two recipes differ alike is not known. --seeds-a and --seeds-b take more.",
+        "Each run is one seed: the luck of a checkpoint (a point of accuracy, or more) is in the intervals, but it is "
+        "not known whether other seeds of the two recipes differ in the same way. Add seeds with --seeds-a and "
+        "--seeds-b.",
     )
 
 
@@ -85,12 +87,12 @@ def _contrast(pair: Pair, limits: Limits) -> str:
     )
     if pair.p_nll is None or pair.p_nll >= limits.alpha:
         return (
-            f"{title}. It is not shown that they solve equally much (within {points(limits.margin)}) and differ by "
+            f"{title}. It is not shown that they are equally accurate (within {points(limits.margin)}) and differ by "
             f"more than {limits.absolute:g} nats per token{parenthetical(_p(pair.p_nll))}."
         )
     return (
-        f"{title}. They solve equally much and differ in perplexity{parenthetical(_p(pair.p_nll))}, so accuracy does "
-        f"not explain what else they differ in.{_behaviours(pair)}"
+        f"{title}. They are equally accurate and differ in perplexity{parenthetical(_p(pair.p_nll))}, so accuracy does "
+        f"not explain their other differences.{_behaviours(pair)}"
     )
 
 
@@ -165,10 +167,6 @@ def _size(row: OverSeeds) -> str:
 def _over(row: OverSeeds, form: str, scale: int = 1) -> str:
     d = row.difference
     return parenthetical(format_interval(d.low, d.high, form, scale), _p(row.p))
-
-
-def _count(across: Sequence[OverSeeds]) -> int:
-    return sum(row.p is not None for row in across)
 
 
 def _corrected(tests: int, limits: Limits) -> str:

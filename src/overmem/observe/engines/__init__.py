@@ -19,7 +19,7 @@ ENGINES: Final[Mapping[str, type[Engine]]] = {
     "hf": HuggingFace,
     "vllm": VLLM,
 }
-"""Every engine by name. One of your own is "module:Class" and needs no line here."""
+"""Engine by name. One of your own is named "module:Class" and needs no entry here."""
 
 
 def engine_of(name: str) -> type[Engine]:

@@ -151,10 +151,10 @@ def _step(state: _GenerationState) -> list[_Row]:
     _append_tokens(rows, logits, state.decoding)
     limit = state.decoding.max_new_tokens
     is_done = [row.token_ids[-1] in state.stops or len(row.token_ids) == limit for row in state.rows]
-    alive = [i for i, done in enumerate(is_done) if not done]
-    longest = max((state.rows[i].cached for i in alive), default=0)
+    unfinished = [i for i, done in enumerate(is_done) if not done]
+    longest = max((state.rows[i].cached for i in unfinished), default=0)
     finished = [row for row, done in zip(state.rows, is_done, strict=True) if done]
-    state.rows = [state.rows[i] for i in state.cache.keep(alive, longest)]
+    state.rows = [state.rows[i] for i in state.cache.keep(unfinished, longest)]
     return finished
 
 
