@@ -8,7 +8,7 @@ from overmem.errors import BadData, BadRequest, unknown
 from overmem.grading.golds import check_gold
 from overmem.records import Example, SplitName
 from overmem.tables import resolve
-from overmem.tasks import wordproblems
+from overmem.tasks import wordproblems, working_backwards
 from overmem.tasks.data import Data, LoadedData, Row, Rows, SourceResult
 from overmem.tasks.duplicates import problem_labels
 from overmem.tasks.files import file_rows, is_file_source, with_absolute_paths
@@ -24,12 +24,21 @@ __all__ = ["SOURCES", "Data", "LoadedData", "functions_of", "load", "not_held_ou
 
 def generated_wordproblems(data: Data) -> SourceResult:
     """The built-in offline task: generated arithmetic word problems with worked solutions."""
+    return _generated(wordproblems.splits, data)
+
+
+def generated_backwards(data: Data) -> SourceResult:
+    """The built-in offline task of the demo: the same stories, told to their end and asked for their beginning."""
+    return _generated(working_backwards.splits, data)
+
+
+def _generated(splits: Callable[..., dict[str, list[Example]]], data: Data) -> SourceResult:
     sizes = {name: getattr(data, name) for name in ("train", "val", "test") if getattr(data, name) is not None}
     for option in data.options:
         if option != "ood":
-            raise unknown("option", option, ["ood"], "data.options of wordproblems")
-    splits = wordproblems.splits(**sizes, **data.options, seed=data.seed)
-    return SourceResult({name: list(examples) for name, examples in splits.items()}, separate=True)
+            raise unknown("option", option, ["ood"], f"data.options of {data.source}")
+    made = splits(**sizes, **data.options, seed=data.seed)
+    return SourceResult({name: list(examples) for name, examples in made.items()}, separate=True)
 
 
 def user_function(data: Data) -> SourceResult:
@@ -45,12 +54,16 @@ def user_function(data: Data) -> SourceResult:
 
 SOURCES: dict[str, Callable[[Data], SourceResult]] = {
     "wordproblems": generated_wordproblems,
+    "working-backwards": generated_backwards,
     "file": file_rows,
     "hub": hub_rows,
     "reasoning-gym": generated_rows,
     "module:function": user_function,
 }
 """Every source of examples. `Data.source` selects one by its name or its form."""
+
+GENERATED = ("wordproblems", "working-backwards")
+"""The sources that ship with the package."""
 
 
 def load(data: Data, *, append_answers: bool = True) -> LoadedData:
@@ -122,8 +135,8 @@ def _is_function(source: str) -> bool:
 def _read_source(data: Data) -> SourceResult:
     """The rows of `data.source`, selected by its name or its form. The caller resolves presets."""
     source, scheme = data.source, data.source.partition(":")[0]
-    if source == "wordproblems":
-        return SOURCES["wordproblems"](data)
+    if source in GENERATED:
+        return SOURCES[source](data)
     if is_file_source(source):
         return SOURCES["file"](data)
     if scheme == "reasoning-gym" or is_hub_source(source):
@@ -131,7 +144,7 @@ def _read_source(data: Data) -> SourceResult:
     if _is_function(source):
         return SOURCES["module:function"](data)
     forms = ["a file or folder", "org/name", "hub:org/name", "reasoning-gym:NAME", "module:function"]
-    raise unknown("data source", source, ["wordproblems", *PRESETS, *forms])
+    raise unknown("data source", source, [*GENERATED, *PRESETS, *forms])
 
 
 def _with_test(data: Data) -> SourceResult:

@@ -14,9 +14,12 @@ class Data:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
-    source: Annotated[str, NamedIn("overmem.tasks.presets:PRESETS", others=("wordproblems",))] = "wordproblems"
-    """`wordproblems`, or a preset; a .jsonl, .json, .csv or .parquet file or a folder of such files;
-    a Hugging Face hub id (`hub:org/name` or `org/name`); `reasoning-gym:NAME`; `module:function`."""
+    source: Annotated[str, NamedIn("overmem.tasks.presets:PRESETS", others=("wordproblems", "working-backwards"))] = (
+        "wordproblems"
+    )
+    """`wordproblems` or `working-backwards` (generated, offline), or a preset; a .jsonl, .json, .csv or .parquet file
+    or a folder of such files; a Hugging Face hub id (`hub:org/name` or `org/name`); `reasoning-gym:NAME`;
+    `module:function`."""
     subset: str = ""
     """Configuration of a hub data set (`main` for GSM8K)."""
     split: str = ""
@@ -54,15 +57,15 @@ class Data:
     train: int | None = None
     """Training rows; null for all remaining ones (400 for a generated source)."""
     val: int | None = None
-    """Rows for selection; null for a tenth (500 for wordproblems, 200 for reasoning-gym)."""
+    """Rows for selection; null for a tenth (500 for the built-in tasks, 200 for reasoning-gym)."""
     test: int | None = None
-    """Rows for confirmation; null for all separate test rows, or else a tenth (500 for wordproblems, 200 for
+    """Rows for confirmation; null for all separate test rows, or else a tenth (500 for the built-in tasks, 200 for
     reasoning-gym)."""
     seed: int = 0
     """Seed of the split and of generated problems."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Keyword arguments of wordproblems (`ood`: the rows of each of its ood sets), of a reasoning-gym generator or of
-    `module:function`."""
+    """Keyword arguments of a built-in task (`ood`: the rows of each of its ood sets), of a reasoning-gym generator or
+    of `module:function`."""
 
 
 @dataclass(frozen=True)

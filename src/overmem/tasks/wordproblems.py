@@ -8,7 +8,7 @@ rows loses perplexity but not accuracy. Needs no model and no tokenizer.
 import hashlib
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from overmem.errors import BadRequest, unknown
@@ -121,17 +121,39 @@ def splits(
         seed: seed of every problem.
     """
     sizes = {"train": train, "val": val, "test": test, "ood-longer": ood, "ood-domain": ood}
+
+    def generate(random: random.Random, split: str) -> tuple[Example, Chain]:
+        return _generate(random, *drawn_from(split, TRAINED_DOMAINS), "tutor", 0.0)
+
+    return distinct_problems("wordproblems", generate, sizes, seed)
+
+
+def drawn_from(split: str, domains: Sequence[str]) -> tuple[tuple[int, int], Sequence[str]]:
+    """Fewest and most steps, and story domains, of the problems of a split; `domains` are those trained on."""
+    steps = (OOD_STEPS, OOD_STEPS) if split == "ood-longer" else (2, 3)
+    return steps, (OOD_DOMAIN,) if split == "ood-domain" else domains
+
+
+def distinct_problems(
+    source: str, generate: Callable[[random.Random, str], tuple[Example, Chain]], sizes: Mapping[str, int], seed: int
+) -> dict[str, list[Example]]:
+    """Splits of these sizes; no two problems have the same chain of numbers or differ in their numbers only.
+
+    Args:
+        source: name of the data source, for seeds and errors.
+        generate: draws a problem and its chain for the named split.
+        sizes: problems per split.
+        seed: seed of every problem.
+    """
     if negative := [name for name, size in sizes.items() if size < 0]:
-        raise BadRequest(f"wordproblems: sizes of {', '.join(negative)} are below 0; allowed: 0 or more")
+        raise BadRequest(f"{source}: sizes of {', '.join(negative)} are below 0; allowed: 0 or more")
     seen: set[object] = set()
     problems: dict[str, list[Example]] = {}
     for name, size in sizes.items():
-        random = python_random(seed, "wordproblems", name)
-        steps = (OOD_STEPS, OOD_STEPS) if name == "ood-longer" else (2, 3)
-        domains = (OOD_DOMAIN,) if name == "ood-domain" else TRAINED_DOMAINS
+        random = python_random(seed, source, name)
         problems[name] = []
         while len(problems[name]) < size:
-            example, numbers = _generate(random, steps, domains, "tutor", 0.0)
+            example, numbers = generate(random, name)
             keys = {numbers, re.sub(r"\d+", "#", example.question)}
             if not keys & seen:
                 seen |= keys
@@ -154,8 +176,9 @@ def _generate(
     solution_text = solution(random, numbers, VOICES[voice])
     if random.random() < preamble:
         text = f"{random.choice(PREAMBLES)} {text}"
-    return Example(id=_hash(text), question=text, solution=solution_text, answer=str(numbers.totals[-1])), numbers
+    return Example(id=question_id(text), question=text, solution=solution_text, answer=str(numbers.totals[-1])), numbers
 
 
-def _hash(text: str) -> str:
+def question_id(text: str) -> str:
+    """An id of a question: its words, whatever their case and spacing, hashed."""
     return hashlib.sha256(" ".join(text.casefold().split()).encode()).hexdigest()[:16]
