@@ -21,24 +21,24 @@ Progress: TypeAlias = Callable[[str, float, float], None]
 
 @dataclass(frozen=True)
 class Demo:
-    """See over-memorization happen, in minutes, on two cores."""
+    """Train a small model for too long and see over-memorization, in minutes on two cores."""
 
     output: str = "runs/demo"
-    """Run directory. A demo that was interrupted resumes with the step that it was in; only training starts over."""
+    """Run directory. An interrupted demo resumes with the step that was interrupted; only training starts over."""
     epochs: float = 20.0
-    """Epochs of training: more than the model needs."""
+    """Training epochs, more than the model needs."""
     learning_rate: float = 1e-3
     """Peak learning rate."""
     train: int = 400
-    """Training problems."""
+    """Number of training problems."""
     evaluate: int = 500
-    """Problems in val and in test."""
+    """Number of problems in val and in test, each."""
     seed: int = 0
     """Seed of the problems, the data order and the verdict's bootstrap."""
 
 
 def recipe(config: Demo) -> Recipe:
-    """The demo's fine-tuning recipe, with a checkpoint every second epoch."""
+    """The demo's fine-tuning recipe, with a checkpoint every two epochs."""
     batch_size = 16
     steps_per_epoch = -(-config.train // batch_size)
     return Recipe(
@@ -66,8 +66,8 @@ def demo(
 
     Args:
         config: sizes and seed.
-        announce: called before each step with a description and the command that does only that step.
-        say: called with a line on what happens.
+        announce: called before each step with a description and the command for only that step.
+        say: called with each message.
         progress: returns a progress function for the next step.
         show: called with the run and its verdict.
     """
@@ -79,7 +79,7 @@ def demo(
     run = config.output
     announce(
         "Fine-tune a small language model on word problems with worked solutions, for too long, with a checkpoint "
-        "every second epoch.",
+        "every two epochs.",
         f"overmem train {run}/overmem/recipe.yaml",
     )
     trained = train(recipe(config), say=say, progress=progress())

@@ -1,4 +1,4 @@
-"""What a bug report is given."""
+"""`overmem env`: versions and devices for a bug report."""
 
 import json
 
@@ -8,7 +8,7 @@ from overmem.cli import main
 from overmem.cli.env import environment
 
 
-def test_versions_devices_and_nothing_else(capsys):
+def test_env_prints_versions_and_devices(capsys):
     described = environment()
     assert described["numpy"][0].isdigit()
     assert set(described) >= {"python", "system", "cores", "memory", "torch", "accelerator"}

@@ -49,8 +49,8 @@ def test_a_condition_that_is_met_is_exit_code_1(capsys, run, condition, code):
     ("arguments", "said"),
     [
         (("--fail-on", "sunny"), "over-memorized"),
-        (("--json", "--markdown"), "--json and --markdown were given; allowed: one of them"),
-        (("--yes",), "--yes was given without --prune"),
+        (("--json", "--markdown"), "--json and --markdown cannot be combined"),
+        (("--yes",), "--yes needs --prune"),
     ],
 )
 def test_a_request_without_sense_is_exit_code_2_and_one_clear_error(capsys, run, arguments, said):
@@ -66,7 +66,7 @@ def test_prune_lists_and_deletes_only_with_yes(capsys, run):
     assert names
     assert all((run / name).is_dir() for name in names)
     _, deleted, _ = called(capsys, run, "--prune", "--yes")
-    assert deleted == listed.replace("may go", "deleted")
+    assert deleted == listed.replace("can be deleted", "deleted")
     assert not any((run / name).exists() for name in names)
 
 
@@ -75,5 +75,5 @@ def test_curves_alone_prune_nothing_and_say_so(capsys, tmp_path):
     (tmp_path / "curves.csv").write_text("step,eval_loss,eval_accuracy\n" + rows)
     code, out, _ = called(capsys, tmp_path, "--prune", "--yes")
     assert code == 0
-    assert out.startswith("nothing may go: the evidence is curves only")
+    assert out.startswith("nothing can be deleted: the evidence is curves only")
     assert "confirmed on test" not in called(capsys, tmp_path)[1]

@@ -1,6 +1,6 @@
-"""The command: `overmem <verb> <run> [options]`. Words go to stderr, results (and --json) to stdout.
+"""The command: `overmem <verb> <run> [options]`. Messages go to stderr, results (and --json) to stdout.
 
-Exit codes: 0 done; 1 done, but a checkpoint could not be observed or a --fail-on condition is met; 2 refused.
+Exit codes: 0 success; 1 a checkpoint could not be observed, or a --fail-on condition is met; 2 an error.
 """
 
 import difflib
@@ -24,30 +24,30 @@ class Verb:
     """One verb of the command."""
 
     operands: tuple[str, ...]
-    """What comes without an option's name, as the usage line writes it."""
-    does: str
+    """Positional arguments, as in the usage line."""
+    summary: str
     module: str
-    """Where its `run(arguments) -> exit code` is; imported when the verb is called, so that --help is quick."""
+    """Module of its `run(arguments) -> exit code`; imported when the verb is called, so that --help is fast."""
     examples: tuple[str, ...]
-    """Commands that --help ends with."""
+    """Example commands at the end of --help."""
 
 
 VERBS = {
     "demo": Verb(
         (),
-        "see over-memorization happen, measured, judged, repaired and drawn, in minutes",
+        "train a small model for too long, then audit, diagnose, merge and report, in minutes",
         "demo",
         ("overmem demo", "overmem demo --output runs/long --epochs 30"),
     ),
     "train": Verb(
         ("RECIPE.yaml",),
-        "fine-tune by a recipe, leaving checkpoints",
+        "fine-tune by a recipe, saving checkpoints",
         "train",
         ("overmem train recipe.yaml", "overmem train recipe.yaml --loss mar --learning-rate 1e-4"),
     ),
     "audit": Verb(
         ("RUN...",),
-        "measure every checkpoint of a run, judge it and draw the report",
+        "measure every checkpoint of a run, judge the run and write the report",
         "audit",
         (
             "overmem audit runs/mine --data problems/ --dry-run",
@@ -57,7 +57,7 @@ VERBS = {
     ),
     "worker": Verb(
         ("RUN",),
-        "take part in an audit: do units of its queue, beside other workers on this or other machines",
+        "process units of an audit's queue, alongside other workers on this or other machines",
         "worker",
         ("overmem worker runs/mine", "overmem worker runs/mine --device cuda:1", "overmem worker runs/mine --finish"),
     ),
@@ -69,7 +69,7 @@ VERBS = {
     ),
     "diagnose": Verb(
         ("RUN",),
-        "judge a run from its audit, or else from what its trainer logged",
+        "judge a run from its audit, or else from its trainer's logs",
         "diagnose",
         (
             "overmem diagnose runs/mine",
@@ -85,25 +85,25 @@ VERBS = {
     ),
     "merge": Verb(
         ("RUN",),
-        "make one checkpoint out of several",
+        "merge several checkpoints into one",
         "merge",
         ("overmem merge runs/mine", "overmem merge runs/mine --checkpoints checkpoint-50 checkpoint-100 --rule ties"),
     ),
     "report": Verb(
         ("RUN",),
-        "draw the verdict as one HTML page",
+        "write the report: the verdict as one HTML page",
         "report",
         ("overmem report runs/mine", "overmem report runs/mine --figures figures/"),
     ),
     "view": Verb(
         ("RUN...",),
-        "read every observed example in a browser, also while an audit is running",
+        "browse every observed example, also while an audit is running",
         "view",
         ("overmem view runs/mine", "overmem view runs/a runs/b --port 9000"),
     ),
     "import": Verb(
         ("HARNESS", "LOG..."),
-        "read other harnesses' evaluation logs into a run",
+        "import evaluation logs of other harnesses into a run",
         "importing",
         (
             "overmem import lm-eval results/step-*/ --run runs/mine --task gsm8k",
@@ -118,7 +118,7 @@ VERBS = {
     ),
     "compare": Verb(
         ("RUN_A", "RUN_B"),
-        "two runs at matched accuracy and different perplexity",
+        "compare two runs at matched accuracy and different perplexity",
         "compare",
         (
             "overmem compare runs/nll runs/mar --report compared.html",
@@ -135,12 +135,12 @@ VERBS = {
 }
 
 
-_AFTER = {
-    errno.ENOSPC: "; what was finished is kept: make room and run the same command again",
-    errno.EACCES: "; where a run must not be written to, give --out",
-    errno.EROFS: "; where a run must not be written to, give --out",
+_ERROR_HINTS = {
+    errno.ENOSPC: "; finished work is kept: free some space and run the same command again",
+    errno.EACCES: "; for a run in a read-only folder, use --out",
+    errno.EROFS: "; for a run in a read-only folder, use --out",
 }
-"""What to do about an error of the system."""
+"""Error number -> what to do about it."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -153,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"overmem: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("overmem: stopped; what was finished is kept, and the same command continues from there", file=sys.stderr)
+        print("overmem: stopped; finished work is kept, and the same command continues from there", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
@@ -163,9 +163,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             end="",
             file=sys.stderr,
         )
-        print(_AFTER.get(error.errno or 0, ""), file=sys.stderr)
+        print(_ERROR_HINTS.get(error.errno or 0, ""), file=sys.stderr)
         sys.exit(2)
-    except RuntimeError as error:  # torch's own is one
+    except RuntimeError as error:  # torch raises this for some out-of-memory errors
         if "out of memory" not in str(error):
             raise
         print(f"overmem: {error}; use a smaller --token-budget, or batch_size", file=sys.stderr)
@@ -189,10 +189,10 @@ def _run(arguments: Arguments) -> int:
 
         return complete(rest)
     if first not in VERBS:
-        raise BadRequest(f"unknown verb {first!r}{_meant(first)}; allowed: {', '.join(VERBS)}")
+        raise BadRequest(f"unknown verb {first!r}{_suggestion(first)}; allowed: {', '.join(VERBS)}")
     with naming_the_extra():
         run: Callable[[Arguments], int] = import_module(f"overmem.cli.{VERBS[first].module}").run
-        return run(_loudness(rest))
+        return run(_apply_verbosity(rest))
 
 
 def _help() -> None:
@@ -203,64 +203,67 @@ def _help() -> None:
     print(textwrap.fill("Which checkpoint to ship when validation loss went up and accuracy stayed up.", columns))
     print()
     for name, verb in VERBS.items():
-        print(textwrap.fill(f"  {usages[name]:{width}}  {verb.does}", columns, subsequent_indent=" " * (width + 4)))
+        print(textwrap.fill(f"  {usages[name]:{width}}  {verb.summary}", columns, subsequent_indent=" " * (width + 4)))
     print()
     for line in (
         "`overmem help <verb>` lists a verb's options. Every verb takes -q (results only) and -v (also the warnings of "
-        "the libraries). `overmem completion bash` (or zsh, fish) prints the shell completion.",
-        "Begin with `overmem demo`.",
+        "libraries). `overmem completion bash` (or zsh, fish) prints the shell completion.",
+        "Start with `overmem demo`.",
     ):
         print(textwrap.fill(line, columns))
 
 
-def _meant(name: str) -> str:
+def _suggestion(name: str) -> str:
     close = difflib.get_close_matches(name, VERBS, 1)
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def _loudness(arguments: Arguments) -> Arguments:
-    """The arguments without -q and -v, which every verb takes and which the screen obeys."""
+def _apply_verbosity(arguments: Arguments) -> Arguments:
+    """Apply -q and -v, which every verb takes, and return the other arguments."""
     from overmem.cli import screen
 
-    screen.loudness.quiet = bool({"-q", "--quiet"} & set(arguments))
-    screen.loudness.verbose = bool({"-v", "--verbose"} & set(arguments))
+    screen.verbosity.quiet = bool({"-q", "--quiet"} & set(arguments))
+    screen.verbosity.verbose = bool({"-v", "--verbose"} & set(arguments))
     return [a for a in arguments if a not in ("-q", "--quiet", "-v", "--verbose")]
 
 
 def command_of(kind: type[_Config], verb: str) -> type[_Config]:
-    """The verb's options with its operands named as in the usage line, which makes them positional."""
+    """The verb's options, with its operands as positional arguments named as in the usage line."""
     import tyro
 
-    several = tuple[str, ...]
-    named: list[tuple[str, Any]] = [
-        (f"{one.lower()}s", Annotated[several, tyro.conf.Positional, tyro.conf.arg(metavar=f"{one} [{one} ...]")])
-        if (one := name.removesuffix("...")) != name
+    paths = tuple[str, ...]
+    positional: list[tuple[str, Any]] = [
+        (
+            f"{operand.lower()}s",
+            Annotated[paths, tyro.conf.Positional, tyro.conf.arg(metavar=f"{operand} [{operand} ...]")],
+        )
+        if (operand := name.removesuffix("...")) != name
         else (name.lower().replace("-", "_"), Annotated[str, tyro.conf.arg(metavar=name)])
         for name in VERBS[verb].operands
         if name.isupper()
     ]
-    return make_dataclass(kind.__name__, named, bases=(kind,), frozen=True) if named else kind
+    return make_dataclass(kind.__name__, positional, bases=(kind,), frozen=True) if positional else kind
 
 
-def parsed(kind: type[_Config], arguments: Arguments, verb: str, *, default: Any = None) -> _Config:
-    """The verb's options from its arguments; exits with 2 and a clear message where they do not fit."""
+def parse_options(kind: type[_Config], arguments: Arguments, verb: str, *, default: Any = None) -> _Config:
+    """Parse the verb's options; exits with 2 and a message if they are not valid."""
     import tyro
 
-    if {"-h", "--help"} & set(arguments):  # only then, because reading the tables takes a while
-        from overmem.cli.choices import converted, with_hints
+    if {"-h", "--help"} & set(arguments):  # only for --help, because reading the tables takes a while
+        from overmem.cli.choices import convert, with_hints
 
         kind = with_hints(kind)
-        default = default if default is None else converted(kind, default)
+        default = default if default is None else convert(kind, default)
     cli: Any = tyro.cli
-    about = VERBS[verb]
+    description = VERBS[verb]
     return cast(
         "_Config",
         cli(
             command_of(kind, verb),
             args=arguments,
             prog=f"overmem {verb}",
-            description=f"{about.does[0].upper()}{about.does[1:]}.\n\nExamples:\n"
-            + "\n".join(f"  {example}" for example in about.examples),
+            description=f"{description.summary[0].upper()}{description.summary[1:]}.\n\nExamples:\n"
+            + "\n".join(f"  {example}" for example in description.examples),
             config=(tyro.conf.PositionalRequiredArgs,) if default is None else (),
             **({} if default is None else {"default": default}),
         ),

@@ -1,4 +1,4 @@
-"""`overmem audit RUN`: observe and measure, then judge and write the report; `--dry-run` estimates what it costs."""
+"""`overmem audit RUN`: observe and measure, then judge and write the report; `--dry-run` estimates time and memory."""
 
 import sys
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from overmem.audit.options import Audit
-from overmem.cli import Arguments, parsed
+from overmem.cli import Arguments, parse_options
 from overmem.cli.screen import bar, print_json, quiet_libraries, say
 from overmem.cli.verdict_screen import show_verdict
 from overmem.cli.workers_screen import workers_screen
@@ -18,18 +18,18 @@ from overmem.tables import NamedIn
 
 @dataclass(frozen=True)
 class AuditCommand(Audit):
-    """What to audit, and what to do with it."""
+    """What to audit, and what to print."""
 
     run: Annotated[str, tyro.conf.Suppress] = ""
     runs: tuple[str, ...] = ()
-    """Run directory: checkpoint-<step> folders as transformers, TRL or overmem write them; or checkpoint folders one by
-    one, in their order; or hub ids, org/model or org/model@revision."""
+    """Run directory with checkpoint-<step> folders, as transformers, TRL or overmem write them; or several checkpoint
+    folders in order; or hub ids, org/model or org/model@revision."""
     revisions: tuple[str, ...] = ()
-    """Of a hub id: its checkpoints are these branches or tags ('step*'), or `commits`, those whose message names a
-    step."""
+    """For a hub id: the branches or tags that are its checkpoints ('step*'), or `commits` for commits whose message
+    names a step."""
     dry_run: bool = False
-    """Estimate how many tokens would be scored and generated, how long that takes on this machine, how much memory it
-    needs and how precise the numbers would be. Observes and writes nothing."""
+    """Estimate the tokens to score and generate, the time on this machine, the memory, and the precision of the
+    results. Observes and writes nothing."""
     track: Annotated[tuple[str, ...], NamedIn("overmem.tracking:TRACKERS")] = ()
     """Trackers that get the verdict, the curves and the examples that changed."""
     json: bool = False
@@ -41,12 +41,12 @@ COMMAND = AuditCommand
 
 
 def run(arguments: Arguments) -> int:
-    """Audit; unless --json, judge and report too. Returns 1 where a checkpoint or a tracker failed."""
-    config = parsed(AuditCommand, arguments, "audit")
+    """Audit; without --json also judge and write the report. Returns 1 if a checkpoint or a tracker failed."""
+    config = parse_options(AuditCommand, arguments, "audit")
     from overmem.audit.gather import gathered
 
     config = replace(config, run=gathered(config.runs, config.revisions, say))
-    from overmem.audit import audit, estimate_audit  # imports torch, so after the options were checked
+    from overmem.audit import audit, estimate_audit  # torch loads after the options have been checked
     from overmem.audit.worker import ends_on_sigterm
     from overmem.cli.cost import show_cost
     from overmem.diagnose import diagnose
@@ -63,7 +63,10 @@ def run(arguments: Arguments) -> int:
         return int(bool(estimate.failures))
     with ends_on_sigterm(), bar() as progress, workers_screen() as show:
         done = audit(config, say=say, progress=progress, show=show)
-    say(f"{done.computed} units of work done now, {done.already_done} before; {len(done.measurements)} measurements")
+    say(
+        f"{done.computed} units of work done, {done.already_done} skipped because already done; "
+        f"{len(done.measurements)} measurements"
+    )
     if config.json:
         print_json(done.measurements)
         failed: tuple[str, ...] = ()
@@ -79,7 +82,7 @@ def run(arguments: Arguments) -> int:
 
 
 def _print_script(config: AuditCommand) -> int:
-    """Print what sbatch would be given, without loading a model: this may be a login node."""
+    """Print the script for sbatch, without loading a model, because this may be a login node."""
     from overmem import store
     from overmem.audit.executors import sbatch_script
     from overmem.audit.launch import check_launch, launch_of

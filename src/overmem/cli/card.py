@@ -4,18 +4,18 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from overmem.cli import Arguments, parsed
+from overmem.cli import Arguments, parse_options
 from overmem.cli.screen import say
 
 
 @dataclass(frozen=True)
 class Card:
-    """Write the part of a model card that the verdict fills in: metadata for the hub, and text."""
+    """Write the verdict's part of a model card: metadata for the hub, and text."""
 
     run: str
     """Run directory that was diagnosed."""
     output: str | None = None
-    """File to write; by default the card is printed. An existing README.md is not merged with: paste it there."""
+    """File to write; by default the card is printed. An existing file is not changed: paste the card into it."""
     out: str | None = None
     """Where overmem's files are; by default RUN/overmem."""
 
@@ -26,7 +26,7 @@ COMMAND = Card
 
 def run(arguments: Arguments) -> int:
     """Print or write the card."""
-    config = parsed(Card, arguments, "card")
+    config = parse_options(Card, arguments, "card")
     from overmem import store
     from overmem.errors import BadRequest
     from overmem.report.card import card
@@ -38,7 +38,7 @@ def run(arguments: Arguments) -> int:
         return 0
     if Path(config.output).exists():
         raise BadRequest(
-            f"--output {config.output} exists already; give a new file, and paste it into the card by hand"
+            f"--output {config.output} exists already; name a new file, and paste its text into the existing card"
         )
     store.write_text(Path(config.output), text)
     say(f"written: {config.output}")

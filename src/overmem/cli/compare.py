@@ -5,14 +5,14 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from overmem.cli import Arguments, parsed
+from overmem.cli import Arguments, parse_options
 from overmem.cli.screen import print_json, say, stdout
 from overmem.compare.options import Compare
 
 
 @dataclass(frozen=True)
 class CompareCommand(Compare):
-    """Which two runs to compare, when two accuracies count as equal, and the output format."""
+    """Which runs to compare, when two accuracies count as equal, and the output format."""
 
     json: bool = False
     """Print the matched pairs as JSON."""
@@ -26,8 +26,8 @@ COMMAND = CompareCommand
 
 def run(arguments: Arguments) -> int:
     """Compare and print the matched pairs."""
-    config = parsed(CompareCommand, arguments, "compare")
-    from overmem.compare import compare  # polars and scipy load when the options are known to be right
+    config = parse_options(CompareCommand, arguments, "compare")
+    from overmem.compare import compare  # polars and scipy load after the options have been checked
 
     result = compare(Compare(**{f.name: getattr(config, f.name) for f in fields(Compare)}))
     if config.report is not None:

@@ -1,4 +1,4 @@
-"""`overmem completion SHELL`: what bash, zsh or fish needs to complete verbs, options and paths."""
+"""`overmem completion SHELL`: the completion script for bash, zsh or fish."""
 
 from importlib import import_module
 
@@ -40,14 +40,14 @@ def run(arguments: Arguments) -> int:
 
 
 def options_of(verb: str) -> list[str]:
-    """Every option of a verb, as it is typed."""
+    """Every option of a verb, with its dashes."""
     operands = {name.lower().replace("_", "-") for name in VERBS[verb].operands}
     names = (name for name, _ in named_options(_command(verb)) if name not in operands)
     return sorted({*(f"--{name}" for name in names), "--quiet", "--verbose"})
 
 
 def choices_of(verb: str) -> dict[str, tuple[str, ...]]:
-    """The names that each option of a verb takes, of those options that name a method."""
+    """Option -> allowed names, for the options of a verb that name a method."""
     choices = {f"--{name}": source.choices() for name, source in named_options(_command(verb)) if source}
     return {option: names for option, names in choices.items() if names}
 
@@ -69,15 +69,16 @@ def bash() -> str:
 
 
 def zsh() -> str:
-    """The script for zsh, by its emulation of bash's completion."""
+    """The script for zsh, which emulates bash's completion."""
     return f"autoload -U +X compinit bashcompinit && compinit && bashcompinit\n{bash()}"
 
 
 def fish() -> str:
     """The script for fish: overmem completion fish | source."""
-    described = {name: verb.does.replace("'", "\\'") for name, verb in VERBS.items()}
+    summaries = {name: verb.summary.replace("'", "\\'") for name, verb in VERBS.items()}
     lines = [
-        f"complete -c overmem -n __fish_use_subcommand -f -a {name} -d '{does}'" for name, does in described.items()
+        f"complete -c overmem -n __fish_use_subcommand -f -a {name} -d '{summary}'"
+        for name, summary in summaries.items()
     ]
     lines += [
         "complete -c overmem -n __fish_use_subcommand -f -a 'help completion'",

@@ -1,4 +1,4 @@
-"""The estimate of an audit, as a table and three lines."""
+"""Print the estimate of an audit: a table, then time and memory."""
 
 from rich.markup import escape
 from rich.table import Table
@@ -9,7 +9,7 @@ from overmem.observe.throughput import format_duration
 
 
 def show_cost(cost: AuditEstimate) -> None:
-    """Print what each split costs and how precise its numbers are, then time and memory."""
+    """Print the cost and precision of each split, then time and memory."""
     for name, reason in cost.failures.items():
         stdout.print(f"  [yellow]![/] {escape(name)}: {escape(reason)}", soft_wrap=True)
     table = Table(box=None, padding=(0, 2, 0, 0))

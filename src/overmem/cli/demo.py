@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 from rich.markup import escape
 
-from overmem.cli import Arguments, parsed
+from overmem.cli import Arguments, parse_options
 from overmem.cli.screen import bar, quiet_libraries, say, stdout
 from overmem.cli.verdict_screen import show_verdict
 from overmem.demo import Demo, demo
@@ -14,16 +14,16 @@ COMMAND = Demo
 
 
 def run(arguments: Arguments) -> int:
-    """Run the demo, announcing every step, and print where the report is."""
-    config = parsed(Demo, arguments, "demo")
+    """Run the demo, announce every step, and print the path of the report."""
+    config = parse_options(Demo, arguments, "demo")
     quiet_libraries()
     step = 0
 
-    def announce(why: str, command: str) -> None:
+    def announce(description: str, command: str) -> None:
         nonlocal step
         step += 1
         bars.close()
-        stdout.print(f"\n[bold]{step}. {escape(why)}[/]\n   [dim]$ {escape(command)}[/]", soft_wrap=True)
+        stdout.print(f"\n[bold]{step}. {escape(description)}[/]\n   [dim]$ {escape(command)}[/]", soft_wrap=True)
 
     with ExitStack() as bars:
         page = demo(config, announce=announce, say=say, progress=lambda: bars.enter_context(bar()), show=show_verdict)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from overmem.cli import Arguments, parsed
+from overmem.cli import Arguments, parse_options
 from overmem.cli.screen import print_json
 
 LIBRARIES = (
@@ -22,7 +22,7 @@ class Env:
     """Print the versions and devices that a bug report needs."""
 
     json: bool = False
-    """As JSON."""
+    """Print them as JSON."""
 
 
 COMMAND = Env
@@ -30,21 +30,21 @@ COMMAND = Env
 
 
 def run(arguments: Arguments) -> int:
-    """Print what there is."""
-    config = parsed(Env, arguments, "env")
-    described = environment()
+    """Print the versions and devices."""
+    config = parse_options(Env, arguments, "env")
+    versions = environment()
     if config.json:
-        print_json(described)
+        print_json(versions)
     else:
-        width = max(map(len, described))
-        for name, value in described.items():
+        width = max(map(len, versions))
+        for name, value in versions.items():
             print(f"{name:{width}}  {value}")
     return 0
 
 
 def environment() -> dict[str, str]:
-    """Name -> version or device; a library that is not installed is said to be absent."""
-    described = {
+    """Name -> version or device; `not installed` for a missing library."""
+    versions = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cores": str(os.cpu_count()),
@@ -52,14 +52,14 @@ def environment() -> dict[str, str]:
     }
     for library in LIBRARIES:
         try:
-            described[library] = importlib.metadata.version(library)
+            versions[library] = importlib.metadata.version(library)
         except importlib.metadata.PackageNotFoundError:
-            described[library] = "not installed"
-    return described | _devices()
+            versions[library] = "not installed"
+    return versions | _devices()
 
 
 def _devices() -> dict[str, str]:
-    """The accelerators that torch sees; nothing where torch is not installed."""
+    """The accelerators that torch sees; empty if torch is not installed."""
     try:
         import torch
     except ImportError:

@@ -1,6 +1,6 @@
 """`overmem export RUN`: a run's completions as logs that Inspect View opens."""
 
-from overmem.cli import Arguments, parsed
+from overmem.cli import Arguments, parse_options
 from overmem.cli.screen import say, stdout
 from overmem.evaluations.options import ExportLogs
 
@@ -10,7 +10,7 @@ COMMAND = ExportLogs
 
 def run(arguments: Arguments) -> int:
     """Write the logs and print their paths."""
-    config = parsed(ExportLogs, arguments, "export")
+    config = parse_options(ExportLogs, arguments, "export")
     from overmem.evaluations.export import export_logs
 
     for path in export_logs(config):

@@ -1,6 +1,6 @@
 """`overmem import HARNESS LOG...`: other harnesses' logs into a run."""
 
-from overmem.cli import Arguments, parsed
+from overmem.cli import Arguments, parse_options
 from overmem.cli.screen import say
 from overmem.evaluations.options import ImportLogs
 
@@ -9,8 +9,8 @@ COMMAND = ImportLogs
 
 
 def run(arguments: Arguments) -> int:
-    """Import, and say what was found and what comes next."""
-    config = parsed(ImportLogs, arguments, "import")
+    """Import the logs, then print counts and the next commands."""
+    config = parse_options(ImportLogs, arguments, "import")
     from overmem.evaluations.verb import import_logs
 
     done = import_logs(config, say=say)
@@ -20,6 +20,6 @@ def run(arguments: Arguments) -> int:
     )
     out = f" --out {config.out}" if config.out else ""
     if not done.scored:
-        say(f"no likelihoods in the logs: `overmem audit {config.run}{out}` scores the solutions and keeps the answers")
+        say(f"no likelihoods in the logs: `overmem audit {config.run}{out}` scores the solutions")
     say(f"next: overmem diagnose {config.run}{out}; overmem report {config.run}{out}")
     return 0

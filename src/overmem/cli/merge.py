@@ -1,6 +1,6 @@
 """`overmem merge RUN`."""
 
-from overmem.cli import Arguments, parsed
+from overmem.cli import Arguments, parse_options
 from overmem.cli.screen import bar, quiet_libraries, say
 from overmem.merging.options import Merge
 
@@ -9,9 +9,9 @@ COMMAND = Merge
 
 
 def run(arguments: Arguments) -> int:
-    """Merge and say where the result lies."""
-    config = parsed(Merge, arguments, "merge")
-    from overmem.merging.verb import merge  # torch loads when the options are known to be right
+    """Merge and print the folder of the result."""
+    config = parse_options(Merge, arguments, "merge")
+    from overmem.merging.verb import merge  # torch loads after the options have been checked
 
     quiet_libraries()
     with bar() as progress:

@@ -1,6 +1,6 @@
 """`overmem report RUN`."""
 
-from overmem.cli import Arguments, parsed
+from overmem.cli import Arguments, parse_options
 from overmem.cli.screen import stdout
 from overmem.report import Report, report
 
@@ -9,6 +9,6 @@ COMMAND = Report
 
 
 def run(arguments: Arguments) -> int:
-    """Draw the page and print its path."""
-    stdout.print(str(report(parsed(Report, arguments, "report"))), soft_wrap=True, markup=False, highlight=False)
+    """Write the report and print its path."""
+    stdout.print(str(report(parse_options(Report, arguments, "report"))), soft_wrap=True, markup=False, highlight=False)
     return 0

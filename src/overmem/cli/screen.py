@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: words and progress."""
+"""Output in the terminal: messages, progress bars, JSON."""
 
 import json
 import sys
@@ -14,12 +14,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 stderr = Console(stderr=True, highlight=False)
 stdout = Console(highlight=False)
 if not stdout.is_terminal:
-    stdout.width = 160  # a file or a pipe has no width of its own
+    stdout.width = 160  # a file or a pipe has no width
 
 
 @dataclass
-class Loudness:
-    """How much is printed, as -q and -v say."""
+class Verbosity:
+    """How much is printed, set by -q and -v."""
 
     quiet: bool = False
     """Results and errors only."""
@@ -27,30 +27,30 @@ class Loudness:
     """The warnings of third-party libraries too."""
 
 
-loudness = Loudness()
+verbosity = Verbosity()
 
 
 def say(line: str) -> None:
-    """One line of words, which -q leaves out."""
-    if not loudness.quiet:
+    """Print a message on stderr, unless -q is set."""
+    if not verbosity.quiet:
         stderr.print(f"[dim]overmem:[/] {escape(line)}", soft_wrap=not stderr.is_terminal)
 
 
 def quiet_libraries() -> None:
-    """Silence the bars and warnings of third-party libraries, unless -v was given."""
+    """Silence progress bars of third-party libraries, and their warnings unless -v is set."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    if not loudness.verbose:
+    if not verbosity.verbose:
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         warnings.filterwarnings("ignore", module=r"(?!overmem)")
 
 
 @contextmanager
 def bar() -> Iterator[Callable[[str, float, float], None]]:
-    """A progress bar, the time left first; yields the function that moves it. It appears with the first move.
+    """A progress bar; yields the function that updates it.
 
-    So nothing is drawn before an error, and nothing at all under -q.
+    It appears with the first update, so nothing is shown before an early error, and nothing at all with -q.
     """
     columns = (
         TimeRemainingColumn(),
@@ -60,22 +60,22 @@ def bar() -> Iterator[Callable[[str, float, float], None]]:
         TimeElapsedColumn(),
         TextColumn("{task.description}"),
     )
-    progress = Progress(*columns, console=stderr, disable=loudness.quiet)
+    progress = Progress(*columns, console=stderr, disable=verbosity.quiet)
     task = progress.add_task("", total=None)
 
-    def move(what: str, done: float, total: float) -> None:
+    def update(what: str, done: float, total: float) -> None:
         progress.start()
         progress.update(task, description=escape(what), completed=done, total=total)
 
     try:
-        yield move
+        yield update
     finally:
         if progress.live.is_started:
             progress.stop()
 
 
 def print_json(value: object) -> None:
-    """A result as JSON on stdout."""
+    """Print a result as JSON on stdout."""
     from overmem import store
 
     json.dump(store.to_jsonable(value), sys.stdout, indent=2, allow_nan=False)

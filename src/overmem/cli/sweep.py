@@ -3,30 +3,29 @@
 import sys
 from dataclasses import dataclass
 
-from overmem.cli import Arguments, parsed
+from overmem.cli import Arguments, parse_options
 from overmem.cli.screen import bar, print_json, quiet_libraries, say, stdout
 
 
 @dataclass(frozen=True)
 class SweepCommand:
-    """Train, audit and judge every run of a sweep file; the same command again goes on where it was stopped."""
+    """Train, audit and judge every run of a sweep file; the same command resumes an interrupted sweep."""
 
     sweep: str
     """YAML file: output, recipe, vary, seeds, audit, keep."""
     dry_run: bool = False
-    """Say which runs there are, and what hours and disk they need, from a few steps that are measured. Writes
-    nothing."""
+    """List the runs, and estimate hours and disk space from a few measured steps. Writes nothing."""
     workers: int = 1
-    """Runs that are done at once: one a GPU, or the cores of the CPU shared out."""
+    """Runs at a time: each on its own GPU, or with its share of the CPU cores."""
     executor: str = "local"
-    """Where the workers run: local (processes of this machine), ray (actors of a Ray cluster, started where there is
+    """Where the workers run: local (processes on this machine), ray (actors of a Ray cluster, started if there is
     none), slurm (one array of jobs), or "module:function"."""
     slurm: tuple[str, ...] = ()
     """Options of sbatch: partition=gpu gres=gpu:1 time=8:00:00 ..."""
     draw: bool = False
-    """Draw the page of what is finished, and train nothing."""
+    """Only write the page of the finished runs."""
     json: bool = False
-    """Print the estimate, or where everything lies, as JSON."""
+    """Print the estimate, or the paths of the results, as JSON."""
 
 
 COMMAND = SweepCommand
@@ -34,10 +33,10 @@ COMMAND = SweepCommand
 
 
 def run(arguments: Arguments) -> int:
-    """Run the sweep. Returns 1 where a run could not be finished."""
-    config = parsed(SweepCommand, arguments, "sweep")
+    """Run the sweep. Returns 1 if a run could not be finished."""
+    config = parse_options(SweepCommand, arguments, "sweep")
     from overmem.audit.executors import sbatch_script
-    from overmem.sweep.conditions import read_planned  # torch loads when the options are known to be right
+    from overmem.sweep.conditions import read_planned  # torch loads after the options have been checked
     from overmem.sweep.estimate import estimate_sweep
     from overmem.sweep.verb import sweep, write_page
     from overmem.sweep.worker import SweepLaunch
@@ -88,7 +87,7 @@ def _show(estimate: object, names: list[str]) -> None:
         f"{estimate.runs} runs, {estimate.already_done} of them done. The other {left} take about [bold]{total}[/] on "
         f"this machine, one after the other: {format_duration(estimate.training_seconds)} of training and "
         f"{format_duration(estimate.audit_seconds)} of auditing. Weights take {estimate.disk_bytes / 2**30:.2f} GiB, "
-        f"{estimate.peak_disk_bytes / 2**30:.2f} GiB at the most.",
+        f"{estimate.peak_disk_bytes / 2**30:.2f} GiB at the peak.",
         soft_wrap=True,
     )
     stdout.print(

@@ -2,7 +2,7 @@
 
 import os
 
-from overmem.cli import Arguments, parsed
+from overmem.cli import Arguments, parse_options
 from overmem.cli.screen import bar, quiet_libraries, say
 from overmem.errors import BadRequest
 from overmem.training.recipe import Recipe, read_recipe
@@ -12,21 +12,21 @@ COMMAND = Recipe
 
 
 def run(arguments: Arguments) -> int:
-    """Train by the recipe, any key of it overridden on the command line."""
+    """Train by the recipe; options override its keys."""
     asks_for_help = bool({"-h", "--help"} & set(arguments))
     if not (asks_for_help or "--output" in arguments or (arguments and not arguments[0].startswith("-"))):
         raise BadRequest(
-            "overmem train needs a recipe: give RECIPE.yaml, or --output FOLDER with the keys of a recipe as options; "
+            "overmem train needs a recipe: give RECIPE.yaml, or --output FOLDER and the keys of a recipe as options; "
             "`overmem demo` trains the embedded model"
         )
     default, rest = Recipe(output=""), arguments
     if arguments and not arguments[0].startswith("-"):
         default, rest = read_recipe(arguments[0]), arguments[1:]
-    recipe = parsed(Recipe, rest, "train", default=default)
+    recipe = parse_options(Recipe, rest, "train", default=default)
     from overmem.training.verb import train
 
     quiet_libraries()
-    if os.environ.get("RANK", "0") != "0":  # of several processes, as a launcher numbers them, the first one is seen
+    if os.environ.get("RANK", "0") != "0":  # with several processes, only the main one prints
         train(recipe)
         return 0
     with bar() as progress:

@@ -1,7 +1,7 @@
-"""A verdict in the terminal: table and main sentences first, everything else with --why.
+"""A verdict in the terminal: the table and the main sentences, and everything else with --why.
 
-No name, regime or n is ever cut. Where the terminal is too narrow for a row, intervals are dropped first, then epoch
-and excess; then each checkpoint takes two lines.
+Names, regimes and n are never truncated. If the terminal is too narrow for a row, intervals are dropped first, then
+epoch and excess; then each checkpoint takes two lines.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,12 +27,12 @@ GAP = 2
 
 HEADINGS = ("checkpoint", "epoch", "nll per token", "excess", "accuracy", "n", "regime")
 NUMBERS = {"nll per token", "excess", "accuracy", "n"}
-"""Columns that are set flush right."""
+"""Right-aligned columns."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How much of each checkpoint a row shows."""
+    """Which columns a row has, and whether they include intervals."""
 
     with_excess: bool
     """Whether epoch and excess are shown."""
@@ -41,38 +41,38 @@ class Layout:
 
 
 def show_verdict(run: "store.Run", verdict: Verdict, *, why: bool = False) -> None:
-    """The headline, the table of checkpoints and the main sentences.
+    """Print the headline, the table of checkpoints and the main sentences.
 
     Args:
-        run: where the verdict is saved.
-        verdict: what to show.
-        why: show every sentence and warning, and what the usual selection rules would have cost.
+        run: the run, whose folder has the verdict.
+        verdict: the verdict.
+        why: whether to print every sentence and warning, and what the other selection rules would have cost.
     """
-    _words(f"\n[bold]{escape(verdict.headline)}[/]")
+    _print_text(f"\n[bold]{escape(verdict.headline)}[/]")
     stdout.print()
-    _checkpoints(verdict)
+    _print_checkpoints(verdict)
     stdout.print()
     sentences = verdict.sentences if why else verdict.sentences[:MAIN_SENTENCES]
     for sentence in sentences:
-        _words(escape(sentence), "  ")
+        _print_text(escape(sentence), "  ")
     for warning in verdict.warnings if why else verdict.warnings[:1]:
-        _words(f"[bold]![/] {escape(warning)}", "  ")
+        _print_text(f"[bold]![/] {escape(warning)}", "  ")
     if why:
-        _choices(verdict)
-    left = len(verdict.sentences) - len(sentences) + (0 if why else max(0, len(verdict.warnings) - 1))
-    if left or (verdict.choices and not why):
-        more = f"Everything else ({left} more sentences and warnings)" if left else "The other selection rules"
-        _words(f"[dim]{more}: overmem diagnose {escape(str(run.root))} --why[/]")
+        _print_choices(verdict)
+    hidden = len(verdict.sentences) - len(sentences) + (0 if why else max(0, len(verdict.warnings) - 1))
+    if hidden or (verdict.choices and not why):
+        more = f"Everything else ({hidden} more sentences and warnings)" if hidden else "The other selection rules"
+        _print_text(f"[dim]{more}: overmem diagnose {escape(str(run.root))} --why[/]")
     confirmed = _is_confirmed(verdict)
-    how = "Judged on val, confirmed on test. " if confirmed else ""
+    method = "Judged on val, confirmed on test. " if confirmed else ""
     unit = "the loss is in nats" if verdict.evidence == "curves only" else "nll is in nats per token"
-    _words(f"[dim]{how}Intervals are 95%; {unit}, perplexity its exponential; excess is of the trend.[/]")
+    _print_text(f"[dim]{method}Intervals are 95%; {unit}, perplexity its exponential; excess is of the trend.[/]")
     if run.verdict_path.is_file():
-        _words(f"[dim]{escape(str(run.verdict_path))}[/]")
+        _print_text(f"[dim]{escape(str(run.verdict_path))}[/]")
 
 
 def interval(estimate: Estimate) -> str:
-    """A value with its interval, or why there is none, in rich's markup."""
+    """A value with its interval, or the reason why there is none, in rich's markup."""
     if estimate.value is None:
         return f"[dim]{escape(estimate.note or 'not measured')}[/]"
     if estimate.low is None or estimate.high is None:
@@ -92,32 +92,32 @@ LAYOUTS = (
     Layout(True, value, value),
     Layout(False, value, value),
 )
-"""From wide to narrow; the first that fits is used."""
+"""From wide to narrow; the first one that fits is used."""
 
 
-def _checkpoints(verdict: Verdict) -> None:
+def _print_checkpoints(verdict: Verdict) -> None:
     for layout in LAYOUTS:
-        rows = [_cells(v, verdict.shipped, layout) for v in verdict.checkpoints]
-        named = [_shown_heading(heading, verdict) for heading in _headings(layout)]
+        rows = [_cells(checkpoint_verdict, verdict.shipped, layout) for checkpoint_verdict in verdict.checkpoints]
+        named = [_heading(heading, verdict) for heading in _headings(layout)]
         if _fits(named, rows):
             numbers = [heading in NUMBERS for heading in _headings(layout)]
-            return _table(list(zip(named, numbers, strict=True)), rows)
-    for v in verdict.checkpoints:
-        name, nll, accuracy, n, regime = _cells(v, verdict.shipped, LAYOUTS[-1])
-        _words(name)
+            return _print_table(list(zip(named, numbers, strict=True)), rows)
+    for checkpoint_verdict in verdict.checkpoints:
+        name, nll, accuracy, n, regime = _cells(checkpoint_verdict, verdict.shipped, LAYOUTS[-1])
+        _print_text(name)
         loss = "loss" if verdict.evidence == "curves only" else "nll"
-        _words(f"{regime}, {loss} {nll}, {escape(verdict.accuracy_name)} {accuracy}, n {n}", "  ")
+        _print_text(f"{regime}, {loss} {nll}, {escape(verdict.accuracy_name)} {accuracy}, n {n}", "  ")
     return None
 
 
-def _shown_heading(heading: str, verdict: Verdict) -> str:
-    """A log knows of a loss only, and some of another score than accuracy."""
+def _heading(heading: str, verdict: Verdict) -> str:
+    """The heading of a column: a log has a loss instead of an nll, and may have another score than accuracy."""
     shown = dict(zip(verdict.HEADINGS, verdict.headings, strict=True))
     return escape(shown.get(heading, heading))
 
 
 def _is_confirmed(verdict: Verdict) -> bool:
-    """Whether the choices were priced on test."""
+    """Whether the choices were evaluated on test."""
     best = verdict.recommended or verdict.best
     return best is not None and best.is_confirmed
 
@@ -126,21 +126,21 @@ def _headings(layout: Layout) -> list[str]:
     return [heading for heading in HEADINGS if layout.with_excess or heading not in ("epoch", "excess")]
 
 
-def _cells(v: CheckpointVerdict, shipped: str | None, layout: Layout) -> list[str]:
-    name = escape(v.checkpoint.name)
+def _cells(checkpoint_verdict: CheckpointVerdict, shipped: str | None, layout: Layout) -> list[str]:
+    name = escape(checkpoint_verdict.checkpoint.name)
     cells = {
-        "checkpoint": f"[bold]{name} ←[/]" if v.checkpoint.name == shipped else name,
-        "epoch": "" if v.checkpoint.epoch is None else f"{v.checkpoint.epoch:.4g}",
-        "nll per token": layout.nll(v.nll),
-        "excess": layout.nll(v.excess),
-        "accuracy": layout.accuracy(v.accuracy),
-        "n": str(v.accuracy.n or v.nll.n or "–"),
-        "regime": f"[{REGIMES[v.regime].colour}]{escape(v.regime)}[/]",
+        "checkpoint": f"[bold]{name} ←[/]" if checkpoint_verdict.checkpoint.name == shipped else name,
+        "epoch": "" if checkpoint_verdict.checkpoint.epoch is None else f"{checkpoint_verdict.checkpoint.epoch:.4g}",
+        "nll per token": layout.nll(checkpoint_verdict.nll),
+        "excess": layout.nll(checkpoint_verdict.excess),
+        "accuracy": layout.accuracy(checkpoint_verdict.accuracy),
+        "n": str(checkpoint_verdict.accuracy.n or checkpoint_verdict.nll.n or "–"),
+        "regime": f"[{REGIMES[checkpoint_verdict.regime].colour}]{escape(checkpoint_verdict.regime)}[/]",
     }
     return [cells[heading] for heading in _headings(layout)]
 
 
-def _choices(verdict: Verdict) -> None:
+def _print_choices(verdict: Verdict) -> None:
     if not verdict.choices:
         return
     confirmed = _is_confirmed(verdict)
@@ -150,11 +150,11 @@ def _choices(verdict: Verdict) -> None:
     for show in (interval, value):
         rows = [_choice(choice, show) for choice in verdict.choices]
         if _fits(headings, rows):
-            return _table([(heading, place > 1) for place, heading in enumerate(headings)], rows)
+            return _print_table([(heading, column > 1) for column, heading in enumerate(headings)], rows)
     for choice in verdict.choices:
         rule, picked, accuracy, nll, regret = _choice(choice, value)
-        _words(f"{rule}: {picked}")
-        _words(f"accuracy{on_test} {accuracy}, nll{on_test} {nll}, accuracy it costs {regret}", "  ")
+        _print_text(f"{rule}: {picked}")
+        _print_text(f"accuracy{on_test} {accuracy}, nll{on_test} {nll}, accuracy it costs {regret}", "  ")
     return None
 
 
@@ -169,7 +169,7 @@ def _fits(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     return sum(widths) + GAP * len(widths) <= stdout.width
 
 
-def _table(headings: Sequence[tuple[str, bool]], rows: Sequence[Sequence[str]]) -> None:
+def _print_table(headings: Sequence[tuple[str, bool]], rows: Sequence[Sequence[str]]) -> None:
     table = Table(box=None, padding=(0, GAP, 0, 0))
     for heading, is_number in headings:
         table.add_column(heading, justify="right" if is_number else "left", no_wrap=True)
@@ -178,8 +178,8 @@ def _table(headings: Sequence[tuple[str, bool]], rows: Sequence[Sequence[str]]) 
     stdout.print(table)
 
 
-def _words(markup: str, indent: str = "") -> None:
-    """Prose, wrapped between words in a terminal and left in one line in a file or a pipe."""
+def _print_text(markup: str, indent: str = "") -> None:
+    """Print text, wrapped between words in a terminal and on one line in a file or a pipe."""
     if not stdout.is_terminal:
         stdout.print(indent + markup, soft_wrap=True)
         return

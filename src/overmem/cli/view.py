@@ -1,6 +1,6 @@
 """`overmem view RUN...`."""
 
-from overmem.cli import Arguments, parsed
+from overmem.cli import Arguments, parse_options
 from overmem.cli.screen import say, stdout
 from overmem.view import View
 
@@ -10,8 +10,8 @@ COMMAND = View
 
 def run(arguments: Arguments) -> int:
     """Serve until Ctrl-C."""
-    config = parsed(View, arguments, "view")
-    from overmem.view import open_server  # polars loads when the options are known to be right
+    config = parse_options(View, arguments, "view")
+    from overmem.view import open_server  # polars loads after the options have been checked
 
     server = open_server(config)
     server.read_ahead()

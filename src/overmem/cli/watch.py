@@ -1,7 +1,7 @@
 """`overmem watch RUN`: judge checkpoints while another process trains."""
 
 from overmem.audit.watch_options import Watch
-from overmem.cli import Arguments, parsed
+from overmem.cli import Arguments, parse_options
 from overmem.cli.screen import bar, quiet_libraries, say
 from overmem.cli.verdict_screen import show_verdict
 from overmem.cli.workers_screen import workers_screen
@@ -11,9 +11,9 @@ COMMAND = Watch
 
 
 def run(arguments: Arguments) -> int:
-    """Watch until the training ends. Returns 1 where a checkpoint could not be observed."""
-    config = parsed(Watch, arguments, "watch")
-    from overmem import store  # torch loads when the options are known to be right
+    """Watch until the training ends. Returns 1 if a checkpoint could not be observed."""
+    config = parse_options(Watch, arguments, "watch")
+    from overmem import store  # torch loads after the options have been checked
     from overmem.audit.watch import watch
     from overmem.audit.worker import ends_on_sigterm
 

@@ -1,10 +1,10 @@
-"""`overmem worker RUN`: do units of a run's queue, beside other workers."""
+"""`overmem worker RUN`: process units of a run's queue, alongside other workers."""
 
 import os
 from pathlib import Path
 
 from overmem.audit.worker_options import Worker
-from overmem.cli import Arguments, parsed
+from overmem.cli import Arguments, parse_options
 from overmem.cli.screen import quiet_libraries, say
 
 COMMAND = Worker
@@ -12,11 +12,11 @@ COMMAND = Worker
 
 
 def run(arguments: Arguments) -> int:
-    """Work until all units are done."""
-    config = parsed(Worker, arguments, "worker")
+    """Process units until all are done."""
+    config = parse_options(Worker, arguments, "worker")
     if Path(config.run).suffix in (".yaml", ".yml"):
         return _on_sweep(config)
-    from overmem.audit.worker import ends_on_sigterm, work  # imports torch, so after the options were checked
+    from overmem.audit.worker import ends_on_sigterm, work  # torch loads after the options have been checked
 
     quiet_libraries()
     with ends_on_sigterm():
@@ -25,8 +25,8 @@ def run(arguments: Arguments) -> int:
 
 
 def _on_sweep(config: Worker) -> int:
-    """Do runs of a sweep until all are done."""
-    if config.device.startswith("cuda:"):  # the trainer takes every GPU that it sees
+    """Process runs of a sweep until all are done."""
+    if config.device.startswith("cuda:"):  # the trainer uses every GPU that it sees
         os.environ["CUDA_VISIBLE_DEVICES"] = config.device.removeprefix("cuda:")
     from overmem.audit.worker import ends_on_sigterm
     from overmem.sweep.verb import work_on

@@ -1,4 +1,4 @@
-"""One display over all workers of an audit: units done, rate, time left, who does what, and what failed."""
+"""The display for all workers of an audit: units done, rate, time left, each worker's unit, and failures."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,34 +12,34 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from overmem.cli.screen import loudness, say, stderr
+from overmem.cli.screen import say, stderr, verbosity
 
 if TYPE_CHECKING:
     from overmem.audit.launch import WorkStatus
 
-BETWEEN_LINES = 30.0
-"""Seconds between two lines where stderr is no terminal."""
-MOST_ROWS = 16
-"""Workers that are listed."""
+LINE_INTERVAL = 30.0
+"""Seconds between two lines if stderr is not a terminal."""
+MAX_ROWS = 16
+"""Maximum number of workers that are listed."""
 
 
 @contextmanager
 def workers_screen() -> Iterator[Callable[["WorkStatus"], None]]:
-    """A display that appears with the first status; where stderr is a file, a line every half minute."""
+    """A live display that appears with the first status; if stderr is not a terminal, a line every half minute."""
     live = Live(console=stderr, refresh_per_second=4, transient=True)
-    last = -BETWEEN_LINES
+    last_printed = -LINE_INTERVAL
 
     def show(status: "WorkStatus") -> None:
-        nonlocal last
-        if loudness.quiet:
+        nonlocal last_printed
+        if verbosity.quiet:
             return
         if stderr.is_terminal:
             if not live.is_started:
                 live.start()
-            live.update(drawn(status))
-        elif time.monotonic() - last >= BETWEEN_LINES or status.done == status.total:
-            last = time.monotonic()
-            say(line(status))
+            live.update(render(status))
+        elif time.monotonic() - last_printed >= LINE_INTERVAL or status.done == status.total:
+            last_printed = time.monotonic()
+            say(status_line(status))
 
     try:
         yield show
@@ -48,8 +48,8 @@ def workers_screen() -> Iterator[Callable[["WorkStatus"], None]]:
             live.stop()
 
 
-def line(status: "WorkStatus") -> str:
-    """The status in a line."""
+def status_line(status: "WorkStatus") -> str:
+    """The status as one line."""
     parts = [f"{status.done} of {status.total} units", f"{status.units_per_minute:.1f} per minute"]
     if status.seconds_left is not None and status.done < status.total:
         parts.append(f"about {clock(status.seconds_left)} left")
@@ -59,16 +59,16 @@ def line(status: "WorkStatus") -> str:
     return "; ".join(parts)
 
 
-def drawn(status: "WorkStatus") -> RenderableType:
+def render(status: "WorkStatus") -> RenderableType:
     """The status as a bar, and a row per worker."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    for worker in status.workers[:MOST_ROWS]:
+    for worker in status.workers[:MAX_ROWS]:
         table.add_row(f"  {escape(worker.name)}", escape(worker.unit), f"{clock(worker.seconds)}")
-    if len(status.workers) > MOST_ROWS:
-        table.add_row(f"  and {len(status.workers) - MOST_ROWS} more", "", "")
+    if len(status.workers) > MAX_ROWS:
+        table.add_row(f"  and {len(status.workers) - MAX_ROWS} more", "", "")
     for name, reason in status.failures.items():
         table.add_row("  [yellow]failed[/]", f"{escape(name)}: {escape(reason)}", "")
-    return Group(ProgressBar(total=1.0, completed=status.share, width=40), Text(line(status)), table)
+    return Group(ProgressBar(total=1.0, completed=status.share, width=40), Text(status_line(status)), table)
 
 
 def clock(seconds: float) -> str:
