@@ -32,8 +32,8 @@ REGIMES: Mapping[str, Regime] = {
         Regime(
             "under-trained",
             colour="bright_black",
-            light="#d9d8d6",
-            dark="#38373e",
+            light="#d8d7cf",
+            dark="#38363d",
             mark="⚪",
             meaning="accuracy is still below what the run can reach",
             advice="Train longer.",
@@ -41,8 +41,8 @@ REGIMES: Mapping[str, Regime] = {
         Regime(
             "still-learning",
             colour="cyan",
-            light="#cfe6ea",
-            dark="#1f474d",
+            light="#c1e3e6",
+            dark="#204b53",
             mark="🔵",
             meaning="perplexity has risen, but accuracy is still rising with it",
             advice="Train on as long as accuracy pays for it.",
@@ -50,8 +50,8 @@ REGIMES: Mapping[str, Regime] = {
         Regime(
             "healthy",
             colour="yellow",
-            light="#fdeab0",
-            dark="#5c4a13",
+            light="#fdeab3",
+            dark="#5e4b12",
             mark="🟢",
             meaning="accuracy is kept and perplexity is near its minimum",
             advice="Ship the recommended checkpoint.",
@@ -59,8 +59,8 @@ REGIMES: Mapping[str, Regime] = {
         Regime(
             "healthy-memorizing",
             colour="green",
-            light="#d8ecc8",
-            dark="#33511f",
+            light="#daeec8",
+            dark="#395928",
             mark="🟡",
             meaning="accuracy is kept and perplexity is near its minimum, but the training rows are being memorized",
             advice="Ship the recommended checkpoint; mind privacy, and expect perplexity to rise if training goes on.",
@@ -68,8 +68,8 @@ REGIMES: Mapping[str, Regime] = {
         Regime(
             "over-memorized",
             colour="bright_magenta",
-            light="#e0d2f4",
-            dark="#44306a",
+            light="#e4d7f7",
+            dark="#45316d",
             mark="🟣",
             meaning="accuracy is kept, but the training rows are memorized and the model has grown much less likely to "
             "write the reference solutions",
@@ -79,8 +79,8 @@ REGIMES: Mapping[str, Regime] = {
         Regime(
             "risen-not-memorized",
             colour="blue",
-            light="#cdd9f3",
-            dark="#26375f",
+            light="#b6c6e8",
+            dark="#303d61",
             mark="🔷",
             meaning="accuracy is kept and perplexity has risen, but the training rows are not memorized: "
             "over-confidence, drift, or what the loss rewards",
@@ -89,8 +89,8 @@ REGIMES: Mapping[str, Regime] = {
         Regime(
             "over-fitted",
             colour="red",
-            light="#f3c3b3",
-            dark="#642c20",
+            light="#f4c4b3",
+            dark="#5e251b",
             mark="🔴",
             meaning="accuracy has fallen and perplexity has risen",
             advice="Ship an earlier checkpoint, and train for fewer epochs.",

@@ -1,7 +1,7 @@
 """Figures that several sections draw: lines along the run, and values with intervals about a line of nothing."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,16 @@ from overmem.report.numbers import perplexity_of
 from overmem.report.vega import Chart, Spec, channel
 
 LINES = tuple(f"var(--series-{i})" for i in range(1, 9))
+ALIKE = 4
+"""Lines that are drawn with the same dash and mark: colour-blind readers tell the colours of these apart."""
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
+SHAPES = ("circle", "diamond", "square", "triangle-up")
 TWO = ("var(--ship)", "var(--onset)")
 """Of the recommended checkpoint and of the late one that it is compared with."""
 
 
 def coloured(names: Iterable[str]) -> dict[str, str]:
-    """A colour for each line; a ninth begins again with the first, and `curves` dashes it."""
+    """A colour for each line; a ninth begins again with the first. Dash and mark change every `ALIKE` lines."""
     return {name: LINES[i % len(LINES)] for i, name in enumerate(names)}
 
 
@@ -73,15 +77,14 @@ def curves(
     domain = domain_of((Estimate(r["value"], r["low"], r["high"]) for r in started), low=low, high=high)
     y = value_axis("value", "", domain, form)
     colour = _colour(colours)
-    dashes = [[1, 0] if i < len(LINES) else [5, 3] for i in range(len(colours))]
-    dash = channel("line:N", scale=dict(domain=list(colours), range=dashes))
+    dash, shape = dash_and_shape("line", list(colours))
     tooltip = [channel(f"{f}:N") for f in ("checkpoint", "line", "text", "n")]
     with_interval = [r for r in rows if r["low"] is not None and r["high"] is not None]
     ends = channel("low:Q", title="")
     bars = Chart(data(with_interval)).mark_rule(opacity=0.5, clip=True).encode(x=x, y=ends, y2="high:Q", color=colour)
     line = Chart(data(rows)).mark_line(strokeWidth=1.5, clip=True).encode(x=x, y=y, color=colour, strokeDash=dash)
     points = Chart(data(rows)).mark_point(filled=True, size=36, opacity=1, clip=True)
-    points = points.encode(x=x, y=y, color=colour, tooltip=tooltip)
+    points = points.encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip)
     return specification([background(findings, x, strength=0.6), bars, line, points], height)
 
 
@@ -130,8 +133,16 @@ def dots(
     base = Chart(data(rows)).encode(y=y, yOffset=offset, color=colour, tooltip=tooltip)
     zero = Chart(data([{"value": no_effect}])).mark_rule(color="var(--ink)", opacity=0.5, strokeDash=[2, 3])
     bars = base.mark_rule(strokeWidth=2, opacity=0.6).encode(x=channel("low:Q", title=title, scale=scale), x2="high:Q")
-    points = base.mark_point(filled=True, size=70, opacity=1).encode(x=x)
+    _, shape = dash_and_shape("line", list(colours))
+    points = base.mark_point(filled=True, size=70, opacity=1).encode(x=x, shape=shape)
     return specification([zero.encode(x=x), bars, points], height * len(names) + 16)
+
+
+def dash_and_shape(field: str, names: Sequence[str]) -> tuple[Spec, Spec]:
+    """How lines and points of these names are drawn, besides their colour."""
+    groups = [i // ALIKE % len(DASHES) for i in range(len(names))]
+    dash = channel(f"{field}:N", scale=dict(domain=list(names), range=[DASHES[i] for i in groups]))
+    return dash, channel(f"{field}:N", scale=dict(domain=list(names), range=[SHAPES[i] for i in groups]))
 
 
 def _colour(colours: Mapping[str, str]) -> Spec:

@@ -2,19 +2,17 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import cycle, islice, pairwise
 
 import polars as pl
 
 from overmem.records import REGIMES, Estimate
 from overmem.report.charts import Rows, data, specification
-from overmem.report.figures import dots
+from overmem.report.figures import LINES, dash_and_shape, dots
 from overmem.report.numbers import estimate_text
 from overmem.report.vega import Chart, Spec, channel
 from overmem.sweep.effects import Effect, Level
 from overmem.sweep.table import FACTOR
-
-_SEED_COLOURS = [f"var(--series-{i})" for i in range(1, 9)]
 
 
 def factors_of(table: pl.DataFrame) -> list[str]:
@@ -129,10 +127,16 @@ def _lines(
         scale=dict(domain=list(domain)),
         axis=dict(format=form, tickCount=4, minExtent=44),
     )
-    colour = channel("seed:N", scale=dict(domain=list(seeds), range=_SEED_COLOURS[: len(seeds)]), legend=None)
+    colours = list(islice(cycle(LINES), len(seeds)))
+    colour = channel("seed:N", scale=dict(domain=list(seeds), range=colours), legend=None)
+    dash, _ = dash_and_shape("seed", list(seeds))
     regimes = dict(domain=list(REGIMES), range=[f"var(--{key})" for key in REGIMES])
     tooltip = [channel("seed:N"), channel("epoch:Q", format=".3"), channel("text:N", title=metric)]
-    line = Chart(data(chart_rows)).mark_line(strokeWidth=1.5).encode(x=x, y=y, color=colour)
+    line = (
+        Chart(data(chart_rows))
+        .mark_line(strokeWidth=1.5)
+        .encode(x=x, y=y, color=colour, strokeDash={**dash, "legend": None})
+    )
     points = Chart(data(chart_rows)).mark_point(filled=True, size=50, opacity=1, stroke="var(--quiet)", strokeWidth=0.7)
     marks = points.encode(x=x, y=y, fill=channel("regime:N", scale=regimes, legend=None), tooltip=tooltip)
     return specification([line, marks], 130)

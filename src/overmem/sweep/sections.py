@@ -117,7 +117,8 @@ _CURVES = """
 </div>
 {% endfor %}
 <div class="legend">{% for seed in seeds %}
-<span><i class="mark line" style="--c: var(--series-{{ loop.index }})"></i>seed {{ seed }}</span>{% endfor %}</div>
+<span><i class="mark line dash-{{ loop.index0 // 4 % 4 }}" style="--c: var(--series-{{ loop.index0 % 8 + 1 }})">
+</i>seed {{ seed }}</span>{% endfor %}</div>
 """
 
 _CHARTED_OUTCOMES = (

@@ -9,7 +9,7 @@ from typing import Any
 from overmem.probes import PROBES
 from overmem.records import Measurement
 from overmem.report.charts import Rows, row
-from overmem.report.figures import LINES, coloured, curves
+from overmem.report.figures import ALIKE, DASHES, coloured, curves
 from overmem.report.findings import Findings, estimate_of_row, has_value
 from overmem.report.markup import Section, nothing, render_inline
 from overmem.tables import first_line
@@ -41,7 +41,7 @@ TEMPLATE = """
 </h3>
 <div class="legend small">
 {% for split in figure.splits %}
-<span><i class="mark line{{ " dashed" if dashed[split] }}" style="--c: {{ colours[split] }}"></i>{{ split }}</span>
+<span><i class="mark line dash-{{ dashes[split] }}" style="--c: {{ colours[split] }}"></i>{{ split }}</span>
 {% endfor %}
 </div>
 {{ chart(figure.key, figure.name + " along the run, by split") }}
@@ -84,8 +84,8 @@ def probes(findings: Findings) -> Section:
     if not charts:
         why = "".join(f" {reason['metric']}: {reason['note']}." for reason in reasons)
         return nothing(TITLE, f"Nothing beyond the accuracy and perplexity above was measured.{why}")
-    dashed = {split: i >= len(LINES) for i, split in enumerate(colours)}
-    body = render_inline(TEMPLATE, groups=groups, reasons=reasons, colours=colours, dashed=dashed)
+    dashes = {split: i // ALIKE % len(DASHES) for i, split in enumerate(colours)}
+    body = render_inline(TEMPLATE, groups=groups, reasons=reasons, colours=colours, dashes=dashes)
     return Section(
         TITLE, body, charts, "Every metric along the run with its 95% interval; hover over a mark to read it."
     )
