@@ -27,7 +27,7 @@ import numpy as np
 import torch
 import transformers
 from audit_floor import floors, machine, recording
-from audit_job import BUDGET, Job, examples_of, loaded, split_of, spread
+from audit_job import BUDGET, Job, examples_of, load_model, split_of, spread
 
 from overmem.encoding import PLAIN, prompt_text
 from overmem.grading import with_grades
@@ -43,7 +43,7 @@ Side = subprocess.Popen[str]
 LAST_NUMBER = r"(-?\d[\d,]*(?:\.\d+)?)"
 
 
-class Counted:
+class StepCounter:
     """Counts a model's steps, and the rows of all steps."""
 
     def __init__(self, model: Any) -> None:
@@ -51,7 +51,7 @@ class Counted:
         model.register_forward_pre_hook(self.note, with_kwargs=True)
 
     def note(self, _: Any, __: Any, inputs: dict[str, Any]) -> None:
-        """One forward pass."""
+        """Count one forward pass of the model."""
         rows, width = inputs["input_ids"].shape
         self.steps += width == 1
         self.rows += rows * (width == 1)
@@ -60,14 +60,14 @@ class Counted:
 def serve(job: Job) -> None:
     """Overmem's side: one repeat for each line on stdin."""
     torch.set_num_threads(job["threads"])
-    model, tokenizer = loaded(job)
+    model, tokenizer = load_model(job)
     examples = examples_of(job)
-    timed(job, model, tokenizer, examples[:2])
-    answer({})
-    counted = Counted(model)
+    observe_timed(job, model, tokenizer, examples[:2])
+    write_answer({})
+    counter = StepCounter(model)
     for _ in sys.stdin:
-        counted.steps = counted.rows = 0
-        seconds, split, scored, drawn = timed(job, model, tokenizer, examples)
+        counter.steps = counter.rows = 0
+        seconds, split, scored, drawn = observe_timed(job, model, tokenizer, examples)
         place = {e.example_id: i for i, e in enumerate(split.encoded)}
         order = [place[e.id] for e in examples]
         ends = scored.offsets[1:] - 1  # lm-eval does not score the token that ends a solution
@@ -78,22 +78,22 @@ def serve(job: Job) -> None:
             "correct": [bool(drawn.correct[i]) for i in order],
             "nll": [float(nll[i]) for i in order],
             "counts": {
-                "steps": counted.steps,
-                "step_rows": counted.rows,
+                "steps": counter.steps,
+                "step_rows": counter.rows,
                 "read_tokens": sum(len(e.input_ids) for e in split.encoded),
                 "solution_tokens": split.solution_tokens,
             },
         }
-        answer(result)
+        write_answer(result)
 
 
-def answer(result: dict[str, Any]) -> None:
+def write_answer(result: dict[str, Any]) -> None:
     """Print the result as one line for the process that started this one."""
     sys.stdout.write(f"RESULT {json.dumps(result)}\n")
     sys.stdout.flush()
 
 
-def timed(job: Job, model: Any, tokenizer: Any, examples: list[Example]) -> tuple[Any, Split, Scores, Samples]:
+def observe_timed(job: Job, model: Any, tokenizer: Any, examples: list[Example]) -> tuple[Any, Split, Scores, Samples]:
     """What an audit observes on the examples, and the seconds that each part took."""
     times = [time.perf_counter()]
     split, decoding = split_of(job, tokenizer, examples)
@@ -107,8 +107,8 @@ def timed(job: Job, model: Any, tokenizer: Any, examples: list[Example]) -> tupl
     return dict(zip(("tokenize", "observe"), spans, strict=True)), split, scored, drawn
 
 
-def started(python: str, script: str, arguments: list[str]) -> Side:
-    """A side's process, ready to begin."""
+def start_side(python: str, script: str, arguments: list[str]) -> Side:
+    """Start the process of one side, and wait until it is ready."""
     side = subprocess.Popen(
         [python, script, *arguments],
         stdin=subprocess.PIPE,
@@ -117,12 +117,12 @@ def started(python: str, script: str, arguments: list[str]) -> Side:
         text=True,
         env=os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
     )
-    answered(side)
+    read_answer(side)
     return side
 
 
-def answered(side: Side) -> dict[str, Any]:
-    """A side's next answer."""
+def read_answer(side: Side) -> dict[str, Any]:
+    """Read the next answer that a side prints."""
     assert side.stdout is not None
     for line in side.stdout:
         if line.startswith("RESULT "):
@@ -130,52 +130,52 @@ def answered(side: Side) -> dict[str, Any]:
     raise SystemExit(f"{side.args} ended without an answer")
 
 
-def asked(side: Side) -> dict[str, Any]:
-    """One repeat."""
+def run_repeat(side: Side) -> dict[str, Any]:
+    """Let a side do one repeat; returns its answer."""
     assert side.stdin is not None
     side.stdin.write("go\n")
     side.stdin.flush()
-    return answered(side)
+    return read_answer(side)
 
 
-def compared(job: Job, python: str, folder: Path, batch_sizes: list[int], repeats: int) -> dict[str, Any]:
+def compare_sides(job: Job, python: str, folder: Path, batch_sizes: list[int], repeats: int) -> dict[str, Any]:
     """Both sides, alternating; lm-eval at the batch size that was fastest in one repeat of each."""
     path = folder / "job.json"
 
     def lm_eval(batch_size: int) -> Side:
         path.write_text(json.dumps(job | {"batch_size": batch_size, "model": base_path(job["model"])}))
-        return started(python, str(Path(__file__).with_name("lm_eval_worker.py")), [str(path)])
+        return start_side(python, str(Path(__file__).with_name("lm_eval_worker.py")), [str(path)])
 
     (folder / "job_ours.json").write_text(json.dumps(job))
-    tried = {}
+    seconds_by_size = {}
     for size in batch_sizes:
         side = lm_eval(size)
-        tried[size] = sum(asked(side)["seconds"].values())
+        seconds_by_size[size] = sum(run_repeat(side)["seconds"].values())
         side.kill()
         side.wait()
-    best = min(tried, key=lambda size: tried[size])
-    ours = started(sys.executable, __file__, ["--serve", str(folder / "job_ours.json")])
+    best = min(seconds_by_size, key=lambda size: seconds_by_size[size])
+    ours = start_side(sys.executable, __file__, ["--serve", str(folder / "job_ours.json")])
     theirs = lm_eval(best)
     turns = []
     for repeat in range(repeats):
         first, second = (ours, theirs) if repeat % 2 == 0 else (theirs, ours)
-        answers = {id(side): asked(side) for side in (first, second)}
+        answers = {id(side): run_repeat(side) for side in (first, second)}
         turns.append((answers[id(ours)], answers[id(theirs)]))
     for side in (ours, theirs):
         side.kill()
-    return {"batch_sizes": tried, "batch_size": best, **summary(job, turns)}
+    return {"batch_sizes": seconds_by_size, "batch_size": best, **summary(job, turns)}
 
 
 def summary(job: Job, turns: list[tuple[Any, Any]]) -> dict[str, Any]:
     """Examples per second of both, their ratio in each repeat, and what differs between the answers."""
     n = len(turns[0][0]["texts"])
     totals = [(sum(a["seconds"].values()), sum(b["seconds"].values())) for a, b in turns]
-    mine, other = turns[0]
-    pairs = list(zip(mine["texts"], (t.strip() for t in other["texts"]), strict=True))
+    our_answer, their_answer = turns[0]
+    pairs = list(zip(our_answer["texts"], (t.strip() for t in their_answer["texts"]), strict=True))
     differing = [
-        {"i": i, "overmem": a, "lm_eval": b, "correct": (mine["correct"][i], other["correct"][i])}
+        {"i": i, "overmem": a, "lm_eval": b, "correct": (our_answer["correct"][i], their_answer["correct"][i])}
         for i, (a, b) in enumerate(pairs)
-        if a != b or mine["correct"][i] != other["correct"][i]
+        if a != b or our_answer["correct"][i] != their_answer["correct"][i]
     ]
     return {
         "examples": n,
@@ -184,17 +184,17 @@ def summary(job: Job, turns: list[tuple[Any, Any]]) -> dict[str, Any]:
         "ratio": spread([b / a for a, b in totals]),
         "seconds": [{"overmem": a["seconds"], "lm_eval": b["seconds"]} for a, b in turns],
         "texts_equal": sum(a == b for a, b in pairs),
-        "correct": (sum(mine["correct"]), sum(other["correct"])),
-        "correct_agree": sum(a == b for a, b in zip(mine["correct"], other["correct"], strict=True)),
+        "correct": (sum(our_answer["correct"]), sum(their_answer["correct"])),
+        "correct_agree": sum(a == b for a, b in zip(our_answer["correct"], their_answer["correct"], strict=True)),
         "differing": differing,
-        "nll_most_apart": float(np.abs(np.subtract(mine["nll"], other["nll"])).max()),
-        "nll": (sum(mine["nll"]), sum(other["nll"])),
-        "counts": mine["counts"],
+        "nll_most_apart": float(np.abs(np.subtract(our_answer["nll"], their_answer["nll"])).max()),
+        "nll": (sum(our_answer["nll"]), sum(their_answer["nll"])),
+        "counts": our_answer["counts"],
     }
 
 
 def main() -> None:
-    """Runs it all and writes the figures."""
+    """Run the comparison and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lm-eval-python", help="python of an environment with lm-eval[hf]")
     parser.add_argument("--model", default="pebble")
@@ -224,7 +224,7 @@ def main() -> None:
             "dtype": options.dtype,
             "rows": str(folder / "rows.jsonl"),
         }
-        _, tokenizer = loaded(job)
+        _, tokenizer = load_model(job)
         examples = examples_of(job)
         rows = [
             {"prompt": prompt_text(tokenizer, e.question, PLAIN), "solution": e.solution, "answer": e.answer}
@@ -232,7 +232,7 @@ def main() -> None:
         ]
         Path(job["rows"]).write_text("".join(json.dumps(row) + "\n" for row in rows))
         speed = machine(options.threads)
-        costs = compared(job, options.lm_eval_python, folder, options.batch_sizes, options.repeats)
+        costs = compare_sides(job, options.lm_eval_python, folder, options.batch_sizes, options.repeats)
         result = {
             "options": {k: str(v) for k, v in vars(options).items()},
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__},

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from audit_job import BUDGET, Job, examples_of, loaded, split_of, spread
+from audit_job import BUDGET, Job, examples_of, load_model, split_of, spread
 
 from overmem import store
 from overmem.observe import score
@@ -39,7 +39,7 @@ def floors(job: Job, results: dict[str, Any], speed: dict[str, float]) -> dict[s
     layer. A prompt is read once, for scoring and completing. A step reads every weight once. Attention over keys and
     values is not counted: the real floor is a little higher.
     """
-    model, _ = loaded(job)
+    model, _ = load_model(job)
     vocabulary, width = model.get_output_embeddings().weight.shape
     head = vocabulary * width
     layers = sum(p.numel() for n, p in model.named_parameters() if "embed_tokens" not in n and "lm_head" not in n)
@@ -50,12 +50,12 @@ def floors(job: Job, results: dict[str, Any], speed: dict[str, float]) -> dict[s
     rows = counts["step_rows"] / max(1, counts["steps"])
     step = max(2 * rows * (layers + head) / rate, (layers + head) * size / read)
     completing = counts["steps"] * step
-    took = statistics.median(t["overmem"]["observe"] for t in results["seconds"])
+    observe_seconds = statistics.median(t["overmem"]["observe"] for t in results["seconds"])
     return {
-        "seconds": took,
+        "seconds": observe_seconds,
         "reading_floor": reading,
         "completing_floor": completing,
-        "times": took / (reading + completing),
+        "times": observe_seconds / (reading + completing),
         "rows_a_step": rows,
         "steps": counts["steps"],
     }
@@ -64,34 +64,34 @@ def floors(job: Job, results: dict[str, Any], speed: dict[str, float]) -> dict[s
 def recording(job: Job, folder: Path, repeats: int) -> dict[str, Any]:
     """Seconds of scoring with all columns and with the label's logprob alone, and the bytes that are written."""
     torch.set_num_threads(job["threads"])
-    model, tokenizer = loaded(job)
+    model, tokenizer = load_model(job)
     split, decoding = split_of(job, tokenizer, examples_of(job))
-    whole = score._statistics
+    all_statistics = score._statistics
 
     def label_alone(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         logprob = logits.gather(1, labels[:, None])[:, 0] - logits.logsumexp(-1)
         return logprob.expand(4, -1), torch.zeros_like(labels, dtype=torch.bool), logprob.expand(10, -1)
 
-    taken: dict[str, list[float]] = {"all": [], "label": []}
+    seconds: dict[str, list[float]] = {"all": [], "label": []}
     for repeat in range(repeats + 1):
-        for name, how in (("all", whole), ("label", label_alone)):
-            score._statistics = how  # type: ignore[assignment]
+        for name, statistics_function in (("all", all_statistics), ("label", label_alone)):
+            score._statistics = statistics_function  # type: ignore[assignment]
             start = time.perf_counter()
             observed = scores(model, split.encoded, token_budget=BUDGET)
             if repeat:
-                taken[name].append(time.perf_counter() - start)
+                seconds[name].append(time.perf_counter() - start)
             if name == "all":
-                kept = observed
-    score._statistics = whole
+                all_scores = observed
+    score._statistics = all_statistics
     run = store.open_run(folder)
-    store.write_scores(run, "checkpoint-1", "test", kept, weights="", request="")
+    store.write_scores(run, "checkpoint-1", "test", all_scores, weights="", request="")
     drawn = complete(HuggingFace(EngineSettings(token_budget=BUDGET), model), model, tokenizer, split, decoding)
     store.write_samples(run, "checkpoint-1", "test", drawn, weights="", request="")
     bytes_of = {k: run.unit_path("checkpoint-1", "test", k).stat().st_size for k in ("scores", "samples")}
     return {
-        "all_seconds": spread(taken["all"]),
-        "label_seconds": spread(taken["label"]),
-        "ratio": spread([a / b for a, b in zip(taken["all"], taken["label"], strict=True)]),
+        "all_seconds": spread(seconds["all"]),
+        "label_seconds": spread(seconds["label"]),
+        "ratio": spread([a / b for a, b in zip(seconds["all"], seconds["label"], strict=True)]),
         "scores_bytes_a_solution_token": bytes_of["scores"] / split.solution_tokens,
         "samples_bytes_a_completion": bytes_of["samples"] / len(drawn.text),
     }

@@ -33,14 +33,14 @@ def examples_of(job: Job) -> list[Example]:
 def split_of(job: Job, tokenizer: Any, examples: list[Example]) -> tuple[Split, Decoding]:
     """The examples as overmem observes them."""
     decoding = Decoding(max_new_tokens=job["max_new_tokens"])
-    made = planned(
+    splits = planned(
         tokenizer, {"test": examples}, decoding, rows={"test": len(examples)}, context=2048, template=PLAIN
     )  # fmt: skip
-    return made["test"], decoding
+    return splits["test"], decoding
 
 
-def loaded(job: Job) -> tuple[Any, Any]:
-    """Model and tokenizer."""
+def load_model(job: Job) -> tuple[Any, Any]:
+    """Load model and tokenizer."""
     path = base_path(job["model"])
     model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, job["dtype"]))
     return model.eval(), AutoTokenizer.from_pretrained(path)

@@ -40,23 +40,23 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def highest() -> int:
-    """Bytes of this process in memory at the peak since `forget_highest`."""
+def peak_resident() -> int:
+    """Bytes of this process in memory at the peak since `reset_peak`."""
     line = next(row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith("VmHWM"))
     return int(line.split()[1]) * 1024
 
 
-def forget_highest() -> None:
+def reset_peak() -> None:
     """Reset the kernel's peak memory counter."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def few(plan: EvaluationSet) -> EvaluationSet:
+def first_two(plan: EvaluationSet) -> EvaluationSet:
     """The same plan with two examples per split, to load whatever a first measurement loads."""
     return replace(plan, splits={name: replace(s, encoded=s.encoded[:2]) for name, s in plan.splits.items()})
 
 
-def took(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
+def with_times(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
     """What `work` returns, and the seconds it took: wall clock and processor time."""
     clock, processor = time.perf_counter(), time.process_time()
     result = work()
@@ -78,7 +78,7 @@ def step(model: Any, plan: EvaluationSet) -> None:
         torch.cuda.synchronize()
 
 
-def one(options: argparse.Namespace, token_budget: int, answers: bool) -> dict[str, Any]:
+def measure_once(options: argparse.Namespace, token_budget: int, answers: bool) -> dict[str, Any]:
     """One measurement, in a process that did nothing else."""
     torch.set_num_threads(options.threads)
     model: Any = AutoModelForCausalLM.from_pretrained(base_path(options.model), dtype=torch.float32).to(options.device)
@@ -95,16 +95,16 @@ def one(options: argparse.Namespace, token_budget: int, answers: bool) -> dict[s
     )
     plan = encode_evaluation_set(watch, load_examples(watch.data), model, load_tokenizer(options.model))
     with preserve_model_state(model):
-        measure_model(model, watch, few(plan), token_budget=token_budget)
+        measure_model(model, watch, first_two(plan), token_budget=token_budget)
         gc.collect()
         before = resident()
-        forget_highest()
+        reset_peak()
         if options.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
             before = torch.cuda.memory_allocated()
-        result, times = took(lambda: measure_model(model, watch, plan, token_budget=token_budget))
-    peak = torch.cuda.max_memory_allocated() if options.device == "cuda" else highest()
-    steps = [took(lambda: step(model, plan))[1] for _ in range(4)][1:]
+        result, times = with_times(lambda: measure_model(model, watch, plan, token_budget=token_budget))
+    peak = torch.cuda.max_memory_allocated() if options.device == "cuda" else peak_resident()
+    steps = [with_times(lambda: step(model, plan))[1] for _ in range(4)][1:]
     numbers = log_metrics(result.scores, result.samples)
     return {
         "token_budget": token_budget,
@@ -148,8 +148,8 @@ def main(argv: list[str]) -> None:
     cases = [(budget, answers) for budget in arguments.token_budgets for answers in (False, True)]
     for token_budget, answers in cases * arguments.repeats:
         if answers or not arguments.answers_only:
-            with multiprocessing.get_context("spawn").Pool(1) as fresh:
-                rows.append(fresh.apply(one, (arguments, token_budget, answers)))
+            with multiprocessing.get_context("spawn").Pool(1) as new_process:
+                rows.append(new_process.apply(measure_once, (arguments, token_budget, answers)))
             sys.stderr.write(f"{rows[-1]}\n")
             arguments.out.write_text(json.dumps({"about": about, "measured": rows}, indent=1) + "\n")
 

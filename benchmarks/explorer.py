@@ -48,11 +48,11 @@ def make_run(root: Path, *, examples: int, checkpoints: int, completions: int, t
         return " ".join(WORDS[i] for i in random.integers(0, len(WORDS), n))
 
     for split, n in sizes.items():
-        written = [Example(f"{split}{i:012d}", f"{text(45)}?", text(tokens), str(i)) for i in range(n)]
-        store.write_examples(run, split, written)
-        ids = tuple(e.id for e in written)
+        examples_of_split = [Example(f"{split}{i:012d}", f"{text(45)}?", text(tokens), str(i)) for i in range(n)]
+        store.write_examples(run, split, examples_of_split)
+        ids = tuple(e.id for e in examples_of_split)
         token_ids = random.integers(0, len(WORDS), n * tokens).astype(np.int32)
-        hard = random.random(n)
+        difficulty = random.random(n)
         flat = random.gamma(1.0, 0.3, n * tokens).astype(np.float32)
         texts = [f"{text(60)} #### {i}" for i in range(n)]
         for k, point in enumerate(points):
@@ -66,18 +66,20 @@ def make_run(root: Path, *, examples: int, checkpoints: int, completions: int, t
             )  # fmt: skip
             store.write_scores(run, point.name, split, scores, weights="w", request="r")
             draws = np.tile(np.arange(completions + 1), n)
-            places = np.repeat(np.arange(n), completions + 1)
-            luck = random.random(len(places))
-            right = luck < 0.9 - 0.7 * hard[places] * (1.2 - k / checkpoints)
+            example_rows = np.repeat(np.arange(n), completions + 1)
+            uniform = random.random(len(example_rows))
+            right = uniform < 0.9 - 0.7 * difficulty[example_rows] * (1.2 - k / checkpoints)
             texts = tuple(
                 f"{texts[i][: 40 + 17 * d]} at {k} {texts[i][60 + 11 * d :]}"
-                for i, d in zip(places, draws, strict=True)
+                for i, d in zip(example_rows, draws, strict=True)
             )
-            of = tuple(ids[i] for i in places)
-            stop = tuple(np.where(luck > 0.97, "length", "eos").tolist())
-            wrote = Completions(of, draws, 0.7 * (draws > 0), texts, np.full(len(of), 90), -luck * 20, stop)
-            store.write_samples(run, point.name, split, wrote, weights="w", request="r")
-            graded = Grades(of, draws, tuple(str(i) for i in places), right, ("",) * len(of))
+            example_ids = tuple(ids[i] for i in example_rows)
+            stop = tuple(np.where(uniform > 0.97, "length", "eos").tolist())
+            sampled = Completions(
+                example_ids, draws, 0.7 * (draws > 0), texts, np.full(len(example_ids), 90), -uniform * 20, stop
+            )
+            store.write_samples(run, point.name, split, sampled, weights="w", request="r")
+            graded = Grades(example_ids, draws, tuple(str(i) for i in example_rows), right, ("",) * len(example_ids))
             store.write_grades(run, point.name, split, graded, weights="w", request="r", grader="math 2")
     return run
 
@@ -85,12 +87,12 @@ def make_run(root: Path, *, examples: int, checkpoints: int, completions: int, t
 @contextmanager
 def served(run: store.Run) -> Iterator[tuple[str, float]]:
     """`overmem view` as a command: its address, and the seconds until it printed it."""
-    began = time.perf_counter()
+    start = time.perf_counter()
     command = [sys.executable, "-m", "overmem", "view", str(run.root), "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert process.stdout is not None
-        yield process.stdout.readline().strip(), time.perf_counter() - began
+        yield process.stdout.readline().strip(), time.perf_counter() - start
     finally:
         process.terminate()
         process.wait()
@@ -116,20 +118,20 @@ def measured_in_browser(address: str, rounds: int) -> dict[str, list[float]]:
         browser = session.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         for _ in range(rounds):
             page = browser.new_page(viewport={"width": 1280, "height": 900})
-            began = time.perf_counter()
+            start = time.perf_counter()
             page.goto(address)
             page.wait_for_selector("table.examples tbody tr")
-            times["open"].append(1000 * (time.perf_counter() - began))
+            times["open"].append(1000 * (time.perf_counter() - start))
             devtools = page.context.new_cdp_session(page)
             devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
             for change in FILTERS:
                 before = _processor_ms(devtools)
                 times["filter"].append(page.evaluate(CHANGE, list(change)))
                 times["filter, processor time of the page"].append(_processor_ms(devtools) - before)
-            began = time.perf_counter()
+            start = time.perf_counter()
             page.locator("a.open").nth(5).click()
             page.wait_for_selector(".completion-box")
-            times["example"].append(1000 * (time.perf_counter() - began))
+            times["example"].append(1000 * (time.perf_counter() - start))
             page.close()
         browser.close()
     return times
@@ -162,9 +164,9 @@ def main() -> None:
     shown = {name: {"median": statistics.median(t), "most": max(t), "n": len(t)} for name, t in times.items()}
     result = {"command printed its address, s": seconds, "first open, ms": times["open"][0], "ms": shown}
     if run.verdict_path.is_file():
-        began = time.perf_counter()
+        start = time.perf_counter()
         path = report(Report(str(root)))
-        result |= {"report, s": time.perf_counter() - began, "report, bytes": path.stat().st_size}
+        result |= {"report, s": time.perf_counter() - start, "report, bytes": path.stat().st_size}
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
 
 

@@ -37,21 +37,27 @@ class Step:
     """Packages."""
 
 
-def steps(given: argparse.Namespace, folder: Path) -> list[Step]:
-    """The steps in the order of what is least known."""
-    python, run, device = sys.executable, str(folder / "run"), given.device
+def steps(options: argparse.Namespace, folder: Path) -> list[Step]:
+    """The steps, those first whose result is most uncertain."""
+    python, run, device = sys.executable, str(folder / "run"), options.device
     overmem = (python, "-m", "overmem")
-    rows = "16" if given.smoke else "200"
+    rows = "16" if options.smoke else "200"
     recipe = folder / "recipe.yaml"
-    data = {"source": "wordproblems", "train": 32 if given.smoke else 400, "val": int(rows), "test": int(rows)}
-    settings = {"output": run, "model": given.model, "data": data, "epochs": 1 if given.smoke else 4, "batch_size": 16}
+    data = {"source": "wordproblems", "train": 32 if options.smoke else 400, "val": int(rows), "test": int(rows)}
+    settings = {
+        "output": run,
+        "model": options.model,
+        "data": data,
+        "epochs": 1 if options.smoke else 4,
+        "batch_size": 16,
+    }
     recipe.write_text(json.dumps(settings | {"learning_rate": 2e-4, "observe_rows": 0}))
     audit = (*overmem, "audit", run, "--rows", rows, "--side-rows", rows, "--device", device, "--json", "-q")
-    loss = ("--vocab", "1024", "--tokens", "64", "--repeats", "1", "--memory-tokens") if given.smoke else ()
+    loss = ("--vocab", "1024", "--tokens", "64", "--repeats", "1", "--memory-tokens") if options.smoke else ()
     arms = ("nll", "mar", "naive", "trl", *(("liger",) if importlib.util.find_spec("liger_kernel") else ()))
-    bound = ("--rows", "16", "--side-rows", "8", "--token-budgets", "2048") if given.smoke else ()
+    bound = ("--rows", "16", "--side-rows", "8", "--token-budgets", "2048") if options.smoke else ()
     losses, callback = ("--out", str(folder / "losses.json")), ("--out", str(folder / "callback.json"))
-    made = [
+    all_steps = [
         Step("numbers", (python, __file__, "--check", "--device", device), 60),
         Step("train", (*overmem, "train", str(recipe)), 90),
         Step("audit in bfloat16", (*audit, "--dtype", "bfloat16", "--out", str(folder / "bf16")), 90),
@@ -75,19 +81,30 @@ def steps(given: argparse.Namespace, folder: Path) -> list[Step]:
             90,
         ),
     ]
-    if given.lm_eval_python:
-        lm_eval = ("--lm-eval-python", given.lm_eval_python, "--model", given.model, "--rows", rows, "--repeats", "2")
-        made.append(Step("lm-eval", (python, str(HERE / "audit.py"), *lm_eval, "--out", str(folder / "e.json")), 120))
-    return made
+    if options.lm_eval_python:
+        lm_eval = (
+            "--lm-eval-python",
+            options.lm_eval_python,
+            "--model",
+            options.model,
+            "--rows",
+            rows,
+            "--repeats",
+            "2",
+        )
+        all_steps.append(
+            Step("lm-eval", (python, str(HERE / "audit.py"), *lm_eval, "--out", str(folder / "e.json")), 120)
+        )
+    return all_steps
 
 
-def done(step: Step, left: float) -> dict[str, Any]:
-    """What came of a step."""
+def run_step(step: Step, seconds_left: float) -> dict[str, Any]:
+    """Run a step; returns its result, or why it has none."""
     if missing := [name for name in step.needs if importlib.util.find_spec(name) is None]:
         return {"step": step.name, "skipped": f"not installed: {', '.join(missing)}"}
-    if left < 10:
+    if seconds_left < 10:
         return {"step": step.name, "skipped": "no time is left"}
-    start, limit = time.perf_counter(), min(step.seconds, left)
+    start, limit = time.perf_counter(), min(step.seconds, seconds_left)
     try:
         process = subprocess.run(step.command, capture_output=True, text=True, timeout=limit, check=False)
     except subprocess.TimeoutExpired:
@@ -105,8 +122,8 @@ def summary(stdout: str) -> Any:
     except ValueError:
         return stdout.strip()[-500:]
     if isinstance(value, list) and value and isinstance(value[0], dict) and "metric" in value[0]:
-        kept = [row for row in value if row["metric"] in ("accuracy", "nll") and row["split"] in ("val", "test")]
-        return {f"{row['checkpoint']} {row['split']} {row['metric']}": row["value"] for row in kept}
+        comparable = [row for row in value if row["metric"] in ("accuracy", "nll") and row["split"] in ("val", "test")]
+        return {f"{row['checkpoint']} {row['split']} {row['metric']}": row["value"] for row in comparable}
     return value
 
 
@@ -163,7 +180,7 @@ def numbers(device: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run the steps and write what came of them; exits with 1 where one failed."""
+    """Run the steps and write their results; exits with 1 if one failed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", default="pebble", help="folder of SmolLM2-135M, or of any other model")
     parser.add_argument("--device", default="cuda")
@@ -172,22 +189,24 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="names of the steps to run")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    given.device = "cpu" if given.smoke else given.device
-    if given.check:
-        sys.stdout.write(json.dumps(numbers(given.device)) + "\n")
+    options = parser.parse_args()
+    options.device = "cpu" if options.smoke else options.device
+    if options.check:
+        sys.stdout.write(json.dumps(numbers(options.device)) + "\n")
         return
     start, results = time.perf_counter(), []
-    limit = 7200.0 if given.smoke else LIMIT
+    limit = 7200.0 if options.smoke else LIMIT
     with tempfile.TemporaryDirectory() as folder:
-        for step in steps(given, Path(folder)):
-            if given.only and step.name not in given.only:
+        for step in steps(options, Path(folder)):
+            if options.only and step.name not in options.only:
                 continue
-            patient = replace(step, seconds=20 * step.seconds) if given.smoke else step  # a CPU that others use
-            results.append(done(patient, limit - (time.perf_counter() - start)))
+            allowed = replace(step, seconds=20 * step.seconds) if options.smoke else step  # a CPU that others use
+            results.append(run_step(allowed, limit - (time.perf_counter() - start)))
             sys.stderr.write(json.dumps(results[-1])[:300] + "\n")
-            if given.out is not None:
-                given.out.write_text(json.dumps(results, indent=2) + "\n")  # after each: the machine may be taken away
+            if options.out is not None:
+                options.out.write_text(
+                    json.dumps(results, indent=2) + "\n"
+                )  # after each: the machine may be taken away
     sys.stdout.write(json.dumps(results, indent=2) + "\n")
     sys.exit(any("failed" in result for result in results))
 

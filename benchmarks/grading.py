@@ -21,7 +21,7 @@ Judge = Callable[[str, str, str], bool]
 
 
 def overmem(kind: str, gold: str, text: str) -> bool:
-    """Ours."""
+    """The grader of overmem."""
     return GRADERS[kind](text, Example("a", "?", "", gold, kind)).correct
 
 
@@ -36,8 +36,8 @@ def verify(kind: str, gold: str, text: str) -> bool:
 def flexible_extract(kind: str, gold: str, text: str) -> bool:
     """lm-evaluation-harness's `flexible-extract` of GSM8K: the last number; letters: the last bracketed or lone one."""
     pattern = r"\(?([A-J])\)?(?![a-z])" if kind == "choice" else r"(-?[$0-9.,]{2,}|-?[0-9]+)"
-    listed = re.findall(pattern, text) or [text if kind == "exact" else ""]
-    return _bare(listed[-1]) == _bare(gold)
+    candidates = re.findall(pattern, text) or [text if kind == "exact" else ""]
+    return _bare(candidates[-1]) == _bare(gold)
 
 
 def strict_match(kind: str, gold: str, text: str) -> bool:

@@ -63,7 +63,7 @@ def main() -> None:
     lm = HFLM(pretrained=job["model"], dtype=job["dtype"], device="cpu", batch_size=job["batch_size"])
     seconds: dict[str, float] = {}
     for method in ("generate_until", "loglikelihood"):
-        timed(lm, method, seconds)
+        record_seconds(lm, method, seconds)
     with tempfile.TemporaryDirectory() as home:
         few = Path(home) / "few.jsonl"
         few.write_text("".join(Path(job["rows"]).read_text().splitlines(keepends=True)[:2]))
@@ -72,28 +72,28 @@ def main() -> None:
             "few": tasks_of(job, str(few), Path(home), "few"),
         }
         manager = TaskManager(include_path=home, include_defaults=False)
-        evaluated(lm, names["few"], manager)
-        answer({})
+        evaluate_tasks(lm, names["few"], manager)
+        write_answer({})
         for _ in sys.stdin:
             seconds.clear()
-            samples = evaluated(lm, names["all"], manager)
+            samples = evaluate_tasks(lm, names["all"], manager)
             greedy, likelihood = (samples[name] for name in names["all"])
             result = {
                 "seconds": dict(seconds),
-                "texts": [one["resps"][0][0] for one in greedy],
-                "correct": [bool(one["exact_match"]) for one in greedy],
-                "nll": [-float(one["filtered_resps"][0][0]) for one in likelihood],
+                "texts": [row["resps"][0][0] for row in greedy],
+                "correct": [bool(row["exact_match"]) for row in greedy],
+                "nll": [-float(row["filtered_resps"][0][0]) for row in likelihood],
             }
-            answer(result)
+            write_answer(result)
 
 
-def answer(result: dict[str, Any]) -> None:
+def write_answer(result: dict[str, Any]) -> None:
     """Print the result as one line for the process that started this one."""
     sys.stdout.write(f"RESULT {json.dumps(result)}\n")
     sys.stdout.flush()
 
 
-def timed(lm: Any, method: str, seconds: dict[str, float]) -> None:
+def record_seconds(lm: Any, method: str, seconds: dict[str, float]) -> None:
     """Note how long every call of a method takes."""
     inner = getattr(lm, method)
 
@@ -106,10 +106,10 @@ def timed(lm: Any, method: str, seconds: dict[str, float]) -> None:
     setattr(lm, method, outer)
 
 
-def evaluated(lm: Any, tasks: list[str], manager: Any) -> dict[str, list[dict[str, Any]]]:
+def evaluate_tasks(lm: Any, tasks: list[str], manager: Any) -> dict[str, list[dict[str, Any]]]:
     """The samples of each task, in the order of the rows."""
     result: Any = simple_evaluate(lm, tasks=tasks, task_manager=manager, bootstrap_iters=0, log_samples=True)
-    return {name: sorted(rows, key=lambda one: one["doc_id"]) for name, rows in result["samples"].items()}
+    return {name: sorted(rows, key=lambda row: row["doc_id"]) for name, rows in result["samples"].items()}
 
 
 if __name__ == "__main__":

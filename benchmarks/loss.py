@@ -56,11 +56,11 @@ def model_of(vocab: int, width: int, device: str) -> LlamaForCausalLM:
 
 def batch_of(vocab: int, tokens: int, trained: float, device: str) -> Batch:
     """Rows of up to 512 tokens; the first part of each row is a prompt whose labels are ignored."""
-    time_ = min(tokens, 512)
+    row_length = min(tokens, 512)
     draw = torch.Generator().manual_seed(seed_of("benchmark", vocab, tokens))
-    ids = torch.randint(vocab, (tokens // time_, time_), generator=draw)
+    ids = torch.randint(vocab, (tokens // row_length, row_length), generator=draw)
     labels = ids.clone()
-    labels[:, : round((1 - trained) * time_)] = -100
+    labels[:, : round((1 - trained) * row_length)] = -100
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
     return {key: value.to(device) for key, value in batch.items()}
 
@@ -81,8 +81,8 @@ def liger_loss(model: Any, batch: Batch) -> Tensor:
     return loss
 
 
-def prepared(arm: str, model: LlamaForCausalLM) -> Callable[[Batch], Tensor]:
-    """What computes the loss of a batch in this arm."""
+def loss_function(arm: str, model: LlamaForCausalLM) -> Callable[[Batch], Tensor]:
+    """The function that computes the loss of a batch in this arm."""
     if arm in LOSSES:
         return lambda batch: model_loss(model, batch, LOSSES[arm])[0]
     if arm == "trl":
@@ -102,17 +102,17 @@ def step(loss_of: Callable[[Batch], Tensor], model: nn.Module, batch: Batch) -> 
     return value
 
 
-def timed(arms: list[str], vocab: int, options: argparse.Namespace) -> list[dict[str, Any]]:
+def step_times(arms: list[str], vocab: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Seconds of every step: wall clock and, on a CPU, the processor time of this process."""
     batch = batch_of(vocab, options.tokens, options.trained, options.device)
     models = {arm: model_of(vocab, options.width, options.device) for arm in arms}
     for arm in arms:
         models[arm].load_state_dict(models[arms[0]].state_dict())
-    losses = {arm: prepared(arm, models[arm]) for arm in arms}
+    losses = {arm: loss_function(arm, models[arm]) for arm in arms}
     rows = []
     for turn in range(-1, options.repeats):  # turn -1 warms up
-        for at in range(len(arms)):
-            arm = arms[(at + turn) % len(arms)]
+        for position in range(len(arms)):
+            arm = arms[(position + turn) % len(arms)]
             gc.collect()
             if options.device == "cuda":
                 torch.cuda.synchronize()
@@ -134,12 +134,12 @@ def resident() -> int:
 def peak_of_one_step(arm: str, vocab: int, tokens: int, options: argparse.Namespace) -> int:
     """Bytes at the peak of one step above what model and batch occupy; run it in a process that did nothing else."""
     small = model_of(64, 64, options.device)
-    step(prepared(arm, small), small, batch_of(64, 8, 1.0, options.device))  # loads what the first step loads
+    step(loss_function(arm, small), small, batch_of(64, 8, 1.0, options.device))  # loads what the first step loads
     model, batch = (
         model_of(vocab, options.width, options.device),
         batch_of(vocab, tokens, options.trained, options.device),
     )
-    loss_of = prepared(arm, model)
+    loss_of = loss_function(arm, model)
     gc.collect()
     if options.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -189,21 +189,21 @@ def main(argv: list[str]) -> None:
         options.out.write_text(json.dumps(result, indent=1))
 
     for vocab in () if options.no_time else options.vocab:
-        rows = timed(options.arms, vocab, options)
+        rows = step_times(options.arms, vocab, options)
         for arm in options.arms:
-            mine = [row for row in rows if row["arm"] == arm]
+            of_arm = [row for row in rows if row["arm"] == arm]
             base = {row["turn"]: row for row in rows if row["arm"] == "nll"}
             for clock in ("wall", "cpu"):
                 key = f"{vocab} {arm} {clock}"
-                times[key] = summary([row[clock] for row in mine])
-                ratios[key] = summary([row[clock] / base[row["turn"]][clock] for row in mine])
+                times[key] = summary([row[clock] for row in of_arm])
+                ratios[key] = summary([row[clock] / base[row["turn"]][clock] for row in of_arm])
                 sys.stderr.write(f"{key}: {times[key]['median']:.3f} s, x{ratios[key]['median']:.3f} of nll\n")
         save()
     for vocab in options.vocab:
         for tokens in options.memory_tokens:
             for arm in options.arms:
-                with multiprocessing.get_context("spawn").Pool(1) as fresh:  # a fork would hang on threads
-                    peak = fresh.apply(peak_of_one_step, (arm, vocab, tokens, options))
+                with multiprocessing.get_context("spawn").Pool(1) as new_process:  # a fork would hang on threads
+                    peak = new_process.apply(peak_of_one_step, (arm, vocab, tokens, options))
                 memory.append({"vocab": vocab, "tokens": tokens, "arm": arm, "bytes": peak})
                 sys.stderr.write(f"{memory[-1]}\n")
                 save()

@@ -1,4 +1,4 @@
-"""How fast a CPU multiplies a few rows by the weights of a 135M model: as they lie in memory, and packed by oneDNN.
+"""How fast a CPU multiplies a few rows by the weights of a 135M model: as they are stored, and packed by oneDNN.
 
     python benchmarks/products.py [--threads 2]
 
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     torch.set_num_threads(parser.parse_args().threads)
     layers = nn.ModuleList([nn.Linear(i, o, bias=False) for _ in range(BLOCKS) for o, i in SHAPES])
-    sys.stdout.write("rows  as they lie  packed  (GFLOP/s)\n")
+    sys.stdout.write("rows  not packed   packed  (GFLOP/s)\n")
     for rows in ROWS:
         plain = rate(layers, rows)
         with packed(layers):

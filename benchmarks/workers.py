@@ -28,7 +28,7 @@ from overmem.training.verb import train
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "POLARS_MAX_THREADS": "1"}
 
 
-def audited(run: Path, out: Path, workers: int, rows: int) -> dict[str, Any]:
+def run_audit(run: Path, out: Path, workers: int, rows: int) -> dict[str, Any]:
     """Times of one audit, in seconds, and what it measured."""
     command = [
         *(sys.executable, "-m", "overmem", "audit", str(run), "--out", str(out), "--rows", str(rows)),
@@ -53,13 +53,13 @@ def audited(run: Path, out: Path, workers: int, rows: int) -> dict[str, Any]:
     }
 
 
-def compared(run: Path, repeats: int, rows: int) -> list[dict[str, Any]]:
+def compare(run: Path, repeats: int, rows: int) -> list[dict[str, Any]]:
     """Every audit, two of each repeat, without what they measured, which has to be equal."""
     audits = []
     for repeat in range(repeats):
         with tempfile.TemporaryDirectory() as folder:
             order = (1, 2) if repeat % 2 == 0 else (2, 1)
-            pair = [audited(run, Path(folder) / str(workers), workers, rows) for workers in order]
+            pair = [run_audit(run, Path(folder) / str(workers), workers, rows) for workers in order]
         measured = [audit.pop("measurements") for audit in pair]
         if measured[0] != measured[1]:
             raise SystemExit("one process and two workers measured different numbers")
@@ -69,7 +69,7 @@ def compared(run: Path, repeats: int, rows: int) -> list[dict[str, Any]]:
 
 
 def ratios(audits: list[dict[str, Any]]) -> dict[str, list[float]]:
-    """Time of two workers over that of one process, of every repeat."""
+    """Time of two workers divided by that of one process, for every repeat."""
     times = {(audit["repeat"], audit["workers"]): audit for audit in audits}
     repeats = sorted({audit["repeat"] for audit in audits})
     return {
@@ -85,25 +85,25 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=500)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        run = given.run
+        run = options.run
         if run is None:
             run = train(recipe(Demo(output=f"{folder}/demo"))).root
         load = os.getloadavg()
-        audits = compared(run, given.repeats, given.rows)
-    every = ratios(audits)
+        audits = compare(run, options.repeats, options.rows)
+    all_ratios = ratios(audits)
     result = {
         "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "load_before": load},
-        "rows": given.rows,
-        "median": {name: statistics.median(values) for name, values in every.items()},
-        "ratios": every,
+        "rows": options.rows,
+        "median": {name: statistics.median(values) for name, values in all_ratios.items()},
+        "ratios": all_ratios,
         "audits": audits,
     }
     text = json.dumps(result, indent=2) + "\n"
     sys.stdout.write(text)
-    if given.out is not None:
-        given.out.write_text(text)
+    if options.out is not None:
+        options.out.write_text(text)
 
 
 if __name__ == "__main__":

@@ -47,19 +47,20 @@ def as_rows(measurements):
 
 def as_in_0_1_0(m):
     """Metric and note of a measurement as 0.1.0 wrote them, where `at` says today what a name or a note said then."""
-    at, notes = m.at, [m.note] if m.note else []
+    at, note = m.at, m.note.replace("not requested: audit", "not asked for: audit")
+    notes = [note] if note else []
     if m.probe == "diversity":
         name = m.metric.replace("@k", f"@{at.get('k')}").replace("^k", f"^{at.get('k')}")
         notes += [f"temperature {at['temperature']:g}"] if "temperature" in at else []
         return name, "; ".join(notes)
     if "bin" in at:
-        return f"{m.metric}_{at['bin']:02d}", m.note
+        return f"{m.metric}_{at['bin']:02d}", note
     if "rank" in at:
         name = f"{m.metric.removesuffix('_exposed')}_{at['rank']:02d}"
-        words = [at.get("example", ""), f"by {at['by']}" if "by" in at else "", m.note]
+        words = [at.get("example", ""), f"by {at['by']}" if "by" in at else "", note]
         return name, " ".join(word for word in words if word)
     if "example" in at:
-        return f"{m.metric}/{at['example']}", m.note
+        return f"{m.metric}/{at['example']}", note
     return m.metric, "; ".join([*notes, *([f"against {at['reference']}"] if "reference" in at else [])])
 
 

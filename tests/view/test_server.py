@@ -48,7 +48,7 @@ def test_the_table_is_sent_once_and_again_when_a_file_changes(server, run):
     a, b = ([c["name"] for c in table["checkpoints"]].index(name) for name in table["compared"])
     lost = [marks[a] in "Rr" and marks[b] in "Ww" for marks in table["marks"]]
     assert any(lost)
-    assert lost == sorted(lost, reverse=True)  # the most telling first
+    assert lost == sorted(lost, reverse=True)  # the most relevant first
     tag = first.headers["ETag"]
     unchanged, nothing = get(server, "/runs/0/table", **{"If-None-Match": tag})
     assert (unchanged.status, nothing) == (304, b"")

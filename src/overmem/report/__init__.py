@@ -14,18 +14,18 @@ class Report:
     out: str | None = None
     """Where overmem's files are; by default RUN/overmem."""
     megabytes: float = 8.0
-    """Largest size of the page: it carries as many examples as fit, the most telling first."""
+    """Largest size of the page: it contains as many examples as fit, the most relevant first."""
     figures: str | None = None
     """Folder to write every chart to as SVG, PDF and CSV, and the tables as LaTeX; needs overmem[figures]."""
 
 
 def report(config: Report) -> Path:
-    """The page that was written.
+    """Write the page; returns its path.
 
     Raises:
         BadRequest: no such run, or it has no verdict yet.
     """
-    from overmem import store  # polars and the charts load when a page is asked for, not when the command is known
+    from overmem import store  # imported here, so that `overmem --help` does not load polars and the charts
     from overmem.explorer import compared, embedded, read_details, read_example_table, regimes_of
     from overmem.report.findings import read_findings
     from overmem.report.page import page
@@ -37,10 +37,10 @@ def report(config: Report) -> Path:
         text = page(findings)
     else:
         findings = replace(findings, observed=table.total)
-        room = int(1e6 * config.megabytes) - len(page(findings).encode())
+        bytes_left = int(1e6 * config.megabytes) - len(page(findings).encode())
         names = compared(findings.verdict, table.checkpoints)
         details = partial(read_details, run, draws_at=names)
-        examples = embedded(table, room, names=names, regimes=regimes_of(findings.verdict), details=details)
+        examples = embedded(table, bytes_left, names=names, regimes=regimes_of(findings.verdict), details=details)
         text = page(findings if examples else replace(findings, observed=0), examples=examples)
     store.write_text(run.report_path, text)
     if config.figures is not None:

@@ -24,8 +24,8 @@ def card(findings: Findings) -> str:
     lines += [markdown(verdict).rstrip(), ""]
     if checkpoint is not None and verdict.shipped is None:
         lines += [f"The metadata is of {escaped(checkpoint)}, the best of the run, which is not recommended.", ""]
-    made = f"Measured{f' on {findings.date}' if findings.date else ''} with overmem {overmem.__version__}."
-    return "\n".join([*lines, made, ""])
+    measured_by = f"Measured{f' on {findings.date}' if findings.date else ''} with overmem {overmem.__version__}."
+    return "\n".join([*lines, measured_by, ""])
 
 
 def _results(findings: Findings, checkpoint: str | None) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The commands that make a page again, from nothing but the run and its data."""
+"""The commands that make a report again from the run directory and the data."""
 
 import shlex
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _DIAGNOSE = (
     *("d_nll", "margin", "accuracy", "alpha", "same_distribution", "eval_rows", "nll_metric", "accuracy_metric"),
     *("lower_is_better", "log_run", "eval_set", "seed"),
 )
-_AS_BY_DEFAULT = {
+_DEFAULTS = {
     "engine": "hf",
     "margin": Limits().margin,
     "alpha": Limits().alpha,
@@ -27,36 +27,36 @@ _AS_BY_DEFAULT = {
 
 
 def commands_of(run: store.Run, plan: Mapping[str, Any], verdict: Verdict) -> tuple[str, ...]:
-    """What to type, in order.
+    """The commands, in order.
 
     Args:
         run: the run.
-        plan: of its audit; empty where only its logs were read.
-        verdict: on it.
+        plan: the plan of its audit; empty if only its logs were read.
+        verdict: the verdict on the run.
     """
     out = () if run.home == run.root / store.HOME else ("--out", str(run.home))
-    judged = _arguments(verdict.knobs, _DIAGNOSE)
+    verdict_options = _arguments(verdict.knobs, _DIAGNOSE)
     options: Mapping[str, Any] = plan.get("options", {})
     commands = []
     if plan and options.get("by") != CALLBACK:
         commands.append(["audit", str(run.root), *_arguments(options, _AUDIT), *out])
     if not plan:
         log = verdict.knobs.get("log")
-        commands.append(["diagnose", str(run.root / log if log else run.root), *judged, "--save", *out])
-    elif judged or not commands:
-        commands.append(["diagnose", str(run.root), *judged, *out])
+        commands.append(["diagnose", str(run.root / log if log else run.root), *verdict_options, "--save", *out])
+    elif verdict_options or not commands:
+        commands.append(["diagnose", str(run.root), *verdict_options, *out])
     commands.append(["report", str(run.root), *out])
     return tuple(shlex.join(["overmem", *command]) for command in commands)
 
 
 def _arguments(options: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
-    """The options that are not what they are by default, as they are typed."""
-    typed: list[str] = []
+    """The options that differ from their defaults, as arguments of a command."""
+    arguments: list[str] = []
     for name in names:
         value = options.get(name)
-        if not value or value == _AS_BY_DEFAULT.get(name):
+        if not value or value == _DEFAULTS.get(name):
             continue
         values = [] if value is True else value if isinstance(value, list | tuple) else [value]
         # A line break would split the command; templates are read with the two characters as well.
-        typed += [f"--{name.replace('_', '-')}", *(str(v).replace("\n", "\\n") for v in values)]
-    return typed
+        arguments += [f"--{name.replace('_', '-')}", *(str(v).replace("\n", "\\n") for v in values)]
+    return arguments

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from overmem import explorer, store
+from overmem.compare.sides import run_names
 from overmem.records import Checkpoint, Estimate
 from overmem.records.comparisons import Pair
 from overmem.report.charts import Rows, data, domain_of, row, specification, value_axis
@@ -39,7 +40,7 @@ class ComparedRuns:
     split: str
     """Where they are compared."""
     alpha: float = 0.05
-    """Error rate, after Holm's correction."""
+    """Error rate of the comparison, after Holm's correction."""
 
     @property
     def headline(self) -> str:
@@ -86,7 +87,7 @@ def write_comparison(
     Raises:
         BadRequest: a run has no verdict.
     """
-    names = _names(runs)
+    names = run_names(runs)
     a, b = (read_findings(run) for run in runs)
     both = ComparedRuns(names, (a, b), tuple(pairs), tuple(sentences), split, alpha)
     tables = [explorer.read_example_table(run) for run in runs]
@@ -101,10 +102,10 @@ def write_comparison(
     title = f"{names[0]} and {names[1]}"
     headline = both.headline
     sections = comparison_sections(both, has_examples=table.total > 0)
-    room = int(1e6 * MEGABYTES) - len(document(title, headline, sections, "").encode())
+    bytes_left = int(1e6 * MEGABYTES) - len(document(title, headline, sections, "").encode())
     examples = explorer.embedded(
         table,
-        room,
+        bytes_left,
         names=[f"{name}/{checkpoint}" for name, checkpoint in zip(names, best, strict=True)],
         regimes=regimes,
         details=partial(explorer.joined_details, runs, draws_at=draws_at),
@@ -115,7 +116,7 @@ def write_comparison(
 
 
 def comparison_sections(both: ComparedRuns, *, has_examples: bool) -> dict[str, Section]:
-    """The sections of the page, in order."""
+    """Section name -> section, in the order of the page."""
     lead = "Where the two runs differ: right at the first chosen checkpoint and wrong at the second, or back."
     examples = Section("Examples", PLACE, lead=lead) if has_examples else nothing("Examples", "They share no example.")
     return {
@@ -208,8 +209,3 @@ def _checkpoints(both: ComparedRuns) -> Section:
         tables.append({"name": name, "rows": rows, "shipped": f.verdict.shipped})
     body = render("comparison.html.j2", part="checkpoints", tables=tables)
     return Section("Checkpoints", body, lead=f"On {both.split} examples.")
-
-
-def _names(runs: Sequence[store.Run]) -> tuple[str, str]:
-    a, b = (run.root.resolve() for run in runs)
-    return (a.name, b.name) if a.name != b.name else (f"{a.parent.name}/{a.name}", f"{b.parent.name}/{b.name}")

@@ -1,4 +1,4 @@
-"""Figures that several sections draw: lines along the run, and values with intervals about a line of nothing."""
+"""Figures that several sections draw: lines along the run, and values with intervals around a line of no effect."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a page is drawn from: the verdict, the measurements, the trainer's log, plan and recipe."""
+"""Reads everything that a report shows: the verdict, the measurements, the trainer's log, plan and recipe."""
 
 import math
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class Findings:
     measurements: tuple[Measurement, ...] = ()
     log: tuple[Mapping[str, Any], ...] = ()
     checkpoints: tuple[Checkpoint, ...] = ()
-    """As the audit found them."""
+    """As the audit listed them."""
     plan: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
     commands: tuple[str, ...] = ()
@@ -67,9 +67,9 @@ class Findings:
 
     @property
     def confirmed_on(self) -> str:
-        """Where the choices were priced, in words: `test`, or `validation` where that is all there was."""
-        offered = [self.verdict.recommended or self.verdict.best, *self.verdict.choices]
-        is_test = all(c is None or c.measured_on == "test" for c in offered)
+        """The split that the choices are compared on: `test`, or `validation` if there was no test split."""
+        choices = [self.verdict.recommended or self.verdict.best, *self.verdict.choices]
+        is_test = all(c is None or c.measured_on == "test" for c in choices)
         return "test" if is_test else "validation"
 
     @property
@@ -102,9 +102,9 @@ class Findings:
         """Checkpoints that were measured and not judged as part of the trajectory: merged ones, mostly."""
         judged = {c.checkpoint.name for c in self.trained}
         measured = {m.checkpoint: Checkpoint(m.checkpoint, m.step) for m in self.measurements}
-        planned = {c.name: c for c in self.checkpoints if c.name in measured}
+        audited = {c.name: c for c in self.checkpoints if c.name in measured}
         merged = {c.checkpoint.name: c.checkpoint for c in self.verdict.checkpoints}
-        return tuple(c for name, c in (measured | planned | merged).items() if name not in judged)
+        return tuple(c for name, c in (measured | audited | merged).items() if name not in judged)
 
     def measured(self, checkpoint: str, split: str, what: tuple[str, str], **at: float | int | str) -> Estimate:
         """What a probe measured under a metric's name; no value and the reason where there is no row.
@@ -121,8 +121,8 @@ class Findings:
 
     def checkpoint(self, name: str | None) -> Checkpoint | None:
         """The checkpoint of that name, where one was judged or measured."""
-        everyone = [*(c.checkpoint for c in self.verdict.checkpoints), *self.unjudged]
-        return next((c for c in everyone if c.name == name), None)
+        all_checkpoints = [*(c.checkpoint for c in self.verdict.checkpoints), *self.unjudged]
+        return next((c for c in all_checkpoints if c.name == name), None)
 
 
 def read_findings(run: store.Run) -> Findings:
@@ -131,27 +131,25 @@ def read_findings(run: store.Run) -> Findings:
     Raises:
         BadRequest: there is no verdict, or a file is of another schema version.
     """
-    planned = run.plan_path.is_file()
+    has_plan = run.plan_path.is_file()
     train = run.examples_path("train")
     verdict = store.read_verdict(run)
-    plan = store.to_jsonable(store.read_plan(run)) if planned else {}
+    plan = store.to_jsonable(store.read_plan(run)) if has_plan else {}
     findings = Findings(
         name=run.root.resolve().name,
         verdict=verdict,
         commands=commands_of(run, plan, verdict),
         measurements=tuple(store.read_measurements(run)) if run.measurements_path.is_file() else (),
         log=tuple(store.read_log_history(run)),
-        checkpoints=store.read_checkpoints(run) if planned else (),
+        checkpoints=store.read_checkpoints(run) if has_plan else (),
         plan=plan,
         recipe=store.read_recipe(run),
         date=f"{datetime.fromtimestamp(run.verdict_path.stat().st_mtime, UTC):%-d %b %Y}",
         questions={e.id: e.question for e in store.read_examples(run, "train")} if train.is_file() else {},
     )
     if len(findings.compared) == 2:
-        answered = [s for s in findings.splits if s == "test" or s.startswith(("test+", "ood-"))] or [
-            findings.chosen_on
-        ]
-        findings = replace(findings, flip=easiest_flip(run, *findings.compared, answered))
+        splits = [s for s in findings.splits if s == "test" or s.startswith(("test+", "ood-"))]
+        findings = replace(findings, flip=easiest_flip(run, *findings.compared, splits or [findings.chosen_on]))
     late, lowest = findings.checkpoint(findings.compared[-1] if findings.compared else None), findings.lowest
     reference = findings.checkpoint(lowest)
     if late is None or reference is None:

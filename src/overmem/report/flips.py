@@ -32,7 +32,7 @@ class Flip:
 
 def easiest_flip(run: store.Run, good: str, bad: str, splits: Sequence[str]) -> Flip | None:
     """The shortest question that went from right to wrong, on the split that lost the most; None if there is none."""
-    most: tuple[float, str, list[str], int, int] | None = None
+    worst: tuple[float, str, list[str], int, int] | None = None
     for split in splits:
         if not all(run.unit_path(name, split, "samples").is_file() for name in (good, bad)):
             continue
@@ -40,11 +40,11 @@ def easiest_flip(run: store.Run, good: str, bad: str, splits: Sequence[str]) -> 
         both = before.keys() & after.keys()
         lost = sorted(name for name in both if before[name][0] and not after[name][0])
         won = sum(after[name][0] and not before[name][0] for name in both)
-        if lost and (most is None or len(lost) / len(both) > most[0]):
-            most = len(lost) / len(both), split, lost, won, len(both)
-    if most is None:
+        if lost and (worst is None or len(lost) / len(both) > worst[0]):
+            worst = len(lost) / len(both), split, lost, won, len(both)
+    if worst is None:
         return None
-    _, split, lost, won, n = most
+    _, split, lost, won, n = worst
     texts = [_greedy(store.read_samples(run, name, split)) for name in (good, bad)]
     examples = {e.id: e for e in store.read_examples(run, split)}
     readable = [name for name in lost if name in examples]

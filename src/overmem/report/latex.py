@@ -28,8 +28,8 @@ def caption(name: str, description: str) -> str:
 
 def tables(findings: Findings) -> dict[str, str]:
     """Name -> table; those without a row are left out."""
-    made = {"checkpoints": _checkpoints(findings), "choices": _choices(findings), "consequences": _costs(findings)}
-    return {name: table for name, table in made.items() if table}
+    by_name = {"checkpoints": _checkpoints(findings), "choices": _choices(findings), "consequences": _costs(findings)}
+    return {name: table for name, table in by_name.items() if table}
 
 
 def _checkpoints(findings: Findings) -> str:

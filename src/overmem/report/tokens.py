@@ -38,22 +38,26 @@ def token_breakdown(run: store.Run, late: Checkpoint, reference: Checkpoint, spl
         return "no other checkpoint has a lower perplexity"
     if not all(path.is_file() for path in units):
         return f"{split} was not scored at both checkpoints"
-    ours, theirs = (Snapshot(c, {}, {split: store.read_scores(run, c.name, split)}, {}) for c in (late, reference))
-    tokens = token_excess(ours, theirs, split)
+    later, earlier = (Snapshot(c, {}, {split: store.read_scores(run, c.name, split)}, {}) for c in (late, reference))
+    tokens = token_excess(later, earlier, split)
     if isinstance(tokens, str):
         return tokens
-    pieces = store.read_token_texts(run)
-    if not pieces:
+    token_texts = store.read_token_texts(run)
+    if not token_texts:
         return "the texts of the tokens were not kept; audit again"
-    texts = tuple((pieces.get(c.token_id, f"token {c.token_id}"), c) for c in carriers(tokens))
+    named = tuple((token_texts.get(c.token_id, f"token {c.token_id}"), c) for c in carriers(tokens))
     questions = {e.id: e.question for e in store.read_examples(run, split)}
-    examples = tuple(_tokenized(tokens, at, pieces, questions) for at in costliest(tokens))
-    return TokenBreakdown(late.name, reference.name, split, texts, examples)
+    examples = tuple(_tokenized(tokens, i, token_texts, questions) for i in costliest(tokens))
+    return TokenBreakdown(late.name, reference.name, split, named, examples)
 
 
-def _tokenized(tokens: TokenExcess, at: int, pieces: dict[int, str], questions: dict[str, str]) -> TokenizedSolution:
-    here = tokens.example == at
-    rows = zip(tokens.token_id[here], tokens.excess[here], tokens.is_argmax[here], strict=True)
-    shown = tuple((pieces.get(int(token), "\ufffd"), float(excess), bool(hit)) for token, excess, hit in rows)
-    name = tokens.example_ids[at]
+def _tokenized(
+    tokens: TokenExcess, example: int, token_texts: dict[int, str], questions: dict[str, str]
+) -> TokenizedSolution:
+    is_of_example = tokens.example == example
+    rows = zip(
+        tokens.token_id[is_of_example], tokens.excess[is_of_example], tokens.is_argmax[is_of_example], strict=True
+    )
+    shown = tuple((token_texts.get(int(token), "\ufffd"), float(excess), bool(top)) for token, excess, top in rows)
+    name = tokens.example_ids[example]
     return TokenizedSolution(name, questions.get(name, ""), sum(excess for _, excess, _ in shown), shown)

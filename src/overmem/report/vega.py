@@ -83,8 +83,8 @@ def where_selected(selected: Spec, then: int | float, otherwise: int | float) ->
 
 
 def _encoded(channels: Mapping[str, Any]) -> Spec:
-    made: Spec = {}
-    for name, given in channels.items():
-        shown = channel(given) if isinstance(given, str) else given
-        made[name] = {k: v for k, v in shown.items() if k != "type"} if name in _WITHOUT_TYPE else shown
-    return made
+    encoding: Spec = {}
+    for name, value in channels.items():
+        spec = channel(value) if isinstance(value, str) else value
+        encoding[name] = {k: v for k, v in spec.items() if k != "type"} if name in _WITHOUT_TYPE else spec
+    return encoding

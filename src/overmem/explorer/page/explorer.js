@@ -84,7 +84,7 @@ globalThis.startExplorer = function startExplorer(root, source, { run = "", perP
     rows = sortedRows(table, changedRows(table, view, fitting, view.change), view);
     const pages = Math.max(1, Math.ceil(rows.length / perPage));
     view.page = Math.min(view.page, pages - 1);
-    const part = table.total > table.id.length ? ` This file holds ${count(table.id.length)} of ${count(table.total)} observed examples, the most telling first; \`overmem view\` shows all.` : "";
+    const part = table.total > table.id.length ? ` This file holds ${count(table.id.length)} of ${count(table.total)} observed examples, the most relevant first; \`overmem view\` shows all.` : "";
     status.replaceChildren(el("b", {}, `${count(rows.length)} of ${count(table.id.length)} examples.`), ` From ${visibleText(view.from)} to ${visibleText(view.to)} ${count(lost)} went from right to wrong, ${count(won)} the other way.${part}`);
     const turn = (by) => () => { view.page += by; address(); drawTable(); root.scrollIntoView({ block: "start" }); };
     const pager = el("div", { class: "pager" },

@@ -14,7 +14,7 @@ const CHANGES = {
 };
 
 const SORTS = {
-  telling: { label: "most telling", value: null },
+  telling: { label: "most relevant", value: null },
   surprise: { label: "surprise at the second", value: (t, row, a, b) => known(t.nll[row][b]) },
   rise: { label: "rise of surprise", value: (t, row, a, b) => difference(t.nll[row][a], t.nll[row][b]) },
   exposure: { label: "exposure", value: (t, row, a, b) => exposure(t, row, b) },

@@ -1,4 +1,4 @@
-"""The first screen: which checkpoint to ship, what the usual rules would have cost, and since when."""
+"""The first screen: which checkpoint to ship, what the usual rules would have cost, and where the onset is."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ RULES = {
 """Selection rules as a reader knows them, the commonest first."""
 
 
-PLAINLY = {
+REGIME_MEANINGS = {
     "over-memorized": "From there on answers are about as often right, but the model recites its training solutions; "
     "other correct ones become unlikely to it.",
     "over-fitted": "Later on, fewer answers are right and correct solutions become less likely.",
@@ -39,7 +39,7 @@ PLAINLY = {
 
 
 def answer(findings: Findings) -> Section:
-    """Headline, the checkpoint to ship, the price of the alternatives, onset and severity."""
+    """Headline, the checkpoint to ship, what the other choices cost, onset and severity."""
     verdict = findings.verdict
     shipped = verdict.recommended if verdict.shipped else None
     best = shipped or verdict.best
@@ -56,7 +56,7 @@ def answer(findings: Findings) -> Section:
         agreed=bool(verdict.choices) and not others,
         where=findings.confirmed_on,
         about=about(findings),
-        plainly=PLAINLY.get("over-memorized" if verdict.onset else verdict.regime, "") if shipped else "",
+        meaning=REGIME_MEANINGS.get("over-memorized" if verdict.onset else verdict.regime, "") if shipped else "",
         gain=negated,
         costs=costs,
         others_tested=others_tested(verdict),
@@ -88,16 +88,16 @@ def about(findings: Findings) -> list[str]:
 
 
 def costs_at(verdict: Verdict) -> dict[str, list[dict[str, str | int]]]:
-    """Checkpoint -> the confirmed costs that were measured there, those of privacy last."""
-    sized: dict[str, list[dict[str, str | int]]] = {}
+    """Checkpoint -> the consequences that are confirmed there, those for privacy last."""
+    harms: dict[str, list[dict[str, str | int]]] = {}
     for cost in (*verdict.costs, *verdict.privacy):
         if cost.confirmed:
-            sized.setdefault(cost.checkpoint, []).append(harm(cost))
-    return sized
+            harms.setdefault(cost.checkpoint, []).append(harm(cost))
+    return harms
 
 
 def others_tested(verdict: Verdict) -> str:
-    """How many more costs were tested, and with what result; empty if there is none."""
+    """How many other consequences were tested, and with what result; empty if there is none."""
     states = Counter(c.state for c in (*verdict.costs, *verdict.privacy) if not c.confirmed)
     return ", ".join(f"{states[state]} {words}" for state, words in STATES.items() if states[state])
 
@@ -117,8 +117,8 @@ def _links(findings: Findings) -> dict[str, str]:
     if flip is None or not findings.observed:
         return {}
     view = {"from": flip.good, "to": flip.bad, "change": "lost", "split": flip.split}
-    one = view | {"example": f"{flip.split}/{flip.id}"}
-    return {"one": f"#examples?{urlencode(one)}", "all": f"#examples?{urlencode(view)}"}
+    example = view | {"example": f"{flip.split}/{flip.id}"}
+    return {"example": f"#examples?{urlencode(example)}", "all": f"#examples?{urlencode(view)}"}
 
 
 def _regime_of(findings: Findings, name: str | None) -> str:

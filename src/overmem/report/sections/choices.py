@@ -1,4 +1,4 @@
-"""What each selection rule picks on validation examples, and what that is worth on test examples."""
+"""What each selection rule picks on validation examples, and how good that is on test examples."""
 
 from typing import Any
 
@@ -18,13 +18,13 @@ def choices(findings: Findings) -> Section:
     """The recommendation and the usual rules, each with its change of accuracy."""
     verdict = findings.verdict
     best = verdict.recommended or verdict.best
-    everyone = ((best,) if best else ()) + verdict.choices
+    choices_shown = ((best,) if best else ()) + verdict.choices
     drawn = [c for c in verdict.choices if has_value(c.regret) and c.checkpoint != verdict.best_of_run]
     charts = {"regret": forest(drawn)} if drawn else {}
     body = render(
         "choices.html.j2",
-        choices=everyone,
-        remarks=remarks(e for c in everyone for e in (c.accuracy, c.nll, c.regret)),
+        choices=choices_shown,
+        remarks=remarks(e for c in choices_shown for e in (c.accuracy, c.nll, c.regret)),
         reason=best.reason if best else "",
         best=verdict.best_of_run,
         shipped=verdict.shipped,
@@ -32,7 +32,7 @@ def choices(findings: Findings) -> Section:
         where=findings.confirmed_on,
         charts=charts,
         gain=negated,
-        n=shared_n(c.accuracy for c in everyone),
+        n=shared_n(c.accuracy for c in choices_shown),
     )
     where = findings.confirmed_on
     lead = "Each rule chooses on validation examples; every number here is on test examples that no rule has seen."
@@ -41,7 +41,7 @@ def choices(findings: Findings) -> Section:
         body,
         charts,
         lead if where == "test" and findings.chosen_on == "val" else "",
-        is_empty=len(everyone) < 2,
+        is_empty=len(choices_shown) < 2,
     )
 
 

@@ -11,7 +11,7 @@ from overmem.report.vega import Chart, channel
 
 
 def costs(findings: Findings) -> Section:
-    """A forest of differences and their table."""
+    """A forest plot of the differences, and their table."""
     verdict = findings.verdict
     drawn = [c for c in verdict.costs if has_value(c.difference)]
     charts = {"forest": forest(drawn)} if drawn else {}
@@ -31,10 +31,10 @@ def costs(findings: Findings) -> Section:
 
 def forest(drawn: list[Consequence]) -> dict[str, Any]:
     """Each difference with its interval about the line of no difference; confirmed ones are filled."""
-    alone = len({c.checkpoint for c in drawn}) == 1
+    one_checkpoint = len({c.checkpoint for c in drawn}) == 1
     rows = [
         {
-            "cost": c.name if alone else f"{c.name}, {c.checkpoint}",
+            "cost": c.name if one_checkpoint else f"{c.name}, {c.checkpoint}",
             "checkpoint": c.checkpoint,
             "value": c.difference.value,
             "low": c.difference.low,

@@ -1,4 +1,4 @@
-"""What sampling several completions is worth, and whether they solve a question in different ways."""
+"""What is gained by sampling several completions, and whether they solve a question in different ways."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from overmem.report.findings import Findings, has_value
 from overmem.report.markup import Section, nothing, render
 from overmem.report.vega import Chart, Spec, channel
 
-WORTH = {
+OF_SEVERAL = {
     "pass": "at least one is correct (pass@k)",
     "maj": "the most common answer (maj@k)",
     "best": "the most likely one (best-of-k)",
@@ -56,7 +56,7 @@ def diversity(findings: Findings) -> Section:
     )
     if most > 1:
         of_most = {
-            words.replace("k)", f"{most})"): ("diversity", f"{key}@k", "percent") for key, words in WORTH.items()
+            words.replace("k)", f"{most})"): ("diversity", f"{key}@k", "percent") for key, words in OF_SEVERAL.items()
         }
         table = comparison_rows(findings, split, of_most, k=most) + table
     table += comparison_rows(findings, split, {words: ("diversity", *of) for words, of in TABLE.items()})
@@ -64,7 +64,7 @@ def diversity(findings: Findings) -> Section:
         return nothing(TITLE, "Only greedy completions were sampled. Audit with several samples, such as --draws 8.")
     temperatures = _temperatures(findings, split)
     body = render(
-        "diversity.html.j2", charts=charts, table=table, colours=colours, lines=lines, dashes=WORTH, split=split,
+        "diversity.html.j2", charts=charts, table=table, colours=colours, lines=lines, dashes=OF_SEVERAL, split=split,
         names=findings.compared, most=most, temperature=f"{temperatures[0]:g}" if temperatures else "",
     )  # fmt: skip
     lead = "Several sampled completions per question: how often they are correct, and how much they differ."
@@ -93,7 +93,7 @@ def against_temperature(
     """Pass@k, maj@k and best-of-k against the sampling temperature at both checkpoints."""
     rows: Rows = []
     for name in colours:
-        for kind in WORTH:
+        for kind in OF_SEVERAL:
             for temperature in temperatures:
                 measured = findings.measured(name, split, ("diversity", f"{kind}@k"), k=most, temperature=temperature)
                 if has_value(measured):
@@ -107,7 +107,7 @@ def against_draws(findings: Findings, split: str, colours: dict[str, str], most:
     """Pass@k, maj@k and best-of-k against k at both checkpoints."""
     rows: Rows = []
     for name in colours:
-        for kind in WORTH:
+        for kind in OF_SEVERAL:
             for k in sorted({most, *(2**i for i in range(12) if 2**i <= most)}):
                 measured = findings.measured(name, split, ("diversity", f"{kind if k > 1 else 'pass'}@k"), k=k)
                 if has_value(measured):

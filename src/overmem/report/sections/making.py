@@ -11,7 +11,7 @@ from overmem.report.markup import Section, render
 
 
 def making(findings: Findings) -> Section:
-    """Recipe, plan and options as tables, folded."""
+    """Recipe, plan and options as tables that are folded at first."""
     body = render(
         "making.html.j2",
         commands=findings.commands,

@@ -1,4 +1,4 @@
-"""Why perplexity rises while accuracy stays: the tokens responsible, and the part that is mere overconfidence."""
+"""Why perplexity rises while accuracy stays: the tokens responsible, and the part that is only overconfidence."""
 
 from typing import Any
 

@@ -45,7 +45,7 @@ validation {{ estimate(row.val, "nll", with_n=True) }}.
 
 
 def memorization(findings: Findings) -> Section:
-    """Nll on train and val along the run; where they part, the run memorizes its examples."""
+    """NLL on train and val along the run; where they diverge, the run memorizes its examples."""
     lines = {
         split: [(c.checkpoint, findings.measured(c.checkpoint.name, split, NLL)) for c in findings.trained]
         for split in COLOURS
@@ -63,8 +63,8 @@ def memorization(findings: Findings) -> Section:
         layers += [*whiskers(rows, x, y, COLOURS[split]), points.encode(x=x, y=y, tooltip=tooltip)]
     charts = {"nll": specification(layers, 220)}
     first, last = ({split: pairs[i] for split, pairs in lines.items()} for i in (0, -1))
-    table = [{"checkpoint": at["val"][0].name, "train": at["train"][1], "val": at["val"][1]} for at in (first, last)]
+    table = [{"checkpoint": e["val"][0].name, "train": e["train"][1], "val": e["val"][1]} for e in (first, last)]
     shares = comparison_rows(findings, "train", TABLE)
     body = render_inline(TEMPLATE, table=table, shares=shares, names=findings.compared)
-    lead = "Where the two curves part, the model memorizes the solutions that it is trained on."
+    lead = "Where the two curves diverge, the model memorizes the solutions that it is trained on."
     return Section(TITLE, body, charts, lead)

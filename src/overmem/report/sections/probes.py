@@ -16,7 +16,7 @@ from overmem.tables import first_line
 
 ELSEWHERE = {("perplexity", "nll"), ("accuracy", "accuracy")}
 """(probe, metric) that other sections draw on train, val and test."""
-OF_ONE = ("bin", "rank", "example")
+AT_ONE_CHECKPOINT = ("bin", "rank", "example")
 """Keys in the `at` of a row that belongs to a curve or a ranking at one checkpoint, not to a line along the run."""
 
 TITLE = "All charts"
@@ -94,7 +94,7 @@ def probes(findings: Findings) -> Section:
 def _drawn_elsewhere(m: Measurement) -> bool:
     if (m.probe, m.metric) in ELSEWHERE and m.split in ("train", "val", "test"):
         return True
-    return any(key in m.at for key in OF_ONE)
+    return any(key in m.at for key in AT_ONE_CHECKPOINT)
 
 
 def _series(rows: Iterable[Measurement]) -> dict[str, list[Measurement]]:

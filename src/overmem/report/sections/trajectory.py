@@ -89,9 +89,9 @@ def _frame(findings: Findings, what: tuple[str, str], estimates: Estimates) -> D
     """The vertical range: what training reached, and the base model too where it does not flatten the rest."""
     ends = {"low": 0.0, "high": 1.0} if what == ACCURACY else {"low": 1.0}
     limit = _accuracy_limit(findings) if what == ACCURACY else _perplexity_limit(findings)
-    started = {c.checkpoint.name for c in findings.trained if c.checkpoint.step > 0}
-    drawn = [e for name, e in estimates.items() if name in started and has_value(e)] or list(estimates.values())
-    tests = [Estimate(e.value) for name, e in _on_test(findings, what).items() if name in started]
+    after_start = {c.checkpoint.name for c in findings.trained if c.checkpoint.step > 0}
+    drawn = [e for name, e in estimates.items() if name in after_start and has_value(e)] or list(estimates.values())
+    tests = [Estimate(e.value) for name, e in _on_test(findings, what).items() if name in after_start]
     low, high = domain_of([*drawn, *tests, Estimate(limit)], **ends)
     all_low, all_high = domain_of([*estimates.values(), Estimate(low), Estimate(high)], **ends)
     return (all_low, all_high) if all_high - all_low < 1.6 * (high - low) else (low, high)

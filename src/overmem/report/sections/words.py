@@ -1,4 +1,4 @@
-"""The verdict in sentences, in the order in which one decides."""
+"""The verdict in sentences, in the order of a decision."""
 
 from overmem.report.findings import Findings
 from overmem.report.markup import Section, nothing, render_inline
