@@ -19,7 +19,7 @@ from overmem.records import Curves
 from overmem.seeds import generator
 from overmem.verdict.candidates import selection_inputs
 from overmem.verdict.selection import SELECTION_RULES
-from studies.memo import remembered
+from studies.memo import cached
 from studies.page import table
 from studies.stopping import early_stopping, finetune_doctor
 from studies.worlds import World, drawn, truth
@@ -69,12 +69,12 @@ def without_base(curves: Curves) -> Curves:
 def regrets(world: World, runs: int, python: str | None = None) -> dict[str, list[list[float]]]:
     """Rule -> for each run the accuracy lost against the best checkpoint, and the nll of the pick."""
     values = [true_values(world, "advice", seed) for seed in range(runs)]
-    seen = [without_base(drawn(world, "advice", seed, splits=("val",))["val"]) for seed in range(runs)]
-    boards = [selection_inputs(curves) for curves in seen]
+    val_curves = [without_base(drawn(world, "advice", seed, splits=("val",))["val"]) for seed in range(runs)]
+    boards = [selection_inputs(curves) for curves in val_curves]
     picks = {rule: [pick(board, D_NLL) for board in boards] for rule, pick in SELECTION_RULES.items()}
-    picks |= early_stopping(seen)
+    picks |= early_stopping(val_curves)
     if python is not None:
-        picks |= finetune_doctor(seen, python)
+        picks |= finetune_doctor(val_curves, python)
     return {
         rule: [[float(a.max() - a[i]), float(s[i])] for (a, s), i in zip(values, rows, strict=True)]
         for rule, rows in picks.items()
@@ -92,33 +92,33 @@ def cells() -> dict[tuple[str, str], World]:
 
 def measured(runs: int, folder: Path | None, python: str | None) -> dict[tuple[str, str], dict[str, np.ndarray]]:
     """Regret and nll of every rule in every cell."""
-    found = {}
+    regret_by_world = {}
     for place, world in cells().items():
         key = ("advice", world, runs, python is not None)
-        kept = remembered(folder, key, partial(regrets, world, runs, python), SOURCES)
-        found[place] = {rule: np.array(rows) for rule, rows in kept.items()}
-    return found
+        kept = cached(folder, key, partial(regrets, world, runs, python), SOURCES)
+        regret_by_world[place] = {rule: np.array(rows) for rule, rows in kept.items()}
+    return regret_by_world
 
 
 def advice_table(runs: int, folder: Path | None = None, python: str | None = None) -> str:
     """A row per condition, the mean over kinds of run; and what each rule loses more than ours, paired."""
-    found = measured(runs, folder, python)
-    rules = list(next(iter(found.values())))
+    regret_by_world = measured(runs, folder, python)
+    rules = list(next(iter(regret_by_world.values())))
     rows, pairs, kinds = [], [], []
     for condition in CONDITIONS:
-        here = [cell for (c, _), cell in found.items() if c == condition]
-        rows.append((condition, *(_mean([cell[r][:, 0] for cell in here]) for r in rules)))
+        cells = [cell for (c, _), cell in regret_by_world.items() if c == condition]
+        rows.append((condition, *(_mean([cell[r][:, 0] for cell in cells]) for r in rules)))
         pairs.append(
             (
                 condition,
-                *(_mean([cell[r][:, 0] - cell["overmem"][:, 0] for cell in here]) for r in rules if r != "overmem"),
-                _nll([cell["max-accuracy"][:, 1] - cell["overmem"][:, 1] for cell in here]),
+                *(_mean([cell[r][:, 0] - cell["overmem"][:, 0] for cell in cells]) for r in rules if r != "overmem"),
+                _nll([cell["max-accuracy"][:, 1] - cell["overmem"][:, 1] for cell in cells]),
             )
         )
     for kind in SHAPES:
-        here = [cell for (_, k), cell in found.items() if k == kind]
+        cells = [cell for (_, k), cell in regret_by_world.items() if k == kind]
         others = [r for r in rules if r != "overmem"]
-        kinds.append((kind, *(_mean([cell[r][:, 0] - cell["overmem"][:, 0] for cell in here]) for r in others)))
+        kinds.append((kind, *(_mean([cell[r][:, 0] - cell["overmem"][:, 0] for cell in cells]) for r in others)))
     others = [r for r in rules if r != "overmem"]
     return "\n\n".join(
         (
@@ -148,8 +148,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--finetune-doctor", metavar="PYTHON")
-    given = parser.parse_args()
-    print(advice_table(given.runs, None, given.finetune_doctor))  # noqa: T201
+    options = parser.parse_args()
+    print(advice_table(options.runs, None, options.finetune_doctor))  # noqa: T201
 
 
 if __name__ == "__main__":

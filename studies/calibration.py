@@ -41,8 +41,8 @@ def sample(runs: int, purpose: str) -> Sample:
     rows = []
     for seed in range(runs):
         world = random_world(purpose, seed)
-        true, found = truth(world), judged(world, f"{purpose} {seed}")
-        z, table_, named = scores(found), probabilities(found), names(found)
+        true, evidence = truth(world), judged(world, f"{purpose} {seed}")
+        z, table_, named = scores(evidence), probabilities(evidence), names(evidence)
         count = len(z)
         for i in (count - 1, int(np.random.default_rng(seed).integers(0, count - 1))):
             yes = (true.kept[i], true.costly[i], true.memorized[i])
@@ -57,8 +57,8 @@ def _place(name: str) -> int:
 
 def logistic(z: Float[np.ndarray, " n"], yes: Bool[np.ndarray, " n"]) -> tuple[float, float]:
     """Intercept and slope of the log odds, by Newton's method."""
-    known = np.isfinite(z)
-    x, y = np.stack([np.ones(known.sum()), np.clip(z[known], -8, 8)], 1), yes[known].astype(float)
+    finite = np.isfinite(z)
+    x, y = np.stack([np.ones(finite.sum()), np.clip(z[finite], -8, 8)], 1), yes[finite].astype(float)
     beta = np.zeros(2)
     for _ in range(30):
         p = 1 / (1 + np.exp(-x @ beta))
@@ -66,22 +66,22 @@ def logistic(z: Float[np.ndarray, " n"], yes: Bool[np.ndarray, " n"]) -> tuple[f
     return float(beta[0]), float(beta[1])
 
 
-def reliability(found: Sample) -> str:
+def reliability(runs: Sample) -> str:
     """Stated probability of the likeliest regime against how often it is the true one."""
-    top = found.probability.max(1)
-    hit = found.probability.argmax(1) == found.true
+    top = runs.probability.max(1)
+    hit = runs.probability.argmax(1) == runs.true
     rows = []
     for low, high in pairwise(BINS):
-        here = (top >= low) & (top < high) if high < 1 else top >= low
-        if not here.any():
+        in_bin = (top >= low) & (top < high) if high < 1 else top >= low
+        if not in_bin.any():
             continue
-        share = statistics.share(int(hit[here].sum()), int(here.sum()))
+        share = statistics.share(int(hit[in_bin].sum()), int(in_bin.sum()))
         interval = f"{100 * (share.low or 0):.1f}–{100 * (share.high or 0):.1f}"
         rows.append(
             (
                 f"{low:.2f}–{high:.2f}",
                 share.n,
-                f"{100 * top[here].mean():.1f}",
+                f"{100 * top[in_bin].mean():.1f}",
                 f"{100 * (share.value or 0):.1f}",
                 interval,
             )
@@ -94,15 +94,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--fit", action="store_true")
-    given = parser.parse_args(argv)
-    found = sample(given.runs, "fit" if given.fit else "reliability")
-    lines = [reliability(found)]
+    options = parser.parse_args(argv)
+    runs = sample(options.runs, "fit" if options.fit else "reliability")
+    lines = [reliability(runs)]
     for k, name in enumerate(("KEPT", "COSTLY", "MEMORIZED")):
-        rows = found.last if name == "COSTLY" else np.ones(len(found.last), dtype=bool)
-        lines.append("{} = ({:.2f}, {:.2f})".format(name, *logistic(found.z[rows, k], found.yes[rows, k])))
-    for which, rows in (("last", found.last), ("other", ~found.last)):
-        decided = rows & (found.named >= 0)
-        right = float((found.named == found.true)[decided].mean())
+        rows = runs.last if name == "COSTLY" else np.ones(len(runs.last), dtype=bool)
+        lines.append("{} = ({:.2f}, {:.2f})".format(name, *logistic(runs.z[rows, k], runs.yes[rows, k])))
+    for which, rows in (("last", runs.last), ("other", ~runs.last)):
+        decided = rows & (runs.named >= 0)
+        right = float((runs.named == runs.true)[decided].mean())
         lines.append(f"{which}: decided {decided.sum() / rows.sum():.3f}, of those right {right:.3f}")
     print("\n".join(lines))  # noqa: T201
 

@@ -89,18 +89,18 @@ class Claims:
 
 def claims(recipes: Recipes, seed: object) -> Claims:
     """One comparison."""
-    found = [_tested(recipes, seed, number) for number in range(recipes.seeds)]
+    tested = [_tested(recipes, seed, number) for number in range(recipes.seeds)]
     if recipes.seeds > 1:
-        rows = [r for r in over_seeds(found, LIMITS) if r.shown]
+        rows = [r for r in over_seeds(tested, LIMITS) if r.shown]
         fixed = {r.name for r in rows if r.kind != "contrast"}
-        contrast = next((t.place for t in found[0] if t.is_contrast), None)
-        held = any(r.kind == "contrast" for r in rows)
+        contrast = next((t.place for t in tested[0] if t.is_contrast), None)
+        is_contrast_shown = any(r.kind == "contrast" for r in rows)
         equal = any(r.kind == "last" and r.name == "equivalence" for r in rows)
-        return Claims("accuracy" in fixed, "nll" in fixed, contrast if held else None, equal)
-    pairs = corrected(found[0], LIMITS.alpha)
+        return Claims("accuracy" in fixed, "nll" in fixed, contrast if is_contrast_shown else None, equal)
+    pairs = corrected(tested[0], LIMITS.alpha)
     alpha = LIMITS.alpha
     fixed_pairs = [p for p in pairs if not p.is_contrast]
-    contrasts = [t.place for t, p in zip(found[0], pairs, strict=True) if p.is_contrast and (p.p_nll or 0.0) < alpha]
+    contrasts = [t.place for t, p in zip(tested[0], pairs, strict=True) if p.is_contrast and (p.p_nll or 0.0) < alpha]
     return Claims(
         any((p.p_accuracy or 0.0) < alpha for p in fixed_pairs),
         any((p.p_nll or 0.0) < alpha for p in fixed_pairs),
@@ -144,20 +144,20 @@ def comparison_table(runs: int, cases: Sequence[tuple[str, Recipes, float | None
     """How often a difference of the two recipes is claimed, in accuracy or in nll."""
     rows = []
     for what, recipes, most in cases:
-        found = [claims(recipes, seed) for seed in range(runs)]
-        any_claim = statistics.share(sum(c.accuracy or c.nll for c in found), runs)
+        results = [claims(recipes, seed) for seed in range(runs)]
+        any_claim = statistics.share(sum(c.accuracy or c.nll for c in results), runs)
         parts = [
             statistics.share(sum(getter), runs)
             for getter in (
-                [c.accuracy for c in found],
-                [c.nll for c in found],
-                [c.equal for c in found],
-                [c.contrast is not None for c in found],
+                [c.accuracy for c in results],
+                [c.nll for c in results],
+                [c.equal for c in results],
+                [c.contrast is not None for c in results],
             )
         ]
         limit = "–" if most is None else f"at most {100 * most:.0f}"
-        held = "–" if most is None else "yes" if (any_claim.value or 0.0) <= most else "**no**"
-        rows.append((what, recipes.a.n, runs, limit, shown(any_claim), held, *(shown(p) for p in parts)))
+        within_limit = "–" if most is None else "yes" if (any_claim.value or 0.0) <= most else "**no**"
+        rows.append((what, recipes.a.n, runs, limit, shown(any_claim), within_limit, *(shown(p) for p in parts)))
     head = (
         "recipes",
         "n",

@@ -56,7 +56,7 @@ def record(runs: int) -> str:
 
 
 def _row(world: World, onset: float | None, part: float, runs: int) -> tuple[object, ...] | None:
-    held, finite, errors, made = 0, 0, [], 0
+    covered, finite, errors, n_forecasts = 0, 0, [], 0
     for seed in range(runs):
         (curves,) = simulated(world, "foresight", seed)
         until = part * onset if onset is not None else world.steps * part
@@ -68,13 +68,13 @@ def _row(world: World, onset: float | None, part: float, runs: int) -> tuple[obj
             prediction.low if prediction.low is not None else np.inf,
             prediction.high if prediction.high is not None else np.inf,
         )
-        made += 1
+        n_forecasts += 1
         finite += isfinite(high)
-        held += low <= onset <= high if onset is not None else not isfinite(high) or high > world.steps
+        covered += low <= onset <= high if onset is not None else not isfinite(high) or high > world.steps
         if onset is not None:
             errors.append(abs(prediction.value - onset) / onset if prediction.value is not None else np.inf)
-    share = statistics.share(held, made)
+    share = statistics.share(covered, n_forecasts)
     middle = f"{100 * float(np.median(errors)):.0f}" if errors and isfinite(float(np.median(errors))) else "–"
     held_text = f"{100 * (share.value or 0):.0f} ({100 * (share.low or 0):.0f}–{100 * (share.high or 0):.0f})"
     name = world.shape if onset is not None else f"{world.shape} (no onset: not foretold within the run)"
-    return name, world.excess, f"{100 * part:.0f}", made, held_text, f"{100 * finite / made:.0f}", middle
+    return name, world.excess, f"{100 * part:.0f}", n_forecasts, held_text, f"{100 * finite / n_forecasts:.0f}", middle

@@ -64,7 +64,7 @@ def tally(cell: Cell, runs: int, extra: Callable[[Sequence[Curves]], Mapping[str
     any_, any_false, covered, widths = 0, 0, 0, []
     picked: dict[str, list[int]] = {}
     kept: dict[str, int] = {}
-    held: list[Curves] = []
+    val_of_runs: list[Curves] = []
     for seed in range(runs):
         (val,) = simulated(cell.world, "judged", seed)
         limits = Limits(margin=cell.margin, d_nll=cell.d_nll)
@@ -83,12 +83,12 @@ def tally(cell: Cell, runs: int, extra: Callable[[Sequence[Curves]], Mapping[str
             board = selection_inputs(val)
             for rule, pick in SELECTION_RULES.items():
                 picked.setdefault(rule, []).append(pick(board, cell.d_nll))
-            held.append(val)
+            val_of_runs.append(val)
         if "references" in cell.asks:
             for name, was in references(val, cell.margin).items():
                 kept[name] = kept.get(name, 0) + was
-    if extra is not None and held:
-        picked |= extra(held)
+    if extra is not None and val_of_runs:
+        picked |= extra(val_of_runs)
     return Tally(
         cell,
         runs,

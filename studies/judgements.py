@@ -15,7 +15,7 @@ from overmem.verdict.leaning import leanings, probabilities
 from overmem.verdict.mismatch import mismatch
 from overmem.verdict.naming import names
 from overmem.verdict.stretches import settled
-from studies.memo import remembered
+from studies.memo import cached
 from studies.worlds import Truth, World, drawn, truth
 
 
@@ -27,7 +27,7 @@ class Judgements:
     runs: int
     last: Counter[str]
     """Regime of the last checkpoint -> runs."""
-    leant: Counter[str]
+    leaning: Counter[str]
     """Where the last checkpoint was undecided: what it leaned to -> runs."""
     any_false: int
     """Runs in which some checkpoint was called over-memorized that is not."""
@@ -46,7 +46,7 @@ class Judgements:
 
     def decided_or_leaning(self, *regimes: str) -> int:
         """The same, or undecided and leaning to one of them."""
-        return self.decided(*regimes) + sum(self.leant[r] for r in regimes)
+        return self.decided(*regimes) + sum(self.leaning[r] for r in regimes)
 
 
 def judged(world: World, seed: object) -> Facts:
@@ -61,26 +61,26 @@ def judged(world: World, seed: object) -> Facts:
 
 def judgements(world: World, runs: int, folder: Path | None = None) -> Judgements:
     """Judge `runs` seeded runs, or read what was kept in `folder` by the same rule."""
-    last, leant, *rest = remembered(folder, (world, runs), lambda: _counts(world, runs))
-    return Judgements(world, runs, Counter(last), Counter(leant), *rest)
+    last, leaning, *rest = cached(folder, (world, runs), lambda: _counts(world, runs))
+    return Judgements(world, runs, Counter(last), Counter(leaning), *rest)
 
 
 def _counts(world: World, runs: int) -> list[Any]:
     true = truth(world)
     last: Counter[str] = Counter()
-    leant: Counter[str] = Counter()
+    leaning: Counter[str] = Counter()
     false, kept, back = 0, 0, 0
     for seed in range(runs):
         tests = judged(world, seed)
         named, _ = settled(names(tests), probabilities(tests))
         last[named[-1]] += 1
         if named[-1] == "undecided":
-            leant[leanings(tests)[-1][0]] += 1
+            leaning[leanings(tests)[-1][0]] += 1
         called = np.array([name == "over-memorized" for name in named])
         false += bool((called & ~true.over_memorized).any())
         kept += bool(tests.accuracy.p_kept[-1] < 0.05)
         back += alternates(named)
-    return [last, leant, false, kept, back]
+    return [last, leaning, false, kept, back]
 
 
 def alternates(named: tuple[str, ...]) -> bool:

@@ -133,7 +133,7 @@ def measured(arm: str, rate: float, seed: int, budget: Budget, runs: Path) -> li
     audit(replace(config, rows=budget.test, splits=splits))
     drawing = replace(config, data=str(run.recipe_path), splits=("test",), draws=DRAWS, out=str(drawn))
     audit(replace(drawing, rows=budget.side))
-    again = store.open_run(run.root, drawn)
+    sampled_run = store.open_run(run.root, drawn)
     curves = {split: store.read_curves(run, split) for split in splits}
     regimes = {v.checkpoint.name: v.regime for v in verdict.checkpoints}
     result = []
@@ -145,7 +145,7 @@ def measured(arm: str, rate: float, seed: int, budget: Budget, runs: Path) -> li
                 arm, seed, rate, place, name, test.checkpoints[i].epoch or 0.0, regimes[name],
                 tuple(test.nll_sums[i].tolist()), tuple(test.token_counts.tolist()), _hits(test, i),
                 {split: _hits(curves[split], i) for split in OOD},
-                tuple(passes(store.read_samples(again, name, "test")).values()),
+                tuple(passes(store.read_samples(sampled_run, name, "test")).values()),
             )
         )  # fmt: skip
     return result
@@ -195,29 +195,31 @@ def against(outcomes: Sequence[Outcome], plain: Sequence[Outcome], metric: str) 
 
 
 def study(
-    runs: Path, budget: Budget, arms: Sequence[str], seeds: Sequence[int], workers: int, say: Callable[[str], None]
+    runs: Path, budget: Budget, arms: Sequence[str], seeds: Sequence[int], workers: int, report: Callable[[str], None]
 ) -> dict[str, Any]:
     """Everything that the page is written from, as plain data."""
     tries = {(arm, rate): partial(tuned, arm, rate, budget, runs) for arm in arms for rate in RATES}
-    scores = _each(tries, workers, say, "choosing")
+    scores = _each(tries, workers, report, "choosing")
     rates = {arm: max(RATES, key=lambda rate: scores[arm, rate]) for arm in arms}
     jobs = {(arm, seed): partial(measured, arm, rates[arm], seed, budget, runs) for seed in seeds for arm in arms}
-    outcomes = [o for result in _each(jobs, workers, say, "measuring").values() for o in result]
+    outcomes = [o for result in _each(jobs, workers, report, "measuring").values() for o in result]
     chosen = {arm: {f"{rate:g}": scores[arm, rate][0] for rate in RATES} for arm in arms}
     return {"budget": asdict(budget), "tuning": chosen, "outcomes": [asdict(o) for o in outcomes]}
 
 
-def _each(work: Mapping[Any, Callable[[], Any]], workers: int, say: Callable[[str], None], what: str) -> dict[Any, Any]:
+def _each(
+    work: Mapping[Any, Callable[[], Any]], workers: int, report: Callable[[str], None], what: str
+) -> dict[Any, Any]:
     """The results of independent pieces of work, done `workers` at a time, each on one thread."""
-    begun, results = time.perf_counter(), {}
+    start, results = time.perf_counter(), {}
     with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
         pending = {pool.submit(piece): key for key, piece in work.items()}
         for done in as_completed(pending):
             if done.exception() is not None:
                 pool.shutdown(wait=False, cancel_futures=True)
             results[pending[done]] = done.result()
-            left = (time.perf_counter() - begun) / len(results) * (len(work) - len(results)) / 60
-            say(f"{what}: {len(results)} of {len(work)} runs, about {left:.0f} minutes left")
+            left = (time.perf_counter() - start) / len(results) * (len(work) - len(results)) / 60
+            report(f"{what}: {len(results)} of {len(work)} runs, about {left:.0f} minutes left")
     return {key: results[key] for key in work}
 
 

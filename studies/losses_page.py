@@ -90,20 +90,21 @@ def differences(
     result: dict[tuple[str, str], tuple[Estimate, float | None]] = {}
     others = [arm for arm in arms if arm != PLAIN]
     for metric in METRICS:
-        made = [against(at(outcomes, arm, place), at(outcomes, PLAIN, place), metric) for arm in others]
-        adjusted = statistics.holm([p_value(e) for e in made])
-        result |= {(arm, metric): pair for arm, pair in zip(others, zip(made, adjusted, strict=True), strict=True)}
+        all_differences = [against(at(outcomes, arm, place), at(outcomes, PLAIN, place), metric) for arm in others]
+        adjusted = statistics.holm([p_value(e) for e in all_differences])
+        pairs = zip(all_differences, adjusted, strict=True)
+        result |= {(arm, metric): pair for arm, pair in zip(others, pairs, strict=True)}
     return result
 
 
 def difference_table(outcomes: Sequence[Outcome], arms: Sequence[str], place: str) -> str:
     """Differences from plain cross-entropy; those significant after Holm's correction in bold."""
-    made = differences(outcomes, arms, place)
+    all_differences = differences(outcomes, arms, place)
     rows = []
     for arm in arms:
         if arm == PLAIN:
             continue
-        cells = [made[arm, metric] for metric in METRICS]
+        cells = [all_differences[arm, metric] for metric in METRICS]
         rows.append(
             [arm, *(f"**{shown(e, True)}**" if p is not None and p < 0.05 else shown(e, True) for e, p in cells)]
         )
@@ -120,8 +121,11 @@ def conclusions(outcomes: Sequence[Outcome], arms: Sequence[str]) -> list[str]:
     """A sentence for each difference that is significant after Holm's correction, and the number of others."""
     lines = []
     for place, where in PLACES.items():
-        made = differences(outcomes, arms, place)
-        shown_ones = [(arm, metric, e) for (arm, metric), (e, p) in made.items() if p is not None and p < 0.05]
-        lines += [f"{where}, {arm}: {metric} {shown(e, True)} against nll." for arm, metric, e in shown_ones]
-        lines.append(f"{where}, {len(made) - len(shown_ones)} of {len(made)} differences from nll are not shown.")
+        all_differences = differences(outcomes, arms, place)
+        shown_differences = [
+            (arm, metric, e) for (arm, metric), (e, p) in all_differences.items() if p is not None and p < 0.05
+        ]
+        not_shown = len(all_differences) - len(shown_differences)
+        lines += [f"{where}, {arm}: {metric} {shown(e, True)} against nll." for arm, metric, e in shown_differences]
+        lines.append(f"{where}, {not_shown} of {len(all_differences)} differences from nll are not shown.")
     return lines

@@ -89,7 +89,7 @@ def merge_table(runs: int, cases: Sequence[tuple[str, Merges, float | None]] = C
     rows = []
     for what, merges, most in cases:
         share = statistics.share(sum(is_shipped(merges, seed) for seed in range(runs)), runs)
-        held = "–" if most is None else "yes" if (share.value or 0.0) <= most else "**no**"
+        within_limit = "–" if most is None else "yes" if (share.value or 0.0) <= most else "**no**"
         limit = "–" if most is None else f"at most {100 * most:.0f}"
-        rows.append((what, merges.n, runs, limit, shown(share), held))
+        rows.append((what, merges.n, runs, limit, shown(share), within_limit))
     return table(("run", "n", "runs", "limit, %", "a merge is shipped, %", "held"), rows)

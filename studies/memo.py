@@ -27,7 +27,7 @@ def digest(paths: tuple[str, ...] = RULE) -> str:
     return sha256(b"\0".join((ROOT / path).read_bytes() for path in paths)).hexdigest()
 
 
-def remembered(folder: Path | None, key: object, make: Callable[[], Any], paths: tuple[str, ...] = RULE) -> Any:
+def cached(folder: Path | None, key: object, make: Callable[[], Any], paths: tuple[str, ...] = RULE) -> Any:
     """What `make` returns, a JSON value, from `folder` where it was made before by the same source."""
     if folder is None:
         return make()

@@ -12,7 +12,7 @@ import numpy as np
 from overmem import statistics
 from overmem.records import Limits
 from overmem.verdict import onset, regimes
-from studies.memo import RULE, remembered
+from studies.memo import RULE, cached
 from studies.page import table
 from studies.worlds import World, drawn, truth
 from studies.worlds.kinds import CONDITIONS, OVER, SHAPES
@@ -24,30 +24,30 @@ SOURCES = (*RULE, "src/overmem/verdict/onset.py", "src/overmem/verdict/quantitie
 
 def cells() -> dict[str, World]:
     """Worlds whose run is over-memorized at its end, by kind and by condition."""
-    found = {name: SHAPES[name] for name in SHAPED}
+    worlds = {name: SHAPES[name] for name in SHAPED}
     for condition, changes in CONDITIONS.items():
-        found[condition] = replace(OVER, **changes)  # type: ignore[arg-type]
+        worlds[condition] = replace(OVER, **changes)  # type: ignore[arg-type]
     # a stair of 7.5% would rest on the limit of 15% for an epoch: no time is its onset
-    found["steps at epochs"] = replace(found["steps at epochs"], rise=0.45)
-    found["n = 300"] = replace(OVER, n=300)
-    return {name: world for name, world in found.items() if truth(world).onset is not None and world.shift == 0}
+    worlds["steps at epochs"] = replace(worlds["steps at epochs"], rise=0.45)
+    worlds["n = 300"] = replace(OVER, n=300)
+    return {name: world for name, world in worlds.items() if truth(world).onset is not None and world.shift == 0}
 
 
 def coverage(world: World, runs: int) -> list[float]:
     """Runs with an interval, those whose interval holds the truth, the mean width in steps, and the mean error."""
     true = truth(world).onset
     assert true is not None
-    held, widths, errors = 0, [], []
+    covered, widths, errors = 0, [], []
     for seed in range(runs):
         curves = drawn(world, "onset", seed, splits=("val", "train"))
-        found = onset(curves["val"], regimes(curves["val"], LIMITS, train=curves.get("train")), LIMITS, draws=400)
-        step = None if found is None else found.step
+        estimate = onset(curves["val"], regimes(curves["val"], LIMITS, train=curves.get("train")), LIMITS, draws=400)
+        step = None if estimate is None else estimate.step
         if step is None or step.value is None or step.low is None or step.high is None:
             continue
-        held += step.low <= true <= step.high
+        covered += step.low <= true <= step.high
         widths.append(step.high - step.low)
         errors.append(step.value - true)
-    return [len(widths), held, float(np.mean(widths or [0])), float(np.mean(errors or [0]))]
+    return [len(widths), covered, float(np.mean(widths or [0])), float(np.mean(errors or [0]))]
 
 
 def onset_table(runs: int, folder: Path | None = None) -> str:
@@ -55,10 +55,11 @@ def onset_table(runs: int, folder: Path | None = None) -> str:
     rows = []
     for name, world in cells().items():
         count = max(runs // 2, 5) if world.checkpoints >= 50 else runs
-        made, held, width, error = remembered(folder, ("onset", world, count), partial(coverage, world, count), SOURCES)
-        share = statistics.share(held, int(made))
+        key, compute = ("onset", world, count), partial(coverage, world, count)
+        n_onsets, covered, width, error = cached(folder, key, compute, SOURCES)
+        share = statistics.share(covered, int(n_onsets))
         interval = f"{100 * (share.value or 0):.1f} ({100 * (share.low or 0):.1f}–{100 * (share.high or 0):.1f})"
-        rows.append((name, world.n, world.checkpoints, int(made), interval, f"{width:.0f}", f"{error:+.0f}"))
+        rows.append((name, world.n, world.checkpoints, int(n_onsets), interval, f"{width:.0f}", f"{error:+.0f}"))
     head = ("world", "n", "checkpoints", "runs with an onset", "interval holds the truth, %", "mean width, steps")
     return table((*head, "mean error, steps"), rows)
 

@@ -146,11 +146,11 @@ def _passes() -> Iterator[Cell]:
             for k in (1, 4, 16):
 
                 def draw(r: Random, n: int = n, chances: Chances = chances, k: int = k) -> Estimate:
-                    worth = np.array([pass_at(k, 16, c) for c in range(17)])
-                    return fraction_mean(worth[r.binomial(16, chances(r, n))])
+                    pass_by_count = np.array([pass_at(k, 16, c) for c in range(17)])
+                    return fraction_mean(pass_by_count[r.binomial(16, chances(r, n))])
 
-                few = n * failing(k)
-                edge = COUNTS if k == 16 and 0.5 <= few < 5 else ALL_RIGHT if few < 1.5 else ""
+                failures = n * failing(k)
+                edge = COUNTS if k == 16 and 0.5 <= failures < 5 else ALL_RIGHT if failures < 1.5 else ""
                 yield Cell(f"pass@{k} of 16", name, n, 1 - float(failing(k)), draw, edge)
 
 
@@ -192,14 +192,15 @@ def _paired() -> Iterator[Cell]:
             for kept in (1.0, 0.85):
 
                 def draws(r: Random, n: int = n, chances: Chances = chances, kept: float = kept) -> Estimate:
-                    worth = np.array([pass_at(4, 8, c) for c in range(9)])
+                    pass_by_count = np.array([pass_at(4, 8, c) for c in range(9)])
                     chance = chances(r, n)
-                    return mean_difference(worth[r.binomial(8, chance)] - worth[r.binomial(8, kept * chance)])
+                    earlier, later = pass_by_count[r.binomial(8, chance)], pass_by_count[r.binomial(8, kept * chance)]
+                    return mean_difference(earlier - later)
 
-                few = _failing_later(failing, kept, 4)
-                truth = few - float(failing(4))
+                failures = _failing_later(failing, kept, 4)
+                truth = failures - float(failing(4))
                 setting = f"{name}, chances of the later one times {kept}"
-                edge = ALL_RIGHT if n * few < 1.5 else ""
+                edge = ALL_RIGHT if n * failures < 1.5 else ""
                 yield Cell("pass@4 lost, paired", setting, n, truth, draws, edge)
         for shift in (0.5, 1.0, 3.0):
 
@@ -227,8 +228,8 @@ def _paired() -> Iterator[Cell]:
 
 def _alike(r: Random, n: int) -> tuple[Float[np.ndarray, " examples"], Float[np.ndarray, " examples"]]:
     """Two uniform draws for each example, correlated by 0.6 on the normal scale."""
-    shared, one, other = r.normal(size=(3, n))
-    return ndtr(sqrt(0.6) * shared + sqrt(0.4) * one), ndtr(sqrt(0.6) * shared + sqrt(0.4) * other)
+    shared, first, second = r.normal(size=(3, n))
+    return ndtr(sqrt(0.6) * shared + sqrt(0.4) * first), ndtr(sqrt(0.6) * shared + sqrt(0.4) * second)
 
 
 def _failing_later(failing: Callable[[int], float], kept: float, k: int) -> float:

@@ -58,7 +58,7 @@ def decided(what: str, world: World, least: float) -> Promise:
     return Promise(f"{what}: decided rightly", world, lambda j: j.decided(*_right(world)), least=least)
 
 
-def leant(what: str, world: World, least: float) -> Promise:
+def decided_or_leaning(what: str, world: World, least: float) -> Promise:
     """The last checkpoint is named rightly, or leans so."""
     return Promise(
         f"{what}: decided or leaning rightly", world, lambda j: j.decided_or_leaning(*_right(world)), least=least
@@ -72,18 +72,18 @@ def called(what: str, world: World, name: str, most: float) -> Promise:
 
 def promises() -> list[Promise]:
     """The lines."""
-    one, two = replace(OVER, accuracy_luck=0.01), replace(OVER, accuracy_luck=0.02)
+    luck_of_one_point, luck_of_two_points = replace(OVER, accuracy_luck=0.01), replace(OVER, accuracy_luck=0.02)
     risen, template = replace(OVER, memory=0.0), World(level=0.03, rise=0.5, tokens=100.0, n=500)
     free = replace(HEALTHY, level=2.2, rise=0.04, n=500)
-    found = [
+    lines = [
         decided("over-memorized, n = 1,000", OVER, 0.93),
         decided("over-memorized, n = 500", replace(OVER, n=500), 0.75),
-        leant("over-memorized, n = 300", replace(OVER, n=300), 0.85),
+        decided_or_leaning("over-memorized, n = 300", replace(OVER, n=300), 0.85),
         decided("over-memorized, nll luck of 0.02 nats", replace(OVER, nll_luck=0.05), 0.80),
-        leant("over-memorized, accuracy luck of 1 point", one, 0.80),
-        leant("over-memorized, accuracy luck of 2 points", two, 0.65),
-        called("over-memorized, accuracy luck of 1 point", one, "over-fitted", 0.05),
-        called("over-memorized, accuracy luck of 2 points", two, "over-fitted", 0.10),
+        decided_or_leaning("over-memorized, accuracy luck of 1 point", luck_of_one_point, 0.80),
+        decided_or_leaning("over-memorized, accuracy luck of 2 points", luck_of_two_points, 0.65),
+        called("over-memorized, accuracy luck of 1 point", luck_of_one_point, "over-fitted", 0.05),
+        called("over-memorized, accuracy luck of 2 points", luck_of_two_points, "over-fitted", 0.10),
         called("risen without memory", risen, "over-memorized", 0.02),
         called("risen without memory, n = 300", replace(risen, n=300), "over-memorized", 0.02),
         called("risen with memory of 0.35", replace(OVER, memory=0.35), "over-memorized", 0.02),
@@ -94,8 +94,8 @@ def promises() -> list[Promise]:
         for decline in ("soon", "steady", "gathering", "peak"):
             limit = World(n=n, loss=0.03, decline=decline, learning=0.03)
             what = f"loss of exactly the margin, {decline}, n = {n:,}: accuracy called kept"
-            found.append(Promise(what, limit, lambda j: j.kept, most=0.06))
-    return found
+            lines.append(Promise(what, limit, lambda j: j.kept, most=0.06))
+    return lines
 
 
 def promise_table(runs: int, folder: Path | None = None) -> str:
@@ -113,8 +113,8 @@ def promise_table(runs: int, folder: Path | None = None) -> str:
 
 
 def _share(promise: Promise, runs: int, folder: Path | None) -> Estimate:
-    found = judgements(promise.world, runs, folder)
-    return found.rate(promise.count(found))
+    judged = judgements(promise.world, runs, folder)
+    return judged.rate(promise.count(judged))
 
 
 def _held(promise: Promise, share: Estimate) -> bool:
@@ -147,18 +147,18 @@ def alarm_table(
         for kind in kinds:
             world = laid_over(kind, condition)
             count = cell_runs(world, kind, condition, runs)
-            found = judgements(world, count, folder)
-            false = 0 if truth(world).over_memorized[-1] else found.decided("over-memorized")
-            named = found.rate(found.decided(*_right(world))), found.rate(found.decided_or_leaning(*_right(world)))
+            judged = judgements(world, count, folder)
+            false = 0 if truth(world).over_memorized[-1] else judged.decided("over-memorized")
+            named = judged.rate(judged.decided(*_right(world))), judged.rate(judged.decided_or_leaning(*_right(world)))
             rows.append(
                 (
                     condition,
                     kind,
                     count,
-                    shown(found.rate(false)),
-                    shown(found.rate(found.any_false)),
+                    shown(judged.rate(false)),
+                    shown(judged.rate(judged.any_false)),
                     *(f"{100 * (s.value or 0):.0f}" for s in named),
-                    f"{100 * found.alternating / count:.0f}",
+                    f"{100 * judged.alternating / count:.0f}",
                 )
             )
     head = (

@@ -66,10 +66,10 @@ def _grown(risen: Sequence[Mapping[str, Estimate]], unit: str) -> str:
     return f"{last / first:.1f}" if first and last else "an unknown number of"
 
 
-def _shown(at: Estimate, form: str) -> str:
-    if at.value is None or at.low is None or at.high is None:
-        return at.note
-    return f"{at.value:{form}} ({at.low:{form}}–{at.high:{form}})"
+def _shown(estimate: Estimate, form: str) -> str:
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return estimate.note
+    return f"{estimate.value:{form}} ({estimate.low:{form}}–{estimate.high:{form}})"
 
 
 def _foretold(curves: Curves, came: Estimate, part: float, rate: str) -> tuple[str, ...]:

@@ -40,15 +40,15 @@ METHODS: Mapping[str, Callable[[np.ndarray, np.ndarray], Estimate]] = {
 def coverage(method: str, seeds: int, luck: float, runs: int, *, uneven: bool = False) -> tuple[Estimate, float]:
     """Share of intervals that hold a true difference of 0, and their median width."""
     rng = generator("seeds", seeds, luck, uneven)
-    held, widths = 0, []
+    covered, widths = 0, []
     for _ in range(runs):
         stderrs = WITHIN * (rng.uniform(0.5, 2.0, seeds) if uneven else np.ones(seeds))
         values = luck * rng.standard_normal(seeds) + stderrs * rng.standard_normal(seeds)
         result = METHODS[method](values, stderrs)
         low, high = result.low or 0.0, result.high or 0.0
-        held += low <= 0.0 <= high
+        covered += low <= 0.0 <= high
         widths.append(high - low)
-    return statistics.share(held, runs), float(np.median(widths))
+    return statistics.share(covered, runs), float(np.median(widths))
 
 
 def coverage_table(runs: int, seeds: Sequence[int] = SEEDS) -> str:
@@ -57,9 +57,11 @@ def coverage_table(runs: int, seeds: Sequence[int] = SEEDS) -> str:
     for count in seeds:
         for luck in LUCKS:
             for method in METHODS:
-                held, width = coverage(method, count, luck, runs)
+                covered, width = coverage(method, count, luck, runs)
                 uneven, _ = coverage(method, count, luck, runs, uneven=True)
-                rows.append((count, f"{100 * luck:g}", method, runs, shown(held), shown(uneven), f"{100 * width:.1f}"))
+                rows.append(
+                    (count, f"{100 * luck:g}", method, runs, shown(covered), shown(uneven), f"{100 * width:.1f}")
+                )
     head = (
         "seeds",
         "luck, points",

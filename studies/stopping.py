@@ -78,9 +78,9 @@ def finetune_doctor(runs: Sequence[Curves], python: str) -> dict[str, list[int]]
         train = training_losses(len(nll)).mean(1)
         history = []
         for i, c in enumerate(run.checkpoints):
-            here = {"step": c.step, "epoch": c.epoch}
-            history.append(here | {"loss": float(train[i]), "learning_rate": 1e-4})
-            history.append(here | {"eval_loss": float(nll[i]), "eval_accuracy": float(accuracy[i])})
+            entry = {"step": c.step, "epoch": c.epoch}
+            history.append(entry | {"loss": float(train[i]), "learning_rate": 1e-4})
+            history.append(entry | {"eval_loss": float(nll[i]), "eval_accuracy": float(accuracy[i])})
         last = run.checkpoints[-1].step
         lines.append(json.dumps({"log_history": history, "global_step": last, "max_steps": last}))
     done = subprocess.run([python, "-c", DOCTOR], input="\n".join(lines), capture_output=True, text=True, check=True)

@@ -50,13 +50,13 @@ def _first(curves: Curves, rows: Sequence[int], n: int) -> Curves:
 
 
 def _tested(val: Curves, train: Curves, rows: Sequence[int], n: int, alpha: float) -> Facts:
-    found = facts(_first(val, rows, n), _first(train, rows, train.correct.shape[1]), alpha=alpha)
-    assert found is not None
-    return found
+    evidence = facts(_first(val, rows, n), _first(train, rows, train.correct.shape[1]), alpha=alpha)
+    assert evidence is not None
+    return evidence
 
 
-def _end(found: Facts, alpha: float) -> str:
-    return settled(names(found, alpha), probabilities(found))[0][-1]
+def _end(evidence: Facts, alpha: float) -> str:
+    return settled(names(evidence, alpha), probabilities(evidence))[0][-1]
 
 
 def stopped(world: World, seed: object) -> Stopped:
@@ -66,34 +66,34 @@ def stopped(world: World, seed: object) -> Stopped:
     rows = list(range(len(val.checkpoints)))
     base = [i for i in rows if val.checkpoints[i].step == 0]
     whole = _end(_tested(val, train, rows, planned, ALPHA), ALPHA)
-    early, asked, dropped = "undecided", planned, 0
-    for asked in looks(planned):
-        at = level(asked, planned, ALPHA)
-        found = _tested(val, train, rows, asked, at)
-        early = _end(found, at)
+    early, n_asked, dropped = "undecided", planned, 0
+    for n_asked in looks(planned):
+        alpha = level(n_asked, planned, ALPHA)
+        evidence = _tested(val, train, rows, n_asked, alpha)
+        early = _end(evidence, alpha)
         if early != "undecided":
             break
-        out = [rows[k] for k in out_of_the_race(found, at)]
-        dropped += asked * len(out)
+        out = [rows[k] for k in out_of_the_race(evidence, alpha)]
+        dropped += n_asked * len(out)
         rows = [i for i in rows if i not in out]
     trained = len(rows) - len(base)
-    on_val = dropped + asked * trained + looks(planned)[0] * len(base)
-    on_test = asked * (trained + len(base))
+    on_val = dropped + n_asked * trained + looks(planned)[0] * len(base)
+    on_test = n_asked * (trained + len(base))
     bad = not true.over_memorized[-1]
     return Stopped(
         whole,
         early,
-        asked / planned,
+        n_asked / planned,
         (on_val + on_test) / (2 * planned * len(val.checkpoints)),
         bad and early == "over-memorized",
         bad and whole == "over-memorized",
     )
 
 
-def _row(what: str, n: int, found: Sequence[Stopped]) -> tuple[str, ...]:
-    count = len(found)
-    decided = [s for s in found if s.whole != "undecided"]
-    contrary = sum(s.early not in ("undecided", s.whole) and s.whole != "undecided" for s in found)
+def _row(what: str, n: int, results: Sequence[Stopped]) -> tuple[str, ...]:
+    count = len(results)
+    decided = [s for s in results if s.whole != "undecided"]
+    contrary = sum(s.early not in ("undecided", s.whole) and s.whole != "undecided" for s in results)
     return (
         what,
         f"{n:,}",
@@ -103,8 +103,8 @@ def _row(what: str, n: int, found: Sequence[Stopped]) -> tuple[str, ...]:
         shown(statistics.share(contrary, count)),
         _median([s.questions for s in decided]),
         _median([s.completions for s in decided]),
-        shown(statistics.share(sum(s.false for s in found), count)),
-        shown(statistics.share(sum(s.whole_false for s in found), count)),
+        shown(statistics.share(sum(s.false for s in results), count)),
+        shown(statistics.share(sum(s.whole_false for s in results), count)),
     )
 
 
@@ -125,9 +125,9 @@ def until_table(runs: int, n: int = 1000) -> str:
     """Every kind of run, the conditions laid over an over-memorized and an over-fitted one, and worlds at random."""
     rows, kinds = [], []
     for what, world in SHAPES.items():
-        found = [stopped(replace(world, n=n), seed) for seed in range(runs)]
-        rows.append(_row(what, n, found))
-        kinds += found
+        results = [stopped(replace(world, n=n), seed) for seed in range(runs)]
+        rows.append(_row(what, n, results))
+        kinds += results
     rows.append(_row("**all of these kinds**", n, kinds))
     for what, world in HARDEST.items():
         rows.append(_row(what, n, [stopped(replace(world, n=n), seed) for seed in range(3 * runs)]))

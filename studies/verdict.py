@@ -89,24 +89,26 @@ def rate(estimate: Estimate) -> str:
     return f"{100 * estimate.value:.1f} ({100 * (estimate.low or 0):.1f}–{100 * (estimate.high or 0):.1f})"
 
 
-def null_table(found: Iterable[Tally]) -> str:
+def null_table(tallies: Iterable[Tally]) -> str:
     """False alarms: by the last checkpoint, and by any checkpoint that is truly not over-memorized."""
-    rows = [(*of_world(t), rate(t.rate(t.last.get("over-memorized", 0))), rate(t.rate(t.any_false))) for t in found]
+    rows = [(*of_world(t), rate(t.rate(t.last.get("over-memorized", 0))), rate(t.rate(t.any_false))) for t in tallies]
     return table(("run", "n", "margin", "run called over-memorized, %", "any checkpoint falsely, %"), rows)
 
 
-def limit_table(found: Iterable[Tally]) -> str:
+def limit_table(tallies: Iterable[Tally]) -> str:
     """False alarms at the margin itself, by how accuracy's reference is made."""
-    found = list(found)
-    names = list(found[0].kept)
-    rows = [(t.cell.world.shape, f"{t.cell.world.loss:.3f}", *(rate(t.rate(t.kept[k])) for k in names)) for t in found]
+    tallies = list(tallies)
+    names = list(tallies[0].kept)
+    rows = [
+        (t.cell.world.shape, f"{t.cell.world.loss:.3f}", *(rate(t.rate(t.kept[k])) for k in names)) for t in tallies
+    ]
     return table(("run", "accuracy lost", *names), rows)
 
 
-def power_table(found: Iterable[Tally]) -> str:
+def power_table(tallies: Iterable[Tally]) -> str:
     """Power and onset coverage on over-memorized runs, and what other references would have had."""
-    found = list(found)
-    names = list(found[0].kept)
+    tallies = list(tallies)
+    names = list(tallies[0].kept)
     rows = [
         (
             *of_world(t),
@@ -114,23 +116,23 @@ def power_table(found: Iterable[Tally]) -> str:
             rate(t.rate(t.any_over_memorized)),
             *(rate(t.rate(t.kept[k])) for k in names),
         )
-        for t in found
+        for t in tallies
     ]
     kept = tuple(f"kept: {k}" for k in names)
     return table(("run", "n", "margin", "run called over-memorized, %", "some checkpoint, %", *kept), rows)
 
 
-def grid_table(found: Iterable[Tally]) -> str:
+def grid_table(tallies: Iterable[Tally]) -> str:
     """Power, a row a discordance, a column an n."""
-    by_place = {(t.cell.world.discordance, t.cell.world.n): t for t in found}
+    by_place = {(t.cell.world.discordance, t.cell.world.n): t for t in tallies}
     rows = []
     for d in DISCORDANCE:
-        here = [by_place[d, n] for n in EXAMPLES]
-        rows.append((f"{d:.2f}", *(rate(t.rate(t.last.get("over-memorized", 0))) for t in here)))
+        row_tallies = [by_place[d, n] for n in EXAMPLES]
+        rows.append((f"{d:.2f}", *(rate(t.rate(t.last.get("over-memorized", 0))) for t in row_tallies)))
     return table(("discordant answers", *(f"n = {n:,}" for n in EXAMPLES)), rows)
 
 
-def onset_table(found: Iterable[Tally]) -> str:
+def onset_table(tallies: Iterable[Tally]) -> str:
     """How often the interval of the onset holds the truth, and how wide it is."""
     rows = [
         (
@@ -140,7 +142,7 @@ def onset_table(found: Iterable[Tally]) -> str:
             rate(statistics.share(t.covered, t.intervals)),
             f"{t.width:.0f}",
         )
-        for t in found
+        for t in tallies
     ]
     head = (
         "run",
@@ -174,8 +176,8 @@ def page(
     flat = [(name, cell) for name, cells in groups.items() for cell in cells]
     counts = [_grid_runs(runs) if name.startswith("grid") else runs for name, _ in flat]
     with ProcessPoolExecutor(processes) as pool:
-        found = list(pool.map(partial(_tally, python), [cell for _, cell in flat], counts))
-    by_group = {name: [t for (g, _), t in zip(flat, found, strict=True) if g == name] for name in groups}
+        tallies = list(pool.map(partial(_tally, python), [cell for _, cell in flat], counts))
+    by_group = {name: [t for (g, _), t in zip(flat, tallies, strict=True) if g == name] for name in groups}
     text = TEMPLATE.format(
         runs=f"{runs:,}",
         **upper_page(runs, folder, python),
@@ -255,18 +257,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--lines", action="store_true", help="only the lines, worlds and leanings; other tables stay as they are"
     )
-    given = parser.parse_args(argv)
-    if given.lines:
-        given.out.write_text(
-            lines_page(given.runs, given.out.read_text(encoding="utf-8"), given.keep, given.finetune_doctor),
+    options = parser.parse_args(argv)
+    if options.lines:
+        options.out.write_text(
+            lines_page(options.runs, options.out.read_text(encoding="utf-8"), options.keep, options.finetune_doctor),
             encoding="utf-8",
         )
         return
     from studies.foresight import record
 
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    text = page(given.runs, given.processes, given.finetune_doctor, record, given.keep)
-    given.out.write_text(text, encoding="utf-8")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    text = page(options.runs, options.processes, options.finetune_doctor, record, options.keep)
+    options.out.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -49,10 +49,10 @@ def test_the_interval_of_the_onset_holds_the_truth_with_luck_too():
 
 
 def test_what_was_judged_is_kept_until_the_rule_changes(tmp_path):
-    assert memo.remembered(tmp_path, "cell", lambda: [1, 2]) == [1, 2]
-    assert memo.remembered(tmp_path, "cell", lambda: [3]) == [1, 2]
-    assert memo.remembered(tmp_path, "cell", lambda: [3], ("README.md",)) == [3]
-    assert memo.remembered(None, "cell", lambda: [4]) == [4]
+    assert memo.cached(tmp_path, "cell", lambda: [1, 2]) == [1, 2]
+    assert memo.cached(tmp_path, "cell", lambda: [3]) == [1, 2]
+    assert memo.cached(tmp_path, "cell", lambda: [3], ("README.md",)) == [3]
+    assert memo.cached(None, "cell", lambda: [4]) == [4]
 
 
 def test_picks_are_priced_with_the_luck_that_they_ship():

@@ -24,9 +24,9 @@ class PromptCheck:
     """The result of comparing the two losses."""
 
     warnings: tuple[str, ...] = ()
-    """One where they differ beyond noise at most of the common steps."""
+    """One warning if they differ beyond noise at most of the common steps."""
     sentences: tuple[str, ...] = ()
-    """One where they agree."""
+    """One sentence if they agree."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Pair:
     """Two measurements of one checkpoint."""
 
     checkpoint: str
-    own: float
+    audited: float
     """Nats per token by the audit."""
-    theirs: float
+    logged: float
     """The evaluation loss that the trainer logged."""
     stderr: float
-    """Of `own`."""
+    """Standard error of `audited`."""
     n: int
-    """Rows behind `own`."""
+    """Rows that `audited` was measured on."""
 
 
 def prompt_check(run: store.Run, val: Curves, split: str) -> PromptCheck:
@@ -60,16 +60,16 @@ def prompt_check(run: store.Run, val: Curves, split: str) -> PromptCheck:
         return PromptCheck()
     shown = store.read_shown(run)
     rows = same_rows(logged, shown.rows if shown else None, by_recipe=bool(shown and shown.by_recipe), n=pairs[-1].n)
-    differing = [p for p in pairs if abs(p.own - p.theirs) > _noise(p, is_same=rows.startswith("same"))]
+    differing = [p for p in pairs if abs(p.audited - p.logged) > _noise(p, is_same=rows.startswith("same"))]
     if 2 * len(differing) <= len(pairs):
         last = pairs[-1]
         sentence = agreement_sentence(
-            last.checkpoint, last.own, last.theirs, split=split, n=last.n, steps=len(pairs), rows=rows
+            last.checkpoint, last.audited, last.logged, split=split, n=last.n, steps=len(pairs), rows=rows
         )
         return PromptCheck(sentences=(sentence,))
-    worst = max(differing, key=lambda p: abs(p.own - p.theirs))
+    worst = max(differing, key=lambda p: abs(p.audited - p.logged))
     warning = difference_sentence(
-        worst.checkpoint, worst.own, worst.theirs, split=split, n=worst.n, rows=rows, shown=shown
+        worst.checkpoint, worst.audited, worst.logged, split=split, n=worst.n, rows=rows, shown=shown
     )
     return PromptCheck(warnings=(warning,))
 
@@ -79,7 +79,7 @@ def same_rows(logged: LogCurves, rows: int | None, *, by_recipe: bool, n: int) -
 
     Args:
         logged: the trainer's log.
-        rows: of the audit's split in all, measured or not; None where that is not known.
+        rows: all rows of the audit's split, measured or not; None if that is not known.
         by_recipe: whether the run's own recipe evaluates on that split.
         n: rows that the audit measured.
     """
@@ -95,18 +95,18 @@ def same_rows(logged: LogCurves, rows: int | None, *, by_recipe: bool, n: int) -
 def _noise(pair: Pair, *, is_same: bool) -> float:
     """The difference up to which two measurements of one checkpoint count as equal."""
     stderrs = STDERRS_OF_SAME if is_same else STDERRS
-    return stderrs * sqrt(2) * pair.stderr + TOLERANCE * pair.theirs
+    return stderrs * sqrt(2) * pair.stderr + TOLERANCE * pair.logged
 
 
 def _pairs(val: Curves, logged: LogCurves) -> list[Pair]:
-    theirs = {c.step: float(x) for c, x in zip(logged.checkpoints, logged.nll, strict=True) if isfinite(x)}
+    logged_losses = {c.step: float(x) for c, x in zip(logged.checkpoints, logged.nll, strict=True) if isfinite(x)}
     pairs = []
     for i, checkpoint in enumerate(val.checkpoints):
         rows = np.isfinite(val.nll_sums[i])
-        if checkpoint.step not in theirs or checkpoint.merged_from or rows.sum() < 2:
+        if checkpoint.step not in logged_losses or checkpoint.merged_from or rows.sum() < 2:
             continue
         own = statistics.ratio(val.nll_sums[i, rows], val.token_counts[rows].astype(np.float64))
         if own.value is not None and own.low is not None and own.high is not None:
             stderr = (own.high - own.low) / 3.92
-            pairs.append(Pair(checkpoint.name, own.value, theirs[checkpoint.step], stderr, int(rows.sum())))
+            pairs.append(Pair(checkpoint.name, own.value, logged_losses[checkpoint.step], stderr, int(rows.sum())))
     return pairs
