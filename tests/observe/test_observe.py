@@ -87,7 +87,7 @@ def test_the_logprob_of_a_completion_is_its_teacher_forced_one(model):
     assert one.logprob == pytest.approx(float(scores(model, [encoded], token_budget=99).logprob.sum()), rel=1e-4)
 
 
-def test_a_draw_does_not_depend_on_its_neighbours_or_the_batch(model):
+def test_a_draw_does_not_depend_on_the_rest_of_the_batch(model):
     decoding = Decoding(draws=3, max_new_tokens=12, seed=7)
     together = drawn(model, PROMPTS, NAMES, decoding)
     for index in range(len(PROMPTS)):
@@ -126,7 +126,7 @@ def test_draws_at_several_temperatures_are_those_of_each_and_the_greedy_one_is_m
     assert np.abs(share - expected).max() < 4 * np.sqrt(0.25 / len(tokens))
 
 
-def test_batches_hold_the_budget_and_every_index_once():
+def test_batches_keep_to_the_budget_and_contain_every_index_once():
     lengths = [5, 9, 1, 7, 30, 2]
     index_batches = batches(lengths, 2, 40)
     assert sorted(i for b in index_batches for i in b) == list(range(6))

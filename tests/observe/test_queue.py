@@ -106,7 +106,7 @@ def test_a_worker_waits_for_the_units_of_others_and_takes_over_what_they_leave(r
     assert queue.take() is not None
 
 
-def test_a_worker_that_is_asked_to_stop_does_not_wait(run):
+def test_a_worker_that_is_told_to_stop_does_not_wait(run):
     queue = WorkQueue(run, UNITS[:1])
     WorkQueue(run, UNITS[:1]).take()
     assert not queue.wait(until=lambda: True)

@@ -95,7 +95,7 @@ def test_an_engine_that_does_not_offer_its_prefill_shares_none():
     assert not supports_shared_prefill(engine, made(grouped))
 
 
-def test_nothing_of_an_empty_split(tokenizer):
+def test_an_empty_split_gives_no_observations(tokenizer):
     model = made(grouped)
     scored, drawn = score_and_sample(on(model, 4096), model, tokenizer, split_of(()), Decoding(), 4096)
     assert (scored.example_ids, drawn.text) == ((), ())

@@ -16,7 +16,7 @@ def sentencepieces():
 
 
 @pytest.mark.parametrize(("made", "text"), [("byte_tokenizer", "a cat.\n 3 < 5"), ("sentencepieces", " the cats.")])
-def test_pieces_put_together_are_the_text(made, text, request):
+def test_joined_token_texts_are_the_text(made, text, request):
     tokenizer = request.getfixturevalue(made)()
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     result = token_texts(tokenizer, ids)

@@ -31,7 +31,7 @@ def test_greedy_accuracy_has_wilsons_interval():
     assert (measurement.low, measurement.high) == pytest.approx(proportion_confint(9, 10, method="wilson"))
 
 
-def test_all_right_is_an_interval_that_reaches_1_and_is_not_empty():
+def test_all_correct_answers_give_an_interval_up_to_1_that_is_not_empty():
     measurement = metric(snapshot_of(("a", 0, True, "eos"), ("b", 0, True, "eos")), "accuracy")
     assert measurement.high == 1.0
     assert measurement.low == pytest.approx(proportion_confint(2, 2, method="wilson")[0])
@@ -58,7 +58,7 @@ def test_a_prompt_that_did_not_fit_is_left_out_and_reported(make_scores):
     assert measurement.note == "1 examples left out: longer than the context window"
 
 
-def test_no_draws_is_no_sample_accuracy_and_a_reason():
+def test_without_draws_sample_accuracy_has_no_value_but_a_reason():
     measurement = metric(snapshot_of(("a", 0, True, "eos")), "sample_accuracy")
     assert measurement.value is None
     assert measurement.note == "no sampled completion"

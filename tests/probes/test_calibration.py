@@ -91,7 +91,7 @@ def smooth_error_by_definition(judged, cells=300):
     return high
 
 
-def test_the_smooth_error_is_its_definition(sure_and_often_wrong):
+def test_the_smooth_error_follows_its_definition(sure_and_often_wrong):
     for judged in (sure_and_often_wrong, judged_of([0.9, 0.2, 0.6, 0.75] * 5, [True, False, False, True] * 5)):
         result = smooth_calibration_error(judged).value
         assert result == pytest.approx(smooth_error_by_definition(judged), abs=2e-3)
@@ -117,7 +117,7 @@ def test_agreement_is_the_share_of_draws_with_the_commonest_answer(make_samples,
     assert value_of(result, "answer_brier").value == pytest.approx((0.25**2 + 0.5**2) / 2)
 
 
-def test_one_draw_is_no_agreement(make_samples, make_snapshot, value_of):
+def test_agreement_has_no_value_with_one_draw(make_samples, make_snapshot, value_of):
     measurement = value_of(calibration(make_snapshot(samples={"val": make_samples(("q", 1, "7", True))})), "answer_ece")
     assert measurement.value is None
     assert measurement.note == "no question with two draws"

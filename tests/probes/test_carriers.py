@@ -40,5 +40,5 @@ def test_examples_of_most_excess_come_first_by_their_net():
     assert costliest(TOKENS, 2) == [2, 0]
 
 
-def test_nothing_that_rose_is_no_share():
+def test_without_a_rise_there_is_no_share():
     assert carriers(excess_of((0, 1, -1.0), (1, 1, -2.0)))[0].share.value is None

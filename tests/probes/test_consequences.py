@@ -46,7 +46,7 @@ def test_accuracy_is_paired_has_tangos_interval_and_mcnemars_exact_p(answered, c
     assert costs.confirmed
 
 
-def test_what_got_better_is_negative_and_never_confirmed(answered, compared):
+def test_an_improvement_is_negative_and_never_confirmed(answered, compared):
     costs = compared({"samples": {"ood-far": answered(BAD)}}, {"samples": {"ood-far": answered(GOOD)}})["ood-far"]
     assert costs.difference.value == pytest.approx(-0.18)
     assert costs.p < 0.05
@@ -69,7 +69,7 @@ def _unadjusted(estimate):
     return p_of_interval(estimate)
 
 
-def test_the_mean_of_sets_weighs_each_alike_and_adds_their_arms(answered, compared):
+def test_the_mean_of_sets_weights_each_equally_and_combines_their_intervals(answered, compared):
     few = np.repeat([True, False], [5, 5])
     good = {"ood-a": answered(GOOD), "ood-b": answered(few)}
     costs = compared({"samples": good}, {"samples": {"ood-a": answered(BAD), "ood-b": answered(few)}})
@@ -79,7 +79,7 @@ def test_the_mean_of_sets_weighs_each_alike_and_adds_their_arms(answered, compar
     assert mean.n == a.n + b.n
 
 
-def test_one_set_has_no_mean(answered, compared):
+def test_there_is_no_mean_of_a_single_set(answered, compared):
     assert set(compared({"samples": {"ood-a": answered(GOOD)}}, {"samples": {"ood-a": answered(BAD)}})) == {"ood-a"}
 
 
@@ -145,7 +145,7 @@ def test_calibration_is_compared_on_tokens_and_on_answers(make_scores, drawn, co
     assert costs["calibration (answers)"].p == 1.0
 
 
-def test_without_draws_the_greedy_completion_is_what_is_sure(answered, compared):
+def test_without_draws_calibration_is_measured_on_greedy_completions(answered, compared):
     costs = compared({"samples": {"test": answered(GOOD)}}, {"samples": {"test": answered(BAD)}})
     assert set(costs) == {"calibration (completions)"}
 
@@ -183,7 +183,7 @@ def test_examples_that_one_of_the_two_lacks_are_left_out(answered, compared):
     assert costs["ood-a"].difference.n == 90
 
 
-def test_nothing_observed_in_common_is_no_cost(answered, compared):
+def test_without_common_observations_there_is_no_consequence(answered, compared):
     assert compared({"samples": {"ood-a": answered(GOOD)}}, {"samples": {"ood-b": answered(BAD)}}) == {}
 
 

@@ -178,7 +178,7 @@ def test_every_split_and_metric_is_one_row_of_this_checkpoint_and_probe(probe, s
     assert {PROBES[r.probe].measure for r in rows} == {probe}
 
 
-def test_a_split_without_observations_is_no_number_and_a_reason(probe, snapshot, base):
+def test_a_split_without_observations_has_no_value_but_a_reason(probe, snapshot, base):
     rows = probe(emptied(snapshot), base=base, minimum=base)
     assert rows
     for r in rows:
@@ -186,13 +186,13 @@ def test_a_split_without_observations_is_no_number_and_a_reason(probe, snapshot,
         assert r.note
 
 
-def test_a_snapshot_of_nothing_at_all_raises_nothing_and_numbers_nothing(probe, snapshot):
+def test_an_empty_snapshot_raises_nothing_and_has_no_values(probe, snapshot):
     assert all(
         r.value is None and r.note for r in probe(Snapshot(snapshot.checkpoint, {}, {}, {}), base=None, minimum=None)
     )
 
 
-def test_no_base_model_is_no_crash(probe, snapshot):
+def test_probes_do_not_fail_without_a_base_model(probe, snapshot):
     for r in probe(snapshot, base=None, minimum=None):
         assert r.value is not None or r.note
 

@@ -32,7 +32,7 @@ def human_eval_pass_at(n, c, k):
     return 1.0 if n - c < k else 1.0 - np.prod(1.0 - k / np.arange(n - c + 1, n + 1))
 
 
-def test_pass_at_k_is_human_evals():
+def test_pass_at_k_equals_that_of_humaneval():
     for n, c, k in itertools.product(range(1, 21), range(21), range(1, 21)):
         if c <= n and k <= n:
             assert pass_at(k, n, c) == pytest.approx(human_eval_pass_at(n, c, k))
@@ -66,7 +66,7 @@ def test_the_majority_of_some_draws_is_near_that_of_listing_every_subset():
     assert majority_of(3, answers, correct) == pytest.approx(exact, abs=0.08)
 
 
-def test_self_bleu_is_nltks():
+def test_self_bleu_equals_that_of_nltk():
     texts = [words(t) for t in TEXTS]
     smooth = SmoothingFunction().method1
     for some in (texts, texts[:2], texts[1:], [texts[0]] * 3):
@@ -114,7 +114,7 @@ def test_another_calculation_is_another_chain():
     assert chain("8 - 2 = 6") != chain("2 - 8 = -6")
 
 
-def test_a_solution_without_calculations_is_known_by_its_numbers():
+def test_a_solution_without_calculations_is_identified_by_its_numbers():
     assert chain("It grows from 5 to 8 and then to 12.") == ("5", "8", "12")
 
 

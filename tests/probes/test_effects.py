@@ -28,13 +28,13 @@ def compared(name, value, half, p=0.5):
         (0.012, 0.008, 0.003, "absent"),
     ],
 )
-def test_not_shown_is_told_apart_from_shown_to_be_absent(value, half, p, state):
+def test_not_shown_is_distinguished_from_shown_to_be_absent(value, half, p, state):
     found = consequence(compared("ood-far", value, half), "checkpoint-9", p, 0.05)
     assert found.state == state
     assert found.matters == 0.03
 
 
-def test_nothing_is_said_to_be_absent_where_nobody_said_what_matters():
+def test_nothing_is_called_absent_without_a_smallest_difference_that_matters():
     found = consequence(compared("mine", 0.0, 0.001), "checkpoint-9", 0.9, 0.05)
     assert (found.matters, found.state) == (None, "not shown")
 
@@ -50,7 +50,7 @@ def table(*comparisons):
     return {"mine": Probe(lambda snapshot, **others: [], lambda good, bad, base: iter(comparisons))}
 
 
-def test_harms_and_privacy_are_corrected_apart(make_snapshot):
+def test_harms_and_privacy_are_corrected_separately(make_snapshot):
     one = compared("ood-far", 0.05, 0.01, 0.04)
     private = [compared("membership (ratio)", 0.2, 0.1, 0.04), compared("extraction", 0.2, 0.1, 0.04)]
     harm, *leaks = consequences(make_snapshot(), make_snapshot(), probes=table(one, *private))

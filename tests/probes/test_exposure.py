@@ -42,7 +42,7 @@ def test_every_training_example_has_a_row_where_all_are_requested(course, value_
     assert value_of(rows, "lt_iqr", example="e000").value == value_of(rows, "lt_iqr_exposed", rank=1).value
 
 
-def test_one_checkpoint_is_no_range_and_a_reason(course, value_of):
+def test_one_checkpoint_gives_no_range_but_a_reason(course, value_of):
     measurement = value_of(exposure(course[:1]), "lt_iqr_auroc")
     assert measurement.value is None
     assert "needs two" in measurement.note

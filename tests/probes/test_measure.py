@@ -52,7 +52,7 @@ def test_exposure_grows_along_the_run_and_leaves_merged_checkpoints_out(run):
     assert {r.checkpoint for r in rows_of(run) if r.metric == "lt_iqr"} == {"checkpoint-2"}
 
 
-def test_a_single_scored_checkpoint_is_no_minimum(run):
+def test_a_single_scored_checkpoint_gives_no_minimum(run):
     assert lowest_nll([run["base"]]) is None
     assert lowest_nll([run["base"], dataclasses.replace(run["checkpoint-1"], scores={})]) is None
     assert lowest_nll(list(run.values())[:3]) == Checkpoint("checkpoint-1", 1)

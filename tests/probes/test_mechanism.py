@@ -67,7 +67,7 @@ def test_probability_that_moved_elsewhere_is_not_scale(make_scores, make_snapsho
     assert measurement.low <= measurement.value <= measurement.high
 
 
-def test_no_excess_is_no_share_and_a_reason(make_scores, make_snapshot, value_of):
+def test_without_an_excess_there_is_no_share_but_a_reason(make_scores, make_snapshot, value_of):
     scores = {"test": make_scores([[1.0, 0.2], [0.5, 2.0]])}
     measurement = value_of(mechanism(make_snapshot(scores=scores), minimum=make_snapshot(scores=scores)), "scale_share")
     assert measurement.value is None

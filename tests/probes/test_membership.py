@@ -96,7 +96,7 @@ def test_ez_does_not_invert_on_fully_memorized_text():
     assert ez(memorized) > ez(half_known) > ez(unseen)
 
 
-def test_words_alone_find_nothing_where_there_is_nothing_and_all_where_topics_differ():
+def test_the_blind_baseline_is_at_chance_on_equal_topics_and_perfect_on_different_ones():
     rng = np.random.default_rng(5)
     pool = [f"w{i}" for i in range(60)]
     draw = [" ".join(rng.choice(pool, 12)) for _ in range(400)]
@@ -135,7 +135,7 @@ def test_before_training_nothing_leaks_against_the_base_model(runs, value_of):
     assert value_of(membership(base, base=base), "diff_auroc").value == 0.5
 
 
-def test_without_the_base_model_its_attacks_have_no_number_and_the_others_do(runs, value_of):
+def test_without_the_base_model_only_the_attacks_that_need_it_have_no_value(runs, value_of):
     rows = membership(runs[1], base=None)
     assert value_of(rows, "wbc_auroc").value is None
     assert "base model" in value_of(rows, "wbc_auroc").note
@@ -166,7 +166,7 @@ def test_an_attacked_solution_is_paired_with_the_original(given_otherwise, value
 
 
 @pytest.mark.parametrize("attack", ["recall", "neighbour"])
-def test_an_attack_that_was_not_requested_has_no_number_and_names_the_option(runs, value_of, attack):
+def test_an_attack_that_was_not_requested_has_no_value_and_names_the_option(runs, value_of, attack):
     measurement = value_of(membership(runs[1]), f"{attack}_auroc")
     assert measurement.value is None
     assert f"--attacks {attack}" in measurement.note
@@ -180,5 +180,5 @@ def test_other_tokens_after_the_prefix_are_not_compared(given_otherwise, value_o
     assert value_of(membership(dataclasses.replace(given_otherwise, scores=scores)), "recall_auroc").value is None
 
 
-def test_the_companions_of_an_attack_are_no_split_of_their_own(given_otherwise):
+def test_the_extra_splits_of_an_attack_have_no_measurements_of_their_own(given_otherwise):
     assert {r.split for r in perplexity(given_otherwise)} == {"train", "val"}

@@ -52,7 +52,7 @@ def test_one_example_has_a_value_and_no_interval():
     assert "no interval" in measurement.note
 
 
-def test_an_nll_that_is_not_a_number_is_no_value_and_says_so():
+def test_an_nll_that_is_not_a_number_gives_no_value_but_a_reason():
     measurement = metric(snapshot_of([1.0, math.nan], [1.0]), "nll")
     assert measurement.value is None
     assert "not finite" in measurement.note
@@ -63,5 +63,5 @@ def test_an_example_that_is_not_a_number_does_not_spoil_the_sums_of_those_after_
     assert list(scores.nll_sums[1:]) == [3.0, 0.5]
 
 
-def test_of_no_example_at_all_the_sums_are_no_integers(make_scores):
+def test_the_sums_over_no_example_are_floats(make_scores):
     assert make_scores([]).nll_sums.dtype == np.float64

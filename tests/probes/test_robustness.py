@@ -112,7 +112,7 @@ def test_several_wordings_are_one_cluster_a_question(three_wordings, value_of):
     assert [r.split for r in rows if r.metric == "wordings_consistency"] == ["test+preamble"]
 
 
-def test_no_solved_question_is_no_drop_rate(make_samples, make_snapshot, value_of):
+def test_without_a_solved_question_there_is_no_drop_rate(make_samples, make_snapshot, value_of):
     splits = {"test": make_samples(("q", 0, "7", False)), "test+typos": make_samples(("q+typos", 0, "8", True))}
     measurement = value_of(robustness(make_snapshot(samples=splits)), "pdr")
     assert measurement.value is None

@@ -40,12 +40,12 @@ def test_the_metadata_has_every_number_on_test_with_n_and_interval():
     ]
 
 
-def test_a_checkpoint_that_is_not_recommended_is_said_to_be_not():
+def test_the_card_states_that_the_best_checkpoint_is_not_recommended():
     assert "which is not recommended" in card(findings_of(shipped=False))
     assert "not recommended" not in card(findings_of())
 
 
-def test_names_stay_text_and_paths_stay_at_home():
+def test_names_are_escaped_and_local_paths_are_left_out():
     text = card(findings_of(name="a: [b]\n---\nx", source="/somewhere/private/rows.jsonl"))
     index = yaml.safe_load(text.split("\n---\n")[0].removeprefix("---\n"))["model-index"][0]
     assert (index["name"], index["results"][0]["dataset"]["name"]) == ("a: [b] --- x", "rows.jsonl")

@@ -32,7 +32,7 @@ def test_every_chart_is_a_file_of_each_kind_with_its_text_as_text(findings, tmp_
     assert r"\input{checkpoints}" in tex
 
 
-def test_a_missing_extra_is_said_in_one_line(findings, tmp_path, monkeypatch):
+def test_a_missing_extra_is_reported_in_one_line(findings, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     with pytest.raises(BadRequest, match=r"overmem\[figures\]") as refusal:
         write_figures(findings, tmp_path)
@@ -65,7 +65,7 @@ def test_a_chart_for_paper_has_a_legend_and_no_variable(findings):
         assert not drawn["config"]["legend"]["disable"]
 
 
-def test_text_of_a_run_is_set_by_latex_and_never_run(findings):
+def test_text_of_a_run_is_escaped_for_latex(findings):
     verdict = dataclasses.replace(
         findings.verdict, costs=tuple(dataclasses.replace(c, name=HOSTILE) for c in findings.verdict.costs)
     )
@@ -75,6 +75,6 @@ def test_text_of_a_run_is_set_by_latex_and_never_run(findings):
     assert not re.search(r"(?<!\\)[%&_](?![^\\]*\\\\)", escaped(HOSTILE))
 
 
-def test_a_text_that_a_spreadsheet_would_run_is_text():
+def test_a_text_that_a_spreadsheet_would_run_as_a_formula_is_quoted():
     spec = {"usermeta": {"rows": ["a"]}, "datasets": {"a": [{"name": "=1+1", "value": -2.5, "n": 3}]}}
     assert csv_of(spec) == "name,value,n\n'=1+1,-2.5,3\n"

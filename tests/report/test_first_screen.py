@@ -18,7 +18,7 @@ def test_the_question_that_went_wrong_is_of_the_split_that_lost_the_most():
     assert flip.answer not in flip.after
 
 
-def test_nothing_went_wrong_between_a_checkpoint_and_itself_or_where_nothing_was_sampled():
+def test_there_is_no_flip_between_a_checkpoint_and_itself_or_without_completions():
     run = store.open_run(str(RUN))
     assert easiest_flip(run, "checkpoint-200", "checkpoint-200", ["test"]) is None
     assert easiest_flip(run, "checkpoint-200", "checkpoint-350", ["nowhere"]) is None

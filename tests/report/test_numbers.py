@@ -8,7 +8,7 @@ from overmem.report.markup import script_json
 from overmem.report.numbers import estimate_html, estimate_text, interval_text, perplexity_of, shared_n
 
 
-def test_printed_examples_hold():
+def test_doctests_of_the_report_pass():
     result = doctest.testmod(numbers)
     assert result.attempted
     assert not result.failed
@@ -32,7 +32,7 @@ def test_a_number_is_written_with_its_unit_and_interval(estimate, unit, text):
     assert estimate_text(estimate, unit) == text
 
 
-def test_a_reason_with_markup_in_it_is_text():
+def test_markup_in_a_reason_is_escaped():
     assert "<b>" not in estimate_html(Estimate(None, note="<b>"), "percent")
 
 
@@ -52,6 +52,6 @@ def test_json_in_the_page_cannot_end_its_script():
     assert not set(text) & set("<>&\u2028")
 
 
-def test_no_dash_is_next_to_a_minus():
+def test_an_interval_with_a_minus_sign_has_no_dash():
     assert interval_text(Estimate(-0.08, low=-0.1, high=-0.07, n=5), "percent").count("to") == 1
     assert "to" not in interval_text(Estimate(0.08, low=0.07, high=0.1, n=5), "percent")

@@ -162,7 +162,7 @@ def test_the_most_exposed_examples_are_named_with_their_questions(full):
     assert "cannot resolve" in text
 
 
-def test_one_row_for_every_example_is_no_figure_of_its_own(full):
+def test_rows_per_example_are_not_drawn_as_a_figure(full):
     drawn = Text(page(full))
     labels = {attrs.get("aria-label", "") for tag, attrs in drawn.tags if tag == "div"}
     assert not [label for label in labels if label.startswith(("exposed", "lt iqr,", "lt iqr exposed"))]
@@ -174,7 +174,7 @@ def test_a_token_is_shaded_by_its_excess_and_underlined_where_decoding_differs(f
     assert tokens[0]["title"] == "+4.20 nats"
 
 
-def test_a_depth_of_shade_is_how_many_steps_were_passed():
+def test_the_shade_of_a_token_is_the_number_of_steps_below_its_excess():
     assert [heat(x) for x in (-3.0, 0.05, 0.1, 1.5, 99.0)] == [0, 0, 1, 3, 5]
 
 

@@ -6,19 +6,19 @@ from overmem.store.logs.sample_size import examples_behind, rows_evaluated
 
 
 @pytest.mark.parametrize(("n", "decimals"), [(4, 4), (7, 4), (97, 4), (652, 5), (1849, 16)])
-def test_shares_of_n_examples_give_n_away(n, decimals):
+def test_n_is_inferred_from_shares_of_n_examples(n, decimals):
     counts = np.unique(np.linspace(1, n - 1, 12).round())
     assert smallest_denominator(np.round(counts / n, decimals), decimals) == n
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_values_that_lie_on_no_grid_tell_nothing(seed):
+def test_no_n_is_inferred_from_values_on_no_grid(seed):
     values = np.random.default_rng(seed).uniform(0.2, 0.9, 6)
     assert smallest_denominator(values.round(4), 4) is None
     assert smallest_denominator(values, 16) is None
 
 
-def test_shares_of_nothing_and_of_everything_tell_nothing():
+def test_no_n_is_inferred_from_shares_of_0_and_1():
     assert smallest_denominator(np.array([0.0, 1.0, 1.0]), 4) is None
 
 

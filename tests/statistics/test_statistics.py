@@ -14,7 +14,7 @@ from overmem.statistics.combine import between_runs
 from overmem.statistics.reliability import _noncentrality
 
 
-def test_no_examples_is_no_number_and_a_reason():
+def test_without_examples_there_is_no_value_but_a_reason():
     for estimate in (
         statistics.mean(np.array([])),
         statistics.share(0, 0),
@@ -24,14 +24,14 @@ def test_no_examples_is_no_number_and_a_reason():
         assert estimate.note
 
 
-def test_one_example_is_a_number_without_an_interval():
+def test_one_example_gives_a_value_without_an_interval():
     estimate = statistics.mean(np.array([0.5]))
     assert (estimate.value, estimate.low, estimate.n) == (0.5, None, 1)
 
 
 @settings(deadline=None, derandomize=True, max_examples=50)
 @given(st.lists(st.one_of(st.none(), st.floats(0, 1)), min_size=1, max_size=12))
-def test_holm_is_that_of_statsmodels_on_what_is_known(p):
+def test_holm_equals_statsmodels_on_the_known_p_values(p):
     p_values = [x for x in p if x is not None]
     adjusted = statistics.holm(p)
     assert [x is None for x in adjusted] == [x is None for x in p]
@@ -39,12 +39,12 @@ def test_holm_is_that_of_statsmodels_on_what_is_known(p):
         np.testing.assert_allclose([x for x in adjusted if x is not None], multipletests(p_values, method="holm")[1])
 
 
-def test_wilson_is_that_of_statsmodels():
+def test_wilsons_interval_equals_that_of_statsmodels():
     for k, n in ((0, 10), (3, 10), (10, 10), (499, 1000)):
         np.testing.assert_allclose(statistics.wilson(k, n), proportion_confint(k, n, method="wilson"), atol=1e-12)
 
 
-def test_mcnemar_is_the_exact_one_of_statsmodels():
+def test_mcnemars_p_equals_the_exact_one_of_statsmodels():
     rng = np.random.default_rng(0)
     left, right = rng.random(200) < 0.7, rng.random(200) < 0.6
     both, only, other = (left & right).sum(), (left & ~right).sum(), (~left & right).sum()
@@ -89,7 +89,7 @@ def test_noninferiority_at_the_margin_is_a_coin_flip_and_beyond_it_is_not_shown(
     assert statistics.noninferior(-0.06, 0.01, 0.03, 500) > 0.99
 
 
-def test_a_tail_of_nothing_known_is_one():
+def test_the_tail_of_an_unknown_estimate_is_1():
     assert statistics.tail(float("nan"), 0.0, 1.0, 10) == 1.0
     assert statistics.tail(1.0, 0.0, float("inf"), 10) == 1.0
 
@@ -101,7 +101,7 @@ def test_bootstrap_weights_are_seeded_and_add_up():
     np.testing.assert_array_equal(one.sum(1), 50)
 
 
-def test_a_cluster_is_drawn_whole():
+def test_the_bootstrap_draws_whole_clusters():
     clusters = np.array([3, 3, 3, 7, 7, 9])
     weights = statistics.bootstrap_weights(6, 30, "c", clusters=clusters)
     assert (weights[:, 0] == weights[:, 2]).all()
@@ -109,7 +109,7 @@ def test_a_cluster_is_drawn_whole():
     assert (weights[:, [0, 3, 5]].sum(1) == 3).all()
 
 
-def test_the_bootstrap_of_a_mean_has_the_error_of_theory():
+def test_the_bootstrap_error_of_a_mean_equals_the_theoretical_one():
     x = np.random.default_rng(2).normal(size=400)
     resampled = statistics.bootstrap_weights(400, 4000, "mean") @ x / 400
     assert resampled.std() == pytest.approx(x.std() / 20, rel=0.06)
@@ -130,7 +130,7 @@ def test_ratio_of_sums_covers_the_truth():
     assert 0.91 <= held / 1000 <= 0.97
 
 
-def test_one_seed_says_nothing_of_another():
+def test_one_seed_gives_no_interval_over_seeds():
     estimate = statistics.across_seeds([0.7], [0.01])
     assert (estimate.value, estimate.low, estimate.n) == (0.7, None, 1)
     assert statistics.across_seeds([], []).value is None

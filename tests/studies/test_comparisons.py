@@ -11,7 +11,7 @@ CASES = [
 ]
 
 
-def test_the_fast_cases_are_there():
+def test_the_cases_that_run_fast_exist():
     assert set(FAST) <= {name for name, *_ in equal_runs.EQUALS}
 
 

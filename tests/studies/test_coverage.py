@@ -32,7 +32,7 @@ def test_an_edge_is_named_only_where_hardly_anything_can_be_seen():
     assert not [c for c in named if c[0] in ("ECE", "AUROC", "accuracy", "accuracy drop, paired", "pass@1 of 16")]
 
 
-def test_an_interval_of_half_the_width_is_found_out():
+def test_an_interval_of_half_the_width_fails_the_coverage_test():
     (cell,) = [c for c in cells() if (c.quantity, c.setting, c.n) == CHOSEN[1]]
 
     def halved(random):

@@ -36,7 +36,7 @@ def test_a_level_is_the_mean_over_seeds_with_its_interval(outcomes):
     assert result.n == 3
 
 
-def test_a_loss_differs_from_itself_by_nothing(outcomes):
+def test_the_difference_of_a_loss_from_itself_is_zero(outcomes):
     plain = [o for o in outcomes if o.arm == "nll" and o.place == "last"]
     assert against(plain, plain, "test accuracy").value == 0.0
 

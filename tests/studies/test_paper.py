@@ -39,7 +39,7 @@ def test_every_claim_is_about_a_sweep_that_has_its_levels(claim):
         assert test["smallest"] > 0
 
 
-def test_what_has_not_run_is_said_to_have_not_run():
+def test_a_claim_whose_sweep_has_not_run_is_reported_as_not_run():
     claims = read_claims()
     text = page(claims, lambda name: None)
     assert text.count(f"**{NOT_RUN}**") == len(claims)

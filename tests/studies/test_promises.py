@@ -9,7 +9,7 @@ from studies.worlds import World, drawn
 from studies.worlds.kinds import OVER
 
 
-def test_every_line_is_measured():
+def test_every_promise_has_a_row_in_the_table():
     text = promises.promise_table(2)
     assert text.count("\n") == len(promises.promises()) + 1
 
@@ -19,7 +19,7 @@ def test_false_alarms_are_a_table_with_a_row_per_world():
     assert text.count("\n") == 3
 
 
-def test_probabilities_are_worth_what_they_say():
+def test_probabilities_are_calibrated():
     result = calibration.sample(150, "test")
     top, hit = result.probability.max(1), result.probability.argmax(1) == result.true
     sure = top > 0.9
@@ -33,7 +33,7 @@ def test_a_regime_that_comes_back_alternates():
     assert not alternates(("under-trained", "healthy", "undecided", "healthy-memorizing", "healthy"))
 
 
-def test_the_best_test_there_is_needs_examples_too():
+def test_even_the_best_possible_test_needs_enough_examples():
     few, many = (limits.trade(n, 0.10, runs=20_000) for n in (500, 1000))
     assert 0.5 < few.power(0.06) < 0.7 < 0.9 < many.power(0.06)
     assert few.error(0.75) > 0.08
@@ -48,21 +48,21 @@ def test_the_interval_of_the_onset_holds_the_truth_with_luck_too():
     assert width > onsets.coverage(OVER, 10)[2]
 
 
-def test_what_was_judged_is_kept_until_the_rule_changes(tmp_path):
+def test_cached_results_are_used_until_the_rule_changes(tmp_path):
     assert memo.cached(tmp_path, "cell", lambda: [1, 2]) == [1, 2]
     assert memo.cached(tmp_path, "cell", lambda: [3]) == [1, 2]
     assert memo.cached(tmp_path, "cell", lambda: [3], ("README.md",)) == [3]
     assert memo.cached(None, "cell", lambda: [4]) == [4]
 
 
-def test_picks_are_priced_with_the_luck_that_they_ship():
+def test_regret_includes_the_luck_of_the_chosen_checkpoint():
     world = World("flat", n=20_000, rise=0.0, learning=0.01, accuracy_luck=0.03)
     accuracy, _ = advice.true_values(world, "priced")
     curves = advice.without_base(drawn(world, "priced", splits=("val",))["val"])
     np.testing.assert_allclose(curves.correct.mean(1), accuracy, atol=0.012)
 
 
-def test_every_rule_is_priced_in_every_world(monkeypatch):
+def test_every_rule_has_a_regret_in_every_world(monkeypatch):
     monkeypatch.setattr(advice, "CONDITIONS", {"as it comes": {"n": 60}})
     text = advice.advice_table(3)
     assert text.count("| GL 5 |") == 3

@@ -47,7 +47,7 @@ POWER = [pytest.param(*setting, marks=pytest.mark.slow if setting[0] > 500 else 
 
 
 @pytest.mark.parametrize(("n", "margin"), POWER)
-def test_power_is_there_where_the_data_allow_it(n, margin):
+def test_power_is_high_if_there_are_enough_examples(n, margin):
     counts = tally(Cell(World(n=n), margin, asks=("regime", "onset", "references")), 60)
     assert counts.last.get("over-memorized", 0) >= 51
     assert counts.covered >= 0.88 * counts.intervals
@@ -100,7 +100,7 @@ def cheap_tables(monkeypatch):
     monkeypatch.setattr(verdict, "reliability", lambda found: f"reliability of {found} worlds")
 
 
-def test_the_page_is_written_whole(tmp_path, monkeypatch, cheap_tables):
+def test_the_whole_page_is_written(tmp_path, monkeypatch, cheap_tables):
     monkeypatch.setattr(verdict, "null_cells", lambda: [Cell(World("flat", 50))])
     monkeypatch.setattr(verdict, "limit_cells", lambda: [Cell(World("over-fitted", 50), asks=("references",))])
     monkeypatch.setattr(verdict, "power_cells", lambda: [Cell(World(n=50), asks=("references",))])
@@ -140,7 +140,7 @@ def test_prechelts_rules_stop_at_a_rise_and_keep_the_minimum_before_it():
     assert progress_quotient(rising, training_losses(5) * np.linspace(1, 9, 5)) == 4
 
 
-def test_severity_shares_out_the_excess():
+def test_the_shares_of_severity_sum_to_the_excess():
     world = replace(World(), n=400)
     (curves,) = simulated(world, "severity")
     tempered = np.repeat(curves.nll_sums[:, :, None], 10, axis=2)
@@ -167,7 +167,7 @@ def test_the_rise_of_perplexity_is_found_in_every_unit_of_time():
     assert result["cumulative_lr"].value == pytest.approx(result["step"].value * world.learning_rate, rel=0.01)
 
 
-def test_another_tools_picks_come_back_as_places_of_checkpoints(tmp_path, monkeypatch):
+def test_picks_of_another_tool_are_read_as_checkpoint_indices(tmp_path, monkeypatch):
     (tmp_path / "finetune_doctor").mkdir()
     (tmp_path / "finetune_doctor" / "history.py").write_text("from_trainer_state = dict\n")
     (tmp_path / "finetune_doctor" / "__init__.py").write_text(

@@ -67,7 +67,7 @@ def test_the_true_onset_is_where_rise_and_nats_have_both_passed():
     assert truth(short).onset is None  # a template may double: it is 0.3 nats per solution
 
 
-def test_false_alarms_are_rare_and_power_is_there():
+def test_false_alarms_are_rare_and_power_is_high():
     runs = 25
     assert judgements(OVER, runs).decided("over-memorized") >= 20
     for name in ("flat", "over-fitted", "over-fitted, steadily"):
