@@ -65,7 +65,7 @@ def sides(runs: tuple[store.Run, store.Run], split: str, chosen_on: str = "val")
     on_val = _paired(runs, val, names, chosen_on) if has_val else (None, None)
     if on_test[0].nll_sums.shape == on_test[1].nll_sums.shape and (on_test[0].nll_sums == on_test[1].nll_sums).all():
         raise BadRequest(f"{runs[1].root} is a copy of {runs[0].root}: every number of every checkpoint is the same")
-    a, b = (Side(*parts) for parts in zip(runs, run_names(runs), on_val, on_test, strict=True))
+    a, b = (Side(*parts) for parts in zip(runs, store.run_names(runs), on_val, on_test, strict=True))
     return a, b
 
 
@@ -125,9 +125,3 @@ def _with_examples(side: Curves, examples: Sequence[int]) -> Curves:
         side.correct[:, examples],
         groups=groups,
     )
-
-
-def run_names(runs: tuple[store.Run, store.Run]) -> tuple[str, str]:
-    """Names of the folders of two runs, with the parent folder where the names are equal."""
-    a, b = (run.root.resolve() for run in runs)
-    return (a.name, b.name) if a.name != b.name else (f"{a.parent.name}/{a.name}", f"{b.parent.name}/{b.name}")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from overmem import explorer, store
-from overmem.compare.sides import run_names
 from overmem.records import Checkpoint, Estimate
 from overmem.records.comparisons import Pair
 from overmem.report.charts import Rows, data, domain_of, row, specification, value_axis
@@ -87,7 +86,7 @@ def write_comparison(
     Raises:
         BadRequest: a run has no verdict.
     """
-    names = run_names(runs)
+    names = store.run_names(runs)
     a, b = (read_findings(run) for run in runs)
     both = ComparedRuns(names, (a, b), tuple(pairs), tuple(sentences), split, alpha)
     tables = [explorer.read_example_table(run) for run in runs]

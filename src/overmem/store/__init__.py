@@ -20,7 +20,7 @@ from overmem.store.examples import (
     write_token_texts,
 )
 from overmem.store.files import locked, locked_for_training, replacing, to_jsonable, write_json, write_text
-from overmem.store.paths import HOME, Run, open_run
+from overmem.store.paths import HOME, Run, open_run, run_names
 from overmem.store.plan import find_plan, read_checkpoints, read_plan, write_plan
 from overmem.store.results import (
     read_log_history,
@@ -88,6 +88,7 @@ __all__ = [
     "read_trainers_choice",
     "read_verdict",
     "replacing",
+    "run_names",
     "snapshot_reader",
     "snapshots",
     "to_jsonable",

@@ -119,6 +119,12 @@ def open_run(root: Path | str, out: Path | str | None = None) -> Run:
     return Run(root, Path(out) if out is not None else root / HOME)
 
 
+def run_names(runs: tuple[Run, Run]) -> tuple[str, str]:
+    """Names of the folders of two runs, with the parent folder if the names are equal."""
+    a, b = (run.root.resolve() for run in runs)
+    return (a.name, b.name) if a.name != b.name else (f"{a.parent.name}/{a.name}", f"{b.parent.name}/{b.name}")
+
+
 def _only_version(root: Path) -> Path | None:
     """The one `v0-<date>` folder of an ms-swift output that holds checkpoints; None where there is none, or several."""
     if next(root.glob("checkpoint-*"), None) is not None:
