@@ -47,7 +47,8 @@ def cells() -> Mapping[str, World]:
     for decline, count, luck in (("peak", 10, 0.01), ("peak", 10, 0.02), ("peak", 20, 0.02), ("gathering", 10, 0.02)):
         name = f"over-fitted ({decline}), {count} checkpoints, luck {100 * luck:g} points"
         found[name] = World(loss=0.05, decline=decline, learning=0.03, checkpoints=count, accuracy_luck=luck)
-    return found
+    restarts = World(loss=0.05, decline="gathering", learning=0.03, restarts=0.2, checkpoints=20)
+    return found | {"over-fitted (gathering), 20 checkpoints, warm restarts": restarts}
 
 
 def shares(world: World, runs: int) -> tuple[float, float, float]:
