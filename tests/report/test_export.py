@@ -4,6 +4,8 @@ import csv
 import dataclasses
 import io
 import re
+import shutil
+import subprocess
 import sys
 
 import pytest
@@ -78,3 +80,34 @@ def test_text_of_a_run_is_escaped_for_latex(findings):
 def test_a_text_that_a_spreadsheet_would_run_as_a_formula_is_quoted():
     spec = {"usermeta": {"rows": ["a"]}, "datasets": {"a": [{"name": "=1+1", "value": -2.5, "n": 3}]}}
     assert csv_of(spec) == "name,value,n\n'=1+1,-2.5,3\n"
+
+
+def test_no_two_charts_have_one_name(findings):
+    charts = charts_of(findings)
+    twice = dataclasses.replace(
+        findings, measurements=(*findings.measurements, *map(_elsewhere, findings.measurements))
+    )
+    for found in (charts, charts_of(twice)):
+        names = [name for name, _, _ in found]
+        assert len(set(names)) == len(names)
+
+
+def _elsewhere(measurement):
+    """The same number by a probe of another name."""
+    return dataclasses.replace(measurement, probe=f"own-{measurement.probe}")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX on this machine")
+def test_latex_sets_the_tables_and_figures_without_an_error_and_within_the_line(findings, tmp_path):
+    write_figures(findings, tmp_path)
+    page = r"""\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs,graphicx}
+\begin{document}\input{figures}\end{document}"""
+    (tmp_path / "page.tex").write_text(page)
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"], cwd=tmp_path, capture_output=True
+    )
+    log = done.stdout.decode(errors="replace")
+    assert done.returncode == 0, log[-2000:]
+    assert "Overfull" not in log
+    assert "multiply defined" not in log

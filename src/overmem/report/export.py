@@ -13,7 +13,7 @@ from overmem import explorer, store
 from overmem.errors import BadRequest
 from overmem.report.charts import ON_PAPER, THEME, WIDTH
 from overmem.report.findings import Findings
-from overmem.report.latex import caption, tables
+from overmem.report.latex import FLOATS, caption, tables
 from overmem.report.sections import SECTIONS
 from overmem.report.vega import Spec
 
@@ -41,6 +41,7 @@ def write_figures(findings: Findings, folder: Path) -> list[Path]:
             f"{name}.csv": csv_of(spec).encode(),
         }
         included.append(caption(name, description))
+        included += [r"\clearpage"] if len(included) % (FLOATS + 1) == FLOATS else []
         written += [_write(folder / file, content) for file, content in files.items()]
     for name, text in tables(findings).items():
         written.append(_write(folder / f"{name}.tex", text.encode()))
@@ -58,7 +59,9 @@ def charts_of(findings: Findings) -> list[tuple[str, Mapping[str, Any], str]]:
         for key, spec in section.charts.items():
             description = described.get(key, "")
             name = _slug(description.partition(" along the run")[0]) if key.isdecimal() else key
-            charts.append((f"{section_name}-{name or key}", spec, description))
+            file = f"{section_name}-{name or key}"
+            again = sum(other == file or other.startswith(f"{file}--") for other, _, _ in charts)
+            charts.append((f"{file}--{again + 1}" if again else file, spec, description))
     return charts
 
 

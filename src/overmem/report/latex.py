@@ -15,6 +15,12 @@ _ESCAPES = {
 }  # fmt: skip
 
 
+_WIDTH = r"\ifdim\width>\linewidth\linewidth\else\width\fi"
+"""A table keeps its width where it fits the line, and takes the line's where it does not."""
+FLOATS = 12
+"""LaTeX holds 18 figures at most that it has not placed yet; so many are placed at once."""
+
+
 def escaped(text: str) -> str:
     """Text as LaTeX sets it."""
     return "".join(_ESCAPES.get(c, c) for c in text if c.isprintable())
@@ -87,8 +93,8 @@ def _cells(estimate: Estimate, unit: str) -> list[str]:
 def _table(head: Sequence[str], columns: str, rows: Sequence[Sequence[str]], title: str) -> str:
     if not rows:
         return ""
-    before = [r"\begin{table}", r"\centering", rf"\caption{{{escaped(title)}}}"]
-    return "\n".join([*before, tabular(head, columns, rows), r"\end{table}", ""])
+    before = [r"\begin{table}", r"\centering", rf"\caption{{{escaped(title)}}}", r"\resizebox{" + _WIDTH + "}{!}{%"]
+    return "\n".join([*before, f"{tabular(head, columns, rows)}}}", r"\end{table}", ""])
 
 
 def tabular(head: Sequence[str], columns: str, rows: Sequence[Sequence[str]]) -> str:

@@ -18,6 +18,7 @@ RULES = {
     "paper": "the paper's rule",
     "one-se": "one standard error",
     "overmem": "lowest perplexity at level accuracy",
+    "healthy": "best healthy one",
     "merge": "merge",
 }
 """Selection rules as a reader knows them, the commonest first."""
@@ -63,6 +64,7 @@ def answer(findings: Findings) -> Section:
         is_noise=is_within_noise,
         has_noise=any(is_within_noise(c.regret) for c in others),
         flip=findings.flip,
+        excerpt=excerpt,
         links=_links(findings),
         is_long=sum(map(len, costs.values())) > 2,
         rules=RULES,
@@ -71,6 +73,18 @@ def answer(findings: Findings) -> Section:
         shares=_shares(verdict.severity),
     )
     return Section(verdict.headline, body)
+
+
+def excerpt(text: str, most: int) -> str:
+    """A completion's beginning and its end, where its answer is.
+
+    >>> excerpt("Our first count is 33. Then 5 go, and so on. #### 14", 36)
+    'Our first count is 33. … #### 14'
+    """
+    if len(text) <= most:
+        return text
+    end = " ".join(text.split()[-2:])[-most // 2 :]
+    return f"{text[: most - len(end) - 3].rpartition(' ')[0]} … {end}"
 
 
 def about(findings: Findings) -> list[str]:
@@ -93,6 +107,8 @@ def costs_at(verdict: Verdict) -> dict[str, list[dict[str, str | int]]]:
     for cost in (*verdict.costs, *verdict.privacy):
         if cost.confirmed:
             harms.setdefault(cost.checkpoint, []).append(harm(cost))
+    for at_one in harms.values():  # a sentence is written once, what else it is true of by name
+        at_one[:] = [c | {"again": c["before"] in [d["before"] for d in at_one[:i]]} for i, c in enumerate(at_one)]
     return harms
 
 
@@ -108,7 +124,14 @@ def harm(cost: Consequence) -> dict[str, str | int]:
     before, _, after = cost.sentence.partition("{}")
     size = value_text(cost.difference, unit).removeprefix("+")
     interval = interval_text(cost.difference, unit).replace("+", "")
-    return {"before": before, "size": size, "after": after, "interval": interval, "n": cost.difference.n}
+    return {
+        "name": cost.name,
+        "before": before,
+        "size": size,
+        "after": after,
+        "interval": interval,
+        "n": cost.difference.n,
+    }
 
 
 def _links(findings: Findings) -> dict[str, str]:
