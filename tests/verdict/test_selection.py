@@ -7,7 +7,7 @@ from overmem.records import Checkpoint
 from overmem.verdict import regimes
 from overmem.verdict.candidates import SelectionInputs, smoothed
 from overmem.verdict.merges import best_merge
-from overmem.verdict.selection import SELECTION_RULES, choices, prunable
+from overmem.verdict.selection import SELECTION_RULES, choices, logged_choices, prunable
 from studies.trajectories import World, simulated
 
 
@@ -182,3 +182,14 @@ def test_luck_that_many_examples_show_is_shipped_and_noise_is_not():
     sure, noisy = board([0.4] * 8, zigzag, 0.003), board([0.4] * 8, zigzag, 0.03)
     np.testing.assert_allclose(smoothed(sure), zigzag, atol=0.006)
     assert np.ptp(smoothed(noisy)[2:]) < 0.8 * np.ptp(zigzag[2:])
+
+
+def test_a_log_whose_accuracy_only_wobbles_after_the_loss_turned_recommends_where_it_turned():
+    nll = np.array([0.117, 0.113, 0.129, 0.131, 0.142, 0.152, 0.164, 0.172, 0.180, 0.192])
+    accuracy = np.array([0.588, 0.633, 0.604, 0.627, 0.629, 0.634, 0.636, 0.636, 0.639, 0.640])
+    checkpoints = tuple(Checkpoint(f"checkpoint-{k}", k) for k in range(200, 2200, 200))
+    recommended, others = logged_choices(checkpoints, nll, accuracy, 0.0075, n=2235)
+    assert recommended.checkpoint == "checkpoint-400"
+    most_accurate = next(c for c in others if c.rule == "max-accuracy")
+    assert most_accurate.checkpoint == "checkpoint-2000"
+    assert most_accurate.regret.value == pytest.approx(-0.007)
