@@ -1,5 +1,6 @@
 """Every error that overmem raises on purpose: the request, not the program, is at fault."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,6 +24,15 @@ EXTRAS = {
 }
 """Library -> the extra of overmem that installs it."""
 
+LONGEST_MESSAGE = 1500
+"""Characters of an error message; what was given may be of any length."""
+HIDDEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u115f\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0e\ufeff\ufff9-\ufffb]"
+    "|[\U000e0000-\U000e01ff\ud800-\udfff]"
+)
+"""Characters that cannot be seen, that reorder the line or that a terminal obeys: the same as in the explorer's
+`text.js`, and lone surrogates, which cannot be printed."""
+
 
 class OvermemError(Exception):
     """A request that cannot be met. The message says what was given, what is allowed, and where."""
@@ -42,6 +52,21 @@ class BadCheckpoint(OvermemError):
 
 class Locked(OvermemError):
     """Another process has locked the run directory."""
+
+
+def visible_text(text: str) -> str:
+    r"""The text with hidden characters, and those that a terminal obeys, by their code points.
+
+    >>> visible_text("\x1b[31ma\u202eb")
+    'U+001B[31maU+202Eb'
+    """
+    return HIDDEN.sub(lambda match: f"U+{ord(match[0]):04X}", text)
+
+
+def one_line(text: object) -> str:
+    """The text in one line that is safe to print, its middle left out where it is longer than LONGEST_MESSAGE."""
+    line, half = visible_text(" ".join(str(text).split())), LONGEST_MESSAGE // 2
+    return line if len(line) <= LONGEST_MESSAGE else f"{line[:half]} ... {line[-half:]}"
 
 
 def unknown(kind: str, name: str, allowed: object, where: str = "") -> BadRequest:
@@ -67,7 +92,7 @@ def reason_of(error: Exception) -> str:
         return str(error)
     if isinstance(error, (OvermemError, OSError, MemoryError)):
         raise error
-    message = " ".join(str(error).split())
+    message = one_line(error)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 

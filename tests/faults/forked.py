@@ -44,8 +44,8 @@ def load() -> None:
         importlib.import_module(name)
 
 
-Interference = Callable[[int], None]
-"""Called in the process before the k-th change of a file, from 1 on; may kill it or raise."""
+Interference = Callable[[int, str], None]
+"""Called in the process before the k-th change of a file, from 1 on, with what changes it; may kill it or raise."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def run_forked(
     work: Callable[[], object],
     folder: Path,
     *,
-    interfere: Interference = lambda k: None,
+    interfere: Interference = lambda k, event: None,
     kills: Sequence[tuple[float, int]] = (),
     limit: float = 60.0,
 ) -> Ended:
@@ -166,7 +166,7 @@ def watch_files(folder: Path, interfere: Interference, counter: int) -> None:
         try:
             seen += 1
             os.write(counter, b".")
-            interfere(seen)
+            interfere(seen, event)
         finally:
             own.is_inside = False
 

@@ -5,10 +5,14 @@
 A kill is one SIGKILL, SIGTERM or SIGINT, or two SIGINTs in quick succession. After it the same command is run again, to
 its end, and the folder has to be what it is after a command that nobody killed: the same files, their content equal to
 the last digit except for times; no temporary file, no lease, no traceback in either process. Resumable: kills that are
-in the output file are not made again.
+in the output file without a fault are not made again.
+
+FULL is no kill: from that change on, every file that is opened for writing fails as on a full disk. The command has to
+say so in one line and exit with 2, and the same command must get to the same end once there is room.
 """
 
 import argparse
+import errno
 import json
 import os
 import random
@@ -36,6 +40,7 @@ SIGNALS = {
     "INT": (signal.SIGINT,),
     "INT INT": (signal.SIGINT,) * 2,
 }
+FULL = "FULL"
 SECOND_AFTER = 0.02
 """Seconds between two signals that follow each other."""
 
@@ -46,7 +51,7 @@ class Kill:
 
     verb: str
     how: str
-    """A name of SIGNALS."""
+    """A name of SIGNALS, or FULL."""
     event: int | None = None
     """Before this change of a file, from 1 on; None for a time."""
     share: float = 0.0
@@ -71,6 +76,8 @@ class Theatre:
     """The folders: every stage, the working folder, and the end state of each verb that nobody killed."""
 
     home: Path
+    limit: float = 60.0
+    """Seconds after which a command hangs."""
     undisturbed: dict[str, Ended] = field(default_factory=dict)
 
     def prepare(self) -> None:
@@ -106,21 +113,25 @@ class Theatre:
 
     def run(self, verb: str, folder: Path, **more) -> Ended:
         """The verb's command in a folder, in a process of its own."""
-        return run_forked(lambda: run_command(SCENES[verb].command), folder, **more)
+        return run_forked(lambda: run_command(SCENES[verb].command), folder, limit=self.limit, **more)
 
     def kill(self, kill: Kill) -> Outcome:
         """Kill, run again, compare."""
         expected, folder = self.expected(kill.verb), self.start(kill.verb)
-        signals = SIGNALS[kill.how]
-        if kill.event is None:
+        signals = SIGNALS.get(kill.how, ())
+        if kill.how == FULL:
+            first = self.run(kill.verb, folder, interfere=lambda k, event: _fill_disk(k, event, kill.event))
+        elif kill.event is None:
             begin = kill.share * self.undisturbed[kill.verb].seconds
             plan = [(begin + SECOND_AFTER * i, number) for i, number in enumerate(signals)]
             first = self.run(kill.verb, folder, kills=plan)
         else:
-            first = self.run(kill.verb, folder, interfere=lambda k: _die(k, kill.event, signals))
+            first = self.run(kill.verb, folder, interfere=lambda k, event: _die(k, kill.event, signals))
         after = [self.run(kill.verb, folder) for _ in range(SCENES[kill.verb].runs)]
         was_hit = first.events < self.undisturbed[kill.verb].events or first.code != self.undisturbed[kill.verb].code
         outcome = Outcome(kill, first.code, was_hit)
+        if kill.how == FULL and first.code not in (2, self.undisturbed[kill.verb].code):
+            outcome.faults.append(f"on a full disk it exits with {first.code}: {first.words[-300:]}")
         for name, ended in (("the killed process", first), *(("the process after it", one) for one in after)):
             outcome.faults += [f"{name} hangs"] * ended.is_hanging
             outcome.faults += [f"{name} shows a traceback: {ended.words[-400:]}"] * ended.has_traceback
@@ -147,13 +158,18 @@ def _die(k: int, at: int, signals: Sequence[int]) -> None:
         os.kill(os.getpid(), signals[k - at])
 
 
-def drawn(verb: str, count: int, events: int, seed: int) -> list[Kill]:
+def _fill_disk(k: int, event: str, at: int) -> None:
+    if k >= at and event in ("open", "os.mkdir"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def drawn(verb: str, count: int, events: int, seed: int, hows: Sequence[str] | None = None) -> list[Kill]:
     """Kills of a verb: half at changes of files, spread over all of them, half at random times."""
     draw = random.Random(f"{seed} {verb}")
     kills = []
     for i in range(count):
-        how = draw.choice(["KILL", "KILL", "TERM", "INT", "INT INT"])
-        if i % 2 == 0:
+        how = draw.choice(["KILL", "KILL", "TERM", "INT", "INT INT"]) if hows is None else draw.choice(hows)
+        if i % 2 == 0 or how == FULL:
             low = 1 + i * events // (count + 1)
             kills.append(Kill(verb, how, event=min(events, draw.randint(low, low + 2 * events // count))))
         else:
@@ -163,11 +179,11 @@ def drawn(verb: str, count: int, events: int, seed: int) -> list[Kill]:
 
 def table(outcomes: Sequence[Outcome]) -> str:
     """A line per verb."""
-    lines = [f"{'verb':10} {'kills':>6} {'hit':>5} {'KILL':>5} {'TERM':>5} {'INT':>5} {'INT INT':>8} {'faults':>7}"]
+    lines = ["verb        kills   hit  KILL  TERM   INT  INT INT  FULL  faults"]
     for verb in SCENES:
         own = [o for o in outcomes if o.kill.verb == verb]
         hows = Counter(o.kill.how for o in own)
-        counts = f"{hows['KILL']:5} {hows['TERM']:5} {hows['INT']:5} {hows['INT INT']:8}"
+        counts = f"{hows['KILL']:5} {hows['TERM']:5} {hows['INT']:5} {hows['INT INT']:8} {hows[FULL]:5}"
         lines.append(
             f"{verb:10} {len(own):6} {sum(o.was_hit for o in own):5} {counts} {sum(bool(o.faults) for o in own):7}"
         )
@@ -179,22 +195,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=300, help="over all verbs")
     parser.add_argument("--verbs", nargs="+", choices=SCENES, default=list(SCENES))
+    parser.add_argument(
+        "--how", nargs="+", choices=[*SIGNALS, FULL], help="by default all signals, KILL twice as often"
+    )
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds after which a command hangs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="JSON file with every kill; those in it are not made again")
     parser.add_argument("--home", type=Path, help="folder to work in; a temporary one by default")
     given = parser.parse_args()
     read = json.loads(given.output.read_text()) if given.output and given.output.is_file() else []
-    outcomes = [Outcome(**{**one, "kill": Kill(**one["kill"])}) for one in read]
+    outcomes = [Outcome(**{**one, "kill": Kill(**one["kill"])}) for one in read if not one["faults"]]
     forked.load()
     with tempfile.TemporaryDirectory() as temporary:
-        theatre = Theatre((given.home or Path(temporary)).resolve())
+        theatre = Theatre((given.home or Path(temporary)).resolve(), given.limit)
         theatre.prepare()
         for verb in given.verbs:
             theatre.expected(verb)
             events = theatre.undisturbed[verb].events
             sys.stderr.write(f"{verb}: {events} changes of files, {theatre.undisturbed[verb].seconds:.1f} s\n")
             done = {o.kill for o in outcomes}
-            for kill in drawn(verb, -(-given.kills // len(given.verbs)), events, given.seed):
+            for kill in drawn(verb, -(-given.kills // len(given.verbs)), events, given.seed, given.how):
                 if kill in done:
                     continue
                 outcome = theatre.kill(kill)

@@ -287,11 +287,12 @@ def model_limits(refs: Iterable[CheckpointRef]) -> tuple[int, int]:
     for checkpoint in refs:
         try:
             config = AutoConfig.from_pretrained(checkpoint.path, trust_remote_code=False)
-        except (OSError, ValueError):
+            limits = context_of(config), int(getattr(config.get_text_config(), "vocab_size", None) or 2**31)
+        except Exception:  # libraries raise anything; whoever loads the checkpoint notes why it cannot be
             continue
         finally:
             # Training may have added tokens: an adapter then stores its resized embeddings.
             vocabularies.append(stored_vocabulary(checkpoint.path))
-        contexts.append(context_of(config))
-        vocabularies.append(int(getattr(config.get_text_config(), "vocab_size", None) or 2**31))
+        contexts.append(limits[0])
+        vocabularies.append(limits[1])
     return (contexts or [2048])[0], max(vocabularies, default=0) or 2**31

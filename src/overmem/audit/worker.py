@@ -23,7 +23,7 @@ from overmem.models.loading import Skeleton, check_device
 from overmem.observe.engines import ENGINES
 from overmem.observe.pace import Pace
 from overmem.observe.plan import Split, planned
-from overmem.observe.queue import WorkQueue
+from overmem.observe.queue import WorkQueue, clear_leases
 from overmem.observe.walk import observe
 from overmem.observe.work import ObservationSetup, pending
 from overmem.store.leases import Leases
@@ -77,6 +77,8 @@ def work(
     )
     say(f"{computed} units of work done by this worker")
     is_over = not queue.remaining
+    if is_over:
+        clear_leases(run, [], queue.leases)
     return Worked(run, computed, config.finish and is_over and _finish(run, config, say))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, make_dataclass
 from importlib import import_module
 from typing import Annotated, Any, TypeAlias, TypeVar, cast
 
-from overmem.errors import BadRequest, OvermemError, naming_the_extra
+from overmem.errors import BadRequest, OvermemError, naming_the_extra, one_line
 
 Arguments: TypeAlias = list[str]
 _Config = TypeVar("_Config")
@@ -150,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         sys.exit(_run(arguments))
     except OvermemError as error:
-        print(f"overmem: {error}", file=sys.stderr)
+        print(f"overmem: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("overmem: stopped; finished work is kept, and the same command continues from there", file=sys.stderr)
@@ -159,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(141)
     except OSError as error:
         print(
-            f"overmem: {error.strerror or error}{f': {error.filename}' if error.filename else ''}",
+            one_line(f"overmem: {error.strerror or error}{f': {error.filename}' if error.filename else ''}"),
             end="",
             file=sys.stderr,
         )
@@ -168,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except RuntimeError as error:  # torch raises this for some out-of-memory errors
         if "out of memory" not in str(error):
             raise
-        print(f"overmem: {error}; use a smaller --token-budget, or batch_size", file=sys.stderr)
+        print(f"overmem: {one_line(error)}; use a smaller --token-budget, or batch_size", file=sys.stderr)
         sys.exit(2)
 
 

@@ -7,12 +7,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.segment import Segment
 
-stderr = Console(stderr=True, highlight=False)
-stdout = Console(highlight=False)
+from overmem.errors import visible_text
+
+
+class SafeConsole(Console):
+    """A console that prints text of runs, models and data, but obeys only rich: no escapes, no hidden characters."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """The segments of what is printed, their text made visible."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible_text(segment.text))
+
+
+stderr = SafeConsole(stderr=True, highlight=False)
+stdout = SafeConsole(highlight=False)
 if not stdout.is_terminal:
     stdout.width = 160  # a file or a pipe has no width
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from overmem.errors import BadRequest, one_line
 from overmem.records import Example
 
 _FIXED_DATE = datetime(2024, 7, 26, tzinfo=UTC)
@@ -51,7 +52,11 @@ def conversation_of(example: Example) -> Conversation:
 
 
 def render(tokenizer: Any, conversation: Conversation, reply: str | None = None) -> str:
-    """The conversation as the chat template writes it: with `reply`, or up to the start of a reply."""
+    """The conversation as the chat template writes it: with `reply`, or up to the start of a reply.
+
+    Raises:
+        BadRequest: the template refuses it, or fails.
+    """
     turns = [dict(turn) for turn in conversation.turns]
     if reply is not None:
         turns.append({"role": "assistant", "content": reply})
@@ -59,10 +64,15 @@ def render(tokenizer: Any, conversation: Conversation, reply: str | None = None)
     if "strftime_now" in template:
         template = _FIXED_CLOCK + template
     tools = {"tools": list(conversation.tools)} if conversation.tools else {}
-    text = tokenizer.apply_chat_template(
-        turns, chat_template=template, tokenize=False, add_generation_prompt=reply is None, **tools
-    )
-    return str(text)
+    try:
+        return str(
+            tokenizer.apply_chat_template(
+                turns, chat_template=template, tokenize=False, add_generation_prompt=reply is None, **tools
+            )
+        )
+    except Exception as error:  # jinja's errors, and whatever a template raises by itself
+        reason = one_line(error)[:300] or type(error).__name__
+        raise BadRequest(f"the tokenizer's chat template fails ({type(error).__name__}: {reason})") from error
 
 
 def render_or_empty(tokenizer: Any, conversation: Conversation, reply: str) -> str:

@@ -18,7 +18,7 @@ import overmem
 from overmem import store
 from overmem.errors import BadRequest, unknown
 from overmem.evaluations.options import ExportLogs
-from overmem.records import Checkpoint, Example, Samples, Scores
+from overmem.records import Checkpoint, Curves, Example, Samples, Scores
 from overmem.statistics import wilson
 from overmem.store.files import replacing
 from overmem.store.imported import SolutionTotals, origin_of, read_totals
@@ -56,15 +56,25 @@ def export_logs(config: ExportLogs) -> tuple[Path, ...]:
         for checkpoint in curves.checkpoints:
             if config.checkpoints and checkpoint.name not in config.checkpoints:
                 continue
-            if (checkpoint.name, "samples") in curves.notes:
+            samples = _completions(run, curves, checkpoint.name, split, examples)
+            if samples is None:
                 continue
-            samples = store.read_samples(run, checkpoint.name, split)
             path = Path(config.output) / f"{checkpoint.name}_{split}.eval"
             _write(path, run, checkpoint, split, examples, samples, totals(checkpoint))
             written.append(path)
     if not written:
         raise BadRequest(f"{run.root} has no completions of these checkpoints and splits, so nothing was exported")
     return tuple(written)
+
+
+def _completions(
+    run: store.Run, curves: Curves, checkpoint: str, split: str, examples: Mapping[str, Example]
+) -> Samples | None:
+    """The completions of a checkpoint; None if there are none, or if they are of other questions than the split's."""
+    if (checkpoint, "samples") in curves.notes:
+        return None
+    samples = store.read_samples(run, checkpoint, split)
+    return samples if samples.example_ids and examples.keys() >= set(samples.example_ids) else None
 
 
 def _totals(run: store.Run, split: str) -> Any:

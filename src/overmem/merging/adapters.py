@@ -12,8 +12,8 @@ PiSSA and OLoRA move a part P of the base's weights into the adapter when it is 
 weight is W - P + s B A. The sum is written as plain LoRA, with -P as additional columns of B and rows of A.
 """
 
-import json
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from overmem.errors import BadCheckpoint, BadRequest
+from overmem.models.files import json_object
 from overmem.models.loading import KEEPS_BASE
 
 CONFIG = "adapter_config.json"
@@ -44,6 +45,14 @@ _UNSUPPORTED_VARIANTS = (
     "monteclora_config",
 )
 """LoRA variants whose Delta W is not s B A, or that store A and B in another layout."""
+_TYPES = {
+    "peft_type": (str,),
+    "lora_alpha": (float, int),
+    "alpha_pattern": (dict,),
+    "init_lora_weights": (str, bool),
+    "modules_to_save": (list, str),
+}
+"""Settings that are used here -> their types."""
 _MUST_MATCH = (
     "base_model_name_or_path",
     "bias",
@@ -89,9 +98,14 @@ def read_adapter(folder: Path) -> Adapter:
     """
     path = folder / CONFIG
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json_object(path)
     except (OSError, ValueError) as error:
         raise BadCheckpoint(f"{path} cannot be read: {error}") from error
+    for name, allowed in _TYPES.items():
+        if config.get(name) is not None and not isinstance(config[name], allowed):
+            raise BadCheckpoint(f"{path}: {name} is {reprlib.repr(config[name])}, which is no {allowed[0].__name__}")
+    if config.get("peft_type") == "LORA" and config.get("lora_alpha") is None:
+        raise BadCheckpoint(f"{path} lacks lora_alpha")
     if config.get("peft_type") != "LORA":
         raise BadRequest(f"{folder} is an adapter of type {config.get('peft_type')}; only LORA adapters can be merged")
     if used := [name for name in _UNSUPPORTED_VARIANTS if config.get(name)]:

@@ -30,7 +30,7 @@ from overmem.merging.weights import (
     write_weights,
 )
 from overmem.models.discovery import MERGE_NOTE, CheckpointRef, find_checkpoints
-from overmem.models.files import fingerprint
+from overmem.models.files import fingerprint, json_object
 from overmem.records import SCHEMA
 from overmem.rules import LINEAR, NEEDS_BASE, RULES
 from overmem.seeds import seed_of
@@ -192,7 +192,7 @@ def _uses_base(rule: str) -> bool:
 
 def _read_note(folder: Path) -> dict[str, Any] | None:
     try:
-        return json.loads((folder / MERGE_NOTE).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+        return json_object(folder / MERGE_NOTE)
     except (OSError, ValueError):
         return None
 
@@ -257,7 +257,10 @@ def _blend(
 
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    try:
+        return json_object(path) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise BadCheckpoint(f"{path} cannot be read: {error}") from error
 
 
 def _write_aux_files(partial: Path, last: Path, blend: Blend, dtype: str) -> None:

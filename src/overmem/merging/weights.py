@@ -244,13 +244,13 @@ def write_weights(
     def tensor_with_progress(name: str) -> Tensor:
         nonlocal done
         done += entries[name].size
-        progress(name, done, total)
+        progress(name, float(done), float(total))
         return tensor(name)
 
     for shard in files:
         if not write_shard(folder, shard, tensor_with_progress):
             done += sum(entry.size for entry in shard.entries.values())
-            progress(shard.file, done, total)
+            progress(shard.file, float(done), float(total))
     if (index := index_of(files)) is not None:
         (folder / f"{name}.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 

@@ -199,10 +199,11 @@ def _trained(folder: Path, step: int) -> Checkpoint:
         state = json_object(folder / "trainer_state.json")
     except (OSError, ValueError):
         return Checkpoint(folder.name, step)
+    history, epoch = state.get("log_history"), state.get("epoch")
     rates = [
         (int(row["step"]), float(row["learning_rate"]))
-        for row in state.get("log_history", [])
-        if "learning_rate" in row
+        for row in (history if isinstance(history, list) else [])
+        if isinstance(row, dict) and _is_number(row.get("step")) and _is_number(row.get("learning_rate"))
     ]
     total, previous = 0.0, 0
     for logged_step, rate in rates:
@@ -210,12 +211,20 @@ def _trained(folder: Path, step: int) -> Checkpoint:
         previous = logged_step
     if rates:
         total += rates[-1][1] * max(0, step - previous)
-    return Checkpoint(folder.name, step, state.get("epoch"), total if rates else None)
+    return Checkpoint(
+        folder.name, step, float(epoch) if epoch is not None and _is_number(epoch) else None, total if rates else None
+    )
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value of a trainer's JSON is a number that may be computed with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -1e15 < value < 1e15
 
 
 def _merged(folder: Path) -> Checkpoint:
     try:
-        sources = json_object(folder / MERGE_NOTE)["sources"]
-    except (OSError, ValueError, KeyError):
+        sources = [(str(s["name"]), int(s["step"])) for s in json_object(folder / MERGE_NOTE)["sources"]]
+        step = max(step for _, step in sources)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return Checkpoint(folder.name, 0, merged_from=("unknown",))
-    return Checkpoint(folder.name, max(s["step"] for s in sources), merged_from=tuple(s["name"] for s in sources))
+    return Checkpoint(folder.name, step, merged_from=tuple(name for name, _ in sources))

@@ -28,7 +28,10 @@ def json_object(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: the file does not hold a JSON object.
     """
-    content = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{path} is nested too deeply") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} does not hold a JSON object")
     return content

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
+from overmem.yaml_files import parse_yaml
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,10 @@ def _content(path: Path) -> Mapping[str, Any]:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".md":
             return {"text": text}
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        content = json.loads(text) if path.suffix == ".json" else parse_yaml(text)
+    except (OSError, ValueError, RecursionError):
         return {}
-    return content if isinstance(content, dict) else {}
+    return content if isinstance(content, dict) and all(isinstance(key, str) for key in content) else {}
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -133,12 +133,12 @@ def _axolotl(path: Path, content: Mapping[str, Any]) -> TrainerFile | None:
     if "text" in content:  # a model card holds the configuration in a block of YAML
         block = re.search(r"axolotl version:.*?```yaml\n(.*?)```", content["text"], re.S)
         try:
-            content = yaml.safe_load(block[1]) if block else {}
-        except yaml.YAMLError:
+            content = parse_yaml(block[1]) if block else {}
+        except ValueError:
             return None
     if not isinstance(content, dict) or not {"base_model", "datasets"} <= set(content):
         return None
-    data_sets = [entry for entry in content["datasets"] or () if isinstance(entry, dict)]
+    data_sets = [entry for entry in _listed(content["datasets"]) if isinstance(entry, dict)]
     trains_each = any(str(entry.get("train_on_eos") or entry.get("roles_to_train") or "") for entry in data_sets)
     bits = 4 if content.get("load_in_4bit") else 8 if content.get("load_in_8bit") else None
     return TrainerFile(
@@ -173,6 +173,10 @@ def _card(path: Path, content: Mapping[str, Any]) -> TrainerFile | None:
     names = (("llama-factory", "LLaMA-Factory"), ("unsloth", "unsloth"), ("trl", "TRL"))
     name = next((trainer for tag, trainer in names if re.search(rf"^- {tag}$", header, re.M)), "")
     return TrainerFile(name, path) if name else None
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _bits(value: Any) -> int | None:

@@ -1,7 +1,6 @@
 """A section of the page, and the one way from values to HTML: templates that escape every value."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,6 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from overmem.errors import visible_text
 from overmem.report.glossary import gloss
 from overmem.report.numbers import estimate_html
 
@@ -38,13 +38,6 @@ def chart(name: str, description: str) -> Markup:
     return Markup('<div class="chart" data-chart="{}" role="img" aria-label="{}"></div>').format(name, description)
 
 
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u115f\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0e\ufeff\ufff9-\ufffb]"
-    "|[\U000e0000-\U000e01ff]"
-)
-"""Characters that cannot be seen, or that reorder the line: the same as in the explorer's `text.js`."""
-
-
 def visible(value: Any) -> Any:
     """A value of a template; of text, with the hidden and direction-changing characters by their code points.
 
@@ -53,7 +46,7 @@ def visible(value: Any) -> Any:
     """
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    return _HIDDEN.sub(lambda match: f"U+{ord(match[0]):04X}", value)
+    return visible_text(value)
 
 
 @cache

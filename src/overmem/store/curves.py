@@ -18,7 +18,7 @@ from overmem.store.imported import origin_of, read_totals
 from overmem.store.paths import Run
 from overmem.store.plan import read_checkpoints, read_plan
 from overmem.store.snapshots import DAMAGED, why_missing, why_not_observed
-from overmem.store.units import HINT, has_grades_inside
+from overmem.store.units import GRADES, HINT, SCORES, has_grades_inside
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def curves_of(snapshots: Sequence[Snapshot], split: str, *, draws: bool = False)
 def _read_groups(run: Run, split: str) -> dict[str, str]:
     """Example id -> its group; empty if the examples cannot be read."""
     try:
-        frame = read_frame(run.examples_path(split), HINT, ("id", "group"))
+        frame = read_frame(run.examples_path(split), HINT, {"id": pl.String, "group": pl.String})
     except BadRequest:
         return {}
     return dict(zip(frame["id"], frame["group"], strict=True))
@@ -146,12 +146,13 @@ def _read_results(run: Run, split: str, checkpoints: Sequence[Checkpoint]) -> It
 
 def _read_solutions(run: Run, checkpoint: str, split: str) -> _Solutions:
     columns = ("example_id", "logprob", "is_argmax", "tempered_nll")
-    frame = read_frame(run.unit_path(checkpoint, split, "scores"), HINT, columns)
+    path = run.unit_path(checkpoint, split, "scores")
+    frame = read_frame(path, HINT, {name: SCORES[name] for name in columns})
     counts = frame["logprob"].list.len().to_numpy().astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     logprob, is_argmax, tempered = (_flat(frame[name]) for name in columns[1:])
     if len(is_argmax) != len(logprob) or len(tempered) != len(frame) * len(TEMPERATURES):
-        raise BadRequest(f"{run.unit_path(checkpoint, split, 'scores')} has columns of different lengths; {HINT}")
+        raise BadRequest(f"{path} has columns of different lengths; {HINT}")
     row = np.repeat(np.arange(len(frame)), counts)
     return _Solutions(
         tuple(frame["example_id"]),
@@ -179,7 +180,7 @@ def _read_answers(run: Run, checkpoint: str, split: str) -> _Answers:
     path = run.unit_path(checkpoint, split, "grades")
     if not path.is_file() and has_grades_inside(frame_note(run.unit_path(checkpoint, split, "samples"))):
         path = run.unit_path(checkpoint, split, "samples")
-    frame = read_frame(path, HINT, ("example_id", "draw", "correct"))
+    frame = read_frame(path, HINT, {name: GRADES[name] for name in ("example_id", "draw", "correct")})
     return _Answers(frame["example_id"].to_list(), frame["draw"].to_numpy(), frame["correct"].to_numpy())
 
 

@@ -1,21 +1,25 @@
 """The observed text: the examples of every split, and the text of every token of their solutions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 
 import polars as pl
 
+from overmem.errors import BadRequest
 from overmem.records import Example
-from overmem.store.files import frame_note, read_frame, write_frame
+from overmem.store.files import read_frame, write_frame
 from overmem.store.paths import Run
 
 HINT = "run `overmem audit` first"
+_COLUMNS = {f.name: pl.String for f in fields(Example)}
+_LATER = [f.name for f in fields(Example) if f.default is not MISSING]
+"""Columns that earlier versions did not write."""
+_TEXT_COLUMNS = {"token_id": pl.Int32, "text": pl.String}
 
 
 def write_examples(run: Run, split: str, examples: Sequence[Example]) -> None:
     """Write the examples of one split."""
-    schema = {f.name: pl.String for f in fields(Example)}
-    write_frame(run.examples_path(split), pl.DataFrame([asdict(e) for e in examples], schema=schema))
+    write_frame(run.examples_path(split), pl.DataFrame([asdict(e) for e in examples], schema=_COLUMNS))
 
 
 def read_examples(run: Run, split: str) -> tuple[Example, ...]:
@@ -24,7 +28,7 @@ def read_examples(run: Run, split: str) -> tuple[Example, ...]:
     Raises:
         BadRequest: the file is missing or damaged.
     """
-    frame = read_frame(run.examples_path(split), HINT)
+    frame = read_frame(run.examples_path(split), HINT, _COLUMNS, optional=_LATER)
     return tuple(Example(**row) for row in frame.iter_rows(named=True))
 
 
@@ -36,13 +40,13 @@ def example_splits(run: Run) -> list[str]:
 def write_token_texts(run: Run, texts: Mapping[int, str]) -> None:
     """Write the text of each token, so that scores can be shown without a tokenizer."""
     columns = {"token_id": list(texts), "text": list(texts.values())}
-    write_frame(run.token_texts_path, pl.DataFrame(columns, {"token_id": pl.Int32, "text": pl.String}))
+    write_frame(run.token_texts_path, pl.DataFrame(columns, _TEXT_COLUMNS))
 
 
 def read_token_texts(run: Run) -> dict[int, str]:
-    """Token id -> its text; empty if it was not written."""
-    path = run.token_texts_path
-    if frame_note(path) is None:
+    """Token id -> its text; empty if it was not written, or is damaged: tokens are then shown by their ids."""
+    try:
+        frame = read_frame(run.token_texts_path, HINT, _TEXT_COLUMNS)
+    except BadRequest:
         return {}
-    frame = read_frame(path, HINT)
     return dict(zip(frame["token_id"], frame["text"], strict=True))

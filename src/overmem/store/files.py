@@ -3,11 +3,12 @@
 import glob
 import json
 import os
+import re
 import socket
 import time
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -160,13 +161,16 @@ def frame_note(path: Path) -> dict[str, Any] | None:
     return note if isinstance(note, dict) else None
 
 
-def read_frame(path: Path, hint: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """A table written by `write_frame`.
+def read_frame(
+    path: Path, hint: str, columns: Mapping[str, Any] | None = None, optional: Collection[str] = ()
+) -> pl.DataFrame:
+    """A table written by `write_frame`, its columns of the types that were written, and without missing values.
 
     Args:
         path: the Parquet file.
         hint: for the error message: what to do if it cannot be read.
-        columns: the columns to read; all by default.
+        columns: name -> type of the columns to read; all, of any type, by default.
+        optional: those of `columns` that may be missing, or have missing values.
 
     Raises:
         BadRequest: the file is missing, damaged, lacks one of `columns`, or has an unsupported schema version.
@@ -176,8 +180,35 @@ def read_frame(path: Path, hint: str, columns: Sequence[str] | None = None) -> p
         raise BadRequest(f"{path} is {'damaged' if path.is_file() else 'missing'}; {hint}")
     if note.get("schema") not in READABLE_SCHEMAS:
         allowed = " and ".join(map(str, READABLE_SCHEMAS))
-        raise BadRequest(f"{path} has schema {note.get('schema')}, this overmem reads {allowed}; {hint}")
+        raise BadRequest(f"{path} has schema {str(note.get('schema'))[:40]}, this overmem reads {allowed}; {hint}")
     try:
-        return pl.read_parquet(path, columns=None if columns is None else list(columns))
+        present = None if columns is None else [n for n in pl.read_parquet_schema(path) if n in columns]
+        frame = pl.read_parquet(path, columns=present)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise BadRequest(f"{path} is damaged ({str(error).splitlines()[0]}); {hint}") from error
+    for name, dtype in (columns or {}).items():
+        if reason := _why_wrong(frame, name, dtype, name in optional):
+            raise BadRequest(f"{path} is damaged: its column {name!r} {reason}; {hint}")
+    return frame
+
+
+def _why_wrong(frame: pl.DataFrame, name: str, dtype: Any, is_optional: bool) -> str:
+    """What is wrong about a column of a table; empty if nothing is."""
+    if name not in frame.columns:
+        return "" if is_optional else "is missing"
+    column = frame[name]
+    if _kind(column.dtype) != _kind(dtype):
+        return "" if is_optional and column.dtype == pl.Null else f"holds {column.dtype}, not {dtype}"
+    if not is_optional and column.null_count():
+        return "has missing values"
+    if isinstance(column.dtype, pl.List) and column.explode(empty_as_null=False).null_count() > column.null_count():
+        return "has missing values"
+    return ""
+
+
+def _kind(dtype: Any) -> object:
+    """A type without its width: versions may differ in that."""
+    if isinstance(dtype, pl.List):
+        return "list", _kind(dtype.inner)
+    name = str(dtype if isinstance(dtype, pl.DataType) else dtype())
+    return re.sub(r"^U?Int\d+$", "integer", re.sub(r"^Float\d+$", "number", name))

@@ -18,6 +18,7 @@ from overmem.store.paths import Run
 from overmem.store.units import write_grades, write_samples
 
 HINT = "run `overmem import` to make it again"
+_TOTALS = {"example_id": pl.String, "nll_sum": pl.Float64, "token_count": pl.Int64}
 REQUEST = "imported"
 """Request of a split that no audit has planned yet."""
 
@@ -80,7 +81,7 @@ def read_totals(run: Run, checkpoint: str, split: str) -> SolutionTotals:
     Raises:
         BadRequest: missing or damaged.
     """
-    frame = read_frame(run.unit_path(checkpoint, split, "nll"), HINT)
+    frame = read_frame(run.unit_path(checkpoint, split, "nll"), HINT, _TOTALS)
     return SolutionTotals(tuple(frame["example_id"]), frame["nll_sum"].to_numpy(), frame["token_count"].to_numpy())
 
 
@@ -95,7 +96,7 @@ def answers_all(run: Run, checkpoint: str, split: str, ids: Collection[str], wei
     note = frame_note(path) or {}
     if not note.get("origin") or note.get("weights") not in ("", weights):
         return False
-    return set(ids) <= set(read_frame(path, HINT, ("example_id",))["example_id"])
+    return set(ids) <= set(read_frame(path, HINT, {"example_id": pl.String})["example_id"])
 
 
 def adopt(run: Run, checkpoint: str, split: str, ids: Collection[str], *, weights: str, request: str) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,13 @@ import polars as pl
 import yaml
 from pydantic import TypeAdapter
 
-from overmem.errors import BadRequest
+from overmem.errors import BadRequest, one_line
 from overmem.records import READABLE_SCHEMAS, Measurement, Verdict
 from overmem.store.files import read_frame, to_jsonable, write_frame, write_json, write_text
 from overmem.store.measurements_0_1_0 import from_0_1_0
 from overmem.store.old_verdicts import upgraded
 from overmem.store.paths import Run
+from overmem.yaml_files import read_yaml
 
 _MEASUREMENT_COLUMNS = {
     f.name: {"str": pl.String, "int": pl.Int64}.get(getattr(f.type, "__name__", ""), pl.Float64)
@@ -38,10 +40,21 @@ def read_measurements(run: Run) -> list[Measurement]:
     Raises:
         BadRequest: the run was not audited.
     """
-    frame = read_frame(run.measurements_path, f"run `overmem audit {run.root}` first")
+    path, hint = run.measurements_path, f"run `overmem audit {run.root}` first"
+    frame = read_frame(path, hint, _MEASUREMENT_COLUMNS, optional=("value", "stderr", "low", "high", "at"))
     if "at" not in frame.columns:
         return from_0_1_0(Measurement(**row) for row in frame.iter_rows(named=True))
-    return [Measurement(**row | {"at": json.loads(row["at"])}) for row in frame.iter_rows(named=True)]
+    return [Measurement(**row | {"at": _at(row["at"], path, hint)}) for row in frame.iter_rows(named=True)]
+
+
+def _at(text: object, path: Path, hint: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict) or not all(isinstance(v, str | int | float) for v in content.values()):
+        raise BadRequest(f"{path} is damaged: its column 'at' holds {str(text)[:40]!r}, no JSON object; {hint}")
+    return content
 
 
 def write_verdict(run: Run, verdict: Verdict) -> None:
@@ -59,8 +72,14 @@ def read_verdict(run: Run) -> Verdict:
         raise BadRequest(f"{run.root} has no verdict yet; run `overmem diagnose {run.root}` first")
     try:
         verdict = TypeAdapter(Verdict).validate_python(upgraded(json.loads(run.verdict_path.read_bytes())))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:  # a ValidationError is a ValueError
-        raise BadRequest(f"{run.verdict_path} cannot be read: {error}") from error
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:  # a ValidationError is a ValueError
+        raise BadRequest(f"{run.verdict_path} cannot be read: {one_line(error)}") from error
     if verdict.schema not in READABLE_SCHEMAS:
         raise BadRequest(f"{run.verdict_path} has schema {verdict.schema}, this overmem reads 1 and 2")
     return verdict
@@ -72,10 +91,12 @@ def write_recipe(run: Run, recipe: object) -> None:
 
 
 def read_recipe(run: Run) -> dict[str, Any]:
-    """The recipe of `train`; empty for the run of another trainer."""
-    if not run.recipe_path.is_file():
-        return {}
-    return yaml.safe_load(run.recipe_path.read_text(encoding="utf-8")) or {}
+    """The recipe of `train`; empty for the run of another trainer.
+
+    Raises:
+        BadRequest: it is damaged.
+    """
+    return read_yaml(run.recipe_path) if run.recipe_path.is_file() else {}
 
 
 def write_reference(run: Run, logprobs: Mapping[str, np.ndarray]) -> None:
@@ -90,7 +111,8 @@ def read_reference(run: Run) -> dict[str, np.ndarray]:
     Raises:
         BadRequest: they were not written, or are damaged.
     """
-    frame = read_frame(run.reference_path, "it is written when training starts, so start the training again")
+    columns = {"document": pl.String, "logprob": pl.List(pl.Float32)}
+    frame = read_frame(run.reference_path, "it is written when training starts, so start the training again", columns)
     return {name: row.to_numpy() for name, row in zip(frame["document"], frame["logprob"], strict=True)}
 
 

@@ -1,15 +1,18 @@
 """Some columns of a unit, of all its examples or of a few: what a reader of single examples needs."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
-from overmem.errors import BadRequest
 from overmem.records import TEMPERATURES
 from overmem.store.files import frame_note, read_frame
 from overmem.store.paths import Run
-from overmem.store.units import HINT, has_grades_inside
+from overmem.store.units import GRADES, HINT, SAMPLES, SCORES, has_grades_inside
+
+_COLUMNS = {"scores": SCORES, "samples": SAMPLES, "grades": GRADES}
+_OPTIONAL = ("note",)
+"""Columns that schema 1 lacks."""
 
 
 def read_nll_sums(run: Run, checkpoint: str, split: str) -> dict[str, float]:
@@ -18,7 +21,7 @@ def read_nll_sums(run: Run, checkpoint: str, split: str) -> dict[str, float]:
     Raises:
         BadRequest: missing or damaged.
     """
-    frame = read_frame(run.unit_path(checkpoint, split, "scores"), HINT, ("example_id", "tempered_nll"))
+    frame = read_frame(run.unit_path(checkpoint, split, "scores"), HINT, _some(SCORES, "tempered_nll"))
     sums = frame["tempered_nll"].list.get(TEMPERATURES.index(1.0), null_on_oob=True)
     return dict(zip(frame["example_id"], sums, strict=True))
 
@@ -29,7 +32,7 @@ def read_token_counts(run: Run, checkpoint: str, split: str) -> dict[str, int]:
     Raises:
         BadRequest: missing or damaged.
     """
-    frame = read_frame(run.unit_path(checkpoint, split, "scores"), HINT, ("example_id", "logprob"))
+    frame = read_frame(run.unit_path(checkpoint, split, "scores"), HINT, _some(SCORES, "logprob"))
     return dict(zip(frame["example_id"], frame["logprob"].list.len(), strict=True))
 
 
@@ -39,8 +42,8 @@ def read_greedy_marks(run: Run, checkpoint: str, split: str) -> dict[str, tuple[
     Raises:
         BadRequest: missing or damaged.
     """
-    samples = read_frame(run.unit_path(checkpoint, split, "samples"), HINT, ("example_id", "draw", "stop"))
-    graded = read_frame(_grades_path(run, checkpoint, split), HINT, ("example_id", "draw", "correct"))
+    samples = read_frame(run.unit_path(checkpoint, split, "samples"), HINT, _some(SAMPLES, "draw", "stop"))
+    graded = read_frame(_grades_path(run, checkpoint, split), HINT, _some(GRADES, "draw", "correct"))
     stops, grades = (frame.filter(pl.col("draw") == 0) for frame in (samples, graded))
     stop = dict(zip(stops["example_id"], stops["stop"], strict=True))
     return {i: (right, stop.get(i, "")) for i, right in zip(grades["example_id"], grades["correct"], strict=True)}
@@ -63,13 +66,12 @@ def read_rows(
         BadRequest: missing or damaged.
     """
     path = _grades_path(run, checkpoint, split) if kind == "grades" else run.unit_path(checkpoint, split, kind)
-    try:
-        scan = pl.scan_parquet(path)
-        present = set(scan.collect_schema().names())
-        chosen = scan.filter(pl.col("example_id").is_in(list(ids)))
-        return chosen.select(["example_id", *(c for c in columns if c in present)]).collect().to_dicts()
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise BadRequest(f"{path} cannot be read ({str(error).splitlines()[0]}); {HINT}") from error
+    frame = read_frame(path, HINT, _some(_COLUMNS[kind], *columns), optional=_OPTIONAL)
+    return frame.filter(pl.col("example_id").is_in(list(ids))).to_dicts()
+
+
+def _some(schema: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: schema[name] for name in ("example_id", *names)}
 
 
 def read_grader(run: Run, checkpoint: str, split: str) -> str:

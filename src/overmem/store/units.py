@@ -38,6 +38,16 @@ _COMPLETION_COLUMNS = {
     "stop": pl.String,
 }
 _GRADE_COLUMNS = {"answer": pl.String, "correct": pl.Boolean}
+SCORES: Mapping[str, Any] = {
+    "example_id": pl.String,
+    **{name: pl.List(dtype) for name, dtype in _TOKEN_COLUMNS.items()},
+    "tempered_nll": pl.List(pl.Float64),
+}
+"""Columns of a unit of scores."""
+SAMPLES: Mapping[str, Any] = {"example_id": pl.String, **_COMPLETION_COLUMNS}
+"""Columns of a unit of completions."""
+GRADES: Mapping[str, Any] = {"example_id": pl.String, "draw": pl.Int32, **_GRADE_COLUMNS, "note": pl.String}
+"""Columns of a unit of grades; in schema 1 they were columns of the samples, without a note."""
 
 
 def is_unit_current(
@@ -106,17 +116,25 @@ def read_scores(run: Run, checkpoint: str, split: str) -> Scores:
         BadRequest: missing or damaged.
     """
     path = run.unit_path(checkpoint, split, "scores")
-    frame = read_frame(path, HINT)
+    frame = read_frame(path, HINT, SCORES)
     counts = frame["token_id"].list.len().to_numpy()
     flat = {name: frame[name].explode(empty_as_null=False).to_numpy() for name in _TOKEN_COLUMNS}
+    is_ragged = any(not np.array_equal(counts, frame[name].list.len().to_numpy()) for name in _TOKEN_COLUMNS)
+    if is_ragged or not (frame["tempered_nll"].list.len() == len(TEMPERATURES)).all():
+        raise BadRequest(f"{path} has columns of different lengths; {HINT}")
     tempered = np.array(frame["tempered_nll"].to_list(), dtype=np.float64).reshape(len(frame), len(TEMPERATURES))
     return Scores(
         tuple(frame["example_id"]),
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         **flat,
         tempered_nll=tempered,
-        truncated=int((frame_note(path) or {}).get("truncated", 0)),
+        truncated=_count((frame_note(path) or {}).get("truncated")),
     )
+
+
+def _count(text: object) -> int:
+    """A count in a table's metadata; 0 where there is none."""
+    return int(text) if isinstance(text, str) and text.isdecimal() and len(text) < 19 else 0
 
 
 def write_samples(
@@ -175,7 +193,7 @@ def read_completions(run: Run, checkpoint: str, split: str) -> Completions:
     Raises:
         BadRequest: missing or damaged.
     """
-    frame = read_frame(run.unit_path(checkpoint, split, "samples"), HINT)
+    frame = read_frame(run.unit_path(checkpoint, split, "samples"), HINT, SAMPLES)
     return Completions(**_columns(frame, _COMPLETION_COLUMNS))
 
 
@@ -189,9 +207,12 @@ def read_grades(run: Run, checkpoint: str, split: str) -> Grades:
     if not path.is_file():
         samples_path = run.unit_path(checkpoint, split, "samples")
         if has_grades_inside(frame_note(samples_path)):
-            columns = _columns(read_frame(samples_path, HINT), {"draw": pl.Int32, **_GRADE_COLUMNS})
+            columns = _columns(
+                read_frame(samples_path, HINT, {n: t for n, t in GRADES.items() if n != "note"}),
+                {"draw": pl.Int32, **_GRADE_COLUMNS},
+            )
             return Grades(**columns, note=("",) * len(columns["answer"]))
-    return Grades(**_columns(read_frame(path, HINT), {"draw": pl.Int32, **_GRADE_COLUMNS, "note": pl.String}))
+    return Grades(**_columns(read_frame(path, HINT, GRADES), {"draw": pl.Int32, **_GRADE_COLUMNS, "note": pl.String}))
 
 
 def has_grades_inside(note: Mapping[str, Any] | None) -> bool:

@@ -46,7 +46,8 @@ class Level:
 
 def factor_levels(runs: Sequence[RunOutcomes]) -> dict[str, list[str]]:
     """Factor -> its levels in the order of the sweep file, without factors of one level."""
-    factors = {factor: list(dict.fromkeys(run.levels[factor] for run in runs)) for factor in runs[0].levels}
+    names = runs[0].levels if runs else ()
+    factors = {factor: list(dict.fromkeys(run.levels[factor] for run in runs)) for factor in names}
     return {factor: levels for factor, levels in factors.items() if len(levels) > 1}
 
 

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from pydantic import ConfigDict
 
-from overmem.training.recipe import read_yaml, validate
+from overmem.training.recipe import validate
+from overmem.yaml_files import read_yaml
 
 Levels: TypeAlias = list[Any] | dict[str, dict[str, Any]]
 """The levels of one factor: values of a recipe key, or level names with the keys that they set."""

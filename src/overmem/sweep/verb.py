@@ -10,6 +10,7 @@ import psutil
 from overmem import store
 from overmem.audit.launch import check_launch
 from overmem.audit.worker_options import Worker
+from overmem.errors import BadRequest
 from overmem.observe.clock import Progress
 from overmem.report.page import document
 from overmem.sweep.conditions import PlannedRun, read_planned
@@ -85,7 +86,11 @@ def work_on(config: Worker, *, say: Callable[[str], None]) -> None:
 
 
 def write_page(path: str) -> Swept:
-    """Write the table, the page and the tables of the runs that are finished so far."""
+    """Write the table, the page and the tables of the runs that are finished so far.
+
+    Raises:
+        BadRequest: none is finished; the message says why the first one failed, where one did.
+    """
     config, runs = read_planned(path)
     output = Path(config.output)
     failures = {run.name: reason for run in runs if (reason := failure(run)) is not None}
@@ -99,6 +104,9 @@ def write_page(path: str) -> Swept:
         command=f"overmem sweep {shlex.quote(path)}",
         sweep_file=Path(path).read_text(encoding="utf-8"),
     )
+    if not findings.runs:
+        why = "".join(f"; {name} failed: {reason}" for name, reason in list(failures.items())[:1])
+        raise BadRequest(f"no run of {path} is finished{why}")
     page = output / "sweep.html"
     store.write_text(page, page_of(findings))
     for name, make in TABLES.items():

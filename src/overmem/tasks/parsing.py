@@ -212,9 +212,13 @@ def _fill(row: Row, template: str, location: str) -> str:
     for column in columns:
         if column not in row.values:
             raise BadData(f"{location}: {column!r} is missing; the row has {', '.join(row.values) or 'nothing'}")
+    try:
+        texts = {column: as_text(row.values[column]) for column in columns}
+    except (ValueError, RecursionError) as error:
+        raise BadData(f"{location}: {' or '.join(columns)}: {error}") from error
     if columns == [template]:
-        return as_text(row.values[template])
-    text = PLACEHOLDER.sub(lambda match: as_text(row.values[match[1]]), template).strip()
+        return texts[template]
+    text = PLACEHOLDER.sub(lambda match: texts[match[1]], template).strip()
     return re.sub(r"([.,?!])\s?\.(?= )", r"\1", text)  # '{Body}. {Question}' if the body ends in punctuation
 
 

@@ -86,7 +86,11 @@ def is_verbatim(columns: Mapping[str, str], row: Row) -> bool:
 
 
 def as_text(value: Any) -> str:
-    """A value as text: integral floats without a decimal point, lists line by line, choices with their letters."""
+    """A value as text: integral floats without a decimal point, lists line by line, choices with their letters.
+
+    Raises:
+        ValueError: choices and their letters differ in number.
+    """
     match value:
         case None:
             return ""
@@ -95,6 +99,8 @@ def as_text(value: Any) -> str:
         case float() if value.is_integer() and abs(value) < 1e15:
             return str(int(value))
         case {"text": [*texts], "label": [*labels]}:
+            if len(texts) != len(labels):
+                raise ValueError(f"{len(texts)} choices with {len(labels)} labels; expected a label for each")
             return "\n".join(f"({label}) {text}" for label, text in zip(labels, texts, strict=True))
         case {"type": "text", "text": str(text)}:
             return text.strip()
@@ -148,21 +154,22 @@ def _context(before: list[dict[str, Any]], after: list[dict[str, Any]], values: 
     if isinstance(tools, str) and tools.strip():
         try:
             tools = json.loads(tools)
-        except ValueError:
+        except (ValueError, RecursionError):
             tools = None
     parts = {"before": before, "after": after, "tools": tools if isinstance(tools, list) else None}
     present = {name: part for name, part in parts.items() if part}
     return json.dumps(present, sort_keys=True, ensure_ascii=False, default=str) if present else ""
 
 
-def message(turn: Mapping[str, Any]) -> dict[str, Any]:
+def message(turn: Any) -> dict[str, Any]:
     """A turn in the format of chat templates: role, content and tool calls."""
-    role = _role(turn)
-    fields: dict[str, Any] = {"role": role, "content": _content(turn)}
+    if not isinstance(turn, Mapping):  # no turn: it has no role, so nothing of it is scored
+        return {"role": "", "content": ""}
+    fields: dict[str, Any] = {"role": _role(turn), "content": _content(turn)}
     if str(turn.get("from")) == "function_call":
         try:
             call = json.loads(fields["content"])
-        except ValueError:
+        except (ValueError, RecursionError):
             call = None
         if isinstance(call, dict):
             fields |= {"content": "", "tool_calls": [{"type": "function", "function": call}]}

@@ -1,19 +1,21 @@
 """The recipe: what to fine-tune, on what, and how. Read from YAML; unknown keys are errors."""
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from overmem.errors import BadRequest
 from overmem.tables import NamedIn
 from overmem.tasks.data import Data
+from overmem.yaml_files import read_yaml
 
 _STRICT = ConfigDict(extra="forbid")
 _Kind = TypeVar("_Kind")
+_MOST_MESSAGES = 5
 
 
 @dataclass(frozen=True)
@@ -91,23 +93,6 @@ def read_data(source: object) -> Data:
     return validate(Data, source, "data")
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A mapping from a YAML file.
-
-    Raises:
-        BadRequest: no such file, not YAML, or not a mapping.
-    """
-    if not path.is_file():
-        raise BadRequest(f"no file at {str(path)!r}")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadRequest(f"{path} is not YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise BadRequest(f"{path}: {type(content).__name__} where a mapping of keys to values is expected")
-    return content
-
-
 def recipe_from(content: object, where: str) -> Recipe:
     """A recipe from plain Python values; `where` names their source in error messages."""
     return validate(Recipe, content, where)
@@ -122,7 +107,9 @@ def validate(kind: type[_Kind], content: object, where: str) -> _Kind:
     try:
         return TypeAdapter(kind).validate_python(content)
     except ValidationError as error:
-        raise BadRequest(f"{where}: " + "; ".join(_message(e, kind) for e in error.errors())) from error
+        messages = [_message(e, kind) for e in error.errors()]
+        more = f"; and {len(messages) - _MOST_MESSAGES} more" if len(messages) > _MOST_MESSAGES else ""
+        raise BadRequest(f"{where}: " + "; ".join(messages[:_MOST_MESSAGES]) + more) from error
 
 
 def _message(error: Any, kind: type) -> str:
@@ -134,4 +121,9 @@ def _message(error: Any, kind: type) -> str:
         return f"unknown key {key!r}; allowed: {', '.join(owner.__dataclass_fields__)}"
     if error["type"] == "missing":
         return f"key {key!r} is missing"
-    return f"{key}: {error['msg']}, got {error['input']!r}"
+    return f"{key}: {error['msg']}, got {_shortened(error['input'])}"
+
+
+def _shortened(value: object) -> str:
+    """What was given, in a few words: it may be of any size."""
+    return reprlib.repr(value)

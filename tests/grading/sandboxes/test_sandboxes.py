@@ -3,8 +3,8 @@
 import socket
 
 import pytest
-from hostile import PROGRAMS
 
+from hostile import PROGRAMS
 from overmem.errors import BadRequest
 from overmem.grading.sandboxes import selection
 from overmem.grading.sandboxes.check import failed_check

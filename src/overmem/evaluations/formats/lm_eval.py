@@ -82,10 +82,16 @@ def _log(task: str, file: Path, metric_option: str, results: Mapping[str, Any]) 
 
 def _rows(file: Path) -> list[dict[str, Any]]:
     rows = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadData(f"{file} cannot be read: {error}") from error
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadData(f"{file}, row {number}: not JSON ({error})") from error
         if not isinstance(row, dict) or not {"doc", "resps"} <= set(row):
             raise BadData(f"{file}, row {number}: not a sample of lm-eval: expected an object with doc and resps")
@@ -99,17 +105,22 @@ def _metric(file: Path, rows: Sequence[Mapping[str, Any]], option: str = "", fil
     """The metric of whether a document was answered correctly, empty for likelihoods only; and the filter."""
     for row in rows:
         name = str(row.get("filter", "none"))
-        numeric = [key for key in (row.get("metrics") or row) if isinstance(row.get(key), int | float)]
+        numeric = [key for key in (_names(row) or row) if isinstance(row.get(key), int | float)]
         metric = next((m for m in ([option] if option else ACCURACIES) if m in numeric), None)
         if metric is not None and filter_name in ("", name):
             return metric, name
-    names = ", ".join(sorted({str(key) for row in rows for key in row.get("metrics") or ()}))
+    names = ", ".join(sorted({key for row in rows for key in _names(row)}))
     if option:
         of_filter = f" of filter {filter_name!r}" if filter_name else ""
         raise BadRequest(f"{file} has no metric {option!r}{of_filter}; allowed: {names}")
     if not _likelihoods(rows[0]):
         raise BadRequest(f"{file} has none of the metrics {', '.join(ACCURACIES)}; name one of {names} with --metric")
     return "", str(rows[0].get("filter", "none"))
+
+
+def _names(row: Mapping[str, Any]) -> list[str]:
+    metrics = row.get("metrics")
+    return [str(name) for name in metrics] if isinstance(metrics, list) else []
 
 
 def _settings(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -120,20 +131,24 @@ def _settings(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 def _arguments(row: Mapping[str, Any]) -> list[list[Any]]:
     """The arguments of each request; the files have objects or lists."""
     arguments = row.get("arguments") or []
-    requests = list(arguments.values()) if isinstance(arguments, dict) else list(arguments)
-    return [list(r.values()) if isinstance(r, dict) else list(r) for r in requests]
+    requests = list(arguments.values()) if isinstance(arguments, dict) else arguments
+    return (
+        [list(r.values()) if isinstance(r, dict) else r for r in requests if isinstance(r, dict | list)]
+        if isinstance(requests, list)
+        else []
+    )
 
 
 def _likelihoods(row: Mapping[str, Any]) -> list[tuple[float, bool]]:
     """(log-likelihood, whether greedy) of each request; empty if completions were generated."""
     pairs = []
-    for response in row["resps"]:
+    for response in row["resps"] if isinstance(row["resps"], list) else ():
         first = response[0] if isinstance(response, list) and response else None
         if not isinstance(first, list | tuple) or len(first) != 2:
             return []
         try:
             pairs.append((float(first[0]), str(first[1]) == "True"))
-        except ValueError:
+        except (ValueError, TypeError, OverflowError):
             return []
     return pairs
 
@@ -144,11 +159,14 @@ def _question(row: Mapping[str, Any], metric: str) -> LoggedQuestion:
     prompt = str(arguments[0][0]) if arguments and arguments[0] else ""
     target = str(row.get("target", ""))
     key = hashlib.sha256(json.dumps(doc, sort_keys=True, default=str).encode()).hexdigest()
+    if metric and not isinstance(row.get(metric), int | float):
+        raise BadData(f"document {str(row.get('doc_id'))[:40]} has no {metric}, which others have")
     correct = bool(row[metric]) if metric else False
     if not pairs:
-        answers = row.get("filtered_resps") or []
-        answer = str(answers[0]) if answers and isinstance(answers[0], str) else ""
-        texts = row["resps"][0] if row["resps"] and isinstance(row["resps"][0], list) else row["resps"]
+        answers = row.get("filtered_resps")
+        answer = answers[0] if isinstance(answers, list) and answers and isinstance(answers[0], str) else ""
+        responses = row["resps"] if isinstance(row["resps"], list) else [row["resps"]]
+        texts = responses[0] if responses and isinstance(responses[0], list) else responses
         graded = correct if len(texts) == 1 else None  # a grade for several completions is not that of each
         completions = tuple(LoggedCompletion(str(text), graded, answer if len(texts) == 1 else "") for text in texts)
         return LoggedQuestion(key, doc, prompt, target, completions)
@@ -156,7 +174,8 @@ def _question(row: Mapping[str, Any], metric: str) -> LoggedQuestion:
         target = str(arguments[0][1]) if arguments and len(arguments[0]) > 1 else target
         return LoggedQuestion(key, doc, prompt, target, (), -pairs[0][0])
     likeliest = max(range(len(pairs)), key=lambda i: pairs[i][0])
-    choices = [str(a[1]).strip() if len(a) > 1 else "" for a in arguments] or [""] * len(pairs)
+    choices = [str(a[1]).strip() if len(a) > 1 else "" for a in arguments]
+    choices += [""] * (len(pairs) - len(choices))
     gold = int(target) if target.isdecimal() and int(target) < len(pairs) else None
     choice = (LoggedCompletion(choices[likeliest], correct, choices[likeliest]),) if metric else ()
     if gold is None:
