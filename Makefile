@@ -26,6 +26,7 @@ check: $(READY)  ## Format, lint, types, the import contract.
 docs: $(READY)  ## The pages that are made from the docstrings, and the site with all of them; a dead link is an error.
 	$(BIN)/python -m docs.making.methods docs/methods.md
 	$(BIN)/python -m docs.making.api docs/api.md
+	$(BIN)/python -m docs.making.schema docs/schema
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 paper: $(READY)  ## The page of claims, from the tables of the sweeps that have run.
