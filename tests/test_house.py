@@ -71,7 +71,7 @@ def test_every_verb_that_the_documents_name_exists_and_has_help(help_pages):
     verbs = {a or b for a, b in named}
     assert {"train", "audit", "merge"} <= verbs <= {*VERBS, "help"}
     for verb, (page, _) in help_pages.items():
-        assert VERBS[verb].does[1:40] in " ".join(page.split())
+        assert VERBS[verb].summary[1:40] in " ".join(page.split())
 
 
 def test_the_help_of_a_verb_loads_nothing_heavy(help_pages):
