@@ -9,7 +9,9 @@ from overmem.diagnose.evidence import audited
 from overmem.errors import BadRequest, Locked
 from overmem.records import Limits, Measurement
 from overmem.verdict.assess import assess
+from studies import worlds
 from studies.trajectories import World
+from studies.worlds import drawn
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +96,20 @@ def test_the_recommended_checkpoint_exists_and_is_scored_on_test(harmful):
     assert len(rules) == len(set(rules))
 
 
-def test_confirmed_harm_moves_the_recommendation_to_a_healthy_checkpoint(harmful):
+def test_a_gain_within_a_standard_error_does_not_ship_an_over_memorized_checkpoint(harmful):
     _, verdict = harmful
     regime = {v.checkpoint.name: v.regime for v in verdict.checkpoints}
+    assert verdict.recommended.rule == "overmem"
+    assert regime[verdict.recommended.checkpoint] == "healthy"
+
+
+def test_confirmed_harm_moves_the_recommendation_to_a_healthy_checkpoint(tmp_path, write_run):
+    climbing = drawn(worlds.World(n=3000, creep=0.02, base=False), "harm", 0, splits=("val", "test"))
+    splits = (climbing["val"], climbing["test"])
+    verdict = diagnose(Diagnose(str(write_run(tmp_path, World(n=3000), ood_loss=0.15, splits=splits).root)))
+    regime = {v.checkpoint.name: v.regime for v in verdict.checkpoints}
+    most_accurate = next(c for c in verdict.choices if c.rule == "overmem")
+    assert regime[most_accurate.checkpoint] == "over-memorized"
     assert verdict.recommended.rule == "healthy"
     assert regime[verdict.recommended.checkpoint] == "healthy"
     assert verdict.recommended.regret.value == 0.0

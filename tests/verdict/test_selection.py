@@ -38,6 +38,26 @@ def test_perplexity_alone_does_not_pick_too_early():
     assert SELECTION_RULES["overmem"](board([0.40, 0.42, 0.47, 0.55, 0.6], [0.4, 0.60, 0.75, 0.80, 0.80]), 0.05) >= 3
 
 
+RISING = [0.11, 0.10, 0.12, 0.13, 0.15, 0.17, 0.18, 0.19]
+"""Nll of a run that is best at its second checkpoint."""
+
+
+@pytest.mark.parametrize("gain", [0.002, 0.007])
+def test_a_gain_within_a_standard_error_never_moves_the_pick_into_the_rise(gain):
+    level = [0.58, 0.63, 0.61, 0.625, 0.63, 0.63, 0.63 + gain, 0.63]
+    assert SELECTION_RULES["overmem"](board(RISING, level, 0.0075), 0.015) == 1
+
+
+def test_a_gain_of_more_than_a_standard_error_is_taken_at_a_costly_perplexity():
+    level = [0.50, 0.55, 0.57, 0.59, 0.62, 0.63, 0.64, 0.64]
+    assert SELECTION_RULES["overmem"](board(RISING, level, 0.0075), 0.015) >= 5
+
+
+def test_below_the_perplexity_limit_the_most_accurate_is_taken_whatever_the_noise():
+    level = [0.58, 0.63, 0.64, 0.60, 0.60, 0.60, 0.60, 0.60]
+    assert SELECTION_RULES["overmem"](board(RISING, level, 0.003), 0.03) == 2
+
+
 def test_smoothing_leaves_clear_differences_and_shrinks_noise():
     clear = board([0.4] * 5, [0.2, 0.4, 0.6, 0.8, 0.9], 0.003)
     np.testing.assert_allclose(smoothed(clear), clear.accuracy, atol=0.005)

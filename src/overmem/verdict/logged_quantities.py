@@ -9,7 +9,7 @@ from jaxtyping import Float
 from overmem import statistics
 from overmem.records import Checkpoint, CheckpointVerdict, Estimate, Limits, Onset
 from overmem.seeds import generator
-from overmem.verdict.onset import UNITS, crossings, first_shown, not_after
+from overmem.verdict.onset import UNITS, after_healthy, bracket, crossings, first_shown, not_after
 from overmem.verdict.quantities import SOFTNESS, TROUGH_SOFTNESS, Quantities, soft_weights
 
 ASSUMED_NLL = 0.01
@@ -144,6 +144,7 @@ def onset_of_curve(
         times = np.array(progress, dtype=np.float64)
         if (np.diff(times) > 0).all():
             crossed = crossings(times, over, held, int(trough.argmax()))
-            shown = statistics.percentiles(crossed[1:], float(crossed[0]), 0, "interval from the scatter of the curve")
+            value = after_healthy(crossed, *bracket(verdicts, first, unit))
+            shown = statistics.percentiles(crossed[1:], value, 0, "interval from the scatter of the curve")
             crossed_at[name] = not_after(shown, unit(checkpoints[first]))
     return Onset(checkpoints[first].name, **crossed_at)

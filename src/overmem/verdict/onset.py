@@ -26,6 +26,8 @@ DRAWS = 1000
 DEFAULT = Limits()
 UNDERRATED = 6.0
 """Over the checkpoints, what true luck is more than its estimate in simulated runs: bends of the trend explain part."""
+FEWEST = 20
+"""Draws of which a median is taken."""
 SUBSTEPS = 8
 """Parts into which the time between two checkpoints is cut where a crossing is looked for."""
 
@@ -67,7 +69,8 @@ def onset(
         times = np.array(progress, dtype=np.float64)
         if len(times) > 1 and (np.diff(times) > 0).all():
             crossed = crossings(times, over, held, trough)
-            began = statistics.percentiles(crossed[1:], float(crossed[0]), n, _unfinished(crossed[1:]))
+            value = after_healthy(crossed, *bracket(verdicts, first, unit))
+            began = statistics.percentiles(crossed[1:], value, n, _unfinished(crossed[1:]))
             crossed_at[name] = not_after(began, unit(shown))
     return Onset(shown.name, **crossed_at)
 
@@ -139,8 +142,36 @@ def _errors(
     return np.asarray(errors)
 
 
+def after_healthy(crossed: Float[np.ndarray, " draws"], healthy: float | None, shown: float | None) -> float:
+    """The crossing, not before the last checkpoint that is shown to be healthy.
+
+    An estimate that lies before it is replaced by the median of the draws that lie after it. The interval keeps all
+    draws: a single checkpoint may be healthy by luck.
+
+    Args:
+        crossed: the crossing as measured, then the draws of it; NaN where there is none.
+        healthy: time of the last healthy checkpoint; None where there is none.
+        shown: time of the first checkpoint that is over-memorized.
+    """
+    value = float(crossed[0])
+    if healthy is None or shown is None or not value <= healthy:
+        return value
+    later = crossed[1:][(crossed[1:] > healthy) & (crossed[1:] <= shown)]
+    return float(np.median(later)) if len(later) >= FEWEST else (healthy + shown) / 2
+
+
+def bracket(
+    verdicts: Sequence[CheckpointVerdict], first: int, unit: Callable[[Checkpoint], float | None]
+) -> tuple[float | None, float | None]:
+    """Times of the last healthy trained checkpoint, and of the first over-memorized one after it."""
+    healthy = [v.checkpoint for v in verdicts[:first] if v.regime in HEALTHY and v.checkpoint.step > 0]
+    return (unit(healthy[-1]) if healthy else None), unit(verdicts[first].checkpoint)
+
+
 def not_after(began: Estimate, shown: float | None) -> Estimate:
     """The crossing, no later than where over-memorization is shown: it had begun by then."""
+    if began.value is not None and began.high is not None:
+        began = replace(began, high=max(began.high, began.value))
     if began.value is None or shown is None or began.value <= shown:
         return began
     return replace(began, value=shown, low=None if began.low is None else min(began.low, shown))

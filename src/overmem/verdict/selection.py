@@ -15,8 +15,9 @@ DEFAULT = Limits()
 
 REASONS = {
     "overmem": (
-        "no other checkpoint beats it in both accuracy and perplexity, and of those whose accuracy, smoothed over the "
-        "run, is level with the best it has the lowest perplexity"
+        "no other checkpoint beats it in both accuracy and perplexity, and of those level with the best in accuracy it "
+        "has the lowest perplexity (level: the same once smoothed over the run, or within a standard error of one "
+        "whose perplexity is costly)"
     ),
     "healthy": "it is the most accurate healthy one, and over-memorized ones are shown to do harm or to cost privacy",
     "merge": "it is a merge, shown on val to be more accurate than the best single one, or as accurate at a lower nll",
@@ -34,6 +35,8 @@ ALONE = "it is the only one that was evaluated, so there was nothing to choose f
 
 TOLERANCE = 0.05
 """Standard errors of accuracy that the recommended rule gives up for a lower perplexity."""
+GAIN = 1.0
+"""Standard errors by which a checkpoint of costly perplexity must be more accurate than the best of the others."""
 
 
 def choices(
@@ -92,6 +95,17 @@ def _complete(curves: Curves, rows: Sequence[int]) -> Curves:
 
 def _overmem(board: SelectionInputs, d_nll: float) -> int:
     level = np.where(undominated(board.nll, board.accuracy), smoothed(board), -np.inf)
+    best = _least_nll_of_level(board, level)
+    is_near = board.nll <= board.nll.min() + d_nll
+    if is_near[best]:
+        return best
+    calm = _least_nll_of_level(board, np.where(is_near, level, -np.inf))
+    gain = board.accuracy[best] - board.accuracy[calm]
+    return best if gain > GAIN * board.paired_stderr(best)[calm] else calm
+
+
+def _least_nll_of_level(board: SelectionInputs, level: Float[np.ndarray, " checkpoints"]) -> int:
+    """Of those whose level is that of the highest, to within the tolerance, the one of least nll."""
     best = int(level.argmax())
     near = level >= level[best] - TOLERANCE * np.median(board.paired_stderr(best))
     return int(np.where(near, board.nll, np.inf).argmin())

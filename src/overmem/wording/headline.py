@@ -113,7 +113,8 @@ def _over_memorized(assessment: Assessment, last: CheckpointVerdict) -> str:
     healthy = assessment.healthy
     if healthy is not None and healthy.regret.value is not None and healthy.regret.value >= 0.0005:
         why = f"the best healthy one, {healthy.checkpoint}, is {points(healthy.regret.value)} less accurate"
-        why += ", which is within noise" if is_within_noise(healthy.regret) else ""
+        if is_within_noise(healthy.regret):
+            why += " on test, within noise there" if healthy.measured_on == "test" else ", more than its standard error"
     else:
         where = "as logged" if assessment.from_curves else "on val"
         why = f"{where}, every candidate of lower perplexity is less accurate"

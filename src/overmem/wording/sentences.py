@@ -26,7 +26,7 @@ def verdict_sentences(assessment: Assessment) -> tuple[str, ...]:
     if assessment.trained:
         sentences.append(_end(assessment.trained[-1]))
     if assessment.onset is not None:
-        sentences.append(onset_sentence(assessment.onset))
+        sentences.append(onset_sentence(assessment.onset, assessment.trained))
     if assessment.severity is not None:
         sentences.append(_severity(assessment, assessment.severity))
     if assessment.onset is not None:
@@ -53,8 +53,24 @@ def _end(last: CheckpointVerdict) -> str:
     return f"At its end ({last.checkpoint.name}) the run is {last.regime}. {last.reason}"
 
 
-def onset_sentence(onset: Onset) -> str:
-    """Where over-memorization is first shown, and when it began."""
+def onset_sentence(onset: Onset, trained: Sequence[CheckpointVerdict] = ()) -> str:
+    """Where over-memorization is first shown, when it began, and why its interval may reach before a healthy one."""
+    return f"{_onset(onset)}{_reaches_back(onset, trained)}"
+
+
+def _reaches_back(onset: Onset, trained: Sequence[CheckpointVerdict]) -> str:
+    names = [v.checkpoint.name for v in trained]
+    before = trained[: names.index(onset.checkpoint)] if onset.checkpoint in names else ()
+    healthy = next((v.checkpoint for v in reversed(before) if v.regime.startswith("healthy")), None)
+    if healthy is None or onset.step.low is None or onset.step.low >= healthy.step:
+        return ""
+    return (
+        f" The interval is of the trend and reaches back before {healthy.name}, which is itself shown to be healthy: "
+        "a single checkpoint may lie below the trend."
+    )
+
+
+def _onset(onset: Onset) -> str:
     text = f"Over-memorization is first shown at {onset.checkpoint}"
     step = onset.step
     if step.value is None:
