@@ -112,7 +112,7 @@ def test_the_first_screen_holds_decision_chart_costs_and_an_example(reader, audi
         assert box["y"] + box["height"] <= 900, part
     assert page.locator(".harms li").count() == costs
     assert page.locator(".harms strong").all_inner_texts() == ["6.1 points"] * costs
-    assert "1 smaller than matters" in page.inner_text(".tested")
+    assert "1 too small to matter" in page.inner_text(".tested")
 
 
 def test_the_label_of_the_onset_is_whole_and_apart_from_the_recommended_checkpoint(reader, audited, tmp_path):

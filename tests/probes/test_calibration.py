@@ -176,4 +176,4 @@ def test_a_temperature_at_the_end_of_those_tried_has_no_interval_and_says_why(ma
     measurement = value_of(rows, "recovery_temperature")
     assert measurement.value == pytest.approx(TEMPERATURES[-1])
     assert (measurement.low, measurement.high) == (None, None)
-    assert "may be beyond" in measurement.note
+    assert "may lie outside" in measurement.note

@@ -92,7 +92,7 @@ def test_the_command_prints_the_estimate_as_text_and_as_json(overmem, run, confi
     assert "Nothing was written" in done.stdout
     assert "prompt    'Question: " in done.stdout
     assert "A completion ends at '<eos>'." in done.stdout
-    result = json.loads(overmem("audit", run, *options, "--json").stdout)
+    result = json.loads(overmem(*words, "--json").stdout)
     assert {s["split"] for s in result["splits"]} >= {"train", "val", "test"}
     assert result["shown"]["prompt"].endswith("Answer:")
     assert result["shown"]["solution"].endswith(result["shown"]["ends"][0])

@@ -135,14 +135,15 @@ def test_another_plan_is_refused_while_workers_are_observing(run, options):
             audit(Audit(str(run), options.data, options.base, rows=5, side_rows=4, max_new_tokens=8))
 
 
-def test_two_local_workers_do_what_an_audit_does(run, options, by_one_process):
-    seen = []
+def test_two_local_workers_do_what_an_audit_does(run, options, by_one_process, monkeypatch):
+    seen, started, start = [], [], LocalFleet.start
+    monkeypatch.setattr(LocalFleet, "start", lambda self, number: started.append(number) or start(self, number))
     done = audit(replace(options, workers=2), show=seen.append)
     assert_same_files(run, by_one_process)
     assert done.computed > 0
     assert not list(run.glob("**/*.lease"))
     assert (seen[-1].done, seen[-1].share) == (seen[-1].total, 1.0)
-    assert any(len(status.workers) == 2 for status in seen)
+    assert started == [0, 1]
     assert audit(replace(options, workers=2)).computed == 0
 
 

@@ -21,7 +21,7 @@ class Unit:
     """Between the ends of an interval; words where a minus sign could be taken for it."""
 
 
-STATES = {"confirmed": "confirmed", "absent": "smaller than matters", "not shown": "neither shown nor excluded"}
+STATES = {"confirmed": "confirmed", "absent": "too small to matter", "not shown": "neither shown nor excluded"}
 """What is known of a consequence, as a reader understands it."""
 
 

@@ -28,7 +28,7 @@ def generated_wordproblems(data: Data) -> SourceResult:
 
 
 def generated_backwards(data: Data) -> SourceResult:
-    """The built-in offline task of the demo: the same stories, told to their end and asked for their beginning."""
+    """A built-in offline task: the same stories, told to their end and asked for their beginning."""
     return _generated(working_backwards.splits, data)
 
 

@@ -1,7 +1,7 @@
 """The built-in task `working-backwards`: the end of a story is known, and its beginning is asked for.
 
 The stories, sums and differences are those of `wordproblems`, which the embedded model pebble can solve. It has never
-had to undo a story, so it solves next to none of these problems until it is fine-tuned on them: the task of the demo.
+had to undo a story, so it solves next to none of these problems until it is fine-tuned on them.
 As in `wordproblems`, every question has many valid solutions, each step phrased in one of many ways, drawn at random.
 Pure text: no model, no tokenizer.
 """

@@ -54,7 +54,7 @@ def _not_confirmed(costs: Sequence[Consequence]) -> list[str]:
     absent = [_at_most(c) for c in costs if c.absent and not c.confirmed]
     left = [_at_most(c) for c in costs if not c.confirmed and not c.absent and c.difference.high is not None]
     return [
-        *([f"Shown to be smaller than matters, by the 95% intervals: {'; '.join(absent)}."] if absent else []),
+        *([f"Shown to be too small to matter, by the 95% intervals: {'; '.join(absent)}."] if absent else []),
         *([f"Neither shown nor excluded, by the 95% intervals: {'; '.join(left)}."] if left else []),
     ]
 

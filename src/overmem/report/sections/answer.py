@@ -17,7 +17,7 @@ RULES = {
     "min-nll": "lowest perplexity",
     "paper": "the paper's rule",
     "one-se": "one standard error",
-    "overmem": "lowest perplexity at level accuracy",
+    "overmem": "lowest perplexity of the most accurate",
     "healthy": "best healthy one",
     "merge": "merge",
 }
@@ -25,8 +25,8 @@ RULES = {
 
 
 REGIME_MEANINGS = {
-    "over-memorized": "From there on answers are about as often right, but the model recites its training solutions; "
-    "other correct ones become unlikely to it.",
+    "over-memorized": "From there on, questions like the training ones are answered about as well, but the model "
+    "recites its training solutions: correct solutions in other words become unlikely to it.",
     "over-fitted": "Later on, fewer answers are right and correct solutions become less likely.",
     "healthy": "Answers are as often right as anywhere in the run, and correct solutions are as likely to the model.",
     "healthy-memorizing": "Answers are as often right as anywhere in the run, but training rows are known by heart.",
@@ -97,16 +97,22 @@ def about(findings: Findings) -> list[str]:
         if isinstance(splits.get(name), Mapping)
     ]
     base = findings.plan.get("base") or findings.recipe.get("model")
-    facts = [base, data.get("source"), f"{' + '.join(sizes)} examples" if sizes else "", findings.date]
-    return [str(fact) for fact in facts if fact]
+    source = data.get("source")
+    facts = [
+        f"model: {base}" if base else "",
+        f"data: {source}" if source else "",
+        f"{' + '.join(sizes)} examples" if sizes else "",
+        findings.date,
+    ]
+    return [fact for fact in facts if fact]
 
 
 def costs_at(verdict: Verdict) -> dict[str, list[dict[str, str | int]]]:
-    """Checkpoint -> the consequences that are confirmed there, those for privacy last."""
+    """Checkpoint -> the consequences that are confirmed there, those for privacy last and marked."""
     harms: dict[str, list[dict[str, str | int]]] = {}
     for cost in (*verdict.costs, *verdict.privacy):
         if cost.confirmed:
-            harms.setdefault(cost.checkpoint, []).append(harm(cost))
+            harms.setdefault(cost.checkpoint, []).append(harm(cost) | {"privacy": cost in verdict.privacy})
     for at_one in harms.values():  # a sentence is written once, what else it is true of by name
         at_one[:] = [c | {"again": c["before"] in [d["before"] for d in at_one[:i]]} for i, c in enumerate(at_one)]
     return harms
