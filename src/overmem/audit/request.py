@@ -11,7 +11,7 @@ import torch
 from overmem import store
 from overmem.audit.as_trained import base_note, data_as_trained, template_as_trained
 from overmem.audit.options import Audit
-from overmem.audit.sources import data_of, examples_of_run, held_out, planned_data, say_too_few
+from overmem.audit.sources import data_of, examples_of_run, held_out, planned_data, say_too_few, text_of
 from overmem.encoding import VERBATIM, describe_prompt, encode
 from overmem.errors import BadRequest, unknown
 from overmem.models.discovery import CheckpointRef, describe_order, find_checkpoints, find_tokenizer
@@ -130,7 +130,7 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
     check_device(device)
     recipe = store.read_recipe(run)
     existing_plan = store.find_plan(run)
-    base = config.base or recipe.get("model") or (existing_plan.base if existing_plan else None)
+    base = config.base or text_of(recipe, "model", run) or (existing_plan.base if existing_plan else None)
     refs = find_checkpoints(run.root, base)
     chosen = _only(refs, config.checkpoints) if config.checkpoints else refs
     has_base = refs[0].checkpoint.name == "base"
@@ -154,7 +154,7 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
     loaded = LoadedData(examples_of_run(run, existing_plan)) if data is None else held_out(config, recipe, data, say)
     examples, carved_splits = loaded.splits, loaded.carved_splits
     tokenizer = find_tokenizer(run.root, refs, config.tokenizer)
-    template = VERBATIM if loaded.verbatim and "data" not in recipe else recipe.get("template")
+    template = VERBATIM if loaded.verbatim and "data" not in recipe else text_of(recipe, "template", run)
     if template is None and config.template is None and not recipe:
         template = template_as_trained(tokenizer, (e for part in examples.values() for e in part), trained, say)
     options = _options(config, template, previous, is_sized, device, say)

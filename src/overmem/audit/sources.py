@@ -51,6 +51,17 @@ def examples_of_run(run: store.Run, existing_plan: Plan | None) -> dict[str, tup
     return {name: store.read_examples(run, name) for name in names if not SplitName.parse(name).is_derived}
 
 
+def text_of(recipe: Mapping[str, Any], key: str, run: store.Run) -> str | None:
+    """A text of the run's recipe, which somebody may have edited; None if it is not set.
+
+    Raises:
+        BadRequest: it is something else.
+    """
+    if not isinstance(value := recipe.get(key), str | None):
+        raise BadRequest(f"{run.recipe_path}: {key} is {type(value).__name__}; allowed: a text")
+    return value
+
+
 def held_out(config: Audit, recipe: Mapping[str, Any], data: Data, say: Callable[[str], None]) -> LoadedData:
     """The splits; `carved_splits` names those that the run may have been trained on.
 
