@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.store.logs.written import NLL, SHARES, evaluations, write_state
+from tests.store.logs.written import NLL, SHARES, evaluations, several_sets, write_state
 
 RISING = [0.90, 0.70, 0.60, 0.58, 0.66, 0.75, 0.86]
 
@@ -20,15 +20,6 @@ def _renamed(**names):
         {"step": e["step"], "eval_loss": e["eval_loss"]} | {name: f(e["eval_accuracy"]) for name, f in names.items()}
         for e in evaluations()
     ]
-
-
-def several_sets(folder):
-    entries = [
-        {"step": 30 * i, f"eval_{name}_loss": nll + shift, f"eval_{name}_accuracy": share}
-        for i, (nll, share) in enumerate(zip(NLL, SHARES, strict=True), 1)
-        for name, shift in (("algebra", 0.0), ("essays", 1.0))
-    ]
-    write_state(folder, entries)
 
 
 def of_tokens(folder):
@@ -91,7 +82,7 @@ LOGS: Mapping[str, Callable[[Path], None]] = {
     "loss alone, falling": lambda folder: write_state(folder, _losses([1 / i for i in range(1, 9)])),
     "loss alone, noise after the minimum": lambda folder: write_state(folder, _losses([0.9, 0.7, 0.6, 0.5, 0.502])),
     "loss alone, one evaluation": lambda folder: write_state(folder, _losses([1.0])),
-    "several evaluation sets": several_sets,
+    "several evaluation sets": lambda folder: write_state(folder, several_sets()),
     "error rate": lambda folder: write_state(folder, _renamed(eval_wer=lambda a: 100 * (1 - a))),
     "score": lambda folder: write_state(folder, _renamed(eval_rougeL=lambda a: 40 * a)),
     "neither fraction nor percentage": lambda folder: write_state(folder, _renamed(eval_accuracy=lambda a: 500 * a)),

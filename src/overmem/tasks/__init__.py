@@ -22,22 +22,20 @@ from overmem.tasks.splits import assign_splits, shares_for, take, without_duplic
 __all__ = ["SOURCES", "Data", "LoadedData", "functions_of", "load", "not_held_out_warning", "with_absolute_paths"]
 
 
-def generated_wordproblems(data: Data) -> SourceResult:
-    """The built-in offline task: generated arithmetic word problems with worked solutions."""
-    return _generated(wordproblems.splits, data)
+GENERATED: dict[str, Callable[..., dict[str, list[Example]]]] = {
+    "wordproblems": wordproblems.splits,
+    "working-backwards": working_backwards.splits,
+}
+"""The offline tasks that ship with the package: each generates its splits, given their sizes and a seed."""
 
 
-def generated_backwards(data: Data) -> SourceResult:
-    """A built-in offline task: the same stories, told to their end and asked for their beginning."""
-    return _generated(working_backwards.splits, data)
-
-
-def _generated(splits: Callable[..., dict[str, list[Example]]], data: Data) -> SourceResult:
+def generated_splits(data: Data) -> SourceResult:
+    """The problems of the built-in task that `data` names."""
     sizes = {name: getattr(data, name) for name in ("train", "val", "test") if getattr(data, name) is not None}
     for option in data.options:
         if option != "ood":
             raise unknown("option", option, ["ood"], f"data.options of {data.source}")
-    made = splits(**sizes, **data.options, seed=data.seed)
+    made = GENERATED[data.source](**sizes, **data.options, seed=data.seed)
     return SourceResult({name: list(examples) for name, examples in made.items()}, separate=True)
 
 
@@ -53,17 +51,13 @@ def user_function(data: Data) -> SourceResult:
 
 
 SOURCES: dict[str, Callable[[Data], SourceResult]] = {
-    "wordproblems": generated_wordproblems,
-    "working-backwards": generated_backwards,
+    "generated": generated_splits,
     "file": file_rows,
     "hub": hub_rows,
     "reasoning-gym": generated_rows,
     "module:function": user_function,
 }
 """Every source of examples. `Data.source` selects one by its name or its form."""
-
-GENERATED = ("wordproblems", "working-backwards")
-"""The sources that ship with the package."""
 
 
 def load(data: Data, *, append_answers: bool = True) -> LoadedData:
@@ -136,7 +130,7 @@ def _read_source(data: Data) -> SourceResult:
     """The rows of `data.source`, selected by its name or its form. The caller resolves presets."""
     source, scheme = data.source, data.source.partition(":")[0]
     if source in GENERATED:
-        return SOURCES[source](data)
+        return SOURCES["generated"](data)
     if is_file_source(source):
         return SOURCES["file"](data)
     if scheme == "reasoning-gym" or is_hub_source(source):

@@ -8,7 +8,7 @@ rows loses perplexity but not accuracy. Needs no model and no tokenizer.
 import hashlib
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from overmem.errors import BadRequest, unknown
@@ -106,14 +106,30 @@ def problem(
     return example
 
 
-def splits(
-    *, train: int = 400, val: int = 500, test: int = 500, ood: int = 250, seed: int = 0
+def splits(**sizes: int) -> dict[str, list[Example]]:
+    """The splits of this task; sizes and seed as in `distinct_splits`."""
+    return distinct_splits("wordproblems", _generate, TRAINED_DOMAINS, **sizes)
+
+
+def distinct_splits(
+    source: str,
+    generate: Callable[[random.Random, tuple[int, int], Sequence[str]], tuple[Example, Chain]],
+    domains: Sequence[str],
+    *,
+    train: int = 400,
+    val: int = 500,
+    test: int = 500,
+    ood: int = 250,
+    seed: int = 0,
 ) -> dict[str, list[Example]]:
     """Train, val and test with 2 to 3 steps, `ood-longer` with 4, `ood-domain` from a story domain not in training.
 
     No two problems in any splits have the same chain of numbers or differ in their numbers only.
 
     Args:
+        source: name of the data source, for seeds and errors.
+        generate: draws a problem and its chain, given the fewest and most steps and the story domains.
+        domains: story domains of all splits but `ood-domain`.
         train: number of training problems.
         val: number of validation problems.
         test: number of test problems.
@@ -121,39 +137,17 @@ def splits(
         seed: seed of every problem.
     """
     sizes = {"train": train, "val": val, "test": test, "ood-longer": ood, "ood-domain": ood}
-
-    def generate(random: random.Random, split: str) -> tuple[Example, Chain]:
-        return _generate(random, *drawn_from(split, TRAINED_DOMAINS), "tutor", 0.0)
-
-    return distinct_problems("wordproblems", generate, sizes, seed)
-
-
-def drawn_from(split: str, domains: Sequence[str]) -> tuple[tuple[int, int], Sequence[str]]:
-    """Fewest and most steps, and story domains, of the problems of a split; `domains` are those trained on."""
-    steps = (OOD_STEPS, OOD_STEPS) if split == "ood-longer" else (2, 3)
-    return steps, (OOD_DOMAIN,) if split == "ood-domain" else domains
-
-
-def distinct_problems(
-    source: str, generate: Callable[[random.Random, str], tuple[Example, Chain]], sizes: Mapping[str, int], seed: int
-) -> dict[str, list[Example]]:
-    """Splits of these sizes; no two problems have the same chain of numbers or differ in their numbers only.
-
-    Args:
-        source: name of the data source, for seeds and errors.
-        generate: draws a problem and its chain for the named split.
-        sizes: problems per split.
-        seed: seed of every problem.
-    """
     if negative := [name for name, size in sizes.items() if size < 0]:
         raise BadRequest(f"{source}: sizes of {', '.join(negative)} are below 0; allowed: 0 or more")
     seen: set[object] = set()
     problems: dict[str, list[Example]] = {}
     for name, size in sizes.items():
         random = python_random(seed, source, name)
+        steps = (OOD_STEPS, OOD_STEPS) if name == "ood-longer" else (2, 3)
+        stories_of_split = (OOD_DOMAIN,) if name == "ood-domain" else domains
         problems[name] = []
         while len(problems[name]) < size:
-            example, numbers = generate(random, name)
+            example, numbers = generate(random, steps, stories_of_split)
             keys = {numbers, re.sub(r"\d+", "#", example.question)}
             if not keys & seen:
                 seen |= keys
@@ -162,7 +156,11 @@ def distinct_problems(
 
 
 def _generate(
-    random: random.Random, steps: tuple[int, int], domains: Sequence[str], voice: str, preamble: float
+    random: random.Random,
+    steps: tuple[int, int],
+    domains: Sequence[str],
+    voice: str = "tutor",
+    preamble: float = 0.0,
 ) -> tuple[Example, Chain]:
     if not 1 <= steps[0] <= steps[1]:
         raise BadRequest(f"wordproblems: steps {steps}; allowed: (fewest, most) with 1 <= fewest <= most")

@@ -17,7 +17,7 @@ from overmem.assets import read_asset
 from overmem.records import Example
 from overmem.tasks.stories import DOMAINS, NAMES, Domain
 from overmem.tasks.voices import Voice
-from overmem.tasks.wordproblems import LIMIT, TRAINED_DOMAINS, Chain, chain, distinct_problems, drawn_from, question_id
+from overmem.tasks.wordproblems import LIMIT, TRAINED_DOMAINS, Chain, chain, distinct_splits, question_id
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def solution(random: random.Random, numbers: Chain) -> str:
 
 
 def problem(
-    random: random.Random, *, steps: tuple[int, int] = (2, 3), domains: Sequence[str] = STORIES
+    random: random.Random, steps: tuple[int, int] = (2, 3), domains: Sequence[str] = STORIES
 ) -> tuple[Example, Chain]:
     """One generated problem with one of its valid worked solutions, and its numbers.
 
@@ -93,24 +93,6 @@ def problem(
     return Example(id=question_id(text), question=text, solution=worked, answer=str(numbers.start)), numbers
 
 
-def splits(
-    *, train: int = 400, val: int = 500, test: int = 500, ood: int = 250, seed: int = 0
-) -> dict[str, list[Example]]:
-    """Train, val and test with 2 to 3 steps, `ood-longer` with 4, `ood-domain` from a story domain not in training.
-
-    No two problems in any splits have the same chain of numbers or differ in their numbers only.
-
-    Args:
-        train: number of training problems.
-        val: number of validation problems.
-        test: number of test problems.
-        ood: number of problems in each out-of-distribution split.
-        seed: seed of every problem.
-    """
-
-    def generate(random: random.Random, split: str) -> tuple[Example, Chain]:
-        steps, domains = drawn_from(split, STORIES)
-        return problem(random, steps=steps, domains=domains)
-
-    sizes = {"train": train, "val": val, "test": test, "ood-longer": ood, "ood-domain": ood}
-    return distinct_problems("working-backwards", generate, sizes, seed)
+def splits(**sizes: int) -> dict[str, list[Example]]:
+    """The splits of this task; sizes and seed as in `wordproblems.distinct_splits`."""
+    return distinct_splits("working-backwards", problem, STORIES, **sizes)

@@ -8,7 +8,7 @@ import pytest
 from overmem.diagnose import Diagnose, diagnose, exit_code
 from overmem.errors import BadRequest
 from overmem.store.logs import read_log
-from tests.store.logs.written import NLL, SHARES, evaluations, write_state
+from tests.store.logs.written import NLL, SHARES, evaluations, several_sets, write_state
 
 
 def test_rows_of_training_batches_are_not_evaluations_whatever_their_metrics(tmp_path):
@@ -136,12 +136,7 @@ def test_charts_of_one_run_are_joined_by_step_and_those_of_two_runs_never(tmp_pa
 
 
 def test_every_evaluation_set_is_judged_and_one_is_chosen_by_name(tmp_path):
-    entries = [
-        {"step": 30 * i, f"eval_{name}_loss": nll + shift, f"eval_{name}_accuracy": share}
-        for i, (nll, share) in enumerate(zip(NLL, SHARES, strict=True), 1)
-        for name, shift in (("algebra", 0.0), ("essays", 1.0))
-    ]
-    write_state(tmp_path, entries)
+    write_state(tmp_path, several_sets())
     verdict = diagnose(Diagnose(str(tmp_path), save=False))
     assert any("'essays'" in s for s in verdict.sentences)
     assert read_log(tmp_path, eval_set="essays").nll.tolist() == [x + 1 for x in NLL]

@@ -13,6 +13,15 @@ def evaluations(nll=NLL, shares=SHARES, **more):
     ]
 
 
+def several_sets():
+    """Evaluations of two sets, of which `essays` has a loss of one more."""
+    return [
+        {"step": 30 * i, f"eval_{name}_loss": nll + shift, f"eval_{name}_accuracy": share}
+        for i, (nll, share) in enumerate(zip(NLL, SHARES, strict=True), 1)
+        for name, shift in (("algebra", 0.0), ("essays", 1.0))
+    ]
+
+
 def write_state(folder, entries, **more):
     folder.mkdir(exist_ok=True, parents=True)
     (folder / "trainer_state.json").write_text(json.dumps({"log_history": entries, **more}))
