@@ -52,6 +52,20 @@ def test_with_one_seed_there_is_no_interval_and_no_p():
     assert effect.difference.note == "one seed: no interval over seeds"
 
 
+def test_the_mean_of_a_share_has_an_interval_of_shares():
+    runs = [
+        RunOutcomes(
+            f"{rate}{seed}", {"rate": rate}, seed, "healthy", {"accuracy": Outcome(value, 0.0)}, {"accuracy": True}
+        )
+        for rate, values in {"low": (0.01, 0.05, 0.0), "high": (0.99, 0.9, 1.0)}.items()
+        for seed, value in enumerate(values)
+    ]
+    low, high = levels(runs)
+    assert (low.estimate.low, high.estimate.high) == (0.0, 1.0)
+    assert low.estimate.high > 0.05
+    assert high.estimate.low < 0.9
+
+
 def test_the_same_problems_are_compared_one_by_one():
     left, right = answers([1, 1, 1, 0] * 50), answers([1, 1, 0, 0] * 50)
     difference = paired(left, right)

@@ -104,7 +104,7 @@ def dots(
     colours: Mapping[str, str],
     title: str,
     *,
-    no_effect: float = 0.0,
+    no_effect: float | None = 0.0,
     form: str,
     height: int = 34,
     is_loss: bool = False,
@@ -115,14 +115,14 @@ def dots(
         rows: rows as of `charts.row`, with `name` and `line`.
         colours: of the lines.
         title: of the axis.
-        no_effect: the value of no effect.
+        no_effect: the value of no effect; None where there is none, and the axis shows the intervals only.
         form: Vega expression of the axis's labels.
         height: of a row in pixels.
         is_loss: whether a positive value is a loss; then it is drawn left of the line.
     """
     names = list(dict.fromkeys(r["name"] for r in rows))
     estimates = [Estimate(r["value"], r["low"], r["high"]) for r in rows]
-    low, high = domain_of([*estimates, Estimate(no_effect)])
+    low, high = domain_of(estimates if no_effect is None else [*estimates, Estimate(no_effect)])
     scale = dict(domain=[low, high], nice=False, zero=False, reverse=is_loss)
     x = channel("value:Q", title=title, scale=scale, axis=dict(labelExpr=form, tickCount=7))
     axis = dict(grid=False, labelLimit=230, labelColor="var(--ink)")
@@ -131,11 +131,14 @@ def dots(
     colour = _colour(colours)
     tooltip = [channel(f"{f}:N") for f in ("name", "line", "text", "n")]
     base = Chart(data(rows)).encode(y=y, yOffset=offset, color=colour, tooltip=tooltip)
-    zero = Chart(data([{"value": no_effect}])).mark_rule(color="var(--ink)", opacity=0.5, strokeDash=[2, 3])
     bars = base.mark_rule(strokeWidth=2, opacity=0.6).encode(x=channel("low:Q", title=title, scale=scale), x2="high:Q")
     _, shape = dash_and_shape("line", list(colours))
     points = base.mark_point(filled=True, size=70, opacity=1).encode(x=x, shape=shape)
-    return specification([zero.encode(x=x), bars, points], height * len(names) + 16)
+    layers = [bars, points]
+    if no_effect is not None:
+        zero = Chart(data([{"value": no_effect}])).mark_rule(color="var(--ink)", opacity=0.5, strokeDash=[2, 3])
+        layers.insert(0, zero.encode(x=x))
+    return specification(layers, height * len(names) + 16)
 
 
 def dash_and_shape(field: str, names: Sequence[str]) -> tuple[Spec, Spec]:

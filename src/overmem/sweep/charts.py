@@ -178,8 +178,8 @@ def level_dots(levels: Sequence[Level]) -> Spec:
         }
         for level in levels
     ]
-    form = "format(datum.value, '.0%')" if is_share else "format(datum.value, '.3~f')"
-    return dots(rows, {"level": "var(--onset)"}, levels[0].outcome, form=form, height=30)
+    form = "format(datum.value, '.3~%')" if is_share else "format(datum.value, '.3~f')"
+    return dots(rows, {"level": "var(--onset)"}, levels[0].outcome, no_effect=None, form=form, height=30)
 
 
 def by_unit(effects: Sequence[Effect]) -> dict[tuple[str, str], list[Effect]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from overmem import statistics
 from overmem.records import Estimate
-from overmem.sweep.outcomes import Outcome, RunOutcomes, across_seeds, paired, per_seed
+from overmem.sweep.outcomes import Outcome, RunOutcomes, across_seeds, paired, per_seed, share_across_seeds
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,9 @@ def levels(runs: Sequence[RunOutcomes]) -> list[Level]:
             for outcome in _names(runs):
                 measured = [run for run in at_level if outcome in run.outcomes]
                 if measured:
-                    estimate = across_seeds(per_seed((run.seed, run.outcomes[outcome]) for run in measured))
                     is_share = measured[0].points[outcome]
+                    mean_of = share_across_seeds if is_share else across_seeds
+                    estimate = mean_of(per_seed((run.seed, run.outcomes[outcome]) for run in measured))
                     all_levels.append(Level(factor, level, outcome, is_share, estimate, len(measured), len(at_level)))
     return all_levels
 

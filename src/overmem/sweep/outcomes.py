@@ -6,7 +6,7 @@ the same problems are compared problem by problem.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Any
 
@@ -121,6 +121,15 @@ def across_seeds(numbers: Sequence[Outcome]) -> Estimate:
     An unknown error over examples counts as 0, so that only the scatter over seeds determines the interval.
     """
     return statistics.across_seeds([o.value for o in numbers], [0.0 if o.stderr is None else o.stderr for o in numbers])
+
+
+def share_across_seeds(numbers: Sequence[Outcome]) -> Estimate:
+    """The mean of a share over seeds; its interval stays between 0 and 1."""
+    mean_share = across_seeds(numbers)
+    bounds = {
+        side: min(max(value, 0.0), 1.0) for side in ("low", "high") if (value := getattr(mean_share, side)) is not None
+    }
+    return replace(mean_share, **bounds)
 
 
 def paired(left: Outcome, right: Outcome) -> Outcome:

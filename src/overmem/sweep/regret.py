@@ -10,7 +10,7 @@ import polars as pl
 
 from overmem import statistics
 from overmem.records import Estimate
-from overmem.sweep.outcomes import Outcome, across_seeds, outcome_of_examples, paired, per_seed
+from overmem.sweep.outcomes import Outcome, across_seeds, outcome_of_examples, paired, per_seed, share_across_seeds
 
 OURS = "overmem"
 """The rule that every other one is compared with."""
@@ -84,7 +84,7 @@ def _regret(rule: str, runs: Mapping[str, Any], ours: Mapping[str, Any]) -> Rule
         rule,
         across_seeds(per_seed(differences["accuracy"])),
         statistics.negated(across_seeds(per_seed(differences["nll"]))),
-        across_seeds(per_seed(levels["accuracy"])),
+        share_across_seeds(per_seed(levels["accuracy"])),
         across_seeds(per_seed(levels["nll"])),
         sum(regime == "over-memorized" for _, _, regime in runs.values()),
         len(runs),

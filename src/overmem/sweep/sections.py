@@ -57,8 +57,9 @@ def sentences(findings: SweepFindings) -> list[str]:
     significant = [e for e in findings.effects if e.p is not None and e.p < 0.05]
     for e in significant:
         size = estimate_text(e.difference, "points" if e.is_share else "difference")
+        unit = " nats per token" if "nll" in e.outcome else ""
         texts.append(
-            f"{e.factor} {e.level} against {e.reference}: {e.outcome} differs by {size}, {e.difference.n} seeds."
+            f"{e.factor} {e.level} against {e.reference}: {e.outcome} differs by {size}{unit}, {e.difference.n} seeds."
         )
     if findings.effects and not significant and len(findings.seeds) > 1:
         texts.append(
@@ -175,9 +176,11 @@ def factor_effects(findings: SweepFindings) -> Section:
 _FORESTS = """
 {% import "parts.html.j2" as parts %}
 {% for factor, unit, reference, colours in keys %}
-<figure><h3 class="axis">{{ factor }} against {{ reference }}: {{ unit }}</h3>
-{{ chart("effect-" ~ loop.index0, "Effects of " ~ factor ~ " against " ~ reference ~ ", as in the table below.") }}
-{{ parts.legend(colours, small=true) }}</figure>
+{% set levels = colours|list %}
+{% set compared = factor ~ (" " ~ levels[0] if levels|length == 1 else "") ~ " against " ~ reference %}
+<figure><h3 class="axis">{{ compared }}: {{ unit }}</h3>
+{{ chart("effect-" ~ loop.index0, "Effects of " ~ compared ~ ", as in the table below.") }}
+{% if levels|length > 1 %}{{ parts.legend(colours, small=true) }}{% endif %}</figure>
 {% endfor %}
 <details><summary>All {{ table.rows|length }} effects</summary>{{ rows(table) }}</details>
 """
@@ -212,7 +215,7 @@ def making(findings: SweepFindings) -> Section:
     """The command and the sweep file."""
     body = render_inline(_MAKING, command=findings.command, file=findings.sweep_file)
     return Section(
-        "Do it again", body, {}, "Every table is also in `tables/` as CSV and LaTeX, and all rows are in sweep.parquet."
+        "Do it again", body, {}, "Every table is also in tables/ as CSV and LaTeX, and all rows are in sweep.parquet."
     )
 
 
