@@ -1,13 +1,26 @@
 """What tests share: no network, and hand-made observations in the fewest words."""
 
+# ruff: noqa: E402 - the import hook is installed before overmem is imported
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+from jaxtyping import install_import_hook
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before transformers is imported
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the suite runs one worker per core
 os.environ.setdefault("COLUMNS", "160")  # messages wrap at the same place wherever the tests run
+
+SOURCE = Path(__file__).parents[1] / "src"
+SHAPED = [
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+    for path in sorted(SOURCE.glob("overmem/**/*.py"))
+    if "from jaxtyping import" in path.read_text(encoding="utf-8")
+]
+"""Modules with shapes in their annotations, which are checked at every call. Checking all modules doubles the time."""
+install_import_hook(SHAPED, "beartype.beartype")
 
 import numpy as np
 import pytest

@@ -29,7 +29,7 @@ def test_one_example_gives_a_value_without_an_interval():
     assert (estimate.value, estimate.low, estimate.n) == (0.5, None, 1)
 
 
-@settings(deadline=None, derandomize=True, max_examples=50)
+@settings(deadline=None, derandomize=True, max_examples=12)
 @given(st.lists(st.one_of(st.none(), st.floats(0, 1)), min_size=1, max_size=12))
 def test_holm_equals_statsmodels_on_the_known_p_values(p):
     p_values = [x for x in p if x is not None]
