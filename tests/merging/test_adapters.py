@@ -169,6 +169,19 @@ def test_the_base_as_a_source_contributes_a_zero_change(base: Path) -> None:
     assert_exact(base, merged, (0.75,), [folder])
 
 
+@pytest.mark.parametrize(
+    "options", [{"bias": "lora_only", "target_modules": ["q_proj"]}, {"trainable_token_indices": [3, 7]}]
+)
+def test_the_base_as_a_source_counts_in_biases_and_rows_that_were_trained_too(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    base = tmp_path / "base"
+    base_model(attention_bias=True).save_pretrained(base)
+    folder = train(base, 50, **options)
+    merged = merge(Merge(str(tmp_path / "run"), (folder.name, "base"), weights=(0.75, 0.25)))
+    assert_exact(base, merged, (0.75,), [folder])
+
+
 def test_task_arithmetic_on_adapters_scales_the_summed_change(base: Path) -> None:
     folders = [train(base, 10), train(base, 50)]
     config = Merge(str(base.parent / "run"), PAIR, rule="task_arithmetic", weights=(1.0, 1.0), knobs={"scale": 0.7})

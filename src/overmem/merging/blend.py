@@ -22,6 +22,8 @@ from overmem.merging.weights import Entry, Weights
 from overmem.rules.weighting import weighted_sum
 
 _HEAD = "lm_head.weight"
+_TOKEN_ROWS = ".token_adapter.trainable_tokens_delta"
+"""Ending of the name of trained rows of an embedding: the rows themselves, in the order of their indices."""
 _EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight")
 
 
@@ -195,7 +197,7 @@ class _Lora:
             base_coefficient = 1.0 - sum(self.coefficients)
             if abs(base_coefficient) < 1e-9:
                 return weighted_sum(parts, self.coefficients)
-            return weighted_sum([*parts, upcast(self.base().read(module))], [*self.coefficients, base_coefficient])
+            return weighted_sum([*parts, self._of_base(module)], [*self.coefficients, base_coefficient])
         scales = [scale for _, scale in self._scales(module)]
         if self.adapters[0].config.get("use_dora"):
             return self._dora(kind, module, scales)
@@ -203,6 +205,16 @@ class _Lora:
         if kind == "bias":
             return weighted_sum(parts, factors)
         return stacked_up([*parts, *(up for _, up, _ in moved)], [*factors, *(-c for c, _, _ in moved)])
+
+    def _of_base(self, module: str) -> Tensor:
+        """The base's values of a tensor that adapters hold whole: a matrix, a bias, or some rows of an embedding."""
+        layer, separator, _ = module.rpartition(_TOKEN_ROWS)
+        if not separator:
+            return upcast(self.base().read(module.replace(".base_layer.", ".")))
+        indices = self.adapters[-1].config.get("trainable_token_indices")
+        if isinstance(indices, dict):
+            indices = next(rows for name, rows in indices.items() if layer.endswith(name))
+        return upcast(self.base().read(f"{layer}.weight"))[list(indices or [])]  # [vocab width] -> [rows width]
 
     def _scales(self, module: str) -> list[tuple[int, float]]:
         """Rank and scale of each source, in one module."""

@@ -5,36 +5,25 @@ import importlib.metadata
 import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from overmem import store
-from overmem.errors import BadCheckpoint, BadRequest, unknown
-from overmem.merging.adapters import CONFIG, read_adapter
-from overmem.merging.blend import Blend, blend_adapters, blend_full
+from overmem.errors import BadRequest, unknown
+from overmem.merging.adapters import CONFIG
+from overmem.merging.blend import Blend
+from overmem.merging.opening import bound_rule, opened_blend, read_config, uses_base
 from overmem.merging.options import Merge
-from overmem.merging.weights import (
-    ADAPTER,
-    MODEL,
-    Progress,
-    Weights,
-    copy_aux_files,
-    model_folder,
-    open_weights,
-    write_weights,
-)
+from overmem.merging.weights import ADAPTER, MODEL, Progress, copy_aux_files, write_weights
 from overmem.models.discovery import MERGE_NOTE, CheckpointRef, find_checkpoints
 from overmem.models.files import fingerprint, json_object
 from overmem.records import SCHEMA
 from overmem.rules import LINEAR, NEEDS_BASE, RULES
-from overmem.seeds import seed_of
-from overmem.tables import checked_knobs, knobs, resolve
+from overmem.tables import knobs, resolve
 
 
 def merge(config: Merge, *, progress: Progress = lambda what, done, total: None) -> Path:
@@ -54,9 +43,9 @@ def merge(config: Merge, *, progress: Progress = lambda what, done, total: None)
         Locked: another process is writing to the run.
     """
     run = store.open_run(config.run, config.out)
-    rule = _rule(config)
+    rule = bound_rule(config)
     refs = find_checkpoints(run.root, config.base or store.read_recipe(run).get("model"))
-    sources, base = _sources(config, run, refs)
+    sources, base = sources_of(config, run, refs)
     if config.rule in RULES:  # tensors of two zeros are enough to reject a wrong knob or number of sources
         rule(dict(config.knobs), [torch.zeros(2)] * len(sources), torch.zeros(2))
     last = Path([source for source in sources if source is not base][-1].path)
@@ -67,7 +56,7 @@ def merge(config: Merge, *, progress: Progress = lambda what, done, total: None)
             return _checked_existing(path, note)
         partial = run.root / f".{path.name}.partial"
         with ExitStack() as stack:
-            blend = _blend(config, rule, sources, base, stack)
+            blend = opened_blend(config, rule, sources, base, stack)
             if partial.exists() and _read_note(partial) != note:
                 shutil.rmtree(partial)
             partial.mkdir(exist_ok=True)
@@ -86,29 +75,19 @@ def merge(config: Merge, *, progress: Progress = lambda what, done, total: None)
     return path
 
 
-def _rule(config: Merge) -> Callable[[dict[str, Any], Sequence[Tensor], Tensor | None], Tensor]:
-    """The rule with its weights bound: (extra knobs, tensors, base) -> tensor.
-
-    Raises:
-        BadRequest: an unknown rule or knob.
-    """
-    function = resolve(RULES, config.rule, "rule")
-    bound_weights: dict[str, Any] = {} if config.weights is None else {"weights": list(config.weights)}
-    checked_knobs(function, {**config.knobs, **bound_weights}, "rule")
-
-    def bound(extra_knobs: dict[str, Any], tensors: Sequence[Tensor], base: Tensor | None) -> Tensor:
-        if "seed" in extra_knobs:
-            extra_knobs = {**extra_knobs, "seed": int(extra_knobs["seed"])}
-        merged: Tensor = function(tensors, base, **bound_weights, **extra_knobs)
-        return merged
-
-    return bound
-
-
-def _sources(
+def sources_of(
     config: Merge, run: store.Run, refs: list[CheckpointRef]
 ) -> tuple[list[CheckpointRef], CheckpointRef | None]:
-    """The checkpoints to merge, and the base model, or None if it is not known."""
+    """The checkpoints to merge, and the base model, or None if it is not known.
+
+    Args:
+        config: what to merge.
+        run: the run.
+        refs: its checkpoints.
+
+    Raises:
+        BadRequest: an unknown checkpoint, or checkpoints that this rule cannot merge.
+    """
     by_name = {ref.checkpoint.name: ref for ref in refs}
     names = config.checkpoints or _pair(run, refs)
     for name in names:
@@ -174,7 +153,7 @@ def _note(config: Merge, sources: Sequence[CheckpointRef], base: CheckpointRef |
             {"name": ref.checkpoint.name, "step": ref.checkpoint.step, "fingerprint": fingerprint(ref.path)}
             for ref in sources
         ],
-        "base": base.path if base is not None and (_uses_base(config.rule) or base in sources) else None,
+        "base": base.path if base is not None and (uses_base(config.rule) or base in sources) else None,
         "rule": config.rule,
         "weights": list(config.weights) if config.weights is not None else equal,
         "knobs": dict(config.knobs),
@@ -183,11 +162,6 @@ def _note(config: Merge, sources: Sequence[CheckpointRef], base: CheckpointRef |
         "version": importlib.metadata.version("overmem"),
     }
     return json.loads(json.dumps(note))  # type: ignore[no-any-return]
-
-
-def _uses_base(rule: str) -> bool:
-    """Whether the rule is passed the base's weights if they are known: rules that need them, and user-defined rules."""
-    return rule in NEEDS_BASE or rule not in RULES
 
 
 def _read_note(folder: Path) -> dict[str, Any] | None:
@@ -213,62 +187,12 @@ def _checked_existing(path: Path, note: dict[str, Any]) -> Path:
     return path
 
 
-def _blend(
-    config: Merge,
-    rule: Callable[[dict[str, Any], Sequence[Tensor], Tensor | None], Tensor],
-    sources: Sequence[CheckpointRef],
-    base: CheckpointRef | None,
-    stack: ExitStack,
-) -> Blend:
-    dtype = None if config.dtype == "source" else getattr(torch, config.dtype)
-
-    @cache
-    def base_weights() -> Weights:
-        if base is None:
-            raise BadRequest("this merge needs the base model's weights, and the base is not known; give --base")
-        return stack.enter_context(open_weights(model_folder(base.path)))
-
-    if any(source.is_adapter for source in sources):
-        adapter_indices = [i for i, source in enumerate(sources) if source.is_adapter]
-        # Applied to unit vectors, a linear rule returns its coefficients. The base's Delta W is 0.
-        merged = rule(
-            dict(config.knobs), list(torch.eye(len(sources), dtype=torch.float64)), torch.zeros(len(sources)).double()
-        )
-        folders = [Path(sources[i].path) for i in adapter_indices]
-        adapters = [read_adapter(folder) for folder in folders]
-        weights = [stack.enter_context(open_weights(folder)) for folder in folders]
-        return blend_adapters(adapters, weights, [float(merged[i]) for i in adapter_indices], base_weights, dtype=dtype)
-    folders = [model_folder(source.path) for source in sources]
-    for folder in folders:
-        if "quantization_config" in _read_config(folder):
-            raise BadCheckpoint(f"{folder} holds quantized weights, which cannot be averaged; dequantize them first")
-
-    def combine(name: str, tensors: Sequence[Tensor], base_tensor: Tensor | None) -> Tensor:
-        extra_knobs = dict(config.knobs)
-        if "seed" in knobs(resolve(RULES, config.rule, "rule")):
-            extra_knobs["seed"] = seed_of(extra_knobs.get("seed", 0), "merge", name)
-        return rule(extra_knobs, tensors, base_tensor)
-
-    opened = [base_weights() if ref is base else stack.enter_context(open_weights(Path(ref.path))) for ref in sources]
-    tied = bool(_read_config(folders[-1]).get("tie_word_embeddings"))
-    base_tensors = base_weights() if base is not None and _uses_base(config.rule) else None
-    return blend_full(opened, base_tensors, combine, dtype=dtype, tied=tied)
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    try:
-        return json_object(path) if path.is_file() else {}
-    except (OSError, ValueError) as error:
-        raise BadCheckpoint(f"{path} cannot be read: {error}") from error
-
-
 def _write_aux_files(partial: Path, last: Path, blend: Blend, dtype: str) -> None:
     """Copy the last trained source's configuration and tokenizer, and write the settings that the merge changes."""
     copy_aux_files(last, partial, exclude=(MERGE_NOTE, CONFIG))
     if blend.config is not None:
         store.write_json(partial / CONFIG, blend.config)
     elif dtype != "source":
-        config_json = _read_config(partial)
+        config_json = read_config(partial)
         key = "torch_dtype" if "torch_dtype" in config_json else "dtype"
         store.write_json(partial / "config.json", {**config_json, key: dtype})

@@ -1,5 +1,6 @@
 """One model in memory; the weights of each checkpoint are copied into it."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,6 +12,7 @@ from transformers import AutoModelForCausalLM
 from overmem.errors import BadCheckpoint, BadRequest, unknown
 from overmem.models.discovery import CheckpointRef
 from overmem.models.files import json_object, relevant_config, tensor_names, weight_files
+from overmem.models.unsaved import UnsavedWeights, copy_into, loaded, with_adapter
 from overmem.models.virtual import without_prompt_learning
 
 Model: TypeAlias = Any
@@ -44,6 +46,7 @@ class Skeleton:
     _config: dict[str, Any] = field(default_factory=dict, repr=False)
     _loaded_path: str = field(default="", repr=False)
     _can_unload: bool = field(default=False, repr=False)
+    _is_base_unchanged: bool = field(default=True, repr=False)
 
     def model(self, ref: CheckpointRef) -> Model:
         """The model with this checkpoint's weights, in evaluation mode.
@@ -54,17 +57,33 @@ class Skeleton:
         """
         if self._model is not None and self._loaded_path == ref.path:
             return self._model
+        return self._guarded(
+            ref.path, lambda: self._with_adapter(ref) if ref.is_adapter else self._with_weights(ref.path)
+        )
+
+    def model_of(self, weights: UnsavedWeights) -> Model:
+        """The model with weights that are in no file, in evaluation mode.
+
+        Raises:
+            BadCheckpoint: weights that are missing or of a wrong shape, or another library error.
+            BadRequest: the model does not fit on the device.
+        """
+        load = self._with_unsaved_adapter if weights.adapter_config is not None else self._with_unsaved
+        return self._guarded(f"a merge like {weights.like.path}", lambda: load(weights))
+
+    def _guarded(self, what: str, load: Callable[[], Model]) -> Model:
+        """The model that `load` returns, in evaluation mode; errors of libraries become ours, and name `what`."""
         try:
-            model = self._with_adapter(ref) if ref.is_adapter else self._with_weights(ref.path)
+            model = load()
         except torch.OutOfMemoryError as error:
             self._model = None
-            raise BadRequest(f"{ref.path} does not fit on {self.device}: {error}; allowed: another --device") from error
+            raise BadRequest(f"{what} does not fit on {self.device}: {error}; allowed: another --device") from error
         except (BadCheckpoint, BadRequest):
             self._model = None
             raise
         except Exception as error:  # libraries raise anything for a folder they cannot read
             self._model = None
-            raise BadCheckpoint(f"{ref.path} cannot be loaded: {type(error).__name__}: {error}") from error
+            raise BadCheckpoint(f"{what} cannot be loaded: {type(error).__name__}: {error}") from error
         model.train(False)
         return model
 
@@ -98,23 +117,16 @@ class Skeleton:
     def _with_adapter(self, ref: CheckpointRef) -> Model:
         from peft import PeftModel, get_peft_model_state_dict
 
-        if self.base is None:
-            raise BadCheckpoint(f"{ref.path} is an adapter and its base model is not known; give --base")
         files = weight_files(Path(ref.path))
-        if self._model is not None and hasattr(self._model, "peft_config"):
-            self._model = self._model.unload() if self._can_unload else None
-            self._loaded_path = self.base if self._can_unload else ""
-        base = self._with_weights(self.base)
+        base = self._base_model(ref.path)
         config = json_object(Path(ref.path) / "adapter_config.json")
-        is_lora = config.get("peft_type") == "LORA"
         if str(config.get("init_lora_weights")).startswith("pissa_niter"):
             raise BadCheckpoint(
                 f"{ref.path} was initialised with {config['init_lora_weights']}, whose random part of the base weights "
                 "cannot be recomputed; convert it to plain LoRA: model.save_pretrained(folder, "
                 "path_initial_model_for_weight_conversion=<adapter saved before training>)"
             )
-        is_plain = not config.get("layer_replication")  # it copies layers of the base
-        self._can_unload = is_lora and is_plain and config.get("init_lora_weights", True) in KEEPS_BASE
+        self._remember(config)
         model: Any = PeftModel.from_pretrained(base, ref.path, torch_device=self.device)
         expected = set(get_peft_model_state_dict(model, save_embedding_layers=False))
         if missing := sorted(expected - tensor_names(files)):  # PEFT only warns about missing tensors
@@ -125,6 +137,42 @@ class Skeleton:
         self._loaded_path = ref.path
         return self._model
 
+    def _base_model(self, adapter: str) -> Model:
+        """The base model without an adapter, for this adapter."""
+        if self.base is None:
+            raise BadCheckpoint(f"{adapter} is an adapter and its base model is not known; give --base")
+        if self._model is not None and hasattr(self._model, "peft_config"):
+            self._model = self._model.unload() if self._can_unload else None
+            self._loaded_path = self.base if self._can_unload and self._is_base_unchanged else ""
+        return self._with_weights(self.base)
+
+    def _remember(self, config: Mapping[str, Any]) -> None:
+        """Note whether an adapter of these settings can be unloaded, and whether the base is then as it was."""
+        copies_layers = bool(config.get("layer_replication"))
+        keeps_base = config.get("init_lora_weights", True) in KEEPS_BASE
+        self._can_unload = config.get("peft_type") == "LORA" and keeps_base and not copies_layers
+        # PEFT leaves modules that were trained whole in the base's place, and trained biases in the base's layers.
+        self._is_base_unchanged = not config.get("modules_to_save") and config.get("bias", "none") == "none"
+
+    def _with_unsaved(self, weights: UnsavedWeights) -> Model:
+        config = relevant_config(Path(weights.like.path))
+        if self._model is None or config != self._config or not _has_shapes(self._model, weights.shapes):
+            self._with_weights(weights.like.path)
+        self._loaded_path = ""
+        if _has_shapes(self._model, weights.shapes):
+            copy_into(self._model, weights)
+        else:
+            self._model = None
+            self._model, self._config = loaded(weights, self.dtype).to(self.device), config
+        return self._model
+
+    def _with_unsaved_adapter(self, weights: UnsavedWeights) -> Model:
+        base = self._base_model(weights.like.path)
+        self._remember(weights.adapter_config or {})
+        self._loaded_path = ""
+        self._model = with_adapter(base, weights)
+        return self._model
+
 
 def _same_shapes(model: Model, files: list[Path]) -> bool:
     """Whether the files hold exactly the weights of the model, in the same shapes (tied weights once)."""
@@ -132,6 +180,11 @@ def _same_shapes(model: Model, files: list[Path]) -> bool:
     for file in files:
         with safe_open(file, framework="pt") as stream:
             shapes |= {name: tuple(stream.get_slice(name).get_shape()) for name in stream.keys()}  # noqa: SIM118
+    return _has_shapes(model, shapes)
+
+
+def _has_shapes(model: Model, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether a model has exactly the tensors of these names and shapes (tied weights once)."""
     targets = model.state_dict()
     tensor_pointers = {targets[name].data_ptr() for name in shapes if name in targets}
     return all(name in targets and tuple(targets[name].shape) == shape for name, shape in shapes.items()) and all(
