@@ -178,6 +178,7 @@ def try_all(
     while todo:
         log.write_text("")
         ended = run_forked(partial(_batch, todo[:400], home, log), home / "batch", limit=400 * LIMIT)
+        known = len(bad)
         lines = [json.loads(line) for line in log.read_text().splitlines()]
         bad += [Bad(**line) for line in lines if line]
         done = len(lines)
@@ -186,6 +187,8 @@ def try_all(
             bad.append(Bad(name, seed, "", "", f"the process ended with {ended.code}: {ended.words[-300:]}"))
             done += 1
         todo = todo[done:]
+        for one in bad[known:]:
+            say(f"{one.target} {one.seed}, {one.file}, {one.command}: {one.what}")
         say(f"{len(inputs) - len(todo)} of {len(inputs)} inputs, {len(bad)} bad")
     return bad
 
