@@ -52,6 +52,22 @@ def late_peak(n=1500):
     return curves
 
 
+def uneven_end(n=600):
+    """A run that is over-fitted by its trend, though the accuracy of the last checkpoint alone is the highest."""
+    rng = np.random.default_rng(0)
+    accuracy = np.array([0.5, 0.75, *[0.8] * 8, *np.minimum(0.7 + 0.04 * rng.standard_normal(13), 0.8), 0.812])
+    nll = np.array([0.6, 0.45, *np.linspace(0.4, 0.5, 8), *np.linspace(0.52, 0.9, 14)])
+    checkpoints = tuple(Checkpoint(f"checkpoint-{s}", s, s / 100, s * 1e-4) for s in range(100, 2500, 100))
+    curves = []
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        ease, each = rng.random(n), rng.lognormal(-0.02, 0.2, n)
+        sums = 10 * nll[:, None] * each * (1 + 0.05 * rng.standard_normal((len(nll), n)))
+        right = np.array([(ease + 0.05 * rng.standard_normal(n) < a).astype(float) for a in accuracy])
+        curves.append(Curves(checkpoints, sums, np.full(n, 10), right))
+    return curves
+
+
 EXAMPLES = [Example("val0", "q", "s", "a"), Example("val1", "q", "s", "a")]
 SMALL = World(n=300, checkpoints=6, discordance=0.04)
 RUNS = {
@@ -66,6 +82,7 @@ RUNS = {
     "no better than the base model": (dataclasses.replace(SMALL, shape="healthy", n=400), {"base": 0.8}),
     "guessing": (World(n=300), {"splits": guessing()}),
     "undecided, its accuracy fallen but for the last checkpoint": (World(n=1500), {"splits": late_peak()}),
+    "over-fitted, judged through its neighbours": (World(n=600), {"splits": uneven_end()}),
     "risen-not-memorized": (None, {"drawn": drawn(Grown(n=1500, memory=0.0, checkpoints=6), "w0")}),
     "healthy-memorizing": (None, {"drawn": drawn(Grown(n=1500, rise=0.0, checkpoints=6), "w0")}),
     "still-learning": (
@@ -266,6 +283,13 @@ def test_a_surface_that_names_another_checkpoint_is_seen(audited, surface):
     words = tuple(s.replace(f"Recommended is {verdict.shipped}", f"Recommended is {other}") for s in verdict.sentences)
     broken = dataclasses.replace(verdict, recommended=swapped, best=swapped, sentences=words)
     assert disagreement(audited, surface, broken)["shipped"] == [other]
+
+
+@pytest.mark.parametrize("audited", ["over-fitted, judged through its neighbours"], indirect=True)
+def test_the_run_judged_through_its_neighbours_ends_at_its_highest_accuracy(audited):
+    trained = [v for v in audited.verdict.checkpoints if v.checkpoint.step > 0]
+    assert trained[-1].accuracy.value >= max(v.accuracy.value for v in trained[:-1])
+    assert "accuracy has, over neighbouring checkpoints, fallen" in audited.verdict.headline
 
 
 def test_the_runs_are_of_the_regimes_that_they_are_named_after(audited):

@@ -7,7 +7,7 @@ from overmem.records import Checkpoint
 from overmem.verdict import regimes
 from overmem.verdict.candidates import SelectionInputs, smoothed
 from overmem.verdict.merges import best_merge
-from overmem.verdict.selection import SELECTION_RULES, choices, logged_choices, prunable
+from overmem.verdict.selection import ALONE, ALONE_ON_DISK, SELECTION_RULES, choices, logged_choices, prunable
 from studies.trajectories import World, simulated
 
 
@@ -193,3 +193,12 @@ def test_a_log_whose_accuracy_only_wobbles_after_the_loss_turned_recommends_wher
     most_accurate = next(c for c in others if c.rule == "max-accuracy")
     assert most_accurate.checkpoint == "checkpoint-2000"
     assert most_accurate.regret.value == pytest.approx(-0.007)
+
+
+def test_the_only_checkpoint_on_disk_is_not_called_the_only_one_evaluated():
+    checkpoints = [Checkpoint(f"checkpoint-{s}", s) for s in (1, 2, 3)]
+    nll, accuracy = np.array([0.5, 0.4, 0.45]), np.array([0.6, 0.7, 0.7])
+    best, _ = logged_choices(checkpoints, nll, accuracy, 0.01, on_disk={"checkpoint-3"})
+    assert best.reason == ALONE_ON_DISK
+    only, _ = logged_choices(checkpoints[:1], nll[:1], accuracy[:1], 0.01)
+    assert only.reason == ALONE

@@ -122,8 +122,8 @@ def _untested(q: Quantities, k: int, limits: Limits) -> CheckpointTests:
 
 
 def _excess(facts: Facts | None, i: int | None, q: Quantities, k: int) -> Estimate:
-    """Nats per token above the trough, of the trend: luck is in its interval."""
-    if facts is None or i is None:
+    """Nats per token above the trough: from there on of the trend, with luck in its interval; before it as measured."""
+    if facts is None or i is None or i < facts.rise.trough:
         return _estimate(q.excess[k], q.excess_stderr[k], q.n_nll)
     risen = facts.rise
     rise, half = float(risen.log_rise[i]), statistics.Z * float(risen.stderr[i])

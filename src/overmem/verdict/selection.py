@@ -31,6 +31,7 @@ REASONS = {
 """Every selection rule, in words. `overmem` is the one that is recommended."""
 
 ALONE = "it is the only one that was evaluated, so there was nothing to choose from"
+ALONE_ON_DISK = "of the evaluated checkpoints it is the only one on disk, so there was nothing to choose from"
 """Why the only candidate was chosen."""
 
 TOLERANCE = 0.05
@@ -81,7 +82,8 @@ def choices(
         for rule, i in picked.items()
     }
     if len(candidates) == 1:
-        made = {rule: replace(choice, reason=ALONE) for rule, choice in made.items()}
+        is_alone = len(verdicts) <= 1 or sum(v.is_judged and v.checkpoint.step > 0 for v in verdicts) <= 1
+        made = {rule: replace(choice, reason=ALONE if is_alone else ALONE_ON_DISK) for rule, choice in made.items()}
     return made["overmem"], tuple(choice for rule, choice in made.items() if rule != "overmem")
 
 
@@ -180,7 +182,7 @@ def logged_choices(
     bound = limits.nats_per_token(float(board.nll.min()), None)
     picked = _picked(board, [checkpoints[i].name for i in rows], healthy, bound, trainers_choice)
     note, held = "logged, on the examples it was chosen on: flattering, no interval", picked["overmem"]
-    alone = len(rows) == 1
+    alone = ALONE if (usable & (np.array([c.step for c in checkpoints]) > 0)).sum() == 1 else ALONE_ON_DISK
     made = {
         rule: Choice(
             rule,
@@ -188,7 +190,7 @@ def logged_choices(
             Estimate(float(board.accuracy[i]), note=note),
             Estimate(float(board.nll[i]), note=note),
             _logged_regret(float(board.accuracy[held] - board.accuracy[i]), 0.0 if i == held else stderr, n),
-            ALONE if alone else REASONS[rule],
+            alone if len(rows) == 1 else REASONS[rule],
             measured_on="log",
         )
         for rule, i in picked.items()

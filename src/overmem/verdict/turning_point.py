@@ -29,6 +29,8 @@ class TurningPoint:
     """From the lowest point to the last evaluation, in nats per token."""
     noise: float
     """Standard error of an evaluation."""
+    level_since: Checkpoint | None = None
+    """First of the evaluations up to the lowest that cannot be distinguished from it; None where it is the only one."""
     is_assumed: bool = False
     """Whether too few evaluations show their scatter, so that the noise is a guess."""
 
@@ -50,6 +52,7 @@ def turning_point(checkpoints: Sequence[Checkpoint], nll: Float[np.ndarray, " ch
     error = sqrt(2) * nll_noise(nll)
     place = int(values.argmin())
     level = [i for i, value in enumerate(values) if value - values[place] <= LEVEL * error]
+    since = next(i for i in range(place + 1) if all(j in level for j in range(i, place + 1)))
     first, last = max(min(level) - 1, 0), min(max(level) + 1, len(rows) - 1)
     rise = float(values[-1] - values[place])
     is_assumed = scatter(nll) is None
@@ -67,5 +70,6 @@ def turning_point(checkpoints: Sequence[Checkpoint], nll: Float[np.ndarray, " ch
         ),
         rise=Estimate(rise, rise - 1.96 * error, rise + 1.96 * error, note=note),
         noise=error / sqrt(2),
+        level_since=checkpoints[rows[since]] if since < place else None,
         is_assumed=is_assumed,
     )

@@ -39,8 +39,7 @@ def turning_sentences(turn: TurningPoint | None) -> tuple[str, ...]:
     where = f"{turn.lowest.name} ({turn.nll:.4g} nats)"
     if turn.last.name == turn.lowest.name:
         return (
-            f"The evaluation loss is lowest at the last evaluation, {where}: no turn was seen, so more training may "
-            "still lower it.",
+            f"The evaluation loss is lowest at the last evaluation, {where}: no turn was seen, {_outlook(turn)}.",
             f"Provisional choice, by the loss alone: {turn.lowest.name}.",
         )
     if not turn.has_turned:
@@ -56,6 +55,13 @@ def turning_sentences(turn: TurningPoint | None) -> tuple[str, ...]:
         f"Provisional choice, by the loss alone: {turn.lowest.name}. Before shipping, measure the answers of "
         f"{turn.lowest.name} and {turn.last.name}: `overmem audit RUN --data YOUR_DATA`.",
     )
+
+
+def _outlook(turn: TurningPoint) -> str:
+    """What a loss that is lowest at the last evaluation lets one expect."""
+    if turn.level_since is None:
+        return "so more training may still lower it"
+    return f"but since {turn.level_since.name} it has not fallen by more than its noise"
 
 
 def _turned(turn: TurningPoint, where: str) -> str:

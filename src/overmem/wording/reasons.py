@@ -124,7 +124,7 @@ def nll_clause(verdict: CheckpointVerdict, limits: Limits) -> str:
     if excess.value is None:
         return ""
     unit = "nats per token" if verdict.nll.n else "nats"
-    trend = "by its trend " if verdict.p_costly is not None else ""
+    trend = "by its trend " if verdict.p_costly is not None and not tests.before_minimum else ""
     size = f"{abs(excess.value):.3f} {unit} {'above' if excess.value >= 0 else 'below'}"
     shown = parenthetical(format_interval(excess.low, excess.high), f"limit {limits.absolute:.2g}")
     if tests.costly:
