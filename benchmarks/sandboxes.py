@@ -43,6 +43,9 @@ def main() -> None:
     options = _options()
     sets = {"HumanEval": humaneval(options.humaneval), "MBPP test": mbpp(options.mbpp)}
     result: dict[str, Any] = {"python": sys.version.split()[0], "limits": vars(LIMITS)}
+    mutants = list(mutated([p for programs in sets.values() for p in programs], options.mutants))
+    with ThreadPoolExecutor(2) as threads:
+        plain = list(threads.map(passes_plainly, mutants))
     for name, sandbox in SANDBOXES.items():
         if reason := sandbox.missing():
             sys.stdout.write(f"{name}: {reason}" + "\n")
@@ -58,13 +61,10 @@ def main() -> None:
                 f"{name}, {data}: {right} of {len(programs)} right, {len(programs) / seconds:.0f} programs a second"
                 + "\n"
             )
-        mutants = list(mutated([p for programs in sets.values() for p in programs], options.mutants))
         for first_pass in (False, True):
             start = time.perf_counter()
             behind = [o.status == "right" for o in run_programs(mutants, sandbox, LIMITS, first_pass=first_pass)]
             seconds = time.perf_counter() - start
-            with ThreadPoolExecutor(2) as threads:
-                plain = list(threads.map(passes_plainly, mutants))
             differ = [i for i, pair in enumerate(zip(behind, plain, strict=True)) if pair[0] != pair[1]]
             label = f"{name}{' after Monty' if first_pass else ''}: mutants"
             result[label] = {"of": len(mutants), "right": sum(plain), "differ": differ, "seconds": seconds}

@@ -8,7 +8,8 @@ from hostile import PROGRAMS
 from overmem.errors import BadRequest
 from overmem.grading.sandboxes import selection
 from overmem.grading.sandboxes.check import failed_check
-from overmem.grading.sandboxes.program import Limits, Outcome, Program, outcome_of
+from overmem.grading.sandboxes.execution import reply_in
+from overmem.grading.sandboxes.program import Limits, Outcome, Program
 from overmem.grading.sandboxes.selection import SANDBOXES, choose_sandbox, run_programs
 
 LIMITS = Limits(seconds=1.0, memory=1 << 29)
@@ -82,10 +83,10 @@ def test_without_a_sandbox_no_program_runs_and_the_error_says_what_to_install(mo
 
 
 def test_a_reply_without_the_nonce_does_not_count():
-    assert outcome_of(b"right\n", "word", timed_out=False).status == "error"
-    assert outcome_of(b"word right \n", "word", timed_out=False).status == "right"
-    assert outcome_of(b"word splendid \n", "word", timed_out=False).status == "error"
-    assert outcome_of(b"", "word", timed_out=True).status == "timeout"
+    assert reply_in(b"right\n", "word") is None
+    assert reply_in(b"word right \n", "word").status == "right"
+    assert reply_in(b"word splendid \n", "word") is None
+    assert reply_in(b"", "word") is None
 
 
 @needs_sandbox

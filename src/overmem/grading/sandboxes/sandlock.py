@@ -1,19 +1,18 @@
 """A sandbox of Landlock and seccomp, for machines without user namespaces (Linux 6.7 or newer)."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 
+from overmem.grading.sandboxes.execution import Process, run
 from overmem.grading.sandboxes.program import (
     HARNESS,
     TIMEOUT_SIGNALS,
     Limits,
     Outcome,
     Program,
-    ask_harness,
     interpreter,
-    outcome_of,
     readable_folders,
-    request_of,
 )
 
 DENIED = ("socketpair", "memfd_create", "shmget", "msgget", "semget", "mq_open")
@@ -39,9 +38,13 @@ class Sandlock:
 
     def run(self, program: Program, limits: Limits) -> Outcome:
         """Run one program."""
+        return run(lambda: self.start(limits), program, limits)
+
+    @contextmanager
+    def start(self, limits: Limits) -> Iterator[Process]:
+        """The harness under Landlock and seccomp, ended with the context."""
         import sandlock
 
-        request, nonce = request_of(program, limits)
         box = sandlock.Sandbox(
             fs_readable=[*readable_folders(), str(HARNESS), "/dev/urandom"],
             fs_writable=["/dev/null"],
@@ -53,12 +56,20 @@ class Sandlock:
             cwd="/",
         )
         piped = sandlock.StdioMode.PIPED
-        command = [interpreter(), "-I", "-S", str(HARNESS)]
+        command = [interpreter(), "-I", "-S", "-B", str(HARNESS)]
         with box.popen(command, stdin=piped, stdout=piped, stderr=sandlock.StdioMode.NULL) as process:
-            try:
-                output, timed_out = ask_harness(process.stdin, process.stdout, request, limits)
-            finally:
+
+            def kill() -> None:
                 with suppress(RuntimeError, ProcessLookupError, sandlock.SandlockError):
                     process.kill()
-            exit_status = process.wait()
-        return outcome_of(output, nonce, program.tests, timed_out=timed_out or exit_status.signal in TIMEOUT_SIGNALS)
+
+            def hit_limit() -> bool:
+                kill()
+                return process.wait().signal in TIMEOUT_SIGNALS
+
+            try:
+                yield Process(process.stdin, process.stdout, hit_limit)
+            finally:
+                kill()
+                with suppress(RuntimeError, ProcessLookupError, sandlock.SandlockError):
+                    process.wait()
