@@ -15,6 +15,7 @@ from overmem import store
 from overmem.errors import BadRequest
 from overmem.models.discovery import CheckpointRef
 from overmem.observe.engines.decoding import Decoding
+from overmem.observe.plan import Split, planned
 from overmem.records import Checkpoint
 
 
@@ -62,6 +63,34 @@ def refs_of(run: store.Run, queue: QueueFile) -> list[CheckpointRef]:
 def decoding_of(queue: QueueFile) -> Decoding:
     """How completions are drawn."""
     return TypeAdapter(Decoding).validate_python(dict(queue.decoding))
+
+
+def splits_of(run: store.Run, queue_file: QueueFile, tokenizer: Any) -> dict[str, Split]:
+    """The planned splits, encoded again from the run's examples.
+
+    Raises:
+        BadRequest: one differs from the plan, because of another version of the tokenizer, of overmem or of the
+            examples.
+    """
+    decoding = decoding_of(queue_file)
+    examples = {name: store.read_examples(run, name) for name in queue_file.requests}
+    splits = planned(
+        tokenizer,
+        examples,
+        decoding,
+        rows={name: len(rows) for name, rows in examples.items()},
+        context=queue_file.context,
+        template=queue_file.template,
+        dtype=queue_file.dtype,
+    )
+    for name, split in splits.items():
+        if split.request != queue_file.requests[name]:
+            raise BadRequest(
+                f"{run.root}: split {name}, encoded on this machine, differs from the plan (request "
+                f"{split.request}, planned {queue_file.requests[name]}); allowed: the same versions of overmem, "
+                "transformers and the tokenizer on every machine"
+            )
+    return splits
 
 
 def _from_run(root: Path, path: str) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
 
 import psutil
 import torch
@@ -15,14 +14,13 @@ import torch
 from overmem import store
 from overmem.audit.grading import unit_grader
 from overmem.audit.judgement import measure_and_judge
-from overmem.audit.queue_file import QueueFile, decoding_of, read_queue, refs_of
+from overmem.audit.queue_file import decoding_of, read_queue, refs_of, splits_of
 from overmem.audit.worker_options import Worker
 from overmem.errors import BadRequest
 from overmem.models.discovery import load_tokenizer
 from overmem.models.loading import Skeleton, check_device
 from overmem.observe.engines import ENGINES
 from overmem.observe.pace import Pace
-from overmem.observe.plan import Split, planned
 from overmem.observe.queue import WorkQueue, clear_leases
 from overmem.observe.walk import observe
 from overmem.observe.work import ObservationSetup, pending
@@ -61,7 +59,7 @@ def work(
     device = config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     check_device(device)
     tokenizer = load_tokenizer(queue_file.tokenizer)
-    splits = _splits(run, queue_file, tokenizer)
+    splits = splits_of(run, queue_file, tokenizer)
     skeleton = Skeleton(queue_file.base, device, getattr(torch, queue_file.dtype))
     units, _, failures = pending(run, refs_of(run, queue_file), splits, queue_file.base)
     for name, reason in failures.items():
@@ -80,34 +78,6 @@ def work(
     if is_over:
         clear_leases(run, [], queue.leases)
     return Worked(run, computed, config.finish and is_over and _finish(run, config, say))
-
-
-def _splits(run: store.Run, queue_file: QueueFile, tokenizer: Any) -> dict[str, Split]:
-    """The planned splits, encoded again from the run's examples.
-
-    Raises:
-        BadRequest: one differs from the plan, because of another version of the tokenizer, of overmem or of the
-            examples.
-    """
-    decoding = decoding_of(queue_file)
-    examples = {name: store.read_examples(run, name) for name in queue_file.requests}
-    splits = planned(
-        tokenizer,
-        examples,
-        decoding,
-        rows={name: len(rows) for name, rows in examples.items()},
-        context=queue_file.context,
-        template=queue_file.template,
-        dtype=queue_file.dtype,
-    )
-    for name, split in splits.items():
-        if split.request != queue_file.requests[name]:
-            raise BadRequest(
-                f"{run.root}: split {name}, encoded on this machine, differs from the plan (request "
-                f"{split.request}, planned {queue_file.requests[name]}); allowed: the same versions of overmem, "
-                "transformers and the tokenizer on every machine"
-            )
-    return splits
 
 
 def _finish(run: store.Run, config: Worker, say: Callable[[str], None]) -> bool:

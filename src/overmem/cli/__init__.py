@@ -85,9 +85,13 @@ VERBS = {
     ),
     "merge": Verb(
         ("RUN",),
-        "merge several checkpoints into one",
+        "merge several checkpoints into one, or search for the best merge",
         "merge",
-        ("overmem merge runs/mine", "overmem merge runs/mine --checkpoints checkpoint-50 checkpoint-100 --rule ties"),
+        (
+            "overmem merge runs/mine",
+            "overmem merge runs/mine --checkpoints checkpoint-50 checkpoint-100 --rule ties",
+            "overmem merge runs/mine --search --minutes 20",
+        ),
     ),
     "report": Verb(
         ("RUN",),

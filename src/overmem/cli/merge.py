@@ -1,20 +1,60 @@
 """`overmem merge RUN`."""
 
+from dataclasses import dataclass, fields
+
 from overmem.cli import Arguments, parse_options
-from overmem.cli.screen import bar, quiet_libraries, say
+from overmem.cli.screen import bar, print_json, quiet_libraries, say, stdout
+from overmem.errors import BadRequest
 from overmem.merging.options import Merge
 
-COMMAND = Merge
+
+@dataclass(frozen=True)
+class MergeCommand(Merge):
+    """What to merge, and how, or what to search; and the output format."""
+
+    json: bool = False
+    """With --search: print the result as JSON."""
+
+
+COMMAND = MergeCommand
 """The verb's options, for the shell completion."""
 
 
 def run(arguments: Arguments) -> int:
-    """Merge and print the folder of the result."""
-    config = parse_options(Merge, arguments, "merge")
+    """Merge and print the folder of the result, or search and print what was found."""
+    command = parse_options(MergeCommand, arguments, "merge")
+    config = Merge(**{f.name: getattr(command, f.name) for f in fields(Merge)})
+    if config.search:
+        return _search(config, as_json=command.json)
+    if command.json:
+        raise BadRequest("--json needs --search")
     from overmem.merging.verb import merge  # torch loads after the options have been checked
 
     quiet_libraries()
     with bar() as progress:
         folder = merge(config, progress=progress)
     say(f"written: {folder}; next: overmem audit {config.run}")
+    return 0
+
+
+def _search(config: Merge, *, as_json: bool) -> int:
+    if config.checkpoints or config.weights or config.name or config.rule != "linear":
+        raise BadRequest("--search chooses --checkpoints, --weights, --rule and --name itself; leave them out")
+    from overmem.search.verb import search  # torch loads after the options have been checked
+
+    quiet_libraries()
+    with bar() as progress:
+        result = search(config, say=say, progress=progress)
+    if as_json:
+        print_json(result)
+        return 0
+    for line in result.reasons:
+        stdout.print(line, markup=False, soft_wrap=True)
+    if not result.is_complete:
+        say("the time was up before every candidate was observed: the same command goes on")
+    if result.written is not None:
+        say(f"written: {result.written}; next: overmem audit {config.run}")
+    elif result.winner is not None:
+        names, weights = " ".join(result.winner.weights), " ".join(f"{w:.6g}" for w in result.winner.weights.values())
+        say(f"not written; to write it: overmem merge {config.run} --checkpoints {names} --weights {weights}")
     return 0

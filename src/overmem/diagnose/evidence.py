@@ -10,6 +10,7 @@ from overmem.errors import BadRequest
 from overmem.probes import with_own
 from overmem.probes.consequences import consequences
 from overmem.records import Consequence
+from overmem.records.searches import SEARCHED
 from overmem.verdict.evidence import Evidence
 from overmem.wording.caveats import AuditContext
 
@@ -44,6 +45,7 @@ def audited(run: store.Run, config: Diagnose) -> tuple[Evidence, AuditContext]:
         merged_val=merged_val if has_merge else None,
         merged_test=merged_test if has_merge else None,
         on_disk=None if is_elsewhere else on_disk,
+        searched={c.name for c in plan.checkpoints if c.merged_from and c.name.startswith(SEARCHED)},
         trainers_choice=store.read_trainers_choice(run),
         same_distribution=config.same_distribution,
         consequences=_consequences(run, config.alpha),

@@ -31,3 +31,14 @@ class Merge:
     """Largest weight file, in bytes; larger models are written as shards with an index."""
     out: str | None = None
     """Folder of overmem's own files; by default RUN/overmem."""
+    search: bool = False
+    """Search for the best merge of an audited run: many weightings are observed in memory, the winner is chosen on val,
+    confirmed on test, and written only if it is shown to be better than the best single checkpoint."""
+    minutes: float | None = None
+    """With --search: stop trying candidates in time for this many minutes in all. A later search goes on."""
+    finalists: int = 6
+    """With --search: how many candidates answer the val questions, the lowest nll of each rule first."""
+    device: str = "auto"
+    """With --search: cpu, cuda, cuda:1, mps; auto takes a GPU if there is one."""
+    run_code: bool = False
+    """With --search: run the programs in completions of `kind: code`, in a sandbox."""

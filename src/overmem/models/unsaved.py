@@ -41,8 +41,8 @@ def loaded(weights: UnsavedWeights, dtype: torch.dtype) -> Any:
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    model: Any
-    model, info = AutoModelForCausalLM.from_pretrained(
+    auto: Any = AutoModelForCausalLM
+    model, info = auto.from_pretrained(
         None,
         config=AutoConfig.from_pretrained(weights.like.path, trust_remote_code=False),
         state_dict={name: weights.tensor(name) for name in weights.shapes},
@@ -64,7 +64,8 @@ def with_adapter(base: Any, weights: UnsavedWeights) -> Any:
     from peft import PeftConfig, PeftModelForCausalLM, get_peft_model_state_dict, set_peft_model_state_dict
 
     settings = {**(weights.adapter_config or {}), "inference_mode": True}
-    model: Any = PeftModelForCausalLM(base, PeftConfig.from_peft_type(**settings))
+    config: Any = PeftConfig
+    model: Any = PeftModelForCausalLM(base, config.from_peft_type(**settings))
     expected = set(get_peft_model_state_dict(model, save_embedding_layers=False))
     if missing := sorted(expected - set(weights.shapes)):
         raise BadCheckpoint(f"a merge of adapters lacks weights: {', '.join(missing[:5])}")

@@ -57,6 +57,11 @@ class Run:
         return self.home / "verdict.json"
 
     @property
+    def search_path(self) -> Path:
+        """The result of `merge --search`; what it observed lies in the folder `search`."""
+        return self.home / "search.json"
+
+    @property
     def report_path(self) -> Path:
         """The page written by `report`."""
         return self.home / "report.html"

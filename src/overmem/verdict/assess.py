@@ -119,7 +119,13 @@ def assess(evidence: Evidence, limits: Limits = DEFAULT, *, seed: int = 0) -> As
             recommended, others = promote(val, evidence.test, "healthy", reference, recommended, others)
         if evidence.merged_val is not None:
             recommended, others = best_merge(
-                evidence.merged_val, evidence.merged_test, recommended, others, evidence.on_disk, limits
+                evidence.merged_val,
+                evidence.merged_test,
+                recommended,
+                others,
+                evidence.on_disk,
+                limits,
+                evidence.searched,
             )
     over_base = _over_base(evidence, recommended, q)
     return Assessment(

@@ -44,6 +44,8 @@ class Evidence:
     merged_test: Curves | None = None
     on_disk: Collection[str] | None = None
     """Names of the checkpoints that may be recommended; None: all."""
+    searched: Collection[str] = ()
+    """Names of the merges that a search chose on val; they are judged on test."""
     trainers_choice: str | None = None
     """The trainer's own best checkpoint (`best_model_checkpoint`), where it names one."""
     same_distribution: SameDistribution = "check"

@@ -24,6 +24,7 @@ def best_merge(
     others: tuple[Choice, ...],
     on_disk: Collection[str] | None = None,
     limits: Limits = DEFAULT,
+    searched: Collection[str] = (),
 ) -> tuple[Choice, tuple[Choice, ...]]:
     """The best merge on `val`, scored on `test`: recommended where it is better, else one more of the others.
 
@@ -38,12 +39,17 @@ def best_merge(
         others: what the other rules pick.
         on_disk: names of what may be recommended; None: all.
         limits: margin and error rate.
+        searched: names of merges that a search chose on `val`; they are compared on `test` instead.
     """
     shipped = [c.name for c in val.checkpoints].index(recommended.checkpoint or "")
     tried = [
         _compared(val, i, shipped, limits.margin * GIVES_UP)
         for i, checkpoint in enumerate(val.checkpoints)
         if checkpoint.merged_from and _shared(val, i, shipped).sum() > 1
+    ]
+    tried = [
+        _on_test(merge, val, test, shipped, limits) if val.checkpoints[merge.row].name in searched else merge
+        for merge in tried
     ]
     adjusted = statistics.holm(
         [p for merge in tried for p in (merge.p_more_accurate, merge.p_as_accurate_and_likelier)]
@@ -78,6 +84,15 @@ class _Compared:
     p_more_accurate: float
     p_as_accurate_and_likelier: float
     """The larger of two one-sided p: that it loses the allowed accuracy or more, and that its nll is no lower."""
+
+
+def _on_test(merge: _Compared, val: Curves, test: Curves | None, shipped: int, limits: Limits) -> _Compared:
+    """A merge that was chosen on val, compared on test; never shown to be better where test did not measure both."""
+    rows = {} if test is None else {c.name: i for i, c in enumerate(test.checkpoints)}
+    pair = [rows.get(val.checkpoints[row].name) for row in (merge.row, shipped)]
+    if test is None or None in pair or _shared(test, *pair).sum() < 2:  # type: ignore[arg-type]
+        return replace(merge, p_more_accurate=1.0, p_as_accurate_and_likelier=1.0)
+    return replace(_compared(test, *pair, limits.margin * GIVES_UP), row=merge.row)  # type: ignore[arg-type]
 
 
 def _compared(val: Curves, merge: int, shipped: int, allowed: float) -> _Compared:
