@@ -57,7 +57,7 @@ def diversity(
         vocabulary = _vocabulary(examples, samples)
         for temperature in sorted(by_temperature, key=lambda t: (t != main, t)):
             questions = by_temperature[temperature]
-            for (metric, k), estimate in _accuracy_at_k(samples, questions, split).items():
+            for (metric, k), estimate in _accuracy_at_k(samples, questions).items():
                 rows.append(row(snapshot, split, "diversity", metric, estimate, k=k, temperature=temperature))
             for metric, estimate in _variety(samples, questions, vocabulary).items():
                 rows.append(row(snapshot, split, "diversity", metric, estimate, temperature=temperature))
@@ -131,7 +131,7 @@ def _vocabulary(examples: Sequence[Example], samples: Samples) -> int:
     return max(2, len({word for text in texts for word in words(text)}))
 
 
-def _accuracy_at_k(samples: Samples, questions: list[Question], split: str) -> dict[tuple[str, int], Estimate]:
+def _accuracy_at_k(samples: Samples, questions: list[Question]) -> dict[tuple[str, int], Estimate]:
     """(metric, k) -> estimate."""
     largest = max(len(q.rows) for q in questions)
     sizes = sorted({largest, *(2**i for i in range(12) if 2**i <= largest)})
@@ -139,7 +139,7 @@ def _accuracy_at_k(samples: Samples, questions: list[Question], split: str) -> d
     for k in sizes:
         used = [q for q in questions if len(q.rows) >= k]
         note = f"{len(questions) - len(used)} questions with fewer draws left out" if len(used) < len(questions) else ""
-        table = np.array([_question_at_k(samples, q, k, split) for q in used], dtype=np.float64)
+        table = np.array([_question_at_k(samples, q, k) for q in used], dtype=np.float64)
         names = ["pass@k", "pass^k", "maj@k", "best@k"] if k > 1 else ["pass@k"]
         estimates |= {(name, k): fraction_mean(table[:, i], note) for i, name in enumerate(names)}
         if k > 1:
@@ -147,7 +147,7 @@ def _accuracy_at_k(samples: Samples, questions: list[Question], split: str) -> d
     return estimates
 
 
-def _question_at_k(samples: Samples, question: Question, k: int, split: str) -> tuple[float, ...]:
+def _question_at_k(samples: Samples, question: Question, k: int) -> tuple[float, ...]:
     """pass@k, pass^k, maj@k, best@k and pass@1 of one question; only pass@1 for k = 1."""
     rows = list(question.rows)
     n, correct = len(rows), samples.correct[rows].astype(bool)
@@ -156,7 +156,7 @@ def _question_at_k(samples: Samples, question: Question, k: int, split: str) -> 
     if k == 1:
         return (pass_at(1, n, hits),)
     answers = [samples.answer[i] for i in rows]
-    majority = majority_of(k, answers, [bool(c) for c in correct], seed=(split, question.id))
+    majority = majority_of(k, answers, [bool(c) for c in correct])
     return (
         pass_at(k, n, hits),
         pass_all(k, n, hits),

@@ -1,12 +1,11 @@
 """pass@k, pass^k, best-of-k and majority voting for the draws of one question: pure functions."""
 
+from collections import Counter
 from collections.abc import Sequence
 from math import comb
 
 import numpy as np
 from jaxtyping import Bool, Float
-
-from overmem.seeds import generator
 
 
 def pass_at(k: int, draws: int, correct: int) -> float:
@@ -49,33 +48,49 @@ def best_of(k: int, score: Float[np.ndarray, " draws"], correct: Bool[np.ndarray
     return float(weight @ share[level[order]])
 
 
-def majority_of(k: int, answers: Sequence[str], correct: Sequence[bool], *, seed: Sequence[object] = ()) -> float:
-    """Probability that the most common answer of k draws is right. Ties are broken at random; no answer, no vote.
+def majority_of(k: int, answers: Sequence[str], correct: Sequence[bool]) -> float:
+    """Probability that the most common answer of k draws without replacement is right. Exact.
 
-    Exact for one draw and for all of them; otherwise the mean over 200 seeded subsets.
+    Ties are broken at random; a draw without an answer has no vote. For each right answer and each number of votes it
+    can win with, the subsets are counted in which the other answers have no more.
 
     Args:
         k: number of draws.
         answers: the answer of each draw; empty for none.
         correct: whether it is right.
-        seed: seed of the subsets.
+
+    >>> majority_of(3, ["7", "7", "8"], [True, True, False]), majority_of(2, ["7", "7", "8"], [True, True, False])
+    (1.0, 0.6666666666666666)
 
     Source: Wang et al. 2023 (self-consistency), https://arxiv.org/abs/2203.11171.
     """
-    n = len(answers)
-    names = sorted({answer for answer in answers if answer})
-    if not names:
-        return 0.0
-    votes = np.array([[answer == name for name in names] for answer in answers], dtype=np.float64)
-    right = np.array([any(c for a, c in zip(answers, correct, strict=True) if a == name) for name in names])
-    if k == n:
-        subsets = np.arange(n)[None]  # [1 n]
-    elif k == 1:
-        subsets = np.arange(n)[:, None]  # [n 1]
-    else:
-        random = generator("majority", k, *seed)
-        subsets = np.argsort(random.random((200, n)), axis=1)[:, :k]  # [200 k]
-    counts = votes[subsets].sum(1)  # [n answers] -> [subsets k answers] -> [subsets answers]
-    top = counts.max(1, keepdims=True)
-    leaders = (counts == top) & (top > 0)
-    return float((leaders @ right.astype(np.float64) / np.maximum(leaders.sum(1), 1)).mean())
+    counts = Counter(answers)
+    blank = counts.pop("", 0)
+    right = {answer for answer, is_right in zip(answers, correct, strict=True) if answer and is_right}
+    won = 0.0
+    for answer in right:
+        others = [count for name, count in counts.items() if name != answer]
+        for votes in range(1, min(k, counts[answer]) + 1):
+            subsets = _subsets(k - votes, votes, others, blank)
+            won += comb(counts[answer], votes) * sum(ways / (tied + 1) for tied, ways in subsets.items())
+    return won / comb(len(answers), k)
+
+
+def _subsets(size: int, votes: int, others: Sequence[int], blank: int) -> dict[int, int]:
+    """Number of answers that have exactly `votes` votes -> subsets of the draws in which none has more.
+
+    Args:
+        size: draws in a subset.
+        votes: the most that an answer may have.
+        others: how many draws have each answer.
+        blank: how many draws have none.
+    """
+    ways: dict[tuple[int, int], int] = {(size - used, 0): comb(blank, used) for used in range(min(size, blank) + 1)}
+    for count in others:
+        grown: dict[tuple[int, int], int] = {}
+        for (left, tied), number in ways.items():
+            for used in range(min(count, votes, left) + 1):
+                state = (left - used, tied + (used == votes))
+                grown[state] = grown.get(state, 0) + number * comb(count, used)
+        ways = grown
+    return {tied: number for (left, tied), number in ways.items() if not left}
