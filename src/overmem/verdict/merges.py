@@ -89,10 +89,10 @@ class _Compared:
 def _on_test(merge: _Compared, val: Curves, test: Curves | None, shipped: int, limits: Limits) -> _Compared:
     """A merge that was chosen on val, compared on test; never shown to be better where test did not measure both."""
     rows = {} if test is None else {c.name: i for i, c in enumerate(test.checkpoints)}
-    pair = [rows.get(val.checkpoints[row].name) for row in (merge.row, shipped)]
-    if test is None or None in pair or _shared(test, *pair).sum() < 2:  # type: ignore[arg-type]
+    here, single = (rows.get(val.checkpoints[row].name) for row in (merge.row, shipped))
+    if test is None or here is None or single is None or _shared(test, here, single).sum() < 2:
         return replace(merge, p_more_accurate=1.0, p_as_accurate_and_likelier=1.0)
-    return replace(_compared(test, *pair, limits.margin * GIVES_UP), row=merge.row)  # type: ignore[arg-type]
+    return replace(_compared(test, here, single, limits.margin * GIVES_UP), row=merge.row)
 
 
 def _compared(val: Curves, merge: int, shipped: int, allowed: float) -> _Compared:
