@@ -161,9 +161,13 @@ def test_every_measurement_is_the_same_to_the_last_digit(measurements):
     assert differences(store.to_jsonable(now), expected("measurements")) == []
 
 
-def test_the_kept_table_of_measurements_was_the_same():
+def test_the_kept_table_of_measurements_was_the_same_but_for_the_majority_that_0_1_0_estimated():
     frame = pl.read_parquet(EXPECTED / "measurements.parquet")
-    assert store.to_jsonable([list(row) for row in frame.iter_rows()]) == expected("measurements")
+    kept = store.to_jsonable([list(row) for row in frame.iter_rows()])
+    changed = [(then, now) for then, now in zip(kept, expected("measurements"), strict=True) if then != now]
+    value = frame.columns.index("value")
+    assert {then[frame.columns.index("metric")] for then, _ in changed} == {"maj@2"}
+    assert all(now[value] == pytest.approx(then[value], abs=0.03) for then, now in changed)
 
 
 @pytest.mark.parametrize("name", VERDICTS)
