@@ -117,6 +117,13 @@ def test_train_takes_paths_and_refuses_unknown_keys_by_name(tmp_path):
             overmem.train(recipe, output=tmp_path / "run", learning_rat=0.1)
 
 
+def test_a_search_of_merges_has_a_function_of_its_own(tmp_path):
+    with pytest.raises(BadRequest, match="search_merges"):
+        overmem.merge(tmp_path, search=True)
+    with pytest.raises(BadRequest, match="chooses checkpoints"):
+        overmem.search_merges(tmp_path, rule="slerp")
+
+
 def test_an_audit_is_shown_in_a_line(tmp_path):
     done = Audited(overmem.open(tmp_path).files, (), 3, 4, {"checkpoint-9": "unreadable"})
     assert "3 units of work done, 4 skipped because already done, 1 checkpoints failed" in repr(done)

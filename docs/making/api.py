@@ -12,7 +12,7 @@ from typing import Any
 import overmem
 from overmem.store import write_text
 
-VERBS = ("diagnose", "audit", "open", "report", "compare", "merge", "train")
+VERBS = ("diagnose", "audit", "open", "report", "compare", "merge", "search_merges", "train")
 TRAINING = ("OvermemCallback", "with_loss")
 RUN = ("verdict", "measurements", "checkpoints", "curves", "samples")
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from overmem.api import merge as merge
     from overmem.api import open_run as open  # noqa: A004, F401
     from overmem.api import report as report
+    from overmem.api import search_merges as search_merges
     from overmem.api import train as train
     from overmem.callback import OvermemCallback as OvermemCallback
     from overmem.records import Checkpoint as Checkpoint
@@ -47,6 +48,7 @@ _PLACES = {
     "OvermemCallback": "overmem.callback:OvermemCallback",
     "merge": "overmem.api:merge",
     "open": "overmem.api:open_run",
+    "search_merges": "overmem.api:search_merges",
     "train": "overmem.api:train",
     "with_loss": "overmem.training.trainers:with_loss",
     **{noun: f"overmem.records:{noun}" for noun in _NOUNS},

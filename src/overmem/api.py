@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from overmem.audit.verb import Audited
     from overmem.compare import Comparison
+    from overmem.records.searches import MergeSearch
 
 _Options = TypeVar("_Options")
 
@@ -177,7 +178,27 @@ def merge(run: str | Path, **options: Any) -> Path:
         from overmem.merging.options import Merge
         from overmem.merging.verb import merge as blend
 
-        return blend(_options(Merge, "overmem.merge", {"run": run, **options}))
+        config = _options(Merge, "overmem.merge", {"run": run, **options})
+        if config.search:
+            raise BadRequest("overmem.merge: search=True; call overmem.search_merges, which returns what was found")
+        return blend(config)
+
+
+def search_merges(run: str | Path, **options: Any) -> "MergeSearch":
+    """The best merge of an audited run: chosen on val, confirmed on test, written only if it is shown to be better.
+
+    Args:
+        run: an audited run directory, with val and test.
+        options: any option of `overmem merge --search`, such as `minutes=10`.
+
+    Raises:
+        BadRequest: a run that was not audited on val and test, or unknown options.
+    """
+    with naming_the_extra():
+        from overmem.merging.options import Merge
+        from overmem.search.verb import search
+
+        return search(_options(Merge, "overmem.search_merges", {"run": run, **options, "search": True}))
 
 
 def train(recipe: str | Path | None = None, **options: Any) -> Run:

@@ -38,8 +38,6 @@ def run(arguments: Arguments) -> int:
 
 
 def _search(config: Merge, *, as_json: bool) -> int:
-    if config.checkpoints or config.weights or config.name or config.rule != "linear":
-        raise BadRequest("--search chooses --checkpoints, --weights, --rule and --name itself; leave them out")
     from overmem.search.verb import search  # torch loads after the options have been checked
 
     quiet_libraries()

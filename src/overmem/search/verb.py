@@ -71,8 +71,11 @@ def search(
         progress: called with (candidate, done, total).
 
     Raises:
-        BadRequest: the run was not audited on val and test, or has a single checkpoint.
+        BadRequest: the run was not audited on val and test, or has a single checkpoint; or an option that the search
+            chooses itself.
     """
+    if options.checkpoints or options.weights or options.name or options.rule != "linear":
+        raise BadRequest("a search chooses checkpoints, weights, rule and name itself; leave them out")
     start = time.monotonic()
     if (options.minutes is not None and options.minutes <= 0) or options.finalists < 1:
         raise BadRequest(f"--minutes {options.minutes} --finalists {options.finalists}; allowed: numbers above 0")
