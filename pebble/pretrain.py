@@ -23,7 +23,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from overmem.seeds import python_random, seed_of
 from overmem.tasks import wordproblems
-from overmem.tasks.stories import DOMAINS
+from overmem.tasks.stories import DOMAINS, NAMES
 from overmem.tasks.voices import PREAMBLES, VOICES
 
 CONTEXT = 256
@@ -159,7 +159,7 @@ def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     raw = Tokenizer(model)
     raw.pre_tokenizer = split
     raw.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=raw,
         eos_token="<eos>",
         pad_token="<pad>",
@@ -172,7 +172,7 @@ def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
 def vocabulary_texts() -> Iterator[str]:
     """Texts that contain every word of pretraining and fine-tuning in its context."""
     yield "Question:\nAnswer:"
-    yield from (f"{name} met {name}'s." for name in wordproblems.NAMES)
+    yield from (f"{name} met {name}'s." for name in NAMES)
     phase = Phase(steps=1, drills=0.0, stories=0.3, running_totals=0.3, max_steps=2)
     for index in range(6_000):
         text = document(python_random("vocabulary", index), phase)
@@ -240,7 +240,7 @@ def new_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM
 @torch.no_grad()
 def count_solved(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, n: int = 50) -> dict[int, int]:
     """Chain length -> number of `n` unseen problems that greedy completions solve, in a pretraining frame."""
-    model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
     right = {}
     for length in (1, 2, 3, 4):
         problems = [
@@ -249,7 +249,9 @@ def count_solved(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, n:
         ]
         prompts = [f"Problem: {problem.question}\nSolution:" for problem in problems]
         batch = tokenizer(prompts, return_tensors="pt", padding=True)
-        ids = model.generate(**batch, max_new_tokens=24 + 14 * length, do_sample=False)
+        ids = model.generate(  # type: ignore[misc]
+            **batch, max_new_tokens=24 + 14 * length, do_sample=False
+        )
         completions = tokenizer.batch_decode(ids[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
         pairs = zip(completions, problems, strict=True)
         right[length] = sum(re.findall(r"\d+", text)[-1:] == [problem.answer] for text, problem in pairs)

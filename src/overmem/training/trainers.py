@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate.utils import gather_object  # type: ignore[import-untyped]
-from tqdm.auto import tqdm  # type: ignore[import-untyped]
+from tqdm.auto import tqdm
 from transformers import Trainer, TrainerCallback
 
 from overmem import store
