@@ -249,9 +249,8 @@ def count_solved(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, n:
         ]
         prompts = [f"Problem: {problem.question}\nSolution:" for problem in problems]
         batch = tokenizer(prompts, return_tensors="pt", padding=True)
-        ids = model.generate(  # type: ignore[misc]
-            **batch, max_new_tokens=24 + 14 * length, do_sample=False
-        )
+        limit = 24 + 14 * length
+        ids = model.generate(**batch, max_new_tokens=limit, do_sample=False)  # type: ignore[misc]
         completions = tokenizer.batch_decode(ids[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
         pairs = zip(completions, problems, strict=True)
         right[length] = sum(re.findall(r"\d+", text)[-1:] == [problem.answer] for text, problem in pairs)
