@@ -7,55 +7,30 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
 from overmem.errors import BadCheckpoint, BadRequest
 from overmem.merging.adapters import combined_dora
 from overmem.merging.options import Merge
 from overmem.merging.verb import merge
 from overmem.models.discovery import find_checkpoints
+from tests.merging.made import random_llama, train
 
 PAIR = ("checkpoint-10", "checkpoint-50")
 IDS = torch.arange(20)[None] % 64
 
 
 def base_model(**more: Any) -> LlamaForCausalLM:
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "vocab_size": 64, **more}
-    model = LlamaForCausalLM(
-        LlamaConfig(num_attention_heads=4, tie_word_embeddings=False, max_position_embeddings=32, **sizes)
-    )
-    _fill(model, 0, 0.2)
-    return model
-
-
-def _fill(model: torch.nn.Module, seed: int, spread: float) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread)
+    return random_llama(0, tie_word_embeddings=False, **more)
 
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
     base_model().save_pretrained(tmp_path / "base")
     return tmp_path / "base"
-
-
-def train(base: Path, step: int, **options: Any) -> Path:
-    """A checkpoint folder with an adapter whose trainable values are all random, as after training."""
-    settings = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "down_proj"], "task_type": "CAUSAL_LM", **options}
-    model = get_peft_model(LlamaForCausalLM.from_pretrained(base), LoraConfig(**settings))
-    generator = torch.Generator().manual_seed(step)
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            noise = torch.randn(parameter.shape, generator=generator) * 0.3
-            parameter.data = parameter.data + noise if "magnitude" in name or "bias" in name else noise
-    folder = base.parent / "run" / f"checkpoint-{step}"
-    model.save_pretrained(folder, save_embedding_layers=False)
-    return folder
 
 
 def load_adapter(base: Path, folder: Path) -> PeftModel:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from overmem import store
 from overmem.encoding import Encoded
@@ -17,6 +17,7 @@ from overmem.merging.verb import merge
 from overmem.models.discovery import find_checkpoints
 from overmem.models.loading import Skeleton
 from overmem.observe.score import scores
+from tests.merging.made import random_llama, train
 from tests.slow_params import slow_except
 
 STEPS = (10, 20, 50)
@@ -24,25 +25,8 @@ NAMES = tuple(f"checkpoint-{step}" for step in STEPS)
 ENCODED = [Encoded(str(i), tuple(range(1, 4 + i)), tuple(range(7 + i, 12 + 2 * i))) for i in range(4)]
 
 
-def llama(seed: int, *, spread: float = 0.2, dtype: torch.dtype = torch.float32, **more: Any) -> LlamaForCausalLM:
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "vocab_size": 64, **more}
-    model = LlamaForCausalLM(LlamaConfig(num_attention_heads=4, max_position_embeddings=32, **sizes))
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread)
-    return model.to(dtype)
-
-
-def train_adapter(base: Path, step: int, **options: Any) -> None:
-    settings = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "down_proj"], "task_type": "CAUSAL_LM", **options}
-    model = get_peft_model(LlamaForCausalLM.from_pretrained(base), LoraConfig(**settings))
-    generator = torch.Generator().manual_seed(step)
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            noise = torch.randn(parameter.shape, generator=generator) * 0.3
-            parameter.data = parameter.data + noise if "magnitude" in name or "bias" in name else noise
-    model.save_pretrained(base.parent / "run" / f"checkpoint-{step}", save_embedding_layers=False)
+def llama(seed: int, *, dtype: torch.dtype = torch.float32, **sizes: Any) -> LlamaForCausalLM:
+    return random_llama(seed, **sizes).to(dtype)
 
 
 def nll_sums(model: Any) -> np.ndarray:
@@ -127,5 +111,5 @@ KINDS: dict[str, list[dict[str, Any]]] = {
 def test_adapters_are_observed_as_they_would_be_written(tmp_path: Path, kind: str) -> None:
     llama(0, tie_word_embeddings=False, attention_bias=kind == "biases").save_pretrained(tmp_path / "base")
     for step, options in zip(STEPS, KINDS[kind], strict=True):
-        train_adapter(tmp_path / "base", step, **options)
+        train(tmp_path / "base", step, **options)
     assert_observed_as_written(tmp_path / "run", tmp_path / "base", MERGES, rtol=1e-4)
