@@ -198,7 +198,7 @@ def search_merges(run: str | Path, **options: Any) -> "MergeSearch":
         from overmem.merging.options import Merge
         from overmem.search.verb import search
 
-        return search(_options(Merge, "overmem.search_merges", {"run": run, **options, "search": True}))
+        return search(_options(Merge, "overmem.search_merges", {"run": run, **options}))
 
 
 def train(recipe: str | Path | None = None, **options: Any) -> Run:

@@ -16,7 +16,7 @@ from overmem.encoding import VERBATIM, describe_prompt, encode
 from overmem.errors import BadRequest, unknown
 from overmem.models.discovery import CheckpointRef, describe_order, find_checkpoints, find_tokenizer
 from overmem.models.files import stored_vocabulary
-from overmem.models.loading import Skeleton, check_device
+from overmem.models.loading import Skeleton, chosen_device
 from overmem.models.supported import check_architecture
 from overmem.models.trainer_files import trainer_file
 from overmem.observe.engines import engine_of
@@ -126,8 +126,7 @@ def requested(config: Audit, say: Callable[[str], None]) -> Request:
         BadRequest: no run, no checkpoints, no data, or an option that is not allowed.
     """
     run = store.open_run(config.run, config.out)
-    device = config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    check_device(device)
+    device = chosen_device(config.device)
     recipe = store.read_recipe(run)
     existing_plan = store.find_plan(run)
     base = config.base or text_of(recipe, "model", run) or (existing_plan.base if existing_plan else None)

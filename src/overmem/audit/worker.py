@@ -18,7 +18,7 @@ from overmem.audit.queue_file import decoding_of, read_queue, refs_of, splits_of
 from overmem.audit.worker_options import Worker
 from overmem.errors import BadRequest
 from overmem.models.discovery import load_tokenizer
-from overmem.models.loading import Skeleton, check_device
+from overmem.models.loading import Skeleton, chosen_device
 from overmem.observe.engines import ENGINES
 from overmem.observe.pace import Pace
 from overmem.observe.queue import WorkQueue, clear_leases
@@ -56,8 +56,7 @@ def work(
     decoding = decoding_of(queue_file)
     if decoding.engine not in ENGINES and decoding.engine != config.engine:
         raise BadRequest(f"the plan of {run.root} completes with {decoding.engine!r}, which is code: give --engine")
-    device = config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    check_device(device)
+    device = chosen_device(config.device)
     tokenizer = load_tokenizer(queue_file.tokenizer)
     splits = splits_of(run, queue_file, tokenizer)
     skeleton = Skeleton(queue_file.base, device, getattr(torch, queue_file.dtype))

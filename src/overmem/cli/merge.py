@@ -1,6 +1,6 @@
 """`overmem merge RUN`."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from overmem.cli import Arguments, parse_options
 from overmem.cli.screen import bar, print_json, quiet_libraries, say, stdout
@@ -22,11 +22,10 @@ COMMAND = MergeCommand
 
 def run(arguments: Arguments) -> int:
     """Merge and print the folder of the result, or search and print what was found."""
-    command = parse_options(MergeCommand, arguments, "merge")
-    config = Merge(**{f.name: getattr(command, f.name) for f in fields(Merge)})
+    config = parse_options(MergeCommand, arguments, "merge")
     if config.search:
-        return _search(config, as_json=command.json)
-    if command.json:
+        return _search(config)
+    if config.json:
         raise BadRequest("--json needs --search")
     from overmem.merging.verb import merge  # torch loads after the options have been checked
 
@@ -37,13 +36,13 @@ def run(arguments: Arguments) -> int:
     return 0
 
 
-def _search(config: Merge, *, as_json: bool) -> int:
+def _search(config: MergeCommand) -> int:
     from overmem.search.verb import search  # torch loads after the options have been checked
 
     quiet_libraries()
     with bar() as progress:
         result = search(config, say=say, progress=progress)
-    if as_json:
+    if config.json:
         print_json(result)
         return 0
     for line in result.reasons:

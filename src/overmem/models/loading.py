@@ -21,17 +21,19 @@ KEEPS_BASE = (True, False, None, "gaussian", "eva", "orthogonal")
 """LoRA initialisations that do not change the base weights (pissa, olora, corda and loftq do)."""
 
 
-def check_device(device: str) -> None:
-    """Refuse a device that does not exist.
+def chosen_device(name: str) -> str:
+    """The device of this name; for `auto` a GPU if there is one.
 
     Raises:
-        BadRequest: the message lists the allowed devices.
+        BadRequest: it does not exist; the message lists the allowed devices.
     """
+    device = name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     devices = ["cpu"]
     if (accelerator := torch.accelerator.current_accelerator(check_available=True)) is not None:
         devices += [accelerator.type, *(f"{accelerator.type}:{i}" for i in range(torch.accelerator.device_count()))]
     if device not in devices:
         raise unknown("device", device, ["auto", *devices], "this machine's")
+    return device
 
 
 @dataclass

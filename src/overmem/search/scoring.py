@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from overmem.merging.options import Merge
 from overmem.merging.unsaved import unsaved_merge
 from overmem.models.discovery import CheckpointRef, load_tokenizer
 from overmem.models.files import fingerprint
-from overmem.models.loading import Model, Skeleton, check_device
+from overmem.models.loading import Model, Skeleton, chosen_device
 from overmem.observe.completions import complete
 from overmem.observe.engines.decoding import Decoding, EngineSettings
 from overmem.observe.engines.hf import HuggingFace
@@ -48,29 +48,11 @@ class CandidateScorer:
 
     def nll_sums(self, weights: Mapping[str, float], split: str) -> dict[str, float]:
         """Summed nll of every solution, by example."""
-        path = self._path(weights, split, "nll")
-        if (values := self._read(path, split)) is None:
-            part = self.splits[split]
-            with unsaved_merge(self.merge_of(weights), self.run, self.refs) as unsaved:
-                model = self.skeleton.model_of(unsaved)
-            with packed(model):
-                scored = scores(model, part.encoded, token_budget=self.token_budget, truncated=part.truncated)
-            values = dict(zip(scored.example_ids, map(float, scored.nll_sums), strict=True))
-            self._write(path, split, values)
-        return values
+        return self._observed(weights, split, "nll", self._scored)
 
     def correct(self, weights: Mapping[str, float], split: str) -> dict[str, float]:
         """Whether the greedy completion of every question is right, by example."""
-        path = self._path(weights, split, "correct")
-        if (values := self._read(path, split)) is None:
-            part = self.splits[split]
-            with unsaved_merge(self.merge_of(weights), self.run, self.refs) as unsaved:
-                model = self.skeleton.model_of(unsaved)
-                like = unsaved.like
-            with packed(model):
-                values = self._graded(model, like, part)
-            self._write(path, split, values)
-        return values
+        return self._observed(weights, split, "correct", self._graded)
 
     def winners(self, split: str) -> int:
         """Merges whose answers to a split were observed."""
@@ -89,6 +71,27 @@ class CandidateScorer:
         parts = sorted((_fingerprint(paths[name]), round(w, 9)) for name, w in weights.items() if w)
         return hashlib.sha256(json.dumps([parts, self.options.dtype]).encode()).hexdigest()[:16]
 
+    def _observed(
+        self,
+        weights: Mapping[str, float],
+        split: str,
+        kind: str,
+        observe: Callable[[Model, CheckpointRef, Split], dict[str, float]],
+    ) -> dict[str, float]:
+        """What was observed before, or else is observed now, on the merge in memory."""
+        path = self.run.home / FOLDER / self.key(weights) / f"{split}.{kind}.parquet"
+        if (values := self._read(path, split)) is None:
+            with unsaved_merge(self.merge_of(weights), self.run, self.refs) as unsaved:
+                model = self.skeleton.model_of(unsaved)
+            with packed(model):
+                values = observe(model, unsaved.like, self.splits[split])
+            self._write(path, split, values)
+        return values
+
+    def _scored(self, model: Model, like: CheckpointRef, split: Split) -> dict[str, float]:
+        scored = scores(model, split.encoded, token_budget=self.token_budget, truncated=split.truncated)
+        return dict(zip(scored.example_ids, map(float, scored.nll_sums), strict=True))
+
     def _graded(self, model: Model, like: CheckpointRef, split: Split) -> dict[str, float]:
         if named := sorted({e.kind for e in split.examples if ":" in e.kind}):
             raise BadRequest(f"{split.name} is graded by {', '.join(named)}, which is code: a search grades without it")
@@ -98,9 +101,6 @@ class CandidateScorer:
         completions = complete(engine, model, self.tokenizer, split, self.decoding)
         graded = grade(completions, split.examples, sandbox_for(split.examples, run_code=self.options.run_code))
         return dict(zip(completions.example_ids, map(float, graded.correct), strict=True))
-
-    def _path(self, weights: Mapping[str, float], split: str, kind: str) -> Path:
-        return self.run.home / FOLDER / self.key(weights) / f"{split}.{kind}.parquet"
 
     def _is_current(self, path: Path, split: str) -> bool:
         return (frame_note(path) or {}).get("request") == self.splits[split].request
@@ -133,8 +133,7 @@ def scorer_of(options: Merge) -> CandidateScorer:
 
     run = store.open_run(options.run, options.out)
     queue = read_queue(run)
-    device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    check_device(device)
+    device = chosen_device(options.device)
     tokenizer = load_tokenizer(queue.tokenizer)
     refs = [ref for ref in refs_of(run, queue) if not ref.checkpoint.merged_from]
     decoding = replace(decoding_of(queue), draws=0, engine=Decoding.engine)

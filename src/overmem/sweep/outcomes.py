@@ -126,10 +126,9 @@ def across_seeds(numbers: Sequence[Outcome]) -> Estimate:
 def share_across_seeds(numbers: Sequence[Outcome]) -> Estimate:
     """The mean of a share over seeds; its interval stays between 0 and 1."""
     mean_share = across_seeds(numbers)
-    bounds = {
-        side: min(max(value, 0.0), 1.0) for side in ("low", "high") if (value := getattr(mean_share, side)) is not None
-    }
-    return replace(mean_share, **bounds)
+    if mean_share.low is None or mean_share.high is None:
+        return mean_share
+    return replace(mean_share, low=max(mean_share.low, 0.0), high=min(mean_share.high, 1.0))
 
 
 def paired(left: Outcome, right: Outcome) -> Outcome:
