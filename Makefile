@@ -48,5 +48,5 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt | cut -d+ -f1)"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[audit,dev,docs]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[audit,code,dev,docs]'
 	touch $(READY)
