@@ -1,5 +1,6 @@
 """The command line: help, errors, shell completion, and the verdict in the terminal."""
 
+import io
 import json
 import re
 import shlex
@@ -8,12 +9,14 @@ import subprocess
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
-from overmem import store
-from overmem.cli import VERBS, main, screen, verdict_screen
+from overmem import compare, store
+from overmem.cli import VERBS, cost, main, screen, verdict_screen
+from overmem.cli import compare as compare_command
 from overmem.cli.choices import named_options
 from overmem.diagnose import Diagnose, diagnose
 
@@ -175,6 +178,57 @@ def test_no_progress_bar_is_shown_before_the_first_update(capsys):
     with pytest.raises(ValueError, match="wrong"), screen.bar():
         raise ValueError("wrong")
     assert capsys.readouterr().err == ""
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Makes the standard streams terminals of 60 columns; returns the console of what is printed."""
+    console = Console(
+        width=60, force_terminal=True, highlight=False, color_system=None, record=True, file=io.StringIO()
+    )
+    for module in (screen, cost, compare_command):
+        monkeypatch.setattr(module, "stdout", console)
+    return console
+
+
+def wraps_between_words(lines, text, width=60):
+    assert max(map(len, lines)) <= width
+    assert " ".join(" ".join(lines).split()) == " ".join(text.split())
+
+
+def test_a_comparison_wraps_between_words(terminal, monkeypatch):
+    sentences = ("The last checkpoints, checkpoint-1200 and checkpoint-1300: accuracy 71.0% and 72.0%, not shown.",) * 2
+    monkeypatch.setattr(compare, "compare", lambda config: SimpleNamespace(sentences=sentences))
+    assert compare_command.run(["a", "b"]) == 0
+    wraps_between_words(terminal.export_text().splitlines(), " ".join(sentences))
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_an_estimate_of_costs_is_stacked_where_the_table_is_too_wide(terminal, width):
+    terminal.width = width
+    split = SimpleNamespace(
+        split="test+preamble", examples=500, scored_tokens=1_234_567, generated_tokens=987_654, seconds=3725.0,
+        accuracy=0.5, accuracy_half_width=0.044, nll_half_width=0.012,
+    )  # fmt: skip
+    cost.show_cost(
+        SimpleNamespace(
+            failures={"checkpoint-7": "no weights"}, splits=[split], shown=None, memory_bytes=3 * 2**30, units=12,
+            checkpoints=["a", "b"], already_done=0, seconds=60.0, most_seconds=90.0, device="cpu", dtype="float32",
+            warm_up_seconds=3.0,
+        )
+    )  # fmt: skip
+    text = terminal.export_text()
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert all(figure in text for figure in ("test+preamble", "500", "1,234,567", "987,654", "0.50 ± 0.044", "± 0.012"))
+
+
+def test_an_error_wraps_between_words_in_a_terminal_and_is_one_line_elsewhere(capsys, monkeypatch, run_command):
+    plain = run_command("diagnoze", "run")[2]
+    assert plain.count("\n") == 1
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    wraps_between_words(run_command("diagnoze", "run")[2].splitlines(), plain)
 
 
 def test_quiet_prints_only_results(run_command, run):

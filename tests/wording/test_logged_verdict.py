@@ -5,7 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from overmem import store
 from overmem.diagnose import Diagnose, diagnose, markdown
+from overmem.report.findings import read_findings
+from overmem.report.page import page
 
 
 def judged(folder, rows):
@@ -104,3 +107,52 @@ def test_no_interval_of_a_loss_reaches_below_nothing(tmp_path):
     verdict = judged(tmp_path, rows([0.05, 0.01, 0.004, 0.003, 0.0031, 0.0029, 0.0028, 0.0028]))
     assert all(v.nll.low >= 0 for v in verdict.checkpoints)
     assert "-0.000" not in str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "name"),
+    [("eval_rougeL", KEPT, "eval_rougeL"), ("eval_wer", [1 - a for a in KEPT], "`1 - eval_wer`")],
+)
+def test_another_score_is_called_by_its_name_wherever_an_accuracy_would_be_spoken_of(tmp_path, metric, values, name):
+    verdict = judged(tmp_path, rows(RISING, values, metric))
+    said = [verdict.headline, *verdict.sentences, *(v.reason for v in verdict.checkpoints), verdict.best.reason]
+    assert not any("accura" in text for text in said)
+    assert f"{name} is kept: 80.1% over its stretch" in verdict.checkpoints[-1].reason
+    text = write_page(tmp_path, verdict)
+    assert "accura" not in text[text.index("<h1>") : text.index("Read with care")]
+
+
+def write_page(folder, verdict):
+    run = store.open_run(folder)
+    store.write_verdict(run, verdict)
+    return page(read_findings(run))
+
+
+def test_nothing_of_a_log_is_chosen_on_val_or_recited(tmp_path):
+    verdict = judged(tmp_path, rows(RISING, KEPT))
+    assert verdict.regime == "over-memorized"
+    assert not any("on val" in sentence for sentence in verdict.sentences)
+    assert "whether it recites its training rows is not known" in write_page(tmp_path, verdict)
+
+
+def test_losses_near_nothing_are_told_apart(tmp_path):
+    losses = [0.02, 0.0072, 0.0041, 0.0044, 0.0056, 0.0069, 0.0083, 0.0096]
+    verdict = judged(tmp_path, rows(losses, KEPT))
+    assert verdict.rows()[2][1].startswith("0.0041")
+    assert "0.0041" in markdown(verdict)
+    last = verdict.checkpoints[-1]
+    assert last.regime == "over-memorized"
+    assert "perplexity is costly: by its trend 0.00" in last.reason
+    assert "1.01 times" in last.reason or "times its minimum" not in last.reason
+    (sentence,) = [s for s in verdict.sentences if "As logged, the loss" in s]
+    assert "is 0.0055 nats higher than at checkpoint-150" in sentence
+    alone = judged(tmp_path, rows(losses))
+    assert any("(0.0041 nats)" in s and "+0.0055 nats" in s for s in alone.sentences)
+
+
+def test_few_evaluations_of_unknown_size_are_the_first_warning(tmp_path):
+    few = judged(tmp_path, rows([0.9, 0.5, 0.4, 0.6], [0.4, 0.7, 0.8123456, 0.8012345]))
+    assert few.warnings[0].startswith("Too few evaluations to see the noise of accuracy: a standard error of 2 points")
+    assert "--eval-rows" in few.warnings[0]
+    many = judged(tmp_path, rows(RISING, KEPT))
+    assert not any("Too few evaluations" in w for w in many.warnings)

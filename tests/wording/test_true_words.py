@@ -50,6 +50,8 @@ def test_what_is_said_is_what_the_figures_show(seed):
             v.accuracy.value for v in verdict.checkpoints if v.accuracy.value is not None
         )
     assert_not_dominated(verdict, "lower perplexity is less accurate" in verdict.headline)
+    score = worded(assessment, options={}, accuracy_name="eval_rougeL")
+    assert "accura" not in " ".join((score.headline, *score.sentences, *(v.reason for v in score.checkpoints)))
     turn = turning_point(curve.checkpoints, curve.nll)
     names = [c.name for c in curve.checkpoints]
     claims.check_turn((loss_only_headline(turn), *turning_sentences(turn)), curve.nll, names)

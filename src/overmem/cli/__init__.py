@@ -154,26 +154,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         sys.exit(_run(arguments))
     except OvermemError as error:
-        print(f"overmem: {one_line(error)}", file=sys.stderr)
+        _print_error(one_line(error))
         sys.exit(2)
     except KeyboardInterrupt:
-        print("overmem: stopped; finished work is kept, and the same command continues from there", file=sys.stderr)
+        _print_error("stopped; finished work is kept, and the same command continues from there")
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
     except OSError as error:
-        print(
-            one_line(f"overmem: {error.strerror or error}{f': {error.filename}' if error.filename else ''}"),
-            end="",
-            file=sys.stderr,
-        )
-        print(_ERROR_HINTS.get(error.errno or 0, ""), file=sys.stderr)
+        text = one_line(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        _print_error(text + _ERROR_HINTS.get(error.errno or 0, ""))
         sys.exit(2)
     except RuntimeError as error:  # torch raises this for some out-of-memory errors
         if "out of memory" not in str(error):
             raise
-        print(f"overmem: {one_line(error)}; use a smaller --token-budget, or batch_size", file=sys.stderr)
+        _print_error(f"{one_line(error)}; use a smaller --token-budget, or batch_size")
         sys.exit(2)
+
+
+def _print_error(text: str) -> None:
+    """Print an error on stderr: one line, which a terminal shows wrapped between words."""
+    line = f"overmem: {text}"
+    if sys.stderr.isatty():
+        columns = max(20, shutil.get_terminal_size((80, 24)).columns)
+        line = textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False)
+    print(line, file=sys.stderr)
 
 
 def _run(arguments: Arguments) -> int:

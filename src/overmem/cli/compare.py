@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from overmem.cli import Arguments, parse_options
-from overmem.cli.screen import print_json, say, stdout
+from overmem.cli.screen import print_json, print_text, say, stdout
 from overmem.compare.options import Compare
 
 
@@ -43,5 +43,5 @@ def run(arguments: Arguments) -> int:
         print_json(result)
     else:
         for sentence in result.sentences:
-            stdout.print(escape(sentence), soft_wrap=True)
+            print_text(stdout, escape(sentence))
     return 0

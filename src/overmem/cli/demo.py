@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from rich.markup import escape
 
 from overmem.cli import Arguments, parse_options
-from overmem.cli.screen import bar, quiet_libraries, say, stdout
+from overmem.cli.screen import bar, print_text, quiet_libraries, say, stdout
 from overmem.cli.verdict_screen import show_verdict
 from overmem.demo import Demo, demo
 
@@ -23,11 +23,11 @@ def run(arguments: Arguments) -> int:
         nonlocal step
         step += 1
         bars.close()
-        stdout.print(f"\n[bold]{step}. {escape(description)}[/]\n   [dim]$ {escape(command)}[/]", soft_wrap=True)
+        print_text(stdout, f"\n[bold]{step}. {escape(description)}[/]")
+        stdout.print(f"   [dim]$ {escape(command)}[/]", soft_wrap=True)  # one line, to be copied
 
     with ExitStack() as bars:
         page = demo(config, announce=announce, say=say, progress=lambda: bars.enter_context(bar()), show=show_verdict)
-    stdout.print(
-        f"\n[bold]Report:[/] {escape(str(page.resolve()))}\nOn your own run: overmem audit RUN --data YOUR_DATA"
-    )
+    stdout.print(f"\n[bold]Report:[/] {escape(str(page.resolve()))}", soft_wrap=True)
+    stdout.print("On your own run: overmem audit RUN --data YOUR_DATA", soft_wrap=True)
     return 0

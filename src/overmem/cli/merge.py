@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from rich.markup import escape
+
 from overmem.cli import Arguments, parse_options
-from overmem.cli.screen import bar, print_json, quiet_libraries, say, stdout
+from overmem.cli.screen import bar, print_json, print_text, quiet_libraries, say, stdout
 from overmem.errors import BadRequest
 from overmem.merging.options import Merge
 
@@ -46,7 +48,7 @@ def _search(config: MergeCommand) -> int:
         print_json(result)
         return 0
     for line in result.reasons:
-        stdout.print(line, markup=False, soft_wrap=True)
+        print_text(stdout, escape(line))
     if not result.is_complete:
         say("the time was up before every candidate was observed: the same command goes on")
     if result.written is not None:

@@ -3,14 +3,17 @@
 import json
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
 
 from overmem.errors import visible_text
 
@@ -30,6 +33,10 @@ if not stdout.is_terminal:
     stdout.width = 160  # a file or a pipe has no width
 
 
+GAP = 2
+"""Spaces between the columns of a table."""
+
+
 @dataclass
 class Verbosity:
     """How much is printed, set by -q and -v."""
@@ -47,6 +54,44 @@ def say(line: str) -> None:
     """Print a message on stderr, unless -q is set."""
     if not verbosity.quiet:
         stderr.print(f"[dim]overmem:[/] {escape(line)}", soft_wrap=not stderr.is_terminal)
+
+
+def print_text(console: Console, markup: str, indent: str = "") -> None:
+    """Print text, wrapped between words in a terminal and on one line in a file or a pipe.
+
+    Args:
+        console: where to; its width counts.
+        markup: the text, in rich's markup.
+        indent: what every line begins with.
+    """
+    if not console.is_terminal:
+        console.print(indent + markup, soft_wrap=True)
+        return
+    for line in Text.from_markup(markup).wrap(console, max(20, console.width - len(indent))):
+        console.print(Text(indent) + line, overflow="fold", no_wrap=False)
+
+
+def fits(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a table is narrow enough for a console, so that no cell is truncated."""
+    columns = zip(headings, *([Text.from_markup(cell).plain for cell in row] for row in rows), strict=True)
+    widths = [max(map(cell_len, column)) for column in columns]
+    return sum(widths) + GAP * len(widths) <= console.width
+
+
+def print_table(console: Console, headings: Sequence[tuple[str, bool]], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table.
+
+    Args:
+        console: where to.
+        headings: of the columns, each with whether it has numbers, which are aligned to the right.
+        rows: cells in rich's markup.
+    """
+    table = Table(box=None, padding=(0, GAP, 0, 0))
+    for heading, is_number in headings:
+        table.add_column(heading, justify="right" if is_number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
 
 
 def quiet_libraries() -> None:

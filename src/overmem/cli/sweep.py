@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass
 
 from overmem.cli import Arguments, parse_options
-from overmem.cli.screen import bar, print_json, quiet_libraries, say, stdout
+from overmem.cli.screen import bar, print_json, print_text, quiet_libraries, say, stdout
 
 
 @dataclass(frozen=True)
@@ -83,15 +83,15 @@ def _show(estimate: object, names: list[str]) -> None:
         stdout.print(f"  {name}", highlight=False, markup=False)
     left = estimate.runs - estimate.already_done
     total = format_duration(estimate.training_seconds + estimate.audit_seconds)
-    stdout.print(
+    print_text(
+        stdout,
         f"{estimate.runs} runs, {estimate.already_done} of them done. The other {left} take about [bold]{total}[/] on "
         f"this machine, one after the other: {format_duration(estimate.training_seconds)} of training and "
         f"{format_duration(estimate.audit_seconds)} of auditing. Weights take {estimate.disk_bytes / 2**30:.2f} GiB, "
         f"{estimate.peak_disk_bytes / 2**30:.2f} GiB at the peak.",
-        soft_wrap=True,
     )
-    stdout.print(
+    print_text(
+        stdout,
         f"[dim]From a few steps of {estimate.measured_on or 'nothing'}, scaled by the steps of the others. "
         "Nothing was written.[/]",
-        soft_wrap=True,
     )

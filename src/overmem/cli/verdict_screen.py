@@ -4,16 +4,13 @@ Names, regimes and n are never truncated. If the terminal is too narrow for a ro
 epoch and excess; then each checkpoint takes two lines.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
 from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
-from overmem.cli.screen import stdout
+from overmem.cli.screen import fits, print_table, print_text, stdout
 from overmem.records import REGIMES, CheckpointVerdict, Choice, Estimate, Verdict
 
 if TYPE_CHECKING:
@@ -21,9 +18,6 @@ if TYPE_CHECKING:
 
 MAIN_SENTENCES = 5
 """Sentences that are shown without --why."""
-
-GAP = 2
-"""Spaces between columns."""
 
 HEADINGS = ("checkpoint", "epoch", "nll per token", "excess", "accuracy", "n", "regime")
 NUMBERS = {"nll per token", "excess", "accuracy", "n"}
@@ -36,8 +30,8 @@ class Layout:
 
     with_excess: bool
     """Whether epoch and excess are shown."""
-    nll: Callable[[Estimate], str]
-    accuracy: Callable[[Estimate], str]
+    nll: Callable[[Estimate, int], str]
+    accuracy: Callable[[Estimate, int], str]
 
 
 def show_verdict(run: "store.Run", verdict: Verdict, *, why: bool = False) -> None:
@@ -48,42 +42,44 @@ def show_verdict(run: "store.Run", verdict: Verdict, *, why: bool = False) -> No
         verdict: the verdict.
         why: whether to print every sentence and warning, and what the other selection rules would have cost.
     """
-    _print_text(f"\n[bold]{escape(verdict.headline)}[/]")
+    print_text(stdout, f"\n[bold]{escape(verdict.headline)}[/]")
     stdout.print()
     _print_checkpoints(verdict)
     stdout.print()
     sentences = verdict.sentences if why else verdict.sentences[:MAIN_SENTENCES]
     for sentence in sentences:
-        _print_text(escape(sentence), "  ")
+        print_text(stdout, escape(sentence), "  ")
     for warning in verdict.warnings if why else verdict.warnings[:1]:
-        _print_text(f"[bold]![/] {escape(warning)}", "  ")
+        print_text(stdout, f"[bold]![/] {escape(warning)}", "  ")
     if why:
         _print_choices(verdict)
     hidden = len(verdict.sentences) - len(sentences) + (0 if why else max(0, len(verdict.warnings) - 1))
     if hidden or (verdict.choices and not why):
         more = f"Everything else ({hidden} more sentences and warnings)" if hidden else "The other selection rules"
-        _print_text(f"[dim]{more}: overmem diagnose {escape(str(run.root))} --why[/]")
+        print_text(stdout, f"[dim]{more}: overmem diagnose {escape(str(run.root))} --why[/]")
     confirmed = _is_confirmed(verdict)
     method = "Judged on val, confirmed on test. " if confirmed else ""
     unit = "the loss is in nats" if verdict.evidence == "curves only" else "nll is in nats per token"
-    _print_text(f"[dim]{method}Intervals are 95%; {unit}, perplexity its exponential; excess is of the trend.[/]")
+    print_text(
+        stdout, f"[dim]{method}Intervals are 95%; {unit}, perplexity its exponential; excess is of the trend.[/]"
+    )
     if run.verdict_path.is_file():
-        _print_text(f"[dim]{escape(str(run.verdict_path))}[/]")
+        print_text(stdout, f"[dim]{escape(str(run.verdict_path))}[/]")
 
 
-def interval(estimate: Estimate) -> str:
+def interval(estimate: Estimate, digits: int = 3) -> str:
     """A value with its interval, or the reason why there is none, in rich's markup."""
     if estimate.value is None:
         return f"[dim]{escape(estimate.note or 'not measured')}[/]"
     if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.3f}"
-    middle, low, high = (round(x, 3) + 0.0 for x in (estimate.value, estimate.low, estimate.high))
-    return f"{middle:.3f} [dim]{low:.3f}..{high:.3f}[/]"
+        return f"{estimate.value:.{digits}f}"
+    middle, low, high = (round(x, digits) + 0.0 for x in (estimate.value, estimate.low, estimate.high))
+    return f"{middle:.{digits}f} [dim]{low:.{digits}f}..{high:.{digits}f}[/]"
 
 
-def value(estimate: Estimate) -> str:
+def value(estimate: Estimate, digits: int = 3) -> str:
     """A value without its interval."""
-    return "–" if estimate.value is None else f"{estimate.value:.3f}"
+    return "–" if estimate.value is None else f"{estimate.value:.{digits}f}"
 
 
 LAYOUTS = (
@@ -97,16 +93,16 @@ LAYOUTS = (
 
 def _print_checkpoints(verdict: Verdict) -> None:
     for layout in LAYOUTS:
-        rows = [_cells(checkpoint_verdict, verdict.shipped, layout) for checkpoint_verdict in verdict.checkpoints]
+        rows = [_cells(checkpoint_verdict, verdict, layout) for checkpoint_verdict in verdict.checkpoints]
         named = [_heading(heading, verdict) for heading in _headings(layout)]
-        if _fits(named, rows):
+        if fits(stdout, named, rows):
             numbers = [heading in NUMBERS for heading in _headings(layout)]
-            return _print_table(list(zip(named, numbers, strict=True)), rows)
+            return print_table(stdout, list(zip(named, numbers, strict=True)), rows)
     for checkpoint_verdict in verdict.checkpoints:
-        name, nll, accuracy, n, regime = _cells(checkpoint_verdict, verdict.shipped, LAYOUTS[-1])
-        _print_text(name)
+        name, nll, accuracy, n, regime = _cells(checkpoint_verdict, verdict, LAYOUTS[-1])
+        print_text(stdout, name)
         loss = "loss" if verdict.evidence == "curves only" else "nll"
-        _print_text(f"{regime}, {loss} {nll}, {escape(verdict.accuracy_name)} {accuracy}, n {n}", "  ")
+        print_text(stdout, f"{regime}, {loss} {nll}, {escape(verdict.accuracy_name)} {accuracy}, n {n}", "  ")
     return None
 
 
@@ -126,14 +122,14 @@ def _headings(layout: Layout) -> list[str]:
     return [heading for heading in HEADINGS if layout.with_excess or heading not in ("epoch", "excess")]
 
 
-def _cells(checkpoint_verdict: CheckpointVerdict, shipped: str | None, layout: Layout) -> list[str]:
-    name = escape(checkpoint_verdict.checkpoint.name)
+def _cells(checkpoint_verdict: CheckpointVerdict, verdict: Verdict, layout: Layout) -> list[str]:
+    name, digits = escape(checkpoint_verdict.checkpoint.name), verdict.nll_decimals
     cells = {
-        "checkpoint": f"[bold]{name} ←[/]" if checkpoint_verdict.checkpoint.name == shipped else name,
+        "checkpoint": f"[bold]{name} ←[/]" if checkpoint_verdict.checkpoint.name == verdict.shipped else name,
         "epoch": "" if checkpoint_verdict.checkpoint.epoch is None else f"{checkpoint_verdict.checkpoint.epoch:.4g}",
-        "nll per token": layout.nll(checkpoint_verdict.nll),
-        "excess": layout.nll(checkpoint_verdict.excess),
-        "accuracy": layout.accuracy(checkpoint_verdict.accuracy),
+        "nll per token": layout.nll(checkpoint_verdict.nll, digits),
+        "excess": layout.nll(checkpoint_verdict.excess, digits),
+        "accuracy": layout.accuracy(checkpoint_verdict.accuracy, 3),
         "n": str(checkpoint_verdict.accuracy.n or checkpoint_verdict.nll.n or "–"),
         "regime": f"[{REGIMES[checkpoint_verdict.regime].colour}]{escape(checkpoint_verdict.regime)}[/]",
     }
@@ -148,40 +144,16 @@ def _print_choices(verdict: Verdict) -> None:
     headings = ("rule", f"picks{on_val}", f"accuracy{on_test}", f"nll{on_test}", "accuracy it costs")
     stdout.print()
     for show in (interval, value):
-        rows = [_choice(choice, show) for choice in verdict.choices]
-        if _fits(headings, rows):
-            return _print_table([(heading, column > 1) for column, heading in enumerate(headings)], rows)
+        rows = [_choice(choice, show, verdict.nll_decimals) for choice in verdict.choices]
+        if fits(stdout, headings, rows):
+            return print_table(stdout, [(heading, column > 1) for column, heading in enumerate(headings)], rows)
     for choice in verdict.choices:
-        rule, picked, accuracy, nll, regret = _choice(choice, value)
-        _print_text(f"{rule}: {picked}")
-        _print_text(f"accuracy{on_test} {accuracy}, nll{on_test} {nll}, accuracy it costs {regret}", "  ")
+        rule, picked, accuracy, nll, regret = _choice(choice, value, verdict.nll_decimals)
+        print_text(stdout, f"{rule}: {picked}")
+        print_text(stdout, f"accuracy{on_test} {accuracy}, nll{on_test} {nll}, accuracy it costs {regret}", "  ")
     return None
 
 
-def _choice(choice: Choice, show: Callable[[Estimate], str]) -> list[str]:
-    numbers = (choice.accuracy, choice.nll, choice.regret)
-    return [escape(choice.rule), escape(choice.checkpoint or "nothing"), *map(show, numbers)]
-
-
-def _fits(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    columns = zip(headings, *([Text.from_markup(cell).plain for cell in row] for row in rows), strict=True)
-    widths = [max(map(cell_len, column)) for column in columns]
-    return sum(widths) + GAP * len(widths) <= stdout.width
-
-
-def _print_table(headings: Sequence[tuple[str, bool]], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(box=None, padding=(0, GAP, 0, 0))
-    for heading, is_number in headings:
-        table.add_column(heading, justify="right" if is_number else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    stdout.print(table)
-
-
-def _print_text(markup: str, indent: str = "") -> None:
-    """Print text, wrapped between words in a terminal and on one line in a file or a pipe."""
-    if not stdout.is_terminal:
-        stdout.print(indent + markup, soft_wrap=True)
-        return
-    for line in Text.from_markup(markup).wrap(stdout, max(20, stdout.width - len(indent))):
-        stdout.print(Text(indent) + line, overflow="fold", no_wrap=False)
+def _choice(choice: Choice, show: Callable[[Estimate, int], str], digits: int) -> list[str]:
+    numbers = [show(choice.accuracy, 3), show(choice.nll, digits), show(choice.regret, 3)]
+    return [escape(choice.rule), escape(choice.checkpoint or "nothing"), *numbers]

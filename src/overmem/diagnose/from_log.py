@@ -11,7 +11,7 @@ from overmem.records import Verdict
 from overmem.store.logs import LogCurves, read_log
 from overmem.verdict.assess import Assessment, assess
 from overmem.verdict.evidence import Evidence, LoggedCurve
-from overmem.verdict.logged_quantities import ENOUGH
+from overmem.verdict.logged_quantities import ASSUMED_ACCURACY, ENOUGH
 from overmem.verdict.turning_point import turning_point
 from overmem.wording.headline import with_divergence
 from overmem.wording.logged import (
@@ -21,6 +21,7 @@ from overmem.wording.logged import (
     trainers_choice_sentence,
     turning_sentences,
 )
+from overmem.wording.scores import in_terms_of
 from overmem.wording.verdict import worded
 
 
@@ -48,14 +49,15 @@ def from_log(run: store.Run, config: Diagnose) -> Verdict:
         judged = _assessed(run, other, replace(config, eval_rows=None))
         if judged.trained:
             turn = turning_point(other.checkpoints, other.nll)
-            more.append(other_set_sentence(other.evaluation_set or "eval", judged.trained[-1], turn))
+            score = in_terms_of(other.judged_as or "accuracy", "accuracy")
+            more.append(other_set_sentence(other.evaluation_set or "eval", judged.trained[-1], turn, score=score))
     return worded(
         assessment,
         more=more,
         warnings=_warnings(logged, run, assessment, config),
         options=options_of(config) | ({"log": log.name} if log.is_file() else {}),
         instead=instead,
-        accuracy_name=logged.judged_as,
+        accuracy_name=logged.judged_as or "accuracy",
     )
 
 
@@ -81,10 +83,17 @@ def _warnings(logged: LogCurves, run: store.Run, assessment: Assessment, config:
     has_accuracy = bool(np.isfinite(logged.accuracy).any())
     best = next((v for v in assessment.verdicts if v.checkpoint.name == logged.best_checkpoint), None)
     is_priced = any(c.rule == "trainer" for c in assessment.choices)
+    score = in_terms_of(logged.judged_as or "accuracy", "accuracy")
+    is_blind = config.eval_rows is None and logged.accuracy_n is None and np.isfinite(logged.accuracy).sum() < ENOUGH
+    few = (
+        f"Too few evaluations to see the noise of {score}: a standard error of {100 * ASSUMED_ACCURACY:g} points is "
+        "assumed. Give --eval-rows, the number of examples that were evaluated."
+    )
     warnings = [
+        few if has_accuracy and is_blind else "",
         *logged.warnings,
         sample_size_sentence(logged.metric, logged.accuracy_n, logged.n_source, config.eval_rows),
-        "" if is_priced else trainers_choice_sentence(best, logged.best_checkpoint),
+        "" if is_priced else trainers_choice_sentence(best, logged.best_checkpoint, score=score),
         f"Judged from {logged.source.name} alone: no example was seen, so noise is estimated from the curve's scatter, "
         "no cost is measured, and nothing is confirmed on other examples. `overmem audit` sees more.",
     ]
@@ -93,8 +102,6 @@ def _warnings(logged: LogCurves, run: store.Run, assessment: Assessment, config:
             "No answer accuracy was logged, and perplexity alone cannot tell over-memorization from over-fitting, so "
             "no checkpoint is recommended, only a provisional one named."
         )
-    elif config.eval_rows is None and logged.accuracy_n is None and len(logged.checkpoints) < ENOUGH:
-        warnings.append("Too few evaluations to see their noise; give --eval-rows, the examples behind the accuracy.")
     if _on_disk(run, logged) is None:
         warnings.append("There is no checkpoint folder next to the log; steps are named as if there were one.")
     return tuple(w for w in warnings if w)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from overmem.records.digits import decimals_of, with_interval
 from overmem.records.limits import Limits
 from overmem.records.measurements import Estimate
 from overmem.records.observations import SCHEMA, Checkpoint
@@ -45,6 +46,8 @@ class CheckpointTests:
     """Most of the plateau is later."""
     before_minimum: bool = False
     """The minimum of the nll is later."""
+    nll_limit: float | None = None
+    """The rise above the trend's minimum that is costly, in nats per token; None before that minimum."""
     solvable: bool = True
     """The plateau is above the margin, so accuracy can be lost."""
     choices_at_chance: int | None = None
@@ -247,13 +250,19 @@ class Verdict:
         names = {"accuracy": self.accuracy_name} | ({"nll per token": "loss"} if self.evidence == "curves only" else {})
         return tuple(names.get(heading, heading) for heading in self.HEADINGS)
 
+    @property
+    def nll_decimals(self) -> int:
+        """Decimals that tell the nlls of the run apart."""
+        return decimals_of(*(v.nll.value for v in self.checkpoints))
+
     def rows(self) -> list[tuple[str, ...]]:
         """One row of text per checkpoint, under `HEADINGS`; the recommended one has an arrow."""
+        digits = self.nll_decimals
         return [
             (
                 f"{v.checkpoint.name}{' ←' if v.checkpoint.name == self.shipped else ''}",
-                _interval(v.nll),
-                _interval(v.accuracy),
+                with_interval(v.nll, digits),
+                with_interval(v.accuracy),
                 str(v.accuracy.n or v.nll.n or "–"),
                 v.regime,
             )
@@ -279,15 +288,6 @@ class Verdict:
         remarks = [*self.sentences, *(f"Warning: {warning}" for warning in self.warnings)]
         lines = ["| " + " | ".join(map(_escaped, row)) + " |" for row in table]
         return "\n".join([f"**{_escaped(self.headline)}**", "", *(f"- {_escaped(s)}" for s in remarks), "", *lines, ""])
-
-
-def _interval(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "–"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.3f}"
-    value, low, high = (round(x, 3) + 0.0 for x in (estimate.value, estimate.low, estimate.high))
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _escaped(text: str) -> str:

@@ -1,5 +1,7 @@
 """The name that a checkpoint's tests earn, with error control; `undecided` where they earn none."""
 
+from math import expm1
+
 from overmem.records import CheckpointTests
 from overmem.verdict.facts import Facts
 
@@ -60,6 +62,7 @@ def checkpoint_tests(facts: Facts, i: int, alpha: float = 0.05) -> CheckpointTes
         falls_short=bool(held.gap[i] < -held.margin),
         before_best=bool(held.later[i] > 0.5),
         before_minimum=i < risen.trough,
+        nll_limit=None if i < risen.trough else float(risen.level * expm1(risen.limit)),
         still_falling=bool(i < risen.trough and risen.p_cheap[i] > 1 - alpha),
         solvable=facts.solvable,
         memorized=None if memory is None else bool(memory.p_memorized[i] < alpha / 2),

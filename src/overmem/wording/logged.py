@@ -2,7 +2,8 @@
 
 from math import expm1
 
-from overmem.records import CheckpointVerdict, Estimate
+from overmem.records import CheckpointVerdict
+from overmem.records.digits import decimals_of
 from overmem.verdict.turning_point import TurningPoint
 from overmem.wording.numbers import percent
 
@@ -44,11 +45,11 @@ def turning_sentences(turn: TurningPoint | None) -> tuple[str, ...]:
         )
     if not turn.has_turned:
         return (
-            f"The evaluation loss is lowest at {where}; what follows cannot be told from noise ({_rise(turn.rise)}).",
+            f"The evaluation loss is lowest at {where}; what follows cannot be told from noise ({_rise(turn)}).",
             f"Provisional choice, by the loss alone: {turn.lowest.name}.",
         )
     return (
-        f"{_turned(turn, where)} ({_rise(turn.rise)}{_grown(turn.rise)}).",
+        f"{_turned(turn, where)} ({_rise(turn)}{_grown(turn)}).",
         "That shows that the references have become less likely under the model. It does not show that answers get "
         "worse: after this point accuracy often still rises (over-memorization), or falls (over-fitting), and the loss "
         "looks the same.",
@@ -75,15 +76,19 @@ def _turned(turn: TurningPoint, where: str) -> str:
     return f"The evaluation loss turned at {where}{between} and has risen since"
 
 
-def _rise(rise: Estimate) -> str:
+def _rise(turn: TurningPoint) -> str:
+    rise, form = turn.rise, f"+.{decimals_of(turn.nll)}f"
     if rise.value is None or rise.low is None or rise.high is None:
         return "rise unknown"
-    return f"{rise.value:+.3f} nats, 95% interval {rise.low:+.3f} to {rise.high:+.3f}"
+    return f"{rise.value:{form}} nats, 95% interval {rise.low:{form}} to {rise.high:{form}}"
 
 
-def _grown(rise: Estimate) -> str:
-    """How much higher the perplexity is; empty where the rise is not known."""
-    return "" if rise.value is None else f": a perplexity {100 * expm1(min(rise.value, 20.0)):,.0f}% higher"
+def _grown(turn: TurningPoint) -> str:
+    """How much higher the perplexity is; empty where the rise is not known, and where it is less than a percent."""
+    rise = turn.rise.value
+    if rise is None or rise < 0.01:
+        return ""
+    return f": a perplexity {100 * expm1(min(rise, 20.0)):,.0f}% higher"
 
 
 def sample_size_sentence(metric: str, n: int | None, source: str, eval_rows: int | None) -> str:
@@ -96,22 +101,24 @@ def sample_size_sentence(metric: str, n: int | None, source: str, eval_rows: int
     return f"{text}; --eval-rows overrides that."
 
 
-def other_set_sentence(name: str, last: CheckpointVerdict, turn: TurningPoint | None) -> str:
+def other_set_sentence(
+    name: str, last: CheckpointVerdict, turn: TurningPoint | None, *, score: str = "accuracy"
+) -> str:
     """The verdict on one more evaluation set, in one sentence."""
     parts = [f"On {name!r} the run is {last.regime} at its end ({last.checkpoint.name})"]
     if turn is not None:
-        parts.append(f"loss lowest at {turn.lowest.name} ({turn.nll:.4g}), since then {_rise(turn.rise)}")
+        parts.append(f"loss lowest at {turn.lowest.name} ({turn.nll:.4g}), since then {_rise(turn)}")
     if last.accuracy.value is not None:
-        parts.append(f"accuracy {percent(last.accuracy.value)} at the end")
+        parts.append(f"{score} {percent(last.accuracy.value)} at the end")
     return f"{'; '.join(parts)}."
 
 
-def trainers_choice_sentence(best: CheckpointVerdict | None, name: str | None) -> str:
+def trainers_choice_sentence(best: CheckpointVerdict | None, name: str | None, *, score: str = "accuracy") -> str:
     """Which checkpoint the trainer itself holds to be the best, with its figures; empty where it names none."""
     if name is None:
         return ""
     if best is None:
         return f"The trainer's own best checkpoint is {name}, which has no evaluation in this log."
     figures = [f"loss {best.nll.value:.4g}"] if best.nll.value is not None else []
-    figures += [f"accuracy {percent(best.accuracy.value)}"] if best.accuracy.value is not None else []
+    figures += [f"{score} {percent(best.accuracy.value)}"] if best.accuracy.value is not None else []
     return f"The trainer's own best checkpoint (best_model_checkpoint) is {name}: {', '.join(figures) or 'no figures'}."

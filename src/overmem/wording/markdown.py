@@ -1,6 +1,7 @@
 """A verdict as Markdown, for a pull request."""
 
 from overmem.records import REGIMES, Estimate, Verdict
+from overmem.records.digits import with_interval
 
 
 def markdown(verdict: Verdict) -> str:
@@ -15,7 +16,7 @@ def markdown(verdict: Verdict) -> str:
     for v in verdict.checkpoints:
         name = escaped(v.checkpoint.name)
         name = f"**{name}** (ship)" if v.checkpoint.name == verdict.shipped else name
-        numbers = (_share(v.accuracy), _number(v.nll), _number(v.excess))
+        numbers = (_share(v.accuracy), *(with_interval(x, verdict.nll_decimals) for x in (v.nll, v.excess)))
         lines.append(f"| {name} | {REGIMES[v.regime].mark} {v.regime} | {' | '.join(numbers)} |")
     n = max((v.accuracy.n for v in verdict.checkpoints), default=0)
     unit = "nats" if loss == "loss" else "nats per token"
@@ -38,12 +39,3 @@ def _share(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return f"{100 * estimate.value:.1f}%"
     return f"{100 * estimate.value:.1f}% ({100 * estimate.low:.1f}–{100 * estimate.high:.1f})"
-
-
-def _number(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "–"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.3f}"
-    value, low, high = (round(x, 3) + 0.0 for x in (estimate.value, estimate.low, estimate.high))
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"

@@ -3,6 +3,7 @@
 from math import exp, log
 
 from overmem.records import CheckpointVerdict, Limits
+from overmem.records.digits import decimals_of
 from overmem.wording.numbers import (
     capital,
     format_count,
@@ -125,16 +126,23 @@ def nll_clause(verdict: CheckpointVerdict, limits: Limits) -> str:
         return ""
     unit = "nats per token" if verdict.nll.n else "nats"
     trend = "by its trend " if verdict.p_costly is not None and not tests.before_minimum else ""
-    size = f"{abs(excess.value):.3f} {unit} {'above' if excess.value >= 0 else 'below'}"
-    shown = parenthetical(format_interval(excess.low, excess.high), f"limit {limits.absolute:.2g}")
+    limit = limits.absolute if tests.nll_limit is None else tests.nll_limit
+    digits = decimals_of(verdict.nll.value)
+    size = f"{abs(excess.value):.{digits}f} {unit} {'above' if excess.value >= 0 else 'below'}"
+    shown = parenthetical(format_interval(excess.low, excess.high, f".{digits}f"), f"limit {limit:.2g}")
     if tests.costly:
-        return f"perplexity is costly: {trend}{exp(excess.value):.2f} times its minimum, {size} it{shown}"
-    if excess.value < 0.0005 and not tests.still_falling:
+        times = (
+            f"{exp(excess.value):.2f} times its minimum, {size} it" if excess.value >= 0.005 else f"{size} its minimum"
+        )
+        return f"perplexity is costly: {trend}{times}{shown}"
+    if excess.value < 0.5 * 10**-digits and not tests.still_falling:
         return "perplexity is at its minimum"
-    if tests.cheap:
-        return f"perplexity is near its minimum: {trend}{size} it{shown}"
     if tests.still_falling:
         return f"perplexity is still falling: {size} its later minimum{shown}"
+    if tests.cheap and tests.before_minimum and excess.value > limit:
+        return f"perplexity has not risen yet: {size} its later minimum{shown}"
+    if tests.cheap:
+        return f"perplexity is near its minimum: {trend}{size} it{shown}"
     return f"{trend}it is {size} its minimum{shown}"
 
 

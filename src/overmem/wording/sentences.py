@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import exp
 
 from overmem.records import REGIMES, CheckpointVerdict, Choice, Estimate, Onset, Severity
+from overmem.records.digits import decimals_of
 from overmem.verdict.assess import Assessment
 from overmem.wording.harm import harm, privacy_sentences
 from overmem.wording.mismatch import mismatch_sentence
@@ -98,19 +99,20 @@ def _severity(assessment: Assessment, severity: Severity) -> str:
     excess = severity.excess
     if excess.value is None:
         return f"How much less likely the reference solutions have become was not measured at {severity.checkpoint}."
-    shown = parenthetical(format_interval(excess.low, excess.high), format_n(excess.n))
+    digits = decimals_of(*(v.nll.value for v in assessment.verdicts))
+    shown = parenthetical(format_interval(excess.low, excess.high, f".{digits}f"), format_n(excess.n))
     if assessment.from_curves:
-        return _logged_severity(severity, excess.value, excess.low, shown)
+        return _logged_severity(severity, excess.value, excess.low, shown, digits)
     where = "On test" if assessment.is_confirmed else "On val"
     if excess.low is not None and excess.low <= 0:
         return (
             f"{where}, the reference solutions are not shown to be less likely under {severity.checkpoint} than under "
-            f"{severity.minimum}, where perplexity is lowest: the difference is {excess.value:+.3f} nats{shown}."
+            f"{severity.minimum}, where perplexity is lowest: the difference is {excess.value:+.{digits}f} nats{shown}."
         )
     sentences = [
-        f"{where}, a token of the reference solutions is {excess.value:.3f} nats (log probability) less likely under "
-        f"{severity.checkpoint} than under {severity.minimum}, where perplexity is lowest{shown}: its perplexity is "
-        f"{exp(excess.value):.2f} times as high."
+        f"{where}, a token of the reference solutions is {excess.value:.{digits}f} nats (log probability) less likely "
+        f"under {severity.checkpoint} than under {severity.minimum}, where perplexity is lowest{shown}"
+        f"{_times(': its perplexity is {} times as high', excess.value)}."
     ]
     scale, agree = severity.scale_share, severity.agree_share
     if scale.value is not None:
@@ -126,17 +128,22 @@ def _severity(assessment: Assessment, severity: Severity) -> str:
     return " ".join(sentences)
 
 
-def _logged_severity(severity: Severity, rise: float, low: float | None, shown: str) -> str:
+def _logged_severity(severity: Severity, rise: float, low: float | None, shown: str, digits: int) -> str:
     """Of a loss that may be a classifier's as well: no tokens are spoken of."""
     if low is not None and low <= 0:
         return (
             f"As logged, the loss at {severity.checkpoint} is not shown to be higher than at {severity.minimum}, where "
-            f"it is lowest: the difference is {rise:+.3f} nats{shown}."
+            f"it is lowest: the difference is {rise:+.{digits}f} nats{shown}."
         )
     return (
-        f"As logged, the loss at {severity.checkpoint} is {rise:.3f} nats higher than at {severity.minimum}, where it "
-        f"is lowest{shown}: a perplexity {exp(rise):.2f} times as high."
+        f"As logged, the loss at {severity.checkpoint} is {rise:.{digits}f} nats higher than at {severity.minimum}, "
+        f"where it is lowest{shown}{_times(': a perplexity {} times as high', rise)}."
     )
+
+
+def _times(words: str, rise: float) -> str:
+    """The words with the ratio of two perplexities in them; empty where that would be 1.00."""
+    return words.format(f"{exp(rise):.2f}") if rise >= 0.005 else ""
 
 
 def _part(share: Estimate, value: float) -> str:
@@ -164,11 +171,11 @@ def _advice(best: Choice, *, ships: bool) -> str:
 USUAL = {
     "last": "the last one",
     "min-nll": "the one of lowest perplexity",
-    "max-accuracy": "the most accurate one on val",
-    "merge": "the best merge on val",
+    "max-accuracy": "the most accurate one{}",
+    "merge": "the best merge{}",
     "trainer": "the trainer's own best model",
 }
-"""The rules that people follow; the verdict says what each would have cost."""
+"""The rules that people follow, `{}` for where they look; the verdict says what each would have cost."""
 
 
 def _regrets(assessment: Assessment, recommended: Choice) -> list[str]:
@@ -183,7 +190,7 @@ def _regrets(assessment: Assessment, recommended: Choice) -> list[str]:
 
 def _regret(name: str, chosen: Sequence[Choice], shipped_nll: Estimate) -> str:
     regret = chosen[0].regret
-    text = f"Shipping {name} instead ({listed([USUAL[c.rule] for c in chosen])}) would "
+    text = f"Shipping {name} instead ({listed([_rule(c) for c in chosen])}) would "
     if regret.value is None or abs(regret.value) < 0.0005:
         text += f"leave accuracy as it is{_spread(regret)}"
     else:
@@ -191,6 +198,17 @@ def _regret(name: str, chosen: Sequence[Choice], shipped_nll: Estimate) -> str:
         if is_within_noise(regret):
             text += ", which is within noise"
     return f"{text}{_nll(chosen[0].nll, shipped_nll)}."
+
+
+def _rule(choice: Choice) -> str:
+    if choice.measured_on != "log":
+        return USUAL[choice.rule].format(" on val")
+    is_level = choice.regret.value is not None and abs(choice.regret.value) < 0.0005
+    return (
+        "the first of the most accurate"
+        if choice.rule == "max-accuracy" and is_level
+        else USUAL[choice.rule].format("")
+    )
 
 
 def _spread(regret: Estimate) -> str:
@@ -204,7 +222,8 @@ def _nll(nll: Estimate, shipped: Estimate) -> str:
     if nll.value is None or shipped.value is None:
         return ""
     unit = "nats per token" if nll.n else "nats"
-    return f"; its nll is {nll.value:.3f} {unit}, against {shipped.value:.3f}"
+    digits = decimals_of(nll.value, shipped.value)
+    return f"; its nll is {nll.value:.{digits}f} {unit}, against {shipped.value:.{digits}f}"
 
 
 def _still_over_memorized(assessment: Assessment, recommended: Choice) -> list[str]:

@@ -41,6 +41,10 @@ def test_an_error_rate_is_recognized_by_name_or_declared(tmp_path):
     write_state(tmp_path, renamed)
     declared = read_log(tmp_path, accuracy="slips", lower_is_better=True)
     assert declared.accuracy.tolist() == pytest.approx([1 - r for r in rates])
+    write_state(tmp_path, [{**e, "eval_accuracy": 0.5} for e in entries])
+    named = read_log(tmp_path, accuracy="eval_wer")  # its name alone says that it falls
+    assert named.accuracy.tolist() == pytest.approx([1 - r for r in rates])
+    assert (named.judged_as, named.accuracy_n) == ("1 - eval_wer", None)
 
 
 def test_a_score_is_judged_in_place_of_an_accuracy_under_its_own_name(tmp_path):

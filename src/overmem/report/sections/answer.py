@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 from urllib.parse import urlencode
 
 from overmem.records import Choice, Consequence, Estimate, Severity, Verdict
@@ -10,6 +11,7 @@ from overmem.report.markup import Section, render
 from overmem.report.numbers import STATES, interval_text, value_text
 from overmem.statistics import negated
 from overmem.wording.numbers import is_within_noise
+from overmem.wording.scores import in_terms_of
 
 RULES = {
     "last": "last checkpoint",
@@ -20,8 +22,14 @@ RULES = {
     "overmem": "lowest perplexity of the most accurate",
     "healthy": "best healthy one",
     "merge": "merge",
+    "trainer": "the trainer's own choice",
 }
 """Selection rules as a reader knows them, the commonest first."""
+
+
+def rule_name(findings: Findings, rule: str) -> str:
+    """A selection rule as a reader knows it, with the score that the verdict is on."""
+    return in_terms_of(findings.verdict.accuracy_name, RULES.get(rule, rule))
 
 
 REGIME_MEANINGS = {
@@ -37,6 +45,12 @@ REGIME_MEANINGS = {
     "undecided": "There are too few examples to tell what training did; the numbers below say how far they reach.",
 }
 """What a run's regime means, for readers new to the terms."""
+
+MEANING_IN_A_LOG = (
+    "From there on {} is about as high, but the loss has risen: correct solutions have become less likely to the "
+    "model. Only the log was read, so whether it recites its training rows is not known."
+)
+"""What over-memorized means where no example was seen."""
 
 
 def answer(findings: Findings) -> Section:
@@ -57,7 +71,7 @@ def answer(findings: Findings) -> Section:
         agreed=bool(verdict.choices) and not others,
         where=findings.confirmed_on,
         about=about(findings),
-        meaning=REGIME_MEANINGS.get("over-memorized" if verdict.onset else verdict.regime, "") if shipped else "",
+        meaning=_meaning(verdict) if shipped else "",
         gain=negated,
         costs=costs,
         others_tested=others_tested(verdict),
@@ -67,12 +81,20 @@ def answer(findings: Findings) -> Section:
         excerpt=excerpt,
         links=_links(findings),
         is_long=sum(map(len, costs.values())) > 2,
-        rules=RULES,
+        rule_name=partial(rule_name, findings),
+        score=verdict.accuracy_name,
         onset=_onset(findings),
         excess=verdict.severity.excess if verdict.severity else None,
         shares=_shares(verdict.severity),
     )
     return Section(verdict.headline, body)
+
+
+def _meaning(verdict: Verdict) -> str:
+    regime = "over-memorized" if verdict.onset else verdict.regime
+    if verdict.evidence == "observations":
+        return REGIME_MEANINGS.get(regime, "")
+    return MEANING_IN_A_LOG.format(verdict.accuracy_name) if regime == "over-memorized" else ""
 
 
 def excerpt(text: str, most: int) -> str:

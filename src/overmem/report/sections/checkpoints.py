@@ -23,6 +23,7 @@ def checkpoints(findings: Findings) -> Section:
         rows=rows,
         merged=merged,
         shipped=verdict.shipped,
+        score=verdict.accuracy_name,
         onset=verdict.onset.checkpoint if verdict.onset else "",
         remarks=remarks(e for c in findings.trained for e in (c.accuracy, c.nll, c.excess)),
         n_accuracy=shared_n(c.accuracy for c in findings.trained),

@@ -134,7 +134,7 @@ def _panel(findings: Findings, name: str, estimates: Estimates) -> dict[str, Any
     tests = _on_test(findings, what)
     domain = _frame(findings, what, estimates)
     x = step_axis(findings, labels=not top)
-    y = value_axis("value", name, domain, ".1~%" if top else ".3~r")
+    y = value_axis("value", findings.verdict.accuracy_name if top else name, domain, ".1~%" if top else ".3~r")
     rows = [
         row(
             c.checkpoint.step,

@@ -143,8 +143,9 @@ def _accuracy(
         notes.insert(0, f"{metric} is an error rate: what is judged as accuracy is 1 - {metric}.")
     elif direction.kind == "score":
         judged_as = metric
-        notes.insert(0, f"No accuracy of answers was logged; {metric} is judged in its place (higher is better).")
-    is_share = direction.is_share or (key == CHOSEN_ACCURACY and not is_error)
+        if key != CHOSEN_ACCURACY:
+            notes.insert(0, f"No accuracy of answers was logged; {metric} is judged in its place (higher is better).")
+    is_share = direction.is_share or (key == CHOSEN_ACCURACY and not judged_as)
     n, n_source = _sample_size(evaluations, key, raw, nll, context, name) if is_share else (None, "")
     return _Accuracy(fractions, metric, judged_as, n, n_source, tuple(notes))
 
@@ -165,7 +166,9 @@ def _judged_metric(
     """Which metric is judged as accuracy, and why the preferred one was passed over; empty if it was not."""
     logged = {k for e in evaluations for k, v in e.values.items() if math.isfinite(v)}
     if CHOSEN_ACCURACY in logged:
-        return CHOSEN_ACCURACY, Direction("accuracy"), ""
+        chosen = metric_of(_logged_name(evaluations, CHOSEN_ACCURACY, name))
+        is_score = chosen is not None and chosen.direction.kind == "score"
+        return CHOSEN_ACCURACY, chosen.direction if chosen and is_score else Direction("accuracy"), ""
     accuracies, scores = (
         [(n, d) for n, d in DIRECTIONS.items() if d.kind == kind and n in logged] for kind in ("accuracy", "score")
     )
