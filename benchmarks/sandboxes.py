@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from overmem.grading.code import add_helpers
 from overmem.grading.sandboxes.program import Limits, Program
 from overmem.grading.sandboxes.selection import SANDBOXES, run_programs
 from overmem.seeds import python_random
@@ -81,7 +82,13 @@ def humaneval(path: Path) -> list[Program]:
     """HumanEval's reference solutions with their tests."""
     with gzip.open(path, "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
-    return [Program(r["prompt"] + r["canonical_solution"], f"{r['test']}\ncheck({r['entry_point']})") for r in rows]
+    return [
+        Program(
+            r["prompt"] + r["canonical_solution"],
+            add_helpers(f"{r['test']}\ncheck({r['entry_point']})", r["prompt"]),
+        )
+        for r in rows
+    ]
 
 
 def mbpp(path: Path) -> list[Program]:

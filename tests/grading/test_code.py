@@ -5,7 +5,7 @@ import pytest
 
 from overmem.errors import BadRequest
 from overmem.grading import GRADERS, grade, graders_of
-from overmem.grading.code import NOT_RUN, program_in
+from overmem.grading.code import NOT_RUN, add_helpers, program_in
 from overmem.grading.sandboxes import SANDBOXES, choose_sandbox
 from overmem.records import Completions, Example
 
@@ -15,6 +15,16 @@ DOUBLE = Example(
     "a", "Write a function double(x).", "def double(x):\n    return 2 * x\n", "assert double(21) == 42", "code"
 )
 PARTIAL = Example("b", 'def double(x):\n    """Twice x."""\n', "    return 2 * x\n", "assert double(21) == 42", "code")
+
+ROOT = Example(
+    "c",
+    'import math\n\ndef line(a, x):\n    return a[0] + a[1] * x\n\ndef root(a):\n    """Where line(a, x) is 0."""\n',
+    "    return -a[0] / a[1]\n",
+    "def check(candidate):\n    for a in ([1, 2], [6, -3]):\n        assert math.fabs(line(a, candidate(a))) < 1e-6\n"
+    "check(root)",
+    "code",
+)
+"""Like HumanEval/32: its tests use a function that the question defines."""
 
 
 def completions(*pairs):
@@ -53,6 +63,21 @@ def test_programs_are_graded_by_their_tests_with_their_status():
     assert grades.correct.tolist() == [True, True, False, False, False, True, True, True]
     assert [note.split(":")[0] for note in grades.note] == ["", "", "AssertionError", "error", "refused", "", "", ""]
     assert graders_of([DOUBLE], sandbox) == f"code {GRADERS['code'].version} in {sandbox.name}"
+
+
+@needs_sandbox
+def test_a_program_cannot_replace_a_function_of_the_question_that_its_tests_use():
+    replaced = "    return 5.0\n\ndef line(a, x):\n    return 0.0\n"
+    whole = "def root(a):\n    return -a[0] / a[1]\n"
+    completed = completions((ROOT, ROOT.solution), (ROOT, replaced), (ROOT, whole), (ROOT, f"import math\n{whole}"))
+    assert grade(completed, [ROOT], choose_sandbox()).correct.tolist() == [True, False, True, True]
+
+
+def test_only_questions_whose_functions_the_tests_use_change_the_tests():
+    assert add_helpers(ROOT.answer, ROOT.question).startswith("import math\ndef line(a, x):")
+    for tests, question in [("assert f(1) == 2", ROOT.question), (ROOT.answer, "Find the root."), (ROOT.answer, ""),
+                            (ROOT.answer, "x = 1\n"), ("(", ROOT.question)]:  # fmt: skip
+        assert add_helpers(tests, question) == tests
 
 
 def test_the_program_is_the_valid_part_of_a_completion():

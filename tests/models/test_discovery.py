@@ -76,14 +76,22 @@ def test_other_folders_are_not_checkpoints_and_nested_runs_are_named(tmp_path):
         ("global_step10/mp_rank_00_model_states.pt", "zero_to_fp32.py"),
         ("model-q4.gguf", "gguf_file='model-q4.gguf'"),
         ("adapter_model.bin", "safetensors.torch.save_file"),
+        ("pytorch_model.bin", r"only \(pytorch_model.bin\), .*from_pretrained\(folder\).save_pretrained"),
+        ("pytorch_model-00001-of-00002.bin", r"from_pretrained\(folder\).save_pretrained"),
+        (
+            "pytorch_model_fsdp.bin",
+            r"only \(pytorch_model_fsdp.bin\), .*torch.load\('pytorch_model_fsdp.bin', weights_only",
+        ),
+        ("consolidated.00.pth", r"only \(consolidated.00.pth\), .*weights_only"),
     ],
 )
 def test_other_formats_are_refused_with_the_command_that_converts_them(tmp_path, file, message):
     path = tmp_path / file
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"")
-    with pytest.raises(BadCheckpoint, match=message):
+    with pytest.raises(BadCheckpoint, match=message) as error:
         weight_files(tmp_path)
+    assert "\n" not in str(error.value)
 
 
 def test_the_vocabulary_is_that_of_the_stored_embeddings(tmp_path):
@@ -98,7 +106,7 @@ def test_any_error_of_a_library_becomes_a_bad_checkpoint(tmp_path, monkeypatch):
     def broken(*arguments, **options):
         raise AttributeError("no such attribute")
 
-    monkeypatch.setattr("overmem.models.loading.AutoModelForCausalLM.from_pretrained", broken)
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", broken)
     ref = CheckpointRef(Checkpoint("checkpoint-1", 1), str(tmp_path / "checkpoint-1"))
     with pytest.raises(BadCheckpoint, match="AttributeError: no such attribute"):
         Skeleton(None).model(ref)

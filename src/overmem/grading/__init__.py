@@ -22,7 +22,7 @@ GRADERS: Final[Mapping[str, Grader]] = {
     "math": Grader(math, version="2"),
     "choice": Grader(choice, version="2"),
     "exact": Grader(exact, version="2"),
-    "code": Grader(not_run, version="3", run=grade_programs),
+    "code": Grader(not_run, version="4", run=grade_programs),
 }
 """Kind of answer -> grader. "module:function" names a grader that is not in the table."""
 

@@ -2,7 +2,8 @@
 
 The answer of an example of kind `code` is its tests: statements that run after the program. The program of a completion
 is its first fenced block of Python, or its longest prefix of valid lines; if the question is the start of a function
-(HumanEval), it is the question followed by the completion.
+(HumanEval), it is the question followed by the completion. Functions that such a question defines for its tests are put
+before the tests, so that a program cannot replace them.
 """
 
 import ast
@@ -10,6 +11,7 @@ import re
 from collections.abc import Sequence
 
 from overmem.grading.grade import Grade
+from overmem.grading.sandboxes.comparison import names_in_program
 from overmem.grading.sandboxes.program import Limits, Outcome, Program, Sandbox
 from overmem.grading.sandboxes.selection import run_programs
 from overmem.records import Example
@@ -37,7 +39,10 @@ def grade_programs(texts: Sequence[str], examples: Sequence[Example], sandbox: S
         sandbox: a sandbox that passed its check.
         limits: limits of each program.
     """
-    programs = [Program(program_in(t, e.question), e.answer) for t, e in zip(texts, examples, strict=True)]
+    programs = [
+        Program(program_in(t, e.question), add_helpers(e.answer, e.question))
+        for t, e in zip(texts, examples, strict=True)
+    ]
     return [_grade(p, o) for p, o in zip(programs, run_programs(programs, sandbox, limits), strict=True)]
 
 
@@ -51,10 +56,34 @@ def program_in(text: str, question: str) -> str:
     """
     fenced = _FENCE.search(text)
     body = fenced[1] if fenced else text
-    headers = _defined_names(f"{question.rstrip()}\n    pass\n")
+    headers = _defined_names(_as_function(question))
     if headers and not headers & _defined_names(_longest_valid_program("", body)):
         return _longest_valid_program(question if question.endswith("\n") else f"{question}\n", body)
     return _longest_valid_program("", body)
+
+
+def add_helpers(tests: str, question: str) -> str:
+    r"""The tests, after the statements before a question's last function if the tests use names defined there.
+
+    >>> print(add_helpers("assert twice(f(1)) == 4", "def twice(x):\n    return 2 * x\ndef f(x):\n"))
+    def twice(x):
+        return 2 * x
+    assert twice(f(1)) == 4
+    >>> add_helpers("assert f(1) == 2", "def twice(x):\n    return 2 * x\ndef f(x):\n")
+    'assert f(1) == 2'
+    """
+    tree = _tree(_as_function(question))
+    if tree is None or not tree.body or not isinstance(tree.body[-1], ast.FunctionDef):
+        return tests
+    helpers = [node for node in tree.body[:-1] if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    if not {node.name for node in helpers} & set(names_in_program(tests)[0]):
+        return tests
+    return "\n".join([*map(ast.unparse, tree.body[:-1]), tests])
+
+
+def _as_function(question: str) -> str:
+    """A question that ends in a function without a body, with one."""
+    return f"{question.rstrip()}\n    pass\n"
 
 
 def _longest_valid_program(prefix: str, text: str) -> str:

@@ -57,19 +57,29 @@ def weight_files(folder: Path) -> list[Path]:
         if reason := _other_format(folder):
             raise BadCheckpoint(reason)
         pickles = sorted(p.name for pattern in PICKLED for p in folder.glob(pattern))
-        if any(not name.startswith(("optimizer", "scheduler", "rng_state", "scaler")) for name in pickles):
+        pickles = [name for name in pickles if not name.startswith(("optimizer", "scheduler", "rng_state", "scaler"))]
+        if pickles:
             raise BadCheckpoint(
                 f"{folder} holds pickled weights only ({', '.join(pickles)}), which overmem never loads because a "
-                "pickle runs code; if you trust the file, convert it: AutoModelForCausalLM.from_pretrained(folder)"
-                ".save_pretrained(folder, safe_serialization=True)"
+                f"pickle runs code; if you trust the file, convert it: {_conversion(pickles[0])}"
             )
         raise BadCheckpoint(f"{folder} holds no weights: model.safetensors or adapter_model.safetensors is expected")
     return files
 
 
+def _conversion(pickle: str) -> str:
+    """Python that converts a pickle with full weights: a name that transformers looks for, or any other."""
+    if re.fullmatch(r"pytorch_model(-\d+-of-\d+)?\.bin", pickle):
+        return "AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder)"
+    return (
+        "AutoModelForCausalLM.from_pretrained(None, config=AutoConfig.from_pretrained(folder), "
+        f"state_dict=torch.load('{pickle}', weights_only=True)).save_pretrained(folder)"
+    )
+
+
 def _other_format(folder: Path) -> str:
     """For a folder in another format: what it holds and how to convert it. Empty for pickles or no weights."""
-    if next(folder.glob("pytorch_model_fsdp*"), None) or next(folder.glob("**/__*_*.distcp"), None):
+    if next(folder.glob("pytorch_model_fsdp_*"), None) or next(folder.glob("**/__*_*.distcp"), None):
         return (
             f"{folder} holds FSDP shards only; merge them: accelerate merge-weights "
             f"{folder}/pytorch_model_fsdp_0 {folder}"

@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 
 import torch
 from safetensors import safe_open
-from transformers import AutoModelForCausalLM
 
 from overmem.errors import BadCheckpoint, BadRequest, unknown
+from overmem.models.auto import auto_class
 from overmem.models.discovery import CheckpointRef
 from overmem.models.files import json_object, relevant_config, tensor_names, weight_files
 from overmem.models.unsaved import UnsavedWeights, copy_into, loaded, with_adapter
@@ -106,7 +106,7 @@ class Skeleton:
 
     def _load(self, path: str) -> Model:
         self._model = None
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = auto_class(path).from_pretrained(
             path, dtype=self.dtype, use_safetensors=True, output_loading_info=True, trust_remote_code=False
         )
         model, info = loaded

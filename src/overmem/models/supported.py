@@ -1,9 +1,11 @@
 """Architectures that overmem cannot sample from; they are refused by name before any work starts."""
 
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 
 from overmem.errors import BadRequest
+from overmem.models.auto import is_known
 from overmem.models.discovery import CheckpointRef
 from overmem.models.files import relevant_config
 
@@ -27,6 +29,8 @@ def check_architecture(refs: Iterable[CheckpointRef]) -> None:
         config = relevant_config(Path(ref.path))
         model_type = str(config.get("model_type", ""))
         reason = UNSUPPORTED.get(model_type, "")
+        if model_type and not is_known(model_type):
+            reason = f"transformers {version('transformers')} has no causal language model of this type"
         if config.get("is_encoder_decoder"):
             reason = "it has an encoder, and overmem measures decoders (causal language models)"
         if reason:

@@ -39,10 +39,11 @@ def loaded(weights: UnsavedWeights, dtype: torch.dtype) -> Any:
     Raises:
         BadCheckpoint: weights that the architecture needs are missing.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
-    auto: Any = AutoModelForCausalLM
-    model, info = auto.from_pretrained(
+    from overmem.models.auto import auto_class
+
+    model, info = auto_class(weights.like.path).from_pretrained(
         None,
         config=AutoConfig.from_pretrained(weights.like.path, trust_remote_code=False),
         state_dict={name: weights.tensor(name) for name in weights.shapes},
