@@ -106,6 +106,16 @@ def test_the_blind_baseline_is_at_chance_on_equal_topics_and_perfect_on_differen
     assert auroc(*blind(draw[:200], other)).value > 0.9
 
 
+def test_rephrasings_of_one_question_do_not_make_the_blind_baseline_recognize_its_words():
+    rng = np.random.default_rng(6)
+    questions = [" ".join(rng.choice([f"w{i}" for i in range(400)], 12)) for _ in range(80)]
+    rephrased = [f"{text} v{i}" for text in questions for i in range(5)]
+    groups = [str(i) for i in range(80) for _ in range(5)]
+    split = (groups[:200], groups[200:])
+    assert auroc(*blind(rephrased[:200], rephrased[200:])).low > 0.9
+    assert abs(auroc(*blind(rephrased[:200], rephrased[200:], groups=split)).value - 0.5) < 0.2
+
+
 @pytest.fixture
 def runs(make_scores, make_snapshot):
     ids = [f"e{i:03d}" for i in range(20)]

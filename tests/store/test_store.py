@@ -220,7 +220,6 @@ def test_curves_pair_the_same_examples_and_mark_what_is_missing(run):
     assert [c.name for c in curves.checkpoints] == ["base", "checkpoint-5"]
     np.testing.assert_array_equal(curves.nll_sums, [[3, 12], [np.nan, np.nan]])
     np.testing.assert_array_equal(curves.correct, [[1, np.nan], [np.nan, np.nan]])
-    np.testing.assert_array_equal(curves.agree_nll_sums, [[1, 3 + 5], [np.nan, np.nan]])
     notes = store.read_snapshot(run, curves.checkpoints[1]).notes
     assert notes["val", "scores"] == "not observed"
 
@@ -233,7 +232,7 @@ def test_curves_read_from_columns_equal_those_of_whole_snapshots(tmp_path):
         read = store.read_curves(old, split, merged=True, draws=draws)
         made = store.curves_of(whole, split, draws=draws)
         assert read.checkpoints == made.checkpoints
-        for name in ("nll_sums", "token_counts", "correct", "tempered_nll", "agree_nll_sums"):
+        for name in ("nll_sums", "token_counts", "correct"):
             np.testing.assert_array_equal(getattr(read, name), getattr(made, name), err_msg=name)
     trained = store.read_curves(old, "val", merged=True).without_merged
     assert [c.name for c in trained.checkpoints] == [c.name for c in store.read_curves(old, "val").checkpoints]

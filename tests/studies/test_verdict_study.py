@@ -140,17 +140,20 @@ def test_prechelts_rules_stop_at_a_rise_and_keep_the_minimum_before_it():
     assert progress_quotient(rising, training_losses(5) * np.linspace(1, 9, 5)) == 4
 
 
-def test_the_shares_of_severity_sum_to_the_excess():
+def test_severity_measures_the_true_rise_and_takes_its_shares_from_the_probe():
     world = replace(World(), n=400)
     (curves,) = simulated(world, "severity")
-    tempered = np.repeat(curves.nll_sums[:, :, None], 10, axis=2)
-    tempered[-1, :, 0] -= 0.5 * (curves.nll_sums[-1] - curves.nll_sums[2])
-    whole = replace(curves, tempered_nll=tempered, agree_nll_sums=0.25 * curves.nll_sums)
-    estimate = severity(whole, "checkpoint-1000", "checkpoint-300")
+    asked = []
+
+    def shares(checkpoint, minimum):
+        asked.append((checkpoint, minimum))
+        return {"scale_share": statistics.share(1, 2), "agree_share": statistics.share(1, 4), "excess": None}
+
+    estimate = severity(curves, "checkpoint-1000", "checkpoint-300", shares)
     assert estimate.excess.low < truth(world).nll[-1] - truth(world).nll[2] < estimate.excess.high
-    assert estimate.scale_share.value == pytest.approx(0.5, abs=0.01)
-    assert estimate.agree_share.value == pytest.approx(0.25, abs=0.01)
-    assert severity(whole, "checkpoint-300", "checkpoint-300").scale_share.value is None
+    assert asked == [("checkpoint-1000", "checkpoint-300")]
+    assert (estimate.scale_share.value, estimate.agree_share.value) == (0.5, 0.25)
+    assert severity(curves, "checkpoint-1000", "checkpoint-300").scale_share.value is None
 
 
 def test_every_shape_is_simulated():

@@ -23,6 +23,7 @@ from overmem.audit.publish import publish
 from overmem.audit.request import Request
 from overmem.audit.workload import Workload
 from overmem.errors import BadRequest
+from overmem.grading.guessing import guessed_accuracy
 from overmem.models.discovery import CheckpointRef
 from overmem.models.files import fingerprint
 from overmem.observe.clock import Progress
@@ -89,6 +90,7 @@ def until_decided(
     if val is None or "samples" not in val.kinds or "scores" not in val.kinds:
         raise BadRequest("--until decided judges a run on val, which needs questions with solutions and answers")
     planned = len(val.examples)
+    chance = guessed_accuracy(val.examples, splits["train"].examples if "train" in splits else ())
     scratch = replace(request, run=store.Run(request.run.root, request.run.home / FOLDER), previous_plan=None)
     portions: dict[str, Split] = {}
     dropped: dict[str, int] = {}
@@ -100,11 +102,12 @@ def until_decided(
         alpha = level(observed, planned, limits.alpha)
         curves = _curves(scratch, portions, refs, val)
         train = store.read_curves(scratch.run, "train", checkpoints=_names(refs)) if "train" in splits else None
-        regime = assess(Evidence(val=curves, train=train), replace(limits, alpha=alpha)).regime
+        evidence = Evidence(val=curves, train=train, chance=chance)
+        regime = assess(evidence, replace(limits, alpha=alpha)).regime
         say(f"look {look}: {observed} of {planned} questions, {len(refs)} checkpoints: the end of the run is {regime}")
         if regime != "undecided":
             break
-        tests = facts(curves, train, margin=limits.margin, d_nll=limits.d_nll, alpha=alpha)
+        tests = facts(curves, train, margin=limits.margin, d_nll=limits.d_nll, chance=chance, alpha=alpha)
         worse = [] if tests is None else [curves.checkpoints[row].name for row in out_of_the_race(tests, alpha)]
         dropped |= dict.fromkeys(worse, observed)
         refs = tuple(ref for ref in refs if ref.checkpoint.name not in worse)

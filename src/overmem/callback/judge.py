@@ -1,11 +1,13 @@
 """The verdict so far, during training, by the rules of `overmem diagnose`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from overmem import statistics
 from overmem.callback.config import CallbackConfig
-from overmem.records import CheckpointVerdict, Choice, Limits, Snapshot
+from overmem.grading.guessing import guessed_accuracy
+from overmem.probes.mechanism import shares_of_excess
+from overmem.records import CheckpointVerdict, Choice, Estimate, Limits, Snapshot
 from overmem.store import curves_of
 from overmem.verdict.assess import Assessment, assess
 from overmem.verdict.evidence import Evidence
@@ -48,6 +50,8 @@ def judge_run(
         val=curves_of(snapshots, "val"),
         train=curves_of(with_train_scores, "train") if with_train_scores else None,
         on_disk=on_disk,
+        chance=_chance(snapshots),
+        shares=_shares(snapshots),
     )
     assessment = assess(evidence, Limits(d_nll=config.d_nll, margin=config.margin))
     if not config.answers:
@@ -57,6 +61,18 @@ def judge_run(
     if assessment.onset is None:
         return RunningVerdict("", False, assessment)
     return _onset_warning(assessment)
+
+
+def _chance(snapshots: Sequence[Snapshot]) -> float:
+    """Accuracy of guessing on val."""
+    examples = snapshots[-1].examples if snapshots else {}
+    return guessed_accuracy(examples.get("val", ()), examples.get("train", ()))
+
+
+def _shares(snapshots: Sequence[Snapshot]) -> Callable[[str, str], Mapping[str, Estimate]]:
+    """The shares of the excess on val of one checkpoint over another."""
+    scores = {s.checkpoint.name: s.scores["val"] for s in snapshots if "val" in s.scores}
+    return lambda checkpoint, minimum: shares_of_excess(scores[checkpoint], scores[minimum], "val")
 
 
 def _onset_warning(assessment: Assessment) -> RunningVerdict:

@@ -1,18 +1,26 @@
 """The evidence on a run that was audited."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from overmem import store
 from overmem.diagnose.options import Diagnose
 from overmem.errors import BadRequest
+from overmem.grading.guessing import guessed_accuracy
 from overmem.probes import with_own
+from overmem.probes.attacks import blind
 from overmem.probes.consequences import consequences
-from overmem.records import Consequence
+from overmem.probes.mechanism import shares_of_excess
+from overmem.records import Consequence, Estimate, Example
 from overmem.records.searches import SEARCHED
+from overmem.records.verdicts import NOT_MEASURED
+from overmem.statistics.roc import auroc
 from overmem.verdict.evidence import Evidence
 from overmem.wording.caveats import AuditContext
+
+FEWEST = 20
+"""Solutions of train and of val from which their words are compared."""
 
 
 def audited(run: store.Run, config: Diagnose) -> tuple[Evidence, AuditContext]:
@@ -38,6 +46,8 @@ def audited(run: store.Run, config: Diagnose) -> tuple[Evidence, AuditContext]:
     has_merge = any(c.merged_from and (run.root / c.name).is_dir() for c in plan.checkpoints)
     on_disk = {c.name for c in plan.checkpoints if (run.root / c.name).is_dir() or run.holds_itself(c.name)}
     is_elsewhere = not on_disk and bool(plan.options.get("imported"))  # logs were imported without the weights
+    examples = _examples(run, selected_on)
+    train_examples = _examples(run, "train") if "train" in splits else ()
     evidence = Evidence(
         val=val,
         test=None if merged_test is None else merged_test.without_merged,
@@ -49,6 +59,9 @@ def audited(run: store.Run, config: Diagnose) -> tuple[Evidence, AuditContext]:
         trainers_choice=store.read_trainers_choice(run),
         same_distribution=config.same_distribution,
         consequences=_consequences(run, config.alpha),
+        blind=_blind(train_examples, examples) if selected_on == "val" else NOT_MEASURED,
+        chance=guessed_accuracy(examples, train_examples) if config.chance is None else config.chance,
+        shares=_shares(run, "test" if has_test else selected_on),
     )
     rows = store.read_measurements(run) if run.measurements_path.is_file() else []
     context = AuditContext(
@@ -60,6 +73,39 @@ def audited(run: store.Run, config: Diagnose) -> tuple[Evidence, AuditContext]:
         stopping=plan.stopping if selected_on == "val" else None,
     )
     return evidence, context
+
+
+def _examples(run: store.Run, split: str) -> tuple[Example, ...]:
+    """The examples of one split; empty if they cannot be read."""
+    try:
+        return store.read_examples(run, split)
+    except BadRequest:
+        return ()
+
+
+def _blind(train: Sequence[Example], val: Sequence[Example]) -> Estimate:
+    """How well the words of a solution alone predict whether it is a training row."""
+    texts, groups = [], []
+    for split in (train, val):
+        solved = [example for example in split if example.solution]
+        texts.append([example.solution for example in solved])
+        groups.append([example.group or example.id for example in solved])
+    if min(map(len, texts)) < FEWEST:
+        return Estimate(None, note="too few solutions of train or val")
+    return auroc(*blind(*texts, groups=(groups[0], groups[1])))
+
+
+def _shares(run: store.Run, split: str) -> Callable[[str, str], Mapping[str, Estimate]]:
+    """The shares of the excess of one checkpoint over another, from the tokens of one split."""
+
+    def measured(checkpoint: str, minimum: str) -> Mapping[str, Estimate]:
+        try:
+            scores, reference = (store.read_scores(run, name, split) for name in (checkpoint, minimum))
+        except BadRequest:  # imported without values per token, or damaged
+            return {}
+        return shares_of_excess(scores, reference, split)
+
+    return measured
 
 
 def _consequences(run: store.Run, alpha: float) -> Callable[[str, str, float], tuple[Consequence, ...]]:

@@ -70,6 +70,7 @@ def _assessed(run: store.Run, logged: LogCurves, config: Diagnose) -> Assessment
         on_disk=_on_disk(run, logged),
         trainers_choice=logged.best_checkpoint,
         same_distribution=config.same_distribution,
+        chance=config.chance or 0.0,
     )
     return assess(evidence, config.limits, seed=config.seed)
 

@@ -23,6 +23,10 @@ class Diagnose:
     to decide; it takes an audit with --draws."""
     alpha: float = 0.05
     """Error rate of each claim; Holm-corrected over checkpoints and over costs."""
+    chance: float | None = None
+    """Accuracy of a guess, as a fraction: a run that does no better has solved nothing. By default that of guessing
+    among a question's lettered choices, or of always giving the most frequent of a few answers; 0 for open answers and
+    for curves."""
     same_distribution: Literal["check", "yes", "no"] = "check"
     """Whether val comes from the distribution of the training rows: checked at the base model, or declared."""
     eval_rows: int | None = None

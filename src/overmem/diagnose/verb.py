@@ -35,6 +35,8 @@ def diagnose(config: Diagnose) -> Verdict:
 
 
 def _check(config: Diagnose) -> None:
+    if config.chance is not None and not 0 <= config.chance < 1:
+        raise BadRequest(f"chance is {config.chance:g}; allowed: a number from 0 to below 1")
     for name, low, high in (("d_nll", 0.0, 10.0), ("margin", 0.0, 1.0), ("alpha", 0.0, 0.5)):
         value = getattr(config, name)
         if value is not None and not low < value < high:

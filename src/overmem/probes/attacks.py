@@ -2,7 +2,7 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -159,30 +159,50 @@ def is_applicable(attack: str, tokens: Tokens) -> bool:
 
 
 def blind(
-    members: Sequence[str], others: Sequence[str], *, folds: int = 5
+    members: Sequence[str],
+    others: Sequence[str],
+    *,
+    groups: tuple[Sequence[str], Sequence[str]] | None = None,
+    folds: int = 5,
 ) -> tuple[Float[np.ndarray, " members"], Float[np.ndarray, " others"]]:
     """Membership predicted from the text alone, without the model: naive Bayes on words, cross-fitted.
 
     An attack that does not beat this shows that the two sets differ in content, not that the model memorized one.
+
+    Args:
+        members: texts of members.
+        others: texts of the others.
+        groups: the group of each text; texts of one group, rephrasings of one question, are in one fold. By default
+            each text is a group of its own.
+        folds: number of folds.
 
     Returns:
         The scores of members and of the others.
 
     Source: Das et al. 2025, https://arxiv.org/abs/2406.16201 (the idea).
     """
+    fold_of = [_folds(range(len(t)) if groups is None else groups[i], folds) for i, t in enumerate((members, others))]
     bags = [[set(words(text)) for text in texts] for texts in (members, others)]
     scores = [np.zeros(len(members)), np.zeros(len(others))]
     for fold in range(folds):
-        fitted = [[bag for i, bag in enumerate(group) if i % folds != fold] for group in bags]
+        fitted = [
+            [b for b, f in zip(bag, own, strict=True) if f != fold] for bag, own in zip(bags, fold_of, strict=True)
+        ]
         counts = [Counter(word for bag in group for word in bag) for group in fitted]
-        for group, score in zip(bags, scores, strict=True):
-            for i in range(fold, len(group), folds):
+        for group, score, own in zip(bags, scores, fold_of, strict=True):
+            for i in (i for i, f in enumerate(own) if f == fold):
                 score[i] = sum(
                     np.log((counts[0][word] + 1) / (len(fitted[0]) + 2))
                     - np.log((counts[1][word] + 1) / (len(fitted[1]) + 2))
                     for word in sorted(group[i])
                 )
     return scores[0], scores[1]
+
+
+def _folds(groups: Sequence[Hashable], folds: int) -> list[int]:
+    """The fold of each text: groups take turns, in the order in which they come."""
+    place = {group: i for i, group in enumerate(dict.fromkeys(groups))}
+    return [place[group] % folds for group in groups]
 
 
 def _lowest_mean(values: Float[np.ndarray, " tokens"], share: float) -> float:

@@ -48,6 +48,15 @@ def mechanism(
     return rows
 
 
+def shares_of_excess(scores: Scores, reference: Scores, split: str) -> dict[str, Estimate]:
+    """`scale_share` and `agree_share` over a reference; empty where no example has the same tokens in both."""
+    pairs = token_pairs(scores, reference)
+    if isinstance(pairs, str):
+        return {}
+    estimates = _excess(pairs, scores, reference, split)
+    return {name: estimates[name] for name in ("scale_share", "agree_share")}
+
+
 @dataclass(frozen=True)
 class TokenExcess:
     """The excess nll of each token over the reference, for figures and tables."""

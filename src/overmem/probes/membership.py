@@ -46,10 +46,13 @@ def membership(
             rows += missing(snapshot, "train", "membership", [f"{name}_{m}" for m in ("auroc", *RATES)], reason)
             continue
         rows += separation(snapshot, name, np.array([*member_scores.values()]), np.array([*other_scores.values()]))
-    texts = [[t.text for t in tokens.values() if t.text] for tokens in (train, val)]
+    texts = [{name: t.text for name, t in tokens.items() if t.text} for tokens in (train, val)]
     if min(map(len, texts)) < 2:
         return rows + missing(snapshot, "train", "membership", METRICS[-3:], WHY_MISSING["text"])
-    return rows + separation(snapshot, "blind", *blind(*texts))
+    group_of = {e.id: e.group for split in ("train", "val") for e in snapshot.examples.get(split, ())}
+    members_of, others_of = ([group_of.get(name) or name for name in split] for split in texts)
+    by_words = blind(list(texts[0].values()), list(texts[1].values()), groups=(members_of, others_of))
+    return rows + separation(snapshot, "blind", *by_words)
 
 
 def membership_gained(good: Snapshot, bad: Snapshot, base: Snapshot | None) -> Iterator[Comparison]:

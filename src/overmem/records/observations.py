@@ -172,9 +172,6 @@ class Curves:
     token_counts: Int[np.ndarray, " examples"]
     correct: Float[np.ndarray, "checkpoints examples"]
     """Greedy correctness 0 or 1 (or the mean over draws); NaN where it was not measured."""
-    tempered_nll: Float[np.ndarray, "checkpoints examples temperatures"] | None = None
-    agree_nll_sums: Float[np.ndarray, "checkpoints examples"] | None = None
-    """The part of nll_sums on tokens where the label is the argmax."""
     groups: Int[np.ndarray, " examples"] | None = None
     """Index of each example's question, if some are rephrasings of the same; None if all questions differ."""
     notes: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -201,8 +198,6 @@ class Curves:
             self.nll_sums[cells],
             self.token_counts[kept],
             self.correct[cells],
-            None if self.tempered_nll is None else self.tempered_nll[cells],
-            None if self.agree_nll_sums is None else self.agree_nll_sums[cells],
             None if self.groups is None else self.groups[kept],
             {unit: note for unit, note in self.notes.items() if unit[0] in names},
             tuple(self.example_ids[i] for i in np.flatnonzero(kept)) if self.example_ids else (),

@@ -48,8 +48,12 @@ class CheckpointTests:
     """The minimum of the nll is later."""
     nll_limit: float | None = None
     """The rise above the trend's minimum that is costly, in nats per token; None before that minimum."""
+    in_dip: bool = False
+    """Accuracy is lower than before and after: it came back, so nothing is lost."""
     solvable: bool = True
     """The plateau is above the margin, so accuracy can be lost."""
+    chance: float = 0.0
+    """Accuracy of guessing, or of always giving one answer; 0 where answers are open or it is not known."""
     choices_at_chance: int | None = None
     """If the whole run guesses: the number of choices that it guesses among. Otherwise None."""
     reference_accuracy: float | None = None
@@ -59,8 +63,7 @@ class CheckpointTests:
     detectable_gap: float | None = None
     """Smallest loss of accuracy that this number of examples detects with a power of 80%."""
     examples_for_accuracy: int | None = None
-    """Examples needed to decide whether accuracy is kept with a power of 80%; None if it is decided, or never will
-    be."""
+    """Examples that decide accuracy with a power of 80%; None if it is decided, or never will be."""
     examples_for_nll: int | None = None
     """The same for perplexity."""
     note: str = ""

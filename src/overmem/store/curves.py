@@ -12,7 +12,7 @@ import polars as pl
 from jaxtyping import Bool, Float, Int
 
 from overmem.errors import BadRequest
-from overmem.records import TEMPERATURES, Checkpoint, Curves, Scores, Snapshot
+from overmem.records import Checkpoint, Curves, Scores, Snapshot
 from overmem.store.files import frame_note, read_frame
 from overmem.store.imported import origin_of, read_totals
 from overmem.store.paths import Run
@@ -28,8 +28,6 @@ class _Solutions:
     example_ids: tuple[str, ...]
     token_counts: Int[np.ndarray, " examples"]
     nll_sums: Float[np.ndarray, " examples"]
-    agree_nll_sums: Float[np.ndarray, " examples"]
-    tempered_nll: Float[np.ndarray, "examples temperatures"]
 
 
 @dataclass(frozen=True)
@@ -107,16 +105,7 @@ def _results_of(snapshot: Snapshot, split: str) -> _Results:
 
 
 def _solutions_of(scores: Scores) -> _Solutions:
-    agree = _agree_sums(scores.logprob, scores.is_argmax, scores.offsets)
-    return _Solutions(scores.example_ids, scores.token_counts, scores.nll_sums, agree, scores.tempered_nll)
-
-
-def _agree_sums(
-    logprob: Float[np.ndarray, " tokens"], is_argmax: Bool[np.ndarray, " tokens"], offsets: Int[np.ndarray, " ends"]
-) -> Float[np.ndarray, " examples"]:
-    """The nll of each example on the tokens where the label is the argmax."""
-    agreeing = np.where(is_argmax, -logprob.astype(np.float64), 0.0)
-    return np.diff(np.concatenate([[0.0], np.cumsum(agreeing)])[offsets])
+    return _Solutions(scores.example_ids, scores.token_counts, scores.nll_sums)
 
 
 def _read_results(run: Run, split: str, checkpoints: Sequence[Checkpoint]) -> Iterator[_Results]:
@@ -145,30 +134,18 @@ def _read_results(run: Run, split: str, checkpoints: Sequence[Checkpoint]) -> It
 
 
 def _read_solutions(run: Run, checkpoint: str, split: str) -> _Solutions:
-    columns = ("example_id", "logprob", "is_argmax", "tempered_nll")
-    path = run.unit_path(checkpoint, split, "scores")
-    frame = read_frame(path, HINT, {name: SCORES[name] for name in columns})
+    columns = ("example_id", "logprob")
+    frame = read_frame(run.unit_path(checkpoint, split, "scores"), HINT, {name: SCORES[name] for name in columns})
     counts = frame["logprob"].list.len().to_numpy().astype(np.int64)
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    logprob, is_argmax, tempered = (_flat(frame[name]) for name in columns[1:])
-    if len(is_argmax) != len(logprob) or len(tempered) != len(frame) * len(TEMPERATURES):
-        raise BadRequest(f"{path} has columns of different lengths; {HINT}")
     row = np.repeat(np.arange(len(frame)), counts)
-    return _Solutions(
-        tuple(frame["example_id"]),
-        counts,
-        np.bincount(row, weights=-logprob.astype(np.float64), minlength=len(frame)).astype(np.float64),
-        _agree_sums(logprob, is_argmax, offsets),
-        tempered.reshape(len(frame), len(TEMPERATURES)),
-    )
+    sums = np.bincount(row, weights=-_flat(frame["logprob"]).astype(np.float64), minlength=len(frame))
+    return _Solutions(tuple(frame["example_id"]), counts, sums.astype(np.float64))
 
 
 def _imported_solutions(run: Run, checkpoint: str, split: str) -> _Solutions:
     """The summed nll of each solution, from another harness's log, without values per token."""
     totals = read_totals(run, checkpoint, split)
-    unknown = np.full(len(totals.example_ids), np.nan)
-    tempered = np.full((len(unknown), len(TEMPERATURES)), np.nan)
-    return _Solutions(totals.example_ids, totals.token_counts, totals.nll_sums, unknown, tempered)
+    return _Solutions(totals.example_ids, totals.token_counts, totals.nll_sums)
 
 
 def _flat(lists: pl.Series) -> np.ndarray:
@@ -190,15 +167,12 @@ def _curves(results: Sequence[_Results], groups: Mapping[str, str], *, draws: bo
         ids = list(dict.fromkeys(i for r in results if r.answers is not None for i in r.answers.example_ids))
     column_of = {identity: index for index, identity in enumerate(ids)}
     shape = (len(results), len(ids))
-    nll, agree, correct = (np.full(shape, np.nan) for _ in range(3))
-    tempered = np.full((*shape, len(TEMPERATURES)), np.nan)
+    nll, correct = (np.full(shape, np.nan) for _ in range(2))
     counts = np.zeros(len(ids), dtype=np.int64)
     for index, result in enumerate(results):
         if (solutions := result.solutions) is not None and solutions.example_ids:
             columns = [column_of[i] for i in solutions.example_ids]
             nll[index, columns] = solutions.nll_sums
-            agree[index, columns] = solutions.agree_nll_sums
-            tempered[index, columns] = solutions.tempered_nll
             counts[columns] = solutions.token_counts
         if (answers := result.answers) is not None:
             # -1: the example was not scored
@@ -213,8 +187,6 @@ def _curves(results: Sequence[_Results], groups: Mapping[str, str], *, draws: bo
         nll,
         counts,
         correct,
-        tempered_nll=tempered,
-        agree_nll_sums=agree,
         groups=_group_indices(ids, groups),
         notes=notes,
         example_ids=tuple(ids),

@@ -8,18 +8,20 @@ import numpy as np
 
 from overmem.records import CheckpointVerdict, Choice, Consequence, Curves, Estimate, Limits, Onset, Severity
 from overmem.verdict.chance import without_chance
+from overmem.verdict.dips import Dip
 from overmem.verdict.evidence import Evidence, LoggedCurve
 from overmem.verdict.facts import Facts, facts, facts_of_curve
 from overmem.verdict.forecast import Forecast, forecast
-from overmem.verdict.logged_last import logged_over_base, with_last
+from overmem.verdict.logged_last import with_last
 from overmem.verdict.logged_quantities import onset_of_curve, quantities_of_curve
 from overmem.verdict.merges import best_merge
-from overmem.verdict.mismatch import Mismatch, mismatch
+from overmem.verdict.mismatch import Mismatch, mismatch, with_blind
 from overmem.verdict.onset import onset
 from overmem.verdict.quantities import Quantities, quantities
 from overmem.verdict.rule import judge
-from overmem.verdict.selection import choices, difference, logged_choices, promote
+from overmem.verdict.selection import choices, logged_choices, promote
 from overmem.verdict.severity import logged_severity, severity
+from overmem.verdict.worth import is_worth_shipping, over_base
 
 DEFAULT = Limits()
 NO_MISMATCH = Mismatch(False)
@@ -47,6 +49,10 @@ class Assessment:
     """The checkpoint of the severity and the costs."""
     over_base: Estimate | None = None
     """Accuracy of the best checkpoint minus that of the base model, paired; None where one was not measured."""
+    end_on_test: CheckpointVerdict | None = None
+    """The verdict on the last trained checkpoint by test alone, which had no part in choices; None without test."""
+    dips: tuple[Dip, ...] = ()
+    """Falls of accuracy that came back, and one at the end of the run that may."""
     mismatch: Mismatch = NO_MISMATCH
     forecast: Forecast | None = None
     """When perplexity will be costly; None where a checkpoint is over-memorized, or where only a curve is known."""
@@ -102,7 +108,7 @@ def assess(evidence: Evidence, limits: Limits = DEFAULT, *, seed: int = 0) -> As
     q = _quantities(val, seed)
     shift = _mismatch(evidence, limits)
     tested = _facts(evidence, limits, unlike=bool(shift.differs))
-    limits = _resolved(limits, tested, q, val)
+    requested, limits = limits, _resolved(limits, tested, q, val)
     verdicts = without_chance(judge(tested, q, val.checkpoints, limits))
     recommended, others = _chosen(evidence, verdicts, q, limits)
     others = with_last(others, recommended, evidence)
@@ -127,26 +133,42 @@ def assess(evidence: Evidence, limits: Limits = DEFAULT, *, seed: int = 0) -> As
                 limits,
                 evidence.searched,
             )
-    over_base = _over_base(evidence, recommended, q)
+    gain = over_base(evidence, recommended, q)
     return Assessment(
         verdicts=verdicts,
         limits=limits,
         onset=None if shift.differs else _onset(val, verdicts, q, limits, seed),
-        severity=_severity(evidence, verdicts, last, seed),
+        severity=_severity(evidence, verdicts, last),
         best=recommended,
-        is_worth_shipping=_is_worth_shipping(verdicts, over_base),
+        is_worth_shipping=is_worth_shipping(verdicts, recommended, gain, evidence.chance),
         choices=others,
         costs=costs,
         privacy=privacy,
         cost_reference=reference,
         last_over_memorized=last,
-        over_base=over_base,
+        over_base=gain,
+        end_on_test=_end_on_test(evidence, requested, seed, unlike=bool(shift.differs)),
+        dips=_dips(tested, [c.name for c in val.checkpoints]),
         mismatch=shift,
         forecast=forecast(val, d_nll=limits.absolute, seed=seed) if isinstance(val, Curves) and last is None else None,
         is_confirmed=evidence.test is not None,
         from_curves=isinstance(val, LoggedCurve),
         diverged=val.diverged if isinstance(val, LoggedCurve) else None,
     )
+
+
+def _end_on_test(evidence: Evidence, limits: Limits, seed: int, *, unlike: bool) -> CheckpointVerdict | None:
+    test = evidence.test
+    if test is None:
+        return None
+    on_test = replace(evidence, val=test)
+    tested, q = _facts(on_test, limits, unlike=unlike), _quantities(test, seed)
+    verdicts = without_chance(judge(tested, q, test.checkpoints, _resolved(limits, tested, q, test)))
+    return next((v for v in reversed(verdicts) if v.checkpoint.step > 0 and not v.checkpoint.merged_from), None)
+
+
+def _dips(tested: Facts | None, names: Sequence[str]) -> tuple[Dip, ...]:
+    return () if tested is None else tuple(dip.named([names[row] for row in tested.rows]) for dip in tested.dips)
 
 
 def _quantities(val: Curves | LoggedCurve, seed: int) -> Quantities:
@@ -173,6 +195,7 @@ def _facts(evidence: Evidence, limits: Limits, *, unlike: bool) -> Facts | None:
             rise=limits.rise,
             nats=limits.nats,
             d_nll=limits.d_nll,
+            chance=evidence.chance,
             unlike=unlike,
             alpha=limits.alpha,
         )
@@ -184,6 +207,7 @@ def _facts(evidence: Evidence, limits: Limits, *, unlike: bool) -> Facts | None:
         margin=limits.margin,
         rise=limits.rise,
         d_nll=limits.d_nll,
+        chance=evidence.chance,
         unlike=unlike,
         alpha=limits.alpha,
     )
@@ -238,18 +262,16 @@ def _mismatch(evidence: Evidence, limits: Limits) -> Mismatch:
         return Mismatch(evidence.same_distribution == "no")
     if isinstance(evidence.val, LoggedCurve):
         return NO_MISMATCH
-    return mismatch(evidence.train, evidence.val, limits)
+    return with_blind(mismatch(evidence.train, evidence.val, limits), evidence.blind)
 
 
-def _severity(
-    evidence: Evidence, verdicts: Sequence[CheckpointVerdict], last: str | None, seed: int
-) -> Severity | None:
+def _severity(evidence: Evidence, verdicts: Sequence[CheckpointVerdict], last: str | None) -> Severity | None:
     measured = [(v.nll.value, v.checkpoint.name) for v in verdicts if v.nll.value is not None]
     if last is None or not measured:
         return None
     minimum = min(measured)[1]
     if isinstance(evidence.val, Curves):
-        return severity(evidence.test or evidence.val, last, minimum, seed=seed)
+        return severity(evidence.test or evidence.val, last, minimum, evidence.shares)
     return logged_severity(verdicts, last, minimum)
 
 
@@ -275,21 +297,3 @@ def _cost_reference(
     }
     healthy = next((c.checkpoint for c in others if c.rule == "healthy"), None)
     return healthy if healthy and recommended.checkpoint in late else recommended.checkpoint
-
-
-def _over_base(evidence: Evidence, recommended: Choice | None, q: Quantities) -> Estimate | None:
-    """Accuracy of the best checkpoint minus that of the base model, on the same examples."""
-    curves = evidence.merged_test or evidence.merged_val or evidence.test or evidence.val
-    if isinstance(curves, LoggedCurve):
-        return logged_over_base(curves, recommended, q)
-    rows = {c.name: i for i, c in enumerate(curves.checkpoints)}
-    base = next((i for i, c in enumerate(curves.checkpoints) if c.step == 0), None)
-    shipped = None if recommended is None else rows.get(recommended.checkpoint or "")
-    return None if base is None or shipped is None else difference(curves, shipped, base)
-
-
-def _is_worth_shipping(verdicts: Sequence[CheckpointVerdict], over_base: Estimate | None) -> bool:
-    """Whether the best checkpoint is more accurate than the base model, and the run does more than guess."""
-    guesses = any(v.tests.choices_at_chance is not None for v in verdicts)
-    is_no_better = over_base is not None and over_base.value is not None and over_base.value <= 0
-    return not (guesses or is_no_better)

@@ -7,7 +7,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 from jaxtyping import Float
 
-from overmem.records import Checkpoint, Consequence, Curves
+from overmem.records import Checkpoint, Consequence, Curves, Estimate
+from overmem.records.verdicts import NOT_MEASURED
+from overmem.verdict.severity import Shares
 
 SameDistribution: TypeAlias = Literal["check", "yes", "no"]
 
@@ -50,6 +52,12 @@ class Evidence:
     """The trainer's own best checkpoint (`best_model_checkpoint`), where it names one."""
     same_distribution: SameDistribution = "check"
     """Whether val comes from the distribution of the training rows: checked, or declared by the user."""
+    blind: Estimate = NOT_MEASURED
+    """AUROC of predicting from the words of a solution alone whether it is a training row."""
     consequences: Callable[[str, str, float], tuple[Consequence, ...]] | None = None
     """What the second of two checkpoints does worse than the first, with the luck of accuracies; None where nothing but
     curves was observed."""
+    chance: float = 0.0
+    """Accuracy of guessing, or of always giving one answer; 0 where answers are open."""
+    shares: Shares | None = None
+    """The shares of a rise of the nll; None where no token was seen."""

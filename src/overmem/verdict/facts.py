@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from overmem.records import Curves
 from overmem.verdict.accuracy import AccuracyTests, accuracy_tests
 from overmem.verdict.clusters import clusters, log_ratio_and_covariance, mean_and_covariance
+from overmem.verdict.dips import Dip, dips
 from overmem.verdict.luck import ENOUGH
 from overmem.verdict.memory import MemoryTests, memory_tests
 from overmem.verdict.rise import NATS, RISE, RiseTests, rise_tests
@@ -38,6 +39,10 @@ class Facts:
     """Independent questions of val."""
     solvable: bool
     """The plateau is shown to lie above chance by the margin."""
+    chance: float = 0.0
+    """Accuracy of a guess."""
+    dips: tuple[Dip, ...] = ()
+    """Falls of accuracy that come back, and one at the end that may."""
     unlike: bool = False
     """Val and train can be distinguished by their words alone, so memory cannot be distinguished from style."""
 
@@ -96,6 +101,8 @@ def facts(
         None if train is None else _memory(val, train, rows, risen.luck.deviation),
         count,
         _solvable(held, chance),
+        chance,
+        dips(means, covariance, count, held.margin, alpha),
         unlike,
     )
 
@@ -186,7 +193,8 @@ def facts_of_curve(
         alpha=alpha,
         risen=risen.p_costly < alpha,
     )
-    return Facts(rows, risen, held, None, n or 0, _solvable(held, chance), unlike)
+    fallen = dips(accuracy[rows], own * np.eye(count), n, held.margin, alpha) if n else ()
+    return Facts(rows, risen, held, None, n or 0, _solvable(held, chance), chance, fallen, unlike)
 
 
 def _solvable(held: AccuracyTests, chance: float) -> bool:

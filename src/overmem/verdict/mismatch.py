@@ -10,6 +10,8 @@ from overmem.records import Checkpoint, Curves, Estimate, Limits
 from overmem.records.verdicts import NOT_MEASURED
 
 DEFAULT = Limits()
+UNLIKE = 0.6
+"""AUROC above which, by its lower end, words alone distinguish train from val."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Mismatch:
     """nll of val minus nll of train at that checkpoint, in nats per token."""
     note: str = ""
     """Why they could not be compared."""
+    blind: Estimate = NOT_MEASURED
+    """AUROC of predicting from words alone, without a model, whether a solution is a training row."""
 
 
 def mismatch(train: Curves | None, val: Curves, limits: Limits = DEFAULT) -> Mismatch:
@@ -51,6 +55,12 @@ def mismatch(train: Curves | None, val: Curves, limits: Limits = DEFAULT) -> Mis
         differs = statistics.tail(abs(gap.value), limit, stderr, gap.n) < limits.alpha / 2
         return Mismatch(differs, checkpoint, gap)
     return Mismatch(None, note="neither the base model nor an early checkpoint was scored on both")
+
+
+def with_blind(shift: Mismatch, blind: Estimate) -> Mismatch:
+    """The same, knowing how well the words alone predict it: beyond UNLIKE the splits differ whatever the nll says."""
+    is_shown = blind.low is not None and blind.low > UNLIKE
+    return replace(shift, differs=True if is_shown else shift.differs, blind=blind)
 
 
 def _gap(train: Curves, j: int, val: Curves, i: int) -> Estimate:

@@ -29,7 +29,7 @@ def named(tests: CheckpointTests) -> str:
         return _kept(tests)
     if tests.lower and tests.before_best and tests.falls_short:
         return "still-learning" if tests.costly else "under-trained"
-    return "over-fitted" if tests.lost and tests.costly else "undecided"
+    return "over-fitted" if tests.lost and tests.costly and not tests.in_dip else "undecided"
 
 
 def _kept(tests: CheckpointTests) -> str:
@@ -65,6 +65,8 @@ def checkpoint_tests(facts: Facts, i: int, alpha: float = 0.05) -> CheckpointTes
         nll_limit=None if i < risen.trough else float(risen.level * expm1(risen.limit)),
         still_falling=bool(i < risen.trough and risen.p_cheap[i] > 1 - alpha),
         solvable=facts.solvable,
+        chance=facts.chance,
+        in_dip=any(dip.first <= i <= dip.last for dip in facts.dips if dip.after is not None),
         memorized=None if memory is None else bool(memory.p_memorized[i] < alpha / 2),
         not_memorized=memory is not None and bool(memory.p_not[i] < alpha / 2),
         unlike=facts.unlike,

@@ -10,6 +10,7 @@ from overmem.wording.numbers import (
     format_n,
     is_within_noise,
     parenthetical,
+    percent,
     points,
     signed_points,
 )
@@ -59,10 +60,16 @@ def ship_none(assessment: Assessment) -> str:
     last = assessment.trained[-1] if assessment.trained else None
     if last is not None and last.tests.choices_at_chance is not None:
         return f"Ship none. {chance_sentence(last.tests.choices_at_chance)}"
-    gain = assessment.over_base
+    best, gain = assessment.best_of_run, assessment.over_base
+    accuracy = None if assessment.best is None else assessment.best.accuracy
+    if last is not None and accuracy is not None and (accuracy.value or 0.0) <= last.tests.chance:
+        shown = parenthetical(format_interval(accuracy.low, accuracy.high, ".1f", 100), format_n(accuracy.n))
+        return (
+            f"Ship none: {best}, the best choice of the run, answers no better than guessing, which is right in "
+            f"{percent(last.tests.chance)}: {percent(accuracy.value)}{shown}."
+        )
     if gain is None or gain.value is None:
         return "Ship none."
-    best = assessment.best_of_run
     shown = parenthetical(format_interval(gain.low, gain.high, "+.1f", 100), format_n(gain.n))
     if gain.high is not None and gain.high < 0:
         return (
@@ -171,6 +178,8 @@ def _fall(assessment: Assessment, last: CheckpointVerdict) -> str:
 
 def _undecided(assessment: Assessment, last: CheckpointVerdict) -> str:
     tests, n = last.tests, last.accuracy.n or last.nll.n
+    if not tests.solvable and tests.chance:
+        return f", if any: it is not shown that the run answers better than guessing ({percent(tests.chance)})."
     if not tests.solvable:
         return ", if any: almost nothing is solved, so check first that answers are read correctly."
     if tests.lower and tests.cheap:

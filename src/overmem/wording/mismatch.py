@@ -1,7 +1,7 @@
 """Whether val and train come from one distribution, in sentences."""
 
 from overmem.records import Limits
-from overmem.verdict.mismatch import Mismatch
+from overmem.verdict.mismatch import UNLIKE, Mismatch
 from overmem.wording.numbers import format_interval, parenthetical
 
 
@@ -9,7 +9,14 @@ def mismatch_sentence(shift: Mismatch, limits: Limits) -> str:
     """Why a rise of perplexity is not called memorization; empty where val and train are not shown to differ."""
     if not shift.differs:
         return ""
-    gap, checkpoint = shift.gap, shift.checkpoint
+    gap, checkpoint, blind = shift.gap, shift.checkpoint, shift.blind
+    if blind.value is not None and blind.low is not None and blind.low > UNLIKE:
+        shown = parenthetical(f"AUROC {blind.value:.2f}, {format_interval(blind.low, blind.high, '.2f')}")
+        return (
+            "Val and train are not one distribution: the words of a solution alone, without any model, tell whether it "
+            f"is a training row{shown}. Memorization cannot be distinguished from that difference, so a rise of "
+            "perplexity is not called memorization."
+        )
     if checkpoint is None or gap.value is None:
         return (
             "You declared that val does not come from the distribution of the training rows, so a rise of its "

@@ -26,6 +26,12 @@ def reason(verdict: CheckpointVerdict, limits: Limits) -> str:
         return _partly_judged(verdict, accuracy, nll)
     if tests.choices_at_chance is not None:
         return chance_sentence(tests.choices_at_chance)
+    if not tests.solvable and tests.chance:
+        return (
+            f"No checkpoint is shown to answer better than guessing, which is right in {percent(tests.chance)}, by the "
+            f"margin of {points(limits.margin)} (accuracy {percent(verdict.accuracy.value)}), so there is no accuracy "
+            f"that could be kept or lost. {capital(nll)}."
+        )
     if not tests.solvable:
         return (
             f"Almost nothing is solved (accuracy {percent(verdict.accuracy.value)}, and no checkpoint is shown to do "
@@ -37,6 +43,8 @@ def reason(verdict: CheckpointVerdict, limits: Limits) -> str:
     if verdict.regime != "undecided":
         more = f" {memory_sentence(verdict)}" if verdict.regime == "healthy-memorizing" else ""
         return f"{capital(accuracy)}, and {nll}.{more}"
+    if tests.in_dip and tests.lost:
+        return f"{capital(accuracy)}, but it comes back afterwards: a dip, not a decline. {capital(nll)}."
     if tests.lower and not tests.before_best and tests.cheap:
         return f"{capital(accuracy)}, although {nll}: accuracy fell without the perplexity that over-fitting brings."
     if not (tests.accuracy_is_open or tests.nll_is_open):

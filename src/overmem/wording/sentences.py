@@ -6,6 +6,7 @@ from math import exp
 from overmem.records import REGIMES, CheckpointVerdict, Choice, Estimate, Onset, Severity
 from overmem.records.digits import decimals_of
 from overmem.verdict.assess import Assessment
+from overmem.wording.dips import dip_sentences
 from overmem.wording.harm import harm, privacy_sentences
 from overmem.wording.mismatch import mismatch_sentence
 from overmem.wording.numbers import (
@@ -25,7 +26,8 @@ def verdict_sentences(assessment: Assessment) -> tuple[str, ...]:
     differs = mismatch_sentence(assessment.mismatch, assessment.limits)
     sentences = [differs] if differs else []
     if assessment.trained:
-        sentences.append(_end(assessment.trained[-1]))
+        sentences.append(_end(assessment.trained[-1]) + _on_test(assessment.regime, assessment.end_on_test))
+    sentences += dip_sentences(assessment.dips)
     if assessment.onset is not None:
         sentences.append(onset_sentence(assessment.onset, assessment.trained))
     if assessment.severity is not None:
@@ -52,6 +54,20 @@ ONE_SEED = (
 
 def _end(last: CheckpointVerdict) -> str:
     return f"At its end ({last.checkpoint.name}) the run is {last.regime}. {last.reason}"
+
+
+def _on_test(regime: str, on_test: CheckpointVerdict | None) -> str:
+    """Whether test says the same; empty where one of the two is not judged, or val decides nothing."""
+    if on_test is None or not on_test.is_judged or regime == "undecided":
+        return ""
+    n = parenthetical(format_n(on_test.accuracy.n))
+    if on_test.regime == regime:
+        return f" Test, judged by itself, says the same{n}."
+    if on_test.regime == "undecided":
+        leaning = on_test.leaning
+        leans = "" if leaning is None else f"; it leans to {leaning.regime} ({leaning.probability:.2f})"
+        return f" Test, judged by itself, does not decide it{n}{leans}."
+    return f" Test, judged by itself, says {on_test.regime}{n}."
 
 
 def onset_sentence(onset: Onset, trained: Sequence[CheckpointVerdict] = ()) -> str:
