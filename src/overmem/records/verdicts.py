@@ -294,8 +294,6 @@ class Verdict:
 
 
 def _escaped(text: str) -> str:
-    if text == "---":
-        return text
-    for mark in "\\`*_[]<>|#$":
+    for mark in "" if text == "---" else "\\`*_[]<>|#$":
         text = text.replace(mark, "\\" + mark)
     return text.replace("\n", " ")
