@@ -137,7 +137,7 @@ def test_another_plan_is_refused_while_workers_are_observing(run, options):
 
 def test_two_local_workers_do_what_an_audit_does(run, options, by_one_process, monkeypatch):
     seen, started, start = [], [], LocalFleet.start
-    monkeypatch.setattr(LocalFleet, "start", lambda self, number: started.append(number) or start(self, number))
+    monkeypatch.setattr(LocalFleet, "start", lambda self, n, **how: started.append(n) or start(self, n, **how))
     done = audit(replace(options, workers=2), show=seen.append)
     assert_same_files(run, by_one_process)
     assert done.computed > 0
@@ -145,6 +145,33 @@ def test_two_local_workers_do_what_an_audit_does(run, options, by_one_process, m
     assert (seen[-1].done, seen[-1].share) == (seen[-1].total, 1.0)
     assert started == [0, 1]
     assert audit(replace(options, workers=2)).computed == 0
+
+
+def test_workers_that_were_started_early_end_without_a_trace_if_the_audit_is_refused(run, options, monkeypatch):
+    fleets, start = [], LocalFleet.start
+    monkeypatch.setattr(LocalFleet, "start", lambda self, n, **how: fleets.append(self) or start(self, n, **how))
+    before = sorted(run.rglob("*"))
+    with pytest.raises(BadRequest, match=r"missing\.jsonl"):
+        audit(replace(options, data="missing.jsonl", workers=2))
+    assert len(fleets) == 2
+    assert all(process.poll() is not None for process in fleets[0]._running.values())
+    assert sorted(run.rglob("*")) == before
+
+
+def test_a_worker_that_died_while_it_waited_is_started_again(run, options, by_one_process, monkeypatch):
+    started, start = [], LocalFleet.start
+
+    def dies(self, number, *, waits=False):
+        started.append(waits)
+        start(self, number, waits=waits)
+        if waits:
+            self._running[number].kill()
+            self._running[number].wait()
+
+    monkeypatch.setattr(LocalFleet, "start", dies)
+    audit(replace(options, workers=2))
+    assert started == [True, True, False, False]
+    assert_same_files(run, by_one_process)
 
 
 def test_workers_that_are_refused_end_the_audit_with_their_reason(run, options, monkeypatch):

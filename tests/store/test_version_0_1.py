@@ -1,13 +1,14 @@
 """Files written by overmem 0.1."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from overmem import store
-from overmem.records import Choice, Estimate, Verdict
+from overmem.records import RULE, Choice, Estimate, Verdict
 
 
 @pytest.fixture
@@ -66,3 +67,18 @@ def test_an_older_verdict_that_ships_none_recommends_none(tmp_path, headline, sh
     read = store.read_verdict(run)
     assert read.shipped == ("c-5" if ships else None)
     assert read.best_of_run == read.best.checkpoint == "c-5"
+
+
+def test_a_verdict_of_an_older_rule_says_so(tmp_path):
+    run, value = store.open_run(str(tmp_path)), Estimate(0.5)
+    choice = Choice("overmem", "c-5", value, value, value)
+    current = Verdict("healthy", "Ship c-5.", (), (), None, None, choice, (), warnings=("Few rows.",), rule=RULE)
+    store.write_verdict(run, current)
+    assert store.read_verdict(run).warnings == ("Few rows.",)
+    store.write_verdict(run, replace(current, rule=RULE - 1))
+    warning, rest = store.read_verdict(run).warnings
+    assert warning == (
+        f"This verdict was made by version {RULE - 1} of the rule, which is now version {RULE}: "
+        f"`overmem diagnose {run.root}` judges again."
+    )
+    assert rest == "Few rows."

@@ -2,13 +2,15 @@
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from overmem import store
-from overmem.audit.executors import Launch, executor_of, watch_until_done
+from overmem.audit.executors import Fleet, Launch, executor_of, watch_until_done
+from overmem.audit.executors.local_processes import loading
 from overmem.audit.options import Audit
 from overmem.audit.worker_options import Worker
 from overmem.errors import BadRequest
@@ -123,11 +125,26 @@ def launch_of(config: Audit, run: store.Run) -> Launch:
     )
 
 
+@contextmanager
+def loading_workers(config: Audit) -> Iterator[Fleet | None]:
+    """Workers on this machine that load their libraries while the audit is planned; None for other executors."""
+    plans_at_once = config.until is None and config.budget is None
+    if config.executor != "local" or config.workers == 1 or not plans_at_once or not Path(config.run).is_dir():
+        yield None
+        return
+    fleet = loading(launch_of(config, store.open_run(config.run, config.out)))
+    try:
+        yield fleet
+    finally:
+        fleet.close()
+
+
 def run_workers(
     launch: Launch,
     queue: WorkQueue,
     executor: str,
     *,
+    fleet: Fleet | None = None,
     show: Callable[[WorkStatus], None] = lambda status: None,
 ) -> None:
     """Start workers and wait until every unit is done or left out.
@@ -136,6 +153,7 @@ def run_workers(
         launch: the workers.
         queue: the units.
         executor: name of the executor.
+        fleet: its workers, if they were started early.
         show: called with the progress, about twice a second.
 
     Raises:
@@ -143,7 +161,10 @@ def run_workers(
     """
     if not queue.units:
         return
-    fleet = executor_of(executor)(launch)
+    if fleet is None:
+        fleet = executor_of(executor)(launch)
+    else:
+        fleet.begin()
     monitor = _Monitor(queue, time.monotonic())
 
     def poll() -> tuple[int, bool]:

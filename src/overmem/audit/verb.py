@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from overmem import store
 from overmem.audit.estimate import budget_sentence
+from overmem.audit.executors import Fleet
 from overmem.audit.finish import MAX_WAIT, finish
 from overmem.audit.grading import unit_grader
-from overmem.audit.launch import WorkStatus, check_launch, launch_of, run_workers
+from overmem.audit.launch import WorkStatus, check_launch, launch_of, loading_workers, run_workers
 from overmem.audit.options import Audit
 from overmem.audit.plan import workload_within_budget
 from overmem.audit.publish import publish
@@ -75,6 +76,29 @@ def audit(
     """
     check_launch(config.workers, config.executor)
     check_until(config)
+    with loading_workers(config) as fleet:
+        return _audit(config, fleet, say, progress, show, beside_training=beside_training)
+
+
+def _audit(
+    config: Audit,
+    fleet: Fleet | None,
+    say: Callable[[str], None],
+    progress: Progress,
+    show: Callable[[WorkStatus], None],
+    *,
+    beside_training: bool,
+) -> Audited:
+    """Plan, observe, measure.
+
+    Args:
+        config: what to audit.
+        fleet: workers that were started early.
+        say: as of `audit`.
+        progress: as of `audit`.
+        show: as of `audit`.
+        beside_training: as of `audit`.
+    """
     whole_request = requested(config, say)
     probes = with_own(whole_request.options["probes"])
     if config.until is not None:
@@ -97,7 +121,7 @@ def audit(
     if config.workers == 1 and config.executor == "local":
         _observe(workload, queue, throughput, say, progress)
     else:
-        run_workers(launch_of(config, run), queue, config.executor, show=show)
+        run_workers(launch_of(config, run), queue, config.executor, fleet=fleet, show=show)
     clear_leases(run, workload.work, queue.leases)
     failures = {ref.checkpoint.name: store.read_failure(run, ref.checkpoint.name) for ref in request.refs}
     failed = {name: reason for name, reason in failures.items() if reason is not None}

@@ -13,7 +13,6 @@ import torch
 
 from overmem import store
 from overmem.audit.grading import unit_grader
-from overmem.audit.judgement import measure_and_judge
 from overmem.audit.queue_file import decoding_of, read_queue, refs_of, splits_of
 from overmem.audit.worker_options import Worker
 from overmem.errors import BadRequest
@@ -84,6 +83,8 @@ def _finish(run: store.Run, config: Worker, say: Callable[[str], None]) -> bool:
     lease = Leases().take(run.home / ".finish.lease")
     if lease is None:
         return False
+    from overmem.audit.judgement import measure_and_judge  # only this needs the probes, which load SciPy
+
     with lease:
         measure_and_judge(run, config.run, config.out, run_code=config.run_code, say=say)
     return True

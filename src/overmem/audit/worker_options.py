@@ -21,5 +21,7 @@ class Worker:
     """When all units are done, measure, judge and write the report, unless another worker does."""
     parent_pid: int | None = None
     """End when this process, which started the worker, has ended."""
+    waits: bool = False
+    """Load the libraries, then wait for a line on standard input: the file that messages are appended to."""
     out: str | None = None
     """Where overmem's files are; by default RUN/overmem."""

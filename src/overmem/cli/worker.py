@@ -1,6 +1,7 @@
 """`overmem worker RUN`: process units of a run's queue, alongside other workers."""
 
 import os
+import sys
 from pathlib import Path
 
 from overmem.audit.worker_options import Worker
@@ -20,8 +21,20 @@ def run(arguments: Arguments) -> int:
 
     quiet_libraries()
     with ends_on_sigterm():
-        work(config, say=say)
+        if not config.waits or _may_begin():
+            work(config, say=say)
     return 0
+
+
+def _may_begin() -> bool:
+    """Wait for a line that names the log, and write to that from now on; False if the process that started it ended."""
+    path = sys.stdin.readline().rstrip("\n")
+    if not path:
+        return False
+    with Path(path).open("ab") as log:
+        os.dup2(log.fileno(), sys.stdout.fileno())
+        os.dup2(log.fileno(), sys.stderr.fileno())
+    return True
 
 
 def _on_sweep(config: Worker) -> int:

@@ -20,7 +20,7 @@ from overmem.records.observations import (
     Snapshot,
 )
 from overmem.records.plan import Plan, PlannedSplit
-from overmem.records.regimes import REGIMES, Regime
+from overmem.records.regimes import REGIMES, RULE, Regime
 from overmem.records.shown import ShownExample
 from overmem.records.splits import SplitName
 from overmem.records.verdicts import (
@@ -38,6 +38,7 @@ __all__ = [
     "NEIGHBOUR_MARK",
     "READABLE_SCHEMAS",
     "REGIMES",
+    "RULE",
     "SCHEMA",
     "TEMPERATURES",
     "Checkpoint",

@@ -26,6 +26,8 @@ class Regime:
     """Whether `--fail-on unhealthy` fails a run that ends in it."""
 
 
+RULE = 3
+"""Version of the rule that decides on regimes; raised when the same observations may get another verdict."""
 REGIMES: Mapping[str, Regime] = {
     regime.name: regime
     for regime in (

@@ -232,6 +232,8 @@ class Verdict:
     limits: Limits = field(default_factory=Limits)
     knobs: Mapping[str, Any] = field(default_factory=dict)
     """The options of `diagnose`."""
+    rule: int = 0
+    """The version of the rule that made it, `RULE` at that time; 0 for one that was made before rules were numbered."""
     schema: int = SCHEMA
 
     HEADINGS: ClassVar[tuple[str, ...]] = ("checkpoint", "nll per token", "accuracy", "n", "regime")

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from overmem.errors import BadRequest, one_line
-from overmem.records import READABLE_SCHEMAS, Measurement, Verdict
+from overmem.records import READABLE_SCHEMAS, RULE, Measurement, Verdict
 from overmem.store.files import read_frame, to_jsonable, write_frame, write_json, write_text
 from overmem.store.measurements_0_1_0 import from_0_1_0
 from overmem.store.old_verdicts import upgraded
@@ -63,7 +63,7 @@ def write_verdict(run: Run, verdict: Verdict) -> None:
 
 
 def read_verdict(run: Run) -> Verdict:
-    """The verdict.
+    """The verdict, with a warning if an older version of the rule made it.
 
     Raises:
         BadRequest: there is none, or it is damaged or has an unsupported schema.
@@ -82,7 +82,13 @@ def read_verdict(run: Run) -> Verdict:
         raise BadRequest(f"{run.verdict_path} cannot be read: {one_line(error)}") from error
     if verdict.schema not in READABLE_SCHEMAS:
         raise BadRequest(f"{run.verdict_path} has schema {verdict.schema}, this overmem reads 1 and 2")
-    return verdict
+    if verdict.rule >= RULE:
+        return verdict
+    made_by = f"version {verdict.rule} of the rule" if verdict.rule else "a rule without a version"
+    older = (
+        f"This verdict was made by {made_by}, which is now version {RULE}: `overmem diagnose {run.root}` judges again."
+    )
+    return verdict if older in verdict.warnings else replace(verdict, warnings=(older, *verdict.warnings))
 
 
 def write_recipe(run: Run, recipe: object) -> None:

