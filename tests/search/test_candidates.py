@@ -13,7 +13,7 @@ RUN = Trajectory(NAMES, {name: 1.0 + 0.1 * abs(i - 2) for i, name in enumerate(N
 
 def test_every_weighting_sums_to_one_and_names_checkpoints_of_the_run():
     seen = list(fixed(RUN))
-    assert {rule for rule, _, _ in seen} == {"pair", "line", "base-line", "uniform", "window", "wsm", "ema"}
+    assert {rule for rule, _, _ in seen} == {"pair", "line", "base-line", "uniform", "window", "wsm", "ema", "nll"}
     for _, label, weights in seen:
         assert sum(weights.values()) == pytest.approx(1), label
         assert set(weights) <= {*NAMES, "base"}

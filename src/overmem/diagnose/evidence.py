@@ -56,6 +56,7 @@ def audited(run: store.Run, config: Diagnose) -> tuple[Evidence, AuditContext]:
         merged_test=merged_test if has_merge else None,
         on_disk=None if is_elsewhere else on_disk,
         searched={c.name for c in plan.checkpoints if c.merged_from and c.name.startswith(SEARCHED)},
+        confirmed=_confirmed(run),
         trainers_choice=store.read_trainers_choice(run),
         same_distribution=config.same_distribution,
         consequences=_consequences(run, config.alpha),
@@ -106,6 +107,12 @@ def _shares(run: store.Run, split: str) -> Callable[[str, str], Mapping[str, Est
         return shares_of_excess(scores, reference, split)
 
     return measured
+
+
+def _confirmed(run: store.Run) -> dict[str, str]:
+    """The merge that the run's search has written, and the single checkpoint that test showed it to be better than."""
+    search = store.read_search(run)
+    return {search.written: search.single} if search is not None and search.recommended and search.written else {}
 
 
 def _consequences(run: store.Run, alpha: float) -> Callable[[str, str, float], tuple[Consequence, ...]]:

@@ -38,6 +38,8 @@ class Merge:
     """With --search: stop trying candidates in time for this many minutes in all. A later search goes on."""
     finalists: int = 6
     """With --search: how many candidates answer the val questions, the lowest nll of each rule first."""
+    path: bool = True
+    """With --search: let the points between the best checkpoint and the last answer questions too, for the report."""
     device: str = "auto"
     """With --search: cpu, cuda, cuda:1, mps; auto takes a GPU if there is one."""
     run_code: bool = False

@@ -10,6 +10,7 @@ from typing import Any
 from overmem import store
 from overmem.explorer import compared
 from overmem.records import Checkpoint, CheckpointVerdict, Estimate, Measurement, Verdict
+from overmem.records.searches import MergeSearch
 from overmem.report.commands import commands_of
 from overmem.report.flips import Flip, easiest_flip
 from overmem.report.tokens import TokenBreakdown, token_breakdown
@@ -44,6 +45,8 @@ class Findings:
     """When the verdict was made, as `28 Nov 2026`."""
     observed: int = 0
     """Examples that the explorer may show."""
+    search: MergeSearch | None = None
+    """What the last search for a merge found; None if there was none."""
     tokens: TokenBreakdown | str = "no observations were kept"
     """Which tokens carry the late checkpoint's excess, or why that cannot be shown."""
 
@@ -144,6 +147,7 @@ def read_findings(run: store.Run) -> Findings:
         checkpoints=store.read_checkpoints(run) if has_plan else (),
         plan=plan,
         recipe=store.read_recipe(run),
+        search=store.read_search(run),
         date=f"{datetime.fromtimestamp(run.verdict_path.stat().st_mtime, UTC):%-d %b %Y}",
         questions={e.id: e.question for e in store.read_examples(run, "train")} if train.is_file() else {},
     )

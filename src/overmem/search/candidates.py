@@ -11,6 +11,8 @@ Score = Callable[[str, str, Weights], float]
 SIZES = (2, 3, 4, 6, 8, 12, 16, 24, 32)
 SHARES = (0.25, 0.5, 0.75)
 EMA = (0.5, 0.8, 0.9)
+TEMPERATURES = (0.01, 0.05)
+"""Nats per token by which a checkpoint's nll is higher when its weight is smaller by a factor e."""
 SIMPLEX = 5
 """Checkpoints of the simplex, at most."""
 EVALUATIONS = 30
@@ -42,8 +44,8 @@ def fixed(run: Trajectory) -> Iterator[tuple[str, str, Weights]]:
     """(rule, label, weights) of every weighting that depends on no score.
 
     Sources: the pair of arXiv 2508.04117; uniform soups of 2203.05482; windows (LAWA) of 2209.14981; decays (WSM) of
-    2507.17634, c_0 = 1 - w_1, c_j = w_j - w_(j+1), c_k = w_k; an exponential moving average from saved checkpoints; the
-    line to the base (WiSE) of 2109.01903.
+    2507.17634, c_0 = 1 - w_1, c_j = w_j - w_(j+1), c_k = w_k; an exponential moving average from saved checkpoints;
+    weights by the nll (2504.18580); the line to the base (WiSE) of 2109.01903.
     """
     names, last, count = list(run.names), run.names[-1], len(run.names)
     if run.best != last:
@@ -64,6 +66,8 @@ def fixed(run: Trajectory) -> Iterator[tuple[str, str, Weights]]:
     yield from _windows(run)
     for momentum in EMA if count > 2 else ():
         yield "ema", f"momentum {momentum:g}", averaged(names, momentum)
+    for temperature in TEMPERATURES if count > 2 else ():
+        yield "nll", f"temperature {temperature:g}", likelier(run, temperature)
 
 
 def _windows(run: Trajectory) -> Iterator[tuple[str, str, Weights]]:
@@ -90,6 +94,17 @@ def decayed(names: Sequence[str], multiplier: Callable[[float], float]) -> Weigh
     size = len(names)
     w = [1.0, *(multiplier(j / size) for j in range(1, size)), 0.0]
     return {name: w[j] - w[j + 1] for j, name in enumerate(names)}
+
+
+def likelier(run: Trajectory, temperature: float) -> Weights:
+    """Weights proportional to exp(-nll / temperature): the likelier a checkpoint finds val, the more it weighs.
+
+    Differs from arXiv 2504.18580 (metrics-weighted averaging): by the nll on val, not by the training loss.
+    """
+    lowest = min(run.nll.values())
+    weights = {name: float(np.exp(-(run.nll[name] - lowest) / temperature)) for name in run.names}
+    kept = {name: w for name, w in weights.items() if w > 1e-6}
+    return {name: w / sum(kept.values()) for name, w in kept.items()}
 
 
 def averaged(names: Sequence[str], momentum: float) -> Weights:

@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -27,10 +27,22 @@ from overmem.observe.engines.packed import packed
 from overmem.observe.grades import sandbox_for
 from overmem.observe.plan import Split
 from overmem.observe.score import scores
+from overmem.probes.draws import pass_at
 from overmem.store.files import frame_note, read_frame, write_frame
 
 FOLDER = "search"
-_COLUMNS: Mapping[str, Any] = {"example_id": pl.String, "value": pl.Float64}
+_COLUMNS: Mapping[str, Mapping[str, Any]] = {
+    "nll": {"example_id": pl.String, "nll": pl.Float64},
+    "answers": {"example_id": pl.String, "correct": pl.Float64, "passed": pl.Float64},
+}
+
+
+class _Loaded(NamedTuple):
+    """The candidate whose tensors the skeleton holds now."""
+
+    key: str
+    model: Model
+    like: CheckpointRef
 
 
 @dataclass(frozen=True)
@@ -45,18 +57,36 @@ class CandidateScorer:
     decoding: Decoding
     splits: Mapping[str, Split]
     token_budget: int
+    loaded: list[_Loaded] = field(default_factory=list)
+    """At most one."""
+
+    @property
+    def draws(self) -> int:
+        """Sampled completions of every question, from which pass@k is computed; 0: greedy ones only."""
+        return self.decoding.draws
 
     def nll_sums(self, weights: Mapping[str, float], split: str) -> dict[str, float]:
         """Summed nll of every solution, by example."""
-        return self._observed(weights, split, "nll", self._scored)
+        frame = self._observed(weights, split, "nll")
+        return dict(zip(frame["example_id"], frame["nll"], strict=True))
 
-    def correct(self, weights: Mapping[str, float], split: str) -> dict[str, float]:
-        """Whether the greedy completion of every question is right, by example."""
-        return self._observed(weights, split, "correct", self._graded)
+    def answers(self, weights: Mapping[str, float], split: str) -> dict[str, tuple[float, float]]:
+        """By example: whether the greedy completion is right, and pass@k (NaN without draws)."""
+        frame = self._observed(weights, split, "answers")
+        return dict(zip(frame["example_id"], zip(frame["correct"], frame["passed"], strict=True), strict=True))
+
+    def answers_of(self, checkpoint: str, split: str) -> dict[str, tuple[float, float]]:
+        """The same of a single checkpoint, as it was audited; empty if it was not."""
+        try:
+            samples = store.read_samples(self.run, checkpoint, split)
+        except BadRequest:
+            return {}
+        rows = _answers(samples.example_ids, samples.draw, samples.temperature, samples.correct)
+        return {name: (correct, passed) for name, correct, passed in rows}
 
     def winners(self, split: str) -> int:
         """Merges whose answers to a split were observed."""
-        paths = (self.run.home / FOLDER).glob(f"*/{split}.correct.parquet")
+        paths = (self.run.home / FOLDER).glob(f"*/{split}.answers.parquet")
         return sum(self._is_current(path, split) for path in paths)
 
     def merge_of(self, weights: Mapping[str, float], name: str | None = None) -> Merge:
@@ -71,51 +101,71 @@ class CandidateScorer:
         parts = sorted((_fingerprint(paths[name]), round(w, 9)) for name, w in weights.items() if w)
         return hashlib.sha256(json.dumps([parts, self.options.dtype]).encode()).hexdigest()[:16]
 
-    def _observed(
-        self,
-        weights: Mapping[str, float],
-        split: str,
-        kind: str,
-        observe: Callable[[Model, CheckpointRef, Split], dict[str, float]],
-    ) -> dict[str, float]:
+    def _observed(self, weights: Mapping[str, float], split: str, kind: str) -> pl.DataFrame:
         """What was observed before, or else is observed now, on the merge in memory."""
         path = self.run.home / FOLDER / self.key(weights) / f"{split}.{kind}.parquet"
-        if (values := self._read(path, split)) is None:
+        if path.is_file() and self._is_current(path, split):
+            return read_frame(path, "remove it", _COLUMNS[kind])
+        candidate = self._load(weights)
+        with packed(candidate.model):
+            observe = self._scored if kind == "nll" else self._graded
+            frame = observe(candidate, self.splits[split])
+        write_frame(path, frame, request=self.splits[split].request)
+        return frame
+
+    def _load(self, weights: Mapping[str, float]) -> _Loaded:
+        """The merge in the skeleton; nothing is loaded if it is there already."""
+        key = self.key(weights)
+        if not self.loaded or self.loaded[0].key != key:
+            self.loaded.clear()
             with unsaved_merge(self.merge_of(weights), self.run, self.refs) as unsaved:
-                model = self.skeleton.model_of(unsaved)
-            with packed(model):
-                values = observe(model, unsaved.like, self.splits[split])
-            self._write(path, split, values)
-        return values
+                self.loaded.append(_Loaded(key, self.skeleton.model_of(unsaved), unsaved.like))
+        return self.loaded[0]
 
-    def _scored(self, model: Model, like: CheckpointRef, split: Split) -> dict[str, float]:
-        scored = scores(model, split.encoded, token_budget=self.token_budget, truncated=split.truncated)
-        return dict(zip(scored.example_ids, map(float, scored.nll_sums), strict=True))
+    def _scored(self, candidate: _Loaded, split: Split) -> pl.DataFrame:
+        scored = scores(candidate.model, split.encoded, token_budget=self.token_budget, truncated=split.truncated)
+        return pl.DataFrame(
+            {"example_id": list(scored.example_ids), "nll": scored.nll_sums}, schema=dict(_COLUMNS["nll"])
+        )
 
-    def _graded(self, model: Model, like: CheckpointRef, split: Split) -> dict[str, float]:
+    def _graded(self, candidate: _Loaded, split: Split) -> pl.DataFrame:
         if named := sorted({e.kind for e in split.examples if ":" in e.kind}):
             raise BadRequest(f"{split.name} is graded by {', '.join(named)}, which is code: a search grades without it")
         settings = EngineSettings(self.skeleton.base, self.skeleton.dtype, token_budget=self.token_budget)
         engine = HuggingFace(settings)
-        engine.open(like, model)
-        completions = complete(engine, model, self.tokenizer, split, self.decoding)
+        engine.open(candidate.like, candidate.model)
+        completions = complete(engine, candidate.model, self.tokenizer, split, self.decoding)
         graded = grade(completions, split.examples, sandbox_for(split.examples, run_code=self.options.run_code))
-        return dict(zip(completions.example_ids, map(float, graded.correct), strict=True))
+        rows = _answers(completions.example_ids, completions.draw, completions.temperature, graded.correct)
+        return pl.DataFrame(rows, schema=dict(_COLUMNS["answers"]), orient="row")
 
     def _is_current(self, path: Path, split: str) -> bool:
         return (frame_note(path) or {}).get("request") == self.splits[split].request
 
-    def _read(self, path: Path, split: str) -> dict[str, float] | None:
-        if not path.is_file() or not self._is_current(path, split):
-            return None
-        frame = read_frame(path, "remove it", _COLUMNS)
-        return dict(zip(frame["example_id"], frame["value"], strict=True))
 
-    def _write(self, path: Path, split: str, values: Mapping[str, float]) -> None:
-        frame = pl.DataFrame(
-            {"example_id": list(values), "value": np.array(list(values.values()))}, schema=dict(_COLUMNS)
-        )
-        write_frame(path, frame, request=self.splits[split].request)
+def _answers(
+    example_ids: Sequence[str], draw: np.ndarray, temperature: np.ndarray, correct: np.ndarray
+) -> list[tuple[str, float, float]]:
+    """(example, whether the greedy completion is right, pass@k over the draws at the first temperature).
+
+    Args:
+        example_ids: question of each completion.
+        draw: 0 for the greedy one.
+        temperature: of each completion.
+        correct: whether it is right.
+    """
+    greedy, drawn, first = dict[str, float](), dict[str, list[bool]](), None
+    for name, number, heat, is_right in zip(example_ids, draw, temperature, correct, strict=True):
+        if number == 0:
+            greedy[name] = float(is_right)
+            continue
+        first = heat if first is None else first
+        if heat == first:
+            drawn.setdefault(name, []).append(bool(is_right))
+    return [
+        (name, right, pass_at(len(drawn[name]), len(drawn[name]), sum(drawn[name])) if name in drawn else float("nan"))
+        for name, right in greedy.items()
+    ]
 
 
 @cache
@@ -136,7 +186,8 @@ def scorer_of(options: Merge) -> CandidateScorer:
     device = chosen_device(options.device)
     tokenizer = load_tokenizer(queue.tokenizer)
     refs = [ref for ref in refs_of(run, queue) if not ref.checkpoint.merged_from]
-    decoding = replace(decoding_of(queue), draws=0, engine=Decoding.engine)
+    decoding = replace(decoding_of(queue), engine=Decoding.engine)
+    decoding = replace(decoding, temperatures=decoding.temperatures[:1])
     skeleton = Skeleton(queue.base, device, getattr(torch, queue.dtype))
     splits = splits_of(run, queue, tokenizer)
     return CandidateScorer(run, options, refs, skeleton, tokenizer, decoding, splits, queue.token_budget)

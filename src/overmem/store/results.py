@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from overmem.errors import BadRequest, one_line
 from overmem.records import READABLE_SCHEMAS, RULE, Measurement, Verdict
+from overmem.records.searches import MergeSearch
 from overmem.store.files import read_frame, to_jsonable, write_frame, write_json, write_text
 from overmem.store.measurements_0_1_0 import from_0_1_0
 from overmem.store.old_verdicts import upgraded
@@ -89,6 +90,14 @@ def read_verdict(run: Run) -> Verdict:
         f"This verdict was made by {made_by}, which is now version {RULE}: `overmem diagnose {run.root}` judges again."
     )
     return verdict if older in verdict.warnings else replace(verdict, warnings=(older, *verdict.warnings))
+
+
+def read_search(run: Run) -> MergeSearch | None:
+    """What the last search for a merge found; None if there was none, or an earlier version's cannot be read."""
+    try:
+        return TypeAdapter(MergeSearch).validate_json(run.search_path.read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def write_recipe(run: Run, recipe: object) -> None:

@@ -132,6 +132,7 @@ def assess(evidence: Evidence, limits: Limits = DEFAULT, *, seed: int = 0) -> As
                 evidence.on_disk,
                 limits,
                 evidence.searched,
+                evidence.confirmed,
             )
     gain = over_base(evidence, recommended, q)
     return Assessment(

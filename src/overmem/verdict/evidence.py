@@ -1,7 +1,7 @@
 """What a run is judged from: curves of its examples, or only the curve that its trainer logged."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -48,6 +48,8 @@ class Evidence:
     """Names of the checkpoints that may be recommended; None: all."""
     searched: Collection[str] = ()
     """Names of the merges that a search chose on val; they are judged on test."""
+    confirmed: Mapping[str, str] = field(default_factory=dict)
+    """Merge that a search has shown to be better on test -> the single checkpoint that it is better than."""
     trainers_choice: str | None = None
     """The trainer's own best checkpoint (`best_model_checkpoint`), where it names one."""
     same_distribution: SameDistribution = "check"

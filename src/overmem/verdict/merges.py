@@ -1,6 +1,6 @@
 """Whether a merge that was audited takes the recommended checkpoint's place. Pure."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +25,7 @@ def best_merge(
     on_disk: Collection[str] | None = None,
     limits: Limits = DEFAULT,
     searched: Collection[str] = (),
+    confirmed: Mapping[str, str] | None = None,
 ) -> tuple[Choice, tuple[Choice, ...]]:
     """The best merge on `val`, scored on `test`: recommended where it is better, else one more of the others.
 
@@ -40,6 +41,8 @@ def best_merge(
         on_disk: names of what may be recommended; None: all.
         limits: margin and error rate.
         searched: names of merges that a search chose on `val`; they are compared on `test` instead.
+        confirmed: merge that a search has shown to be better on `test`, by its accuracy or by less of a cost -> the
+            single checkpoint that it is better than.
     """
     shipped = [c.name for c in val.checkpoints].index(recommended.checkpoint or "")
     tried = [
@@ -58,6 +61,9 @@ def best_merge(
         merge.row: min(p for p in adjusted[2 * k : 2 * k + 2] if p is not None) < limits.alpha
         for k, merge in enumerate(tried)
     }
+    for merge in tried:
+        name = val.checkpoints[merge.row].name
+        better[merge.row] |= (confirmed or {}).get(name) == recommended.checkpoint
     here = [m for m in tried if on_disk is None or val.checkpoints[m.row].name in on_disk]
     if not here:
         return recommended, others

@@ -1,13 +1,14 @@
 """Which of a search's finalists wins on val, and whether test shows it to be better than a single checkpoint. Pure."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
 from overmem import statistics
 from overmem.records import Estimate, Limits
-from overmem.records.searches import MergeConfirmation
+from overmem.records.searches import MergeConfirmation, MergeCost
 from overmem.verdict.clusters import Groups, cluster_sums
 from overmem.verdict.merges import GIVES_UP
 
@@ -23,25 +24,50 @@ def winner(correct: Float[np.ndarray, "finalists examples"], nll: Float[np.ndarr
     return int(np.where(accuracy[best] - accuracy <= errors, nll, np.inf).argmin())
 
 
+@dataclass(frozen=True)
+class Pairs:
+    """Shares of right answers of the winner (first row) and a single checkpoint on the same questions of one split."""
+
+    name: str
+    values: Float[np.ndarray, "2 examples"]
+    groups: Groups = None
+
+    @property
+    def difference(self) -> tuple[Estimate, float]:
+        """Winner minus single checkpoint, and the one-sided p of no difference or a negative one."""
+        change, rows = cluster_sums(
+            np.stack([self.values[0] - self.values[1], np.ones(self.values.shape[1])]), self.groups
+        )
+        n = len(rows)
+        if n < 2:
+            return Estimate(None, note="fewer than two questions"), 1.0
+        value, stderr = float(change.sum() / rows.sum()), statistics.ratio_stderr(change, rows)
+        shown = replace(statistics.share_difference(value, stderr, n), note="paired by question")
+        return shown, statistics.tail(value, 0.0, stderr, n)
+
+
 def confirmed(
     correct: Float[np.ndarray, "2 examples"],
     nll_sums: Float[np.ndarray, "2 examples"],
     tokens: Float[np.ndarray, " examples"],
     groups: Groups = None,
     *,
+    costs: Sequence[Pairs] = (),
     winners: int = 1,
     limits: Limits = DEFAULT,
 ) -> MergeConfirmation:
     """The winner (first row) against a single checkpoint (second row), paired by question.
 
-    The winner and the checkpoint were chosen on other questions, so only the two claims (more accurate; as accurate at
-    a lower nll) and the winners of earlier searches on the same questions are corrected for.
+    The winner and the checkpoint were chosen on other questions, so only the claims (more accurate; as accurate at a
+    lower nll; as accurate with less of each cost) and the winners of earlier searches on the same questions are
+    corrected for. As accurate: shown to lose less than a third of the margin.
 
     Args:
         correct: 0 or 1 for every question.
         nll_sums: summed nll of every solution.
         tokens: tokens of every solution.
         groups: question of each example, if some are rephrasings of the same.
+        costs: the right answers that a cost is measured by.
         winners: merges that were confirmed on these questions so far, this one included.
         limits: margin and error rate.
     """
@@ -55,8 +81,9 @@ def confirmed(
     stderr, nll_stderr = statistics.ratio_stderr(won, rows), statistics.ratio_stderr(rise, per_cluster)
     more = statistics.tail(accuracy, 0.0, stderr, n)
     kept = statistics.noninferior(accuracy, stderr, limits.margin * GIVES_UP, n)
-    lower = statistics.tail(-nll, 0.0, nll_stderr, n)
-    corrected = [min(1.0, winners * (p or 0.0)) for p in statistics.holm([more, max(kept, lower)])]
+    less = [statistics.tail(-nll, 0.0, nll_stderr, n), *(cost.difference[1] for cost in costs)]
+    holm = statistics.holm([more, *(max(kept, p) for p in less)])
+    corrected = [min(1.0, winners * (1.0 if p is None else p)) for p in holm]
     shown = statistics.share_difference(accuracy, stderr, n)
     return MergeConfirmation(
         replace(shown, note="paired by question"),
@@ -64,6 +91,7 @@ def confirmed(
         corrected[0],
         corrected[1],
         winners,
+        tuple(MergeCost(c.name, c.difference[0], p) for c, p in zip(costs, corrected[2:], strict=True)),
     )
 
 
@@ -84,7 +112,27 @@ def barrier(
     if len(shares) < 3:
         return Estimate(None, note="no point between the ends was observed")
     straight = np.outer(1 - shares, line_nll_sums[0]) + np.outer(shares, line_nll_sums[-1])
-    above = line_nll_sums[1:-1] - straight[1:-1]
-    highest = int(above.sum(1).argmax())
-    top, bottom = cluster_sums(np.stack([above[highest], tokens]), groups)
+    return _highest(line_nll_sums[1:-1] - straight[1:-1], tokens, groups)
+
+
+def above_ends(
+    line_nll_sums: Float[np.ndarray, "points examples"], tokens: Float[np.ndarray, " examples"], groups: Groups = None
+) -> Estimate:
+    """The nll of the highest point between the ends of a path above that of the worse end, in nats per token.
+
+    Args:
+        line_nll_sums: summed nll of every solution, the two ends first and last.
+        tokens: tokens of every solution.
+        groups: question of each example, if some are rephrasings of the same.
+    """
+    if len(line_nll_sums) < 3:
+        return Estimate(None, note="no point between the ends was observed")
+    worse = line_nll_sums[0] if line_nll_sums[0].sum() > line_nll_sums[-1].sum() else line_nll_sums[-1]
+    return _highest(line_nll_sums[1:-1] - worse, tokens, groups)
+
+
+def _highest(
+    above: Float[np.ndarray, "points examples"], tokens: Float[np.ndarray, " examples"], groups: Groups
+) -> Estimate:
+    top, bottom = cluster_sums(np.stack([above[int(above.sum(1).argmax())], tokens]), groups)
     return statistics.ratio(top, bottom)

@@ -19,6 +19,7 @@ from overmem.report.sections.making import making
 from overmem.report.sections.mechanism import mechanism
 from overmem.report.sections.membership import membership
 from overmem.report.sections.memorization import memorization
+from overmem.report.sections.merges import merges
 from overmem.report.sections.ood import ood
 from overmem.report.sections.probes import probes
 from overmem.report.sections.robustness import robustness
@@ -31,6 +32,7 @@ SECTIONS: Mapping[str, Callable[[Findings], Section]] = {
     "examples": examples,
     "words": words,
     "choices": choices,
+    "merges": merges,
     "costs": costs,
     "checkpoints": checkpoints,
     "robustness": robustness,
