@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from overmem.errors import BadCheckpoint, BadRequest
+from overmem.json_text import parse_json
 from overmem.models.files import weight_files
 
 Progress = Callable[[str, float, float], None]
@@ -135,7 +136,7 @@ def _files(folder: Path) -> list[Path]:
     index = folder / f"{MODEL}.index.json"
     if index.is_file():
         try:
-            named = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+            named = sorted(set(parse_json(index.read_text(encoding="utf-8"))["weight_map"].values()))
         except (ValueError, KeyError, AttributeError) as error:
             raise BadCheckpoint(f"{index} is not an index of shards: {error}") from error
         for name in named:

@@ -1,8 +1,8 @@
 """Whether a checkpoint that another process may still be writing is complete."""
 
-import json
 from pathlib import Path
 
+from overmem.json_text import parse_json
 from overmem.models.files import json_object
 
 STATE = "trainer_state.json"
@@ -69,6 +69,6 @@ def _has_full_length(path: Path) -> bool:
         length = int.from_bytes(start, "little")
         if len(start) < 8 or 8 + length > size:
             return False
-        header = json.loads(file.read(length))
+        header = parse_json(file.read(length))
     end_offsets = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
     return size == 8 + length + max(end_offsets, default=0)

@@ -149,7 +149,7 @@ def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
         BadRequest: it has no readable tokenizer.
     """
     try:
-        return AutoTokenizer.from_pretrained(base_path(model), trust_remote_code=False)
+        return _working(base_path(model))
     except Exception as error:  # the tokenizers library raises nothing narrower for a file that it cannot read
         raise BadRequest(f"no tokenizer at {model!r}: {error}") from error
 
@@ -168,12 +168,19 @@ def find_tokenizer(root: Path, refs: list[CheckpointRef], name: str | None = Non
         if folder.is_dir() and not any((folder / n).is_file() for n in ("tokenizer.json", "tokenizer_config.json")):
             continue
         try:
-            return AutoTokenizer.from_pretrained(candidate, trust_remote_code=False)
+            return _working(candidate)
         except Exception:  # the tokenizers library raises nothing narrower for a file that it cannot read
             continue
     base = refs[0].path if refs and refs[0].checkpoint.name == "base" else None
     where = f"their base {base!r}" if base else "their base, which is not known (--base)"
     raise BadRequest(f"no tokenizer in {root}, its checkpoints or {where}; name one with --tokenizer")
+
+
+def _working(name: str) -> PreTrainedTokenizerBase:
+    """Load a tokenizer and encode a letter, which fails if its configuration holds values of the wrong types."""
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    tokenizer("a")
+    return tokenizer
 
 
 def _listing(root: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from overmem.errors import BadCheckpoint
+from overmem.json_text import parse_json
 
 PICKLED = ("pytorch_model*.bin", "adapter_model.bin", "*.pt", "*.pth", "*.ckpt")
 _EMBEDDING = re.compile(
@@ -28,10 +29,7 @@ def json_object(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: the file does not hold a JSON object.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except RecursionError as error:
-        raise ValueError(f"{path} is nested too deeply") from error
+    content = parse_json(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
         raise ValueError(f"{path} does not hold a JSON object")
     return content

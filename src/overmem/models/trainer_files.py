@@ -3,13 +3,13 @@
 TRL and transformers save theirs only in training_args.bin, which is a pickle, so only the trainer's name is known.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from overmem.json_text import parse_json
 from overmem.yaml_files import parse_yaml
 
 
@@ -75,8 +75,8 @@ def _content(path: Path) -> Mapping[str, Any]:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".md":
             return {"text": text}
-        content = json.loads(text) if path.suffix == ".json" else parse_yaml(text)
-    except (OSError, ValueError, RecursionError):
+        content = parse_json(text) if path.suffix == ".json" else parse_yaml(text)
+    except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) and all(isinstance(key, str) for key in content) else {}
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from overmem.json_text import parse_json
 from overmem.store.files import temporary_path
 
 BEAT = 5.0
@@ -144,7 +145,7 @@ class Lease:
 def read_holder(path: Path) -> Holder | None:
     """Who holds a lease; None if there is no such file or it cannot be read."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = parse_json(path.read_text(encoding="utf-8"))
         return Holder(
             host=str(fields["host"]),
             process=int(fields["process"]),

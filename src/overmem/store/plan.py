@@ -1,11 +1,11 @@
 """Writing, reading and validating the plan of a run. Schema 2 is written, 1 and 2 are read."""
 
-import json
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from overmem.errors import BadRequest
+from overmem.json_text import parse_json
 from overmem.records import READABLE_SCHEMAS, Checkpoint, Plan
 from overmem.store.files import write_json
 from overmem.store.paths import Run
@@ -38,7 +38,7 @@ def read_plan(run: Run) -> Plan:
     if not path.is_file():
         raise BadRequest(f"{run.root} has not been audited (no {path}); run `overmem audit {run.root}` first")
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise BadRequest(f"{path} is damaged ({_short(error)}); delete it and run `overmem audit` again") from error
     schema = content.get("schema") if isinstance(content, dict) else None

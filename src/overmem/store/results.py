@@ -13,6 +13,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from overmem.errors import BadRequest, one_line
+from overmem.json_text import parse_json
 from overmem.records import READABLE_SCHEMAS, RULE, Measurement, Verdict
 from overmem.records.searches import MergeSearch
 from overmem.store.files import read_frame, to_jsonable, write_frame, write_json, write_text
@@ -42,7 +43,7 @@ def read_measurements(run: Run) -> list[Measurement]:
         BadRequest: the run was not audited.
     """
     path, hint = run.measurements_path, f"run `overmem audit {run.root}` first"
-    frame = read_frame(path, hint, _MEASUREMENT_COLUMNS, optional=("value", "stderr", "low", "high", "at"))
+    frame = read_frame(path, hint, _MEASUREMENT_COLUMNS, optional=("stderr", "low", "high", "at"))
     if "at" not in frame.columns:
         return from_0_1_0(Measurement(**row) for row in frame.iter_rows(named=True))
     return [Measurement(**row | {"at": _at(row["at"], path, hint)}) for row in frame.iter_rows(named=True)]
@@ -50,8 +51,8 @@ def read_measurements(run: Run) -> list[Measurement]:
 
 def _at(text: object, path: Path, hint: str) -> dict[str, Any]:
     try:
-        content = json.loads(text) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
+        content = parse_json(text) if isinstance(text, str) else None
+    except ValueError:
         content = None
     if not isinstance(content, dict) or not all(isinstance(v, str | int | float) for v in content.values()):
         raise BadRequest(f"{path} is damaged: its column 'at' holds {str(text)[:40]!r}, no JSON object; {hint}")
@@ -72,7 +73,7 @@ def read_verdict(run: Run) -> Verdict:
     if not run.verdict_path.is_file():
         raise BadRequest(f"{run.root} has no verdict yet; run `overmem diagnose {run.root}` first")
     try:
-        verdict = TypeAdapter(Verdict).validate_python(upgraded(json.loads(run.verdict_path.read_bytes())))
+        verdict = TypeAdapter(Verdict).validate_python(upgraded(parse_json(run.verdict_path.read_bytes())))
     except (
         ValueError,
         KeyError,
@@ -147,7 +148,7 @@ def _trainer_state(run: Run) -> dict[str, Any]:
     numbered = sorted((p for p in paths if p.parent.name[11:].isdecimal()), key=lambda p: int(p.parent.name[11:]))
     for path in [run.root / "trainer_state.json", *reversed(numbered)]:
         try:
-            state = json.loads(path.read_text(encoding="utf-8"))
+            state = parse_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue  # missing, or truncated
         if isinstance(state, dict) and "log_history" in state:

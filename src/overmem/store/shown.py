@@ -1,10 +1,10 @@
 """The example that shows how a run's examples are read: written by whoever observes, read by who judges."""
 
-import json
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from overmem.json_text import parse_json
 from overmem.records.shown import ShownExample
 from overmem.store.files import write_json
 from overmem.store.paths import Run
@@ -18,7 +18,7 @@ def write_shown(run: Run, shown: ShownExample) -> None:
 def read_shown(run: Run) -> ShownExample | None:
     """The example; None where none was kept, or it is damaged: nothing depends on it."""
     try:
-        found: Any = json.loads(run.shown_path.read_text(encoding="utf-8"))
+        found: Any = parse_json(run.shown_path.read_text(encoding="utf-8"))
         return TypeAdapter(ShownExample).validate_python(found)
     except (OSError, ValueError, RecursionError, ValidationError):
         return None

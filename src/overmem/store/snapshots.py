@@ -1,6 +1,5 @@
 """Snapshots: all observations of one checkpoint, as probes read them."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from sys import getsizeof
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from overmem.errors import BadRequest
+from overmem.json_text import parse_json
 from overmem.records import Checkpoint, Example, Snapshot
 from overmem.store.examples import read_examples
 from overmem.store.files import frame_note
@@ -118,8 +118,8 @@ def why_not_observed(run: Run, checkpoint: str) -> str:
 def read_failure(run: Run, checkpoint: str) -> str | None:
     """Why a checkpoint could not be observed; None if nothing was noted."""
     try:
-        return str(json.loads(run.failure_path(checkpoint).read_text(encoding="utf-8"))["reason"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return str(parse_json(run.failure_path(checkpoint).read_text(encoding="utf-8"))["reason"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

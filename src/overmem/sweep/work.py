@@ -1,6 +1,5 @@
 """The work of a sweep: each run is trained, audited and judged once, by whichever worker holds its lease."""
 
-import json
 import re
 import shutil
 import time
@@ -13,6 +12,7 @@ from overmem.audit import audit
 from overmem.diagnose import diagnose
 from overmem.diagnose.options import Diagnose
 from overmem.errors import BadCheckpoint, BadData, BadRequest
+from overmem.json_text import parse_json
 from overmem.observe.clock import Progress
 from overmem.records import Verdict
 from overmem.store.leases import Leases
@@ -148,7 +148,7 @@ def _done(planned: PlannedRun) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     """A JSON object; empty if the file is missing or damaged."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -1,9 +1,9 @@
 """Rows of code data sets: a description or a function header, a reference program, and tests."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from overmem.json_text import parse_json
 from overmem.records import Example
 
 LAYOUTS: dict[str, dict[str, str]] = {
@@ -69,8 +69,8 @@ def _programs(solution: Any) -> list[str]:
     text = str(solution or "")
     if text.startswith("["):
         try:
-            parsed = json.loads(text)
-        except (ValueError, RecursionError):
+            parsed = parse_json(text)
+        except ValueError:
             return [text]
         if isinstance(parsed, list) and all(isinstance(program, str) for program in parsed):
             return parsed
@@ -80,8 +80,8 @@ def _programs(solution: Any) -> list[str]:
 def _assertions(text: str) -> str:
     """APPS's `input_output` as assertions; empty unless it calls a function."""
     try:
-        cases = json.loads(text)
-    except (ValueError, RecursionError):
+        cases = parse_json(text)
+    except ValueError:
         return ""
     match cases:
         case {"fn_name": str(name), "inputs": [*inputs], "outputs": [*outputs]} if name.isidentifier():

@@ -1,7 +1,6 @@
 """Data files: JSON lines, JSON, CSV and Parquet, a single file or a folder."""
 
 import gzip
-import json
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from overmem.errors import BadData, BadRequest
+from overmem.json_text import parse_json
 from overmem.tasks.data import Data, Row, SourceResult
 
 _PART = {"train": "train", "training": "train", "test": "test", "val": "val", "valid": "val", "validation": "val"}
@@ -100,13 +100,13 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Any]]:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 try:
-                    yield number, json.loads(line)
-                except json.JSONDecodeError as error:
+                    yield number, parse_json(line)
+                except ValueError as error:
                     raise BadData(f"{path}, row {number}: not JSON ({error})") from error
 
 
 def _json(path: Path) -> Iterator[tuple[int, Any]]:
-    content = json.loads(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+    content = parse_json(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
     if isinstance(content, dict):
         lists = [value for value in content.values() if isinstance(value, list)]
         if len(lists) != 1:

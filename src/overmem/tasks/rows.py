@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeGuard
 
+from overmem.json_text import parse_json
 from overmem.tasks.data import Row
 
 _ROLES = {
@@ -153,8 +154,8 @@ def _context(before: list[dict[str, Any]], after: list[dict[str, Any]], values: 
     tools = values.get("tools")
     if isinstance(tools, str) and tools.strip():
         try:
-            tools = json.loads(tools)
-        except (ValueError, RecursionError):
+            tools = parse_json(tools)
+        except ValueError:
             tools = None
     parts = {"before": before, "after": after, "tools": tools if isinstance(tools, list) else None}
     present = {name: part for name, part in parts.items() if part}
@@ -168,8 +169,8 @@ def message(turn: Any) -> dict[str, Any]:
     fields: dict[str, Any] = {"role": _role(turn), "content": _content(turn)}
     if str(turn.get("from")) == "function_call":
         try:
-            call = json.loads(fields["content"])
-        except (ValueError, RecursionError):
+            call = parse_json(fields["content"])
+        except ValueError:
             call = None
         if isinstance(call, dict):
             fields |= {"content": "", "tool_calls": [{"type": "function", "function": call}]}

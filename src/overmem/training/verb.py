@@ -1,6 +1,5 @@
 """Fine-tune a causal language model with the transformers Trainer and any token loss, saving checkpoints."""
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -17,6 +16,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from overmem import seeds, store
 from overmem.encoding import IGNORED, encode
 from overmem.errors import BadRequest, unknown
+from overmem.json_text import parse_json
 from overmem.losses import LOSSES
 from overmem.losses.driver import model_loss
 from overmem.models.discovery import base_path, load_tokenizer
@@ -257,7 +257,7 @@ def _last_checkpoint(root: Path, say: Callable[[str], None]) -> str | None:
     """
     while (last := get_last_checkpoint(str(root))) is not None:  # type: ignore[no-untyped-call]
         try:
-            state = json.loads((Path(last) / "trainer_state.json").read_text(encoding="utf-8"))
+            state = parse_json((Path(last) / "trainer_state.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             say(f"{last} is incomplete (the write was interrupted); removed")
             shutil.rmtree(last)

@@ -1,12 +1,12 @@
 """EvalPlus: `*eval_results.json`, the programs of every problem with the status of their base and extra tests."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from overmem.errors import BadData, BadRequest, unknown
 from overmem.evaluations.log import EvaluationLog, LoggedCompletion, LoggedQuestion
+from overmem.json_text import parse_json
 
 METRICS = ("plus", "base")
 """Whether a program passes all tests of EvalPlus, or those of the original set."""
@@ -33,7 +33,7 @@ def read_logs(path: Path, metric: str) -> list[EvaluationLog]:
 
 def _log(file: Path, metric: str) -> EvaluationLog:
     try:
-        problems = json.loads(file.read_text(encoding="utf-8"))["eval"]
+        problems = parse_json(file.read_text(encoding="utf-8"))["eval"]
         items = [(str(name), _attempts(value)) for name, value in problems.items()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadData(f"{file} has no results of EvalPlus: {type(error).__name__}: {error}") from error

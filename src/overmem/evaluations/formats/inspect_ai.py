@@ -1,6 +1,5 @@
 """inspect_ai: `.eval` archives, and `.json` logs with the same content."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from overmem.errors import BadData, BadRequest
 from overmem.evaluations.log import EvaluationLog, LoggedCompletion, LoggedQuestion
+from overmem.json_text import parse_json
 
 ZSTANDARD = 93
 """Compression method of recent archives; Python's own zipfile reads it from 3.14 on."""
@@ -45,11 +45,11 @@ def _contents(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             with ZipFile(file) as archive:
                 names = archive.namelist()
                 start = "header.json" if "header.json" in names else "_journal/start.json"
-                header = json.loads(_member(file, archive, start))
+                header = parse_json(_member(file, archive, start))
                 members = [n for n in names if n.startswith("samples/") and n.endswith(".json")]
-                samples = [json.loads(_member(file, archive, name)) for name in members]
+                samples = [parse_json(_member(file, archive, name)) for name in members]
         else:
-            header = json.loads(file.read_text(encoding="utf-8"))
+            header = parse_json(file.read_text(encoding="utf-8"))
             samples = header.get("samples") or []
     except (OSError, BadZipFile, KeyError, ValueError, AttributeError) as error:
         raise BadData(f"{file} is not a log of inspect_ai: {error}") from error

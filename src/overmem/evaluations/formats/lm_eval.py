@@ -9,6 +9,7 @@ from typing import Any
 
 from overmem.errors import BadData, BadRequest
 from overmem.evaluations.log import EvaluationLog, LoggedCompletion, LoggedQuestion
+from overmem.json_text import parse_json
 
 _SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d-]+(?:\.\d+)?)\.jsonl")
 ACCURACIES = ("exact_match", "acc", "pass@1", "pass_at_1", "math_verify", "acc_norm", "prompt_level_strict_acc")
@@ -46,7 +47,7 @@ def _results(folder: Path) -> dict[str, Any]:
     """The latest results file in a folder; empty if there is none."""
     for file in sorted(folder.rglob("results*.json"), reverse=True) if folder.is_dir() else ():
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = parse_json(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         if isinstance(content, dict):
@@ -90,8 +91,8 @@ def _rows(file: Path) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            row = parse_json(line)
+        except ValueError as error:
             raise BadData(f"{file}, row {number}: not JSON ({error})") from error
         if not isinstance(row, dict) or not {"doc", "resps"} <= set(row):
             raise BadData(f"{file}, row {number}: not a sample of lm-eval: expected an object with doc and resps")

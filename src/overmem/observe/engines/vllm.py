@@ -12,7 +12,6 @@ reloaded, a new instance is started. On an accelerator vLLM compiles the model a
 keeps; on a CPU that would cost more than it saves.
 """
 
-import json
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ import torch
 
 from overmem import seeds
 from overmem.errors import BadCheckpoint
+from overmem.json_text import parse_json
 from overmem.models.discovery import CheckpointRef
 from overmem.models.loading import Model
 from overmem.observe.engines.decoding import Completion, Decoding, EngineSettings, Hooks, PromptBatch
@@ -184,7 +184,7 @@ def _agree(expected: Sequence[Completion], given: Sequence[Completion], dtype: t
 def _same_architecture(one: str, other: str) -> bool:
     """Whether two local folders have models of the same configuration."""
     try:
-        configs = [json.loads((Path(path) / "config.json").read_text(encoding="utf-8")) for path in (one, other)]
+        configs = [parse_json((Path(path) / "config.json").read_text(encoding="utf-8")) for path in (one, other)]
     except (OSError, ValueError):
         return False
     for config in configs:
@@ -194,7 +194,7 @@ def _same_architecture(one: str, other: str) -> bool:
 
 
 def _config(path: str) -> dict[str, Any]:
-    return dict(json.loads((Path(path) / "adapter_config.json").read_text(encoding="utf-8")))
+    return dict(parse_json((Path(path) / "adapter_config.json").read_text(encoding="utf-8")))
 
 
 def _kind(path: str) -> str:
