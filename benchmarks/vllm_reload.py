@@ -35,7 +35,7 @@ def checkpoints(model: str, folder: Path) -> list[CheckpointRef]:
     refs = []
     for step in (1, 2):
         path = folder / f"checkpoint-{step}"
-        loaded: Any = AutoModelForCausalLM.from_pretrained(model)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
         if step == 2:
             with torch.no_grad():
                 for weight in loaded.parameters():
@@ -66,7 +66,7 @@ def main() -> None:
     times: dict[str, list[float]] = {"reloaded": [], "new": []}
     try:
         refs = checkpoints(options.model, folder)
-        models: list[Any] = [AutoModelForCausalLM.from_pretrained(ref.path) for ref in refs]
+        models: list[Any] = [AutoModelForCausalLM.from_pretrained(ref.path, dtype=torch.float32) for ref in refs]
         size = sum(p.numel() for p in models[0].parameters())
         settings = EngineSettings(None, torch.float32, 256)
         kept = VLLM(settings)

@@ -43,7 +43,9 @@ def read_measurements(run: Run) -> list[Measurement]:
         BadRequest: the run was not audited.
     """
     path, hint = run.measurements_path, f"run `overmem audit {run.root}` first"
-    frame = read_frame(path, hint, _MEASUREMENT_COLUMNS, optional=("stderr", "low", "high", "at"))
+    frame = read_frame(path, hint, _MEASUREMENT_COLUMNS, optional=("value", "stderr", "low", "high", "at"))
+    if "value" not in frame.columns:
+        raise BadRequest(f"{path} is damaged: its column 'value' is missing; {hint}")
     if "at" not in frame.columns:
         return from_0_1_0(Measurement(**row) for row in frame.iter_rows(named=True))
     return [Measurement(**row | {"at": _at(row["at"], path, hint)}) for row in frame.iter_rows(named=True)]
