@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -109,7 +110,21 @@ def test_help_of_a_verb_has_its_operands_and_examples(run_command, verb):
     assert code == 0
     assert all(example.split()[1] == verb for example in VERBS[verb].examples)
     assert VERBS[verb].examples[0] in " ".join(re.sub(r"[│╭╰]", " ", out).split())
-    assert all(operand.removesuffix("...") in out for operand in VERBS[verb].operands if operand.isupper())
+    usage = " ".join(out[: out.index("Examples:")].split())
+    assert all(operand.removesuffix("...") in usage for operand in VERBS[verb].operands)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_fills_its_lines_and_names_no_default_of_nothing(run_command, verb, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    out = run_command(verb, "--help")[1]
+    assert not re.search(r"\{None\}|default: (None|\)|\(\))", out)
+    lines = [line[2:-2].rstrip() for line in out.splitlines() if line.startswith("│")]
+    for line, following in pairwise(lines):
+        words = following.split()
+        is_continued = words and following.startswith(" " * 15) and line.startswith(" " * 15)
+        if is_continued and not words[0].startswith("("):
+            assert len(line) + 1 + len(words[0]) > 76, line
 
 
 def test_train_without_a_recipe_is_refused(run_command, tmp_path, monkeypatch):

@@ -164,7 +164,7 @@ def of_terminal(run, verdict):
     sentences = of_sentences([line.strip() for line in lines])
     arrows = [row.split()[0] for row in rows if "←" in row]
     assert arrows == sentences.pop("shipped")
-    return sentences | {"shipped": arrows, "last": last[-1], "n": int(last[-2])}
+    return sentences | {"shipped": arrows, "last": last[-1], "n": int(last[-3])}
 
 
 def of_json(run, verdict):

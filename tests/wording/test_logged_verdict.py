@@ -1,6 +1,7 @@
 """What is said of a log alone fits the figures that the log has."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -111,7 +112,7 @@ def test_no_interval_of_a_loss_reaches_below_nothing(tmp_path):
 
 @pytest.mark.parametrize(
     ("metric", "values", "name"),
-    [("eval_rougeL", KEPT, "eval_rougeL"), ("eval_wer", [1 - a for a in KEPT], "`1 - eval_wer`")],
+    [("eval_rougeL", KEPT, "eval_rougeL"), ("eval_wer", [1 - a for a in KEPT], "`1-eval_wer`")],
 )
 def test_another_score_is_called_by_its_name_wherever_an_accuracy_would_be_spoken_of(tmp_path, metric, values, name):
     verdict = judged(tmp_path, rows(RISING, values, metric))
@@ -156,3 +157,32 @@ def test_few_evaluations_of_unknown_size_are_the_first_warning(tmp_path):
     assert "--eval-rows" in few.warnings[0]
     many = judged(tmp_path, rows(RISING, KEPT))
     assert not any("Too few evaluations" in w for w in many.warnings)
+
+
+def test_a_run_that_diverged_before_it_solved_anything_is_not_shipped_for_its_end(tmp_path):
+    verdict = judged(tmp_path, rows([3.45, 3.45, 3.87, 22.5, 45.9], [0.9999] * 5, "eval_wer"))
+    assert "almost nothing is solved" in verdict.headline
+    assert "The run diverged: ship nothing from checkpoint-200 on." in verdict.headline
+    said = " ".join([*verdict.sentences, *(v.reason for v in verdict.checkpoints)])
+    assert "not a number" not in said  # 22.5 is one, if no loss of a model
+
+
+def test_evaluations_that_are_all_the_same_are_remarked_on_first(tmp_path):
+    verdict = judged(tmp_path, rows([0.3732] * 4, [0.866] * 4))
+    assert verdict.warnings[0].startswith("All 4 evaluations have the same loss and the same score to the last digit")
+    assert not any("to the last digit" in w for w in judged(tmp_path, rows([0.4, 0.4, 0.41])).warnings)
+
+
+def test_a_run_that_was_still_improving_is_said_to_have_been(tmp_path):
+    verdict = judged(tmp_path, rows([0.9, 0.5, 0.4], [0.3, 0.5, 0.6]))
+    assert "still improving" in verdict.headline or verdict.regime != "healthy"
+
+
+def test_what_is_near_its_minimum_lies_within_the_limit_that_is_shown(tmp_path):
+    losses = [0.704, 0.718, 0.738, 0.775, 0.724, 0.694, 0.704, 0.593, 0.698, 0.735, 0.70, 0.73, 0.78, 0.86]
+    losses += [0.92, 0.95, 0.956, 0.954]
+    verdict = judged(tmp_path, rows(losses, [2 / 7] * 4 + [4 / 7] * 3 + [5 / 7] * 3 + [4 / 7] * 8))
+    assert "perplexity has not risen yet: 0.182 nats above its later minimum" in verdict.checkpoints[3].reason
+    for v in verdict.checkpoints:
+        if "near its minimum" in v.reason:
+            assert v.excess.value <= float(re.search(r"limit ([\d.]+)", v.reason)[1]) + 5e-4

@@ -8,9 +8,10 @@ import errno
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, make_dataclass
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Annotated, Any, TypeAlias, TypeVar, cast
 
 from overmem.errors import BadRequest, OvermemError, naming_the_extra, one_line
@@ -150,6 +151,9 @@ _ERROR_HINTS = {
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one verb and exit."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an encoding without the arrow is no reason to end
     sys.path.append("")  # so that "module:function" is found in the folder where the command is run
     try:
         sys.exit(_run(arguments))
@@ -236,21 +240,28 @@ def _apply_verbosity(arguments: Arguments) -> Arguments:
     return [a for a in arguments if a not in ("-q", "--quiet", "-v", "--verbose")]
 
 
-def command_of(kind: type[_Config], verb: str) -> type[_Config]:
-    """The verb's options, with its operands as positional arguments named as in the usage line."""
+def command_of(kind: type[_Config], verb: str, texts: Mapping[str, str]) -> type[_Config]:
+    """The verb's options, with its operands as positional arguments named as in the usage line.
+
+    Args:
+        kind: the options.
+        verb: the verb.
+        texts: field -> description; empty if no help is printed.
+    """
     import tyro
 
     paths = tuple[str, ...]
-    positional: list[tuple[str, Any]] = [
-        (
-            f"{operand.lower()}s",
-            Annotated[paths, tyro.conf.Positional, tyro.conf.arg(metavar=f"{operand} [{operand} ...]")],
-        )
-        if (operand := name.removesuffix("...")) != name
-        else (name.lower().replace("-", "_"), Annotated[str, tyro.conf.arg(metavar=name)])
-        for name in VERBS[verb].operands
-        if name.isupper()
-    ]
+    positional: list[tuple[str, Any]] = []
+    for name in filter(str.isupper, VERBS[verb].operands):
+        operand = name.removesuffix("...")
+        if operand != name:
+            option, shown = f"{operand.lower()}s", f"{operand} [{operand} ...]"
+            about = tyro.conf.arg(metavar=shown, help=texts.get(option), help_behavior_hint="")
+            positional.append((option, Annotated[paths, tyro.conf.Positional, about]))
+        else:
+            option = name.lower().replace("-", "_")
+            about = tyro.conf.arg(metavar=name, help=texts.get(option), help_behavior_hint="")
+            positional.append((option, Annotated[str, about]))
     return make_dataclass(kind.__name__, positional, bases=(kind,), frozen=True) if positional else kind
 
 
@@ -258,19 +269,20 @@ def parse_options(kind: type[_Config], arguments: Arguments, verb: str, *, defau
     """Parse the verb's options; exits with 2 and a message if they are not valid."""
     import tyro
 
+    texts: Mapping[str, str] = {}
     if {"-h", "--help"} & set(arguments):  # only for --help, because reading the tables takes a while
-        from overmem.cli.choices import convert, with_hints
+        from overmem.cli.choices import convert, descriptions, with_hints
 
-        kind = with_hints(kind)
+        texts, kind = descriptions(kind), with_hints(kind)
         default = default if default is None else convert(kind, default)
     cli: Any = tyro.cli
     description = VERBS[verb]
     return cast(
         "_Config",
         cli(
-            command_of(kind, verb),
+            command_of(kind, verb, texts),
             args=arguments,
-            prog=f"overmem {verb}",
+            prog=" ".join(["overmem", verb, *(o for o in description.operands if not o.isupper())]),
             description=f"{description.summary[0].upper()}{description.summary[1:]}.\n\nExamples:\n"
             + "\n".join(f"  {example}" for example in description.examples),
             config=(tyro.conf.PositionalRequiredArgs,) if default is None else (),

@@ -56,19 +56,22 @@ def say(line: str) -> None:
         stderr.print(f"[dim]overmem:[/] {escape(line)}", soft_wrap=not stderr.is_terminal)
 
 
-def print_text(console: Console, markup: str, indent: str = "") -> None:
+def print_text(console: Console, markup: str, indent: str = "", *, hanging: str | None = None) -> None:
     """Print text, wrapped between words in a terminal and on one line in a file or a pipe.
 
     Args:
         console: where to; its width counts.
         markup: the text, in rich's markup.
         indent: what every line begins with.
+        hanging: what the lines after the first begin with instead.
     """
     if not console.is_terminal:
         console.print(indent + markup, soft_wrap=True)
         return
-    for line in Text.from_markup(markup).wrap(console, max(20, console.width - len(indent))):
-        console.print(Text(indent) + line, overflow="fold", no_wrap=False)
+    hanging = indent if hanging is None else hanging
+    width = max(20, console.width - max(len(indent), len(hanging)))
+    for i, line in enumerate(Text.from_markup(markup).wrap(console, width)):
+        console.print(Text(hanging if i else indent) + line, overflow="fold", no_wrap=False)
 
 
 def fits(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:

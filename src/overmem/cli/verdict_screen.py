@@ -48,15 +48,15 @@ def show_verdict(run: "store.Run", verdict: Verdict, *, why: bool = False) -> No
     stdout.print()
     sentences = verdict.sentences if why else verdict.sentences[:MAIN_SENTENCES]
     for sentence in sentences:
-        print_text(stdout, escape(sentence), "  ")
+        print_text(stdout, escape(sentence), "  ", hanging="    ")
     for warning in verdict.warnings if why else verdict.warnings[:1]:
-        print_text(stdout, f"[bold]![/] {escape(warning)}", "  ")
+        print_text(stdout, f"[bold]![/] {escape(warning)}", "  ", hanging="    ")
     if why:
         _print_choices(verdict)
     hidden = len(verdict.sentences) - len(sentences) + (0 if why else max(0, len(verdict.warnings) - 1))
     if hidden or (verdict.choices and not why):
         more = f"Everything else ({hidden} more sentences and warnings)" if hidden else "The other selection rules"
-        print_text(stdout, f"[dim]{more}: overmem diagnose {escape(str(run.root))} --why[/]")
+        print_text(stdout, f"{more}: overmem diagnose {escape(str(run.root))} --why")
     confirmed = _is_confirmed(verdict)
     method = "Judged on val, confirmed on test. " if confirmed else ""
     unit = "the loss is in nats" if verdict.evidence == "curves only" else "nll is in nats per token"
@@ -94,7 +94,7 @@ LAYOUTS = (
 def _print_checkpoints(verdict: Verdict) -> None:
     for layout in LAYOUTS:
         rows = [_cells(checkpoint_verdict, verdict, layout) for checkpoint_verdict in verdict.checkpoints]
-        named = [_heading(heading, verdict) for heading in _headings(layout)]
+        named = [_heading(heading, verdict, layout) for heading in _headings(layout)]
         if fits(stdout, named, rows):
             numbers = [heading in NUMBERS for heading in _headings(layout)]
             return print_table(stdout, list(zip(named, numbers, strict=True)), rows)
@@ -106,10 +106,11 @@ def _print_checkpoints(verdict: Verdict) -> None:
     return None
 
 
-def _heading(heading: str, verdict: Verdict) -> str:
+def _heading(heading: str, verdict: Verdict, layout: Layout) -> str:
     """The heading of a column: a log has a loss instead of an nll, and may have another score than accuracy."""
     shown = dict(zip(verdict.HEADINGS, verdict.headings, strict=True))
-    return escape(shown.get(heading, heading))
+    full = escape(shown.get(heading, heading))
+    return full if layout.nll is interval else full.removesuffix(" per token")  # the unit is in the last line too
 
 
 def _is_confirmed(verdict: Verdict) -> bool:
@@ -131,9 +132,15 @@ def _cells(checkpoint_verdict: CheckpointVerdict, verdict: Verdict, layout: Layo
         "excess": layout.nll(checkpoint_verdict.excess, digits),
         "accuracy": layout.accuracy(checkpoint_verdict.accuracy, 3),
         "n": str(checkpoint_verdict.accuracy.n or checkpoint_verdict.nll.n or "–"),
-        "regime": f"[{REGIMES[checkpoint_verdict.regime].colour}]{escape(checkpoint_verdict.regime)}[/]",
+        "regime": _regime(checkpoint_verdict.regime),
     }
     return [cells[heading] for heading in _headings(layout)]
+
+
+def _regime(name: str) -> str:
+    """A regime behind a mark in its colour; the name has the terminal's own, which is readable on every background."""
+    colour = REGIMES[name].colour
+    return f"{'○' if colour == 'default' else f'[{colour}]●[/]'} {escape(name)}"
 
 
 def _print_choices(verdict: Verdict) -> None:
@@ -141,16 +148,18 @@ def _print_choices(verdict: Verdict) -> None:
         return
     confirmed = _is_confirmed(verdict)
     on_val, on_test = (" on val", " on test") if confirmed else ("", "")
-    headings = ("rule", f"picks{on_val}", f"accuracy{on_test}", f"nll{on_test}", "accuracy it costs")
+    score = escape(verdict.accuracy_name)
+    headings = ("rule", f"picks{on_val}", f"{score}{on_test}", f"nll{on_test}", f"{score} it costs")
     stdout.print()
-    for show in (interval, value):
+    short = ("rule", "picks", score, "nll", "it costs")
+    for show, named in ((interval, headings), (value, headings), (value, short)):
         rows = [_choice(choice, show, verdict.nll_decimals) for choice in verdict.choices]
-        if fits(stdout, headings, rows):
-            return print_table(stdout, [(heading, column > 1) for column, heading in enumerate(headings)], rows)
+        if fits(stdout, named, rows):
+            return print_table(stdout, [(heading, column > 1) for column, heading in enumerate(named)], rows)
     for choice in verdict.choices:
         rule, picked, accuracy, nll, regret = _choice(choice, value, verdict.nll_decimals)
         print_text(stdout, f"{rule}: {picked}")
-        print_text(stdout, f"accuracy{on_test} {accuracy}, nll{on_test} {nll}, accuracy it costs {regret}", "  ")
+        print_text(stdout, f"{score}{on_test} {accuracy}, nll{on_test} {nll}, {score} it costs {regret}", "  ")
     return None
 
 

@@ -20,6 +20,7 @@ from overmem.wording.logged import (
     sample_size_sentence,
     trainers_choice_sentence,
     turning_sentences,
+    unchanged_sentence,
 )
 from overmem.wording.scores import in_terms_of
 from overmem.wording.verdict import worded
@@ -91,6 +92,7 @@ def _warnings(logged: LogCurves, run: store.Run, assessment: Assessment, config:
         "assumed. Give --eval-rows, the number of examples that were evaluated."
     )
     warnings = [
+        unchanged_sentence(len(logged.checkpoints), logged.nll, logged.accuracy),
         few if has_accuracy and is_blind else "",
         *logged.warnings,
         sample_size_sentence(logged.metric, logged.accuracy_n, logged.n_source, config.eval_rows),

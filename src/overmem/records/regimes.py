@@ -11,7 +11,7 @@ class Regime:
     name: str
     """The printed name; also the CSS class in the report."""
     colour: str
-    """Colour in the terminal, as rich names it."""
+    """Colour of its mark in the terminal, as rich names it."""
     light: str
     """Background colour in the report's light scheme and in print."""
     dark: str
@@ -33,7 +33,7 @@ REGIMES: Mapping[str, Regime] = {
     for regime in (
         Regime(
             "under-trained",
-            colour="bright_black",
+            colour="default",
             light="#d8d7cf",
             dark="#38363d",
             mark="⚪",
@@ -80,7 +80,7 @@ REGIMES: Mapping[str, Regime] = {
         ),
         Regime(
             "risen-not-memorized",
-            colour="blue",
+            colour="bright_blue",
             light="#b6c6e8",
             dark="#303d61",
             mark="🔷",

@@ -61,7 +61,7 @@ class Assessment:
     from_curves: bool = False
     """Only the trainer's log is known: reduced evidence."""
     diverged: str | None = None
-    """Checkpoint from which on the logged loss is not a number; None where the run did not diverge."""
+    """Checkpoint from which on no usable loss was logged; None where the run did not diverge."""
 
     @cached_property
     def trained(self) -> tuple[CheckpointVerdict, ...]:
@@ -180,9 +180,7 @@ def _quantities(val: Curves | LoggedCurve, seed: int) -> Quantities:
         return q
     names = [c.name for c in val.checkpoints]
     broken = range(names.index(val.diverged), len(names))
-    notes = [
-        "the run had diverged: the loss is not a number" if i in broken else note for i, note in enumerate(q.notes)
-    ]
+    notes = ["the run had diverged" if i in broken else note for i, note in enumerate(q.notes)]
     return replace(q, notes=tuple(notes))
 
 

@@ -28,7 +28,7 @@ class LoggedCurve:
     n_is_inferred: bool = False
     """Whether `n` was read off the digits of the accuracies."""
     diverged: str | None = None
-    """Checkpoint from which on the loss is not a number; None where the run did not diverge."""
+    """Checkpoint from which on no usable loss was logged; None where the run did not diverge."""
 
 
 @dataclass(frozen=True, kw_only=True)

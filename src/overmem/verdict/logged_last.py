@@ -31,7 +31,7 @@ def with_last(choices: Sequence[Choice], recommended: Choice | None, evidence: E
             c,
             checkpoint=curve.checkpoints[last].name,
             accuracy=_logged(accuracy),
-            nll=Estimate(None, note="not a number in the log"),
+            nll=Estimate(None, note="not usable in the log"),
             regret=Estimate(None) if regret is None else _logged(regret),
         )
         if c.rule == "last"
@@ -55,4 +55,4 @@ def logged_over_base(curve: LoggedCurve, recommended: Choice | None, q: Quantiti
 
 def _logged(value: float) -> Estimate:
     note = "logged, on the examples it was chosen on: flattering, no interval"
-    return Estimate(value, note=note) if np.isfinite(value) else Estimate(None, note="not a number in the log")
+    return Estimate(value, note=note) if np.isfinite(value) else Estimate(None, note="not usable in the log")

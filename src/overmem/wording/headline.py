@@ -16,6 +16,8 @@ from overmem.wording.numbers import (
 )
 from overmem.wording.reasons import chance_sentence, examples_needed, is_hopeless
 
+UNSOLVED = ", if any: almost nothing is solved, so check first that answers are read correctly."
+
 
 def headline(assessment: Assessment) -> str:
     """What to do, and why; where the data cannot tell, what is certain and what would decide."""
@@ -48,6 +50,9 @@ def _because(assessment: Assessment, last: CheckpointVerdict) -> str:
         return _over_memorized(assessment, last)
     if last.regime == "undecided" and len(assessment.trained) == 1:
         return ": it is the only one, so there is nothing to compare it with."
+    sound = [v for v in assessment.trained if v.is_judged]
+    if not last.is_judged and sound and not sound[-1].tests.solvable:
+        return UNSOLVED
     if not last.is_judged and assessment.diverged is not None:
         return f": it is the best of those before {assessment.diverged}."
     if not last.is_judged:
@@ -155,11 +160,17 @@ def _harm(assessment: Assessment) -> str:
 
 def _healthy(assessment: Assessment, last: CheckpointVerdict) -> str:
     is_last = assessment.best_of_run == last.checkpoint.name
-    if is_last and len(assessment.trained) > 1 and assessment.trained[-2].regime == "under-trained":
+    if is_last and len(assessment.trained) > 1 and _is_short_of_best(assessment.trained[-2]):
         return ": the run is healthy and was still improving when it ended, so more training may help."
     if is_last or not _is_level(assessment, last.checkpoint.name):
         return ": the run is healthy to its end."
     return ": the run is healthy to its end, so the last one would do as well."
+
+
+def _is_short_of_best(checkpoint: CheckpointVerdict) -> bool:
+    """Whether accuracy is shown to have been lower than it became later."""
+    tests = checkpoint.tests
+    return checkpoint.regime == "under-trained" or (tests.lower and tests.before_best and not tests.costly)
 
 
 def _is_level(assessment: Assessment, name: str) -> bool:
@@ -181,7 +192,7 @@ def _undecided(assessment: Assessment, last: CheckpointVerdict) -> str:
     if not tests.solvable and tests.chance:
         return f", if any: it is not shown that the run answers better than guessing ({percent(tests.chance)})."
     if not tests.solvable:
-        return ", if any: almost nothing is solved, so check first that answers are read correctly."
+        return UNSOLVED
     if tests.lower and tests.cheap:
         return f": by the end of the run {_fall(assessment, last)}, although perplexity has not risen."
     is_certain = {

@@ -2,6 +2,9 @@
 
 from math import expm1
 
+import numpy as np
+from jaxtyping import Float
+
 from overmem.records import CheckpointVerdict
 from overmem.records.digits import decimals_of
 from overmem.verdict.turning_point import TurningPoint
@@ -99,6 +102,18 @@ def sample_size_sentence(metric: str, n: int | None, source: str, eval_rows: int
     if source == "digits":
         return f"{text}, with the binomial error of that many; if there are more, give --eval-rows."
     return f"{text}; --eval-rows overrides that."
+
+
+def unchanged_sentence(
+    count: int, loss: Float[np.ndarray, " checkpoints"], accuracy: Float[np.ndarray, " checkpoints"]
+) -> str:
+    """That nothing changed from one evaluation to the next, to the last digit; empty where something did."""
+    if count < 3 or any(np.isfinite(x).sum() < count or len(set(x.tolist())) > 1 for x in (loss, accuracy)):
+        return ""
+    return (
+        f"All {count} evaluations have the same loss and the same score to the last digit: what was evaluated did not "
+        "change (frozen weights, a learning rate of 0, or the same checkpoint each time)."
+    )
 
 
 def other_set_sentence(

@@ -49,7 +49,7 @@ def reason(verdict: CheckpointVerdict, limits: Limits) -> str:
         return f"{capital(accuracy)}, although {nll}: accuracy fell without the perplexity that over-fitting brings."
     if not (tests.accuracy_is_open or tests.nll_is_open):
         return f"{capital(accuracy)}, and {nll}: alone, but not in its stretch of the run.{_leaning(verdict)}"
-    return _open(verdict, accuracy, nll)
+    return _open(verdict, accuracy, nll_clause(verdict, limits, subject="it"))
 
 
 def _partly_judged(verdict: CheckpointVerdict, accuracy: str, nll: str) -> str:
@@ -92,7 +92,8 @@ def memory_sentence(verdict: CheckpointVerdict) -> str:
     if memory.value is None:
         return "Memory was not measured (no training rows were scored), so the rise alone is taken for it."
     low, high = (None if end is None else max(end, 0.0) for end in (memory.low, memory.high))
-    shown = parenthetical(format_interval(low, high, ".0f", 100), format_n(memory.n))
+    is_narrow = low is not None and high is not None and high - low < 0.01
+    shown = parenthetical(format_interval(low, high, ".1f" if is_narrow else ".0f", 100), format_n(memory.n))
     size = f"{100 * max(memory.value, 0.0):.0f}% of what the training rows gained does not carry over to val{shown}"
     if tests.memorized:
         return f"The training rows are memorized: {size}."
@@ -127,7 +128,7 @@ def accuracy_clause(verdict: CheckpointVerdict, limits: Limits) -> str:
     return f"{'accuracy is kept: ' if tests.kept else 'it is '}{against}{shown}"
 
 
-def nll_clause(verdict: CheckpointVerdict, limits: Limits) -> str:
+def nll_clause(verdict: CheckpointVerdict, limits: Limits, *, subject: str = "perplexity") -> str:
     """Whether perplexity is costly, with what it is compared with; empty where it was not measured."""
     tests, excess = verdict.tests, verdict.excess
     if excess.value is None:
@@ -151,7 +152,7 @@ def nll_clause(verdict: CheckpointVerdict, limits: Limits) -> str:
         return f"perplexity has not risen yet: {size} its later minimum{shown}"
     if tests.cheap:
         return f"perplexity is near its minimum: {trend}{size} it{shown}"
-    return f"{trend}it is {size} its minimum{shown}"
+    return f"{trend}{subject} is {size} its minimum{shown}"
 
 
 def is_hopeless(count: int | None, n: int) -> bool:

@@ -30,9 +30,9 @@ def in_terms_of(score: str, text: str) -> str:
     >>> in_terms_of("eval_rougeL", "Accuracy is kept, and checkpoint-3 is less accurate.")
     'eval_rougeL is kept, and checkpoint-3 is lower in eval_rougeL.'
     >>> in_terms_of("1 - eval_wer", "It costs 2.0 points of accuracy.")
-    'It costs 2.0 points of `1 - eval_wer`.'
+    'It costs 2.0 points of `1-eval_wer`.'
     """
-    name = f"`{score}`" if " " in score else score
+    name = f"`{score.replace(' - ', '-')}`" if " " in score else score  # no line ends within it
 
     def instead(match: re.Match[str]) -> str:
         words = _WORDS[match[0].lower()].format(name)

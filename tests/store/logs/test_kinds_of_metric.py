@@ -153,3 +153,28 @@ def test_the_f1_of_seqeval_and_of_averages_is_recognized_and_names_no_evaluation
         write_state(tmp_path, [r | {"eval_overall_accuracy": 0.97} for r in rows])
         logged = read_log(tmp_path)
         assert (logged.metric, logged.evaluation_set, logged.others) == (name, "", ())
+
+
+def test_an_accuracy_far_above_f1_is_of_a_frequent_label(tmp_path):
+    entries = evaluations([0.14, 0.12, 0.11, 0.11], [0.955, 0.960, 0.963, 0.964])
+    write_state(tmp_path, [e | {"eval_f1": 0.45 + 0.03 * i} for i, e in enumerate(entries)])
+    logged = read_log(tmp_path)
+    assert logged.judged_as == "eval_f1"
+    assert len(logged.warnings) == 1
+    assert "--accuracy-metric eval_accuracy" in logged.warnings[0]
+    assert "F1 is 54.0% at most" in logged.warnings[0]
+    write_state(tmp_path, [e | {"eval_f1": 0.90 + 0.01 * i} for i, e in enumerate(entries)])
+    assert read_log(tmp_path).judged_as == ""
+
+
+def test_an_error_rate_of_another_name_is_asked_about_and_judged_once_it_is_named(tmp_path):
+    table = "\n".join(f"| {500 * i} | {0.9 / i:.4f} | {60 / i:.2f} |" for i in range(1, 8))
+    (tmp_path / "README.md").write_text(f"| Step | Validation Loss | Global Wer |\n|---|---|---|\n{table}\n")
+    logged = read_log(tmp_path)
+    assert np.isnan(logged.accuracy).all()
+    (question,) = logged.warnings
+    assert "judged by: Global Wer? Then name it: --accuracy-metric" in question
+    named = read_log(tmp_path, accuracy="Global Wer")
+    assert named.judged_as == "1 - Global Wer"
+    assert named.accuracy[0] == pytest.approx(0.4)
+    assert not any("evaluated on" in w for w in named.warnings)

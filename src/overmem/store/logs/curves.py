@@ -16,6 +16,9 @@ from overmem.store.logs.sample_size import examples_behind, rows_evaluated
 from overmem.store.logs.scales import as_fraction
 from overmem.store.logs.token_accuracy import looks_like_tokens, trainer_counts_tokens
 
+ONE_CLASS = 0.15
+"""How far F1 lies below the accuracy at least where the accuracy is mostly that of one frequent label."""
+
 
 @dataclass(frozen=True)
 class LogCurves:
@@ -140,10 +143,10 @@ def _accuracy(
     judged_as = ""
     if is_error:
         fractions, judged_as = 1 - fractions, f"1 - {metric}"
-        notes.insert(0, f"{metric} is an error rate: what is judged as accuracy is 1 - {metric}.")
+        notes.insert(0, f"{metric} is an error rate: what is judged is 1 - {metric}.")
     elif direction.kind == "score":
         judged_as = metric
-        if key != CHOSEN_ACCURACY:
+        if key != CHOSEN_ACCURACY and not passed_over:
             notes.insert(0, f"No accuracy of answers was logged; {metric} is judged in its place (higher is better).")
     is_share = direction.is_share or (key == CHOSEN_ACCURACY and not judged_as)
     n, n_source = _sample_size(evaluations, key, raw, nll, context, name) if is_share else (None, "")
@@ -180,14 +183,24 @@ def _judged_metric(
     metric, raw = _logged_name(evaluations, key, name), _column(evaluations, key)
     accuracy, _ = as_fraction(raw, metric)
     why = "" if accuracy is None else _token_reason(evaluations, key, accuracy, nll, context, raw)
+    if not why and accuracy is not None:
+        why = _far_below(_column(evaluations, scores[0][0]), accuracy, scores[0][0])
     if not why:
         return key, direction, ""
     return (
         *scores[0],
-        f"{metric} counts tokens or tags, not answers, it seems ({why}), so "
+        f"{metric} counts tokens, tags or one frequent label, not answers, it seems ({why}), so "
         f"{_logged_name(evaluations, scores[0][0], name)} is judged instead. If it counts answers, say so: "
         f"--accuracy-metric {metric}.",
     )
+
+
+def _far_below(raw: Float[np.ndarray, " checkpoints"], accuracy: Float[np.ndarray, " checkpoints"], name: str) -> str:
+    """Why an F1 says more than the accuracy logged with it; empty if it does not: labels are mostly one class."""
+    f1, _ = as_fraction(raw, name)
+    if "f1" not in name or f1 is None or np.nanmax(f1) >= np.nanmax(accuracy) - ONE_CLASS:
+        return ""
+    return f"F1 is {100 * np.nanmax(f1):.1f}% at most, far below it"
 
 
 def _logged_name(evaluations: Sequence[Evaluation], key: str, name: str) -> str:

@@ -100,6 +100,8 @@ _PREFIX = re.compile(r"^(eval|evaluation|validation|valid|val|dev|test)_(.+)$")
 _CALLBACK = re.compile(r"^eval_overmem_(.+)_(nll|token_accuracy|accuracy)(?:_(low|high|n))?$")
 _LIGHTNING = re.compile(r"_(dataloader_idx_\d+)$")
 _BY_LENGTH = sorted(DIRECTIONS, key=len, reverse=True)
+_OF_TEXTS = ("wer", "cer", "ter", "rouge", "bleu", "sacrebleu", "meteor", "chrf")
+"""Beginnings of the names of metrics that nobody computes on training batches."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,8 @@ def metric_of(name: str) -> Metric | None:
 
     >>> metric_of("eval_math_accuracy").evaluation_set, metric_of("train/loss")
     ('math', None)
+    >>> metric_of("Global Wer").name, metric_of("Global Wer").evaluation_set
+    ('wer', 'global')
     """
     folded = fold(name)
     if match := _CALLBACK.match(folded):
@@ -148,9 +152,14 @@ def metric_of(name: str) -> Metric | None:
     rest, part = rest.removesuffix("_epoch"), ""
     if loader := _LIGHTNING.search(rest):
         rest, part = rest[: loader.start()].removesuffix("_epoch"), loader[1]
-    recognized = next((n for n in _BY_LENGTH if rest == n or (prefixed and rest.endswith(f"_{n}"))), None)
+    recognized = next((n for n in _BY_LENGTH if _is_named(rest, n, may_have_more=bool(prefixed))), None)
     if recognized is None:
         return Metric("", name, is_evaluation=bool(prefixed))
     inner = rest.removesuffix(recognized).rstrip("_")
     outer = "test" if prefixed and prefixed[1] == "test" else ""
     return Metric("_".join(p for p in (outer, inner, part) if p), recognized, is_evaluation=bool(prefixed))
+
+
+def _is_named(rest: str, name: str, *, may_have_more: bool) -> bool:
+    """Whether a logged name is the metric's, or ends in it where something may come before."""
+    return rest == name or ((may_have_more or name.startswith(_OF_TEXTS)) and rest.endswith(f"_{name}"))

@@ -70,11 +70,28 @@ def unrecognized_metrics(main: LogCurves, timeline: Timeline, others: Sequence[L
     names = [*of_other_sets, *unknown]
     if not names:
         return []
-    return [f"Is one of these the accuracy of answers: {', '.join(names[:10])}? Then name it: --accuracy-metric."]
+    return [
+        f"Is one of these what answers are judged by: {', '.join(names[:10])}? Then name it: --accuracy-metric (with "
+        "--lower-is-better for an error whose name does not say so)."
+    ]
 
 
 def _may_be_accuracy(name: str) -> bool:
-    words = ("accuracy", "exact", "correct", "solved", "pass@", "reward", "score", "win")
+    words = (
+        "accuracy",
+        "exact",
+        "correct",
+        "solved",
+        "pass@",
+        "reward",
+        "score",
+        "win",
+        "error",
+        "precision",
+        "recall",
+    )
     if "token" in name.lower() or name.lower().startswith("train"):
         return False
-    return "acc" in fold(name).split("_") or any(word in name.lower() for word in words)
+    return {"acc", "auc", "map", "iou", "mer", "f1"} & set(fold(name).split("_")) != set() or any(
+        word in name.lower() for word in words
+    )

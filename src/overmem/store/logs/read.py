@@ -22,7 +22,7 @@ from overmem.store.logs.evaluations import (
 )
 from overmem.store.logs.files import printable
 from overmem.store.logs.formats.trainer_state import step_in
-from overmem.store.logs.metrics import DIRECTIONS
+from overmem.store.logs.metrics import DIRECTIONS, metric_of
 from overmem.store.logs.missing import MAX_LISTED, no_curves_message, unrecognized_metrics
 from overmem.store.logs.rows import clean
 from overmem.store.logs.training_loss import not_nll
@@ -148,14 +148,19 @@ def _curves_of_run(log: RunLog, timeline: Timeline, options: LogOptions, notes: 
             raise BadRequest(f"no evaluation set {clean(options.evaluation_set)!r} in the log; allowed: {allowed}")
         order.remove(options.evaluation_set)
         order.insert(0, options.evaluation_set)
+    chosen = metric_of(options.accuracy) if options.accuracy else None
+    if chosen and len(order) > 1 and all(e.values.keys() == {chosen.name} for e in sets.get(chosen.evaluation_set, [])):
+        order = [name for name in order if name != chosen.evaluation_set]  # nothing but the metric that was named
     named = [e for e in sets.get("", []) if CHOSEN_NLL in e.values or CHOSEN_ACCURACY in e.values]
     if named and order[0] != "":  # the metrics that the user named belong to the set that the verdict is on
         sets = sets | {order[0]: sets[""] + sets[order[0]]}
     main, *rest = (_curves_of_one_set(name, sets[name], log, timeline, options) for name in order)
     others = tuple(curves for curves in rest if np.isfinite(curves.nll).sum() > 1)
     remarks = [*notes, *timeline.notes]
-    if rest:
-        first, *more = (repr(name or "eval") for name in order)
+    asked_about = [c for c in rest if c.metric and not np.isfinite(c.nll).any() and not main.metric]
+    if len(rest) > len(asked_about):
+        unclear = {c.evaluation_set for c in asked_about}
+        first, *more = (repr(name or "eval") for name in order if name not in unclear)
         follow = "; a sentence on each of the others follows" if others else ""
         remarks.append(f"The trainer evaluated on {_listed([first, *more])}. The verdict is on {first}{follow}.")
     if timeline.nan_from is not None:
