@@ -13,13 +13,13 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from overmem.grading.code import add_helpers
-from overmem.grading.sandboxes.program import Limits, Program
+from overmem.grading.sandboxes.program import Limits, Program, Sandbox
 from overmem.grading.sandboxes.selection import SANDBOXES, run_programs
 from overmem.seeds import python_random
 
@@ -40,42 +40,60 @@ SWAPS: dict[type[ast.AST], type[ast.AST]] = {
 
 
 def main() -> None:
-    """Run every comparison and print one table."""
+    """Run every comparison and print one line each; those that are in the JSON file already are not run again."""
     options = _options()
     sets = {"HumanEval": humaneval(options.humaneval), "MBPP test": mbpp(options.mbpp)}
-    result: dict[str, Any] = {"python": sys.version.split()[0], "limits": vars(LIMITS)}
+    results = _Results(options.json, {"python": sys.version.split()[0], "limits": vars(LIMITS)})
     mutants = list(mutated([p for programs in sets.values() for p in programs], options.mutants))
-    with ThreadPoolExecutor(2) as threads:
-        plain = list(threads.map(passes_plainly, mutants))
     for name, sandbox in SANDBOXES.items():
         if reason := sandbox.missing():
-            sys.stdout.write(f"{name}: {reason}" + "\n")
+            sys.stdout.write(f"{name}: {reason}\n")
             continue
         for data, programs in sets.items():
-            start = time.perf_counter()
-            outcomes = run_programs(programs, sandbox, LIMITS, first_pass=False)
-            seconds = time.perf_counter() - start
-            right = sum(o.status == "right" for o in outcomes)
-            failed = [i for i, o in enumerate(outcomes) if o.status != "right"]
-            result[f"{name}: {data}"] = {"right": right, "of": len(programs), "failed": failed, "seconds": seconds}
-            sys.stdout.write(
-                f"{name}, {data}: {right} of {len(programs)} right, {len(programs) / seconds:.0f} programs a second"
-                + "\n"
-            )
-        for first_pass in (False, True):
-            start = time.perf_counter()
-            behind = [o.status == "right" for o in run_programs(mutants, sandbox, LIMITS, first_pass=first_pass)]
-            seconds = time.perf_counter() - start
-            differ = [i for i, pair in enumerate(zip(behind, plain, strict=True)) if pair[0] != pair[1]]
-            label = f"{name}{' after Monty' if first_pass else ''}: mutants"
-            result[label] = {"of": len(mutants), "right": sum(plain), "differ": differ, "seconds": seconds}
-            sys.stdout.write(f"{label}: {len(mutants)}, right {sum(plain)}, verdicts that differ {len(differ)}" + "\n")
+            right = results.of(f"{name}: {data}", lambda p=programs, s=sandbox: _right(p, s, first_pass=False))
+            failed = [i for i, is_right in enumerate(right) if not is_right]
+            sys.stdout.write(f"{name}, {data}: {sum(right)} of {len(right)} right, failed {failed}\n")
+    plain = results.of(f"plainly: {len(mutants)} mutants", lambda: _plain(mutants))
+    for name, sandbox in SANDBOXES.items():
+        for first_pass in (False, True) if not sandbox.missing() else ():
+            label = f"{name}{' after Monty' if first_pass else ''}: {len(mutants)} mutants"
+            right = results.of(label, lambda s=sandbox, f=first_pass: _right(mutants, s, first_pass=f))
+            differ = [i for i, pair in enumerate(zip(right, plain, strict=True)) if pair[0] != pair[1]]
+            sys.stdout.write(f"{label}, {sum(plain)} right plainly, verdicts that differ: {len(differ)}\n")
             for i in differ[:5]:
                 sys.stdout.write(
-                    f"--- mutant {i}: in the sandbox {behind[i]}, plainly {plain[i]}\n{mutants[i].source}" + "\n"
+                    f"--- mutant {i}: in the sandbox {right[i]}, plainly {plain[i]}\n{mutants[i].source}\n"
                 )
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+class _Results:
+    """Whether each program of a comparison is right, written to a file after each comparison."""
+
+    def __init__(self, path: Path | None, setup: dict[str, Any]) -> None:
+        self.path, self.content = path, setup
+        if path is not None and path.exists():
+            self.content |= json.loads(path.read_text())
+
+    def of(self, name: str, run: Callable[[], list[bool]]) -> list[bool]:
+        """The results of a comparison, run now unless they are in the file."""
+        if name not in self.content:
+            start = time.perf_counter()
+            right = run()
+            self.content[name] = {"right": right, "seconds": time.perf_counter() - start}
+            if self.path is not None:
+                self.path.write_text(json.dumps(self.content, indent=2) + "\n")
+        sys.stdout.flush()
+        result: list[bool] = self.content[name]["right"]
+        return result
+
+
+def _right(programs: list[Program], sandbox: Sandbox, *, first_pass: bool) -> list[bool]:
+    return [outcome.status == "right" for outcome in run_programs(programs, sandbox, LIMITS, first_pass=first_pass)]
+
+
+def _plain(programs: list[Program]) -> list[bool]:
+    with ThreadPoolExecutor(2) as threads:
+        return list(threads.map(passes_plainly, programs))
 
 
 def humaneval(path: Path) -> list[Program]:
@@ -137,13 +155,13 @@ def _change(node: Any) -> None:
 
 
 def passes_plainly(program: Program) -> bool:
-    """Whether a Python process of its own runs the program and its tests to their end, without a sandbox."""
+    """Whether a Python process of its own runs the program and its tests to their end, without a sandbox.
+
+    The tests have a namespace of their own that starts as the program's, so that they cannot replace its functions.
+    """
+    code = f"p = {{'__name__': '__main__'}}\nexec({program.source!r}, p)\nexec({program.tests!r}, dict(p))"
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", f"{program.source}\n{program.tests}"],
-            capture_output=True,
-            timeout=LIMITS.max_seconds,
-        )
+        done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, timeout=LIMITS.max_seconds)
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0

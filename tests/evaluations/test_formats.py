@@ -1,4 +1,4 @@
-"""Logs of each harness, made by hand with the keys and shapes that the harness writes."""
+"""Logs of each harness, with all keys and in the shapes that its own code writes."""
 
 import io
 import json
@@ -118,44 +118,99 @@ def test_epochs_of_inspect_are_sampled_completions(tmp_path):
     assert origin_of(done.run, "checkpoint-10", "test", "grades") == "inspect match"
 
 
+def lighteval_row(i, *, choices=False):
+    """A row of lighteval 0.13, with every field of its Doc and ModelResponse."""
+    doc = {
+        "query": f"What is {i} and 1?", "choices": [" 9", f" {i + 1}"] if choices else [f" {i + 1}"],
+        "gold_index": [1] if choices else 0, "instruction": None, "images": None, "specific": None,
+        "unconditioned_query": None, "original_query": None, "id": str(i), "task_name": "sums|0",
+        "fewshot_samples": [], "sampling_methods": ["LOGPROBS" if choices else "GENERATIVE"],
+        "fewshot_sorting_class": None, "generation_size": None if choices else 8,
+        "stop_sequences": None if choices else ["\n"], "use_logits": False, "num_samples": 1,
+        "generation_grammar": None,
+    }  # fmt: skip
+    response = {
+        "input": doc["query"], "input_tokens": [1, 2], "text": [] if choices else [f"it is {i + 1 + i % 2}"],
+        "output_tokens": [[3], [4]] if choices else [[3]], "text_post_processed": None, "reasonings": [],
+        "logprobs": [-2.0, -1.0 - 2 * (i % 2)] if choices else [],
+        "argmax_logits_eq_gold": [False, True] if choices else [], "logits": None, "unconditioned_logprobs": None,
+        "truncated_tokens_count": 0, "padded_tokens_count": 0,
+    }  # fmt: skip
+    return {"doc": doc, "metric": {"acc" if choices else "extractive_match": 1 - i % 2}, "model_response": response}
+
+
+def old_lighteval_row(i):
+    """A row of lighteval before 0.10, with every field of its Detail."""
+    return {
+        "choices": [], "cont_tokens": [[3]], "example": f"{i} and 1", "full_prompt": f"What is {i} and 1?",
+        "gold": [f"{i + 1}"], "gold_index": [0], "input_tokens": [[1, 2]], "instruction": "",
+        "metrics": {"qem": float(1 - i % 2)}, "num_asked_few_shots": 0, "num_effective_few_shots": 0, "padded": [0],
+        "pred_logits": [], "prediction_logits": [], "predictions": [f"it is {i + 1 + i % 2}"], "specifics": {},
+        "truncated": [0],
+    }  # fmt: skip
+
+
 LIGHTEVAL = {
-    "new": [
-        {"doc": {"query": f"What is {i} and 1?", "choices": [f" {i + 1}"], "gold_index": 0, "id": str(i)},
-         "model_response": {"text": [f"it is {i + 1 + i % 2}"], "logprobs": []},
-         "metric": {"extractive_match": 1 - i % 2}}
-        for i in range(4)
-    ],
-    "old": [
-        {"full_prompt": f"What is {i} and 1?", "predictions": f"['it is {i + 1 + i % 2}']", "gold": f"['{i + 1}']",
-         "metrics": {"qem": float(1 - i % 2)}}
-        for i in range(4)
-    ],
-}  # fmt: skip
+    "0.13": [lighteval_row(i) for i in range(4)],
+    "choices": [lighteval_row(i, choices=True) for i in range(4)],
+    "old": [{k: v for k, v in old_lighteval_row(i).items() if k != "specifics"} for i in range(4)],
+    "old, as strings": [{k: str(v) for k, v in old_lighteval_row(i).items()} for i in range(4)],
+}
+"""Layouts of its details. Columns that it cannot write as they are become the text of a Python value."""
 
 
-@pytest.mark.parametrize("layout", ["new", "old"])
-def test_details_of_lighteval_are_read_in_both_layouts(tmp_path, layout):
-    folder = tmp_path / "details" / "org" / "checkpoint-20" / "2026-11-28T20-00-00.1"
+@pytest.mark.parametrize("layout", LIGHTEVAL)
+def test_details_of_lighteval_are_read_in_every_layout(tmp_path, layout):
+    folder = tmp_path / "details" / "org" / "checkpoint-20" / "2026-11-28T20-00-00.123456"
     folder.mkdir(parents=True)
-    pl.DataFrame(LIGHTEVAL[layout]).write_parquet(folder / "details_lighteval|sums|0_2026-11-28T20-00-00.123.parquet")
+    file = folder / "details_lighteval|sums|0_2026-11-28T20-00-00.123456.parquet"
+    pl.DataFrame(LIGHTEVAL[layout]).write_parquet(file)
     (log,) = FORMATS["lighteval"](tmp_path / "details", "")
     assert (log.task, log.model) == ("lighteval:sums:0", "org/checkpoint-20")
     assert [q.completions[0].correct for q in log.questions] == [True, False, True, False]
     assert [q.row["answer"] for q in log.questions] == ["1", "2", "3", "4"]
-    assert log.questions[3].completions[0].text == "it is 5"
+    assert log.questions[3].completions[0].text == (" 9" if layout == "choices" else "it is 5")
+    assert [q.nll for q in log.questions] == ([1.0, 3.0, 1.0, 3.0] if layout == "choices" else [None] * 4)
     done = import_logs(ImportLogs("lighteval", (str(tmp_path / "details"),), str(tmp_path / "run")))
     assert [c.name for c in done.checkpoints] == ["checkpoint-20"]
 
 
-@pytest.mark.parametrize(("metric", "right"), [("", [True, False, False]), ("base", [True, True, False])])
-def test_results_of_evalplus_by_its_extra_tests_or_by_the_original_ones(tmp_path, metric, right):
-    status = [("pass", "pass"), ("pass", "fail"), ("fail", "pass")]
+def evalplus_results(statuses):
+    """A file of EvalPlus 0.3, with every field; `plus` is None for --base-only."""
     problems = {
-        f"HumanEval/{i}": [{"task_id": f"HumanEval/{i}", "solution": "x = 1", "base_status": b, "plus_status": p}]
-        for i, (b, p) in enumerate(status)
-    }
-    path = tmp_path / "step-5_eval_results.json"
-    path.write_text(json.dumps({"date": "2026-11-28", "hash": "0", "eval": problems}))
+        f"HumanEval/{i}": [
+            {"task_id": f"HumanEval/{i}", "solution": "def f(x):\n    return x\n", "base_status": base,
+             "plus_status": plus, "base_fail_tests": [] if base == "pass" else [[[1, 2]]],
+             "plus_fail_tests": [] if plus in ("pass", None) else [[[3]]]}
+        ]
+        for i, (base, plus) in enumerate(statuses)
+    }  # fmt: skip
+    passed = {"base": {"pass@1": 0.5}} | ({"plus": {"pass@1": 0.25}} if statuses[0][1] else {})
+    return {"date": "2026-11-28 20:00", "hash": "fe585eb4df8c88d844eeb463ea4d0302", "eval": problems,
+            "pass_at_k": passed}  # fmt: skip
+
+
+TRIED = [("pass", "pass"), ("pass", "fail"), ("fail", "pass"), ("timeout", "timeout")]
+FIRST_VERSION = {
+    "date": "2026-11-28 20:00", "hash": "0",
+    "eval": {f"HumanEval/{i}": {"nfiles": 1, "base": [[base, []]], "plus": [[plus, [True]]]}
+             for i, (base, plus) in enumerate(TRIED)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("results", "metric", "right"),
+    [
+        (evalplus_results(TRIED), "", [True, False, False, False]),
+        (evalplus_results(TRIED), "base", [True, True, False, False]),
+        (evalplus_results([(base, None) for base, _ in TRIED]), "", [True, True, False, False]),
+        (FIRST_VERSION, "", [True, False, False, False]),
+    ],
+    ids=["plus", "base", "--base-only", "first version"],
+)
+def test_results_of_evalplus_by_its_extra_tests_or_by_the_original_ones(tmp_path, results, metric, right):
+    path = tmp_path / "step-5.eval_results.json"
+    path.write_text(json.dumps(results))
     done = import_logs(ImportLogs("evalplus", (str(path),), str(tmp_path / "run"), metric=metric))
     samples = store.read_samples(done.run, "checkpoint-5", "test")
     assert list(samples.correct) == right
