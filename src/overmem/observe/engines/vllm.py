@@ -8,8 +8,9 @@ differ from those of `hf`, although their distribution is the same.
 All LoRA checkpoints share one vLLM instance with their base. Checkpoints with full weights share one too: their
 weights are reloaded in place, and before the first completion of a checkpoint is returned, a few greedy completions and
 their log probabilities must be those of the model that scores. Where they are not, or where the weights cannot be
-reloaded, a new instance is started. On an accelerator vLLM compiles the model and records CUDA graphs, which reloading
-keeps; on a CPU that would cost more than it saves.
+reloaded, a new instance is started, as for every later checkpoint. vLLM 0.32 leaves the old output layer in place where
+it is tied to the embeddings, which this comparison notices. On an accelerator vLLM compiles the model and records CUDA
+graphs, which reloading keeps; on a CPU that would cost more than it saves.
 """
 
 import math
@@ -51,6 +52,8 @@ class VLLM(Engine):
         self._llm: Any = None
         self._loaded = ""
         """Folder or hub id of the weights in it."""
+        self._can_reload = True
+        """Whether reloading in place has not failed so far."""
         self._unverified: Model = None
         """The model that scores, if weights were reloaded and not yet compared with it."""
         self._checkpoint: CheckpointRef
@@ -81,7 +84,8 @@ class VLLM(Engine):
         """The greedy completion and the draws of every prompt, in order."""
         if self._unverified is not None:
             scorer, self._unverified = self._unverified, None
-            if not self._completes_as(scorer, batch):
+            self._can_reload = self._completes_as(scorer, batch)
+            if not self._can_reload:
                 self._start(self._loaded)
         yield from self._completions(batch)
         hooks.advance(len(batch.prompts))
@@ -122,11 +126,14 @@ class VLLM(Engine):
 
     def _reload(self, path: str) -> bool:
         """Replace the weights in place; whether that was possible."""
-        if self._llm is None or self._serves_adapters or not _same_architecture(self._loaded, path):
+        if self._llm is None or self._serves_adapters or not self._can_reload:
+            return False
+        if not _same_architecture(self._loaded, path):
             return False
         try:
             self._llm.collective_rpc("reload_weights", kwargs={"weights_path": path})
         except Exception:  # of any kind: it comes from a worker of vLLM, whose weights are then unusable
+            self._can_reload = False
             return False
         return bool(self._llm.reset_prefix_cache())
 
