@@ -1,11 +1,13 @@
 """How far the verdict can be trusted: the rule and the choice on simulated runs with known truth.
 
-`python -m studies.verdict --out docs/results/verdict.md` writes the page.
+`python -m studies.verdict` writes docs/results/verdict.md; `--only onset --runs 120` one of its sections anew.
 """
 
 import argparse
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from overmem import statistics
 from overmem.records import Curves, Estimate
 from studies.advice import advice_table
 from studies.calibration import reliability, sample
+from studies.forecasts import forecast_table
 from studies.judged import Cell, Tally, tally
 from studies.limits import limits_table
 from studies.onsets import onset_table as onset_worlds
@@ -22,8 +25,6 @@ from studies.promises import alarm_table, promise_table
 from studies.stopping import early_stopping, finetune_doctor
 from studies.trajectories import World, shapes
 
-PROMISES, ALARMS, RELIABILITY = 4, 2, 12
-"""Runs of a line, of a world, and random worlds, for each run of a cell."""
 SETTINGS = ((1000, 0.03), (500, 0.05))
 """Examples and margin at which the rule is held to its error rates."""
 NULLS = ("healthy", "healthy, excess just below the limit", "flat", "noisy", "under-trained", "only worse")
@@ -156,14 +157,8 @@ def onset_table(tallies: Iterable[Tally]) -> str:
     return table(head, rows)
 
 
-def page(
-    runs: int,
-    processes: int,
-    python: str | None,
-    record: Callable[[int], str] | None = None,
-    folder: Path | None = None,
-) -> str:
-    """The whole page."""
+def cells_of_before(runs: int, processes: int, python: str | None, record: Callable[[int], str] | None = None) -> str:
+    """The tables of the first simulator, `studies.trajectories`."""
     groups = {
         "nulls": null_cells(),
         "limits": limit_cells(),
@@ -178,9 +173,8 @@ def page(
     with ProcessPoolExecutor(processes) as pool:
         tallies = list(pool.map(partial(_tally, python), [cell for _, cell in flat], counts))
     by_group = {name: [t for (g, _), t in zip(flat, tallies, strict=True) if g == name] for name in groups}
-    text = TEMPLATE.format(
+    return BEFORE_TEMPLATE.format(
         runs=f"{runs:,}",
-        **upper_page(runs, folder, python),
         grid_runs=f"{_grid_runs(runs):,}",
         nulls=null_table(by_group["nulls"]),
         limits=limit_table(by_group["limits"]),
@@ -193,42 +187,42 @@ def page(
         doctor=DOCTOR_RUN if python else "finetune-doctor was not run (`--finetune-doctor PYTHON`).",
         forecast=record(runs) if record else "",
     )
-    return text
 
 
-def upper_page(runs: int, folder: Path | None, python: str | None) -> dict[str, str]:
-    """The parts of the page that are made on `studies.worlds`."""
-    return {
-        "promise_runs": f"{PROMISES * runs:,}",
-        "alarm_runs": f"{ALARMS * runs:,}",
-        "onset_runs": f"{_grid_runs(runs):,}",
-        "reliability_runs": f"{RELIABILITY * runs:,}",
-        "promises": promise_table(PROMISES * runs, folder),
-        "bounds": limits_table(),
-        "alarms": alarm_table(ALARMS * runs, folder=folder),
-        "onset_worlds": onset_worlds(_grid_runs(runs), folder),
-        "advice": advice_table(_grid_runs(runs), folder, python),
-        "reliability": reliability(sample(RELIABILITY * runs, "reliability")),
-    }
+@dataclass(frozen=True)
+class Means:
+    """What sections are made with."""
+
+    folder: Path | None = None
+    """Where judged worlds are kept, so that a study resumes."""
+    python: str | None = None
+    """An interpreter that has finetune-doctor."""
 
 
-def lines_page(runs: int, before: str, folder: Path | None = None, python: str | None = None) -> str:
-    """The page with what is made on `studies.worlds` made anew, and the tables below it as they were."""
-    new = TEMPLATE[: TEMPLATE.index(BEFORE)].format(runs=f"{runs:,}", **upper_page(runs, folder, python))
-    old = before[before.index(BEFORE) :] if BEFORE in before else f"{BEFORE}\n{OLD_RULE}\n\n{_lowered(before)}"
-    return new.replace(f"--runs {runs:,}", f"--runs {runs:,} --lines") + old
+SECTIONS: Mapping[str, tuple[Callable[[int, Means], str], int]] = {
+    "lines": (lambda runs, means: promise_table(runs, means.folder), 400),
+    "bounds": (lambda runs, means: limits_table(), 0),
+    "worlds": (lambda runs, means: alarm_table(runs, folder=means.folder), 200),
+    "onset": (lambda runs, means: onset_worlds(runs, means.folder), 120),
+    "advice": (lambda runs, means: advice_table(runs, means.folder, means.python), 40),
+    "forecast": (lambda runs, means: forecast_table(runs, means.folder), 60),
+    "leanings": (lambda runs, means: reliability(sample(runs, "reliability")), 1200),
+}
+"""Section made on `studies.worlds` -> its table, and how many runs (or random worlds) a row has."""
 
 
-def _lowered(page: str) -> str:
-    """The sections of a page, one level lower, without its title and what follows it."""
-    return page[page.index("\n## ") + 1 :].replace("## ", "### ")
+def written(page: str, section: str, text: str) -> str:
+    """The page with the table of a section in its place."""
+    made = f"<!-- {section} -->\n{text}\n<!-- end -->"
+    return re.sub(rf"<!-- {section} -->.*?<!-- end -->", lambda _: made, page, flags=re.S)
 
 
-BEFORE = "## The cells of before"
-OLD_RULE = (
-    "The tables below are those of version 0.1.0, by its rule: 0.05 nats per token above the minimum, one plateau. "
-    "They have not been made again by the rule above; `python -m studies.verdict` makes all of them."
-)
+def with_tables(old: str) -> str:
+    """The template, with the tables of an earlier page and its cells of before."""
+    page = TEMPLATE
+    for section, text in re.findall(r"<!-- (\w+) -->\n(.*?)\n?<!-- end -->", old, re.S):
+        page = written(page, section, text)
+    return page + old[old.index(BEFORE) :] if BEFORE in old else page
 
 
 def _grid_runs(runs: int) -> int:
@@ -243,32 +237,34 @@ DOCTOR_RUN = (
     "finetune-doctor is 0.2.2 on a `trainer_state.json` with the curves of the run and a training loss that falls to "
     "nearly nothing: as it comes, and told to go by accuracy."
 )
-TEMPLATE = (Path(__file__).parent / "verdict.template.md").read_text(encoding="utf-8")
+BEFORE = "## The cells of before"
+TEMPLATE = Path(__file__).with_name("verdict.template.md").read_text(encoding="utf-8")
+BEFORE_TEMPLATE = Path(__file__).with_name("verdict_before.template.md").read_text(encoding="utf-8")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write the page."""
+    """Write the page, or some of its sections anew."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=1000, help="simulated runs a cell")
+    parser.add_argument("--only", choices=(*SECTIONS, "before"), nargs="*", default=(*SECTIONS, "before"))
+    parser.add_argument("--runs", type=int, help="runs of each row; by default as on the page")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--finetune-doctor", metavar="PYTHON", help="an interpreter that has finetune-doctor 0.2.2")
-    parser.add_argument("--keep", type=Path, help="folder in which judged worlds are kept, so that a study goes on")
+    parser.add_argument("--keep", type=Path, help="folder in which judged worlds are kept, so that a study resumes")
     parser.add_argument("--out", type=Path, default=Path("docs/results/verdict.md"))
-    parser.add_argument(
-        "--lines", action="store_true", help="only the lines, worlds and leanings; other tables stay as they are"
-    )
     options = parser.parse_args(argv)
-    if options.lines:
-        options.out.write_text(
-            lines_page(options.runs, options.out.read_text(encoding="utf-8"), options.keep, options.finetune_doctor),
-            encoding="utf-8",
-        )
-        return
-    from studies.foresight import record
-
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    text = page(options.runs, options.processes, options.finetune_doctor, record, options.keep)
-    options.out.write_text(text, encoding="utf-8")
+    means = Means(options.keep, options.finetune_doctor)
+    for section in options.only:
+        page = with_tables(options.out.read_text(encoding="utf-8") if options.out.is_file() else "")
+        if section == "before":
+            from studies.foresight import record
+
+            upper = page[: page.index(BEFORE)] if BEFORE in page else page
+            page = upper + cells_of_before(options.runs or 1000, options.processes, means.python, record)
+        else:
+            make, runs = SECTIONS[section]
+            page = written(page, section, make(options.runs or runs, means))
+        options.out.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

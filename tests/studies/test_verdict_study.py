@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from overmem import statistics
 from overmem.verdict import regimes, severity
 from studies import verdict
 from studies.judged import Cell, tally
@@ -96,6 +97,7 @@ def cheap_tables(monkeypatch):
     monkeypatch.setattr(verdict, "limits_table", lambda: "bounds")
     monkeypatch.setattr(verdict, "onset_worlds", lambda runs, folder: f"onsets at {runs} runs")
     monkeypatch.setattr(verdict, "advice_table", lambda runs, folder, python: f"picks at {runs} runs")
+    monkeypatch.setattr(verdict, "forecast_table", lambda runs, folder: f"forecasts at {runs} runs")
     monkeypatch.setattr(verdict, "sample", lambda runs, purpose: runs)
     monkeypatch.setattr(verdict, "reliability", lambda found: f"reliability of {found} worlds")
 
@@ -109,25 +111,26 @@ def test_the_whole_page_is_written(tmp_path, monkeypatch, cheap_tables):
     monkeypatch.setattr(verdict, "grid_cells", lambda margin=0.03: grid)
     monkeypatch.setattr(verdict, "onset_cells", lambda: [Cell(World(n=50), asks=("onset",))])
     monkeypatch.setattr(verdict, "pick_cells", lambda: [Cell(World(n=50), asks=("picks",))])
-    text = verdict.page(5, 1, None, lambda runs: "the record")
-    assert "lines at 20 runs" in text
-    assert "worlds at 10 runs" in text
-    assert "reliability of 60 worlds" in text
+    monkeypatch.setattr("studies.foresight.record", lambda runs: "the record")
+    page = tmp_path / "verdict.md"
+    verdict.main(["--runs", "5", "--out", str(page)])
+    text = page.read_text()
+    for made in ("lines at 5 runs", "worlds at 5 runs", "forecasts at 5 runs", "reliability of 5 worlds"):
+        assert text.count(made) == 1
     assert text.count("| --- |") >= 7
     assert "the record" in text
     assert "finetune-doctor was not run" in text
 
 
-def test_the_lines_are_remade_above_unchanged_tables(tmp_path, cheap_tables):
+def test_a_section_is_remade_and_all_others_stay(tmp_path, cheap_tables):
     page = tmp_path / "verdict.md"
-    page.write_text("# Title\n\nMade by a rule.\n\n## False alarms\nold table\n")
-    for runs in ("5", "7"):
-        verdict.main(["--lines", "--runs", runs, "--out", str(page)])
+    verdict.main(["--only", "lines", "onset", "--out", str(page)])
+    page.write_text(f"{page.read_text()}{verdict.BEFORE}\nold table\n")
+    verdict.main(["--only", "lines", "--runs", "7", "--out", str(page)])
     text = page.read_text()
-    assert "lines at 28 runs" in text
-    assert "reliability of 84 worlds" in text
-    assert text.count("### False alarms\nold table") == 1
-    assert text.count(verdict.BEFORE) == 1
+    assert text.count("lines at 7 runs") == text.count("onsets at 120 runs") == 1
+    assert "lines at 400 runs" not in text
+    assert text.endswith(f"{verdict.BEFORE}\nold table\n")
 
 
 def test_prechelts_rules_stop_at_a_rise_and_keep_the_minimum_before_it():
