@@ -136,14 +136,14 @@ def _fault(command: Sequence[str], work: Path, before: Mapping[Path, bytes]) -> 
 
 def _run(command: Sequence[str]) -> None:
     if command[0] == "data":
-        from overmem.errors import OvermemError
+        from overmem.errors import OvermemError, one_line
         from overmem.tasks import load
         from overmem.tasks.data import Data
 
         try:
             load(Data(source=command[1], train=8, val=8, test=8))
         except OvermemError as error:
-            sys.stderr.write(f"overmem: {error}\n")
+            sys.stderr.write(f"overmem: {one_line(error)}\n")
             sys.exit(2)
         return
     from overmem.cli import main
