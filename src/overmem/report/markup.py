@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from overmem.errors import visible_text
 from overmem.report.glossary import gloss
@@ -49,6 +49,19 @@ def visible(value: Any) -> Any:
     return visible_text(value)
 
 
+def prose(text: str) -> Markup:
+    """A sentence, escaped, with what is between backticks as code.
+
+    >>> prose("run `overmem audit <b>` first")
+    Markup('run <code>overmem audit &lt;b&gt;</code> first')
+    """
+    parts = visible_text(text).split("`")
+    if len(parts) % 2 == 0:  # a lone backtick
+        return escape(visible_text(text))
+    code = Markup("<code>{}</code>")
+    return Markup("").join(code.format(part) if i % 2 else escape(part) for i, part in enumerate(parts))
+
+
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
@@ -59,7 +72,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"estimate": estimate_html, "chart": chart, "gloss": gloss}
+    environment.globals |= {"estimate": estimate_html, "chart": chart, "gloss": gloss, "prose": prose}
     return environment
 
 

@@ -7,7 +7,7 @@ TITLE = "In words"
 TEMPLATE = """
 <div class="words">
 {% for sentence in sentences %}
-<p>{{ sentence }}</p>
+<p>{{ prose(sentence) }}</p>
 {% endfor %}
 </div>
 """
