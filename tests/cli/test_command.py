@@ -246,6 +246,19 @@ def test_an_error_wraps_between_words_in_a_terminal_and_is_one_line_elsewhere(ca
     wraps_between_words(run_command("diagnoze", "run")[2].splitlines(), plain)
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_the_time_left_is_first_and_whole_and_names_are_not_truncated(monkeypatch, width):
+    console = Console(width=width, force_terminal=True, color_system=None, file=io.StringIO())
+    monkeypatch.setattr(screen, "stderr", console)
+    with screen.bar() as update:
+        for done in (0, 50, 100):
+            update("checkpoint-12000 test+irrelevant scores and samples", done, 100)
+    shown = console.file.getvalue()
+    assert "…" not in shown
+    assert re.search(r"0:00:00 left .*100%", shown)
+    assert all(word in shown for word in ("checkpoint-12000", "test+irrelevant", "scores", "samples"))
+
+
 def test_quiet_prints_only_results(run_command, run):
     code, out, err = run_command("diagnose", run, "--json", "-q")
     assert (code, err) == (0, "")

@@ -32,11 +32,9 @@ def descriptions(kind: Any) -> dict[str, str]:
     """Field -> its docstring in one paragraph; tyro itself would keep the line breaks of the source."""
     texts: dict[str, str] = {}
     for base in reversed(kind.__mro__):
-        if not is_dataclass(base):
-            continue
         try:
             (definition,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
-        except (OSError, TypeError, ValueError):  # made at run time, so it has no source and no docstrings
+        except (OSError, TypeError, ValueError):  # built in, or made at run time: there is no source
             continue
         assert isinstance(definition, ast.ClassDef)
         for statement, following in pairwise(definition.body):
@@ -67,7 +65,7 @@ def with_hints(kind: Any) -> Any:
             metavar=_metavar(annotation),
             help_behavior_hint=_hint(source, default) if source else "" if is_nothing else None,
         )
-        kept = field(default=default, default_factory=original.default_factory)  # type: ignore[call-overload]
+        kept = field(default=default, default_factory=original.default_factory)
         new_fields.append((original.name, Annotated[annotation, about], kept))
     return make_dataclass(kind.__name__, new_fields, bases=(kind,), frozen=True)
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.segment import Segment
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from overmem.errors import visible_text
@@ -32,6 +32,9 @@ stdout = SafeConsole(highlight=False)
 if not stdout.is_terminal:
     stdout.width = 160  # a file or a pipe has no width
 
+
+ROOM_FOR_A_BAR = 60
+"""Columns of a terminal from which a progress bar has a bar and the time passed, not only the time left."""
 
 GAP = 2
 """Spaces between the columns of a table."""
@@ -113,14 +116,17 @@ def bar() -> Iterator[Callable[[str, float, float], None]]:
 
     It appears with the first update, so nothing is shown before an early error, and nothing at all with -q.
     """
-    columns = (
-        TimeRemainingColumn(),
-        "left",
-        BarColumn(bar_width=20),
-        "{task.percentage:>3.0f}%",
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
+    fixed = Column(no_wrap=True)
+    columns: list[ProgressColumn] = [
+        TimeRemainingColumn(table_column=fixed),
+        TextColumn("left", table_column=fixed),
+        TextColumn("{task.percentage:>3.0f}%", table_column=fixed),
+        TextColumn("{task.description}", table_column=Column(overflow="fold")),  # takes several lines if need be
+    ]
+    if stderr.width >= ROOM_FOR_A_BAR:
+        width = min(20, stderr.width - ROOM_FOR_A_BAR + 5)
+        columns[2:2] = [BarColumn(bar_width=width, table_column=fixed)]
+        columns[4:4] = [TimeElapsedColumn(table_column=fixed)]
     progress = Progress(*columns, console=stderr, disable=verbosity.quiet)
     task = progress.add_task("", total=None)
 

@@ -71,5 +71,6 @@ def started_clock(
         )
     total = sum(throughput.seconds(unit.split, unit.kinds) for unit in work)
     count = sum(len(unit.kinds) for unit in work)
-    say(f"{count} units of work, about {format_duration(total)} on {model.device} in {model.dtype}")
+    dtype = str(model.dtype).removeprefix("torch.")
+    say(f"{count} units of work, about {format_duration(total)} on {model.device} in {dtype}")
     return Clock(progress, throughput, total)

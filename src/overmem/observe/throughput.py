@@ -79,7 +79,13 @@ class Throughput:
 
 
 def format_duration(seconds: float) -> str:
-    """A time in words: 20 seconds, 5 minutes, 2.5 hours."""
+    """A time in words: 20 seconds, 5 minutes, 2.5 hours.
+
+    >>> format_duration(0.2), format_duration(1.3), format_duration(20)
+    ('less than a second', '1 second', '20 seconds')
+    """
+    if seconds < 0.5:
+        return "less than a second"
     if seconds < 90:
-        return f"{seconds:.0f} seconds"
+        return "1 second" if seconds < 1.5 else f"{seconds:.0f} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
