@@ -243,3 +243,17 @@ def test_the_loss_of_preference_training_is_not_nll(tmp_path):
     rows = [{"step": s, "eval_loss": x, "eval_rewards/margins": 0.3} for s, x, _ in _rows()]
     (tmp_path / "log_history.json").write_text(json.dumps(rows))
     assert not read_log(tmp_path).is_nll
+
+
+def test_decimal_commas_of_a_spreadsheet_are_no_thousands(tmp_path):
+    lines = [f"{500 * i};{x};{a}".replace(".", ",") for i, (x, a) in enumerate(zip(NLL, SHARES, strict=True), 1)]
+    (tmp_path / "log.csv").write_text("\n".join(["step;eval_loss;eval_accuracy", *lines, "3500;1,125;0,6"]))
+    logged = read_log(tmp_path)
+    assert logged.nll.tolist() == [*NLL, 1.125]
+    assert logged.accuracy.tolist() == [*SHARES, 0.6]
+
+
+def test_thousands_of_steps_may_have_commas(tmp_path):
+    lines = [f"| {500 * i:,} | {x} |" for i, x in enumerate(NLL, 1)]
+    (tmp_path / "README.md").write_text("\n".join(["| Step | Validation Loss |", "|---|---|", *lines]))
+    assert [c.step for c in read_log(tmp_path).checkpoints] == [500 * i for i in range(1, len(NLL) + 1)]

@@ -178,3 +178,12 @@ def test_an_error_rate_of_another_name_is_asked_about_and_judged_once_it_is_name
     assert named.judged_as == "1 - Global Wer"
     assert named.accuracy[0] == pytest.approx(0.4)
     assert not any("evaluated on" in w for w in named.warnings)
+
+
+def test_a_correlation_may_begin_below_0_and_an_error_rate_is_known_by_its_name(tmp_path):
+    entries = [{"step": e["step"], "eval_loss": e["eval_loss"]} for e in evaluations()]
+    values = [-0.1, 0.2, 0.35, 0.4, 0.41, 0.4]
+    write_state(tmp_path, [e | {"eval_matthews_correlation": v} for e, v in zip(entries, values, strict=True)])
+    assert read_log(tmp_path).accuracy.tolist() == values
+    write_state(tmp_path, [e | {"eval_error_rate": 0.5 - v} for e, v in zip(entries, values, strict=True)])
+    assert read_log(tmp_path).accuracy.tolist() == pytest.approx([0.5 + v for v in values])

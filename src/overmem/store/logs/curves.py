@@ -127,7 +127,7 @@ def _accuracy(
     raw = _column(evaluations, key)
     is_error = direction.lower_is_better or (key == CHOSEN_ACCURACY and context.lower_is_better)
     metric = _logged_name(evaluations, key, name)
-    fractions, scale_note = as_fraction(raw, metric, is_error=is_error)
+    fractions, scale_note = as_fraction(raw, metric, is_error=is_error, is_signed=direction.is_signed)
     notes = [note for note in (passed_over, scale_note) if note]
     none = np.full(len(nll), np.nan)
     if fractions is None or not np.isfinite(fractions).any():

@@ -16,10 +16,13 @@ class Direction:
     lower_is_better: bool = False
     is_share: bool = False
     """Whether it is a share of examples, so that their number can be inferred from its digits."""
+    is_signed: bool = False
+    """Whether it runs from -1 to 1."""
 
 
 _SHARE = Direction("accuracy", is_share=True)
 _SCORE = Direction("score")
+_CORRELATION = Direction("score", is_signed=True)
 _ERROR = Direction("score", lower_is_better=True)
 
 DIRECTIONS: Mapping[str, Direction] = {
@@ -60,6 +63,7 @@ DIRECTIONS: Mapping[str, Direction] = {
     "wer": _ERROR,
     "cer": _ERROR,
     "ter": _ERROR,
+    "error_rate": _ERROR,
     "rougelsum": _SCORE,
     "rougel": _SCORE,
     "rouge-l": _SCORE,
@@ -71,10 +75,10 @@ DIRECTIONS: Mapping[str, Direction] = {
     "bleu-4": _SCORE,
     "meteor": _SCORE,
     "chrf": _SCORE,
-    "matthews_correlation": _SCORE,
-    "mcc": _SCORE,
-    "pearson": _SCORE,
-    "spearmanr": _SCORE,
+    "matthews_correlation": _CORRELATION,
+    "mcc": _CORRELATION,
+    "pearson": _CORRELATION,
+    "spearmanr": _CORRELATION,
 }
 """The metrics that are recognized by name; of several that a run logged, the first in this table is judged."""
 

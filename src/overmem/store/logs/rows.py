@@ -13,6 +13,8 @@ Row: TypeAlias = Mapping[str, float | str]
 MAX_CHARS = 120
 """Number of characters of a name or text at most."""
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
+"""A comma between thousands; any other is a decimal one."""
 _MISSING = {"", "na", "n/a", "none", "null", "no log", "-", "--"}
 
 
@@ -43,15 +45,18 @@ def clean(text: str) -> str:
 
 
 def number(value: object) -> float | None:
-    """The value as a number, including text such as "0.5" or "88.1%"; None if it is not one.
+    """The value as a number, including text such as "0.5", "88.1%" or "1,500"; None if it is not one.
 
     >>> number("0.25"), number(True), number("1e400"), number([1])
     (0.25, None, inf, None)
+    >>> number("1,500"), number("0,52"), number("1,2,3")
+    (1500.0, 0.52, None)
     """
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
-        text = value.strip().strip("%").replace(",", "") if len(value) < MAX_CHARS else "x"
+        text = value.strip().strip("%").strip() if len(value) < MAX_CHARS else "x"
+        text = text.replace(",", "") if _THOUSANDS.fullmatch(text) else text.replace(",", ".")
         try:
             return float(text)
         except ValueError:

@@ -8,7 +8,7 @@ TOLERANCE = 1e-4
 
 
 def as_fraction(
-    values: Float[np.ndarray, " checkpoints"], name: str, *, is_error: bool = False
+    values: Float[np.ndarray, " checkpoints"], name: str, *, is_error: bool = False, is_signed: bool = False
 ) -> tuple[Float[np.ndarray, " checkpoints"] | None, str]:
     """The values as fractions, and a note on the conversion; None if they are neither fractions nor percentages.
 
@@ -16,11 +16,14 @@ def as_fraction(
         values: as logged; NaN where there is none.
         name: name of the metric, for the note.
         is_error: whether it is an error rate, which may exceed 1 because of insertions.
+        is_signed: whether it may run from -1 to 1, as a correlation does.
     """
     finite = values[np.isfinite(values)]
     if not len(finite):
         return values, ""
     low, high = float(finite.min()), float(finite.max())
+    if is_signed and low < 0 and max(-low, high) <= 1 + TOLERANCE:
+        return values, ""
     if low < -TOLERANCE or (high > 100 + TOLERANCE and not (is_error and high < 1000)):
         return None, (
             f"{name} runs from {low:.4g} to {high:.4g}: neither a fraction nor a percentage, so it was not used."

@@ -13,6 +13,7 @@ from overmem.store.logs.rows import LogPart, clean, rows_of
 
 _UNIT = re.compile(r"\s*(\(\s*[%↑↓]\s*\)|[%↑↓])")
 _BRACKETED = re.compile(r"(.*)\((.+)\)\s*$")
+_DECIMAL_COMMA = re.compile(r"^\s*([+-]?\d+),(\d+)\s*$")
 _SPREAD = ("__MIN", "__MAX")
 """Endings of the columns with minima and maxima in a W&B chart."""
 
@@ -25,11 +26,14 @@ def read_csv(path: Path) -> list[LogPart]:
     """
     text = text_of(path)
     first = text.split("\n", 1)[0]
+    separator = max("\t;,", key=first.count)
     try:
-        lines = list(csv.reader(io.StringIO(text), delimiter=max("\t;,", key=first.count)))
+        lines = list(csv.reader(io.StringIO(text), delimiter=separator))
     except csv.Error as error:
         raise BadRequest(f"{printable(path)} is not a CSV: {clean(str(error))}") from error
     lines = [line for line in lines if any(cell.strip() for cell in line)]
+    if separator == ";":  # as spreadsheets write it where the comma is the decimal one, in thousands too
+        lines = [[_DECIMAL_COMMA.sub(r"\1.\2", cell) for cell in line] for line in lines]
     return table_parts(path, lines[0], lines[1:]) if lines else [LogPart(path, ())]
 
 
