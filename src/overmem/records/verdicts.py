@@ -262,11 +262,10 @@ class Verdict:
 
     def rows(self) -> list[tuple[str, ...]]:
         """One row of text per checkpoint, under `HEADINGS`; the recommended one has an arrow."""
-        digits = self.nll_decimals
         return [
             (
                 f"{v.checkpoint.name}{' ←' if v.checkpoint.name == self.shipped else ''}",
-                with_interval(v.nll, digits),
+                with_interval(v.nll, self.nll_decimals),
                 with_interval(v.accuracy),
                 str(v.accuracy.n or v.nll.n or "–"),
                 v.regime,
