@@ -274,6 +274,7 @@ def parse_options(kind: type[_Config], arguments: Arguments, verb: str, *, defau
         from overmem.cli.choices import convert, descriptions, with_hints
 
         texts, kind = descriptions(kind), with_hints(kind)
+        tyro.extras.set_accent_color("magenta")  # its white is not readable on white
         default = default if default is None else convert(kind, default)
     cli: Any = tyro.cli
     description = VERBS[verb]

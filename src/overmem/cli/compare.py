@@ -43,5 +43,5 @@ def run(arguments: Arguments) -> int:
         print_json(result)
     else:
         for sentence in result.sentences:
-            print_text(stdout, escape(sentence))
+            print_text(stdout, escape(sentence), hanging="  ")
     return 0

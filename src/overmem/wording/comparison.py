@@ -5,7 +5,16 @@ from collections.abc import Sequence
 from overmem.records import Estimate, Limits
 from overmem.records.comparisons import OverSeeds, Pair
 from overmem.wording.harm import cost_clause
-from overmem.wording.numbers import capital, format_interval, format_n, parenthetical, percent, points, signed_points
+from overmem.wording.numbers import (
+    capital,
+    format_interval,
+    format_n,
+    parenthetical,
+    percent,
+    points,
+    signed_nats,
+    signed_points,
+)
 
 TITLES = {
     "recommended": "the choices on val",
@@ -161,7 +170,7 @@ def _over_seeds(kind: str, rows: Sequence[OverSeeds], names: tuple[str, str], se
 
 
 def _size(row: OverSeeds) -> str:
-    return "" if row.difference.value is None else f"{row.difference.value:+.3f}"
+    return "" if row.difference.value is None else signed_nats(row.difference.value)
 
 
 def _over(row: OverSeeds, form: str, scale: int = 1) -> str:
@@ -185,7 +194,7 @@ def _nats(difference: Estimate, *, interval: bool = True) -> str:
     if difference.value is None:
         return "unknown"
     shown = parenthetical(format_interval(difference.low, difference.high, "+.3f")) if interval else ""
-    return f"{difference.value:+.3f} nats per token{shown}"
+    return f"{signed_nats(difference.value)} nats per token{shown}"
 
 
 def _p(p: float | None) -> str:

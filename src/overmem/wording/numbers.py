@@ -100,3 +100,13 @@ def signed_points(difference: float) -> str:
     """
     size = f"{100 * difference:+.1f}"
     return "0.0" if size in ("+0.0", "-0.0") else size
+
+
+def signed_nats(difference: float) -> str:
+    """A difference of nlls with its sign, a zero without.
+
+    >>> signed_nats(0.0824), signed_nats(-0.0002)
+    ('+0.082', '0.000')
+    """
+    size = f"{difference:+.3f}"
+    return "0.000" if size in ("+0.000", "-0.000") else size
