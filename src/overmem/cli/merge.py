@@ -30,10 +30,15 @@ def run(arguments: Arguments) -> int:
     if config.json:
         raise BadRequest("--json needs --search")
     from overmem.merging.verb import merge  # torch loads after the options have been checked
+    from overmem.models.discovery import MERGE_NOTE
+    from overmem.models.files import json_object
 
     quiet_libraries()
     with bar() as progress:
         folder = merge(config, progress=progress)
+    if config.rank is not None:
+        error = json_object(folder / MERGE_NOTE).get("error_of_rank", 0.0)
+        say(f"rank {config.rank} leaves out {100 * error:.2g}% of the size of the weight update")
     say(f"written: {folder}; next: overmem audit {config.run}")
     return 0
 

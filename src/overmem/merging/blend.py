@@ -35,6 +35,8 @@ class Blend:
     tensor: Callable[[str], Tensor]
     config: Mapping[str, Any] | None = field(default=None)
     """Settings of a merged adapter."""
+    error: Callable[[], float] | None = None
+    """What the chosen rank of an adapter leaves out, as a share of the size of its update; None if it is exact."""
 
 
 def upcast(tensor: Tensor) -> Tensor:
@@ -64,7 +66,7 @@ def blend_full(
     """
     models = [*sources, *([base] if base is not None else [])]
     entries_of = [_without_copies(model) if tied else dict(model.entries) for model in models]
-    _check_names([(str(model.folder), names) for model, names in zip(models, entries_of, strict=True)])
+    check_names([(str(model.folder), names) for model, names in zip(models, entries_of, strict=True)])
     for name, entry in entries_of[0].items():
         for model, names in zip(models, entries_of, strict=True):
             if names[name].shape != entry.shape:
@@ -98,7 +100,7 @@ def _without_copies(model: Weights) -> dict[str, Entry]:
     return names
 
 
-def _check_names(named: Sequence[tuple[str, Mapping[str, Entry]]]) -> None:
+def check_names(named: Sequence[tuple[str, Mapping[str, Entry]]]) -> None:
     """Refuse folders that do not hold the same tensor names."""
     first_folder, first = named[0]
     for folder, names in named[1:]:
@@ -136,7 +138,7 @@ def blend_adapters(
         BadCheckpoint: they differ in names or shapes.
     """
     check_compatible(adapters)
-    _check_names([(str(source.folder), source.entries) for source in sources])
+    check_names([(str(source.folder), source.entries) for source in sources])
     used = [i for i, c in enumerate(coefficients) if c != 0.0] or [len(sources) - 1]
     chosen, scales = [sources[i] for i in used], [float(coefficients[i]) for i in used]
     modules: dict[str, dict[str, str]] = {}

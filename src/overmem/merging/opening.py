@@ -11,17 +11,20 @@ from torch import Tensor
 
 from overmem.errors import BadCheckpoint, BadRequest
 from overmem.merging.adapters import read_adapter
+from overmem.merging.at_rank import product_at_rank, updates_at_rank
 from overmem.merging.blend import Blend, blend_adapters, blend_full
 from overmem.merging.options import Merge
 from overmem.merging.weights import Weights, model_folder, open_weights
 from overmem.models.discovery import CheckpointRef
 from overmem.models.files import json_object
-from overmem.rules import NEEDS_BASE, RULES
+from overmem.rules import LINEAR, NEEDS_BASE, RULES
 from overmem.seeds import seed_of
 from overmem.tables import checked_knobs, knobs, resolve
 
 BoundRule = Callable[[dict[str, Any], Sequence[Tensor], Tensor | None], Tensor]
 """(extra knobs, tensors, base) -> tensor."""
+Combine = Callable[[str, Sequence[Tensor], Tensor | None], Tensor]
+"""(name, tensors, base) -> tensor."""
 
 
 def bound_rule(config: Merge) -> BoundRule:
@@ -76,31 +79,62 @@ def opened_blend(
             raise BadRequest("this merge needs the base model's weights, and the base is not known; give --base")
         return stack.enter_context(open_weights(model_folder(base.path)))
 
-    if any(source.is_adapter for source in sources):
-        adapter_indices = [i for i, source in enumerate(sources) if source.is_adapter]
-        # Applied to unit vectors, a linear rule returns its coefficients. The base's Delta W is 0.
-        merged = rule(
-            dict(config.knobs), list(torch.eye(len(sources), dtype=torch.float64)), torch.zeros(len(sources)).double()
-        )
-        folders = [Path(sources[i].path) for i in adapter_indices]
-        adapters = [read_adapter(folder) for folder in folders]
-        weights = [stack.enter_context(open_weights(folder)) for folder in folders]
-        return blend_adapters(adapters, weights, [float(merged[i]) for i in adapter_indices], base_weights, dtype=dtype)
-    folders = [model_folder(source.path) for source in sources]
-    for folder in folders:
-        if "quantization_config" in read_config(folder):
-            raise BadCheckpoint(f"{folder} holds quantized weights, which cannot be averaged; dequantize them first")
-
     def combine(name: str, tensors: Sequence[Tensor], base_tensor: Tensor | None) -> Tensor:
         extra_knobs = dict(config.knobs)
         if "seed" in knobs(resolve(RULES, config.rule, "rule")):
             extra_knobs["seed"] = seed_of(extra_knobs.get("seed", 0), "merge", name)
         return rule(extra_knobs, tensors, base_tensor)
 
+    if any(source.is_adapter for source in sources):
+        return _opened_adapters(config, rule, combine, sources, base_weights, stack)
+    if config.rank is not None:
+        raise BadRequest("--rank is for LoRA adapters; these checkpoints have full weights")
+    folders = [model_folder(source.path) for source in sources]
+    for folder in folders:
+        if "quantization_config" in read_config(folder):
+            raise BadCheckpoint(f"{folder} holds quantized weights, which cannot be averaged; dequantize them first")
+
     opened = [base_weights() if ref is base else stack.enter_context(open_weights(Path(ref.path))) for ref in sources]
     tied = bool(read_config(folders[-1]).get("tie_word_embeddings"))
     base_tensors = base_weights() if base is not None and uses_base(config.rule) else None
     return blend_full(opened, base_tensors, combine, dtype=dtype, tied=tied)
+
+
+def _opened_adapters(
+    config: Merge,
+    rule: BoundRule,
+    combine: Combine,
+    sources: Sequence[CheckpointRef],
+    base_weights: Callable[[], Weights],
+    stack: ExitStack,
+) -> Blend:
+    """Adapters, and perhaps the base, as one adapter: the exact sum of their updates, or any rule at a chosen rank.
+
+    Args:
+        config: what to merge, and how.
+        rule: the rule with its weights bound.
+        combine: the rule for one tensor, with its seed.
+        sources: the checkpoints to merge.
+        base_weights: opens the base model.
+        stack: closes the files.
+    """
+    dtype = None if config.dtype == "source" else getattr(torch, config.dtype)
+    folders = [Path(source.path) for source in sources if source.is_adapter]
+    adapters = [read_adapter(folder) for folder in folders]
+    weights = [stack.enter_context(open_weights(folder)) for folder in folders]
+    if config.rule not in LINEAR:
+        if config.rank is None:
+            raise BadRequest(f"rule {config.rule!r} merges adapters at a chosen --rank only")
+        return updates_at_rank(adapters, weights, combine, config.rank, base=base_weights, dtype=dtype)
+    # Applied to unit vectors, a linear rule returns its coefficients. The base's Delta W is 0.
+    merged = rule(
+        dict(config.knobs), list(torch.eye(len(sources), dtype=torch.float64)), torch.zeros(len(sources)).double()
+    )
+    coefficients = [float(c) for c, source in zip(merged, sources, strict=True) if source.is_adapter]
+    if config.rank is None:
+        return blend_adapters(adapters, weights, coefficients, base_weights, dtype=dtype)
+    exact = blend_adapters(adapters, weights, coefficients, base_weights, dtype=torch.float32)
+    return product_at_rank(exact, weights[-1], config.rank, dtype)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

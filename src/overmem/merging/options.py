@@ -21,6 +21,9 @@ class Merge:
     """One weight per checkpoint, in the same order; equal by default."""
     knobs: Mapping[str, float] = field(default_factory=dict)
     """Further keyword arguments of the rule."""
+    rank: int | None = None
+    """Of a merged LoRA adapter: factorise its weight update again at this rank; what that leaves out is printed. By
+    default the sum of the sources' ranks, which is exact. Rules that are not linear need it to merge adapters."""
     name: str | None = None
     """Name of the folder to write, which must start with merged-. By default merged-<rule>-<steps>."""
     dtype: Literal["source", "float32", "bfloat16", "float16"] = "source"

@@ -65,6 +65,8 @@ def merge(config: Merge, *, progress: Progress = lambda what, done, total: None)
                 name, limit = (MODEL, config.shard_bytes) if blend.config is None else (ADAPTER, sys.maxsize)
                 write_weights(partial, blend.entries, blend.tensor, limit=limit, name=name, progress=progress)
                 _write_aux_files(partial, last, blend, config.dtype)
+                if blend.error is not None:
+                    store.write_json(partial / MERGE_NOTE, {**note, "error_of_rank": blend.error()})
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                     raise
@@ -102,11 +104,14 @@ def sources_of(
         raise BadRequest(f"adapters ({adapters}) and full weights cannot be merged with each other")
     if not is_adapter:
         raise BadRequest("only the base is named; name at least one checkpoint of the run (--checkpoints)")
-    if any(is_adapter.values()) and config.rule not in LINEAR:
+    if config.rank is not None and config.rank < 1:
+        raise BadRequest(f"--rank {config.rank}; allowed: 1 or more")
+    if any(is_adapter.values()) and config.rule not in LINEAR and (config.rank is None or base in sources):
         raise BadRequest(
             f"rule {config.rule!r} is not linear in the weight updates, so its result is not a low-rank adapter; "
-            f"allowed for adapters: {', '.join(sorted(LINEAR))}; for other rules, write each adapter into full "
-            "weights first (PeftModel.merge_and_unload, save_pretrained)"
+            f"allowed for adapters: {', '.join(sorted(LINEAR))}; others with --rank, which factorises their update "
+            "again (without `base` among the checkpoints), or after each adapter was written into full weights "
+            "(PeftModel.merge_and_unload, save_pretrained)"
         )
     if config.rule in NEEDS_BASE and base is None:
         raise BadRequest(f"rule {config.rule!r} needs the base model's weights, and the base is not known; give --base")
@@ -158,6 +163,7 @@ def _note(config: Merge, sources: Sequence[CheckpointRef], base: CheckpointRef |
         "weights": list(config.weights) if config.weights is not None else equal,
         "knobs": dict(config.knobs),
         "dtype": config.dtype,
+        "rank": config.rank,
         "shard_bytes": config.shard_bytes,
         "version": importlib.metadata.version("overmem"),
     }

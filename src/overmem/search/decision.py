@@ -77,7 +77,7 @@ def decide(
     picks = board.picks
     answers = observe_finalists(board, picks, finalists, ends[1])
     is_complete = is_complete and len(answers) >= min(len(set(picks.values())), finalists)
-    chosen = _winner(answers, board)
+    chosen = _winner(answers, board, run.best)
     confirmation = None if chosen is None else _confirmation(board, chosen, run.best, audited)
     answers_of_finalists = len(answers)
     if path and run.ends is not None:
@@ -86,6 +86,8 @@ def decide(
     recommended, why = judged(
         confirmation, candidates.get(chosen or ""), run.best, len(candidates), answers_of_finalists
     )
+    if chosen is None and answers:
+        why = (f"no finalist is as accurate on val as {run.best}, so none was tested",)
     drawn = [line(pair, board, answers, audited.sides if path else {}, updates_of) for pair in pairs(run)]
     lines = tuple(one for one in drawn if one is not None)
     if not recommended:
@@ -123,14 +125,17 @@ def _answer_along(pair: tuple[str, str], board: Board, answers: dict[str, Answer
     return True
 
 
-def _winner(answers: Mapping[str, Answers], board: Board) -> str | None:
+def _winner(answers: Mapping[str, Answers], board: Board, single: str) -> str | None:
     if not answers:
         return None
-    keys, correct = list(answers), np.stack([a.correct for a in answers.values()])
+    keys, row = list(answers), [c.name for c in board.val.checkpoints].index(single)
+    correct = np.stack([*(a.correct for a in answers.values()), board.val.correct[row]])
     correct = correct[:, np.isfinite(correct).all(0)]
     if not correct.shape[1]:
         return None
-    return keys[winner(correct, np.array([board.nll(key).value or np.inf for key in keys]))]
+    nll = np.array([board.nll(key).value or np.inf for key in keys])
+    best = winner(correct[:-1], nll, correct[-1])
+    return None if best is None else keys[best]
 
 
 def _confirmation(board: Board, chosen: str, single: str, audited: Audited) -> MergeConfirmation | None:

@@ -15,13 +15,31 @@ from overmem.verdict.merges import GIVES_UP
 DEFAULT = Limits()
 
 
-def winner(correct: Float[np.ndarray, "finalists examples"], nll: Float[np.ndarray, " finalists"]) -> int:
-    """Of the finalists within a standard error of the most accurate one, that of the lowest nll."""
+def winner(
+    correct: Float[np.ndarray, "finalists examples"],
+    nll: Float[np.ndarray, " finalists"],
+    single: Float[np.ndarray, " examples"] | None = None,
+    limits: Limits = DEFAULT,
+) -> int | None:
+    """Of the finalists within a standard error of the most accurate one, that of the lowest nll.
+
+    None if no finalist is as accurate as the single checkpoint, less a third of the margin: then no merge is worth a
+    test.
+
+    Args:
+        correct: 0 or 1 for every question.
+        nll: of each finalist.
+        single: answers of the best single checkpoint to the same questions.
+        limits: margin.
+    """
     accuracy = correct.mean(1)
     best = int(accuracy.argmax())
     n = correct.shape[1]
     errors = (correct[best] - correct).std(1, ddof=1) / np.sqrt(n) if n > 1 else np.zeros(len(correct))
-    return int(np.where(accuracy[best] - accuracy <= errors, nll, np.inf).argmin())
+    close = accuracy[best] - accuracy <= errors
+    if single is not None:
+        close &= accuracy > single.mean() - limits.margin * GIVES_UP
+    return int(np.where(close, nll, np.inf).argmin()) if close.any() else None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from overmem.records import Estimate
 from overmem.records.searches import MergeCandidate, MergeLine, MergeSearch
 from overmem.report.charts import Rows, data, domain_of, row, specification, value_axis
 from overmem.report.figures import coloured, dash_and_shape
-from overmem.report.findings import Findings, has_value
+from overmem.report.findings import ACCURACY, NLL, Findings, has_value
 from overmem.report.markup import Section, nothing, render
 from overmem.report.numbers import UNITS, estimate_text
 from overmem.report.vega import Chart, channel
@@ -18,7 +18,7 @@ MOST_LABELLED = 10
 """Checkpoints in the figure of weights whose weights are written as well."""
 RULES = {
     "pair": "the paper's pair",
-    "line": "line between two checkpoints",
+    "line": "line of two checkpoints",
     "base-line": "line from the base (WiSE)",
     "uniform": "uniform soup",
     "window": "window (LAWA)",
@@ -48,6 +48,7 @@ def merges(findings: Findings) -> Section:
         search=search,
         picks=picked,
         title=merge_title(search),
+        single=[findings.measured(search.single, findings.chosen_on, what) for what in (NLL, ACCURACY)],
         lines=lines_of,
         p=UNITS["p"].write,
     )
