@@ -13,8 +13,9 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RULE = (
-    *(f"src/overmem/verdict/{name}.py" for name in ("accuracy", "clusters", "facts", "leaning", "luck", "memory")),
-    *(f"src/overmem/verdict/{name}.py" for name in ("mismatch", "naming", "pooling", "rise", "stretches", "windows")),
+    *(f"src/overmem/verdict/{name}.py" for name in ("accuracy", "clusters", "dips", "facts", "leaning", "luck")),
+    *(f"src/overmem/verdict/{name}.py" for name in ("memory", "mismatch", "naming", "pooling", "rise")),
+    *(f"src/overmem/verdict/{name}.py" for name in ("stretches", "windows")),
     *(f"studies/worlds/{name}.py" for name in ("curves", "draw", "truth", "world")),
     "studies/judgements.py",
 )

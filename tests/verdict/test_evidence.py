@@ -9,6 +9,7 @@ from overmem import store
 from overmem.diagnose import Diagnose, diagnose
 from overmem.diagnose.evidence import audited
 from overmem.errors import BadRequest
+from overmem.probes.mechanism import mechanism
 from overmem.records import Example
 from overmem.verdict.assess import assess
 from overmem.verdict.evidence import Evidence
@@ -77,3 +78,14 @@ def test_the_end_is_confirmed_on_test_or_not():
     correct[6:] *= lost
     other = assess(Evidence(val=curves["val"], test=replace(curves["test"], correct=correct), train=curves["train"]))
     assert (other.regime, other.end_on_test.regime) == ("over-memorized", "over-fitted")
+
+
+def test_the_shares_of_severity_are_those_of_the_probe_on_the_same_tokens(tmp_path, write_run):
+    run = write_run(tmp_path, None, drawn=drawn(replace(OVER, n=700), "shares"))
+    severity = diagnose(Diagnose(str(run.root))).severity
+    snapshots = {s.checkpoint.name: s for s in store.snapshots(run)}
+    rows = mechanism(snapshots[severity.checkpoint], minimum=snapshots[severity.minimum])
+    for name in ("agree_share", "scale_share"):
+        probed = next(m for m in rows if m.split == "test" and m.metric == name)
+        share = getattr(severity, name)
+        assert (share.value, share.low, share.high) == (probed.value, probed.low, probed.high)
