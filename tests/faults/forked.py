@@ -75,6 +75,7 @@ def run_forked(
     interfere: Interference = lambda k, event: None,
     kills: Sequence[tuple[float, int]] = (),
     limit: float = 60.0,
+    name: str = "",
 ) -> Ended:
     """Run `work` in a forked process, in a folder.
 
@@ -84,8 +85,9 @@ def run_forked(
         interfere: called before each change of a file in the folder.
         kills: signals to send from outside: seconds after the start and the signal.
         limit: seconds after which it is said to hang.
+        name: distinguishes processes that run in the folder at the same time.
     """
-    log = folder.with_name(f"{folder.name}.log")
+    log = folder.with_name(f"{folder.name}{name}.log")
     counter, to_child = os.pipe()
     start = time.monotonic()
     log.touch()

@@ -7,8 +7,9 @@ its end, and the folder has to be what it is after a command that nobody killed:
 the last digit except for times; no temporary file, no lease, no traceback in either process. Resumable: kills that are
 in the output file without a fault are not made again.
 
-FULL is no kill: from that change on, every file that is opened for writing fails as on a full disk. The command has to
-say so in one line and exit with 2, and the same command must get to the same end once there is room.
+FULL, READONLY and LIMIT are no kills: from that change on, every file that is opened for writing fails as on a full or a
+read-only disk; or no file may become longer than that many bytes. The command has to say so in one line and exit with 2,
+and the same command must get to the same end once there is room.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import errno
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import sys
@@ -40,7 +42,9 @@ SIGNALS = {
     "INT": (signal.SIGINT,),
     "INT INT": (signal.SIGINT,) * 2,
 }
-FULL = "FULL"
+DISKS = {"FULL": errno.ENOSPC, "READONLY": errno.EROFS}
+LIMIT = "LIMIT"
+NO_KILLS = (*DISKS, LIMIT)
 SECOND_AFTER = 0.02
 """Seconds between two signals that follow each other."""
 
@@ -51,9 +55,9 @@ class Kill:
 
     verb: str
     how: str
-    """A name of SIGNALS, or FULL."""
+    """A name of SIGNALS, or one of NO_KILLS."""
     event: int | None = None
-    """Before this change of a file, from 1 on; None for a time."""
+    """Before this change of a file, from 1 on; None for a time. With LIMIT, bytes of a file."""
     share: float = 0.0
     """Of the time that the undisturbed command takes."""
 
@@ -111,16 +115,24 @@ class Theatre:
                 raise SystemExit(f"{verb} does not do the same twice: {unequal}")
         return folder
 
-    def run(self, verb: str, folder: Path, **more) -> Ended:
-        """The verb's command in a folder, in a process of its own."""
-        return run_forked(lambda: run_command(SCENES[verb].command), folder, limit=self.limit, **more)
+    def run(self, verb: str, folder: Path, *, longest: int | None = None, **more) -> Ended:
+        """The verb's command in a folder, in a process of its own, whose files may become `longest` bytes long."""
+
+        def work() -> None:
+            if longest is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (longest, resource.RLIM_INFINITY))
+            run_command(SCENES[verb].command)
+
+        return run_forked(work, folder, limit=self.limit, **more)
 
     def kill(self, kill: Kill) -> Outcome:
         """Kill, run again, compare."""
         expected, folder = self.expected(kill.verb), self.start(kill.verb)
         signals = SIGNALS.get(kill.how, ())
-        if kill.how == FULL:
-            first = self.run(kill.verb, folder, interfere=lambda k, event: _fill_disk(k, event, kill.event))
+        if kill.how in DISKS:
+            first = self.run(kill.verb, folder, interfere=lambda k, event: _refuse(k, event, kill))
+        elif kill.how == LIMIT:
+            first = self.run(kill.verb, folder, longest=kill.event)
         elif kill.event is None:
             begin = kill.share * self.undisturbed[kill.verb].seconds
             plan = [(begin + SECOND_AFTER * i, number) for i, number in enumerate(signals)]
@@ -130,8 +142,8 @@ class Theatre:
         after = [self.run(kill.verb, folder) for _ in range(SCENES[kill.verb].runs)]
         was_hit = first.events < self.undisturbed[kill.verb].events or first.code != self.undisturbed[kill.verb].code
         outcome = Outcome(kill, first.code, was_hit)
-        if kill.how == FULL and first.code not in (2, self.undisturbed[kill.verb].code):
-            outcome.faults.append(f"on a full disk it exits with {first.code}: {first.words[-300:]}")
+        if kill.how in NO_KILLS and first.code not in (2, self.undisturbed[kill.verb].code):
+            outcome.faults.append(f"with {kill.how} it exits with {first.code}: {first.words[-300:]}")
         for name, ended in (("the killed process", first), *(("the process after it", one) for one in after)):
             outcome.faults += [f"{name} hangs"] * ended.is_hanging
             outcome.faults += [f"{name} shows a traceback: {ended.words[-400:]}"] * ended.has_traceback
@@ -158,9 +170,9 @@ def _die(k: int, at: int, signals: Sequence[int]) -> None:
         os.kill(os.getpid(), signals[k - at])
 
 
-def _fill_disk(k: int, event: str, at: int) -> None:
-    if k >= at and event in ("open", "os.mkdir"):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def _refuse(k: int, event: str, kill: Kill) -> None:
+    if k >= kill.event and event in ("open", "os.mkdir"):
+        raise OSError(DISKS[kill.how], os.strerror(DISKS[kill.how]))
 
 
 def drawn(verb: str, count: int, events: int, seed: int, hows: Sequence[str] | None = None) -> list[Kill]:
@@ -169,7 +181,9 @@ def drawn(verb: str, count: int, events: int, seed: int, hows: Sequence[str] | N
     kills = []
     for i in range(count):
         how = draw.choice(["KILL", "KILL", "TERM", "INT", "INT INT"]) if hows is None else draw.choice(hows)
-        if i % 2 == 0 or how == FULL:
+        if how == LIMIT:
+            kills.append(Kill(verb, how, event=int(10 ** draw.uniform(2, 5.5))))
+        elif i % 2 == 0 or how in DISKS:
             low = 1 + i * events // (count + 1)
             kills.append(Kill(verb, how, event=min(events, draw.randint(low, low + 2 * events // count))))
         else:
@@ -179,13 +193,14 @@ def drawn(verb: str, count: int, events: int, seed: int, hows: Sequence[str] | N
 
 def table(outcomes: Sequence[Outcome]) -> str:
     """A line per verb."""
-    lines = ["verb        kills   hit  KILL  TERM   INT  INT INT  FULL  faults"]
+    names = (*SIGNALS, *NO_KILLS)
+    lines = [f"verb        kills   hit  {'  '.join(names)}  faults"]
     for verb in SCENES:
         own = [o for o in outcomes if o.kill.verb == verb]
         hows = Counter(o.kill.how for o in own)
-        counts = f"{hows['KILL']:5} {hows['TERM']:5} {hows['INT']:5} {hows['INT INT']:8} {hows[FULL]:5}"
+        counts = "  ".join(f"{hows[name]:{len(name)}}" for name in names)
         lines.append(
-            f"{verb:10} {len(own):6} {sum(o.was_hit for o in own):5} {counts} {sum(bool(o.faults) for o in own):7}"
+            f"{verb:10} {len(own):6} {sum(o.was_hit for o in own):5}  {counts}  {sum(bool(o.faults) for o in own):6}"
         )
     return "\n".join(lines)
 
@@ -196,7 +211,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=300, help="over all verbs")
     parser.add_argument("--verbs", nargs="+", choices=SCENES, default=list(SCENES))
     parser.add_argument(
-        "--how", nargs="+", choices=[*SIGNALS, FULL], help="by default all signals, KILL twice as often"
+        "--how", nargs="+", choices=[*SIGNALS, *NO_KILLS], help="by default all signals, KILL twice as often"
     )
     parser.add_argument("--limit", type=float, default=60.0, help="seconds after which a command hangs")
     parser.add_argument("--seed", type=int, default=0)
