@@ -7,9 +7,9 @@ its end, and the folder has to be what it is after a command that nobody killed:
 the last digit except for times; no temporary file, no lease, no traceback in either process. Resumable: kills that are
 in the output file without a fault are not made again.
 
-FULL, READONLY and LIMIT are no kills: from that change on, every file that is opened for writing fails as on a full or a
-read-only disk; or no file may become longer than that many bytes. The command has to say so in one line and exit with 2,
-and the same command must get to the same end once there is room.
+FULL, READONLY and LIMIT are no kills: from that change on, every file that is opened for writing fails as on a full or
+read-only disk; or no file may become longer than that many bytes. The command has to say so in one line and exit with
+2, and the same command must get to the same end once there is room.
 """
 
 import argparse

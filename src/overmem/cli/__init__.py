@@ -5,6 +5,7 @@ Exit codes: 0 success; 1 a checkpoint could not be observed, or a --fail-on cond
 
 import difflib
 import errno
+import re
 import shutil
 import sys
 import textwrap
@@ -142,10 +143,21 @@ VERBS = {
 
 _ERROR_HINTS = {
     errno.ENOSPC: "; finished work is kept: free some space and run the same command again",
+    errno.EDQUOT: "; finished work is kept: free some space and run the same command again",
+    errno.EFBIG: "; finished work is kept: allow longer files (ulimit -f) and run the same command again",
     errno.EACCES: "; for a run in a read-only folder, use --out",
     errno.EROFS: "; for a run in a read-only folder, use --out",
 }
 """Error number -> what to do about it."""
+_WRITE_FAILED = (
+    "a file could not be written, so the disk may be full: finished work is kept, run the same command again"
+)
+_LIBRARY_ERRORS = {
+    r"out of memory": "use a smaller --token-budget, or batch_size",
+    r"os error (27|28|30|122)\b": _WRITE_FAILED,  # safetensors and polars: EFBIG, ENOSPC, EROFS, EDQUOT
+    r"inline_container\.cc.*unexpected pos|PytorchStreamWriter failed": _WRITE_FAILED,
+}
+"""What an error of a library contains -> what to do about it. torch writes with an error of its own kind."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -169,10 +181,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         text = one_line(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
         _print_error(text + _ERROR_HINTS.get(error.errno or 0, ""))
         sys.exit(2)
-    except RuntimeError as error:  # torch raises this for some out-of-memory errors
-        if "out of memory" not in str(error):
+    except Exception as error:  # libraries raise errors of their own for what the system refuses
+        hint = next((hint for words, hint in _LIBRARY_ERRORS.items() if re.search(words, str(error))), None)
+        if hint is None:
             raise
-        _print_error(f"{one_line(error)}; use a smaller --token-budget, or batch_size")
+        _print_error(f"{one_line(error)}; {hint}")
         sys.exit(2)
 
 
