@@ -91,6 +91,23 @@ def test_the_table_is_printed_first_and_why_prints_the_rest(run_command, run, ve
     assert "accuracy it costs" not in brief
 
 
+def test_the_recommendation_and_the_price_of_the_trainers_choice_are_among_the_five_sentences(tmp_path):
+    losses = [0.9, 0.52, 0.40, 0.43, 0.52, 0.61, 0.72, 0.80]
+    shares = [0.40, 0.70, 0.801, 0.799, 0.80, 0.802, 0.80, 0.801]
+    entries = [
+        {"step": 50 * i, "eval_loss": x, "eval_accuracy": a}
+        for i, (x, a) in enumerate(zip(losses, shares, strict=True), 1)
+    ]
+    state = {"log_history": entries, "best_model_checkpoint": "out/checkpoint-300"}
+    (tmp_path / "trainer_state.json").write_text(json.dumps(state))
+    verdict = diagnose(Diagnose(str(tmp_path)))
+    shown = verdict_screen.main_sentences(verdict)
+    assert len(shown) == verdict_screen.MAIN_SENTENCES < len(verdict.sentences)
+    assert shown[0] == verdict.sentences[0]
+    assert any(s.startswith(f"Recommended is {verdict.shipped}") for s in shown)
+    assert any(s.startswith("Shipping checkpoint-300 instead") and verdict_screen.TRAINERS in s for s in shown)
+
+
 def test_a_folder_of_logs_is_only_read_by_default(run_command, curves):
     assert run_command("diagnose", curves)[0] == 0
     assert [p.name for p in curves.iterdir()] == ["curves.csv"]

@@ -6,6 +6,7 @@ epoch and excess; then each checkpoint takes two lines.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 MAIN_SENTENCES = 5
 """Sentences that are shown without --why."""
+TRAINERS = "the trainer's own best model"
+"""In the sentence on what the trainer's own choice would cost."""
 
 HEADINGS = ("checkpoint", "epoch", "nll per token", "excess", "accuracy", "n", "regime")
 NUMBERS = {"nll per token", "excess", "accuracy", "n"}
@@ -46,7 +49,7 @@ def show_verdict(run: "store.Run", verdict: Verdict, *, why: bool = False) -> No
     stdout.print()
     _print_checkpoints(verdict)
     stdout.print()
-    sentences = verdict.sentences if why else verdict.sentences[:MAIN_SENTENCES]
+    sentences = verdict.sentences if why else main_sentences(verdict)
     for sentence in sentences:
         print_text(stdout, escape(sentence), "  ", hanging="    ")
     for warning in verdict.warnings if why else verdict.warnings[:1]:
@@ -55,7 +58,8 @@ def show_verdict(run: "store.Run", verdict: Verdict, *, why: bool = False) -> No
         _print_choices(verdict)
     hidden = len(verdict.sentences) - len(sentences) + (0 if why else max(0, len(verdict.warnings) - 1))
     if hidden or (verdict.choices and not why):
-        more = f"Everything else ({hidden} more sentences and warnings)" if hidden else "The other selection rules"
+        what = "sentence or warning" if hidden == 1 else "sentences and warnings"
+        more = f"Everything else ({hidden} more {what})" if hidden else "The other selection rules"
         print_text(stdout, f"{more}: overmem diagnose {escape(str(run.root))} --why")
     confirmed = _is_confirmed(verdict)
     method = "Judged on val, confirmed on test. " if confirmed else ""
@@ -65,6 +69,15 @@ def show_verdict(run: "store.Run", verdict: Verdict, *, why: bool = False) -> No
     )
     if run.verdict_path.is_file():
         print_text(stdout, f"[dim]{escape(str(run.verdict_path))}[/]")
+
+
+def main_sentences(verdict: Verdict) -> tuple[str, ...]:
+    """The first sentences, with the recommendation and the price of the trainer's own choice among them."""
+    advice = ("Recommended is ", "None is recommended.")
+    kept = {i for i, s in enumerate(verdict.sentences) if s.startswith(advice) or TRAINERS in s}
+    others = (i for i in range(len(verdict.sentences)) if i not in kept)
+    kept |= set(islice(others, max(0, MAIN_SENTENCES - len(kept))))
+    return tuple(s for i, s in enumerate(verdict.sentences) if i in kept)
 
 
 def interval(estimate: Estimate, digits: int = 3) -> str:
