@@ -11,7 +11,8 @@ import pytest
 
 from docs.making.api import api_page
 from docs.making.methods import methods_page
-from overmem.cli import VERBS, main
+from overmem.cli import main
+from overmem.cli.verbs import VERBS
 
 ROOT = Path(__file__).parents[1]
 

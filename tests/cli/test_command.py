@@ -16,9 +16,10 @@ import pytest
 from rich.console import Console
 
 from overmem import compare, store
-from overmem.cli import VERBS, cost, main, screen, verdict_screen
 from overmem.cli import compare as compare_command
+from overmem.cli import cost, main, screen, verdict_screen
 from overmem.cli.choices import named_options
+from overmem.cli.verbs import VERBS
 from overmem.diagnose import Diagnose, diagnose
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "run"

@@ -67,7 +67,7 @@ def damaged_state(folder):
 
 
 def other_training_loss(folder):
-    write_state(folder, [e | {"eval_mean_token_accuracy": 0.1, "eval_rewards/margins": 0.3} for e in _losses(RISING)])
+    write_state(folder, [e | {"eval_mean_token_accuracy": 0.1} for e in _losses(RISING)])
     (folder / "train_args.yaml").write_text("use_dft_loss: true\n")
 
 
@@ -100,5 +100,8 @@ LOGS: Mapping[str, Callable[[Path], None]] = {
     "unusable losses in between": lambda folder: write_state(folder, evaluations([*NLL[:3], math.nan, -0.1, 0.88])),
     "training loss is NaN": lambda folder: write_state(folder, [*evaluations(), {"step": 190, "loss": math.nan}]),
     "another training loss": other_training_loss,
+    "preference training": lambda folder: write_state(
+        folder, [e | {"eval_rewards/margins": 0.3} for e in _losses(RISING)]
+    ),
     "epochs instead of steps": keras,
 }

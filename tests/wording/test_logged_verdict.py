@@ -186,3 +186,19 @@ def test_what_is_near_its_minimum_lies_within_the_limit_that_is_shown(tmp_path):
     for v in verdict.checkpoints:
         if "near its minimum" in v.reason:
             assert v.excess.value <= float(re.search(r"limit ([\d.]+)", v.reason)[1]) + 5e-4
+
+
+def test_what_is_open_of_an_accuracy_that_is_lower_is_whether_it_is_lower_by_more_than_the_margin(tmp_path):
+    losses = [0.004, 0.003, 0.0025, 0.003, 0.004, 0.006, 0.009, 0.012]
+    verdict = judged(tmp_path, rows(losses, [0.90, 0.95, 0.96, 0.955, 0.94, 0.92, 0.90, 0.88]))
+    assert "accuracy is lower, but" in verdict.headline
+    assert "cannot tell whether it is lower by more than the 3.0 points that are allowed" in verdict.headline
+    assert "accuracy is kept" not in verdict.headline
+
+
+def test_a_loss_of_preferences_is_nothing_to_judge_by(tmp_path):
+    verdict = judged(tmp_path, [r | {"eval_rewards/margins": 0.3} for r in rows(RISING)])
+    assert verdict.headline.startswith("Nothing can be judged by this log")
+    said = " ".join([verdict.headline, *verdict.sentences, *verdict.warnings])
+    assert "rovisional" not in said
+    assert "erplexity is costly" not in said

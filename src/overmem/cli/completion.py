@@ -2,8 +2,9 @@
 
 from importlib import import_module
 
-from overmem.cli import VERBS, Arguments
+from overmem.cli import Arguments
 from overmem.cli.choices import named_options
+from overmem.cli.verbs import VERBS
 from overmem.errors import unknown
 
 BASH = """_overmem() {{

@@ -15,6 +15,7 @@ from overmem.verdict.logged_quantities import ASSUMED_ACCURACY, ENOUGH
 from overmem.verdict.turning_point import turning_point
 from overmem.wording.headline import with_divergence
 from overmem.wording.logged import (
+    NOTHING_TO_JUDGE,
     loss_only_headline,
     other_set_sentence,
     sample_size_sentence,
@@ -45,7 +46,9 @@ def from_log(run: store.Run, config: Diagnose) -> Verdict:
     more, instead = list[str](), ""
     if not np.isfinite(logged.accuracy).any():
         turn = turning_point(logged.checkpoints, logged.nll)
-        more, instead = list(turning_sentences(turn)), with_divergence(loss_only_headline(turn), logged.diverged)
+        more = list(turning_sentences(turn, is_nll=logged.is_nll)) if np.isfinite(logged.nll).any() else []
+        headline = loss_only_headline(turn) if more else NOTHING_TO_JUDGE
+        instead = with_divergence(headline, logged.diverged)
     for other in logged.others:
         judged = _assessed(run, other, replace(config, eval_rows=None))
         if judged.trained:
@@ -100,7 +103,7 @@ def _warnings(logged: LogCurves, run: store.Run, assessment: Assessment, config:
         f"Judged from {logged.source.name} alone: no example was seen, so noise is estimated from the curve's scatter, "
         "no cost is measured, and nothing is confirmed on other examples. `overmem audit` sees more.",
     ]
-    if not has_accuracy:
+    if not has_accuracy and np.isfinite(logged.nll).any():
         warnings.append(
             "No answer accuracy was logged, and perplexity alone cannot tell over-memorization from over-fitting, so "
             "no checkpoint is recommended, only a provisional one named."

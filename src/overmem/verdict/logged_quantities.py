@@ -63,7 +63,7 @@ def quantities_of_curve(
             gap[i] = accuracy[i] - np.nansum(weights * np.where(here_accuracy, accuracy, 0.0))
             gap_error[i] = accuracy_error * sqrt(1 + float((weights**2).sum()))
     missing = [
-        [w for w, there in (("loss", here_nll[i]), ("accuracy of answers", here_accuracy[i])) if not there]
+        [w for w, there in (("usable loss", here_nll[i]), ("accuracy of answers", here_accuracy[i])) if not there]
         for i in range(count)
     ]
     return Quantities(

@@ -202,7 +202,9 @@ def _undecided(assessment: Assessment, last: CheckpointVerdict) -> str:
         "accuracy is lower": tests.lower and not tests.kept,
     }
     certain = " and ".join(words for words, certain in is_certain.items() if certain)
-    is_open = {"accuracy is kept": tests.accuracy_is_open, "perplexity is costly": tests.nll_is_open}
+    by_more = f"it is lower by more than the {points(assessment.limits.margin)} that are allowed"
+    kept = by_more if tests.lower else "accuracy is kept"
+    is_open = {kept: tests.accuracy_is_open, "perplexity is costly": tests.nll_is_open}
     leaning = "" if last.leaning is None else f"; it leans to {last.leaning.regime} ({last.leaning.probability:.2f})"
     comma = "," if assessment.best_of_run == last.checkpoint.name else ""
     if not any(is_open.values()):

@@ -11,6 +11,14 @@ from overmem.verdict.turning_point import TurningPoint
 from overmem.wording.numbers import percent
 
 _NO_ACCURACY = "No accuracy of answers was logged."
+NOTHING_TO_JUDGE = (
+    "Nothing can be judged by this log: it has no usable nll and no accuracy of answers. To measure the checkpoints: "
+    "overmem audit RUN --data YOUR_DATA."
+)
+_MEANS = "That shows that the references have become less likely under the model."
+_MEANS_LITTLE = (
+    "As this loss is not plain nll, that does not show that the references have become less likely under the model."
+)
 _SOURCES = {
     "logged": "as logged with it",
     "evaluation speed": "from the duration and the speed of the evaluations",
@@ -36,8 +44,13 @@ def _is_first(turn: TurningPoint) -> bool:
     return turn.lowest.name == turn.first.name
 
 
-def turning_sentences(turn: TurningPoint | None) -> tuple[str, ...]:
-    """Where the loss turned, what that can mean and what it cannot, and a provisional choice."""
+def turning_sentences(turn: TurningPoint | None, *, is_nll: bool = True) -> tuple[str, ...]:
+    """Where the loss turned, what that can mean and what it cannot, and a provisional choice.
+
+    Args:
+        turn: None for fewer than two evaluations.
+        is_nll: whether the loss is plain nll, as far as is known.
+    """
     if turn is None:
         return ("One evaluation alone shows no trend.",)
     where = f"{turn.lowest.name} ({turn.nll:.4g} nats)"
@@ -52,10 +65,9 @@ def turning_sentences(turn: TurningPoint | None) -> tuple[str, ...]:
             f"Provisional choice, by the loss alone: {turn.lowest.name}.",
         )
     return (
-        f"{_turned(turn, where)} ({_rise(turn)}{_grown(turn)}).",
-        "That shows that the references have become less likely under the model. It does not show that answers get "
-        "worse: after this point accuracy often still rises (over-memorization), or falls (over-fitting), and the loss "
-        "looks the same.",
+        f"{_turned(turn, where)} ({_rise(turn)}{_grown(turn) if is_nll else ''}).",
+        f"{_MEANS if is_nll else _MEANS_LITTLE} It does not show that answers get worse: after this point accuracy "
+        "often still rises (over-memorization), or falls (over-fitting), and the loss looks the same.",
         f"Provisional choice, by the loss alone: {turn.lowest.name}. Before shipping, measure the answers of "
         f"{turn.lowest.name} and {turn.last.name}: `overmem audit RUN --data YOUR_DATA`.",
     )

@@ -242,7 +242,12 @@ def test_loops_that_print_an_epoch_and_its_metrics_are_read(tmp_path):
 def test_the_loss_of_preference_training_is_not_nll(tmp_path):
     rows = [{"step": s, "eval_loss": x, "eval_rewards/margins": 0.3} for s, x, _ in _rows()]
     (tmp_path / "log_history.json").write_text(json.dumps(rows))
-    assert not read_log(tmp_path).is_nll
+    logged = read_log(tmp_path)
+    assert not logged.is_nll
+    assert np.isnan(logged.nll).all()
+    rows = [r | {"eval_nll_loss": r["eval_loss"] + 0.5} for r in rows]  # as ORPO logs it
+    (tmp_path / "log_history.json").write_text(json.dumps(rows))
+    assert read_log(tmp_path).nll.tolist() == [x + 0.5 for x in NLL]
 
 
 def test_decimal_commas_of_a_spreadsheet_are_no_thousands(tmp_path):

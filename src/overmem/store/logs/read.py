@@ -211,6 +211,10 @@ def _curves_of_one_set(
         lower_is_better=options.lower_is_better,
         unit=timeline.unit,
     )
+    of_preferences = any("rewards/" in key for key in timeline.logged)
+    if of_preferences:  # its loss compares answers; an nll may have been logged with it, of the chosen ones
+        for e in evaluations:
+            e.values.pop("loss", None)
     curves = curves_of_set(name, evaluations, context)
     notes = [reload_note] if reload_note else []
     if repeated:
@@ -218,13 +222,14 @@ def _curves_of_one_set(
         notes.append(f"Evaluated more than once at step {steps} (a resumed run?); the last value was taken.")
     has_nll = any("nll" in e.values for e in evaluations)
     other_losses = not_nll(context.folder, curves.nll, token_accuracies(evaluations), is_plain=has_nll)
-    if any("rewards/" in key for key in timeline.logged):
-        other_losses.append(
-            "The log is of preference training (it has rewards), whose eval_loss compares answers and is not nll: its "
-            "perplexity means nothing. Audit the checkpoints instead."
+    if of_preferences:
+        notes.insert(
+            0,
+            "The log is of preference or reward training (it has rewards), whose eval_loss is not nll, so it was not "
+            "used. Audit the checkpoints instead.",
         )
     warnings = (*notes, *other_losses, *curves.warnings)
-    return replace(curves, is_nll=curves.is_nll and not other_losses, warnings=warnings)
+    return replace(curves, is_nll=curves.is_nll and not (other_losses or of_preferences), warnings=warnings)
 
 
 def _cumulative(evaluated: Sequence[int], rates: Mapping[int, float]) -> dict[int, float]:
