@@ -182,7 +182,7 @@ def drawn(verb: str, count: int, events: int, seed: int, hows: Sequence[str] | N
     for i in range(count):
         how = draw.choice(["KILL", "KILL", "TERM", "INT", "INT INT"]) if hows is None else draw.choice(hows)
         if how == LIMIT:
-            kills.append(Kill(verb, how, event=int(10 ** draw.uniform(2, 5.5))))
+            kills.append(Kill(verb, how, event=int(10 ** draw.uniform(3.7, 5.5))))
         elif i % 2 == 0 or how in DISKS:
             low = 1 + i * events // (count + 1)
             kills.append(Kill(verb, how, event=min(events, draw.randint(low, low + 2 * events // count))))
