@@ -68,6 +68,7 @@ def test_a_missing_file_an_empty_folder_and_a_foreign_format_are_refused(tmp_pat
     ("line", "message"),
     [
         ('{"question": "Half?', r"rows\.jsonl, row 2: not JSON"),
+        ('{"question": "Half \\ud800?", "answer": "1"}', r"rows\.jsonl, row 2: it holds half of a character"),
         ("[1, 2]", r"rows\.jsonl, row 2: list where an object"),
         ('{"answer": "#### 3"}', r"rows\.jsonl, row 2: 'question' is missing; the row has answer"),
         ('{"question": " ", "answer": "#### 3"}', r"rows\.jsonl, row 2: the question is empty"),

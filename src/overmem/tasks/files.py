@@ -12,6 +12,8 @@ from overmem.errors import BadData, BadRequest
 from overmem.json_text import parse_json
 from overmem.tasks.data import Data, Row, SourceResult
 
+_LONE_SURROGATE = re.compile(r"(?<!\\)(?:\\\\)*\\ud[89a-f][0-9a-f]{2}")
+"""As `repr` shows it."""
 _PART = {"train": "train", "training": "train", "test": "test", "val": "val", "valid": "val", "validation": "val"}
 _PART["dev"] = "val"
 
@@ -40,6 +42,8 @@ def read_rows(path: Path) -> list[Row]:
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, ValueError) as error:
         raise BadData(f"{path} cannot be read: {error}") from error
     for number, values in numbered:
+        if ".json" in name and _LONE_SURROGATE.search(repr(values)):
+            raise BadData(f"{path}, row {number}: it holds half of a character (a lone surrogate), which is no text")
         if not isinstance(values, dict):
             raise BadData(
                 f"{path}, row {number}: {type(values).__name__} where an object with named fields is expected"
