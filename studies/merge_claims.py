@@ -2,8 +2,12 @@
 
 A run is simulated and written as an audit leaves it; the search reads it and decides on simulated candidates. Each has
 the same probability of answering a question rightly as every checkpoint, and answers of its own.
+
+`python -m studies.merge_claims --runs 200` can be stopped, and resumes where it was; `python -m studies.merge_page`
+writes docs/results/merge_search.md from what it has simulated.
 """
 
+import argparse
 import json
 import tempfile
 import zlib
@@ -11,17 +15,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 from scipy.special import ndtri
 
 from overmem import statistics, store
 from overmem.probes.draws import pass_at
-from overmem.records import TEMPERATURES, Checkpoint, Example, Plan, PlannedSplit, Samples, Scores
+from overmem.records import TEMPERATURES, Checkpoint, Example, Plan, PlannedSplit, Samples
 from overmem.records.searches import MergeSearch
 from overmem.search.candidates import Trajectory, Weights
 from overmem.search.decision import Audited, decide
 from overmem.seeds import generator
+from overmem.store.files import write_frame
+from overmem.store.units import SCORES
 from overmem.verdict.selection import choices
 from studies.page import table
 from studies.promises import shown
@@ -53,6 +61,10 @@ class Equal:
     """Standard deviation of a model's true accuracy; the same on every split, so a real difference."""
     nll_luck: float = 0.0
     """Likewise of the relative nll."""
+    gain: float = 0.0
+    """True accuracy of every merge minus that of the checkpoints."""
+    lower: float = 0.0
+    """How much lower the nll of every merge is, relatively."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,9 @@ class Simulated:
     def luck(self, name: str) -> tuple[float, float]:
         """How much more accurate this model is, and how much its nll is higher, relatively."""
         z = self._rng("luck", name).standard_normal(2)
-        return float(self.world.accuracy_luck * z[0]), float(self.world.nll_luck * z[1])
+        is_merge = not name.startswith("checkpoint-")
+        gain, lower = (self.world.gain, self.world.lower) if is_merge else (0.0, 0.0)
+        return float(self.world.accuracy_luck * z[0]) + gain, float(self.world.nll_luck * z[1]) - lower
 
     def nll_sums(self, weights: Weights, split: str) -> dict[str, float]:
         """Summed nll of every solution, by example."""
@@ -151,28 +165,31 @@ def written(world: Equal, seed: int, folder: Path) -> Simulated:
         examples = [Example(i, "q", "s", "a", group=f"{split}-{g}") for i, g in zip(ids, groups, strict=True)]
         store.write_examples(run, split, examples)
         for checkpoint in checkpoints:
-            scores = _scores(ids, simulated.drawn_nll(checkpoint.name, split))
-            store.write_scores(run, checkpoint.name, split, scores, weights="w", request="r")
+            _write_scores(run, checkpoint.name, split, ids, simulated.drawn_nll(checkpoint.name, split))
             samples = _samples(ids, simulated.drawn_answers(checkpoint.name, split))
             store.write_samples(run, checkpoint.name, split, samples, weights="w", request="r")
     return simulated
 
 
-def _scores(ids: Sequence[str], sums: np.ndarray) -> Scores:
-    n = len(ids)
-    zero = np.zeros(n * TOKENS, np.float32)
-    return Scores(
-        tuple(ids),
-        np.arange(0, n * TOKENS + 1, TOKENS),
-        np.zeros(n * TOKENS, np.int32),
-        np.repeat(-sums / TOKENS, TOKENS).astype(np.float32),
-        zero,
-        np.ones(n * TOKENS, bool),
-        zero,
-        zero,
-        zero,
-        np.repeat(sums[:, None], len(TEMPERATURES), 1),
-    )
+def _write_scores(run: store.Run, checkpoint: str, split: str, ids: Sequence[str], sums: np.ndarray) -> None:
+    """What `store.write_scores` writes, without going through lists: thousands of runs are written."""
+    flat = np.repeat(-sums / TOKENS, TOKENS).astype(np.float32)
+    values = {"token_id": 0, "logprob": flat, "is_argmax": True}
+    columns = {
+        name: _lists(np.broadcast_to(values.get(name, 0.0), flat.shape), kind.inner, TOKENS) for name, kind in _KINDS
+    }
+    tempered = _lists(np.repeat(sums, len(TEMPERATURES)), pl.Float64, len(TEMPERATURES))
+    frame = pl.DataFrame({"example_id": list(ids), **columns, "tempered_nll": tempered})
+    path = run.unit_path(checkpoint, split, "scores")
+    write_frame(path, frame, weights="w", request="r", truncated="0")
+
+
+_KINDS = [(name, kind) for name, kind in SCORES.items() if name not in ("example_id", "tempered_nll")]
+
+
+def _lists(flat: np.ndarray, kind: Any, width: int) -> pl.Series:
+    """A column of lists of equal length."""
+    return pl.Series(flat, dtype=kind).reshape((-1, width)).arr.to_list()
 
 
 def _samples(ids: Sequence[str], right: np.ndarray) -> Samples:
@@ -243,21 +260,73 @@ LUCKY: Mapping[str, Equal] = {
     "luck: accuracy 1 point": replace(Equal(), accuracy_luck=0.01),
 }
 """Merges that differ in truth, each by luck: recommending one may be right."""
+BETTER: Mapping[str, Equal] = {
+    "every merge two points more accurate": Equal(gain=0.02),
+    "every merge four points more accurate": Equal(gain=0.04),
+    "every merge as accurate, nll 5% lower": Equal(lower=0.05),
+    "every merge as accurate, nll 5% lower, n = 2,000": Equal(n=2000, lower=0.05),
+}
+"""Merges that are better in truth: recommending one is right."""
+EVERY: Mapping[str, Equal] = {**CASES, **LUCKY, **BETTER}
 
 
-def claims_table(runs: int, folder: Path, cases: Mapping[str, Equal] | None = None) -> str:
-    """How often a merge is recommended; cells that were simulated before are read."""
-    rows = []
-    for what, world in (cases or {**CASES, **LUCKY}).items():
-        path = folder / f"{zlib.crc32(repr((world, runs)).encode()):08x}.json"
-        if not path.is_file():
-            made = [claim(world, seed) for seed in range(runs)]
-            counts = {"recommended": sum(c.recommended for c in made), "false": sum(c.false for c in made)}
-            store.write_json(path, counts)
-        counts = json.loads(path.read_text(encoding="utf-8"))
-        recommended, false = (statistics.share(counts[key], runs) for key in ("recommended", "false"))
+CHUNK = 10
+"""Runs that are simulated before they are saved."""
+
+
+def simulate(runs: int, folder: Path, cases: Mapping[str, Equal]) -> None:
+    """Simulate runs of every case in turn, a few at a time; what was simulated before is kept."""
+    for end in range(CHUNK, runs + CHUNK, CHUNK):
+        for what, world in cases.items():
+            done = claimed(world, folder)
+            if len(done) >= min(end, runs):
+                continue
+            made = [claim(world, seed) for seed in range(len(done), min(end, runs))]
+            store.write_json(_path(world, folder), [*done, *([c.recommended, c.false] for c in made)])
+            print(f"{what}: {min(end, runs)} of {runs} runs", flush=True)  # noqa: T201
+
+
+def _path(world: Equal, folder: Path) -> Path:
+    return folder / f"{zlib.crc32(repr(world).encode()):08x}.json"
+
+
+def claimed(world: Equal, folder: Path) -> list[list[bool]]:
+    """Whether a merge was recommended, and falsely, for every run that was simulated."""
+    path = _path(world, folder)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+
+
+def claims_table(folder: Path) -> str:
+    """How often a merge is recommended, in what was simulated."""
+    rows, nulls = [], list[list[bool]]()
+    for what, world in EVERY.items():
+        done = claimed(world, folder)
+        if not done:
+            continue
+        nulls += done if what in CASES else []
+        recommended, false = (statistics.share(sum(run[i] for run in done), len(done)) for i in (0, 1))
         is_null = what in CASES
         held = ("yes" if (false.value or 0.0) <= 0.05 else "**no**") if is_null else "–"
-        rows.append((what, world.n, runs, shown(recommended), shown(false), "at most 5" if is_null else "–", held))
+        limit = "at most 5" if is_null else "–"
+        rows.append((what, world.n, len(done), shown(recommended), shown(false), limit, held))
+    if nulls:
+        false = statistics.share(sum(run[1] for run in nulls), len(nulls))
+        held = "yes" if (false.high or 1.0) <= 0.05 else "not shown"
+        rows.append(("all that are equal in truth", "–", len(nulls), "–", shown(false), "at most 5", held))
     head = ("run", "n", "runs", "a merge is recommended, %", "falsely, %", "limit, %", "held")
     return table(head, rows)
+
+
+def main() -> None:
+    """Simulate."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=200, help="of each case")
+    parser.add_argument("--folder", type=Path, default=Path("runs/merge_claims"), help="where results are kept")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for part in (CASES, EVERY):
+        simulate(options.runs, options.folder, part)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,33 +27,7 @@ from overmem.search.verb import search
 from overmem.tasks import Data, load
 from overmem.training.recipe import Recipe
 from overmem.training.verb import train
-
-CELLS: Mapping[str, Mapping[str, Any]] = {
-    "full, 1e-3": {"method": "full", "learning_rate": 1e-3},
-    "full, 3e-3": {"method": "full", "learning_rate": 3e-3},
-    "LoRA, 3e-3": {"method": "lora", "learning_rate": 3e-3},
-    "LoRA, 1e-2": {"method": "lora", "learning_rate": 1e-2},
-}
-"""Methods and rates, one below and one above the demo's and the example sweep's."""
-SEEDS = tuple(range(101, 109))
-"""Of problems, data order and adapters; no other study or test uses them."""
-FRESH = "fresh"
-"""The questions on which the choices are compared."""
-CHOICES = ("last", "best single", "the paper's pair", "uniform soup", "the search's pick", "search, confirmed")
-"""The last one is the pick if test shows it to be better, and else the best single checkpoint."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """The size of a run."""
-
-    train: int = 96
-    epochs: float = 12.0
-    batch_size: int = 16
-    checkpoints: int = 6
-    val: int = 150
-    test: int = 150
-    fresh: int = 300
+from studies.merge_runs import CELLS, CHOICES, FRESH, SEEDS, Size
 
 
 def recipe(cell: str, seed: int, size: Size, runs: Path) -> Recipe:
