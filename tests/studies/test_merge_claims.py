@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from overmem import store
-from studies.merge_claims import BETTER, CASES, Equal, claim, claims_table, simulate, written
+from studies.merge_claims import BETTER, CASES, claim, claims_table, simulate
 from studies.merge_page import over_runs, picked_table, regret_table, regrets
+from studies.merge_worlds import Equal, written
 
 SMALL = replace(Equal(), n=120, checkpoints=4)
 
