@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from overmem.records import Choice, Consequence, Estimate, Severity, Verdict
 from overmem.report.findings import Findings, has_value
-from overmem.report.markup import Section, render
+from overmem.report.markup import Section, prose, render
 from overmem.report.numbers import STATES, interval_text, value_text
 from overmem.statistics import negated
 from overmem.wording.numbers import is_within_noise
@@ -63,6 +63,7 @@ def answer(findings: Findings) -> Section:
     body = render(
         "answer.html.j2",
         verdict=verdict,
+        headline=prose(verdict.headline),
         shipped=shipped,
         best=best,
         best_checkpoint=findings.checkpoint(best.checkpoint) if best else None,

@@ -55,6 +55,7 @@ def trajectory(findings: Findings) -> Section:
         charts=charts,
         regimes=[regime for regime in REGIMES.values() if regime.name in present],
         shipped=findings.verdict.shipped,
+        score=findings.verdict.accuracy_name,
         onset=bool(findings.verdict.onset),
         has_test="test" in findings.splits and findings.chosen_on != "test",
         chosen_on=WORDS[findings.chosen_on],
