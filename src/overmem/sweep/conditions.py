@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import reduce
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,6 +18,7 @@ from overmem.training.recipe import Recipe, recipe_from, validate
 Changes: TypeAlias = dict[str, Any]
 """Recipe key (dotted if nested) -> value."""
 
+MOST_RUNS = 100_000
 _RESERVED_RECIPE_KEYS = ("output", "seed")
 _RESERVED_AUDIT_OPTIONS = ("run", "data", "base", "out")
 
@@ -64,6 +66,9 @@ def planned_runs(sweep: Sweep, where: str = "the sweep") -> tuple[PlannedRun, ..
     Raises:
         BadRequest: an unknown key, value or option of a recipe or an audit; two runs of the same name; no levels.
     """
+    count = (sweep.seeds if isinstance(sweep.seeds, int) else len(sweep.seeds)) * prod(map(len, sweep.vary.values()))
+    if count > MOST_RUNS:
+        raise BadRequest(f"{where}: {count} runs; allowed: at most {MOST_RUNS}")
     seeds = list(range(sweep.seeds)) if isinstance(sweep.seeds, int) else sweep.seeds
     if not seeds or len(set(seeds)) < len(seeds):
         raise BadRequest(f"{where}: seeds is {sweep.seeds!r}; allowed: a number of at least 1, or different seeds")
