@@ -17,7 +17,7 @@ TABLES: Mapping[str, tuple[Callable[[int], str], int]] = {
     "compare": (comparison_table, 300),
     "merges": (merge_table, 1000),
     "seeds": (coverage_table, 2000),
-    "until": (until_table, 60),
+    "until": (until_table, 20),
 }
 """Section -> its table, and how many runs a row has."""
 PAGE = Path("docs/results/compare.md")

@@ -59,9 +59,9 @@ def onset_table(runs: int, folder: Path | None = None) -> str:
         n_onsets, covered, width, error = cached(folder, key, compute, SOURCES)
         share = statistics.share(covered, int(n_onsets))
         interval = f"{100 * (share.value or 0):.1f} ({100 * (share.low or 0):.1f}–{100 * (share.high or 0):.1f})"
-        rows.append((name, world.n, world.checkpoints, int(n_onsets), interval, f"{width:.0f}", f"{error:+.0f}"))
-    head = ("world", "n", "checkpoints", "runs with an onset", "interval holds the truth, %", "mean width, steps")
-    return table((*head, "mean error, steps"), rows)
+        rows.append((name, world.n, world.checkpoints, count, int(n_onsets), interval, f"{width:.0f}", f"{error:+.0f}"))
+    head = ("world", "n", "checkpoints", "runs", "runs with an onset", "interval holds the truth, %")
+    return table((*head, "mean width, steps", "mean error, steps"), rows)
 
 
 if __name__ == "__main__":

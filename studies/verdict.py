@@ -1,6 +1,6 @@
 """How far the verdict can be trusted: the rule and the choice on simulated runs with known truth.
 
-`python -m studies.verdict` writes docs/results/verdict.md; `--only onset --runs 120` one of its sections anew.
+`python -m studies.verdict` writes docs/results/verdict.md; `--only onset --runs 60` one of its sections anew.
 """
 
 import argparse
@@ -203,9 +203,9 @@ SECTIONS: Mapping[str, tuple[Callable[[int, Means], str], int]] = {
     "lines": (lambda runs, means: promise_table(runs, means.folder), 400),
     "bounds": (lambda runs, means: limits_table(), 0),
     "worlds": (lambda runs, means: alarm_table(runs, folder=means.folder), 200),
-    "onset": (lambda runs, means: onset_worlds(runs, means.folder), 120),
+    "onset": (lambda runs, means: onset_worlds(runs, means.folder), 60),
     "advice": (lambda runs, means: advice_table(runs, means.folder, means.python), 40),
-    "forecast": (lambda runs, means: forecast_table(runs, means.folder), 60),
+    "forecast": (lambda runs, means: forecast_table(runs, means.folder), 40),
     "leanings": (lambda runs, means: reliability(sample(runs, "reliability")), 1200),
 }
 """Section made on `studies.worlds` -> its table, and how many runs (or random worlds) a row has."""
