@@ -202,3 +202,14 @@ def test_a_loss_of_preferences_is_nothing_to_judge_by(tmp_path):
     said = " ".join([verdict.headline, *verdict.sentences, *verdict.warnings])
     assert "rovisional" not in said
     assert "erplexity is costly" not in said
+
+
+def test_nothing_is_said_of_the_perplexity_of_a_loss_that_is_not_nll(tmp_path):
+    (tmp_path / "train_args.yaml").write_text("use_dft_loss: true\n")
+    verdict = judged(tmp_path, rows(RISING))
+    said = [verdict.headline, *verdict.sentences, *(v.reason for v in verdict.checkpoints)]
+    assert not any("perplexity" in text.lower() for text in said)
+    assert any("does not show that the references have become less likely" in text for text in said)
+    with_accuracy = judged(tmp_path, rows(RISING, KEPT))
+    assert with_accuracy.regime == "over-memorized"
+    assert any("train_args.yaml says use_dft_loss" in w for w in with_accuracy.warnings)

@@ -15,6 +15,7 @@ from overmem.verdict.logged_quantities import ASSUMED_ACCURACY, ENOUGH
 from overmem.verdict.turning_point import turning_point
 from overmem.wording.headline import with_divergence
 from overmem.wording.logged import (
+    NOT_NLL,
     NOTHING_TO_JUDGE,
     loss_only_headline,
     other_set_sentence,
@@ -55,7 +56,7 @@ def from_log(run: store.Run, config: Diagnose) -> Verdict:
             turn = turning_point(other.checkpoints, other.nll)
             score = in_terms_of(other.judged_as or "accuracy", "accuracy")
             more.append(other_set_sentence(other.evaluation_set or "eval", judged.trained[-1], turn, score=score))
-    return worded(
+    verdict = worded(
         assessment,
         more=more,
         warnings=_warnings(logged, run, assessment, config),
@@ -63,6 +64,16 @@ def from_log(run: store.Run, config: Diagnose) -> Verdict:
         instead=instead,
         accuracy_name=logged.judged_as or "accuracy",
     )
+    return verdict if logged.is_nll or not instead else _without_perplexity(verdict)
+
+
+def _without_perplexity(verdict: Verdict) -> Verdict:
+    """The verdict on a log whose only loss is not plain nll: nothing is said of perplexity."""
+    sentences = list(verdict.sentences)
+    for v in verdict.checkpoints:
+        sentences = [s.replace(v.reason, NOT_NLL) for s in sentences]
+    checkpoints = tuple(replace(v, reason=NOT_NLL) for v in verdict.checkpoints)
+    return replace(verdict, checkpoints=checkpoints, sentences=tuple(sentences))
 
 
 def _assessed(run: store.Run, logged: LogCurves, config: Diagnose) -> Assessment:

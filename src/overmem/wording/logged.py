@@ -15,6 +15,7 @@ NOTHING_TO_JUDGE = (
     "Nothing can be judged by this log: it has no usable nll and no accuracy of answers. To measure the checkpoints: "
     "overmem audit RUN --data YOUR_DATA."
 )
+NOT_NLL = "Not judged: the logged loss is not plain nll, and no accuracy of answers was logged."
 _MEANS = "That shows that the references have become less likely under the model."
 _MEANS_LITTLE = (
     "As this loss is not plain nll, that does not show that the references have become less likely under the model."
