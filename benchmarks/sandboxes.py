@@ -4,6 +4,7 @@
 
 Mutants are reference solutions with one operator, comparison or constant changed. They are harmless, so they are also
 run plainly, by a Python process each without a sandbox, and the two verdicts (passes or not) are compared one by one.
+`--evalplus *eval_results.json` compares with the base tests in EvalPlus's results of HumanEval, in the same way.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -53,17 +54,25 @@ def main() -> None:
             right = results.of(f"{name}: {data}", lambda p=programs, s=sandbox: _right(p, s, first_pass=False))
             failed = [i for i, is_right in enumerate(right) if not is_right]
             sys.stdout.write(f"{name}, {data}: {sum(right)} of {len(right)} right, failed {failed}\n")
+    programs, passed = evalplus(options.evalplus, options.humaneval)
+    for name, sandbox in SANDBOXES.items():
+        if programs and not sandbox.missing():
+            label = f"{name}: {len(programs)} programs in EvalPlus's results"
+            right = results.of(label, lambda s=sandbox: _right(programs, s, first_pass=False))
+            _compare(label, "by EvalPlus", programs, right, passed)
     plain = results.of(f"plainly: {len(mutants)} mutants", lambda: _plain(mutants))
     for name, sandbox in SANDBOXES.items():
         for first_pass in (False, True) if not sandbox.missing() else ():
             label = f"{name}{' after Monty' if first_pass else ''}: {len(mutants)} mutants"
             right = results.of(label, lambda s=sandbox, f=first_pass: _right(mutants, s, first_pass=f))
-            differ = [i for i, pair in enumerate(zip(right, plain, strict=True)) if pair[0] != pair[1]]
-            sys.stdout.write(f"{label}, {sum(plain)} right plainly, verdicts that differ: {len(differ)}\n")
-            for i in differ[:5]:
-                sys.stdout.write(
-                    f"--- mutant {i}: in the sandbox {right[i]}, plainly {plain[i]}\n{mutants[i].source}\n"
-                )
+            _compare(label, "plainly", mutants, right, plain)
+
+
+def _compare(label: str, other: str, programs: list[Program], right: list[bool], expected: list[bool]) -> None:
+    differ = [i for i, pair in enumerate(zip(right, expected, strict=True)) if pair[0] != pair[1]]
+    sys.stdout.write(f"{label}, {sum(expected)} right {other}, verdicts that differ: {len(differ)}\n")
+    for i in differ[:5]:
+        sys.stdout.write(f"--- {i}: in the sandbox {right[i]}, {other} {expected[i]}\n{programs[i].source}\n")
 
 
 class _Results:
@@ -100,13 +109,12 @@ def humaneval(path: Path) -> list[Program]:
     """HumanEval's reference solutions with their tests."""
     with gzip.open(path, "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
-    return [
-        Program(
-            r["prompt"] + r["canonical_solution"],
-            add_helpers(f"{r['test']}\ncheck({r['entry_point']})", r["prompt"]),
-        )
-        for r in rows
-    ]
+    return [Program(r["prompt"] + r["canonical_solution"], _tests(r)) for r in rows]
+
+
+def _tests(row: dict[str, str]) -> str:
+    """The tests of a row of HumanEval."""
+    return add_helpers(f"{row['test']}\ncheck({row['entry_point']})", row["prompt"])
 
 
 def mbpp(path: Path) -> list[Program]:
@@ -117,6 +125,15 @@ def mbpp(path: Path) -> list[Program]:
         for r in rows
         if 11 <= r["task_id"] <= 510
     ]
+
+
+def evalplus(files: Sequence[Path], path: Path) -> tuple[list[Program], list[bool]]:
+    """The programs in EvalPlus's results of HumanEval with HumanEval's tests, and whether its base tests passed."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        tests = {row["task_id"]: _tests(row) for row in map(json.loads, file)}
+    attempts = [a for f in files for tried in json.loads(f.read_text())["eval"].values() for a in tried]
+    programs = [Program(a["solution"], tests[a["task_id"]]) for a in attempts]
+    return programs, [a["base_status"] == "pass" for a in attempts]
 
 
 def mutated(programs: list[Program], count: int) -> Iterator[Program]:
@@ -172,6 +189,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--humaneval", type=Path, required=True)
     parser.add_argument("--mbpp", type=Path, required=True)
     parser.add_argument("--mutants", type=int, default=1000)
+    parser.add_argument("--evalplus", type=Path, nargs="*", default=[])
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 
