@@ -38,7 +38,7 @@ class Stopped:
 
 
 def _first(curves: Curves, rows: Sequence[int], n: int) -> Curves:
-    groups = None if curves.groups is None else curves.groups[:n]
+    groups = curves.groups_of(slice(n))
     keep = list(rows)
     return Curves(
         tuple(curves.checkpoints[i] for i in keep),

@@ -117,7 +117,7 @@ def _paired(
 
 
 def _with_examples(side: Curves, examples: Sequence[int]) -> Curves:
-    groups = None if side.groups is None else side.groups[examples]
+    groups = side.groups_of(examples)
     return Curves(
         side.checkpoints,
         side.nll_sums[:, examples],

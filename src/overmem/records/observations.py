@@ -3,7 +3,7 @@
 Log probabilities are natural (<= 0); nll is in nats per token (>= 0); fractions are never percent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -179,6 +179,10 @@ class Curves:
     example_ids: tuple[str, ...] = ()
     """Id of each example, for pairing two runs; otherwise empty."""
 
+    def groups_of(self, examples: slice | Sequence[int] | np.ndarray) -> Int[np.ndarray, " kept"] | None:
+        """The groups of some of the examples, by index or by mask; None if all questions differ."""
+        return None if self.groups is None else self.groups[examples]
+
     @property
     def without_merged(self) -> "Curves":
         """The base and the trained checkpoints, with the examples that at least one of them was scored on.
@@ -198,7 +202,7 @@ class Curves:
             self.nll_sums[cells],
             self.token_counts[kept],
             self.correct[cells],
-            None if self.groups is None else self.groups[kept],
+            self.groups_of(kept),
             {unit: note for unit, note in self.notes.items() if unit[0] in names},
             tuple(self.example_ids[i] for i in np.flatnonzero(kept)) if self.example_ids else (),
         )

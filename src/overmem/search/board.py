@@ -153,7 +153,7 @@ def ratio(top: np.ndarray, bottom: np.ndarray, curves: Curves) -> Estimate:
     seen = np.isfinite(top)
     if not seen.any():
         return Estimate(None, note="not measured")
-    groups = None if curves.groups is None else curves.groups[seen]
+    groups = curves.groups_of(seen)
     sums, tokens = cluster_sums(np.stack([top[seen], bottom[seen].astype(np.float64)]), groups)
     return statistics.ratio(sums, tokens)
 

@@ -161,7 +161,7 @@ def _confirmation(board: Board, chosen: str, single: str, audited: Audited) -> M
         correct[:, seen],
         nll[:, seen],
         test.token_counts[seen].astype(np.float64),
-        None if test.groups is None else test.groups[seen],
+        test.groups_of(seen),
         costs=[cost for cost in costs if cost.values.shape[1] > 1],
         winners=observer.winners("test"),
     )
@@ -169,7 +169,7 @@ def _confirmation(board: Board, chosen: str, single: str, audited: Audited) -> M
 
 def _pairs(name: str, values: np.ndarray, curves: Curves) -> Pairs:
     seen = np.isfinite(values).all(0)
-    return Pairs(name, values[:, seen], None if curves.groups is None else curves.groups[seen])
+    return Pairs(name, values[:, seen], curves.groups_of(seen))
 
 
 def judged(

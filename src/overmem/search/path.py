@@ -57,7 +57,7 @@ def line(
         shares.append(part)
     stacked, tokens = np.stack(sums), val.token_counts.astype(np.float64)
     seen = np.isfinite(stacked).all(0)
-    groups = None if val.groups is None else val.groups[seen]
+    groups = val.groups_of(seen)
     return MergeLine(
         *pair,
         tuple(points),

@@ -77,7 +77,7 @@ def facts(
         return None
     sums, correct = val.nll_sums[np.ix_(rows, kept)], val.correct[np.ix_(rows, kept)]
     tokens = val.token_counts[kept].astype(np.float64)
-    groups = None if val.groups is None else val.groups[kept]
+    groups = val.groups_of(kept)
     count = clusters(len(tokens), groups)
     levels, spread = log_ratio_and_covariance(sums, tokens, groups)
     means, covariance = mean_and_covariance(correct, groups)
@@ -140,8 +140,8 @@ def _memory(val: Curves, train: Curves, rows: Int[np.ndarray, " judged"], luck: 
         val.nll_sums[mine][:, v],
         val.token_counts[v].astype(np.float64),
         base=base is not None,
-        train_groups=None if train.groups is None else train.groups[t],
-        val_groups=None if val.groups is None else val.groups[v],
+        train_groups=train.groups_of(t),
+        val_groups=val.groups_of(v),
         luck=luck,
     )
 

@@ -253,5 +253,5 @@ def _part(side: Curves, rows: Sequence[int], kept: Int[np.ndarray, " kept"]) -> 
         side.nll_sums[cells],
         side.token_counts[kept],
         side.correct[cells],
-        groups=None if side.groups is None else side.groups[kept],
+        groups=side.groups_of(kept),
     )

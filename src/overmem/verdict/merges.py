@@ -103,7 +103,7 @@ def _on_test(merge: _Compared, val: Curves, test: Curves | None, shipped: int, l
 
 def _compared(val: Curves, merge: int, shipped: int, allowed: float) -> _Compared:
     both = _shared(val, merge, shipped)
-    groups = None if val.groups is None else val.groups[both]
+    groups = val.groups_of(both)
     changes = np.stack(
         [
             val.correct[merge, both] - val.correct[shipped, both],

@@ -56,7 +56,7 @@ def onset(
         return Onset(shown.name, Estimate(float(shown.step), n=n, note="no interval: too few examples"))
     sums, correct = curves.nll_sums[np.ix_(usable, examples)], curves.correct[np.ix_(usable, examples)]
     tokens = curves.token_counts[examples].astype(np.float64)
-    groups = None if curves.groups is None else curves.groups[examples]
+    groups = curves.groups_of(examples)
     rng = generator("onset", seed)
     over, trough = _over(rng, sums, tokens, groups, limits, draws)
     held = _held(rng, correct, groups, limits.margin, draws)
