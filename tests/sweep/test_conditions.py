@@ -53,7 +53,7 @@ def test_the_seed_draws_the_problems_only_on_request(varied, seeds):
         ("output: s\nvary: {loss: []}", "'loss' has no levels"),
         ("output: s\nvary: {learning_rate: [0.1, 0.10]}", "two runs would be named"),
         ("output: s\nseeds: 0", "seeds is 0"),
-        ("output: s\nseeds: 100001", "100001 runs; allowed: at most 100000"),
+        ("output: s\nseeds: 10001", "10001 runs; allowed: at most 10000"),
         ("output: s\nkeep: some", "keep"),
         ("- a", "list where a mapping"),
     ],

@@ -66,6 +66,16 @@ def test_the_mean_of_a_share_has_an_interval_of_shares():
     assert high.estimate.low < 0.9
 
 
+def test_a_difference_of_shares_is_at_most_one_and_its_p_is_of_the_whole_interval():
+    rates = {("a", 0): 0.95, ("b", 0): 0.15, ("a", 1): 0.55, ("b", 1): 0.45}
+    plain = [run_of(rate, "x", seed, value) for (rate, seed), value in rates.items()]
+    shares = [RunOutcomes(r.run, r.levels, r.seed, r.regime, r.outcomes, {"excess": True}) for r in plain]
+    (whole,), (bounded,) = effects(plain), effects(shares)
+    assert whole.difference.low < -1
+    assert (bounded.difference.low, bounded.difference.high) == (-1.0, 1.0)
+    assert bounded.p == whole.p
+
+
 def test_the_same_problems_are_compared_one_by_one():
     left, right = answers([1, 1, 1, 0] * 50), answers([1, 1, 0, 0] * 50)
     difference = paired(left, right)

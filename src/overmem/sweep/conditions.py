@@ -18,7 +18,7 @@ from overmem.training.recipe import Recipe, recipe_from, validate
 Changes: TypeAlias = dict[str, Any]
 """Recipe key (dotted if nested) -> value."""
 
-MOST_RUNS = 100_000
+MOST_RUNS = 10_000
 _RESERVED_RECIPE_KEYS = ("output", "seed")
 _RESERVED_AUDIT_OPTIONS = ("run", "data", "base", "out")
 

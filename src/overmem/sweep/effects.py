@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from overmem import statistics
 from overmem.records import Estimate
-from overmem.sweep.outcomes import Outcome, RunOutcomes, across_seeds, paired, per_seed, share_across_seeds
+from overmem.sweep.outcomes import Outcome, RunOutcomes, across_seeds, bounded, paired, per_seed, share_across_seeds
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,10 @@ def effects(runs: Sequence[RunOutcomes]) -> list[Effect]:
                     is_share = any(run.points.get(outcome, False) for run in runs)
                     all_effects.append(Effect(factor, level, reference, outcome, is_share, difference, values))
     adjusted = statistics.holm([statistics.p_across_seeds(effect.difference) for effect in all_effects])
-    return [replace(effect, p=p) for effect, p in zip(all_effects, adjusted, strict=True)]
+    return [
+        replace(e, p=p, difference=bounded(e.difference) if e.is_share else e.difference)
+        for e, p in zip(all_effects, adjusted, strict=True)
+    ]
 
 
 def levels(runs: Sequence[RunOutcomes]) -> list[Level]:

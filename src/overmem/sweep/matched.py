@@ -12,7 +12,7 @@ import polars as pl
 
 from overmem import statistics
 from overmem.records import Estimate
-from overmem.sweep.outcomes import across_seeds, outcome_of_row, per_seed
+from overmem.sweep.outcomes import across_seeds, bounded, outcome_of_row, per_seed
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,10 @@ def matched_costs(table: pl.DataFrame) -> list[MatchedCost]:
     costs = [_over_seeds(str(name), group) for (name,), group in rows.group_by("metric", maintain_order=True)]
     is_tested = [c.name not in _MATCHED_ON for c in costs]
     p = [statistics.p_across_seeds(c.difference) if t else None for c, t in zip(costs, is_tested, strict=True)]
-    return [replace(cost, p=value) for cost, value in zip(costs, statistics.holm(p), strict=True)]
+    return [
+        replace(c, p=value, difference=bounded(c.difference) if c.is_share else c.difference)
+        for c, value in zip(costs, statistics.holm(p), strict=True)
+    ]
 
 
 def _over_seeds(name: str, rows: pl.DataFrame) -> MatchedCost:

@@ -125,10 +125,17 @@ def across_seeds(numbers: Sequence[Outcome]) -> Estimate:
 
 def share_across_seeds(numbers: Sequence[Outcome]) -> Estimate:
     """The mean of a share over seeds; its interval stays between 0 and 1."""
-    mean_share = across_seeds(numbers)
-    if mean_share.low is None or mean_share.high is None:
-        return mean_share
-    return replace(mean_share, low=max(mean_share.low, 0.0), high=min(mean_share.high, 1.0))
+    return bounded(across_seeds(numbers), 0.0)
+
+
+def bounded(estimate: Estimate, least: float = -1.0) -> Estimate:
+    """A share, or by default a difference of shares, with its interval inside of what is possible.
+
+    A p-value is computed before, from the whole interval.
+    """
+    if estimate.low is None or estimate.high is None:
+        return estimate
+    return replace(estimate, low=max(estimate.low, least), high=min(estimate.high, 1.0))
 
 
 def paired(left: Outcome, right: Outcome) -> Outcome:

@@ -10,7 +10,15 @@ import polars as pl
 
 from overmem import statistics
 from overmem.records import Estimate
-from overmem.sweep.outcomes import Outcome, across_seeds, outcome_of_examples, paired, per_seed, share_across_seeds
+from overmem.sweep.outcomes import (
+    Outcome,
+    across_seeds,
+    bounded,
+    outcome_of_examples,
+    paired,
+    per_seed,
+    share_across_seeds,
+)
 
 OURS = "overmem"
 """The rule that every other one is compared with."""
@@ -51,7 +59,10 @@ def regrets(table: pl.DataFrame) -> list[RuleRegret]:
     ours = choices.get(OURS, {})
     rules = [_regret(rule, runs, ours) for rule, runs in choices.items()]
     adjusted = statistics.holm([statistics.p_across_seeds(r.accuracy_lost) if r.rule != OURS else None for r in rules])
-    corrected = [replace(regret, p=p) for regret, p in zip(rules, adjusted, strict=True)]
+    corrected = [
+        replace(regret, p=p, accuracy_lost=bounded(regret.accuracy_lost))
+        for regret, p in zip(rules, adjusted, strict=True)
+    ]
     return sorted(corrected, key=_loss)
 
 

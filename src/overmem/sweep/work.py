@@ -4,6 +4,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -44,6 +45,9 @@ def forget_failures(runs: Sequence[PlannedRun]) -> None:
     """Let failed runs be tried again."""
     for planned in runs:
         _failure_path(planned).unlink(missing_ok=True)
+    for folder in {_failure_path(planned).parent for planned in runs}:
+        with suppress(OSError):  # it is not there, or holds failures of runs that are no longer in the sweep file
+            folder.rmdir()
 
 
 def work_through(
