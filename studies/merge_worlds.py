@@ -160,7 +160,7 @@ def written(world: Equal, seed: int, folder: Path) -> Simulated:
 def _write_scores(run: store.Run, checkpoint: str, split: str, ids: Sequence[str], sums: np.ndarray) -> None:
     """What `store.write_scores` writes, without going through lists: thousands of runs are written."""
     flat = np.repeat(-sums / TOKENS, TOKENS).astype(np.float32)
-    values = {"token_id": 0, "logprob": flat, "is_argmax": True}
+    values: dict[str, Any] = {"token_id": 0, "logprob": flat, "is_argmax": True}
     columns = {
         name: _lists(np.broadcast_to(values.get(name, 0.0), flat.shape), kind.inner, TOKENS) for name, kind in _KINDS
     }
