@@ -21,7 +21,8 @@ pytestmark = [
     pytest.mark.skipif(not PYTHON, reason="LLAMA_FACTORY_PYTHON names no Python with llamafactory"),
 ]
 ROWS = [{"messages": conversation(a, b, system=a % 2 == 1, rounds=2)} for a in range(5) for b in range(4)]
-TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
+TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant",
+        "system_tag": "system"}  # fmt: skip
 SYSTEM = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
 QWEN = (
     "{%- if messages[0].role != 'system' %}{{- '<|im_start|>system\n" + SYSTEM + "<|im_end|>\n' }}{%- endif %}"
@@ -96,7 +97,7 @@ def test_scores_and_completions_equal_those_of_transformers(chat_base, chat_toke
             ids = tuple(scores.token_id[a:b].tolist())
             assert ids in places, "what is scored is not what was trained"
             alone = [(plain_logprobs(model, w[: s + len(ids)])[s - 1 :], w[:s]) for w, s in places[ids]]
-            logprobs, prompt = min(alone, key=lambda pair: float((pair[0] - scores.logprob[a:b]).abs().max()))
+            logprobs, prompt = min(alone, key=lambda pair: float(abs(pair[0].numpy() - scores.logprob[a:b]).max()))
             assert scores.logprob[a:b] == pytest.approx(logprobs.numpy(), abs=1e-4)
             made = model.generate(
                 prompt_tensor := logprobs.new_tensor([prompt]).long(), max_new_tokens=12, do_sample=False,
