@@ -69,10 +69,9 @@ def ship_none(assessment: Assessment) -> str:
     accuracy = None if assessment.best is None else assessment.best.accuracy
     if last is not None and accuracy is not None and (accuracy.value or 0.0) <= last.tests.chance:
         shown = parenthetical(format_interval(accuracy.low, accuracy.high, ".1f", 100), format_n(accuracy.n))
-        return (
-            f"Ship none: {best}, the best choice of the run, answers no better than guessing, which is right in "
-            f"{percent(last.tests.chance)}: {percent(accuracy.value)}{shown}."
-        )
+        level = f"answers no better than guessing, which is right in {percent(last.tests.chance)}"
+        what = level if last.tests.chance else "gets nothing right"
+        return f"Ship none: {best}, the best choice of the run, {what}: {percent(accuracy.value)}{shown}."
     if gain is None or gain.value is None:
         return "Ship none."
     shown = parenthetical(format_interval(gain.low, gain.high, "+.1f", 100), format_n(gain.n))
