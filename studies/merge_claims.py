@@ -115,7 +115,8 @@ def claimed(world: Equal, folder: Path) -> list[list[bool]]:
 
 def claims_table(folder: Path) -> str:
     """How often a merge is recommended, in what was simulated."""
-    rows, nulls = [], list[list[bool]]()
+    rows: list[tuple[object, ...]] = []
+    nulls: list[list[bool]] = []
     for what, world in EVERY.items():
         done = claimed(world, folder)
         if not done:

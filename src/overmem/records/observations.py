@@ -179,7 +179,7 @@ class Curves:
     example_ids: tuple[str, ...] = ()
     """Id of each example, for pairing two runs; otherwise empty."""
 
-    def groups_of(self, examples: slice | Sequence[int] | np.ndarray) -> Int[np.ndarray, " kept"] | None:
+    def groups_of(self, examples: slice | Sequence[int] | np.ndarray | np.bool) -> Int[np.ndarray, " kept"] | None:
         """The groups of some of the examples, by index or by mask; None if all questions differ."""
         return None if self.groups is None else self.groups[examples]
 

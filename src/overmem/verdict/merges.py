@@ -74,8 +74,8 @@ def best_merge(
         return promote(val, test, "merge", best.name, recommended, others)
     scored, measured_on = confirmation(val, test)
     rows = {c.name: i for i, c in enumerate(scored.checkpoints)}
-    merge = priced("merge", best, scored, rows, rows.get(recommended.checkpoint or ""), measured_on)
-    return recommended, (*others, replace(merge, reason="the best merge on val, not shown to be better"))
+    choice = priced("merge", best, scored, rows, rows.get(recommended.checkpoint or ""), measured_on)
+    return recommended, (*others, replace(choice, reason="the best merge on val, not shown to be better"))
 
 
 @dataclass(frozen=True)
