@@ -80,7 +80,7 @@ def resolve(table: Table, name: str, kind: str) -> Callable[..., Any]:
         raise unknown(kind, name, [*table, "module:function"])
     try:
         function: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:  # a ValueError for an empty name
         raise BadRequest(f"{kind} {name!r} could not be imported: {error}") from error
     return function
 

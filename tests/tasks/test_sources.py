@@ -168,3 +168,16 @@ def test_a_kind_of_answer_without_a_grader_is_refused_with_the_graders(tmp_path:
 @pytest.mark.parametrize("name", sorted(tasks.SOURCES))
 def test_every_source_has_a_first_line_of_documentation(name: str) -> None:
     assert (tasks.SOURCES[name].__doc__ or "").partition("\n")[0].endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (Data(source=":"), "could not be imported"),
+        (Data(source="os:system"), "the data source 'os:system' raised TypeError"),
+        (Data(source="wordproblems", test=10**400), r"data\.test is 1000.*allowed: at most 1,000,000"),
+    ],
+)
+def test_a_source_that_cannot_work_is_refused_in_one_line(data: Data, message: str) -> None:
+    with pytest.raises(BadRequest, match=message):
+        load(data)

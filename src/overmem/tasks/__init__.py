@@ -1,5 +1,6 @@
 """Tasks: load examples and split them. One file per source of data. No two splits share a problem."""
 
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,9 +30,16 @@ GENERATED: dict[str, Callable[..., dict[str, list[Example]]]] = {
 """The offline tasks that ship with the package: each generates its splits, given their sizes and a seed."""
 
 
+MOST_GENERATED = 1_000_000
+"""Generated rows of one part."""
+
+
 def generated_splits(data: Data) -> SourceResult:
     """The problems of the built-in task that `data` names."""
     sizes = {name: getattr(data, name) for name in ("train", "val", "test") if getattr(data, name) is not None}
+    for name, size in sizes.items():
+        if size > MOST_GENERATED:
+            raise BadRequest(f"data.{name} is {reprlib.repr(size)}; allowed: at most {MOST_GENERATED:,} generated rows")
     for option in data.options:
         if option != "ood":
             raise unknown("option", option, ["ood"], f"data.options of {data.source}")
@@ -45,7 +53,11 @@ def user_function(data: Data) -> SourceResult:
     The function returns rows (mappings) or Examples, or a mapping from `train`, `val`, `test`, `ood-<name>` to such
     lists.
     """
-    result = resolve({}, data.source, "data source")(data, **data.options)
+    function = resolve({}, data.source, "data source")
+    try:
+        result = function(data, **data.options)
+    except (TypeError, ValueError) as error:
+        raise BadRequest(f"the data source {data.source!r} raised {type(error).__name__}: {error}") from error
     parts = result if isinstance(result, Mapping) else {"train": result}
     return SourceResult({name: _as_rows(part, f"{data.source} ({name})") for name, part in parts.items()})
 

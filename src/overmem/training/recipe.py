@@ -104,12 +104,20 @@ def validate(kind: type[_Kind], content: object, where: str) -> _Kind:
     Raises:
         BadRequest: an unknown or missing key, or a value that is not allowed; the message starts with `where`.
     """
+    if _holds_null(content):
+        raise BadRequest(f"{where}: a key or value holds the character U+0000, which no file name or model can have")
     try:
         return TypeAdapter(kind).validate_python(content)
     except ValidationError as error:
         messages = [_message(e, kind) for e in error.errors()]
         more = f"; and {len(messages) - _MOST_MESSAGES} more" if len(messages) > _MOST_MESSAGES else ""
         raise BadRequest(f"{where}: " + "; ".join(messages[:_MOST_MESSAGES]) + more) from error
+
+
+def _holds_null(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_holds_null, (*value.keys(), *value.values())))
+    return any(map(_holds_null, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value
 
 
 def _message(error: Any, kind: type) -> str:
