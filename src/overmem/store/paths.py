@@ -120,7 +120,10 @@ def open_run(root: Path | str, out: Path | str | None = None) -> Run:
     if root.is_dir() and not (root / HOME).is_dir() and (version := _only_version(root)) is not None:
         root = version
     if not root.is_dir():
-        raise BadRequest(f"no run at {str(root)!r}: there is no such folder or file")
+        raise BadRequest(
+            f"no run at {str(root)!r}: there is no such folder or file; "
+            "allowed: a folder with checkpoint-<step> folders, or a trainer's log"
+        )
     return Run(root, Path(out) if out is not None else root / HOME)
 
 
