@@ -46,7 +46,9 @@ def read_queue(run: store.Run) -> QueueFile:
         BadRequest: the run was not planned by an audit, or the file is damaged.
     """
     try:
-        return TypeAdapter(QueueFile).validate_json(run.queue_path.read_bytes())
+        queue = TypeAdapter(QueueFile).validate_json(run.queue_path.read_bytes())
+        decoding_of(queue)  # may not be valid either
+        return queue
     except FileNotFoundError:
         raise BadRequest(
             f"{run.root} has no queue (no {run.queue_path}); run `overmem audit {run.root}` first"

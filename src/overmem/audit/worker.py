@@ -80,11 +80,11 @@ def work(
 
 def _finish(run: store.Run, config: Worker, say: Callable[[str], None]) -> bool:
     """Measure and judge the run, unless another worker is doing so."""
+    from overmem.audit.judgement import measure_and_judge  # only this needs the probes, which load SciPy
+
     lease = Leases().take(run.home / ".finish.lease")
     if lease is None:
         return False
-    from overmem.audit.judgement import measure_and_judge  # only this needs the probes, which load SciPy
-
     with lease:
         measure_and_judge(run, config.run, config.out, run_code=config.run_code, say=say)
     return True

@@ -136,7 +136,8 @@ def read_reference(run: Run) -> dict[str, np.ndarray]:
 
 def read_log_history(run: Run) -> list[dict[str, Any]]:
     """The trainer's log: from `trainer_state.json` of the run or of its last checkpoint; empty if there is none."""
-    return _trainer_state(run).get("log_history", [])  # type: ignore[no-any-return]
+    history = _trainer_state(run).get("log_history")
+    return [entry for entry in history if isinstance(entry, dict)] if isinstance(history, list) else []
 
 
 def read_trainers_choice(run: Run) -> str | None:
