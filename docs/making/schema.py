@@ -7,11 +7,8 @@ In an editor with a YAML language server, the first line of a file names its sch
     # yaml-language-server: $schema=path/to/docs/schema/recipe.json
 """
 
-import ast
-import inspect
 import json
 import sys
-import textwrap
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -19,6 +16,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from pydantic import TypeAdapter
 
 from overmem.audit.options import Audit
+from overmem.cli.choices import descriptions
 from overmem.store import write_text
 from overmem.sweep.options import Sweep
 from overmem.tables import NamedIn
@@ -29,21 +27,10 @@ NUMBER = r"^[-+]?[0-9.]+[eE][-+]?[0-9]+$"
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def attribute_docs(kind: type) -> dict[str, str]:
-    """What each field of a dataclass says below its definition, as one line."""
-    (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
-    docs: dict[str, str] = {}
-    assert isinstance(body, ast.ClassDef)
-    for field, below in zip(body.body, body.body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-            docs[ast.unparse(field.target)] = " ".join(str(below.value.value).split())
-    return docs
-
-
 def described(schema: dict[str, Any], kind: type) -> dict[str, Any]:
     """The schema of a dataclass with the text of its fields, and the names that an option can choose from."""
     hints = get_type_hints(kind, include_extras=True)
-    for name, text in attribute_docs(kind).items():
+    for name, text in descriptions(kind).items():
         entry = schema["properties"].get(name)
         if entry is None:
             continue

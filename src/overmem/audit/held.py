@@ -13,6 +13,7 @@ from typing import Any
 
 from overmem import store
 from overmem.models.complete import Stamp, is_complete, stamp_of
+from overmem.models.files import TRAINING_STATE
 
 _SHARED = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
@@ -74,7 +75,7 @@ class HeldCheckpoints:
         partial.mkdir(parents=True)
         try:
             for file in sorted(path.iterdir()):
-                if file.is_file() and not file.name.startswith(("optimizer", "scheduler", "rng_state", "scaler")):
+                if file.is_file() and not file.name.startswith(TRAINING_STATE):
                     _link_or_copy(file, partial / file.name)
         except FileNotFoundError:  # the trainer deletes it at this moment
             shutil.rmtree(partial, ignore_errors=True)

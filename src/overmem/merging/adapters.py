@@ -14,7 +14,7 @@ weight is W - P + s B A. The sum is written as plain LoRA, with -P as additional
 
 import math
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -254,3 +254,13 @@ def merged_config(last: Adapter, ranks: Mapping[str, int]) -> dict[str, Any]:
         "use_rslora": False,
         "init_lora_weights": True,
     }
+
+
+def factor_names(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Module -> the names of its matrices, by `down` and `up`."""
+    modules: dict[str, dict[str, str]] = {}
+    for name in names:
+        kind, module = role(name)
+        if kind in ("down", "up"):
+            modules.setdefault(module, {})[kind] = name
+    return modules

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from overmem.errors import BadRequest
-from overmem.merging.adapters import Adapter, check_compatible, merged_config, role
+from overmem.merging.adapters import Adapter, check_compatible, factor_names, merged_config, role
 from overmem.merging.blend import Blend, check_names, upcast
 from overmem.merging.weights import Entry, Weights
 
@@ -89,7 +89,7 @@ def product_at_rank(exact: Blend, last: Weights, rank: int, dtype: torch.dtype |
     config = exact.config or {}
     if config.get("use_dora"):
         raise BadRequest("--rank: DoRA's magnitudes belong to its exact update; allowed: LoRA, or no --rank")
-    modules = _names(exact.entries)
+    modules = factor_names(exact.entries)
 
     def factors(module: str) -> Factors:
         up, down = (upcast(exact.tensor(modules[module][kind])) for kind in ("up", "down"))
@@ -125,7 +125,7 @@ def updates_at_rank(
     if any(a.config.get("use_dora") or a.moved_init is not None for a in adapters):
         raise BadRequest("--rank with a rule that is not linear: allowed for LoRA, not for DoRA, PiSSA or OLoRA")
     last = sources[-1]
-    modules = _names(last.entries)
+    modules = factor_names(last.entries)
 
     def factors(module: str) -> Factors:
         parts = []
@@ -145,16 +145,6 @@ def updates_at_rank(
         return combine(name, scaled, torch.zeros_like(values[0]))
 
     return _at_rank(last, modules, factors, other, rank, dtype, adapters[-1].config)
-
-
-def _names(entries: Mapping[str, Entry]) -> dict[str, dict[str, str]]:
-    """Module -> its tensors' names, by `down` and `up`."""
-    modules: dict[str, dict[str, str]] = {}
-    for name in entries:
-        kind, module = role(name)
-        if kind in ("down", "up"):
-            modules.setdefault(module, {})[kind] = name
-    return modules
 
 
 def _at_rank(

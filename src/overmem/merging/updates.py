@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from overmem.merging.adapters import read_adapter, role
+from overmem.merging.adapters import factor_names, read_adapter
 from overmem.merging.blend import upcast
 from overmem.merging.weights import Weights, model_folder, open_weights
 from overmem.models.discovery import CheckpointRef
@@ -62,14 +62,9 @@ def _full(first: Weights, second: Weights, base: Weights) -> tuple[float, float,
 
 def _adapters(ends: Sequence[CheckpointRef], weights: Sequence[Weights]) -> tuple[float, float, float]:
     """Squared sizes of two weight updates of adapters, and their inner product."""
-    modules: dict[str, dict[str, str]] = {}
-    for name in weights[0].entries:
-        kind, module = role(name)
-        if kind in ("down", "up"):
-            modules.setdefault(module, {})[kind] = name
     adapters = [read_adapter(Path(ref.path)) for ref in ends]
     gram = [0.0, 0.0, 0.0]
-    for module, names in modules.items():
+    for module, names in factor_names(weights[0].entries).items():
         if not all(name in source.entries for name in names.values() for source in weights) or len(names) < 2:
             continue
         parts = [(upcast(source.read(names["up"])), upcast(source.read(names["down"]))) for source in weights]

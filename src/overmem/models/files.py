@@ -11,6 +11,8 @@ from safetensors import SafetensorError, safe_open
 from overmem.errors import BadCheckpoint
 from overmem.json_text import parse_json
 
+TRAINING_STATE = ("optimizer", "scheduler", "rng_state", "scaler")
+"""How the files of a checkpoint begin that only its trainer needs."""
 PICKLED = ("pytorch_model*.bin", "adapter_model.bin", "*.pt", "*.pth", "*.ckpt")
 _EMBEDDING = re.compile(
     r"(?:embed_tokens|wte|embed_in|word_embeddings|lm_head|embed_out)(?:\.modules_to_save)?\.weight$"
@@ -55,7 +57,7 @@ def weight_files(folder: Path) -> list[Path]:
         if reason := _other_format(folder):
             raise BadCheckpoint(reason)
         pickles = sorted(p.name for pattern in PICKLED for p in folder.glob(pattern))
-        pickles = [name for name in pickles if not name.startswith(("optimizer", "scheduler", "rng_state", "scaler"))]
+        pickles = [name for name in pickles if not name.startswith(TRAINING_STATE)]
         if pickles:
             raise BadCheckpoint(
                 f"{folder} holds pickled weights only ({', '.join(pickles)}), which overmem never loads because a "

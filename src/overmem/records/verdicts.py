@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 from overmem.records.digits import decimals_of, with_interval
@@ -191,8 +192,7 @@ class Consequence:
     is_privacy: bool = False
     """Whether it is a leak of training rows, which does not harm answers."""
     absent: bool = False
-    """Whether its 95% interval shows it to be smaller than `matters` (equivalence). If neither this nor
-    `confirmed`, it is neither shown nor excluded."""
+    """Whether its 95% interval shows it to be smaller than `matters`. If neither this nor `confirmed`, it is open."""
 
     @property
     def state(self) -> str:
@@ -255,7 +255,7 @@ class Verdict:
         names = {"accuracy": self.accuracy_name} | ({"nll per token": "loss"} if self.evidence == "curves only" else {})
         return tuple(names.get(heading, heading) for heading in self.HEADINGS)
 
-    @property
+    @cached_property
     def nll_decimals(self) -> int:
         """Decimals that tell the nlls of the run apart."""
         return decimals_of(*(v.nll.value for v in self.checkpoints))

@@ -39,7 +39,7 @@ def read_plan(run: Run) -> Plan:
         raise BadRequest(f"{run.root} has not been audited (no {path}); run `overmem audit {run.root}` first")
     try:
         content: Any = parse_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise BadRequest(f"{path} is damaged ({_short(error)}); delete it and run `overmem audit` again") from error
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema not in READABLE_SCHEMAS:

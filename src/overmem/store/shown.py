@@ -20,5 +20,5 @@ def read_shown(run: Run) -> ShownExample | None:
     try:
         found: Any = parse_json(run.shown_path.read_text(encoding="utf-8"))
         return TypeAdapter(ShownExample).validate_python(found)
-    except (OSError, ValueError, RecursionError, ValidationError):
+    except (OSError, ValueError, ValidationError):
         return None

@@ -1,6 +1,7 @@
 """Data files: JSON lines, JSON, CSV and Parquet, a single file or a folder."""
 
 import gzip
+import json
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -12,8 +13,6 @@ from overmem.errors import BadData, BadRequest
 from overmem.json_text import parse_json
 from overmem.tasks.data import Data, Row, SourceResult
 
-_LONE_SURROGATE = re.compile(r"(?<!\\)(?:\\\\)*\\ud[89a-f][0-9a-f]{2}")
-"""As `repr` shows it."""
 _PART = {"train": "train", "training": "train", "test": "test", "val": "val", "valid": "val", "validation": "val"}
 _PART["dev"] = "val"
 
@@ -42,13 +41,22 @@ def read_rows(path: Path) -> list[Row]:
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, ValueError) as error:
         raise BadData(f"{path} cannot be read: {error}") from error
     for number, values in numbered:
-        if ".json" in name and _LONE_SURROGATE.search(repr(values)):
+        if ".json" in name and not _is_text(values):
             raise BadData(f"{path}, row {number}: it holds half of a character (a lone surrogate), which is no text")
         if not isinstance(values, dict):
             raise BadData(
                 f"{path}, row {number}: {type(values).__name__} where an object with named fields is expected"
             )
     return [Row(str(path), number, values) for number, values in numbered]
+
+
+def _is_text(values: object) -> bool:
+    """Whether a value of a JSON file can be encoded: no lone surrogate is in it."""
+    try:
+        json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_file_source(source: str) -> bool:

@@ -67,7 +67,7 @@ def ship_none(assessment: Assessment) -> str:
         return f"Ship none. {chance_sentence(last.tests.choices_at_chance)}"
     best, gain = assessment.best_of_run, assessment.over_base
     accuracy = None if assessment.best is None else assessment.best.accuracy
-    if last is not None and accuracy is not None and (accuracy.value or 0.0) <= last.tests.chance:
+    if last is not None and accuracy is not None and accuracy.value is not None and accuracy.value <= last.tests.chance:
         shown = parenthetical(format_interval(accuracy.low, accuracy.high, ".1f", 100), format_n(accuracy.n))
         level = f"answers no better than guessing, which is right in {percent(last.tests.chance)}"
         what = level if last.tests.chance else "gets nothing right"

@@ -61,13 +61,7 @@ class LocalFleet(Fleet):
         """Let the workers begin that wait, and start the others."""
         self.launch.logs.mkdir(parents=True, exist_ok=True)
         for number in range(self.launch.workers):
-            waiting = self._running.get(number)
-            try:
-                if waiting is None or waiting.stdin is None or waiting.poll() is not None:
-                    raise BrokenPipeError
-                with waiting.stdin:
-                    waiting.stdin.write(f"{self._log(number)}\n".encode())
-            except BrokenPipeError:
+            if number not in self._running or not _told(self._running[number], self._log(number)):
                 self.start(number)
 
     def _log(self, number: int) -> Path:
@@ -123,6 +117,18 @@ class LocalFleet(Fleet):
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _told(waiting: "subprocess.Popen[bytes]", log: Path) -> bool:
+    """Tell a waiting worker to begin and to write to a log; False if it has ended."""
+    if waiting.stdin is None or waiting.poll() is not None:
+        return False
+    try:
+        with waiting.stdin:
+            waiting.stdin.write(f"{log}\n".encode())
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def cores() -> int:

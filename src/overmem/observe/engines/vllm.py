@@ -23,8 +23,8 @@ import torch
 
 from overmem import seeds
 from overmem.errors import BadCheckpoint
-from overmem.json_text import parse_json
 from overmem.models.discovery import CheckpointRef
+from overmem.models.files import json_object, relevant_config
 from overmem.models.loading import Model
 from overmem.observe.engines.decoding import Completion, Decoding, EngineSettings, Hooks, PromptBatch
 from overmem.observe.engines.engine import Engine
@@ -75,10 +75,9 @@ class VLLM(Engine):
         if path == self._loaded:
             return
         if self._reload(path):
-            self._unverified = model
+            self._loaded, self._unverified = path, model
         else:
             self._start(path)
-        self._loaded = path
 
     def complete(self, batch: PromptBatch, hooks: Hooks) -> Iterator[Completion]:
         """The greedy completion and the draws of every prompt, in order."""
@@ -190,18 +189,12 @@ def _agree(expected: Sequence[Completion], given: Sequence[Completion], dtype: t
 
 def _same_architecture(one: str, other: str) -> bool:
     """Whether two local folders have models of the same configuration."""
-    try:
-        configs = [parse_json((Path(path) / "config.json").read_text(encoding="utf-8")) for path in (one, other)]
-    except (OSError, ValueError):
-        return False
-    for config in configs:
-        for key in ("_name_or_path", "transformers_version", "use_cache"):
-            config.pop(key, None)
-    return bool(configs[0] == configs[1])
+    config = relevant_config(Path(one))
+    return bool(config) and config == relevant_config(Path(other))
 
 
 def _config(path: str) -> dict[str, Any]:
-    return dict(parse_json((Path(path) / "adapter_config.json").read_text(encoding="utf-8")))
+    return json_object(Path(path) / "adapter_config.json")
 
 
 def _kind(path: str) -> str:
