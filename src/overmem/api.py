@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from overmem import store
 from overmem.errors import BadRequest, OvermemError, naming_the_extra, unknown
 from overmem.records import Checkpoint, Curves, Samples, Verdict
+from overmem.store.files import read_frame
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,13 +40,10 @@ class Run:
         """Every number of the audit: one row per checkpoint, split, probe and metric.
 
         Raises:
-            BadRequest: the run was not audited.
+            BadRequest: the run was not audited, or the file is damaged.
         """
-        import polars as pl
-
-        if not self.files.measurements_path.is_file():
-            raise BadRequest(f"{self.files.root} has no measurements; run `overmem audit {self.files.root}` first")
-        return pl.read_parquet(self.files.measurements_path)
+        hint = f"run `overmem audit {self.files.root}` first"
+        return read_frame(self.files.measurements_path, hint)
 
     @cached_property
     def checkpoints(self) -> tuple[Checkpoint, ...]:

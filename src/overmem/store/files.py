@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from overmem.errors import BadRequest, Locked
 from overmem.records import READABLE_SCHEMAS, SCHEMA
+from overmem.store import checksum
 from overmem.store.paths import Run
 
 _LEFTOVER_AGE = 24 * 3600.0
@@ -147,14 +148,18 @@ def to_jsonable(value: Any) -> Any:
 
 
 def write_frame(path: Path, frame: pl.DataFrame, **note: str) -> None:
-    """Write a table atomically, with its schema version and `note` in its metadata."""
+    """Write a table atomically, with its schema version and `note` in its metadata, and a checksum."""
     with replacing(path) as partial:
-        frame.write_parquet(partial, metadata={"overmem": json.dumps({"schema": SCHEMA, **note})})
+        metadata = {"overmem": json.dumps({"schema": SCHEMA, **note}), checksum.NAME: "before the footer"}
+        frame.write_parquet(partial, metadata=metadata)
+        checksum.add(partial)
 
 
 def frame_note(path: Path) -> dict[str, Any] | None:
-    """The `note` of `write_frame`; None if there is no readable table."""
+    """The `note` of `write_frame`; None if there is no readable table, or one that is not as it was written."""
     try:
+        if not checksum.is_intact(path):
+            return None
         note = json.loads(pl.read_parquet_metadata(path)["overmem"])
     except (OSError, KeyError, ValueError, RecursionError, pl.exceptions.PolarsError):
         return None
