@@ -6,6 +6,7 @@ import pytest
 
 from hostile import PROGRAMS
 from overmem.errors import BadRequest
+from overmem.grading.sandboxes import program as programs
 from overmem.grading.sandboxes import selection
 from overmem.grading.sandboxes.check import failed_check
 from overmem.grading.sandboxes.execution import reply_in
@@ -28,6 +29,13 @@ def test_right_wrong_and_broken_programs_get_their_status(sandbox):
     assert sandbox.run(Program("def double(x): return x", tests), LIMITS).status == "wrong"
     assert sandbox.run(Program("def double(x): return y", tests), LIMITS).status == "error"
     assert sandbox.run(Program("def double(x) return", tests), LIMITS).status == "error"
+
+
+@pytest.mark.parametrize(("load", "status"), [(0.2, "timeout"), (6.0, "right")])
+def test_a_program_may_wait_longer_on_a_busy_machine(sandbox, monkeypatch, load, status):
+    monkeypatch.setattr(programs, "processes_per_cpu", lambda: load)
+    waits = Program("import time\ntime.sleep(1)\nx = 1", "assert x == 1")
+    assert sandbox.run(waits, Limits(seconds=0.25)).status == status
 
 
 def test_every_usable_sandbox_passes_its_check(sandbox):
