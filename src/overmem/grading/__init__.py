@@ -19,7 +19,7 @@ from overmem.tables import resolve
 __all__ = ["GRADERS", "STATUSES", "Grade", "Grader", "grade", "grader_of", "graders_of", "with_grades"]
 
 GRADERS: Final[Mapping[str, Grader]] = {
-    "math": Grader(math, version="2"),
+    "math": Grader(math, version="3"),
     "choice": Grader(choice, version="2"),
     "exact": Grader(exact, version="2"),
     "code": Grader(not_run, version="4", run=grade_programs),

@@ -12,6 +12,7 @@ from fractions import Fraction
 from functools import cache, lru_cache
 from typing import Any
 
+from overmem.grading.arithmetic import arithmetic_value
 from overmem.grading.values import values
 
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
@@ -110,12 +111,21 @@ def canonical(text: str) -> str:
 def equal(answer: str, gold: str) -> bool:
     """Whether two answers have the same value.
 
-    Integers are compared exactly, other plain numbers to a relative 1e-9 (rounding of floating point), expressions by
-    math-verify. An expression that is too expensive to evaluate is equal only to the same text.
+    Integers are compared exactly, other plain numbers to a relative 1e-9 (rounding of floating point), so are sums and
+    products of plain numbers; other expressions by math-verify. An expression that is too expensive to evaluate is
+    equal only to the same text.
     """
+    if (answer_values := _evaluated(answer)) and (gold_values := _evaluated(gold)):
+        return agree(answer_values, gold_values)
     if (values(answer) or number(answer) is not None) and (values(gold) or number(gold) is not None):
         return same(answer, gold)
     return same(answer, gold) or _verified(answer.strip(), gold.strip())
+
+
+def _evaluated(text: str) -> tuple[Fraction, ...]:
+    """The values that a number or an expression of plain numbers may have; empty for any other text."""
+    value = None if (spelled := values(text)) else arithmetic_value(text)
+    return spelled if value is None else (value,)
 
 
 def agree(values: Sequence[Fraction], gold_values: Sequence[Fraction]) -> bool:
