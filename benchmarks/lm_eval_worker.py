@@ -72,7 +72,8 @@ def main() -> None:
             "few": tasks_of(job, str(few), Path(home), "few"),
         }
         manager = TaskManager(include_path=home, include_defaults=False)
-        evaluate_tasks(lm, names["few"], manager)
+        if job.get("warm_up", True):
+            evaluate_tasks(lm, names["few"], manager)
         write_answer({})
         for _ in sys.stdin:
             seconds.clear()

@@ -32,7 +32,8 @@ LOADED = (
     "peft", "accelerate", "safetensors.torch", "scipy.stats", "tyro", "jinja2", "rich", "datasets", "datasketch",
     "overmem.cli.train", "overmem.cli.audit", "overmem.cli.worker", "overmem.cli.diagnose", "overmem.cli.report",
     "overmem.cli.merge", "overmem.cli.sweep", "overmem.audit", "overmem.training.verb", "overmem.merging.verb",
-    "overmem.sweep.verb", "overmem.report.page", "overmem.diagnose", "tests.conftest", "tests.verdict.conftest",
+    "overmem.search.verb", "overmem.sweep.verb", "overmem.report.page", "overmem.diagnose",
+    "tests.conftest", "tests.verdict.conftest",
 )  # fmt: skip
 
 

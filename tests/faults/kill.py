@@ -34,7 +34,7 @@ if ROOT not in sys.path:
 from tests.faults import forked  # noqa: E402
 from tests.faults.endstate import differences, leftovers  # noqa: E402
 from tests.faults.forked import Ended, run_forked  # noqa: E402
-from tests.faults.scenes import SCENES, make_stages, run_command  # noqa: E402
+from tests.faults.scenes import SCENES, make_stages  # noqa: E402
 
 SIGNALS = {
     "KILL": (signal.SIGKILL,),
@@ -121,7 +121,7 @@ class Theatre:
         def work() -> None:
             if longest is not None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (longest, resource.RLIM_INFINITY))
-            run_command(SCENES[verb].command)
+            SCENES[verb].run()
 
         return run_forked(work, folder, limit=self.limit, **more)
 

@@ -4,11 +4,15 @@ import io
 import json
 import random
 import string
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import yaml
+
+from overmem.store import checksum
 
 _DEEP: Any = 0
 for _ in range(300):
@@ -132,7 +136,7 @@ def _changed(value: Any, draw: random.Random) -> Any:
 
 def _parquet(content: bytes, draw: random.Random) -> bytes:
     """A table with a column missing, of another type or with strange values, fewer or more rows, or another note."""
-    frame = pl.read_parquet(io.BytesIO(content))
+    frame = _intact(content)
     note = pl.read_parquet_metadata(io.BytesIO(content)).get("overmem")
     metadata = {} if note is None else {"overmem": note}
     column = draw.choice(frame.columns) if frame.columns else None
@@ -165,9 +169,26 @@ def _parquet(content: bytes, draw: random.Random) -> bytes:
         frame = frame.with_columns(series)
     else:
         frame = frame.sample(fraction=1.0, shuffle=True, seed=draw.randrange(1000))
-    written = io.BytesIO()
-    frame.write_parquet(written, metadata=metadata)
-    return written.getvalue()
+    return _with_checksum(frame, metadata)
+
+
+def _intact(content: bytes) -> pl.DataFrame:
+    """A table that no earlier mutation has damaged: reading a damaged one may end the process."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "table.parquet"
+        path.write_bytes(content)
+        if not checksum.is_intact(path):
+            raise ValueError("damaged before")
+        return pl.read_parquet(path)
+
+
+def _with_checksum(frame: pl.DataFrame, metadata: dict[str, str]) -> bytes:
+    """A table as another version of overmem might have written it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "table.parquet"
+        frame.write_parquet(path, metadata=metadata | {checksum.NAME: "before the footer"})
+        checksum.add(path)
+        return path.read_bytes()
 
 
 def _safetensors(content: bytes, draw: random.Random) -> bytes:

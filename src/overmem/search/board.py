@@ -67,26 +67,25 @@ class Board:
     """Rule -> keys of everything that it proposed."""
     sums: dict[str, np.ndarray] = field(default_factory=dict)
     """Key -> summed nll of every val solution."""
+    nlls: dict[str, Estimate] = field(default_factory=dict)
+    """Key -> nll per token on val, with its interval."""
 
     def score(self, rule: str, label: str, weights: Weights) -> float:
         """Nll per token on val; observed unless it was before. A single checkpoint was audited, and is no candidate."""
         used = [name for name, w in weights.items() if w]
         if len(used) == 1:
             row = [c.name for c in self.val.checkpoints].index(used[0])
-            return float(ratio(self.val.nll_sums[row], self.val.token_counts, self.val).value or np.inf)
+            return value_of(ratio(self.val.nll_sums[row], self.val.token_counts, self.val))
         key = self.observer.key(weights)
         if key not in self.sums:
             if self.deadline is not None and time.monotonic() > self.deadline:
                 raise _TimeIsUp
             self.progress(f"{rule}: {label}", len(self.sums), max(self.total, len(self.sums) + 1))
             self.sums[key] = aligned(self.observer.nll_sums(weights, "val"), self.val)
+            self.nlls[key] = ratio(self.sums[key], self.val.token_counts, self.val)
             self.tried[key] = (rule, label, weights)
         self.proposed.setdefault(rule, set()).add(key)
-        return float(self.nll(key).value or np.inf)
-
-    def nll(self, key: str) -> Estimate:
-        """Nll per token on val, with its interval."""
-        return ratio(self.sums[key], self.val.token_counts, self.val)
+        return value_of(self.nlls[key])
 
     @property
     def picks(self) -> dict[str, str]:
@@ -98,7 +97,7 @@ class Board:
     @property
     def order(self) -> list[str]:
         """The keys, that of the lowest nll first."""
-        return sorted(self.tried, key=lambda key: self.nll(key).value or np.inf)
+        return sorted(self.tried, key=lambda key: value_of(self.nlls[key]))
 
 
 def observe_candidates(run: Trajectory, board: Board) -> bool:
@@ -134,6 +133,11 @@ def observe_finalists(board: Board, picks: Mapping[str, str], count: int, deadli
         board.progress(f"finalist {board.tried[key][1]}", number, len(finalists))
         answers[key] = answers_in_order(board.observer.answers(board.tried[key][2], "val"), board.val)
     return answers
+
+
+def value_of(nll: Estimate) -> float:
+    """The value, infinite where it was not measured."""
+    return np.inf if nll.value is None else nll.value
 
 
 def aligned(values: Mapping[str, float], curves: Curves) -> np.ndarray:

@@ -19,6 +19,7 @@ from overmem.search.board import (
     observe_candidates,
     observe_finalists,
     share,
+    value_of,
 )
 from overmem.search.candidates import SHARES, Trajectory
 from overmem.search.path import UpdatesOf, between, line, pairs, reasons
@@ -109,7 +110,7 @@ def decide(
 
 def _candidate(key: str, board: Board, answers: Answers | None) -> MergeCandidate:
     shares = () if answers is None else (share(answers.correct, board.val), share(answers.passed, board.val))
-    return MergeCandidate(*board.tried[key], board.nll(key), *shares)
+    return MergeCandidate(*board.tried[key], board.nlls[key], *shares)
 
 
 def _answer_along(pair: tuple[str, str], board: Board, answers: dict[str, Answers], deadline: float | None) -> bool:
@@ -133,7 +134,7 @@ def _winner(answers: Mapping[str, Answers], board: Board, single: str) -> str | 
     correct = correct[:, np.isfinite(correct).all(0)]
     if not correct.shape[1]:
         return None
-    nll = np.array([board.nll(key).value or np.inf for key in keys])
+    nll = np.array([value_of(board.nlls[key]) for key in keys])
     best = winner(correct[:-1], nll, correct[-1])
     return None if best is None else keys[best]
 
