@@ -25,3 +25,13 @@ def test_it_is_recommended_for_what_test_shows_and_not_for_what_val_shows():
         assert recommended is not None
         searched = best_merge(on_val, on_test, recommended, others, searched=[CHECKPOINTS[1].name])[0]
         assert (searched.checkpoint == CHECKPOINTS[1].name) == picks, (val, test)
+
+
+def test_what_a_search_has_shown_counts_only_against_the_checkpoint_that_it_was_shown_against():
+    on_val, on_test = curves((0.5, 0.8), 1), curves((0.6, 0.6), 2)
+    recommended, others = choices(on_val, on_test)
+    assert recommended is not None
+    merged = CHECKPOINTS[1].name
+    for against, picks in ((recommended.checkpoint, True), ("checkpoint-7", False)):
+        best = best_merge(on_val, on_test, recommended, others, searched=[merged], confirmed={merged: against})[0]
+        assert (best.checkpoint == merged) == picks, against
