@@ -83,6 +83,25 @@ def collated(trainer) -> list[Trained]:
     return rows
 
 
+EOS, LONGEST = 2, 8
+"""End-of-sequence token of the tiny models, and the tokens of a completion."""
+
+
+@torch.no_grad()
+def generated(model, prompt):
+    """The greedy completion by transformers' own `generate`, without the end."""
+    ids = torch.tensor([prompt])
+    made = model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=LONGEST,
+        do_sample=False,
+        eos_token_id=EOS,
+        pad_token_id=0,
+    )[0, len(prompt) :].tolist()
+    return tuple(made[: made.index(EOS)] if EOS in made else made)
+
+
 @torch.no_grad()
 def plain_logprobs(model, ids):
     """Log probability of every token after the first, by transformers alone in float32."""

@@ -6,10 +6,14 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from overmem.encoding import Encoded
+from overmem.models.auto import auto_class
 from overmem.models.discovery import find_checkpoints
 from overmem.models.loading import Skeleton
+from overmem.observe.engines.decoding import Decoding, PromptBatch
+from overmem.observe.engines.hf import completions
 from overmem.observe.score import scores
-from tests.foreign.conftest import plain_logprobs
+from tests.foreign.conftest import EOS, LONGEST, generated, plain_logprobs
+from tests.foreign.decoders import tiny
 
 IDS = tuple(range(1, 12))
 KINDS = {
@@ -50,3 +54,50 @@ def test_every_checkpoint_is_scored_as_it_was_in_memory(run, kind):
         if ref.checkpoint.step:
             scored = scores(skeleton.model(ref), [Encoded("a", IDS[:3], IDS[3:])], token_budget=64)
             assert scored.logprob == pytest.approx(in_memory[kind, ref.checkpoint.step], abs=1e-4), ref.checkpoint.name
+
+
+VISION_LANGUAGE = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "gemma3", "mistral3", "llava"]
+TARGETS = {
+    "some": {"target_modules": ["q_proj", "v_proj"]},
+    "text side": {"target_modules": r".*language_model.*\.(q_proj|up_proj)"},
+    "all-linear": {"target_modules": "all-linear"},
+    "saved output layer": {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]},
+}
+
+
+def compare_lora_of_vision_language(model_type, targets, folder):
+    """Raise where an adapter on a vision-language base is not scored and completed on text as it was in memory."""
+    base, run = folder / "base", folder / "run"
+    tiny(model_type).save_pretrained(base)
+    prompts, expected = [[5, 6, 7, 8], [11, 12, 13]], {}
+    for step in (1, 2):
+        with torch.random.fork_rng():
+            torch.manual_seed(step)
+            loaded = auto_class(str(base)).from_pretrained(base)
+            model = get_peft_model(loaded, LoraConfig(r=2, task_type="CAUSAL_LM", **TARGETS[targets])).eval()
+            for parameter in model.parameters():
+                if parameter.requires_grad:
+                    torch.nn.init.normal_(parameter, std=0.3)
+        expected[step] = plain_logprobs(model, IDS)[2:].numpy(), [generated(model, prompt) for prompt in prompts]
+        model.save_pretrained(run / f"checkpoint-{step}")
+    assert abs(expected[1][0] - expected[2][0]).max() > 0.01
+    skeleton = Skeleton(str(base))
+    for ref in find_checkpoints(run, str(base)):
+        if step := ref.checkpoint.step:
+            model = skeleton.model(ref)
+            scored = scores(model, [Encoded("a", IDS[:3], IDS[3:])], token_budget=64)
+            assert scored.logprob == pytest.approx(expected[step][0], abs=1e-4)
+            batch = PromptBatch(prompts, ["a", "b"], Decoding(max_new_tokens=LONGEST), (EOS,))
+            completed = {c.prompt: c.token_ids for c in completions(model, batch, token_budget=64)}
+            assert [completed[0], completed[1]] == expected[step][1]
+
+
+def test_lora_of_a_vision_language_model_is_audited_on_text(tmp_path):
+    compare_lora_of_vision_language("qwen2_vl", "text side", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("targets", TARGETS)
+@pytest.mark.parametrize("model_type", VISION_LANGUAGE)
+def test_lora_of_every_vision_language_model(model_type, targets, tmp_path):
+    compare_lora_of_vision_language(model_type, targets, tmp_path)

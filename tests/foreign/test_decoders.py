@@ -6,7 +6,6 @@ In float32, with random weights. A handful is in the default suite; the slow one
 import json
 
 import pytest
-import torch
 
 from overmem.audit import Audit, audit
 from overmem.encoding import Encoded
@@ -18,25 +17,10 @@ from overmem.models.supported import UNSUPPORTED
 from overmem.observe.engines.decoding import Decoding, PromptBatch
 from overmem.observe.engines.hf import completions
 from overmem.observe.score import scores
-from tests.foreign.conftest import plain_logprobs
+from tests.foreign.conftest import EOS, LONGEST, generated, plain_logprobs
 from tests.foreign.decoders import FINE_TUNED, model_types, tiny
 
 PROMPTS = [[5, 6, 7, 8, 9], [11, 12, 13], [20, 21, 22, 23, 24, 25, 26]]
-EOS, LONGEST = 2, 8
-
-
-@torch.no_grad()
-def generated(model, prompt):
-    ids = torch.tensor([prompt])
-    made = model.generate(
-        ids,
-        attention_mask=torch.ones_like(ids),
-        max_new_tokens=LONGEST,
-        do_sample=False,
-        eos_token_id=EOS,
-        pad_token_id=0,
-    )[0, len(prompt) :].tolist()
-    return tuple(made[: made.index(EOS)] if EOS in made else made)
 
 
 def compare(model):
