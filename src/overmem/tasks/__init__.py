@@ -9,7 +9,7 @@ from overmem.errors import BadData, BadRequest, unknown
 from overmem.grading.golds import check_gold
 from overmem.records import Example, SplitName
 from overmem.tables import resolve
-from overmem.tasks import wordproblems, working_backwards
+from overmem.tasks import one_step_back, wordproblems, working_backwards
 from overmem.tasks.data import Data, LoadedData, Row, Rows, SourceResult
 from overmem.tasks.duplicates import problem_labels
 from overmem.tasks.files import file_rows, is_file_source, with_absolute_paths
@@ -25,6 +25,7 @@ __all__ = ["SOURCES", "Data", "LoadedData", "functions_of", "load", "not_held_ou
 
 GENERATED: dict[str, Callable[..., dict[str, list[Example]]]] = {
     "wordproblems": wordproblems.splits,
+    "one-step-back": one_step_back.splits,
     "working-backwards": working_backwards.splits,
 }
 """The offline tasks that ship with the package: each generates its splits, given their sizes and a seed."""

@@ -7,6 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from overmem.records import Example
 from overmem.tables import NamedIn
 
+GENERATED_NAMES = ("wordproblems", "one-step-back", "working-backwards")
+"""The tasks that ship with the package, in `overmem.tasks.GENERATED`."""
+
 
 @dataclass(frozen=True)
 class Data:
@@ -14,12 +17,10 @@ class Data:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
-    source: Annotated[str, NamedIn("overmem.tasks.presets:PRESETS", others=("wordproblems", "working-backwards"))] = (
-        "wordproblems"
-    )
-    """`wordproblems` or `working-backwards` (generated, offline), or a preset; a .jsonl, .json, .csv or .parquet file
-    or a folder of such files; a Hugging Face hub id (`hub:org/name` or `org/name`); `reasoning-gym:NAME`;
-    `module:function`."""
+    source: Annotated[str, NamedIn("overmem.tasks.presets:PRESETS", others=GENERATED_NAMES)] = "wordproblems"
+    """`wordproblems`, `one-step-back` or `working-backwards` (generated, offline), or a preset; a .jsonl, .json, .csv
+    or .parquet file or a folder of such files; a Hugging Face hub id (`hub:org/name` or `org/name`);
+    `reasoning-gym:NAME`; `module:function`."""
     subset: str = ""
     """Configuration of a hub data set (`main` for GSM8K)."""
     split: str = ""

@@ -1,0 +1,81 @@
+"""The built-in task `one-step-back`: the story of a word problem, and the count before its last change is asked for.
+
+The stories, sums and differences are those of `wordproblems`, which the embedded model pebble can solve. It has never
+been asked for anything but the end of a story, so it answers with the end until it is fine-tuned; what it then has to
+learn is to look back at its own last sum. As in `wordproblems`, every question has many valid solutions, each step
+phrased in one of many ways, drawn at random. Pure text: no model, no tokenizer.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from overmem.assets import read_asset
+from overmem.records import Example
+from overmem.tasks.stories import DOMAINS, NAMES, Domain
+from overmem.tasks.voices import Voice
+from overmem.tasks.wordproblems import TRAINED_DOMAINS, Chain, chain, distinct_splits, question_id
+
+
+@dataclass(frozen=True)
+class Phrasing:
+    """How the count before the last change is asked for, and the solution written.
+
+    In the closings of `solution`, {c} is the count before the last change.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    ask: tuple[str, ...]
+    solution: Voice
+
+
+PHRASING: Phrasing = read_asset("wordproblems/one_step_back.json", Phrasing)
+
+STORIES = tuple(name for name in TRAINED_DOMAINS if not DOMAINS[name].compares)
+"""The story domains of train, val, test and ood-longer: those in which one amount changes over time."""
+
+
+def question(random: random.Random, numbers: Chain, domain: Domain) -> str:
+    """A chain as a story, which ends with a question about the count before its last change."""
+    who, other = random.sample(NAMES, 2)
+    thing = random.choice(domain.things)
+    sentences = [random.choice(domain.start).format(who=who, n=numbers.start, thing=thing)]
+    for change in numbers.changes:
+        template = random.choice(domain.gain if change > 0 else domain.loss)
+        sentences.append(template.format(who=who, other=other, n=abs(change), thing=thing))
+    sentences.append(random.choice(PHRASING.ask).format(thing=thing))
+    return " ".join(sentences)
+
+
+def solution(random: random.Random, numbers: Chain) -> str:
+    """One of the many worked solutions, which tells the story to its end and then looks back one step."""
+    voice, totals = PHRASING.solution, numbers.totals
+    sentences = [random.choice(voice.opening).format(a=numbers.start)]
+    for before, change, after in zip(totals, numbers.changes, totals[1:], strict=False):
+        template = random.choice(voice.gain if change > 0 else voice.loss)
+        sentences.append(template.format(a=before, b=abs(change), c=after))
+    sentences.append(random.choice(voice.closing).format(c=totals[-2]))
+    return " ".join(filter(None, sentences))
+
+
+def problem(
+    random: random.Random, steps: tuple[int, int] = (2, 3), domains: Sequence[str] = STORIES
+) -> tuple[Example, Chain]:
+    """One generated problem with one of its valid worked solutions, and its numbers.
+
+    Args:
+        random: source of every choice.
+        steps: fewest and most sums and differences in the chain, both inclusive.
+        domains: story domains to choose from.
+    """
+    domain = DOMAINS[random.choice(domains)]
+    numbers = chain(random, random.randint(*steps))
+    text, worked = question(random, numbers, domain), solution(random, numbers)
+    return Example(id=question_id(text), question=text, solution=worked, answer=str(numbers.totals[-2])), numbers
+
+
+def splits(**sizes: int) -> dict[str, list[Example]]:
+    """The splits of this task; sizes and seed as in `wordproblems.distinct_splits`."""
+    return distinct_splits("one-step-back", problem, STORIES, **sizes)
