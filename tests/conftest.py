@@ -2,33 +2,32 @@
 
 # ruff: noqa: E402 - the import hook is installed before overmem is imported
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from jaxtyping import install_import_hook
+from tests.shapes import check_shapes
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before transformers is imported
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the suite runs one worker per core
 os.environ.setdefault("COLUMNS", "160")  # messages wrap at the same place wherever the tests run
-
-SOURCE = Path(__file__).parents[1] / "src"
-SHAPED = [
-    ".".join(path.relative_to(SOURCE).with_suffix("").parts)
-    for path in sorted(SOURCE.glob("overmem/**/*.py"))
-    if "from jaxtyping import" in path.read_text(encoding="utf-8")
-]
-"""Modules with shapes in their annotations, which are checked at every call. Checking all modules doubles the time."""
-install_import_hook(SHAPED, "beartype.beartype")
+check_shapes()
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
+from threadpoolctl import threadpool_limits
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from overmem import store
+from overmem.probes.measure import measured
 from overmem.records import TEMPERATURES, Checkpoint, Samples, Scores, Snapshot
+
+GOLDEN = Path(__file__).parent / "golden" / "run"
 
 
 def _samples(*rows):
@@ -132,6 +131,21 @@ def save_tiny_llama(folder, tokenizer, **config):
         LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes, **ends, **config)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def golden_run(tmp_path_factory):
+    """The golden run with its measurements, made once by whichever process of the suite needs it first. Copy it."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    root = shared / "golden-measured"
+    with FileLock(shared / "golden-measured.lock"):
+        run = store.open_run(root if root.is_dir() else shutil.copytree(GOLDEN, root))
+        if not run.measurements_path.is_file():
+            read = store.snapshot_reader(run, cache_bytes=10**9)
+            with threadpool_limits(2, user_api="blas"):  # as when the expected numbers were made
+                store.write_measurements(run, tuple(measured(store.read_checkpoints(run), read)))
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?|-?\d+")
 
 def measure(run):
     """The measurements of the run."""
-    return tuple(measured(store.read_checkpoints(run), lambda c: store.read_snapshot(run, c)))
+    return tuple(measured(store.read_checkpoints(run), store.snapshot_reader(run, cache_bytes=10**9)))
 
 
 def as_rows(measurements):
@@ -129,15 +129,13 @@ def two_blas_threads():
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("golden") / "run"
-    shutil.copytree(HERE / "run", folder)
-    return store.open_run(str(folder))
+def run(golden_run, tmp_path_factory):
+    return store.open_run(shutil.copytree(golden_run.root, tmp_path_factory.mktemp("golden") / "run"))
 
 
 @pytest.fixture(scope="module")
 def measurements(run):
-    return measure(run)
+    return store.read_measurements(run)
 
 
 def expected(name):

@@ -10,19 +10,14 @@ from overmem import store
 from overmem.cli import main
 from overmem.diagnose import Diagnose, diagnose
 from overmem.errors import BadRequest
-from overmem.probes.measure import measured
 from overmem.store.logs.discovery import logs_of
 from overmem.tracking import TRACKERS, check_trackers, track, tracked_run
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "run"
-
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory):
+def judged(golden_run, tmp_path_factory):
     root = tmp_path_factory.mktemp("tracked") / "golden"
-    shutil.copytree(GOLDEN, root)
-    run = store.open_run(root)
-    store.write_measurements(run, tuple(measured(store.read_checkpoints(run), lambda c: store.read_snapshot(run, c))))
+    run = store.open_run(shutil.copytree(golden_run.root, root))
     return run, diagnose(Diagnose(str(root)))
 
 

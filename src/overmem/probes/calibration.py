@@ -99,11 +99,11 @@ def _errors(snapshot: Snapshot, split: str, level: str, claims: Claims | str) ->
         return missing(snapshot, split, "calibration", [f"{level}_{e}" for e in ERRORS], claims)
     if not np.isfinite(claims.confidence).all():
         return missing(snapshot, split, "calibration", [f"{level}_{e}" for e in ERRORS], "a confidence is not finite")
-    residual = claims.confidence - claims.correct
+    residual, root = claims.confidence - claims.correct, calibration_error(claims)
     estimates = {
         "overconfidence": claims.mean(residual),
-        "ece": calibration_error(claims),
-        "ece_l1": mean_absolute_gap(claims),
+        "ece": root,
+        "ece_l1": mean_absolute_gap(claims, root=root),
         "smooth_ece": smooth_calibration_error(claims, seed=(split, level)),
         "brier": fraction(claims.per_cluster(residual**2), claims.per_cluster(np.ones(len(residual)))),
     }

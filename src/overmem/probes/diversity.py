@@ -135,11 +135,12 @@ def _accuracy_at_k(samples: Samples, questions: list[Question]) -> dict[tuple[st
     """(metric, k) -> estimate."""
     largest = max(len(q.rows) for q in questions)
     sizes = sorted({largest, *(2**i for i in range(12) if 2**i <= largest)})
+    of_question = [_question_at_sizes(samples, q, [k for k in sizes if k <= len(q.rows)]) for q in questions]
     estimates: dict[tuple[str, int], Estimate] = {}
     for k in sizes:
-        used = [q for q in questions if len(q.rows) >= k]
-        note = f"{len(questions) - len(used)} questions with fewer draws left out" if len(used) < len(questions) else ""
-        table = np.array([_question_at_k(samples, q, k) for q in used], dtype=np.float64)
+        table = np.array([at[k] for at in of_question if k in at], dtype=np.float64)
+        left_out = len(questions) - len(table)
+        note = f"{left_out} questions with fewer draws left out" if left_out else ""
         names = ["pass@k", "pass^k", "maj@k", "best@k"] if k > 1 else ["pass@k"]
         estimates |= {(name, k): fraction_mean(table[:, i], note) for i, name in enumerate(names)}
         if k > 1:
@@ -147,29 +148,30 @@ def _accuracy_at_k(samples: Samples, questions: list[Question]) -> dict[tuple[st
     return estimates
 
 
-def _question_at_k(samples: Samples, question: Question, k: int) -> tuple[float, ...]:
-    """pass@k, pass^k, maj@k, best@k and pass@1 of one question; only pass@1 for k = 1."""
+def _question_at_sizes(samples: Samples, question: Question, sizes: Sequence[int]) -> dict[int, tuple[float, ...]]:
+    """For each size k: pass@k, pass^k, maj@k, best@k and pass@1 of one question; only pass@1 for k = 1."""
     rows = list(question.rows)
     n, correct = len(rows), samples.correct[rows].astype(bool)
-    score = mean_logprobs(samples, rows)
-    hits = int(correct.sum())
-    if k == 1:
-        return (pass_at(1, n, hits),)
-    answers = [samples.answer[i] for i in rows]
-    majority = majority_of(k, answers, [bool(c) for c in correct])
-    return (
-        pass_at(k, n, hits),
-        pass_all(k, n, hits),
-        majority,
-        best_of(k, np.nan_to_num(score, nan=-np.inf), correct),
-        hits / n,
-    )
+    score = np.nan_to_num(mean_logprobs(samples, rows), nan=-np.inf)
+    answers, right, hits = [samples.answer[i] for i in rows], correct.tolist(), int(correct.sum())
+    return {
+        k: (pass_at(1, n, hits),)
+        if k == 1
+        else (
+            pass_at(k, n, hits),
+            pass_all(k, n, hits),
+            majority_of(k, answers, right),
+            best_of(k, score, correct),
+            hits / n,
+        )
+        for k in sizes
+    }
 
 
 def _variety(samples: Samples, questions: list[Question], vocabulary: int) -> dict[str, Estimate]:
     per_question: dict[str, list[float | None]] = {}
     for question in questions:
-        texts = [words(samples.text[i]) for i in question.rows]
+        texts = tuple(tuple(words(samples.text[i])) for i in question.rows)
         answers = [samples.answer[i] for i in question.rows if samples.answer[i]]
         right = [bool(samples.correct[i]) for i in question.rows]
         chains = [chain(samples.text[i]) for i, good in zip(question.rows, right, strict=True) if good]

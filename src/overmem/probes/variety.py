@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import groupby
 from math import exp, expm1, log1p
 
@@ -26,18 +27,31 @@ def words(text: str) -> list[str]:
 
 
 def ngram_counts(texts: Sequence[Sequence[str]], n: int) -> Int[np.ndarray, "texts ngrams"]:
-    """The counts of the n-grams of each text."""
-    id_of = {word: i for i, word in enumerate(sorted({word for text in texts for word in text}))}
-    ids = np.array([id_of[word] for text in texts for word in text], dtype=np.int64)
+    """The counts of the n-grams of each text; read-only, because several metrics of a question share them."""
+    return _counted(tuple(map(tuple, texts)), n)
+
+
+@lru_cache(maxsize=8)
+def _counted(texts: tuple[tuple[str, ...], ...], n: int) -> Int[np.ndarray, "texts ngrams"]:
+    ids, vocabulary = _word_ids(texts)
     text_of = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
     size = max(0, len(ids) - n + 1)
     is_within = text_of[:size] == text_of[len(text_of) - size :]  # n-grams that do not cross a text's end
     code = np.zeros(size, dtype=np.int64)
     for offset in range(n):
-        code = code * len(id_of) + ids[offset : offset + size]
+        code = code * vocabulary + ids[offset : offset + size]
     ngrams, index = np.unique(code[is_within], return_inverse=True)
     flat = np.bincount(text_of[:size][is_within] * len(ngrams) + index, minlength=len(texts) * len(ngrams))
-    return flat.reshape(len(texts), len(ngrams))
+    counts = flat.reshape(len(texts), len(ngrams))
+    counts.flags.writeable = False
+    return counts
+
+
+@lru_cache(maxsize=2)
+def _word_ids(texts: tuple[tuple[str, ...], ...]) -> tuple[Int[np.ndarray, " words"], int]:
+    """The number of each word in sorted order, text after text, and how many different words there are."""
+    id_of = {word: i for i, word in enumerate(sorted({word for text in texts for word in text}))}
+    return np.array([id_of[word] for text in texts for word in text], dtype=np.int64), len(id_of)
 
 
 def distinct(texts: Sequence[Sequence[str]], n: int) -> float | None:

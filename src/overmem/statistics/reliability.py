@@ -116,20 +116,28 @@ def _noncentrality(x: float, freedom: float, chance: Callable[[float], float]) -
         freedom: degrees of freedom.
         chance: noncentrality -> the probability.
     """
-
-    def excess(size: float) -> float:
-        below = float(chndtr(x, freedom, size))
-        if isnan(below):  # beyond what scipy computes: the variable is as good as normal
-            below = float(ndtr((x - freedom - size) / sqrt(2 * (freedom + 2 * size))))
-        return below - chance(size)
-
-    highest = x + 10 * sqrt(x) + 20
-    if not excess(0.0) > 0:
+    highest, given = x + 10 * sqrt(x) + 20, (x, freedom, chance)
+    if not _excess(0.0, *given) > 0:
         return 0.0
-    if excess(highest) > 0:
+    if _excess(highest, *given) > 0:
         return highest
     precision = 4 * np.finfo(float).eps  # the finest that brentq takes; each value may take a millisecond
-    return float(brentq(excess, 0.0, highest, xtol=1e-300, rtol=precision))
+    return float(brentq(_excess, 0.0, highest, args=given, xtol=1e-300, rtol=precision))
+
+
+def _excess(noncentrality: float, x: float, freedom: float, chance: Callable[[float], float]) -> float:
+    """How much the probability of a chi-square variable below x exceeds `chance` at this noncentrality.
+
+    Args:
+        noncentrality: of the variable.
+        x: the observed value.
+        freedom: degrees of freedom.
+        chance: noncentrality -> the probability to compare with.
+    """
+    below = float(chndtr(x, freedom, noncentrality))
+    if isnan(below):  # beyond what scipy computes: the variable is as good as normal
+        below = float(ndtr((x - freedom - noncentrality) / sqrt(2 * (freedom + 2 * noncentrality))))
+    return below - chance(noncentrality)
 
 
 def calibration_difference(claims: Claims, before: Claims, count: int = 10) -> Estimate:
@@ -152,13 +160,19 @@ def _plural(bins: int) -> str:
     return f"{bins} bins" if bins > 1 else "1 bin"
 
 
-def mean_absolute_gap(claims: Claims, count: int = 10) -> Estimate:
+def mean_absolute_gap(claims: Claims, count: int = 10, *, root: Estimate | None = None) -> Estimate:
     """The usual ECE, mean |gap| over equal-mass bins, debiased, in [0, 1], with a conservative interval.
 
     The lower end is that of |overconfidence|, the upper end that of `calibration_error`, because the mean absolute gap
     is between the absolute mean and the root mean square. No direct interval covered 95% in simulation.
+
+    Args:
+        claims: the claims.
+        count: the largest number of bins.
+        root: the `calibration_error` of these claims; computed by default.
     """
-    overconfidence, root = claims.mean(claims.confidence - claims.correct), calibration_error(claims, count)
+    root = root or calibration_error(claims, count)
+    overconfidence = claims.mean(claims.confidence - claims.correct)
     if root.value is None or root.high is None or overconfidence.low is None or overconfidence.high is None:
         return Estimate(None, n=claims.clusters, note=root.note or overconfidence.note)
     bins = bins_of(claims, count)

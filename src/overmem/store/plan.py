@@ -1,5 +1,6 @@
 """Writing, reading and validating the plan of a run. Schema 2 is written, 1 and 2 are read."""
 
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -47,13 +48,19 @@ def read_plan(run: Run) -> Plan:
     if schema == 1:
         content = {_RENAMED.get(key, key): value for key, value in content.items()}
     try:
-        return TypeAdapter(Plan).validate_python(content | {"schema": 2})
+        return _plan_adapter().validate_python(content | {"schema": 2})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise BadRequest(
             f"{path} cannot be read: {where}: {first['msg'].lower()}; delete it and run `overmem audit` again"
         ) from error
+
+
+@cache
+def _plan_adapter() -> TypeAdapter[Plan]:
+    """Made once: it takes longer than reading a plan."""
+    return TypeAdapter(Plan)
 
 
 def time_order(checkpoint: Checkpoint) -> tuple[bool, int, str]:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def read_verdict(run: Run) -> Verdict:
     if not run.verdict_path.is_file():
         raise BadRequest(f"{run.root} has no verdict yet; run `overmem diagnose {run.root}` first")
     try:
-        verdict = TypeAdapter(Verdict).validate_python(upgraded(parse_json(run.verdict_path.read_bytes())))
+        verdict = _verdict_adapter().validate_python(upgraded(parse_json(run.verdict_path.read_bytes())))
     except (
         ValueError,
         KeyError,
@@ -93,6 +94,12 @@ def read_verdict(run: Run) -> Verdict:
         f"This verdict was made by {made_by}, which is now version {RULE}: `overmem diagnose {run.root}` judges again."
     )
     return verdict if older in verdict.warnings else replace(verdict, warnings=(older, *verdict.warnings))
+
+
+@cache
+def _verdict_adapter() -> TypeAdapter[Verdict]:
+    """Made once: it takes longer than reading a verdict."""
+    return TypeAdapter(Verdict)
 
 
 def read_search(run: Run) -> MergeSearch | None:
