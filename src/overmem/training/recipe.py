@@ -3,9 +3,8 @@
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -99,11 +98,6 @@ def recipe_from(content: object, where: str) -> Recipe:
     return validate(Recipe, content, where)
 
 
-@cache
-def _adapter(kind: type) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
 def validate(kind: type[_Kind], content: object, where: str) -> _Kind:
     """Convert a mapping to the frozen dataclass `kind`.
 
@@ -113,7 +107,7 @@ def validate(kind: type[_Kind], content: object, where: str) -> _Kind:
     if _holds_null(content):
         raise BadRequest(f"{where}: a key or value holds the character U+0000, which no file name or model can have")
     try:
-        return cast(_Kind, _adapter(kind).validate_python(content))
+        return TypeAdapter(kind).validate_python(content)
     except ValidationError as error:
         messages = [_message(e, kind) for e in error.errors()]
         more = f"; and {len(messages) - _MOST_MESSAGES} more" if len(messages) > _MOST_MESSAGES else ""
