@@ -10,16 +10,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from overmem.errors import BadCheckpoint, BadRequest
-from overmem.merging.weights import (
-    DTYPES,
-    Entry,
-    index_of,
-    model_folder,
-    open_weights,
-    shards,
-    write_shard,
-    write_weights,
-)
+from overmem.merging.shards import index_of, shards, write_shard, write_weights
+from overmem.merging.weights import DTYPES, Entry, model_folder, open_weights
 
 
 def entries_of(tensors: dict[str, Tensor]) -> dict[str, Entry]:
@@ -40,7 +32,7 @@ def every_type() -> dict[str, Tensor]:
 
 def test_every_type_and_shape_is_read_back_by_safetensors(tmp_path: Path) -> None:
     tensors = every_type()
-    write_weights(tmp_path, entries_of(tensors), tensors.__getitem__, limit=10**6)
+    write_weights(tmp_path, entries_of(tensors), lambda name: [tensors[name]], limit=10**6)
     read = load_file(tmp_path / "model.safetensors")
     assert read.keys() == tensors.keys()
     for name, tensor in tensors.items():
@@ -58,7 +50,7 @@ def test_every_tensor_starts_at_a_multiple_of_its_element_size(tmp_path: Path) -
 
 def test_shards_are_numbered_and_indexed_and_none_exceeds_the_limit(tmp_path: Path) -> None:
     tensors = {f"t{i}": torch.full((10,), float(i)) for i in range(7)}
-    write_weights(tmp_path, entries_of(tensors), tensors.__getitem__, limit=100)
+    write_weights(tmp_path, entries_of(tensors), lambda name: [tensors[name]], limit=100)
     names = [f"model-0000{i}-of-00004.safetensors" for i in range(1, 5)]
     assert sorted(p.name for p in tmp_path.glob("*.safetensors")) == names
     index = json.loads((tmp_path / "model.safetensors.index.json").read_text())
@@ -79,33 +71,46 @@ def test_only_one_tensor_at_a_time_is_in_memory(tmp_path: Path) -> None:
     alive: list[weakref.ref[Tensor]] = []
     max_alive = 0
 
-    def tensor(name: str) -> Tensor:
+    def pieces(name: str) -> list[Tensor]:
         nonlocal max_alive
         zeros = torch.zeros(64)
         max_alive = max(max_alive, sum(ref() is not None for ref in alive))
         alive.append(weakref.ref(zeros))
-        return zeros
+        return [zeros]
 
-    write_weights(tmp_path, entries, tensor, limit=10**6)
+    write_weights(tmp_path, entries, pieces, limit=10**6)
     assert max_alive <= 1
+
+
+def test_parts_of_a_tensor_are_its_elements(tmp_path: Path) -> None:
+    tensors = {"a": torch.arange(1000.0).reshape(10, 100).bfloat16(), "b": torch.arange(7), "c": torch.zeros(0, 3)}
+    save_file(tensors, tmp_path / "model.safetensors")
+    with open_weights(tmp_path) as weights:
+        for name, tensor in tensors.items():
+            assert torch.equal(weights.read(name), tensor)
+        part = torch.empty(60, dtype=torch.bfloat16)
+        weights.read_part("a", part, 950 - 10)
+        assert torch.equal(part, tensors["a"].reshape(-1)[940:])
+        with pytest.raises(BadCheckpoint, match="cannot be read: the file ends"):
+            weights.read_part("b", torch.empty(10_000, dtype=torch.int64), 0)
 
 
 def test_complete_shards_are_kept_and_truncated_ones_written_again(tmp_path: Path) -> None:
     tensors = {f"t{i}": torch.full((10,), float(i)) for i in range(6)}
-    write_weights(tmp_path, entries_of(tensors), tensors.__getitem__, limit=80)
+    write_weights(tmp_path, entries_of(tensors), lambda name: [tensors[name]], limit=80)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     truncated = tmp_path / "model-00002-of-00003.safetensors"
     truncated.write_bytes(truncated.read_bytes()[:-4])
     names, fractions = [], []
 
-    def tensor(name: str) -> Tensor:
+    def pieces(name: str) -> list[Tensor]:
         names.append(name)
-        return tensors[name]
+        return [tensors[name]]
 
     def progress(what: str, done: float, total: float) -> None:
         fractions.append(done / total)
 
-    write_weights(tmp_path, entries_of(tensors), tensor, limit=80, progress=progress)
+    write_weights(tmp_path, entries_of(tensors), pieces, limit=80, progress=progress)
     assert names == ["t2", "t3"]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
@@ -115,16 +120,23 @@ def test_complete_shards_are_kept_and_truncated_ones_written_again(tmp_path: Pat
 def test_a_shard_that_fails_half_way_does_not_get_its_final_name(tmp_path: Path) -> None:
     (shard,) = shards({"a": Entry(torch.float32, (2,)), "b": Entry(torch.float32, (2,))}, 10**6)
 
-    def tensor(name: str) -> Tensor:
+    def pieces(name: str) -> list[Tensor]:
         if name == "b":
             raise OSError(28, "No space left on device")
-        return torch.zeros(2)
+        return [torch.zeros(2)]
 
     with pytest.raises(OSError, match="No space"):
-        write_shard(tmp_path, shard, tensor)
+        write_shard(tmp_path, shard, pieces)
     assert not (tmp_path / shard.file).exists()
-    with pytest.raises(ValueError, match=r"a is \(3,\) torch.float32, planned \(2,\)"):
-        write_shard(tmp_path, shard, lambda name: torch.zeros(3))
+    for wrong, told in (
+        ([torch.zeros(3)], "a has 12 bytes of torch.float32, planned 8"),
+        ([torch.zeros(1)], "a has 4 bytes"),
+        ([torch.zeros(1), torch.zeros(1), torch.zeros(1)], "a has 12 bytes"),
+        ([torch.zeros(1), torch.zeros(2, dtype=torch.bfloat16)], "of torch.bfloat16, planned 8 of torch.float32"),
+        ([], "a has 0 bytes"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            write_shard(tmp_path, shard, {"a": wrong, "b": []}.__getitem__)
     assert not (tmp_path / shard.file).exists()
 
 
@@ -140,7 +152,7 @@ def test_a_truncated_file_is_named_in_the_error(tmp_path: Path) -> None:
 
 def test_a_missing_shard_is_named_in_the_error(tmp_path: Path) -> None:
     tensors = {f"t{i}": torch.full((10,), float(i)) for i in range(4)}
-    write_weights(tmp_path, entries_of(tensors), tensors.__getitem__, limit=80)
+    write_weights(tmp_path, entries_of(tensors), lambda name: [tensors[name]], limit=80)
     (tmp_path / "model-00002-of-00002.safetensors").unlink()
     with pytest.raises(BadCheckpoint, match="lacks the shard model-00002-of-00002"), open_weights(tmp_path):
         pass

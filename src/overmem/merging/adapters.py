@@ -24,8 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from overmem.errors import BadCheckpoint, BadRequest
-from overmem.models.files import json_object
-from overmem.models.loading import KEEPS_BASE
+from overmem.models.files import KEEPS_BASE, json_object
 
 CONFIG = "adapter_config.json"
 _PEFT_PREFIX = "base_model.model."

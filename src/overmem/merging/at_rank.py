@@ -16,7 +16,8 @@ from torch import Tensor
 
 from overmem.errors import BadRequest
 from overmem.merging.adapters import Adapter, check_compatible, factor_names, merged_config, role
-from overmem.merging.blend import Blend, check_names, upcast
+from overmem.merging.blend import Blend, check_names
+from overmem.merging.blocks import upcast
 from overmem.merging.weights import Entry, Weights
 
 

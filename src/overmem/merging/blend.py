@@ -1,6 +1,6 @@
 """The tensors of a merged model, computed one at a time: full weights by any rule, LoRA adapters by linear rules."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,8 @@ from overmem.merging.adapters import (
     stacked_down,
     stacked_up,
 )
+from overmem.merging.blocks import sum_in_blocks, upcast
+from overmem.merging.shards import Pieces
 from overmem.merging.weights import Entry, Weights
 from overmem.rules.weighting import weighted_sum
 
@@ -35,13 +37,15 @@ class Blend:
     tensor: Callable[[str], Tensor]
     config: Mapping[str, Any] | None = field(default=None)
     """Settings of a merged adapter."""
+    in_blocks: Pieces | None = None
+    """Computes the same values block by block; None if a tensor has to be computed as a whole."""
     error: Callable[[], float] | None = None
     """What the chosen rank of an adapter leaves out, as a share of the size of its update; None if it is exact."""
 
-
-def upcast(tensor: Tensor) -> Tensor:
-    """`tensor` in float32, or unchanged in float64: merges are summed at least in float32."""
-    return tensor if tensor.dtype == torch.float64 else tensor.float()
+    @property
+    def pieces(self) -> Pieces:
+        """The values of a tensor, in as small pieces as it can be computed in."""
+        return self.in_blocks or (lambda name: [self.tensor(name)])
 
 
 def blend_full(
@@ -51,6 +55,7 @@ def blend_full(
     *,
     dtype: torch.dtype | None,
     tied: bool,
+    coefficients: Sequence[float] | None = None,
 ) -> Blend:
     """Combine every tensor of the sources; tensors that are not floating point are taken from the last source.
 
@@ -60,6 +65,7 @@ def blend_full(
         combine: (name, values in the sources, value in the base) -> merged value.
         dtype: floating type of the result; None for that of the last source.
         tied: whether the output layer shares its weights with the embedding; a copy in a file is then left out.
+        coefficients: of the sources if the rule is a weighted sum, which is then written block by block.
 
     Raises:
         BadCheckpoint: the models differ in names or shapes; the message says where.
@@ -88,7 +94,12 @@ def blend_full(
         merged = combine(name, [upcast(source.read(name)) for source in sources], base_tensor)
         return merged.to(entries[name].dtype)
 
-    return Blend(entries, tensor)
+    def pieces(name: str) -> Iterable[Tensor]:
+        if coefficients is None or not last.entries[name].dtype.is_floating_point:
+            return [tensor(name)]
+        return sum_in_blocks(sources, coefficients, name, entries[name].dtype)
+
+    return Blend(entries, tensor, in_blocks=pieces)
 
 
 def _without_copies(model: Weights) -> dict[str, Entry]:

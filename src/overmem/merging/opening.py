@@ -18,6 +18,7 @@ from overmem.merging.weights import Weights, model_folder, open_weights
 from overmem.models.discovery import CheckpointRef
 from overmem.models.files import json_object
 from overmem.rules import LINEAR, NEEDS_BASE, RULES
+from overmem.rules.weighting import source_weights
 from overmem.seeds import seed_of
 from overmem.tables import checked_knobs, knobs, resolve
 
@@ -97,7 +98,10 @@ def opened_blend(
     opened = [base_weights() if ref is base else stack.enter_context(open_weights(Path(ref.path))) for ref in sources]
     tied = bool(read_config(folders[-1]).get("tie_word_embeddings"))
     base_tensors = base_weights() if base is not None and uses_base(config.rule) else None
-    return blend_full(opened, base_tensors, combine, dtype=dtype, tied=tied)
+    coefficients = None
+    if config.rule == "linear":
+        coefficients = source_weights(config.weights, len(opened), rule="linear", sum_to_one=True)
+    return blend_full(opened, base_tensors, combine, dtype=dtype, tied=tied, coefficients=coefficients)
 
 
 def _opened_adapters(

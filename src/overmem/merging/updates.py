@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from overmem.merging.adapters import factor_names, read_adapter
-from overmem.merging.blend import upcast
+from overmem.merging.blocks import upcast
 from overmem.merging.weights import Weights, model_folder, open_weights
 from overmem.models.discovery import CheckpointRef
 from overmem.records.searches import Updates

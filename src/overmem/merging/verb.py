@@ -18,7 +18,8 @@ from overmem.merging.adapters import CONFIG
 from overmem.merging.blend import Blend
 from overmem.merging.opening import bound_rule, opened_blend, read_config, uses_base
 from overmem.merging.options import Merge
-from overmem.merging.weights import ADAPTER, MODEL, Progress, copy_aux_files, write_weights
+from overmem.merging.shards import Progress, copy_aux_files, write_weights
+from overmem.merging.weights import ADAPTER, MODEL
 from overmem.models.discovery import MERGE_NOTE, CheckpointRef, find_checkpoints
 from overmem.models.files import fingerprint, json_object
 from overmem.records import SCHEMA
@@ -63,7 +64,7 @@ def merge(config: Merge, *, progress: Progress = lambda what, done, total: None)
             try:
                 store.write_json(partial / MERGE_NOTE, note)
                 name, limit = (MODEL, config.shard_bytes) if blend.config is None else (ADAPTER, sys.maxsize)
-                write_weights(partial, blend.entries, blend.tensor, limit=limit, name=name, progress=progress)
+                write_weights(partial, blend.entries, blend.pieces, limit=limit, name=name, progress=progress)
                 _write_aux_files(partial, last, blend, config.dtype)
                 if blend.error is not None:
                     store.write_json(partial / MERGE_NOTE, {**note, "error_of_rank": blend.error()})

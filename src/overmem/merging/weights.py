@@ -1,17 +1,11 @@
-"""Weight files, read and written one tensor at a time.
+"""Weight files, read one tensor or a part of one at a time."""
 
-Safetensors shards are streamed: the header is known before the first tensor is computed, so a shard never has to fit in
-memory. A shard gets its final name only when it is complete.
-"""
-
-import json
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,13 +15,12 @@ from overmem.errors import BadCheckpoint, BadRequest
 from overmem.json_text import parse_json
 from overmem.models.files import weight_files
 
-Progress = Callable[[str, float, float], None]
-"""Called with (description, bytes done, bytes in total)."""
 MODEL = "model.safetensors"
 ADAPTER = "adapter_model.safetensors"
-_AUX_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".py", ".tiktoken")
-"""Suffixes of the auxiliary files that are copied: configuration, tokenizer, chat template, model code."""
-_TEMPLATE_FOLDER = "additional_chat_templates"
+_LONGEST_READ = 2**30
+"""Bytes; Linux reads at most 2 GiB at once."""
+_READ_AHEAD = 2**26
+"""Bytes of a file after which the system is asked to read the next ones."""
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -43,7 +36,6 @@ DTYPES = {
     "BOOL": torch.bool,
 }
 """Element types as safetensors names them."""
-_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 @dataclass(frozen=True)
@@ -68,7 +60,8 @@ class Weights:
 
     folder: Path
     entries: Mapping[str, Entry]
-    _handles: Mapping[str, Any]
+    _places: Mapping[str, tuple[FileIO, int]]
+    """File of each tensor, and the byte where it begins."""
 
     def read(self, name: str) -> Tensor:
         """One tensor, as it is stored.
@@ -78,11 +71,41 @@ class Weights:
         """
         if name not in self.entries:
             raise BadCheckpoint(f"{self.folder} has no tensor {name!r}")
+        entry = self.entries[name]
+        values = torch.empty(entry.shape, dtype=entry.dtype)
+        self.read_part(name, values.reshape(-1), 0)
+        return values
+
+    def read_part(self, name: str, values: Tensor, start: int) -> None:
+        """Fill `values` with consecutive elements of a tensor. They are read and not mapped, so the file is no memory.
+
+        Args:
+            name: of the tensor.
+            values: flat, of the stored type.
+            start: the first element.
+
+        Raises:
+            BadCheckpoint: it cannot be read.
+        """
+        if not values.numel():
+            return
+        file, first = self._places[name]
+        offset, left = first + start * values.element_size(), values.view(torch.uint8).numpy().data
+        _read_ahead(file, offset, offset + len(left))
         try:
-            tensor: Tensor = self._handles[name].get_tensor(name)
-        except (SafetensorError, OSError) as error:
+            while left:
+                count = os.preadv(file.fileno(), [left[:_LONGEST_READ]], offset)
+                if not count:
+                    raise OSError("the file ends before it")
+                left, offset = left[count:], offset + count
+        except OSError as error:
             raise BadCheckpoint(f"{self.folder}: tensor {name!r} cannot be read: {error}") from error
-        return tensor
+
+
+def _read_ahead(file: FileIO, start: int, end: int) -> None:
+    """Let the system read on while these bytes are used: several files are then read at once."""
+    if hasattr(os, "posix_fadvise") and (start == 0 or start // _READ_AHEAD != end // _READ_AHEAD):
+        os.posix_fadvise(file.fileno(), end, 2 * _READ_AHEAD, os.POSIX_FADV_WILLNEED)
 
 
 @contextmanager
@@ -93,20 +116,29 @@ def open_weights(folder: Path) -> Iterator[Weights]:
         BadCheckpoint: there are no weights, or pickled ones only; a shard is missing, or a file is truncated.
     """
     entries: dict[str, Entry] = {}
-    handles: dict[str, Any] = {}
+    places: dict[str, tuple[FileIO, int]] = {}
     with ExitStack() as stack:
         for file in _files(folder):
             try:
-                handle = stack.enter_context(safe_open(file, framework="pt"))
-                for name in handle.keys():  # noqa: SIM118
-                    part = handle.get_slice(name)
-                    if name in entries:
-                        raise BadCheckpoint(f"{folder} holds tensor {name!r} twice")
-                    entries[name] = Entry(_dtype(part.get_dtype(), file), tuple(part.get_shape()))
-                    handles[name] = handle
+                stream = stack.enter_context(file.open("rb", buffering=0))
+                with safe_open(file, framework="pt") as handle:
+                    starts = _starts(stream)
+                    for name in handle.keys():  # noqa: SIM118
+                        part = handle.get_slice(name)
+                        if name in entries:
+                            raise BadCheckpoint(f"{folder} holds tensor {name!r} twice")
+                        entries[name] = Entry(_dtype(part.get_dtype(), file), tuple(part.get_shape()))
+                        places[name] = stream, starts[name]
             except (SafetensorError, OSError) as error:
                 raise BadCheckpoint(f"{file} cannot be read (truncated or damaged): {error}") from error
-        yield Weights(folder, entries, handles)
+        yield Weights(folder, entries, places)
+
+
+def _starts(file: FileIO) -> dict[str, int]:
+    """The byte where each tensor of a safetensors file begins; the header is valid."""
+    length = int.from_bytes(file.read(8), "little")
+    header = parse_json(file.read(length))
+    return {name: 8 + length + part["data_offsets"][0] for name, part in header.items() if name != "__metadata__"}
 
 
 def model_folder(path: str) -> Path:
@@ -147,134 +179,3 @@ def _files(folder: Path) -> list[Path]:
         if (folder / name).is_file():
             return [folder / name]
     return weight_files(folder)
-
-
-def copy_aux_files(source: Path, target: Path, *, exclude: Sequence[str] = ()) -> None:
-    """Copy configuration, tokenizer and templates, but no weights, no trainer state, and nothing in `exclude`."""
-    for file in sorted(source.iterdir()):
-        is_aux = file.suffix in _AUX_SUFFIXES and not file.name.endswith((".index.json", "trainer_state.json"))
-        if file.is_file() and is_aux and file.name not in exclude:
-            shutil.copyfile(file, target / file.name)
-    if (source / _TEMPLATE_FOLDER).is_dir():
-        shutil.copytree(source / _TEMPLATE_FOLDER, target / _TEMPLATE_FOLDER, dirs_exist_ok=True)
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A file to write: its name and its tensors, in order."""
-
-    file: str
-    entries: Mapping[str, Entry]
-
-    @property
-    def header(self) -> bytes:
-        """The safetensors header: its length in 8 bytes, then its JSON, padded to a multiple of 8."""
-        start, header = 0, dict[str, Any](__metadata__={"format": "pt"})
-        for name, entry in self.entries.items():
-            offsets = [start, start + entry.size]
-            header[name] = {"dtype": _NAMES[entry.dtype], "shape": list(entry.shape), "data_offsets": offsets}
-            start += entry.size
-        text = json.dumps(header, separators=(",", ":")).encode()
-        text += b" " * (-len(text) % 8)
-        return len(text).to_bytes(8, "little") + text
-
-    @property
-    def size(self) -> int:
-        """Bytes of the file, header included."""
-        return len(self.header) + sum(entry.size for entry in self.entries.values())
-
-
-def shards(entries: Mapping[str, Entry], limit: int, name: str = MODEL) -> list[Shard]:
-    """The files that hold `entries`, none with more than `limit` bytes of tensors, unless a single tensor is larger.
-
-    One file is `name`; several are numbered as transformers numbers them.
-    """
-    groups: list[dict[str, Entry]] = [{}]
-    group_bytes = 0
-    # Larger element types first: every tensor then starts at a multiple of its element size, as readers expect.
-    for tensor, entry in sorted(entries.items(), key=lambda item: -item[1].dtype.itemsize):
-        if groups[-1] and group_bytes + entry.size > limit:
-            groups.append({})
-            group_bytes = 0
-        groups[-1][tensor] = entry
-        group_bytes += entry.size
-    if len(groups) == 1:
-        return [Shard(name, groups[0])]
-    stem = name.removesuffix(".safetensors")
-    return [Shard(f"{stem}-{i:05d}-of-{len(groups):05d}.safetensors", g) for i, g in enumerate(groups, start=1)]
-
-
-def index_of(files: Sequence[Shard]) -> dict[str, Any] | None:
-    """The content of model.safetensors.index.json for several shards; None for a single file."""
-    if len(files) == 1:
-        return None
-    total = sum(entry.size for shard in files for entry in shard.entries.values())
-    where = {name: shard.file for shard in files for name in shard.entries}
-    return {"metadata": {"total_size": total}, "weight_map": where}
-
-
-def write_weights(
-    folder: Path,
-    entries: Mapping[str, Entry],
-    tensor: Callable[[str], Tensor],
-    *,
-    limit: int,
-    name: str = MODEL,
-    progress: Progress = lambda what, done, total: None,
-) -> None:
-    """Write every tensor into shards, and their index; complete shards that exist already are kept.
-
-    Args:
-        folder: where to write.
-        entries: type and shape of every tensor.
-        tensor: computes a tensor from its name.
-        limit: maximum bytes of tensors in a shard.
-        name: file name; several shards are numbered after it.
-        progress: called with (description, bytes done, bytes in total).
-
-    Raises:
-        BadRequest: not enough free disk space.
-    """
-    files = shards(entries, limit, name)
-    required = sum(shard.size for shard in files if not (folder / shard.file).is_file())
-    free = shutil.disk_usage(folder).free
-    if required > free:
-        raise BadRequest(f"the weights take {required / 1e9:.2f} GB and {folder.parent} has {free / 1e9:.2f} GB free")
-    total, done = sum(entry.size for entry in entries.values()), 0
-
-    def tensor_with_progress(name: str) -> Tensor:
-        nonlocal done
-        done += entries[name].size
-        progress(name, float(done), float(total))
-        return tensor(name)
-
-    for shard in files:
-        if not write_shard(folder, shard, tensor_with_progress):
-            done += sum(entry.size for entry in shard.entries.values())
-            progress(shard.file, float(done), float(total))
-    if (index := index_of(files)) is not None:
-        (folder / f"{name}.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-
-
-def write_shard(folder: Path, shard: Shard, tensor: Callable[[str], Tensor]) -> bool:
-    """Write one shard, computing one tensor at a time; False if the complete file exists already.
-
-    Raises:
-        ValueError: a tensor has another shape or type than planned.
-    """
-    path = folder / shard.file
-    if path.is_file() and path.stat().st_size == shard.size:
-        return False
-    partial = folder / f".{shard.file}.partial"
-    with partial.open("wb") as stream:
-        stream.write(shard.header)
-        for name, entry in shard.entries.items():
-            value = tensor(name).detach().cpu().contiguous()
-            if tuple(value.shape) != entry.shape or value.dtype != entry.dtype:
-                raise ValueError(f"{name} is {tuple(value.shape)} {value.dtype}, planned {entry.shape} {entry.dtype}")
-            if value.numel():
-                stream.write(value.reshape(-1).view(torch.uint8).numpy().data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
-    return True

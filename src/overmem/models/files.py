@@ -14,6 +14,8 @@ from overmem.json_text import parse_json
 TRAINING_STATE = ("optimizer", "scheduler", "rng_state", "scaler")
 """How the files of a checkpoint begin that only its trainer needs."""
 PICKLED = ("pytorch_model*.bin", "adapter_model.bin", "*.pt", "*.pth", "*.ckpt")
+KEEPS_BASE = (True, False, None, "gaussian", "eva", "orthogonal")
+"""LoRA initialisations that do not change the base weights (pissa, olora, corda and loftq do)."""
 _EMBEDDING = re.compile(
     r"(?:embed_tokens|wte|embed_in|word_embeddings|lm_head|embed_out)(?:\.modules_to_save)?\.weight$"
 )

@@ -11,14 +11,12 @@ from safetensors import safe_open
 from overmem.errors import BadCheckpoint, BadRequest, unknown
 from overmem.models.auto import auto_class
 from overmem.models.discovery import CheckpointRef
-from overmem.models.files import json_object, relevant_config, tensor_names, weight_files
+from overmem.models.files import KEEPS_BASE, json_object, relevant_config, tensor_names, weight_files
 from overmem.models.unsaved import UnsavedWeights, copy_into, loaded, with_adapter
 from overmem.models.virtual import without_prompt_learning
 
 Model: TypeAlias = Any
 """A transformers causal language model, or PEFT's wrapper around one."""
-KEEPS_BASE = (True, False, None, "gaussian", "eva", "orthogonal")
-"""LoRA initialisations that do not change the base weights (pissa, olora, corda and loftq do)."""
 
 
 def chosen_device(name: str) -> str:

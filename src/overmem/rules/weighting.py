@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from overmem.errors import BadRequest
@@ -32,13 +33,13 @@ def source_weights(weights: Sequence[float] | None, sources: int, *, rule: str, 
     return values
 
 
-def weighted_sum(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """Sum of w_i tensors_i; a weight of 0 skips its tensor, even if it has infinite values."""
+def weighted_sum(tensors: Sequence[Tensor], weights: Sequence[float], out: Tensor | None = None) -> Tensor:
+    """Sum of w_i tensors_i, in `out` if given; a weight of 0 skips its tensor, even if it has infinite values."""
     total = None
     for tensor, weight in zip(tensors, weights, strict=True):
         if weight == 0.0:
             continue
-        total = tensor * weight if total is None else total.add_(tensor, alpha=weight)
+        total = torch.mul(tensor, weight, out=out) if total is None else total.add_(tensor, alpha=weight)
     return tensors[0].new_zeros(tensors[0].shape) if total is None else total
 
 
