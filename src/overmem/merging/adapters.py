@@ -75,10 +75,11 @@ class Adapter:
 
     def scale(self, module: str, rank: int) -> float:
         """The factor s in a module's Delta W = s B A."""
-        from peft.utils.other import get_pattern_key
+        alpha = self.config["lora_alpha"]
+        if patterns := self.config.get("alpha_pattern"):
+            from peft.utils.other import get_pattern_key  # a second of imports, which most adapters do not need
 
-        patterns = self.config.get("alpha_pattern") or {}
-        alpha = patterns.get(get_pattern_key(list(patterns), module), self.config["lora_alpha"])
+            alpha = patterns.get(get_pattern_key(list(patterns), module), alpha)
         return float(alpha / math.sqrt(rank) if self.config.get("use_rslora") else alpha / rank)
 
     @property

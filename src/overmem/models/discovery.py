@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from overmem.errors import BadCheckpoint, BadRequest
 from overmem.models.files import PICKLED, fingerprint, json_object
 from overmem.records import Checkpoint
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 MERGE_NOTE = "overmem-merge.json"
 """File in a merged checkpoint's folder, written by `overmem merge`: sources, rule, weights."""
@@ -142,7 +144,7 @@ def base_path(model: str) -> str:
     return str(resources.files("overmem") / "assets" / "pebble") if model == "pebble" else model
 
 
-def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
+def load_tokenizer(model: str) -> "PreTrainedTokenizerBase":
     """Load the tokenizer of a model name, folder or hub id.
 
     Raises:
@@ -154,7 +156,7 @@ def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
         raise BadRequest(f"no tokenizer at {model!r}: {error}") from error
 
 
-def find_tokenizer(root: Path, refs: list[CheckpointRef], name: str | None = None) -> PreTrainedTokenizerBase:
+def find_tokenizer(root: Path, refs: list[CheckpointRef], name: str | None = None) -> "PreTrainedTokenizerBase":
     """Load the tokenizer `name`, else that of the run, of a checkpoint, or of the base model, whichever exists first.
 
     Raises:
@@ -176,8 +178,10 @@ def find_tokenizer(root: Path, refs: list[CheckpointRef], name: str | None = Non
     raise BadRequest(f"no tokenizer in {root}, its checkpoints or {where}; name one with --tokenizer")
 
 
-def _working(name: str) -> PreTrainedTokenizerBase:
+def _working(name: str) -> "PreTrainedTokenizerBase":
     """Load a tokenizer and encode a letter, which fails if its configuration holds values of the wrong types."""
+    from transformers import AutoTokenizer  # a second of imports, which finding checkpoints does not need
+
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     tokenizer("a")
     return tokenizer
