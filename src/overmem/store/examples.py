@@ -23,12 +23,15 @@ def write_examples(run: Run, split: str, examples: Sequence[Example]) -> None:
 
 
 def read_examples(run: Run, split: str) -> tuple[Example, ...]:
-    """The examples of one split, in the order of sampling.
+    """The examples of one split, in the order of sampling; no two have the same id.
 
     Raises:
         BadRequest: the file is missing or damaged.
     """
     frame = read_frame(run.examples_path(split), HINT, _COLUMNS, optional=_LATER)
+    if frame["id"].is_duplicated().any():
+        twice = frame["id"].filter(frame["id"].is_duplicated())[0]
+        raise BadRequest(f"{run.examples_path(split)} is damaged: example {twice[:80]!r} is in it twice; {HINT}")
     return tuple(Example(**row) for row in frame.iter_rows(named=True))
 
 
