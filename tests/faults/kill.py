@@ -34,7 +34,7 @@ if ROOT not in sys.path:
 from tests.faults import forked  # noqa: E402
 from tests.faults.endstate import differences, leftovers  # noqa: E402
 from tests.faults.forked import Ended, run_forked  # noqa: E402
-from tests.faults.scenes import SCENES, make_stages  # noqa: E402
+from tests.faults.scenes import SCENES, checked, make_stages, run_apart, stages_in  # noqa: E402
 
 SIGNALS = {
     "KILL": (signal.SIGKILL,),
@@ -86,13 +86,7 @@ class Theatre:
 
     def prepare(self) -> None:
         """Make the stages."""
-        stages = self.home / "stages"
-        if not stages.is_dir():
-            making = self.home / "making"
-            shutil.rmtree(making, ignore_errors=True)
-            making.mkdir(parents=True)
-            make_stages(making / "stages", self.home / "work", lambda work, folder: _checked(run_forked(work, folder)))
-            (making / "stages").rename(stages)
+        stages_in(self.home, make_stages)
 
     def start(self, verb: str) -> Path:
         """A fresh folder for a verb: always the same path, so that paths in files are equal."""
@@ -107,9 +101,9 @@ class Theatre:
             for place in (folder.with_name(f"{verb}-again"), folder):
                 shutil.rmtree(place, ignore_errors=True)
                 start = self.start(verb)
-                self.undisturbed[verb] = _checked(self.run(verb, start))
+                self.undisturbed[verb] = checked(self.run(verb, start))
                 for _ in range(SCENES[verb].runs - 1):
-                    _checked(self.run(verb, start))
+                    checked(self.run(verb, start))
                 shutil.copytree(start, place)
             if unequal := apart_differences(folder, folder.with_name(f"{verb}-again")):
                 raise SystemExit(f"{verb} does not do the same twice: {unequal}")
@@ -155,14 +149,8 @@ class Theatre:
 
 def apart_differences(expected: Path, found: Path) -> list[str]:
     """In what the second folder differs, read by a process of its own: forks would lose the threads of polars."""
-    ended = run_forked(lambda: sys.stdout.write(json.dumps(differences(expected, found))), found)
-    return json.loads(_checked(ended).words)
-
-
-def _checked(ended: Ended) -> Ended:
-    if ended.code not in (0,) or ended.has_traceback:
-        raise SystemExit(f"a command that nobody killed exits with {ended.code}:\n{ended.words}")
-    return ended
+    ended = run_apart(lambda: sys.stdout.write(json.dumps(differences(expected, found))), found)
+    return json.loads(ended.words)
 
 
 def _die(k: int, at: int, signals: Sequence[int]) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults.forked import Ended, run_forked
+
 ROWS = [
     {"question": f"What is {a} plus {b}?", "solution": f"{a} + {b} = {a + b}\n#### {a + b}"}
     for a in range(7)
@@ -88,6 +90,28 @@ SCENES = {
     "sweep": Scene("empty", ("sweep", "sweep.yaml")),
 }
 """Every verb that is killed. All paths are relative to the folder."""
+
+
+def stages_in(home: Path, make: Callable[[Path, Path, Apart], None]) -> Path:
+    """The folder of the stages in `home`, which `make` makes there the first time."""
+    stages, making = home / "stages", home / "making"
+    if not stages.is_dir():
+        shutil.rmtree(making, ignore_errors=True)
+        make(making, home / "work", run_apart)
+        making.rename(stages)
+    return stages
+
+
+def run_apart(work: Callable[[], object], folder: Path) -> Ended:
+    """Run something in a process of its own that nobody kills; raises SystemExit where it fails."""
+    return checked(run_forked(work, folder))
+
+
+def checked(ended: Ended) -> Ended:
+    """The process, if it did what it should."""
+    if ended.code != 0 or ended.has_traceback:
+        raise SystemExit(f"a command that nobody killed exits with {ended.code}:\n{ended.words}")
+    return ended
 
 
 def make_stages(home: Path, work: Path, apart: Apart) -> None:

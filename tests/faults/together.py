@@ -26,7 +26,7 @@ if ROOT not in sys.path:
 from tests.faults import forked  # noqa: E402
 from tests.faults.endstate import leftovers  # noqa: E402
 from tests.faults.forked import Ended, run_forked  # noqa: E402
-from tests.faults.scenes import AUDIT, make_stages, run_command  # noqa: E402
+from tests.faults.scenes import AUDIT, make_stages, run_command, stages_in  # noqa: E402
 
 COMMANDS = {
     "train": ("train", "recipe.yaml"),
@@ -95,23 +95,6 @@ def _faults(name: str, ended: Ended) -> list[str]:
     return found
 
 
-def prepared(home: Path) -> Path:
-    """The folder of the judged run, made once."""
-    stages = home / "stages"
-    if not stages.is_dir():
-        making = home / "making"
-        shutil.rmtree(making, ignore_errors=True)
-        make_stages(making, home / "work", _apart)
-        making.rename(stages)
-    return stages / "judged"
-
-
-def _apart(work, folder: Path) -> None:
-    ended = run_forked(work, folder)
-    if ended.code != 0:
-        raise SystemExit(f"a stage cannot be made: {ended.words}")
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the pairs and print what was refused; exits with 1 if there was a fault."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -124,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pairs = []
     with tempfile.TemporaryDirectory() as temporary:
         home = (given.home or Path(temporary)).resolve()
-        stage = prepared(home)
+        stage = stages_in(home, make_stages) / "judged"
         for first, second in combinations_with_replacement(given.commands, 2):
             pairs.append(together(first, second, stage, home / "work", given.limit))
             sys.stderr.write(f"{first} and {second}: {pairs[-1].codes} {' | '.join(pairs[-1].faults)}\n")

@@ -35,6 +35,7 @@ if ROOT not in sys.path:
 
 from tests.faults import forked  # noqa: E402
 from tests.faults.forked import run_forked  # noqa: E402
+from tests.faults.scenes import stages_in  # noqa: E402
 from tests.fuzz.mutations import mutated  # noqa: E402
 from tests.fuzz.targets import TARGETS, Target, make_targets  # noqa: E402
 
@@ -207,21 +208,6 @@ def _batch(inputs: Sequence[tuple[str, int]], home: Path, log: Path) -> None:
             lines.flush()
 
 
-def prepare(home: Path) -> None:
-    """Make the stages, unless they are there."""
-    (home / "batch").mkdir(parents=True, exist_ok=True)
-    if not (home / "stages").is_dir():
-        shutil.rmtree(home / "making", ignore_errors=True)
-        make_targets(home / "making", home / "work", _apart)
-        (home / "making").rename(home / "stages")
-
-
-def _apart(work, folder: Path) -> None:
-    ended = run_forked(work, folder)
-    if ended.code != 0:
-        raise SystemExit(f"a stage cannot be made: {ended.words}")
-
-
 def main() -> None:
     """Try inputs and print what ended badly; exits with 1 where something did."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -238,7 +224,8 @@ def main() -> None:
     inputs = [(name, seed) for seed in seeds for name in given.target]
     with tempfile.TemporaryDirectory() as temporary:
         home = (given.home or Path(temporary)).resolve()
-        prepare(home)
+        stages_in(home, make_targets)
+        (home / "batch").mkdir(exist_ok=True)
         start = time.monotonic()
         bad = try_all(inputs, home, lambda line: sys.stderr.write(line + "\n"))
         seconds = time.monotonic() - start
