@@ -3,8 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
 
 import pytest
 from peft import LoraConfig, get_peft_model
@@ -16,6 +14,7 @@ from overmem.audit import Audit, audit
 from overmem.errors import BadRequest, Locked
 from overmem.models.discovery import find_checkpoints, find_tokenizer
 from overmem.models.loading import Skeleton
+from tests.processes import run_python
 
 KILLED_AFTER_3_UNITS = """
 import json, os, signal, sys
@@ -35,9 +34,7 @@ def test_a_killed_audit_resumes_and_measures_the_same(foreign_run, base, data_fi
     run = shutil.copytree(foreign_run, tmp_path / "run")
     options = {"data": str(data_file), "base": str(base), "rows": 6, "max_new_tokens": 8}
     whole = audit(Audit(str(run), **options, out=str(tmp_path / "whole")))
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED_AFTER_3_UNITS, str(run), json.dumps(options)], stderr=subprocess.DEVNULL
-    )
+    killed = run_python("-c", KILLED_AFTER_3_UNITS, run, json.dumps(options))
     assert killed.returncode == -signal.SIGKILL
     assert not (run / "overmem" / "measurements.parquet").exists()
     resumed = audit(Audit(str(run), **options))

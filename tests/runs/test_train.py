@@ -4,8 +4,6 @@ import json
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from overmem.errors import BadRequest
 from overmem.tasks import load
 from overmem.training.recipe import read_recipe, recipe_from
 from overmem.training.verb import train
+from tests.processes import run_python
 
 
 def recipe(base, data_file, output, **more):
@@ -88,8 +87,7 @@ def test_a_user_defined_loss_and_method_work_from_a_recipe_in_any_folder(base, d
     shown = yaml.safe_load(keys)
     assert shown["loss"].startswith("mypackage.losses:")
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(content | shown))
-    command = Path(sys.executable).with_name("overmem")
-    done = subprocess.run([command, "train", "recipe.yaml"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    done = run_python("-m", "overmem", "train", "recipe.yaml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run = store.open_run(tmp_path / "run")
     first = next(row for row in store.read_log_history(run) if "loss" in row)
@@ -165,7 +163,7 @@ train(read_recipe(sys.argv[1]), progress=progress)
 def test_a_killed_training_resumes_and_ends_like_an_uninterrupted_one(trained, base, data_file, tmp_path):
     path, output = tmp_path / "recipe.yaml", tmp_path / "run"
     path.write_text(yaml.safe_dump(store.to_jsonable(recipe(base, data_file, output))))
-    killed = subprocess.run([sys.executable, "-c", KILLED_AT_STEP_4, str(path)], stderr=subprocess.DEVNULL)
+    killed = run_python("-c", KILLED_AT_STEP_4, path)
     assert killed.returncode == -signal.SIGKILL
     assert [p.name for p in output.glob("checkpoint-*")] == ["checkpoint-3"]
     lines = []

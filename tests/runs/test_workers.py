@@ -10,7 +10,7 @@ import pytest
 
 from overmem import store
 from overmem.audit import Audit, audit
-from overmem.audit.executors import WorkersEnded
+from overmem.audit.executors import WorkersEnded, local_processes
 from overmem.audit.executors.local_processes import LocalFleet
 from overmem.audit.publish import publish
 from overmem.audit.request import requested
@@ -19,6 +19,7 @@ from overmem.audit.worker_options import Worker
 from overmem.audit.workload import workload_of
 from overmem.errors import BadRequest, Locked
 from overmem.observe.queue import WorkQueue
+from tests.processes import ForkedPopen
 
 
 @pytest.fixture
@@ -29,6 +30,12 @@ def run(foreign_run, tmp_path):
 @pytest.fixture
 def options(run, base, data_file):
     return Audit(str(run), str(data_file), str(base), rows=6, side_rows=4, draws=2, max_new_tokens=8, shifts=("typos",))
+
+
+@pytest.fixture
+def forked(monkeypatch):
+    """Local workers are forks, which need no seconds to start."""
+    monkeypatch.setattr(local_processes.subprocess, "Popen", ForkedPopen)
 
 
 @pytest.fixture(scope="module")
@@ -135,18 +142,22 @@ def test_another_plan_is_refused_while_workers_are_observing(run, options):
             audit(Audit(str(run), options.data, options.base, rows=5, side_rows=4, max_new_tokens=8))
 
 
-def test_two_local_workers_do_what_an_audit_does(run, options, by_one_process, monkeypatch):
-    seen, started, start = [], [], LocalFleet.start
-    monkeypatch.setattr(LocalFleet, "start", lambda self, n, **how: started.append(n) or start(self, n, **how))
+@pytest.mark.parametrize("start", ["forked", pytest.param("started", marks=pytest.mark.slow)])
+def test_two_local_workers_do_what_an_audit_does(start, request, run, options, by_one_process, monkeypatch):
+    if start == "forked":
+        request.getfixturevalue("forked")
+    seen, numbers, start = [], [], LocalFleet.start
+    monkeypatch.setattr(LocalFleet, "start", lambda self, n, **how: numbers.append(n) or start(self, n, **how))
     done = audit(replace(options, workers=2), show=seen.append)
     assert_same_files(run, by_one_process)
     assert done.computed > 0
     assert not list(run.glob("**/*.lease"))
     assert (seen[-1].done, seen[-1].share) == (seen[-1].total, 1.0)
-    assert started == [0, 1]
+    assert numbers == [0, 1]
     assert audit(replace(options, workers=2)).computed == 0
 
 
+@pytest.mark.usefixtures("forked")
 def test_workers_that_were_started_early_end_without_a_trace_if_the_audit_is_refused(run, options, monkeypatch):
     fleets, start = [], LocalFleet.start
     monkeypatch.setattr(LocalFleet, "start", lambda self, n, **how: fleets.append(self) or start(self, n, **how))
@@ -158,6 +169,7 @@ def test_workers_that_were_started_early_end_without_a_trace_if_the_audit_is_ref
     assert sorted(run.rglob("*")) == before
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_worker_that_died_while_it_waited_is_started_again(run, options, by_one_process, monkeypatch):
     started, start = [], LocalFleet.start
 
@@ -174,6 +186,7 @@ def test_a_worker_that_died_while_it_waited_is_started_again(run, options, by_on
     assert_same_files(run, by_one_process)
 
 
+@pytest.mark.usefixtures("forked")
 def test_workers_that_are_refused_end_the_audit_with_their_reason(run, options, monkeypatch):
     monkeypatch.setattr(LocalFleet, "device", lambda self, number: "cuda:7")
     with pytest.raises(WorkersEnded, match=r"unknown device .*/workers/\d.log"):
