@@ -1,6 +1,7 @@
 """The candidates to ship, as a selection rule sees them: two figures each, noise taken out, none dominated."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -20,6 +21,11 @@ class SelectionInputs:
     """Covariance of the accuracies' errors."""
     n: int
     """Examples; 0 where unknown."""
+
+    @cached_property
+    def smoothed_accuracy(self) -> Float[np.ndarray, " checkpoints"]:
+        """The accuracies as `smoothed` has them."""
+        return smoothed(self)
 
     def paired_stderr(self, best: int) -> Float[np.ndarray, " checkpoints"]:
         """Standard error of each accuracy's difference from that of `best`."""
@@ -41,6 +47,10 @@ def selection_inputs(curves: Curves) -> SelectionInputs:
     )
 
 
+_LUCKS = tuple(zip(ACCURACY_GRID, ACCURACY_PRIOR, strict=True))
+"""The luck of a checkpoint and how likely that is before any data."""
+
+
 def smoothed(board: SelectionInputs) -> Float[np.ndarray, " checkpoints"]:
     """Accuracies with the noise that their covariance explains taken out: the mean of a walk and luck, given them.
 
@@ -56,15 +66,13 @@ def smoothed(board: SelectionInputs) -> Float[np.ndarray, " checkpoints"]:
     change = np.diff(np.eye(count), axis=0)
     jumps, error, own = change @ means, change @ noise @ change.T, change @ change.T
     gaps = np.maximum(np.diff(np.log(np.maximum(board.steps, 1.0))), 1e-9)
-    weights, smooth = [], []
-    for luck, prior in zip(ACCURACY_GRID, ACCURACY_PRIOR, strict=True):
-        for variance in np.geomspace(1e-8, 0.1, 12):
-            covariance = error + luck**2 * own + variance * np.diag(gaps / gaps.mean())
-            explained = np.linalg.solve(covariance, jumps)
-            weights.append(np.log(prior) - 0.5 * (np.linalg.slogdet(covariance)[1] + jumps @ explained))
-            smooth.append(means - noise @ change.T @ explained)
-    likelihood = np.exp(np.array(weights) - max(weights))
-    return np.asarray(likelihood @ np.array(smooth) / likelihood.sum())
+    settings = [(luck, prior, v) for luck, prior in _LUCKS for v in np.geomspace(1e-8, 0.1, 12)]
+    luck, prior, variance = np.array(settings).T[:, :, None, None]
+    covariance = error + luck**2 * own + variance * np.diag(gaps / gaps.mean())  # settings x changes x changes
+    explained = np.linalg.solve(covariance, jumps[:, None])[:, :, 0]
+    weight = np.log(prior[:, 0, 0]) - 0.5 * (np.linalg.slogdet(covariance)[1] + explained @ jumps)
+    likelihood = np.exp(weight - weight.max())
+    return np.asarray(means - noise @ change.T @ (likelihood @ explained / likelihood.sum()))
 
 
 def undominated(

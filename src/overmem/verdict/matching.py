@@ -17,7 +17,7 @@ from scipy.special import stdtr
 from overmem import statistics
 from overmem.records import Curves, Estimate, Limits
 from overmem.statistics import Z
-from overmem.verdict.candidates import selection_inputs, smoothed
+from overmem.verdict.candidates import selection_inputs
 from overmem.verdict.clusters import cluster_sums, log_ratio_and_covariance, mean_and_covariance
 from overmem.verdict.luck import ACCURACY_GRID, ACCURACY_PRIOR, NLL_GRID, NLL_PRIOR, luck
 from overmem.verdict.selection import SELECTION_RULES
@@ -114,7 +114,7 @@ def _spread(
 def _chosen(a: Curves, b: Curves, limits: Limits) -> tuple[tuple[int, int], tuple[int, int]]:
     """The recommended checkpoint of each run, and the one of lowest nll at the accuracy that both reach."""
     boards = [selection_inputs(side) for side in (a, b)]
-    level = [smoothed(board) for board in boards]
+    level = [board.smoothed_accuracy for board in boards]
     reached = min(float(values.max()) for values in level)
     first, second = (SELECTION_RULES["overmem"](board, limits.absolute) for board in boards)
     left, right = (

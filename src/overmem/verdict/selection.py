@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from overmem import statistics
 from overmem.records import Checkpoint, CheckpointVerdict, Choice, Curves, Estimate, Limits
-from overmem.verdict.candidates import SelectionInputs, selection_inputs, smoothed, undominated
+from overmem.verdict.candidates import SelectionInputs, selection_inputs, undominated
 
 DEFAULT = Limits()
 
@@ -96,7 +96,7 @@ def _complete(curves: Curves, rows: Sequence[int]) -> Curves:
 
 
 def _overmem(board: SelectionInputs, d_nll: float) -> int:
-    level = np.where(undominated(board.nll, board.accuracy), smoothed(board), -np.inf)
+    level = np.where(undominated(board.nll, board.accuracy), board.smoothed_accuracy, -np.inf)
     best = _least_nll_of_level(board, level)
     is_near = board.nll <= board.nll.min() + d_nll
     if is_near[best]:
