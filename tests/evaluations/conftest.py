@@ -121,3 +121,19 @@ def tokenizer(byte_tokenizer, tmp_path):
     """Folder of a tokenizer of bytes."""
     byte_tokenizer().save_pretrained(tmp_path / "tokenizer")
     return str(tmp_path / "tokenizer")
+
+
+def assert_same_verdict(imported, own):
+    """Regimes, onset, severity and recommendation are equal; estimates to the rounding of float32."""
+    assert imported.regime == own.regime == "over-memorized"
+    assert [v.regime for v in imported.checkpoints] == [v.regime for v in own.checkpoints]
+    assert [v.checkpoint.name for v in imported.checkpoints] == [v.checkpoint.name for v in own.checkpoints]
+    assert imported.onset.checkpoint == own.onset.checkpoint
+    assert imported.onset.step.value == pytest.approx(own.onset.step.value, rel=1e-4)
+    assert imported.recommended.checkpoint == own.recommended.checkpoint
+    assert imported.recommended.accuracy == own.recommended.accuracy
+    assert imported.severity.checkpoint == own.severity.checkpoint
+    assert imported.severity.excess.value == pytest.approx(own.severity.excess.value, rel=1e-5)
+    for a, b in zip(imported.checkpoints, own.checkpoints, strict=True):
+        assert a.accuracy == b.accuracy
+        assert a.nll.value == pytest.approx(b.nll.value, rel=1e-5)

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from overmem import store
+from overmem.cli import main
 from overmem.errors import BadData, BadRequest
 from overmem.evaluations.formats import FORMATS
 from overmem.evaluations.options import HARNESSES, ImportLogs
@@ -215,6 +216,31 @@ def test_results_of_evalplus_by_its_extra_tests_or_by_the_original_ones(tmp_path
     samples = store.read_samples(done.run, "checkpoint-5", "test")
     assert list(samples.correct) == right
     assert {e.kind for e in store.read_examples(done.run, "test")} == {"code"}
+    assert (done.scored, done.solutions) == (0, 0)
+
+
+def test_evalplus_problems_in_another_order_are_the_same_questions(tmp_path):
+    results = evalplus_results(TRIED)
+    for step, order in ((5, 1), (10, -1)):
+        problems = dict(list(results["eval"].items())[::order])
+        (tmp_path / f"step-{step}.eval_results.json").write_text(json.dumps({**results, "eval": problems}))
+    logs = tuple(str(tmp_path / f"step-{step}.eval_results.json") for step in (5, 10))
+    done = import_logs(ImportLogs("evalplus", logs, str(tmp_path / "run"), metric="base"))
+    first, second = (store.read_samples(done.run, f"checkpoint-{step}", "test") for step in (5, 10))
+    assert dict(zip(first.example_ids, first.correct, strict=True)) == dict(
+        zip(second.example_ids, second.correct, strict=True)
+    )
+    assert done.examples == len(TRIED)
+
+
+def test_the_command_only_offers_an_audit_where_the_logs_have_solutions(tmp_path, capsys):
+    path = tmp_path / "step-5.eval_results.json"
+    path.write_text(json.dumps(evalplus_results(TRIED)))
+    with pytest.raises(SystemExit) as ended:
+        main(["import", "evalplus", str(path), "--run", str(tmp_path / "run")])
+    assert ended.value.code == 0
+    said = capsys.readouterr()
+    assert "no solutions in the logs" in said.out + said.err
 
 
 def test_several_completions_of_lm_eval_with_one_grade_are_each_graded_again(tmp_path):
@@ -269,14 +295,3 @@ def test_two_logs_of_one_checkpoint_and_a_log_without_a_step_are_refused(tmp_pat
         import_logs(ImportLogs("inspect", logs, str(tmp_path / "run")))
     with pytest.raises(BadRequest, match="--checkpoints"):
         import_logs(ImportLogs("inspect", (str(tmp_path / "final.eval"),), str(tmp_path / "run")))
-
-
-def test_inspect_ai_reads_our_export(audited, tmp_path):
-    log = pytest.importorskip("inspect_ai.log")
-    from overmem.evaluations.export import export_logs
-    from overmem.evaluations.options import ExportLogs
-
-    path, *_ = export_logs(ExportLogs(str(audited.root), str(tmp_path)))
-    read = log.read_eval_log(str(path))
-    assert read.status == "success"
-    assert len(read.samples) == 400

@@ -8,22 +8,7 @@ from overmem.evaluations.export import export_logs
 from overmem.evaluations.options import ExportLogs, ImportLogs
 from overmem.evaluations.verb import import_logs
 from overmem.report import Report, report
-
-
-def assert_same_verdict(imported, own):
-    """Regimes, onset, severity and recommendation are equal; estimates to the rounding of float32."""
-    assert imported.regime == own.regime == "over-memorized"
-    assert [v.regime for v in imported.checkpoints] == [v.regime for v in own.checkpoints]
-    assert [v.checkpoint.name for v in imported.checkpoints] == [v.checkpoint.name for v in own.checkpoints]
-    assert imported.onset.checkpoint == own.onset.checkpoint
-    assert imported.onset.step.value == pytest.approx(own.onset.step.value, rel=1e-4)
-    assert imported.recommended.checkpoint == own.recommended.checkpoint
-    assert imported.recommended.accuracy == own.recommended.accuracy
-    assert imported.severity.checkpoint == own.severity.checkpoint
-    assert imported.severity.excess.value == pytest.approx(own.severity.excess.value, rel=1e-5)
-    for a, b in zip(imported.checkpoints, own.checkpoints, strict=True):
-        assert a.accuracy == b.accuracy
-        assert a.nll.value == pytest.approx(b.nll.value, rel=1e-5)
+from tests.evaluations.conftest import assert_same_verdict
 
 
 @pytest.fixture(scope="module")

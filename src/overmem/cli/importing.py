@@ -19,7 +19,9 @@ def run(arguments: Arguments) -> int:
         f"{done.scored} solutions with a likelihood"
     )
     out = f" --out {config.out}" if config.out else ""
-    if not done.scored:
+    if not done.scored and done.solutions:
         say(f"no likelihoods in the logs: `overmem audit {config.run}{out}` scores the solutions")
+    elif not done.scored:
+        say("no likelihoods and no solutions in the logs: perplexity cannot be measured on these questions")
     say(f"next: overmem diagnose {config.run}{out}; overmem report {config.run}{out}")
     return 0

@@ -35,6 +35,8 @@ class Imported:
     completions: int
     scored: int
     """Number of solutions with a likelihood, summed over checkpoints."""
+    solutions: int
+    """Number of questions whose solution the logs have, so that an audit can score it."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ def import_logs(config: ImportLogs, *, say: Callable[[str], None] = lambda line:
         store.write_plan(run, _extended_plan(plan, config, checkpoints, examples, request))
         read = store.snapshot_reader(run)
         store.write_measurements(run, tuple(measured(store.read_checkpoints(run), read)))
-    return Imported(run, config.split, checkpoints, len(examples), completions, scored)
+    solutions = sum(bool(example.solution) for example in examples.values())
+    return Imported(run, config.split, checkpoints, len(examples), completions, scored, solutions)
 
 
 def _check(config: ImportLogs) -> None:
