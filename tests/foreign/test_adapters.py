@@ -20,7 +20,15 @@ KINDS = {
     "trainable tokens": {"trainable_token_indices": [3, 5]},
     "layer replication": {"layer_replication": [[0, 2], [1, 2]]},
     "saved output layer": {"modules_to_save": ["lm_head"]},
+    "added tokens": {},
+    "added and saved": {"modules_to_save": ["embed_tokens", "lm_head"]},
 }
+ADDED = 6
+"""Tokens that the base model does not have."""
+
+
+def ids_of(kind):
+    return (*IDS, 66, 69) if "added" in kind else IDS
 
 
 @pytest.fixture(params=[True, False], ids=["tied", "apart"])
@@ -37,11 +45,13 @@ def run(request, tmp_path):
         for kind, more in KINDS.items():
             for step in (1, 2, 3, 4):
                 base = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+                if "added" in kind:
+                    base.resize_token_embeddings(64 + ADDED, mean_resizing=False)
                 model = get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM", **more))
                 for parameter in model.parameters():
                     if parameter.requires_grad:
                         torch.nn.init.normal_(parameter, std=0.3)
-                in_memory[kind, step] = plain_logprobs(model.eval(), IDS)[2:].numpy()
+                in_memory[kind, step] = plain_logprobs(model.eval(), ids_of(kind))[2:].numpy()
                 model.save_pretrained(tmp_path / kind / f"checkpoint-{step}")
     return tmp_path, in_memory
 
@@ -49,11 +59,14 @@ def run(request, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_checkpoint_is_scored_as_it_was_in_memory(run, kind):
     root, in_memory = run
-    skeleton = Skeleton(str(root / "base"))
-    for ref in find_checkpoints(root / kind, str(root / "base")):
-        if ref.checkpoint.step:
-            scored = scores(skeleton.model(ref), [Encoded("a", IDS[:3], IDS[3:])], token_budget=64)
-            assert scored.logprob == pytest.approx(in_memory[kind, ref.checkpoint.step], abs=1e-4), ref.checkpoint.name
+    skeleton, ids = Skeleton(str(root / "base")), ids_of(kind)
+    base, *adapted = find_checkpoints(root / kind, str(root / "base"))
+    for ref in adapted:
+        scored = scores(skeleton.model(ref), [Encoded("a", ids[:3], ids[3:])], token_budget=64)
+        assert scored.logprob == pytest.approx(in_memory[kind, ref.checkpoint.step], abs=1e-4), ref.checkpoint.name
+    scored = scores(skeleton.model(base), [Encoded("a", IDS[:3], IDS[3:])], token_budget=64)
+    plain = AutoModelForCausalLM.from_pretrained(root / "base")
+    assert scored.logprob == pytest.approx(plain_logprobs(plain, IDS)[2:].numpy(), abs=1e-4), "the base, after them"
 
 
 VISION_LANGUAGE = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "gemma3", "mistral3", "llava"]

@@ -1,5 +1,7 @@
 """Runs of TRL's SFTTrainer: what is scored equals plain transformers on the tokens that TRL's collator trained."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -21,14 +23,14 @@ LORA = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj"], "task_t
 def trained(rows, base, tokenizer, root, *, lora=None, **arguments):
     """A run of four steps with two checkpoints, and the trainer."""
     trainer = trl.SFTTrainer(
-        model=str(base),
+        model=str(base) if isinstance(base, Path) else base,
         args=trl.SFTConfig(
             str(root), max_steps=4, save_steps=2, per_device_train_batch_size=4, report_to="none", disable_tqdm=True,
             learning_rate=1e-2, use_cpu=True, bf16=False, max_length=400, seed=0, **arguments,
         ),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
-        peft_config=None if lora is None else LoraConfig(**LORA, **lora),
+        peft_config=None if lora is None else LoraConfig(**(LORA | lora)),
     )  # fmt: skip
     trainer.train()
     return trainer
@@ -102,6 +104,20 @@ def test_adapters_with_more_than_two_matrices(chat_base, chat_tokenizer, audited
     trainer = trained(CONVERSATIONS, chat_base, tokenizer, tmp_path / "run", lora=lora, assistant_only_loss=True)
     run, examples, _ = audited(tmp_path / "run", CONVERSATIONS, chat_base)
     check(run, examples, trainer, loaded(tmp_path / "run", chat_base, adapter=True), trailing=newline(tokenizer))
+
+
+def test_tokens_added_to_a_base_that_lacks_them(chat_base, chat_tokenizer, audited, tmp_path):
+    """As ChatML runs do: tokens are added, the embeddings resized and LoRA trained on the rest."""
+    tokenizer, small = chat_tokenizer(), AutoModelForCausalLM.from_pretrained(chat_base)
+    small.resize_token_embeddings(256)
+    small.save_pretrained(tmp_path / "base")
+    resized = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    resized.resize_token_embeddings(len(tokenizer))
+    lora = {"target_modules": "all-linear"}
+    trainer = trained(CONVERSATIONS, resized, tokenizer, tmp_path / "run", lora=lora, assistant_only_loss=True)
+    run, examples, lines = audited(tmp_path / "run", CONVERSATIONS, tmp_path / "base", fails=["base"])
+    assert "has embeddings of 256 tokens" in "\n".join(lines)
+    check(run, examples, trainer, trainer.model.eval(), trailing=newline(tokenizer))
 
 
 def test_packing(chat_base, chat_tokenizer, audited, tmp_path):

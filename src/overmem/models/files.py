@@ -105,13 +105,13 @@ def _other_format(folder: Path) -> str:
     return ""
 
 
-def tensor_names(files: list[Path]) -> set[str]:
-    """The names of the tensors in weight files."""
-    names: set[str] = set()
+def tensor_shapes(files: list[Path]) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every tensor in weight files."""
+    shapes: dict[str, tuple[int, ...]] = {}
     for file in files:
         with safe_open(file, framework="pt") as stream:
-            names |= set(stream.keys())
-    return names
+            shapes |= {name: tuple(stream.get_slice(name).get_shape()) for name in stream.keys()}  # noqa: SIM118
+    return shapes
 
 
 def stored_vocabulary(path: str) -> int:

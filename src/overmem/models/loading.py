@@ -11,7 +11,8 @@ from safetensors import safe_open
 from overmem.errors import BadCheckpoint, BadRequest, unknown
 from overmem.models.auto import auto_class
 from overmem.models.discovery import CheckpointRef
-from overmem.models.files import KEEPS_BASE, json_object, relevant_config, tensor_names, weight_files
+from overmem.models.embeddings import embedding_names, resize_embeddings
+from overmem.models.files import KEEPS_BASE, json_object, relevant_config, tensor_shapes, weight_files
 from overmem.models.unsaved import UnsavedWeights, copy_into, loaded, with_adapter
 from overmem.models.virtual import without_prompt_learning
 
@@ -126,10 +127,12 @@ class Skeleton:
                 "cannot be recomputed; convert it to plain LoRA: model.save_pretrained(folder, "
                 "path_initial_model_for_weight_conversion=<adapter saved before training>)"
             )
-        self._remember(config)
+        shapes = tensor_shapes(files)
+        self._remember(config, shapes)
+        resize_embeddings(base, shapes)
         model: Any = PeftModel.from_pretrained(base, ref.path, torch_device=self.device)
         expected = set(get_peft_model_state_dict(model, save_embedding_layers=False))
-        if missing := sorted(expected - tensor_names(files)):  # PEFT only warns about missing tensors
+        if missing := sorted(expected - set(shapes)):  # PEFT only warns about missing tensors
             self._model = None
             raise BadCheckpoint(f"{ref.path} lacks weights: {', '.join(missing[:5])}")
         is_prompt = model.active_peft_config.is_prompt_learning
@@ -146,13 +149,14 @@ class Skeleton:
             self._loaded_path = self.base if self._can_unload and self._is_base_unchanged else ""
         return self._with_weights(self.base)
 
-    def _remember(self, config: Mapping[str, Any]) -> None:
-        """Note whether an adapter of these settings can be unloaded, and whether the base is then as it was."""
+    def _remember(self, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Note whether an adapter of these settings and tensors can be unloaded, and whether that restores the base."""
         copies_layers = bool(config.get("layer_replication"))
         keeps_base = config.get("init_lora_weights", True) in KEEPS_BASE
         self._can_unload = config.get("peft_type") == "LORA" and keeps_base and not copies_layers
         # PEFT leaves modules that were trained whole in the base's place, and trained biases in the base's layers.
-        self._is_base_unchanged = not config.get("modules_to_save") and config.get("bias", "none") == "none"
+        trains_whole = bool(config.get("modules_to_save")) or not embedding_names(self._model).isdisjoint(shapes)
+        self._is_base_unchanged = not trains_whole and config.get("bias", "none") == "none"
 
     def _with_unsaved(self, weights: UnsavedWeights) -> Model:
         config = relevant_config(Path(weights.like.path))
@@ -168,19 +172,16 @@ class Skeleton:
 
     def _with_unsaved_adapter(self, weights: UnsavedWeights) -> Model:
         base = self._base_model(weights.like.path)
-        self._remember(weights.adapter_config or {})
+        self._remember(weights.adapter_config or {}, weights.shapes)
         self._loaded_path = ""
+        resize_embeddings(base, weights.shapes)
         self._model = with_adapter(base, weights)
         return self._model
 
 
 def _same_shapes(model: Model, files: list[Path]) -> bool:
     """Whether the files hold exactly the weights of the model, in the same shapes (tied weights once)."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for file in files:
-        with safe_open(file, framework="pt") as stream:
-            shapes |= {name: tuple(stream.get_slice(name).get_shape()) for name in stream.keys()}  # noqa: SIM118
-    return _has_shapes(model, shapes)
+    return _has_shapes(model, tensor_shapes(files))
 
 
 def _has_shapes(model: Model, shapes: Mapping[str, tuple[int, ...]]) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ParamSpec
 
 from overmem import store
-from overmem.errors import reason_of
+from overmem.errors import BadCheckpoint, reason_of
 from overmem.models.loading import Model
 from overmem.models.virtual import prefix_of
 from overmem.observe.clock import Clock, Progress, started_clock
@@ -135,7 +135,7 @@ class _LoadedCheckpoint:
         """The model with the weights of a unit's checkpoint.
 
         Raises:
-            BadCheckpoint: they cannot be loaded.
+            BadCheckpoint: they cannot be loaded, or lack embeddings of tokens in the unit.
         """
         if self.name != unit.checkpoint:
             self.forget()
@@ -143,6 +143,7 @@ class _LoadedCheckpoint:
             self._packing.enter_context(packed(self._model))
             self.engine.open(unit.ref, self._model)
             self.name = unit.checkpoint
+        _check_tokens(self._model, unit)
         return self._model
 
     def forget(self) -> None:
@@ -193,6 +194,21 @@ def _observe_unit(
     if sampled is not None and "samples" in missing:
         store.write_samples(setup.run, unit.checkpoint, split.name, sampled, **key)
     return len(missing)
+
+
+def _check_tokens(model: Model, unit: WorkUnit) -> None:
+    """Check that the model has an embedding of every token. On a GPU a missing one would end the process.
+
+    Raises:
+        BadCheckpoint: it has not.
+    """
+    rows = int(model.get_input_embeddings().weight.shape[0])
+    largest = max((max(e.input_ids, default=0) for e in unit.split.encoded), default=0)
+    if largest >= rows:
+        raise BadCheckpoint(
+            f"{unit.ref.path} has embeddings of {rows} tokens, but {unit.split.name} has token id {largest}, which was "
+            "added to the tokenizer later"
+        )
 
 
 @contextmanager
