@@ -9,7 +9,7 @@ from overmem import statistics
 from overmem.records import Choice, Curves, Limits
 from overmem.verdict.candidates import undominated
 from overmem.verdict.clusters import cluster_sums
-from overmem.verdict.selection import confirmation, priced, promote
+from overmem.verdict.selection import choice_of, confirmation, promote
 
 DEFAULT = Limits()
 
@@ -74,7 +74,7 @@ def best_merge(
         return promote(val, test, "merge", best.name, recommended, others)
     scored, measured_on = confirmation(val, test)
     rows = {c.name: i for i, c in enumerate(scored.checkpoints)}
-    choice = priced("merge", best, scored, rows, rows.get(recommended.checkpoint or ""), measured_on)
+    choice = choice_of("merge", best, scored, rows, rows.get(recommended.checkpoint or ""), measured_on)
     return recommended, (*others, replace(choice, reason="the best merge on val, not shown to be better"))
 
 

@@ -1,7 +1,7 @@
 """When over-memorization begins: the point where the trend of perplexity grows costly while accuracy is kept.
 
 The interval holds both errors: of the examples, with every question as one cluster, and of the luck of checkpoints,
-which is drawn from what is known of it. Where luck outweighs sampling the crossing is that of the trend and not of
+which is drawn from its estimate. Where luck outweighs sampling the crossing is that of the trend and not of
 single checkpoints, and the trough is looked for in every draw. Elsewhere the trough is a mean over the checkpoints near
 the minimum whose weights stay fixed over the draws: the minimum of K noisy values lies below the truth, and that of
 each draw would lie below it once more.
@@ -25,9 +25,10 @@ from overmem.verdict.windows import around, local_line
 DRAWS = 1000
 DEFAULT = Limits()
 UNDERRATED = 6.0
-"""Over the checkpoints, what true luck is more than its estimate in simulated runs: bends of the trend explain part."""
+"""Divided by the number of checkpoints: the share by which luck is underestimated in simulated runs, because a part of
+it is taken for bends of the trend."""
 FEWEST = 20
-"""Draws of which a median is taken."""
+"""Least number of draws of which a median is taken."""
 SUBSTEPS = 8
 """Parts into which the time between two checkpoints is cut where a crossing is looked for."""
 
@@ -85,14 +86,14 @@ def _over(
 ) -> tuple[Float[np.ndarray, "draws checkpoints"], int]:
     """Nats per token above the limit, the first row as measured and the others with other errors; and the trough."""
     levels, covariance = log_ratio_and_covariance(sums, tokens, groups)
-    known, sampling = luck(levels, covariance, NLL_GRID, NLL_PRIOR), paired_variance(covariance)
+    estimated, sampling = luck(levels, covariance, NLL_GRID, NLL_PRIOR), paired_variance(covariance)
     limit = limits.nats_per_token(float(np.exp(levels.min())), float(tokens.mean()))
     weights = trough_weights(sums, tokens)
-    values = np.concatenate([[_likeliest(known)], _lucky(rng, known, draws, len(covariance))])
+    values = np.concatenate([[_likeliest(estimated)], _lucky(rng, estimated, draws, len(covariance))])
     noisy = levels + _errors(rng, covariance, values)
     nll = np.exp(noisy)
     over = nll - (nll @ weights)[:, None] - limit
-    smooth = (values**2 > sampling) & (not known.assumed)
+    smooth = (values**2 > sampling) & (not estimated.assumed)
     lowest = (noisy @ around(len(levels)).T).argmin(1)
     for place in np.unique(lowest[smooth]).tolist():
         here = smooth & (lowest == place)
@@ -110,22 +111,22 @@ def _held(
 ) -> Float[np.ndarray, "draws checkpoints"]:
     """Accuracy above its own limit, likewise."""
     means, covariance = mean_and_covariance(correct, groups)
-    known = luck(means, covariance, ACCURACY_GRID, ACCURACY_PRIOR)
-    values = np.concatenate([[_likeliest(known)], _lucky(rng, known, draws, len(covariance))])
+    estimated = luck(means, covariance, ACCURACY_GRID, ACCURACY_PRIOR)
+    values = np.concatenate([[_likeliest(estimated)], _lucky(rng, estimated, draws, len(covariance))])
     noisy = means + _errors(rng, covariance, values)
-    smooth = (values**2 > paired_variance(covariance)) & (not known.assumed)
+    smooth = (values**2 > paired_variance(covariance)) & (not estimated.assumed)
     noisy = np.where(smooth[:, None], noisy @ around(len(means)).T, noisy)
     return np.asarray(noisy - (noisy @ plateau_weights(correct))[:, None] + margin)
 
 
-def _likeliest(known: Luck) -> float:
-    return float(known.values[known.weights.argmax()])
+def _likeliest(estimated: Luck) -> float:
+    return float(estimated.values[estimated.weights.argmax()])
 
 
-def _lucky(rng: np.random.Generator, known: Luck, draws: int, count: int) -> Float[np.ndarray, " draws"]:
-    """Draws of its standard deviation, none below its mean: too little luck is what makes an interval too narrow."""
-    drawn = rng.choice(known.values, size=draws, p=known.weights / known.weights.sum())
-    return drawn * (1.0 if known.assumed else 1 + UNDERRATED / count)
+def _lucky(rng: np.random.Generator, estimated: Luck, draws: int, count: int) -> Float[np.ndarray, " draws"]:
+    """Draws of the standard deviation of luck, scaled up: its estimate is too low, the interval too narrow."""
+    drawn = rng.choice(estimated.values, size=draws, p=estimated.weights / estimated.weights.sum())
+    return drawn * (1.0 if estimated.assumed else 1 + UNDERRATED / count)
 
 
 def _errors(
@@ -214,9 +215,9 @@ def crossings(
     draws, count = over.shape
     rows, place = np.arange(draws), np.arange(count)[None, :]
     both = (place > start * SUBSTEPS) & (over > 0) & (held > 0)
-    well = (over <= 0) & (held > 0)
-    last_well = np.where(well.any(1), count - 1 - well[:, ::-1].argmax(1), -1)
-    after = both & (place > last_well[:, None])
+    healthy = (over <= 0) & (held > 0)
+    last_healthy = np.where(healthy.any(1), count - 1 - healthy[:, ::-1].argmax(1), -1)
+    after = both & (place > last_healthy[:, None])
     first = after.argmax(1)
     before = np.maximum(first - 1, 0)
     share = np.zeros(draws)

@@ -1,10 +1,10 @@
 """What the rule looks at: perplexity and its excess, accuracy and its gap, each with its standard error.
 
-Two cares against the winner's curse, both by cross-fitting over ten seeded folds of the examples. The perplexity
-minimum is chosen on nine folds and compared with on the tenth, so an excess is never inflated by the luck of the
-minimum. The accuracy to be kept is that of the *plateau*: a mean over the other checkpoints, weighted by how close to
-the best they come on nine folds, and measured on the tenth. The best of K noisy accuracies would be too high a bar,
-and a bar that moves with one lucky checkpoint is a noisy one.
+Two precautions against the winner's curse, both by cross-fitting over ten seeded folds of the examples. The minimum of
+perplexity is chosen on nine folds and its value taken from the tenth, so that an excess is not inflated by the noise of
+the minimum. The accuracy to be kept is that of the *plateau*: a mean over the other checkpoints, weighted by how close
+to the best they are on nine folds, and measured on the tenth. The best of K noisy accuracies would be too high, and
+would move with a single lucky checkpoint.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from overmem.seeds import generator
 
 FOLDS = 10
 SOFTNESS = 0.5
-"""Of the plateau's weights: a checkpoint this many paired standard errors below the best weighs exp(-1)."""
+"""Scale of the plateau's weights: a checkpoint this many paired standard errors below the best has weight exp(-1)."""
 TROUGH_SOFTNESS = 0.35
-"""The same of the trough's weights, in standard errors of the nll above the lowest."""
+"""Scale of the trough's weights, in standard errors of the nll above the lowest."""
 
 
 @dataclass(frozen=True)
 class Quantities:
-    """One row a checkpoint, in time order; NaN where it was not measured."""
+    """One value per checkpoint, in time order; NaN where it was not measured."""
 
     nll: Float[np.ndarray, " checkpoints"]
     nll_stderr: Float[np.ndarray, " checkpoints"]
@@ -42,7 +42,7 @@ class Quantities:
     """The checkpoint of least nll."""
     n_nll: int
     n_accuracy: int
-    """Examples; 0 where only the curve is known."""
+    """Number of examples; 0 where only the curve is known."""
     step: float
     """The smallest step between two results of one example: 1 for right or wrong, 1/k for a mean over k draws."""
     notes: tuple[str, ...]
@@ -58,12 +58,12 @@ def quantities(curves: Curves, *, seed: int = 0) -> Quantities:
     """Every quantity of every checkpoint, from per-example results."""
     count = len(curves.checkpoints)
     notes = list(_duplicates(curves))
-    alive = np.array([not note for note in notes], dtype=bool)
-    nll_rows, nll_examples = _complete(curves.nll_sums, alive)
-    acc_rows, acc_examples = _complete(curves.correct, alive)
-    for i in np.flatnonzero(alive):
-        missing = [w for w, rows in (("nll", nll_rows), ("accuracy", acc_rows)) if i not in rows]
-        if not missing and len(acc_rows) == 1:
+    is_usable = np.array([not note for note in notes], dtype=bool)
+    nll_rows, nll_examples = _complete(curves.nll_sums, is_usable)
+    accuracy_rows, accuracy_examples = _complete(curves.correct, is_usable)
+    for i in np.flatnonzero(is_usable):
+        missing = [w for w, rows in (("nll", nll_rows), ("accuracy", accuracy_rows)) if i not in rows]
+        if not missing and len(accuracy_rows) == 1:
             notes[i] = "the only checkpoint with an accuracy, so there is nothing to compare it with"
         if missing:
             notes[i] = f"no usable {' and no '.join(missing)} here"
@@ -77,17 +77,17 @@ def quantities(curves: Curves, *, seed: int = 0) -> Quantities:
         columns["nll_stderr"][nll_rows] = _ratio_stderrs(sums, tokens)
         minimum = int(nll_rows[np.argmin(columns["nll"][nll_rows])])
         columns["excess"][nll_rows], columns["excess_stderr"][nll_rows] = crossfitted_excess(sums, tokens, seed)
-    if len(acc_rows):
-        correct = curves.correct[np.ix_(acc_rows, acc_examples)].astype(np.float64)
-        columns["accuracy"][acc_rows] = correct.mean(1)
-        plateau[acc_rows] = plateau_weights(correct)
-        columns["gap"][acc_rows], columns["gap_stderr"][acc_rows] = crossfitted_gap(correct, seed)
+    if len(accuracy_rows):
+        correct = curves.correct[np.ix_(accuracy_rows, accuracy_examples)].astype(np.float64)
+        columns["accuracy"][accuracy_rows] = correct.mean(1)
+        plateau[accuracy_rows] = plateau_weights(correct)
+        columns["gap"][accuracy_rows], columns["gap_stderr"][accuracy_rows] = crossfitted_gap(correct, seed)
     return Quantities(
         **columns,
         plateau=plateau,
         minimum=minimum,
         n_nll=len(nll_examples),
-        n_accuracy=len(acc_examples),
+        n_accuracy=len(accuracy_examples),
         step=_step(curves.correct),
         notes=tuple(notes),
     )
@@ -104,14 +104,14 @@ def _duplicates(curves: Curves) -> list[str]:
 
 
 def _complete(
-    values: Float[np.ndarray, "checkpoints examples"], alive: Bool[np.ndarray, " checkpoints"]
+    values: Float[np.ndarray, "checkpoints examples"], is_usable: Bool[np.ndarray, " checkpoints"]
 ) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " columns"]]:
     """The checkpoints measured on at least half of the examples, and the examples measured on all of those."""
     if not values.size:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     finite = np.isfinite(values)
     covered = finite[:, finite.any(0)].mean(1) if finite.any() else np.zeros(len(values))
-    rows = np.flatnonzero(alive & (covered >= 0.5))
+    rows = np.flatnonzero(is_usable & (covered >= 0.5))
     return rows, np.flatnonzero(finite[rows].all(0)) if len(rows) else np.empty(0, np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Which checkpoint to ship: chosen on validation data, priced on test data. Pure."""
+"""Which checkpoint to ship: chosen on validation data, scored on test data. Pure."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -70,15 +70,15 @@ def choices(
     val = _complete(val, candidates)
     if not val.nll_sums.shape[1]:
         return None, ()
-    board = selection_inputs(val)
+    inputs = selection_inputs(val)
     healthy = {v.checkpoint.name for v in verdicts if v.regime.startswith("healthy")}
-    bound = limits.nats_per_token(float(board.nll.min()), float(val.token_counts.mean()))
-    picked = _picked(board, [c.name for c in val.checkpoints], healthy, bound, trainers_choice)
+    bound = limits.nats_per_token(float(inputs.nll.min()), float(val.token_counts.mean()))
+    picked = _picked(inputs, [c.name for c in val.checkpoints], healthy, bound, trainers_choice)
     scored, measured_on = confirmation(val, test)
-    where = {c.name: i for i, c in enumerate(scored.checkpoints)}
+    row_of = {c.name: i for i, c in enumerate(scored.checkpoints)}
     recommended = val.checkpoints[picked["overmem"]].name
     made = {
-        rule: priced(rule, val.checkpoints[i], scored, where, where.get(recommended), measured_on)
+        rule: choice_of(rule, val.checkpoints[i], scored, row_of, row_of.get(recommended), measured_on)
         for rule, i in picked.items()
     }
     if len(candidates) == 1:
@@ -95,54 +95,54 @@ def _complete(curves: Curves, rows: Sequence[int]) -> Curves:
     return Curves(checkpoints, nll[:, kept], curves.token_counts[kept], correct[:, kept])
 
 
-def _overmem(board: SelectionInputs, d_nll: float) -> int:
-    level = np.where(undominated(board.nll, board.accuracy), board.smoothed_accuracy, -np.inf)
-    best = _least_nll_of_level(board, level)
-    is_near = board.nll <= board.nll.min() + d_nll
-    if is_near[best]:
+def _overmem(inputs: SelectionInputs, d_nll: float) -> int:
+    level = np.where(undominated(inputs.nll, inputs.accuracy), inputs.smoothed_accuracy, -np.inf)
+    best = _least_nll_of_level(inputs, level)
+    is_cheap = inputs.nll <= inputs.nll.min() + d_nll
+    if is_cheap[best]:
         return best
-    calm = _least_nll_of_level(board, np.where(is_near, level, -np.inf))
-    gain = board.accuracy[best] - board.accuracy[calm]
-    return best if gain > GAIN * board.paired_stderr(best)[calm] else calm
+    cheapest = _least_nll_of_level(inputs, np.where(is_cheap, level, -np.inf))
+    gain = inputs.accuracy[best] - inputs.accuracy[cheapest]
+    return best if gain > GAIN * inputs.paired_stderr(best)[cheapest] else cheapest
 
 
-def _least_nll_of_level(board: SelectionInputs, level: Float[np.ndarray, " checkpoints"]) -> int:
+def _least_nll_of_level(inputs: SelectionInputs, level: Float[np.ndarray, " checkpoints"]) -> int:
     """Of those whose level is that of the highest, to within the tolerance, the one of least nll."""
     best = int(level.argmax())
-    near = level >= level[best] - TOLERANCE * np.median(board.paired_stderr(best))
-    return int(np.where(near, board.nll, np.inf).argmin())
+    near = level >= level[best] - TOLERANCE * np.median(inputs.paired_stderr(best))
+    return int(np.where(near, inputs.nll, np.inf).argmin())
 
 
-def _paper(board: SelectionInputs, d_nll: float) -> int:
-    return int(np.where(board.nll <= board.nll.min() + d_nll, board.accuracy, -np.inf).argmax())
+def _paper(inputs: SelectionInputs, d_nll: float) -> int:
+    return int(np.where(inputs.nll <= inputs.nll.min() + d_nll, inputs.accuracy, -np.inf).argmax())
 
 
-def _one_se(board: SelectionInputs, d_nll: float) -> int:
-    best = int(board.accuracy.argmax())
-    return int((board.accuracy >= board.accuracy[best] - sqrt(max(board.noise[best, best], 0.0))).argmax())
+def _one_se(inputs: SelectionInputs, d_nll: float) -> int:
+    best = int(inputs.accuracy.argmax())
+    return int((inputs.accuracy >= inputs.accuracy[best] - sqrt(max(inputs.noise[best, best], 0.0))).argmax())
 
 
 SELECTION_RULES: Mapping[str, Callable[[SelectionInputs, float], int]] = {
     "overmem": _overmem,
     "paper": _paper,
     "one-se": _one_se,
-    "min-nll": lambda board, d_nll: int(board.nll.argmin()),
-    "max-accuracy": lambda board, d_nll: int(board.accuracy.argmax()),
-    "last": lambda board, d_nll: len(board.nll) - 1,
+    "min-nll": lambda inputs, d_nll: int(inputs.nll.argmin()),
+    "max-accuracy": lambda inputs, d_nll: int(inputs.accuracy.argmax()),
+    "last": lambda inputs, d_nll: len(inputs.nll) - 1,
 }
 """Which of the candidates each rule picks. The perplexity bound is the paper's `bounded range`, for which no figure
 is known; d_nll is ours."""
 
 
 def _picked(
-    board: SelectionInputs, names: Sequence[str], healthy: Collection[str], d_nll: float, trainers_choice: str | None
+    inputs: SelectionInputs, names: Sequence[str], healthy: Collection[str], d_nll: float, trainers_choice: str | None
 ) -> dict[str, int]:
     """What each rule picks, the most accurate of the healthy ones that nothing dominates, and the trainer's choice."""
-    picked = {rule: pick(board, d_nll) for rule, pick in SELECTION_RULES.items()}
-    front = undominated(board.nll, board.accuracy)
-    sound = [i for i, name in enumerate(names) if name in healthy and front[i]]
-    if sound:
-        picked["healthy"] = max(sound, key=lambda i: board.accuracy[i])
+    picked = {rule: pick(inputs, d_nll) for rule, pick in SELECTION_RULES.items()}
+    front = undominated(inputs.nll, inputs.accuracy)
+    healthy_rows = [i for i, name in enumerate(names) if name in healthy and front[i]]
+    if healthy_rows:
+        picked["healthy"] = max(healthy_rows, key=lambda i: inputs.accuracy[i])
     if trainers_choice in names:
         picked["trainer"] = names.index(trainers_choice)
     return picked
@@ -178,18 +178,18 @@ def logged_choices(
     if not rows:
         return None, ()
     steps = np.array([checkpoints[i].step for i in rows], dtype=np.float64)
-    board = SelectionInputs(steps, nll[rows], accuracy[rows], np.eye(len(rows)) * stderr**2, 0)
-    bound = limits.nats_per_token(float(board.nll.min()), None)
-    picked = _picked(board, [checkpoints[i].name for i in rows], healthy, bound, trainers_choice)
-    note, held = "logged, on the examples it was chosen on: flattering, no interval", picked["overmem"]
+    inputs = SelectionInputs(steps, nll[rows], accuracy[rows], np.eye(len(rows)) * stderr**2, 0)
+    bound = limits.nats_per_token(float(inputs.nll.min()), None)
+    picked = _picked(inputs, [checkpoints[i].name for i in rows], healthy, bound, trainers_choice)
+    note, shipped = "logged, on the examples it was chosen on: flattering, no interval", picked["overmem"]
     alone = ALONE if (usable & (np.array([c.step for c in checkpoints]) > 0)).sum() == 1 else ALONE_ON_DISK
     made = {
         rule: Choice(
             rule,
             checkpoints[rows[i]].name,
-            Estimate(float(board.accuracy[i]), note=note),
-            Estimate(float(board.nll[i]), note=note),
-            _logged_regret(float(board.accuracy[held] - board.accuracy[i]), 0.0 if i == held else stderr, n),
+            Estimate(float(inputs.accuracy[i]), note=note),
+            Estimate(float(inputs.nll[i]), note=note),
+            _logged_regret(float(inputs.accuracy[shipped] - inputs.accuracy[i]), 0.0 if i == shipped else stderr, n),
             alone if len(rows) == 1 else REASONS[rule],
             measured_on="log",
         )
@@ -204,11 +204,11 @@ def _logged_regret(value: float, stderr: float, n: int) -> Estimate:
     return Estimate(value, value - half, value + half, n, "logged, on the examples it was chosen on: flattering")
 
 
-def priced(
-    rule: str, picked: Checkpoint, scored: Curves, where: Mapping[str, int], recommended: int | None, measured_on: str
+def choice_of(
+    rule: str, picked: Checkpoint, scored: Curves, row_of: Mapping[str, int], recommended: int | None, measured_on: str
 ) -> Choice:
     """What a rule picked, with its accuracy and nll on `scored` and its regret there."""
-    i = where.get(picked.name)
+    i = row_of.get(picked.name)
     if i is None:
         missing = Estimate(None, note="not measured on test")
         return Choice(rule, picked.name, missing, missing, missing, REASONS[rule], measured_on)
@@ -225,7 +225,7 @@ def priced(
 
 
 FLATTERING = "on val, where it was chosen: flattering"
-"""Noted with every number of a choice that no test examples confirm."""
+"""Noted with every number of a choice that was not confirmed on test examples."""
 
 
 def _noted(estimate: Estimate, note: str) -> Estimate:
@@ -250,14 +250,14 @@ def prunable(verdicts: Sequence[CheckpointVerdict], recommended: str | None, nam
     """
     if recommended is None or recommended not in names:
         return ()
-    at = list(names).index(recommended)
-    kept = {at - 1, at, at + 1, len(names) - 1}
+    row = list(names).index(recommended)
+    kept = {row - 1, row, row + 1, len(names) - 1}
     judged = {v.checkpoint.name for v in verdicts}
     return tuple(name for i, name in enumerate(names) if i not in kept and name in judged)
 
 
 def confirmation(val: Curves, test: Curves | None) -> tuple[Curves, str]:
-    """The curves that choices are priced on, and the name of their split."""
+    """The curves that choices are scored on, and the name of their split."""
     return (test, "test") if test is not None else (val, "val")
 
 
@@ -266,9 +266,9 @@ def promote(
 ) -> tuple[Choice, tuple[Choice, ...]]:
     """Another checkpoint in the recommended one's place, every regret counted from it."""
     scored, measured_on = confirmation(val, test)
-    where = {c.name: i for i, c in enumerate(scored.checkpoints)}
+    row_of = {c.name: i for i, c in enumerate(scored.checkpoints)}
     named = {c.name: c for c in val.checkpoints}
-    beside = [(c.rule, c.checkpoint or "") for c in (recommended, *others) if c.rule != rule]
-    names = [(rule, checkpoint), *beside]
-    made = [priced(r, named[name], scored, where, where.get(checkpoint), measured_on) for r, name in names]
+    also_picked = [(c.rule, c.checkpoint or "") for c in (recommended, *others) if c.rule != rule]
+    names = [(rule, checkpoint), *also_picked]
+    made = [choice_of(r, named[name], scored, row_of, row_of.get(checkpoint), measured_on) for r, name in names]
     return made[0], tuple(made[1:])
