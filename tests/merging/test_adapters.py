@@ -157,6 +157,30 @@ def test_the_base_as_a_source_counts_in_biases_and_rows_that_were_trained_too(
     assert_exact(base, merged, (0.75,), [folder])
 
 
+HEAD = "base_model.model.lm_head.weight"
+
+
+def test_the_base_as_a_source_counts_in_an_output_layer_that_it_ties_to_its_embedding(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    random_llama(0, tie_word_embeddings=True).save_pretrained(base)
+    folder = train(base, 50, modules_to_save=["lm_head"])
+    merged = merge(Merge(str(tmp_path / "run"), (folder.name, "base"), weights=(0.75, 0.25)))
+    trained = load_file(folder / "adapter_model.safetensors")[HEAD]
+    embedding = load_file(base / "model.safetensors")["model.embed_tokens.weight"]
+    torch.testing.assert_close(
+        load_file(merged / "adapter_model.safetensors")[HEAD], 0.75 * trained + 0.25 * embedding, rtol=0, atol=1e-6
+    )
+
+
+def test_tokens_that_the_base_lacks_are_refused_if_the_base_is_a_source(base: Path) -> None:
+    folder = train(base, 50, modules_to_save=["lm_head"])
+    tensors = load_file(folder / "adapter_model.safetensors")
+    tensors[HEAD] = torch.cat([tensors[HEAD], tensors[HEAD][:2]])  # [vocab hidden] -> [vocab + 2, hidden]
+    save_file(tensors, folder / "adapter_model.safetensors")
+    with pytest.raises(BadRequest, match="added in training"):
+        merge(Merge(str(base.parent / "run"), (folder.name, "base"), weights=(0.75, 0.25)))
+
+
 def test_task_arithmetic_on_adapters_scales_the_summed_change(base: Path) -> None:
     folders = [train(base, 10), train(base, 50)]
     config = Merge(str(base.parent / "run"), PAIR, rule="task_arithmetic", weights=(1.0, 1.0), knobs={"scale": 0.7})

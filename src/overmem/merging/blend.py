@@ -210,7 +210,13 @@ class _Lora:
             base_coefficient = 1.0 - sum(self.coefficients)
             if abs(base_coefficient) < 1e-9:
                 return weighted_sum(parts, self.coefficients)
-            return weighted_sum([*parts, self._of_base(module)], [*self.coefficients, base_coefficient])
+            of_base = self._of_base(module)
+            if of_base.shape != parts[0].shape:
+                raise BadRequest(
+                    f"{module} is {list(parts[0].shape)} in the adapters and {list(of_base.shape)} in the base, which "
+                    "lacks tokens that were added in training; allowed: merges without the base (weights that sum to 1)"
+                )
+            return weighted_sum([*parts, of_base], [*self.coefficients, base_coefficient])
         scales = [scale for _, scale in self._scales(module)]
         if self.adapters[0].config.get("use_dora"):
             return self._dora(kind, module, scales)
@@ -223,11 +229,17 @@ class _Lora:
         """The base's values of a tensor that adapters hold whole: a matrix, a bias, or some rows of an embedding."""
         layer, separator, _ = module.rpartition(_TOKEN_ROWS)
         if not separator:
-            return upcast(self.base().read(module.replace(".base_layer.", ".")))
+            return self._whole_of_base(module.replace(".base_layer.", "."))
         indices = self.adapters[-1].config.get("trainable_token_indices")
         if isinstance(indices, dict):
             indices = next(rows for name, rows in indices.items() if layer.endswith(name))
         return upcast(self.base().read(f"{layer}.weight"))[list(indices or [])]  # [vocab width] -> [rows width]
+
+    def _whole_of_base(self, name: str) -> Tensor:
+        base = self.base()
+        # A base that ties its output layer to the embedding stores the embedding alone.
+        tied = next((other for other in base.entries if other.endswith(_EMBEDDINGS)), name)
+        return upcast(base.read(tied if name == _HEAD and name not in base.entries else name))
 
     def _scales(self, module: str) -> list[tuple[int, float]]:
         """Rank and scale of each source, in one module."""
