@@ -1,5 +1,6 @@
 """Shapes in annotations are checked at every call of a function that has them. Imported before overmem is."""
 
+from dataclasses import is_dataclass
 from functools import partial, wraps
 from inspect import isclass
 from pathlib import Path
@@ -26,8 +27,12 @@ def _checked(item=None, /, *, typechecker):
     """
     if item is None:
         return partial(_checked, typechecker=typechecker)
-    annotations = () if isclass(item) else item.__annotations__.values()
-    if isclass(item) or any("ForwardRef" in repr(a) or isinstance(a, str) for a in annotations):
+    if isclass(item):
+        if is_dataclass(item) and "__init__" in vars(item):
+            item.__init__ = _checked(item.__init__, typechecker=typechecker)
+        return item
+    annotations = item.__annotations__.values()
+    if any("ForwardRef" in repr(a) or isinstance(a, str) for a in annotations):
         return _jaxtyped(item, typechecker=typechecker)
     function = typechecker(item)
     if not any("jaxtyping." in repr(a) for a in annotations):
