@@ -24,8 +24,12 @@ def runs(tmp_path_factory, write_run, world):
     return str(root / "low"), str(root / "high")
 
 
-def test_recommended_last_and_equally_accurate_checkpoints_are_compared(runs):
-    comparison = compare(Compare(*runs, margin=0.05))
+@pytest.fixture(scope="module")
+def comparison(runs):
+    return compare(Compare(*runs, margin=0.05))
+
+
+def test_recommended_last_and_equally_accurate_checkpoints_are_compared(comparison):
     kinds = [kind for pair in comparison.pairs for kind in pair.kinds]
     assert sorted(kinds) == ["contrast", "last", "matched", "recommended"]
     last = next(p for p in comparison.pairs if "last" in p.kinds)
@@ -34,16 +38,14 @@ def test_recommended_last_and_equally_accurate_checkpoints_are_compared(runs):
     assert last.p_nll < 0.05
 
 
-def test_a_contrast_has_equal_accuracy_and_different_perplexity(runs):
-    comparison = compare(Compare(*runs, margin=0.05))
+def test_a_contrast_has_equal_accuracy_and_different_perplexity(comparison):
     pair = next(p for p in comparison.pairs if p.is_contrast)
     assert pair.nll.value > 0.05
     assert pair.p_nll < 0.05
     assert abs(pair.accuracy.value) < 0.05
 
 
-def test_behaviours_count_for_the_correction_and_are_reported(runs):
-    comparison = compare(Compare(*runs, margin=0.05))
+def test_behaviours_count_for_the_correction_and_are_reported(comparison):
     last = next(p for p in comparison.pairs if "last" in p.kinds)
     assert {c.name: c.confirmed for c in last.behaviours}["ood-far"]
     tests = sum(3 - 2 * p.is_contrast + len(p.behaviours) for p in comparison.pairs)
@@ -92,25 +94,27 @@ def seeds(tmp_path_factory, write_run, world):
     return [str(low) for low, _ in names], [str(high) for _, high in names]
 
 
-def test_the_seed_is_a_random_effect_over_seeds(seeds):
+@pytest.fixture(scope="module")
+def over_seeds(seeds):
     low, high = seeds
-    comparison = compare(Compare(low[0], high[0], tuple(low[1:]), tuple(high[1:]), margin=0.05))
-    rows = {(r.kind, r.name): r for r in comparison.over_seeds}
+    return compare(Compare(low[0], high[0], tuple(low[1:]), tuple(high[1:]), margin=0.05))
+
+
+def test_the_seed_is_a_random_effect_over_seeds(over_seeds):
+    rows = {(r.kind, r.name): r for r in over_seeds.over_seeds}
     nll, accuracy, far = (rows["last", name] for name in ("nll", "accuracy", "ood-far"))
     assert nll.difference.n == accuracy.difference.n == far.difference.n == 3
     assert nll.difference.low > 0.05
     assert accuracy.difference.low < 0 < accuracy.difference.high
     assert far.difference.low > 0
     assert not accuracy.shown
-    assert sum("last" in p.kinds for p in comparison.pairs) == 3
-    assert comparison.seeds == 3
+    assert sum("last" in p.kinds for p in over_seeds.pairs) == 3
+    assert over_seeds.seeds == 3
 
 
-def test_nothing_is_claimed_about_one_seed_among_several(seeds):
-    low, high = seeds
-    comparison = compare(Compare(low[0], high[0], tuple(low[1:]), tuple(high[1:]), margin=0.05))
-    assert all(p.p_accuracy is p.p_nll is p.p_equivalent is None for p in comparison.pairs)
-    assert not any(c.confirmed for p in comparison.pairs for c in p.behaviours)
+def test_nothing_is_claimed_about_one_seed_among_several(over_seeds):
+    assert all(p.p_accuracy is p.p_nll is p.p_equivalent is None for p in over_seeds.pairs)
+    assert not any(c.confirmed for p in over_seeds.pairs for c in p.behaviours)
 
 
 def test_seeds_come_in_pairs(seeds):

@@ -1,13 +1,19 @@
 import json
+import shutil
 
 import pytest
 
 from overmem.cli import main
 
 
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory, write_run, world):
+    return write_run(tmp_path_factory.mktemp("planted"), world, ood_loss=0.15).root
+
+
 @pytest.fixture
-def run(tmp_path, write_run, world):
-    return write_run(tmp_path, world, ood_loss=0.15).root
+def run(planted, tmp_path):
+    return shutil.copytree(planted, tmp_path, dirs_exist_ok=True)
 
 
 def called(capsys, *arguments):
