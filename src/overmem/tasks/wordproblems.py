@@ -116,13 +116,15 @@ def distinct_splits(
     generate: Callable[[random.Random, tuple[int, int], Sequence[str]], tuple[Example, Chain]],
     domains: Sequence[str],
     *,
+    steps: tuple[int, int] = (2, 3),
+    ood_steps: int = OOD_STEPS,
     train: int = 400,
     val: int = 500,
     test: int = 500,
     ood: int = 250,
     seed: int = 0,
 ) -> dict[str, list[Example]]:
-    """Train, val and test with 2 to 3 steps, `ood-longer` with 4, `ood-domain` from a story domain not in training.
+    """Train, val and test, `ood-longer` with longer chains, `ood-domain` from a story domain not in training.
 
     No two problems in any splits have the same chain of numbers or differ in their numbers only.
 
@@ -130,6 +132,8 @@ def distinct_splits(
         source: name of the data source, for seeds and errors.
         generate: draws a problem and its chain, given the fewest and most steps and the story domains.
         domains: story domains of all splits but `ood-domain`.
+        steps: fewest and most steps of all splits but `ood-longer`.
+        ood_steps: steps of `ood-longer`.
         train: number of training problems.
         val: number of validation problems.
         test: number of test problems.
@@ -143,11 +147,11 @@ def distinct_splits(
     problems: dict[str, list[Example]] = {}
     for name, size in sizes.items():
         random = python_random(seed, source, name)
-        steps = (OOD_STEPS, OOD_STEPS) if name == "ood-longer" else (2, 3)
+        steps_of_split = (ood_steps, ood_steps) if name == "ood-longer" else steps
         stories_of_split = (OOD_DOMAIN,) if name == "ood-domain" else domains
         problems[name] = []
         while len(problems[name]) < size:
-            example, numbers = generate(random, steps, stories_of_split)
+            example, numbers = generate(random, steps_of_split, stories_of_split)
             keys = {numbers, re.sub(r"\d+", "#", example.question)}
             if not keys & seen:
                 seen |= keys
