@@ -159,9 +159,13 @@ def test_larger_counts_extend_the_smaller_splits(tmp_path: Path) -> None:
     assert set(few.splits["test"]) <= set(more.splits["test"])
 
 
-def test_a_negative_count_and_an_impossible_threshold_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadRequest, match=r"data\.val: -1 rows"):
+def test_impossible_counts_and_an_impossible_threshold_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match=r"data\.val: -1 rows; allowed: 0 to 1,000,000,000,000, or null"):
         load(Data(val=-1))
+    with pytest.raises(BadRequest, match=r"data\.train: 1000.*\.\.\..*000 rows"):
+        load(Data(train=10**400))
+    with pytest.raises(BadRequest, match=r"data\.ood\.harder\.test: -5 rows"):
+        load(Data(ood={"harder": Data(test=-5)}))
     with pytest.raises(BadRequest, match=r"data\.near_duplicates: 1\.5"):
         load(Data(near_duplicates=1.5))
 

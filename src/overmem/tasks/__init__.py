@@ -33,6 +33,8 @@ GENERATED: dict[str, Callable[..., dict[str, list[Example]]]] = {
 
 MOST_GENERATED = 1_000_000
 """Generated rows of one part."""
+MOST_ROWS = 10**12
+"""Rows that a split can be limited to."""
 
 
 def generated_splits(data: Data) -> SourceResult:
@@ -73,6 +75,15 @@ SOURCES: dict[str, Callable[[Data], SourceResult]] = {
 """Every source of examples. `Data.source` selects one by its name or its form."""
 
 
+def _check_counts(section: str, data: Data) -> None:
+    for name in ("train", "val", "test"):
+        rows = getattr(data, name)
+        if rows is not None and not 0 <= rows <= MOST_ROWS:
+            raise BadRequest(
+                f"{section}.{name}: {reprlib.repr(rows)} rows; allowed: 0 to {MOST_ROWS:,}, or null for all others"
+            )
+
+
 def load(data: Data, *, append_answers: bool = True) -> LoadedData:
     """The examples of every split, and notes on what was dropped or added.
 
@@ -89,9 +100,12 @@ def load(data: Data, *, append_answers: bool = True) -> LoadedData:
         BadRequest: a source, column or option that does not exist.
         BadData: a broken row; the message names file and row.
     """
-    for name in ("train", "val", "test"):
-        if (rows := getattr(data, name)) is not None and rows < 0:
-            raise BadRequest(f"data.{name}: {rows} rows; allowed: 0 or more, or null for all remaining rows")
+    for section, part in (
+        ("data", data),
+        *((f"data.ood.{name}", ood) for name, ood in data.ood.items()),
+        *((f"data.shifted.{name}", shifted) for name, shifted in data.shifted.items()),
+    ):
+        _check_counts(section, part)
     if not 0 < data.near_duplicates <= 1:
         raise BadRequest(f"data.near_duplicates: {data.near_duplicates}; allowed: above 0, up to 1")
     for name in data.shifted:
