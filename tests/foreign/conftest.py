@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from overmem import store
 from overmem.audit import Audit, audit
@@ -19,6 +20,14 @@ CHATML = (
     "{{- '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{%- endif %}{%- endfor %}"
     "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}"
 )
+
+SYSTEM = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
+QWEN = (
+    "{%- if messages[0].role != 'system' %}{{- '<|im_start|>system\n" + SYSTEM + "<|im_end|>\n' }}{%- endif %}"
+    "{%- for m in messages %}{{- '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}"
+)
+"""Like the chat template of Qwen 2.5, which the templates `qwen` of LLaMA-Factory and `qwen2_5` of ms-swift imitate."""
 
 
 def conversation(a, b, *, system=True, rounds=1):
@@ -128,3 +137,42 @@ def audited(tmp_path):
         return done.run, examples, lines
 
     return run
+
+
+def compare_run(root, base, tokenizer, rows, *, trainer, adapter):
+    """Raise where an audit of a run scores what was not trained, or other numbers or texts than transformers.
+
+    Args:
+        root: the run, with checkpoints at steps 2 and 4.
+        base: folder of the base model.
+        tokenizer: its tokenizer.
+        rows: every training row by the trainer's own collator.
+        trainer: its name, which the audit has to name.
+        adapter: whether the checkpoints are adapters.
+    """
+    newline = tuple(tokenizer("\n", add_special_tokens=False)["input_ids"])
+    places: dict[Any, Any] = {}
+    for row in rows:
+        for start, ids in row.spans():
+            places.setdefault(ids[:-1] if ids[-1:] == newline else ids, []).append((row.input_ids, start))
+    lines: list[str] = []
+    done = audit(Audit(str(root), base=str(base), splits=("train",), max_new_tokens=12), say=lines.append)
+    assert f"trained by {trainer}" in "\n".join(lines)
+    for step in (2, 4):
+        folder = root / f"checkpoint-{step}"
+        model = AutoModelForCausalLM.from_pretrained(base if adapter else folder)
+        model = (PeftModel.from_pretrained(model, folder) if adapter else model).eval()
+        scores, samples = (read(done.run, folder.name, "train") for read in (store.read_scores, store.read_samples))
+        texts = dict(zip(samples.example_ids, samples.text, strict=True))
+        for i, identity in enumerate(scores.example_ids):
+            a, b = scores.offsets[i], scores.offsets[i + 1]
+            ids = tuple(scores.token_id[a:b].tolist())
+            assert ids in places, "what is scored is not what was trained"
+            alone = [(plain_logprobs(model, w[: s + len(ids)])[s - 1 :], w[:s]) for w, s in places[ids]]
+            logprobs, prompt = min(alone, key=lambda pair: float(abs(pair[0].numpy() - scores.logprob[a:b]).max()))
+            assert scores.logprob[a:b] == pytest.approx(logprobs.numpy(), abs=1e-4)
+            made = model.generate(
+                prompt_tensor := logprobs.new_tensor([prompt]).long(), max_new_tokens=12, do_sample=False,
+                attention_mask=prompt_tensor.new_ones(prompt_tensor.shape), pad_token_id=tokenizer.pad_token_id,
+            )[0, len(prompt) :]  # fmt: skip
+            assert texts[identity] == tokenizer.decode(made, skip_special_tokens=True).strip()

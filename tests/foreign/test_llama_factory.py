@@ -8,12 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from peft import PeftModel
-from transformers import AutoModelForCausalLM
 
-from overmem import store
-from overmem.audit import Audit, audit
-from tests.foreign.conftest import Trained, conversation, plain_logprobs
+from tests.foreign.conftest import QWEN, Trained, compare_run, conversation
 
 PYTHON = os.environ.get("LLAMA_FACTORY_PYTHON", "")
 pytestmark = [
@@ -23,13 +19,6 @@ pytestmark = [
 ROWS = [{"messages": conversation(a, b, system=a % 2 == 1, rounds=2)} for a in range(5) for b in range(4)]
 TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant",
         "system_tag": "system"}  # fmt: skip
-SYSTEM = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
-QWEN = (
-    "{%- if messages[0].role != 'system' %}{{- '<|im_start|>system\n" + SYSTEM + "<|im_end|>\n' }}{%- endif %}"
-    "{%- for m in messages %}{{- '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{%- endfor %}"
-    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}"
-)
-"""Like the chat template of Qwen 2.5, which LLaMA-Factory's template `qwen` imitates."""
 SCRIPT = """
 import json, sys, yaml
 from llamafactory.data import SFTDataCollatorWith4DAttentionMask, get_dataset, get_template_and_fix_tokenizer
@@ -77,30 +66,5 @@ def test_scores_and_completions_equal_those_of_transformers(chat_base, chat_toke
     base, tokenizer = tmp_path / "base", chat_tokenizer(QWEN)
     shutil.copytree(chat_base, base)
     tokenizer.save_pretrained(base)
-    newline = tuple(tokenizer("\n", add_special_tokens=False)["input_ids"])
-    places = {}
-    for row in trained(tmp_path, base, METHODS[method]):
-        for start, ids in row.spans():
-            places.setdefault(ids[:-1] if ids[-1:] == newline else ids, []).append((row.input_ids, start))
-    lines: list[str] = []
-    done = audit(Audit(str(tmp_path / "run"), base=str(base), splits=("train",), max_new_tokens=12), say=lines.append)
-    assert "trained by LLaMA-Factory" in "\n".join(lines)
-    adapter = "lora" in method
-    for step in (2, 4):
-        folder = tmp_path / "run" / f"checkpoint-{step}"
-        model = AutoModelForCausalLM.from_pretrained(base if adapter else folder)
-        model = (PeftModel.from_pretrained(model, folder) if adapter else model).eval()
-        scores, samples = (read(done.run, folder.name, "train") for read in (store.read_scores, store.read_samples))
-        texts = dict(zip(samples.example_ids, samples.text, strict=True))
-        for i, identity in enumerate(scores.example_ids):
-            a, b = scores.offsets[i], scores.offsets[i + 1]
-            ids = tuple(scores.token_id[a:b].tolist())
-            assert ids in places, "what is scored is not what was trained"
-            alone = [(plain_logprobs(model, w[: s + len(ids)])[s - 1 :], w[:s]) for w, s in places[ids]]
-            logprobs, prompt = min(alone, key=lambda pair: float(abs(pair[0].numpy() - scores.logprob[a:b]).max()))
-            assert scores.logprob[a:b] == pytest.approx(logprobs.numpy(), abs=1e-4)
-            made = model.generate(
-                prompt_tensor := logprobs.new_tensor([prompt]).long(), max_new_tokens=12, do_sample=False,
-                attention_mask=prompt_tensor.new_ones(prompt_tensor.shape), pad_token_id=tokenizer.pad_token_id,
-            )[0, len(prompt) :]  # fmt: skip
-            assert texts[identity] == tokenizer.decode(made, skip_special_tokens=True).strip()
+    rows = trained(tmp_path, base, METHODS[method])
+    compare_run(tmp_path / "run", base, tokenizer, rows, trainer="LLaMA-Factory", adapter="lora" in method)
