@@ -25,7 +25,7 @@ class Demo:
 
     output: str = "runs/demo"
     """Run directory. An interrupted demo resumes with the step that was interrupted; only training starts over."""
-    epochs: float = 20.0
+    epochs: float = 16.0
     """Training epochs, more than the model needs."""
     learning_rate: float = 1e-3
     """Peak learning rate."""
@@ -43,7 +43,7 @@ def recipe(config: Demo) -> Recipe:
     steps_per_epoch = -(-config.train // batch_size)
     return Recipe(
         output=config.output,
-        data=Data(train=config.train, val=config.evaluate, test=config.evaluate, seed=config.seed),
+        data=Data("one-step-back", train=config.train, val=config.evaluate, test=config.evaluate, seed=config.seed),
         learning_rate=config.learning_rate,
         epochs=config.epochs,
         batch_size=batch_size,
@@ -78,8 +78,8 @@ def demo(
 
     run = config.output
     announce(
-        "Fine-tune a small language model on word problems with worked solutions, for too long, with a checkpoint "
-        "every two epochs.",
+        "Fine-tune a small language model for too long, with a checkpoint every two epochs. It can solve word "
+        "problems; here it is asked for the count one step before the end, which is new to it.",
         f"overmem train {run}/overmem/recipe.yaml",
     )
     trained = train(recipe(config), say=say, progress=progress())
