@@ -77,6 +77,20 @@ def _shown(estimate: Estimate, digits: int) -> str:
     return f"{estimate.value:.{digits}f} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
 
 
+def conclusion(done: Sequence[Mapping[str, Any]]) -> str:
+    """Which choices the search's pick, and what a user gets, are shown to be more accurate than."""
+    accuracy = regrets(done, "accuracy")
+    sentences = []
+    for choice, words in (("the search's pick", "the pick"), ("search, confirmed", "what a user gets")):
+        worse, open_ = [], []
+        for name in CHOICES[:4]:
+            low = over_runs(accuracy[name] - accuracy[choice]).low
+            (worse if low is not None and low > 0 else open_).append(name)
+        sentence = f"{words} loses less accuracy than {', '.join(worse) or 'none of the others'}"
+        sentences.append(sentence + (f"; not shown for {', '.join(open_)}" if open_ else ""))
+    return f"Over these {len(done)} runs {sentences[0]}; {sentences[1]}."
+
+
 def picked_table(done: Sequence[Mapping[str, Any]]) -> str:
     """Cell by cell: what the search picked, and how often test confirmed it."""
     rows = []
@@ -101,6 +115,7 @@ def main() -> None:
     filled = {
         "claims": claims_table(options.claims),
         "regret": regret_table(done) if done else "**Not measured yet: no run has ended.**",
+        "conclusion": conclusion(done) if done else "",
         "picked": picked_table(done),
         "runs": str(len(done)),
         "train": str(size.train),
