@@ -36,7 +36,7 @@ def parse_yaml(text: str) -> Any:
     """The value that a YAML text holds.
 
     Raises:
-        ValueError: not YAML, with tags, or of too many values.
+        ValueError: not YAML, with tags, of too many values, or with half of a character.
     """
     try:
         if _count(yaml.compose(text, yaml.SafeLoader), {}) > MOST_NODES:
@@ -52,6 +52,8 @@ def _count(node: yaml.Node | None, counted: dict[int, int]) -> int:
         return 0
     if id(node) not in counted:
         counted[id(node)] = MOST_NODES + 1
+        if isinstance(node, yaml.ScalarNode) and any("\ud800" <= c <= "\udfff" for c in node.value):
+            raise ValueError("it holds half of a character (a lone surrogate), which is no text")
         parts: list[yaml.Node] = []
         if isinstance(node, yaml.SequenceNode):
             parts = node.value
