@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,10 +130,3 @@ def test_the_lease_of_a_unit_that_was_done_before_is_removed_if_its_worker_was_k
     path.write_text(json.dumps(holder))
     clear_leases(run, [], Leases())
     assert not path.exists()
-
-
-def test_a_unit_costs_less_than_20_ms_of_overhead():
-    """In a process of its own, where no function's types are checked as they are in tests."""
-    script = Path(__file__).with_name("queue_overhead.py")
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 20
