@@ -6,9 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from overmem.records import Estimate
-from overmem.report.charts import Rows, background, data, domain_of, row, specification, step_axis, value_axis
+from overmem.report.charts import (
+    Domain,
+    Layer,
+    Rows,
+    background,
+    data,
+    domain_of,
+    row,
+    specification,
+    step_axis,
+    value_axis,
+)
 from overmem.report.findings import Findings, has_value
-from overmem.report.numbers import perplexity_of
+from overmem.report.numbers import perplexity_of, value_text
 from overmem.report.vega import Chart, Spec, channel
 
 LINES = tuple(f"var(--series-{i})" for i in range(1, 9))
@@ -146,6 +157,26 @@ def dash_and_shape(field: str, names: Sequence[str]) -> tuple[Spec, Spec]:
     groups = [i // ALIKE % len(DASHES) for i in range(len(names))]
     dash = channel(f"{field}:N", scale=dict(domain=list(names), range=[DASHES[i] for i in groups]))
     return dash, channel(f"{field}:N", scale=dict(domain=list(names), range=[SHAPES[i] for i in groups]))
+
+
+def beyond_frame(base: Estimate, domain: Domain, unit: str, x: Spec, height: int) -> list[Layer]:
+    """The base model's value with an arrow, at the edge of a frame that it lies outside of.
+
+    Args:
+        base: its value.
+        domain: the vertical range.
+        unit: of the value.
+        x: the horizontal channel.
+        height: of the panel in pixels.
+    """
+    if base.value is None or domain[0] <= base.value <= domain[1]:
+        return []
+    is_below = base.value < domain[0]
+    text = f"{'↓' if is_below else '↑'} {value_text(base, unit)}"
+    mark = Chart(data([{"step": 0, "text": text}])).mark_text(
+        align="left", dx=-7, y=height - 9 if is_below else 9, fontWeight=600, fontSize=12.5, color="var(--ink)"
+    )
+    return [mark.encode(x=x, text="text:N")]
 
 
 def _colour(colours: Mapping[str, str]) -> Spec:

@@ -20,6 +20,7 @@ from overmem.report.charts import (
     value_axis,
     whiskers,
 )
+from overmem.report.figures import beyond_frame
 from overmem.report.findings import ACCURACY, NLL, Findings, has_value
 from overmem.report.markup import Section, render
 from overmem.report.numbers import estimate_text, perplexity_of
@@ -75,7 +76,7 @@ def _first_note(estimates: Estimates) -> str:
 
 
 def _outside(findings: Findings, what: tuple[str, str], estimates: Estimates) -> list[str]:
-    """The base model may be so far off that it would flatten the curve; then it is named in a note, not drawn."""
+    """The base model may be so far off that it would flatten the curve; then it is named in a note too."""
     low, high = _frame(findings, what, estimates)
     chart, unit = ("first", "percent") if what == ACCURACY else ("second", "perplexity")
     notes = []
@@ -154,6 +155,8 @@ def _panel(findings: Findings, name: str, estimates: Estimates) -> dict[str, Any
     layers += _tests(findings, tests, unit, x, y)
     layers += whiskers(rows, x, y)
     layers += _unjudged(findings, what, unit, x, y)
+    if findings.trained[0].checkpoint.step == 0:
+        layers += beyond_frame(estimates[findings.trained[0].checkpoint.name], domain, unit, x, height)
     layers += _shipped(findings, what, estimates, x, y, labelled=top)
     if top:
         layers.append(_band_names(findings, x))
