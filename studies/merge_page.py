@@ -82,10 +82,9 @@ def conclusion(done: Sequence[Mapping[str, Any]]) -> str:
     accuracy = regrets(done, "accuracy")
     sentences = []
     for choice, words in (("the search's pick", "the pick"), ("search, confirmed", "what a user gets")):
-        worse, open_ = [], []
-        for name in CHOICES[:4]:
-            low = over_runs(accuracy[name] - accuracy[choice]).low
-            (worse if low is not None and low > 0 else open_).append(name)
+        lows = {name: over_runs(accuracy[name] - accuracy[choice]).low for name in CHOICES[:4]}
+        worse = [name for name, low in lows.items() if low is not None and low > 0]
+        open_ = [name for name in lows if name not in worse]
         sentence = f"{words} loses less accuracy than {', '.join(worse) or 'none of the others'}"
         sentences.append(sentence + (f"; not shown for {', '.join(open_)}" if open_ else ""))
     return f"Over these {len(done)} runs {sentences[0]}; {sentences[1]}."

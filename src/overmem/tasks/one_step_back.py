@@ -84,4 +84,4 @@ def problem(
 
 def splits(**sizes: int) -> dict[str, list[Example]]:
     """The splits of this task, with 3 changes in `ood-longer`; sizes and seed as in `wordproblems.distinct_splits`."""
-    return distinct_splits("one-step-back", problem, STORIES, steps=STEPS, ood_steps=OOD_STEPS, **sizes)
+    return distinct_splits("one-step-back", problem, STORIES, STEPS, ood_steps=OOD_STEPS, **sizes)
