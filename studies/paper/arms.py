@@ -2,7 +2,7 @@
 
     python -m studies.paper.arms --out runs/paper/data
 
-Writes a folder of problems per level, each with train.jsonl, val.jsonl and test.jsonl of `working-backwards`.
+Writes a folder of problems per level, each with train.jsonl, val.jsonl and test.jsonl of `one-step-back`.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from random import Random
 from overmem import store
 from overmem.records import Example
 from overmem.seeds import python_random
-from overmem.tasks import working_backwards
+from overmem.tasks import one_step_back
 from overmem.tasks.voices import VOICES
 
 SIZES = {"train": 400, "val": 500, "test": 500, "ood": 0}
@@ -27,21 +27,22 @@ EQUATION = re.compile(r"(\d+) ([+-]) (\d+) = (\d+)")
 
 
 def in_another_style(example: Example, random: Random) -> Example:
-    """The same steps in the voice `book`, which the training rows never use."""
+    """The same steps in the voice `book`, which the training rows never use; the end of the solution is kept."""
     voice = VOICES["book"]
     equations = EQUATION.findall(example.solution)
     sentences = [random.choice(voice.opening).format(a=equations[0][0])]
     for a, sign, b, c in equations:
         sentences.append(random.choice(voice.gain if sign == "+" else voice.loss).format(a=a, b=b, c=c))
-    sentences.append(f"{random.choice(voice.closing).format(c=example.answer)}\n#### {example.answer}")
+    end = list(EQUATION.finditer(example.solution))[-1].end()
+    sentences.append(example.solution[end:].removeprefix(".").strip())
     return replace(example, solution=" ".join(filter(None, sentences)))
 
 
 def with_wrong_label(example: Example, random: Random) -> Example:
-    """The same solution with a wrong last result, off by 1 to 9, which is also its answer."""
+    """The same sums with a wrong answer after them, off by 1 to 9."""
     wrong = str(int(example.answer) + random.randint(1, 9))
     last = list(EQUATION.finditer(example.solution))[-1]
-    kept, tail = example.solution[: last.start(4)], example.solution[last.start(4) :]
+    kept, tail = example.solution[: last.end()], example.solution[last.end() :]
     return replace(example, solution=kept + re.sub(r"\d+", wrong, tail), answer=wrong)
 
 
@@ -71,7 +72,7 @@ ARMS: Mapping[str, Callable[[str, Example, Random], Example]] = {
 def splits_of(arm: str) -> dict[str, list[Example]]:
     """Train, val and test of an arm. All arms have the same questions."""
     random = python_random("paper", arm)
-    made = working_backwards.splits(**SIZES)
+    made = one_step_back.splits(**SIZES)
     return {name: [ARMS[arm](name, e, random) for e in made[name]] for name in ("train", "val", "test")}
 
 
