@@ -38,6 +38,11 @@ def test_no_mutated_input_ends_in_a_traceback_a_hang_or_an_impossible_verdict(fu
 
 
 @pytest.mark.slow
+def test_thousands_of_files_that_people_bring_are_read_or_refused(fuzz):
+    assert fuzz("--target", "data", "log", "sweep", "other harness's log", "--inputs", 2000, "--first", 10_000) == []
+
+
+@pytest.mark.slow
 def test_what_failed_once_does_not_fail_again(fuzz):
     kept = json.loads(Path(__file__).with_name("kept.json").read_text())
     for target, seeds in kept.items():
