@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 
+import polars as pl
 import pytest
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
@@ -48,6 +49,8 @@ def test_a_unit_with_damaged_pages_is_named_and_the_next_audit_makes_it_again(fo
     options = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8)
     first = audit(options)
     path = first.run.unit_path("checkpoint-2", "val", "scores")
+    note = pl.read_parquet_metadata(path)["overmem"]
+    pl.read_parquet(path).write_parquet(path, metadata={"overmem": note})  # an earlier version wrote no checksum
     whole = path.read_bytes()
     path.write_bytes(whole[:4] + bytes(len(whole) // 2) + whole[4 + len(whole) // 2 :])
     lines = []
@@ -65,6 +68,20 @@ def test_a_unit_with_damaged_pages_is_named_and_the_next_audit_makes_it_again(fo
         )
     nll = [[m.value for m in done.measurements if m.metric == "nll"] for done in (third, first)]
     assert nll[0] == pytest.approx(nll[1], rel=1e-5)  # scored without the completions: equal up to rounding
+
+
+def test_a_unit_that_differs_from_its_checksum_is_made_again_at_once(foreign_run, base, data_file, tmp_path):
+    run = shutil.copytree(foreign_run, tmp_path / "run")
+    options = Audit(str(run), str(data_file), str(base), rows=6, max_new_tokens=8)
+    first = audit(options)
+    path = first.run.unit_path("checkpoint-2", "val", "scores")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    path.write_bytes(content)
+    second = audit(options)
+    assert (second.computed, second.already_done) == (1, first.computed - 1)
+    nll = [[m.value for m in done.measurements if m.metric == "nll"] for done in (second, first)]
+    assert nll[0] == pytest.approx(nll[1], rel=1e-5)
 
 
 def test_two_audits_of_one_run_do_not_mix(foreign_run, base, data_file, tmp_path):
