@@ -73,7 +73,7 @@ def told_from_the_end(random: random.Random) -> tuple[Text, str]:
     while not all(1 <= count <= wordproblems.LIMIT for count in working_backwards.undone(numbers)):
         numbers = wordproblems.chain(random, length)
     is_ood = random.random() < 0.02
-    domain = DOMAINS[wordproblems.OOD_DOMAIN if is_ood else random.choice(working_backwards.STORIES)]
+    domain = DOMAINS[wordproblems.OOD_DOMAIN if is_ood else random.choice(wordproblems.ONE_AMOUNT)]
     who, other = random.sample(NAMES, 2)
     thing = random.choice(domain.things)
     sentences = [random.choice(END).format(who=who, n=numbers.totals[-1], thing=thing)]

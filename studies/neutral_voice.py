@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from overmem.records import Example
 from overmem.tasks import Data, working_backwards
-from overmem.tasks.wordproblems import Chain, distinct_splits
+from overmem.tasks.wordproblems import ONE_AMOUNT, Chain, distinct_splits
 
 STEP = (
     "{sum}.",
@@ -68,4 +68,4 @@ def problem(random: random.Random, steps: tuple[int, int], domains: Sequence[str
 def splits(data: Data, *, ood: int = 100) -> dict[str, list[Example]]:
     """Train, val, test and two out-of-distribution splits, as those of `working-backwards`."""
     sizes = {"train": data.train or 400, "val": data.val or 500, "test": data.test or 500, "ood": ood}
-    return distinct_splits("plain", problem, working_backwards.STORIES, **sizes, seed=data.seed)
+    return distinct_splits("plain", problem, ONE_AMOUNT, **sizes, seed=data.seed)

@@ -9,13 +9,14 @@ phrased in one of many ways, drawn at random. Pure text: no model, no tokenizer.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, ClassVar
 
 from overmem.assets import read_asset
 from overmem.records import Example
 from overmem.tasks.stories import DOMAINS, NAMES, Domain
 from overmem.tasks.voices import Voice
-from overmem.tasks.wordproblems import TRAINED_DOMAINS, Chain, chain, distinct_splits, question_id
+from overmem.tasks.wordproblems import ONE_AMOUNT, Chain, chain, changes_told, distinct_splits, question_id, worked
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,6 @@ class Phrasing:
 
 PHRASING: Phrasing = read_asset("wordproblems/one_step_back.json", Phrasing)
 
-STORIES = tuple(name for name in TRAINED_DOMAINS if not DOMAINS[name].compares)
-"""The story domains of train, val, test and ood-longer: those in which one amount changes over time."""
-
 STEPS = (2, 2)
 """Fewest and most changes in a story. Of three, pebble misreads more the longer it is trained on a few hundred rows."""
 
@@ -48,26 +46,18 @@ def question(random: random.Random, numbers: Chain, domain: Domain) -> str:
     who, other = random.sample(NAMES, 2)
     thing = random.choice(domain.things)
     sentences = [random.choice(domain.start).format(who=who, n=numbers.start, thing=thing)]
-    for change in numbers.changes:
-        template = random.choice(domain.gain if change > 0 else domain.loss)
-        sentences.append(template.format(who=who, other=other, n=abs(change), thing=thing))
+    sentences += changes_told(random, numbers, domain, thing, repeat((who, other)))
     sentences.append(random.choice(PHRASING.ask).format(thing=thing))
     return " ".join(sentences)
 
 
 def solution(random: random.Random, numbers: Chain) -> str:
     """One of the many worked solutions, which tells the story to its end and then looks back one step."""
-    voice, totals = PHRASING.solution, numbers.totals
-    sentences = [random.choice(voice.opening).format(a=numbers.start)]
-    for before, change, after in zip(totals, numbers.changes, totals[1:], strict=False):
-        template = random.choice(voice.gain if change > 0 else voice.loss)
-        sentences.append(template.format(a=before, b=abs(change), c=after))
-    sentences.append(random.choice(voice.closing).format(c=totals[-2]))
-    return " ".join(filter(None, sentences))
+    return worked(random, PHRASING.solution, numbers.totals, numbers.changes, numbers.totals[-2])
 
 
 def problem(
-    random: random.Random, steps: tuple[int, int] = STEPS, domains: Sequence[str] = STORIES
+    random: random.Random, steps: tuple[int, int] = STEPS, domains: Sequence[str] = ONE_AMOUNT
 ) -> tuple[Example, Chain]:
     """One generated problem with one of its valid worked solutions, and its numbers.
 
@@ -84,4 +74,4 @@ def problem(
 
 def splits(**sizes: int) -> dict[str, list[Example]]:
     """The splits of this task, with 3 changes in `ood-longer`; sizes and seed as in `wordproblems.distinct_splits`."""
-    return distinct_splits("one-step-back", problem, STORIES, STEPS, ood_steps=OOD_STEPS, **sizes)
+    return distinct_splits("one-step-back", problem, ONE_AMOUNT, STEPS, ood_steps=OOD_STEPS, **sizes)

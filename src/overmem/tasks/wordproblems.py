@@ -6,9 +6,10 @@ rows loses perplexity but not accuracy. Needs no model and no tokenizer.
 """
 
 import hashlib
+import itertools
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from overmem.errors import BadRequest, unknown
@@ -31,6 +32,9 @@ OOD_STEPS = 4
 
 TRAINED_DOMAINS = tuple(sorted(set(DOMAINS) - {OOD_DOMAIN}))
 """The story domains of train, val, test and ood-longer."""
+
+ONE_AMOUNT = tuple(name for name in TRAINED_DOMAINS if not DOMAINS[name].compares)
+"""Those of them in which one amount changes over time: the stories of the tasks that ask for another count."""
 
 
 @dataclass(frozen=True)
@@ -66,22 +70,51 @@ def question(random: random.Random, numbers: Chain, domain: Domain) -> str:
     people = random.sample(NAMES, len(numbers.changes) + 1)
     thing = random.choice(domain.things)
     sentences = [random.choice(domain.start).format(who=people[0], n=numbers.start, thing=thing)]
-    for index, change in enumerate(numbers.changes):
-        who, other = (people[index], people[index + 1]) if domain.compares else (people[0], people[1])
-        template = random.choice(domain.gain if change > 0 else domain.loss)
-        sentences.append(template.format(who=who, other=other, n=abs(change), thing=thing))
+    pairs = itertools.pairwise(people) if domain.compares else itertools.repeat((people[0], people[1]))
+    sentences += changes_told(random, numbers, domain, thing, pairs)
     sentences.append(random.choice(domain.ask).format(who=people[-1] if domain.compares else people[0], thing=thing))
     return " ".join(sentences)
 
 
+def changes_told(
+    random: random.Random, numbers: Chain, domain: Domain, thing: str, pairs: Iterable[tuple[str, str]]
+) -> list[str]:
+    """A sentence for each change of a chain.
+
+    Args:
+        random: source of every choice.
+        numbers: the chain.
+        domain: of the story.
+        thing: what is counted.
+        pairs: the person of each change, and another one.
+    """
+    sentences = []
+    for change, (who, other) in zip(numbers.changes, pairs, strict=False):
+        template = random.choice(domain.gain if change > 0 else domain.loss)
+        sentences.append(template.format(who=who, other=other, n=abs(change), thing=thing))
+    return sentences
+
+
 def solution(random: random.Random, numbers: Chain, voice: Voice) -> str:
     """One of the many worked solutions of a chain in this voice; its last number is the answer."""
-    totals = numbers.totals
-    sentences = [random.choice(voice.opening).format(a=numbers.start)]
-    for before, change, after in zip(totals, numbers.changes, totals[1:], strict=False):
+    return worked(random, voice, numbers.totals, numbers.changes, numbers.totals[-1])
+
+
+def worked(random: random.Random, voice: Voice, counts: Sequence[int], changes: Sequence[int], answer: int) -> str:
+    """A solution in a voice: an opening, a sentence with a sum or difference for each change, and the answer.
+
+    Args:
+        random: source of every choice.
+        voice: its templates; `gain` is for changes above 0.
+        counts: before the first change, and after each.
+        changes: between the counts.
+        answer: the last number of the solution.
+    """
+    sentences = [random.choice(voice.opening).format(a=counts[0])]
+    for before, change, after in zip(counts, changes, counts[1:], strict=False):
         template = random.choice(voice.gain if change > 0 else voice.loss)
         sentences.append(template.format(a=before, b=abs(change), c=after))
-    sentences.append(random.choice(voice.closing).format(c=totals[-1]))
+    sentences.append(random.choice(voice.closing).format(c=answer))
     return " ".join(filter(None, sentences)).replace(" \n", "\n")
 
 

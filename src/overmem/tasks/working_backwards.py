@@ -17,7 +17,16 @@ from overmem.assets import read_asset
 from overmem.records import Example
 from overmem.tasks.stories import DOMAINS, NAMES, Domain
 from overmem.tasks.voices import Voice
-from overmem.tasks.wordproblems import LIMIT, TRAINED_DOMAINS, Chain, chain, distinct_splits, question_id
+from overmem.tasks.wordproblems import (
+    LIMIT,
+    ONE_AMOUNT,
+    Chain,
+    chain,
+    changes_told,
+    distinct_splits,
+    question_id,
+    worked,
+)
 
 
 @dataclass(frozen=True)
@@ -37,9 +46,6 @@ class Phrasing:
 
 PHRASING: Phrasing = read_asset("wordproblems/backwards.json", Phrasing)
 
-STORIES = tuple(name for name in TRAINED_DOMAINS if not DOMAINS[name].compares)
-"""The story domains of train, val, test and ood-longer: those in which one amount changes over time."""
-
 
 def question(random: random.Random, numbers: Chain, domain: Domain) -> str:
     """A chain as a story that tells its changes and its end, and asks for its beginning."""
@@ -47,9 +53,7 @@ def question(random: random.Random, numbers: Chain, domain: Domain) -> str:
     thing = random.choice(domain.things)
     start = random.choice(domain.start).replace("{n} ", "").format(who=who, thing=thing)
     sentences = [start[0].upper() + start[1:]]
-    for change in numbers.changes:
-        template = random.choice(domain.gain if change > 0 else domain.loss)
-        sentences.append(template.format(who=who, other=other, n=abs(change), thing=thing))
+    sentences += changes_told(random, numbers, domain, thing, itertools.repeat((who, other)))
     sentences.append(random.choice(PHRASING.end).format(n=numbers.totals[-1], thing=thing))
     sentences.append(random.choice(PHRASING.ask).format(thing=thing))
     return " ".join(sentences)
@@ -65,17 +69,11 @@ def undone(numbers: Chain) -> tuple[int, ...]:
 
 def solution(random: random.Random, numbers: Chain) -> str:
     """One of the many worked solutions, which undoes one change after another; its last number is the answer."""
-    voice, counts = PHRASING.solution, undone(numbers)
-    sentences = [random.choice(voice.opening).format(a=counts[0])]
-    for count, change, next_count in zip(counts, numbers.changes, counts[1:], strict=False):
-        template = random.choice(voice.gain if change > 0 else voice.loss)
-        sentences.append(template.format(a=count, b=abs(change), c=next_count))
-    sentences.append(random.choice(voice.closing).format(c=numbers.start))
-    return " ".join(filter(None, sentences)).replace(" \n", "\n")
+    return worked(random, PHRASING.solution, undone(numbers), numbers.changes, numbers.start)
 
 
 def problem(
-    random: random.Random, steps: tuple[int, int] = (2, 3), domains: Sequence[str] = STORIES
+    random: random.Random, steps: tuple[int, int] = (2, 3), domains: Sequence[str] = ONE_AMOUNT
 ) -> tuple[Example, Chain]:
     """One generated problem with one of its valid worked solutions, and its numbers.
 
@@ -95,4 +93,4 @@ def problem(
 
 def splits(**sizes: int) -> dict[str, list[Example]]:
     """The splits of this task; sizes and seed as in `wordproblems.distinct_splits`."""
-    return distinct_splits("working-backwards", problem, STORIES, **sizes)
+    return distinct_splits("working-backwards", problem, ONE_AMOUNT, **sizes)
