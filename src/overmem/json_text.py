@@ -1,7 +1,18 @@
-"""JSON that somebody else wrote."""
+"""JSON and other values that somebody else wrote."""
 
 import json
 from typing import Any
+
+HALF_A_CHARACTER = "it holds half of a character (a lone surrogate), which is no text"
+
+
+def is_text(values: object) -> bool:
+    """Whether every text in a value of JSON can be encoded: no lone surrogate is in it."""
+    try:
+        json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def parse_json(text: str | bytes) -> Any:

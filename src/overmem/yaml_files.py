@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from overmem.errors import BadRequest, one_line
+from overmem.json_text import HALF_A_CHARACTER, is_text
 
 MOST_NODES = 100_000
 """Values of a file, with what aliases repeat: nested ones stand for more than fits into memory."""
@@ -52,8 +53,8 @@ def _count(node: yaml.Node | None, counted: dict[int, int]) -> int:
         return 0
     if id(node) not in counted:
         counted[id(node)] = MOST_NODES + 1
-        if isinstance(node, yaml.ScalarNode) and any("\ud800" <= c <= "\udfff" for c in node.value):
-            raise ValueError("it holds half of a character (a lone surrogate), which is no text")
+        if isinstance(node, yaml.ScalarNode) and not is_text(node.value):
+            raise ValueError(HALF_A_CHARACTER)
         parts: list[yaml.Node] = []
         if isinstance(node, yaml.SequenceNode):
             parts = node.value

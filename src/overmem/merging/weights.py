@@ -13,7 +13,7 @@ from torch import Tensor
 
 from overmem.errors import BadCheckpoint, BadRequest
 from overmem.json_text import parse_json
-from overmem.models.files import weight_files
+from overmem.models.files import safetensors_header, weight_files
 
 MODEL = "model.safetensors"
 ADAPTER = "adapter_model.safetensors"
@@ -104,7 +104,7 @@ class Weights:
 
 def _read_ahead(file: FileIO, start: int, end: int) -> None:
     """Let the system read on while these bytes are used: several files are then read at once."""
-    if hasattr(os, "posix_fadvise") and (start == 0 or start // _READ_AHEAD != end // _READ_AHEAD):
+    if hasattr(os, "posix_fadvise") and start // _READ_AHEAD != end // _READ_AHEAD:
         os.posix_fadvise(file.fileno(), end, 2 * _READ_AHEAD, os.POSIX_FADV_WILLNEED)
 
 
@@ -122,23 +122,16 @@ def open_weights(folder: Path) -> Iterator[Weights]:
             try:
                 stream = stack.enter_context(file.open("rb", buffering=0))
                 with safe_open(file, framework="pt") as handle:
-                    starts = _starts(stream)
+                    stored, start = safetensors_header(stream)
                     for name in handle.keys():  # noqa: SIM118
                         part = handle.get_slice(name)
                         if name in entries:
                             raise BadCheckpoint(f"{folder} holds tensor {name!r} twice")
                         entries[name] = Entry(_dtype(part.get_dtype(), file), tuple(part.get_shape()))
-                        places[name] = stream, starts[name]
+                        places[name] = stream, start + stored[name]["data_offsets"][0]
             except (SafetensorError, OSError) as error:
                 raise BadCheckpoint(f"{file} cannot be read (truncated or damaged): {error}") from error
         yield Weights(folder, entries, places)
-
-
-def _starts(file: FileIO) -> dict[str, int]:
-    """The byte where each tensor of a safetensors file begins; the header is valid."""
-    length = int.from_bytes(file.read(8), "little")
-    header = parse_json(file.read(length))
-    return {name: 8 + length + part["data_offsets"][0] for name, part in header.items() if name != "__metadata__"}
 
 
 def model_folder(path: str) -> Path:

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from overmem.json_text import parse_json
-from overmem.models.files import json_object
+from overmem.models.files import json_object, safetensors_header
 
 STATE = "trainer_state.json"
 """The file that transformers writes last."""
@@ -63,12 +62,7 @@ def state_of(folder: Path) -> tuple[int, int] | None:
 
 def _has_full_length(path: Path) -> bool:
     """Whether a safetensors file is as long as its header says."""
-    size = path.stat().st_size
     with path.open("rb") as file:
-        start = file.read(8)
-        length = int.from_bytes(start, "little")
-        if len(start) < 8 or 8 + length > size:
-            return False
-        header = parse_json(file.read(length))
-    end_offsets = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
-    return size == 8 + length + max(end_offsets, default=0)
+        entries, start = safetensors_header(file)
+    end_offsets: list[int] = [int(entry["data_offsets"][1]) for entry in entries.values()]
+    return path.stat().st_size == start + max(end_offsets, default=0)

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -103,6 +104,23 @@ def _other_format(folder: Path) -> str:
             " weights_only=True), 'adapter_model.safetensors')"
         )
     return ""
+
+
+def safetensors_header(file: IO[bytes]) -> tuple[dict[str, Any], int]:
+    """The entries of the tensors in an open safetensors file, and the byte where their values begin.
+
+    Raises:
+        ValueError: the file ends before its header does, or the header is no JSON object.
+    """
+    start = file.read(8)
+    length = int.from_bytes(start, "little")
+    if len(start) < 8 or 8 + length > os.fstat(file.fileno()).st_size:
+        raise ValueError("the file ends before its header does")
+    header = parse_json(file.read(length))
+    if not isinstance(header, dict):
+        raise ValueError("its header is no JSON object")
+    header.pop("__metadata__", None)
+    return header, 8 + length
 
 
 def tensor_shapes(files: list[Path]) -> dict[str, tuple[int, ...]]:

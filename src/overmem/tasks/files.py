@@ -1,7 +1,6 @@
 """Data files: JSON lines, JSON, CSV and Parquet, a single file or a folder."""
 
 import gzip
-import json
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from overmem.errors import BadData, BadRequest
-from overmem.json_text import parse_json
+from overmem.json_text import HALF_A_CHARACTER, is_text, parse_json
 from overmem.tasks.data import Data, Row, SourceResult
 
 _PART = {"train": "train", "training": "train", "test": "test", "val": "val", "valid": "val", "validation": "val"}
@@ -41,22 +40,13 @@ def read_rows(path: Path) -> list[Row]:
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, ValueError) as error:
         raise BadData(f"{path} cannot be read: {error}") from error
     for number, values in numbered:
-        if ".json" in name and not _is_text(values):
-            raise BadData(f"{path}, row {number}: it holds half of a character (a lone surrogate), which is no text")
+        if ".json" in name and not is_text(values):
+            raise BadData(f"{path}, row {number}: {HALF_A_CHARACTER}")
         if not isinstance(values, dict):
             raise BadData(
                 f"{path}, row {number}: {type(values).__name__} where an object with named fields is expected"
             )
     return [Row(str(path), number, values) for number, values in numbered]
-
-
-def _is_text(values: object) -> bool:
-    """Whether a value of a JSON file can be encoded: no lone surrogate is in it."""
-    try:
-        json.dumps(values, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def is_file_source(source: str) -> bool:
