@@ -28,6 +28,7 @@ import torch
 import transformers
 from audit_floor import floors, machine, recording
 from audit_job import BUDGET, Job, examples_of, load_model, split_of, spread
+from figures import write_figures
 
 from overmem.encoding import PLAIN, prompt_text
 from overmem.grading import with_grades
@@ -242,10 +243,7 @@ def main() -> None:
             "floor": floors(job, costs, speed),
             "recording": recording(job, folder, max(2, options.repeats // 2)),
         }
-    text = json.dumps(result, indent=1)
-    sys.stdout.write(text + "\n")
-    if options.out:
-        options.out.write_text(text + "\n")
+    write_figures(result, options.out)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ The runs are made through the store, with 20 solution tokens per example and thr
 """
 
 import argparse
-import json
 import os
 import resource
 import subprocess
@@ -19,6 +18,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 from diagnose import MAKE  # noqa: E402
+from figures import write_figures  # noqa: E402
 
 MEASURE = """
 import sys
@@ -80,10 +80,7 @@ def main() -> None:
     for size in options.sizes:
         rows += load(*map(int, size.split("x")))
         sys.stderr.write(f"{rows[-3:]}\n")
-    text = json.dumps({"load before": os.getloadavg(), "rows": rows}, indent=1) + "\n"
-    sys.stdout.write(text)
-    if options.out:
-        options.out.write_text(text)
+    write_figures({"load before": os.getloadavg(), "rows": rows}, options.out)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from figures import write_figures
 
 STEPS = 3
 FINALISTS = 3
@@ -224,10 +225,7 @@ def main() -> None:
         run = make_run(home, options.model, options.data, options.rows)
         repeats = [compared(run, home, options) for _ in range(options.repeats)]
     result = {"options": {k: str(v) for k, v in vars(options).items()}, "repeats": repeats}
-    text = json.dumps(result, indent=1)
-    sys.stdout.write(text + "\n")
-    if options.out:
-        options.out.write_text(text + "\n")
+    write_figures(result, options.out)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ With `--untie` the output layer gets weights of its own: vLLM 0.32 does not relo
 """
 
 import argparse
-import json
 import os
 import platform
 import shutil
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from figures import write_figures
 from transformers import AutoModelForCausalLM
 
 from overmem.models.discovery import CheckpointRef
@@ -96,10 +96,7 @@ def main() -> None:
     machine = {"cores": os.cpu_count(), "processor": platform.machine(), "gpu": torch.cuda.is_available()}
     median = {name: statistics.median(values) for name, values in times.items()}
     result = {"machine": machine, "parameters": size, "seconds": times, "median": median}
-    text = json.dumps(result, indent=1) + "\n"
-    sys.stdout.write(text)
-    if options.out:
-        options.out.write_text(text)
+    write_figures(result, options.out)
 
 
 if __name__ == "__main__":
